@@ -1,0 +1,43 @@
+# make run: set everything up and run the main job.  make test: set everything up and pass the tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+OUT ?= out
+
+.PHONY: run test prove check bench setup clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Preference Farm needs Python 3.11 or newer; name one with PYTHON=") if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,postgres]'
+	@touch $(STAMP)
+
+# Import a small preference set made on the spot, let the baselines judge it, and audit who agrees with whom.
+run: $(STAMP)
+	@mkdir -p $(OUT)
+	$(BIN)/python examples/make_preferences.py $(OUT)/preferences.jsonl
+	$(BIN)/farm --ledger $(OUT)/farm.db import preferences $(OUT)/preferences.jsonl
+	$(BIN)/farm --ledger $(OUT)/farm.db annotate longest
+	$(BIN)/farm --ledger $(OUT)/farm.db annotate random
+	$(BIN)/farm --ledger $(OUT)/farm.db audit
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2 -m 'not slow and not gpu'
+
+# The long proofs in full: kill storms, interval coverage, validation.
+prove: $(STAMP)
+	FARM_FULL=1 $(BIN)/python -m pytest -m slow
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/ledger.py --json benchmarks/results/ledger.json
+
+clean:
+	rm -rf $(VENV) $(OUT) build dist *.egg-info

@@ -1,0 +1,214 @@
+"""From a ledger's address to an engine with the settings that make it safe.
+
+SQLite: write-ahead log, every commit synced to disk (synchronous=FULL), foreign keys on, and explicit
+transactions: a writer says BEGIN IMMEDIATE, since a reader that turns into a writer fails at once and
+without waiting. PostgreSQL: a writer takes one advisory lock. So in both there is one writer at a time,
+and what it wrote is visible whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from db.errors import LedgerBusy, LedgerCorrupt, LedgerError, LedgerFull, LedgerReadOnly
+
+WAIT_SECONDS = 60.0  # for another writer
+WRITER_LOCK = 0x4641524D  # PostgreSQL advisory lock: "FARM"
+WRITE = {"farm_write": True}
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a ledger is: a SQLite file or a PostgreSQL URL."""
+
+    url: URL
+    path: Path | None  # of a SQLite file
+
+    @classmethod
+    def of(cls, ledger: str | Path) -> Address:
+        """Read a file name or a URL; raises LedgerError on a URL of another database."""
+        text = str(ledger)
+        if "://" not in text:
+            path = Path(text).expanduser().absolute()
+            return cls(URL.create("sqlite", database=str(path)), path)
+        try:
+            url = make_url(text)
+        except ArgumentError:
+            raise LedgerError(
+                "the ledger's URL cannot be read",
+                remedy="write postgresql://USER@HOST/DATABASE or a file name",
+            ) from None
+        if url.drivername in {"postgresql", "postgres", "postgresql+psycopg"}:
+            return cls(url.set(drivername="postgresql+psycopg"), None)
+        if url.drivername == "sqlite" and url.database:
+            return cls.of(url.database)
+        raise LedgerError(
+            f"no ledger can live in {url.drivername}",
+            remedy="give a file name (SQLite) or postgresql://USER@HOST/DATABASE",
+        )
+
+    def __str__(self) -> str:
+        """The address without its password."""
+        return str(self.path) if self.path else self.url.render_as_string(hide_password=True)
+
+    @property
+    def wal_bytes(self) -> int:
+        """Size of the write-ahead log: above 0 while a writer lives, or after one was killed."""
+        wal = Path(f"{self.path}-wal")
+        return wal.stat().st_size if self.path and wal.exists() else 0
+
+
+def make_engine(address: Address, read_only: bool = False) -> Engine:
+    """An engine whose every connection has the settings of this module."""
+    if address.path is None:
+        return _postgres_engine(address, read_only)
+    path = address.path
+    engine = create_engine("sqlite://", creator=lambda: _connect(path, read_only), poolclass=QueuePool)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
+    mode = "mode=ro" if read_only else "mode=rwc"
+    if read_only and not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists():
+        mode = "immutable=1"  # SQLite would want to create its shared-memory file beside it
+    uri = f"file:{quote(str(path))}?{mode}"
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute("PRAGMA foreign_keys = ON")
+        if not read_only:
+            _use_write_ahead_log(connection)
+            connection.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Switch to WAL; the switch itself does not wait for other connections, so it is tried again."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    write = connection.get_execution_options().get("farm_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _postgres_engine(address: Address, read_only: bool) -> Engine:
+    try:
+        engine = create_engine(address.url, paramstyle="format", pool_pre_ping=True)
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        raise LedgerError(
+            "the PostgreSQL driver is not installed", remedy="pip install 'preference-farm[postgres]'"
+        ) from error
+    if read_only:
+        engine = engine.execution_options(postgresql_readonly=True)
+    event.listen(engine, "begin", _begin_postgres)
+    return engine
+
+
+def _begin_postgres(connection: Connection) -> None:
+    if connection.get_execution_options().get("farm_write"):
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (WRITER_LOCK,))
+
+
+_SQLITE_ERRORS: tuple[tuple[str, type[LedgerError], str, str], ...] = (
+    (
+        "SQLITE_BUSY",
+        LedgerBusy,
+        "another process is writing to the ledger",
+        "wait for it to end, then try again",
+    ),
+    (
+        "SQLITE_LOCKED",
+        LedgerBusy,
+        "another process is writing to the ledger",
+        "wait for it to end, then try again",
+    ),
+    (
+        "SQLITE_FULL",
+        LedgerFull,
+        "there is no room to write",
+        "free some disk space, then run the same command again",
+    ),
+    (
+        "SQLITE_IOERR",
+        LedgerFull,
+        "the disk refused a read or a write",
+        "check free space and limits, then try again",
+    ),
+    (
+        "SQLITE_READONLY",
+        LedgerReadOnly,
+        "the ledger cannot be written",
+        "check the permissions of the file and its folder",
+    ),
+    (
+        "SQLITE_PERM",
+        LedgerReadOnly,
+        "the ledger cannot be opened",
+        "check the permissions of the file and its folder",
+    ),
+    (
+        "SQLITE_CANTOPEN",
+        LedgerReadOnly,
+        "the ledger cannot be opened",
+        "check that its folder exists and can be written",
+    ),
+    ("SQLITE_CORRUPT", LedgerCorrupt, "the ledger is damaged", "restore a copy made with `farm backup`"),
+    ("SQLITE_NOTADB", LedgerCorrupt, "this file is not a ledger", "give the file that `farm import` wrote"),
+)
+
+
+@contextmanager
+def clear_errors(address: Address) -> Iterator[None]:
+    """Turn the database's own errors into ours; what is no fault of the surroundings passes through."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _translated(error.orig, str(address)) from error
+    except sqlite3.Error as error:
+        raise _translated(error, str(address)) from error
+
+
+def _translated(error: BaseException | None, where: str) -> BaseException:
+    if isinstance(error, sqlite3.Error):
+        name: str = getattr(error, "sqlite_errorname", None) or ""
+        for prefix, kind, what, remedy in _SQLITE_ERRORS:
+            if name.startswith(prefix):
+                return kind(what, where=where, remedy=remedy)
+        return LedgerError(f"SQLite refused: {error}", where=where)
+    state: Any = getattr(error, "sqlstate", None)
+    if state is None:
+        reason = (str(error).strip().splitlines() or ["no reason given"])[0]
+        return LedgerError(
+            f"no connection to the database: {reason}", where=where, remedy="is the server up?"
+        )
+    if state == "53100":
+        return LedgerFull("the server has no room to write", where=where, remedy="free some disk space there")
+    if state == "25006":
+        return LedgerReadOnly("the ledger was opened for reading only", where=where)
+    return LedgerError(f"PostgreSQL refused: {error}", where=where)

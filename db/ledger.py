@@ -1,0 +1,267 @@
+"""The ledger: the only door to what was asked, answered and judged.
+
+Append-only: nothing that was written changes. `Ledger.open(...)` gives one; `writing()` is a transaction
+that becomes visible whole or not at all; everything else reads. What leaves the door are records and
+numbers, never a mapped object.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Executable, func, select
+from sqlalchemy.orm import aliased
+
+from db.engine import WRITE, Address, clear_errors, make_engine
+from db.errors import LedgerCorrupt, LedgerNotFound
+from db.models import (
+    AnnotationRow,
+    AnnotatorRow,
+    Base,
+    InstructionRow,
+    ItemRow,
+    MembershipRow,
+    OutputRow,
+    PairRow,
+    SchemaRow,
+)
+from db.records import (
+    AnnotatorCard,
+    AnnotatorKind,
+    Instruction,
+    Membership,
+    Output,
+    Pair,
+    ProducerKind,
+    Use,
+)
+from db.schema import ensure_current, is_current
+from db.writer import Writer
+
+CHUNK = 2_000  # rows fetched at a time when streaming
+COUNTED = ("instruction", "output", "pair", "item", "annotator", "annotation", "membership", "file")
+
+
+@dataclass(frozen=True)
+class PairFilter:
+    """Which pairs: those of an imported source or subset, and the first few of them."""
+
+    source: str | None = None
+    subset: str | None = None
+    limit: int | None = None
+
+
+class Ledger:
+    """An open ledger. Use as a context manager, or call `close`."""
+
+    def __init__(self, address: Address, engine: Engine, read_only: bool) -> None:
+        self.address = address
+        self.read_only = read_only
+        self._engine = engine
+
+    @classmethod
+    def open(cls, ledger: str | Path, *, create: bool = False, read_only: bool = False) -> Ledger:
+        """Open a SQLite file or a PostgreSQL URL; with `create`, make it where there is none.
+
+        A file that can only be read is opened for reading. After a writer was killed, the file is checked
+        before it is used. Raises LedgerNotFound, LedgerTooNew, LedgerCorrupt, LedgerReadOnly, LedgerBusy.
+        """
+        address = Address.of(ledger)
+        if address.path:
+            read_only = read_only or _only_readable(address.path)
+            if not create and not address.path.exists():
+                raise LedgerNotFound(
+                    "there is no ledger here",
+                    where=str(address),
+                    remedy="make one with `farm import`, or name another with --ledger",
+                )
+        unclean = address.wal_bytes > 0
+        opened = cls(address, make_engine(address, read_only), read_only)
+        try:
+            if unclean and not read_only:
+                opened.check()
+            with opened._transaction() as connection:
+                current = is_current(connection, str(address), read_only)
+            if not current:
+                with opened._transaction(write=True) as connection:
+                    ensure_current(connection, str(address))
+        except BaseException:
+            opened.close()
+            raise
+        return opened
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give every connection back; the last one to close folds the log into the file."""
+        with clear_errors(self.address):
+            self._engine.dispose()
+
+    # Writing
+
+    @contextmanager
+    def writing(self) -> Iterator[Writer]:
+        """One transaction: all that was written becomes visible at its end, or nothing does."""
+        with self._transaction(write=True) as connection:
+            yield Writer(connection)
+
+    @contextmanager
+    def _transaction(self, write: bool = False) -> Iterator[Connection]:
+        options: dict[str, Any] = WRITE if write else {}
+        with (
+            clear_errors(self.address),
+            self._engine.connect().execution_options(**options) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    # Reading
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One consistent view for the readers of db/ (frames, exports); not for other rooms."""
+        with self._transaction() as connection:
+            yield connection
+
+    def counts(self) -> dict[str, int]:
+        """How many facts of each kind."""
+        tables = Base.metadata.tables
+        with self.reading() as connection:
+            return {
+                name: connection.execute(select(func.count()).select_from(tables[name])).scalar_one()
+                for name in COUNTED
+            }
+
+    def revision(self) -> str:
+        """The schema's revision."""
+        with self.reading() as connection:
+            return str(connection.execute(select(func.max(SchemaRow.revision))).scalar_one())
+
+    def annotators(self) -> list[AnnotatorCard]:
+        """Every annotator, in the order in which it came."""
+        with self.reading() as connection:
+            rows = connection.execute(select(AnnotatorRow.__table__).order_by(AnnotatorRow.id)).all()
+        return [
+            AnnotatorCard(row.name, AnnotatorKind(row.kind), json.loads(row.spec), row.id) for row in rows
+        ]
+
+    def pairs(self, wanted: PairFilter = PairFilter()) -> Iterator[Pair]:
+        """Stream the pairs with their texts, in the order in which they came; memory stays flat."""
+        for row in self.stream(_pairs_query(wanted)):
+            instruction = Instruction(row.text, row.input)
+            yield Pair(
+                _output(instruction, row, "a"),
+                _output(instruction, row, "b"),
+                row.id,
+            )
+
+    def memberships(self) -> Iterator[Membership]:
+        """Stream the named sets' instructions."""
+        query = (
+            select(MembershipRow.__table__, InstructionRow.text, InstructionRow.input)
+            .join(InstructionRow, InstructionRow.id == MembershipRow.instruction_id)
+            .order_by(MembershipRow.id)
+        )
+        for row in self.stream(query):
+            use = None if row.use is None else Use(row.use)
+            yield Membership(
+                Instruction(row.text, row.input), row.set_name, use, row.category, row.name, row.meta
+            )
+
+    def imported_instructions(self) -> Iterator[tuple[str, Instruction]]:
+        """Stream (source, instruction) of the imported items, each once."""
+        query = (
+            select(ItemRow.source, InstructionRow.text, InstructionRow.input)
+            .join(PairRow, PairRow.id == ItemRow.pair_id)
+            .join(OutputRow, OutputRow.id == PairRow.output_a_id)
+            .join(InstructionRow, InstructionRow.id == OutputRow.instruction_id)
+            .distinct()
+            .order_by(ItemRow.source, InstructionRow.text, InstructionRow.input)
+        )
+        for row in self.stream(query):
+            yield row.source, Instruction(row.text, row.input)
+
+    def judged(self, annotator_id: int, pair_ids: Sequence[int]) -> set[tuple[int, int]]:
+        """Of these pairs, the (pair id, replicate) that this annotator has judged here (imports aside)."""
+        query = select(AnnotationRow.pair_id, AnnotationRow.replicate).where(
+            AnnotationRow.annotator_id == annotator_id,
+            AnnotationRow.item_id.is_(None),
+            AnnotationRow.pair_id.in_(pair_ids),
+        )
+        with self.reading() as connection:
+            return {(row.pair_id, row.replicate) for row in connection.execute(query)}
+
+    def stream(self, query: Executable) -> Iterator[Any]:
+        """Rows of a query in one consistent view, fetched as they are needed; for the readers of db/."""
+        with self.reading() as connection:
+            result = connection.execution_options(yield_per=CHUNK).execute(query)
+            yield from result
+
+    # Health
+
+    def check(self) -> None:
+        """Read every page; raises LedgerCorrupt naming the first fault found. PostgreSQL checks itself."""
+        if self.address.path is None:
+            return
+        with clear_errors(self.address), self._engine.connect() as connection:
+            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+        if found != "ok":
+            raise LedgerCorrupt(
+                f"the ledger is damaged: {str(found).splitlines()[-1]}",
+                where=str(self.address),
+                remedy="restore a copy made with `farm backup`; `farm export` saves what still reads",
+            )
+
+
+def _only_readable(path: Path) -> bool:
+    return path.exists() and not os.access(path, os.W_OK)
+
+
+def _output(instruction: Instruction, row: Any, side: str) -> Output:
+    text, producer, kind, decoding, sample = (
+        getattr(row, f"{name}_{side}") for name in ("text", "producer", "kind", "decoding", "sample")
+    )
+    return Output(instruction, text, producer, ProducerKind(kind), decoding, sample)
+
+
+def _pairs_query(wanted: PairFilter) -> Executable:
+    a, b = aliased(OutputRow), aliased(OutputRow)
+    sides = [
+        column.label(f"{name}_{side}")
+        for side, output in (("a", a), ("b", b))
+        for name, column in (
+            ("text", output.text),
+            ("producer", output.producer),
+            ("kind", output.producer_kind),
+            ("decoding", output.decoding),
+            ("sample", output.sample),
+        )
+    ]
+    query = (
+        select(PairRow.id, InstructionRow.text, InstructionRow.input, *sides)
+        .join(a, a.id == PairRow.output_a_id)
+        .join(b, b.id == PairRow.output_b_id)
+        .join(InstructionRow, InstructionRow.id == a.instruction_id)
+        .order_by(PairRow.id)
+    )
+    if wanted.source is not None or wanted.subset is not None:
+        items = select(ItemRow.pair_id)
+        if wanted.source is not None:
+            items = items.where(ItemRow.source == wanted.source)
+        if wanted.subset is not None:
+            items = items.where(ItemRow.subset == wanted.subset)
+        query = query.where(PairRow.id.in_(items))
+    return query if wanted.limit is None else query.limit(wanted.limit)

@@ -1,0 +1,145 @@
+"""Copies of a ledger: an online backup, and the merger of two ledgers by content."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Result, Table, select
+
+from db.engine import Address, clear_errors
+from db.errors import ConfigError, LedgerError
+from db.ledger import Ledger
+from db.models import ANNOTATION, IMPORTED, Base
+from db.writer import Conflict, Row, Writer
+
+PAGES = 4_096  # copied at a time, so that writers get their turn
+BATCH = 10_000
+Ids = dict[str, dict[int, int]]  # by table: their id -> ours
+CONTENT = ("instruction", "output", "pair", "annotator", "item", "file", "membership")
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merger brought: new facts by table, and judgements that contradict ours."""
+
+    added: dict[str, int]
+    conflicts: tuple[Conflict, ...]
+
+
+def backup(ledger: Ledger, target: Path) -> int:
+    """Copy the ledger to a new SQLite file while others may write; the copy is checked. Returns its bytes.
+
+    It appears under its name only when it is whole and synced. A PostgreSQL ledger is copied by content.
+    Raises ConfigError where the target exists.
+    """
+    if target.exists():
+        raise ConfigError("there is a file of this name", where=str(target), remedy="name a new file")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    os.close(handle)
+    unfinished = Path(name)
+    try:
+        if ledger.address.path:
+            _copy_pages(ledger.address.path, unfinished)
+        else:
+            unfinished.unlink()
+            with Ledger.open(unfinished, create=True) as copy:
+                merge(copy, ledger)
+        with Ledger.open(unfinished) as copy:
+            copy.check()
+        _sync(unfinished)
+        unfinished.rename(target)
+        _sync(target.parent)
+    finally:
+        for leftover in (unfinished, Path(f"{unfinished}-wal"), Path(f"{unfinished}-shm")):
+            leftover.unlink(missing_ok=True)
+    return target.stat().st_size
+
+
+def _copy_pages(source: Path, target: Path) -> None:
+    with clear_errors(Address.of(target)):
+        read, write = sqlite3.connect(source), sqlite3.connect(target)
+        try:
+            read.backup(write, pages=PAGES, sleep=0.01)
+        finally:
+            write.close()
+            read.close()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def merge(ledger: Ledger, other: Ledger, keep_ours: bool = False) -> Merged:
+    """Bring everything of `other` into `ledger` in one transaction: by content, nothing doubled.
+
+    A judgement that both hold with different content refuses the whole merger (LedgerError, nothing
+    written), unless `keep_ours`: then ours stays and the conflicts are returned.
+    """
+    before = ledger.counts()
+    with ledger.writing() as writer, other.reading() as source:
+        ids: Ids = {}
+        for name in CONTENT:
+            ids[name] = _merge_content(writer, source, Base.metadata.tables[name], ids)
+        conflicts = _merge_judgements(writer, source, ids)
+        if conflicts and not keep_ours:
+            raise LedgerError(
+                f"{len(conflicts)} judgements differ in the two ledgers; the first: {conflicts[0].reason}",
+                where=str(other.address),
+                remedy="merge with --keep-ours to keep what this ledger holds",
+            )
+    after = ledger.counts()
+    return Merged({name: after[name] - before[name] for name in after}, tuple(conflicts))
+
+
+def _merge_content(writer: Writer, source: Connection, table: Table, ids: Ids) -> dict[int, int]:
+    """Bring one keyed table; returns their id -> ours."""
+    mapped: dict[int, int] = {}
+    for rows in _batches(source.execute(select(table).order_by(table.c.id))):
+        columns = [_mapped(table, row, ids)[2:] for row in rows]
+        ours = writer.keyed_rows(table, [row.key for row in rows], partial(_chosen, columns))
+        mapped |= {row.id: own for row, own in zip(rows, ours, strict=True)}
+    return mapped
+
+
+def _merge_judgements(writer: Writer, source: Connection, ids: Ids) -> list[Conflict]:
+    query = select(ANNOTATION, IMPORTED).select_from(ANNOTATION.outerjoin(IMPORTED)).order_by(ANNOTATION.c.id)
+    width, offset = len(ANNOTATION.columns), 0
+    conflicts: list[Conflict] = []
+    for batch in _batches(source.execute(query)):
+        rows = [_mapped(ANNOTATION, row[:width], ids)[1:] for row in batch]
+        extras = {i: _mapped(IMPORTED, row[width:], ids)[1:] for i, row in enumerate(batch) if row[width]}
+        conflicts += writer.judgement_rows(rows, extras, offset).conflicts
+        offset += len(rows)
+    return conflicts
+
+
+def _chosen(columns: Sequence[Row], places: Sequence[int]) -> list[Row]:
+    return [columns[place] for place in places]
+
+
+def _mapped(table: Table, row: Sequence[Any], ids: Ids) -> Row:
+    """The row with its references turned into this ledger's ids; those to `annotation` are not kept."""
+    mapped = []
+    for column, value in zip(table.columns, row, strict=True):
+        for reference in column.foreign_keys:
+            parent = reference.column.table.name
+            value = ids[parent][value] if value is not None and parent in ids else value
+        mapped.append(value)
+    return tuple(mapped)
+
+
+def _batches(result: Result[Any]) -> Iterator[Sequence[Any]]:
+    while rows := result.fetchmany(BATCH):
+        yield rows

@@ -1,0 +1,153 @@
+"""The tables of the ledger. Private to db/: no mapped object leaves it.
+
+Integer keys inside, content identity by a unique hash. Nothing is ever updated or deleted: triggers made
+by the migrations refuse it. A change here needs a migration; a test holds the two equal.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Float, ForeignKey, Index, MetaData, SmallInteger, Text, func
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+NAMES = {
+    "pk": "pk_%(table_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "ix": "ix_%(table_name)s_%(column_0_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMES)
+    type_annotation_map = {str: Text, bool: Boolean, float: Float(53)}  # noqa: RUF012
+
+
+class InstructionRow(Base):
+    __tablename__ = "instruction"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    key: Mapped[str] = mapped_column(unique=True)
+    text: Mapped[str]
+    input: Mapped[str]
+
+
+class OutputRow(Base):
+    __tablename__ = "output"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    key: Mapped[str] = mapped_column(unique=True)
+    instruction_id: Mapped[int] = mapped_column(ForeignKey("instruction.id"), index=True)
+    text: Mapped[str]
+    producer: Mapped[str]
+    producer_kind: Mapped[str]
+    decoding: Mapped[str]
+    sample: Mapped[int]
+
+
+class PairRow(Base):
+    """Two outputs to one instruction, ordered by the key of the outputs."""
+
+    __tablename__ = "pair"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    key: Mapped[str] = mapped_column(unique=True)
+    output_a_id: Mapped[int] = mapped_column(ForeignKey("output.id"))
+    output_b_id: Mapped[int] = mapped_column(ForeignKey("output.id"))
+
+
+class AnnotatorRow(Base):
+    __tablename__ = "annotator"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    key: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    kind: Mapped[str]
+    spec: Mapped[str]
+
+
+class ItemRow(Base):
+    """An imported question as its source stored it; two items with identical texts share a pair."""
+
+    __tablename__ = "item"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    key: Mapped[str] = mapped_column(unique=True)
+    source: Mapped[str]
+    subset: Mapped[str | None]
+    name: Mapped[str]
+    pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"))
+    flipped: Mapped[bool]
+    instruction_ref: Mapped[str | None]
+
+
+class FileRow(Base):
+    __tablename__ = "file"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    key: Mapped[str] = mapped_column(unique=True)
+    format: Mapped[str]
+    name: Mapped[str]
+    sha256: Mapped[str]
+
+
+class MembershipRow(Base):
+    __tablename__ = "membership"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    key: Mapped[str] = mapped_column(unique=True)
+    instruction_id: Mapped[int] = mapped_column(ForeignKey("instruction.id"))
+    set_name: Mapped[str]
+    use: Mapped[str | None]
+    category: Mapped[str | None]
+    name: Mapped[str | None]
+    meta: Mapped[str | None]
+
+
+class AnnotationRow(Base):
+    """One judgement. Its natural key is the unique index; NULLs in it count as values."""
+
+    __tablename__ = "annotation"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"))
+    annotator_id: Mapped[int] = mapped_column(ForeignKey("annotator.id"))
+    item_id: Mapped[int | None] = mapped_column(ForeignKey("item.id"))
+    replicate: Mapped[int]
+    swapped: Mapped[int | None] = mapped_column(SmallInteger)
+    attempt: Mapped[int]
+    preference: Mapped[float | None]
+    label: Mapped[float | None]
+    status: Mapped[str]
+    reason: Mapped[str | None]
+
+
+Index(
+    "uq_annotation_judgement",
+    AnnotationRow.pair_id,
+    AnnotationRow.annotator_id,
+    func.coalesce(AnnotationRow.item_id, 0),
+    AnnotationRow.replicate,
+    func.coalesce(AnnotationRow.swapped, -1),
+    AnnotationRow.attempt,
+    unique=True,
+)
+
+
+class ImportedRow(Base):
+    """What an imported row carried beside its judgement."""
+
+    __tablename__ = "imported"
+    annotation_id: Mapped[int] = mapped_column(
+        ForeignKey("annotation.id"), primary_key=True, autoincrement=False
+    )
+    file_id: Mapped[int] = mapped_column(ForeignKey("file.id"))
+    preference_raw: Mapped[str | None]
+    scores: Mapped[str | None]
+    raw_completion: Mapped[str | None]
+    price: Mapped[float | None]
+    seconds: Mapped[float | None]
+    meta: Mapped[str | None]
+
+
+class SchemaRow(Base):
+    """Which release first wrote this schema: what a ledger from a newer version asks for."""
+
+    __tablename__ = "schema_history"
+    revision: Mapped[str] = mapped_column(primary_key=True)
+    needs: Mapped[str]
+
+
+ANNOTATION = Base.metadata.tables["annotation"]
+IMPORTED = Base.metadata.tables["imported"]

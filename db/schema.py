@@ -1,0 +1,80 @@
+"""Which schema a ledger has, and bringing it to this version's.
+
+Every ledger is made by the migrations, so that a new one and an upgraded one are the same. An upgrade
+happens in one transaction when a ledger is opened for writing: it is done whole or not at all.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, select
+
+from db.errors import LedgerCorrupt, LedgerReadOnly, LedgerTooNew
+from db.models import SchemaRow
+
+HEAD = "0001"
+KNOWN = ("0001",)
+
+
+def package_version() -> str:
+    """The installed release of this package."""
+    return importlib.metadata.version("preference-farm")
+
+
+def current_revision(connection: Connection, where: str) -> str | None:
+    """The schema revision of the ledger, None for an empty database.
+
+    Raises LedgerTooNew for a revision this release does not know, LedgerCorrupt for a database that
+    holds tables but no ledger.
+    """
+    tables = inspect(connection).get_table_names()
+    if SchemaRow.__tablename__ not in tables:
+        if tables:
+            raise LedgerCorrupt(
+                "this database is not a ledger: it holds other tables",
+                where=where,
+                remedy="give another file name or database",
+            )
+        return None
+    history = connection.execute(
+        select(SchemaRow.revision, SchemaRow.needs).order_by(SchemaRow.revision)
+    ).all()
+    for revision, needs in reversed(history):
+        if revision not in KNOWN:
+            raise LedgerTooNew(
+                f"the ledger was written by a newer version (schema {revision}; this is {package_version()})",
+                where=where,
+                remedy=f"install preference-farm {needs} or newer",
+            )
+    return str(history[-1].revision) if history else None
+
+
+def is_current(connection: Connection, where: str, read_only: bool) -> bool:
+    """Whether the schema is this version's; an old one that can only be read is refused."""
+    revision = current_revision(connection, where)
+    if revision != HEAD and read_only:
+        raise LedgerReadOnly(
+            f"the ledger has the older schema {revision or '(none)'}",
+            where=where,
+            remedy="open it once with write access, which upgrades it",
+        )
+    return revision == HEAD
+
+
+def ensure_current(connection: Connection, where: str) -> None:
+    """Create or upgrade the schema, unless another process has just done it."""
+    if current_revision(connection, where) != HEAD:
+        upgrade(connection)
+
+
+def upgrade(connection: Connection, revision: str = HEAD) -> None:
+    """Run the migrations up to `revision` inside the connection's transaction."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)

@@ -1,0 +1,197 @@
+"""The ledger's contract, on SQLite and on PostgreSQL alike."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.exc import DBAPIError
+
+from db.errors import LedgerError
+from db.ledger import Ledger, PairFilter
+from db.models import Base
+from db.records import (
+    Annotation,
+    AnnotatorCard,
+    AnnotatorKind,
+    Imported,
+    Instruction,
+    Item,
+    Membership,
+    Output,
+    Pair,
+    ProducerKind,
+    SourceFile,
+    Use,
+)
+from db.writer import Judgement
+
+HI = Instruction("Say hi.")
+CARD = AnnotatorCard("longest", AnnotatorKind.RULE, {"rule": "longest"})
+
+
+def pair(a: str = "hi", b: str = "hello", instruction: Instruction = HI) -> Pair:
+    return Pair.of(Output(instruction, a, "m"), Output(instruction, b, "n"))[0]
+
+
+def judgement(ledger: Ledger, **changes: object) -> Annotation:
+    with ledger.writing() as writer:
+        [pair_id] = writer.pairs([pair()])
+        [annotator_id] = writer.annotators([CARD])
+    return replace(Annotation(pair_id, annotator_id, 1.0, 1.0, False), **changes)  # type: ignore[arg-type]
+
+
+def test_writing_twice_adds_nothing(ledger_url: str) -> None:
+    with Ledger.open(ledger_url, create=True) as ledger:
+        for _ in range(2):
+            with ledger.writing() as writer:
+                assert writer.pairs([pair(), pair("hello", "hi")]) == writer.pairs(
+                    [pair(), pair("hello", "hi")]
+                )
+        assert ledger.counts() == dict.fromkeys(ledger.counts(), 0) | {
+            "instruction": 1,
+            "output": 4,
+            "pair": 2,
+        }
+
+
+def test_a_pair_is_the_same_in_either_order() -> None:
+    one, two = Output(HI, "hi", "m"), Output(HI, "hello", "n")
+    (first, flipped), (second, unflipped) = Pair.of(one, two), Pair.of(two, one)
+    assert first == second
+    assert flipped is not unflipped
+
+
+def test_a_pair_answers_one_instruction() -> None:
+    with pytest.raises(ValueError, match="one instruction"):
+        Pair.of(Output(HI, "hi"), Output(Instruction("Say bye."), "bye"))
+
+
+def test_identity_is_known_by_content_alone() -> None:
+    # Worked outside: sha256 of 'preference-farm/1/instruction\n["Say hi.",""]', first 32 hex digits.
+    import hashlib
+
+    digest = hashlib.sha256(b'preference-farm/1/instruction\n["Say hi.",""]').hexdigest()
+    assert HI.key == digest[:32]
+    assert AnnotatorCard("x", AnnotatorKind.LLM, {"a": 1, "b": 2}).key == (
+        AnnotatorCard("x", AnnotatorKind.LLM, {"b": 2, "a": 1}).key
+    )
+
+
+def test_a_judgement_written_again_is_known(ledger_url: str) -> None:
+    with Ledger.open(ledger_url, create=True) as ledger:
+        fact = judgement(ledger)
+        with ledger.writing() as writer:
+            assert writer.annotations([fact]).added == 1
+            assert writer.annotations([fact, fact]).known == 2
+        assert ledger.counts()["annotation"] == 1
+
+
+def test_another_verdict_under_the_same_key_is_a_conflict_and_is_not_written(ledger_url: str) -> None:
+    with Ledger.open(ledger_url, create=True) as ledger:
+        fact = judgement(ledger)
+        with ledger.writing() as writer:
+            writer.annotations([fact])
+            written = writer.annotations([replace(fact, swapped=True), replace(fact, preference=0.0)])
+        assert (written.added, written.known, written.conflicts[0].place) == (1, 0, 1)
+        assert "preference 1.0, not 0.0" in written.conflicts[0].reason
+
+
+@pytest.mark.parametrize("change", [{"replicate": 1}, {"attempt": 1}, {"swapped": True}, {"swapped": None}])
+def test_what_makes_another_judgement(ledger_url: str, change: dict[str, object]) -> None:
+    with Ledger.open(ledger_url, create=True) as ledger:
+        fact = judgement(ledger)
+        with ledger.writing() as writer:
+            assert writer.annotations([fact, replace(fact, **change)]).added == 2  # type: ignore[arg-type]
+
+
+def test_an_unknown_order_is_one_value(ledger_url: str) -> None:
+    with Ledger.open(ledger_url, create=True) as ledger:
+        fact = judgement(ledger, swapped=None)
+        with ledger.writing() as writer:
+            writer.annotations([fact])
+            assert writer.annotations([fact]).known == 1
+
+
+def test_a_batch_is_visible_whole_or_not_at_all(ledger_url: str) -> None:
+    with Ledger.open(ledger_url, create=True) as ledger:
+        with pytest.raises(RuntimeError, match="in the middle"), ledger.writing() as writer:
+            writer.pairs([pair()])
+            raise RuntimeError("in the middle")
+        assert not any(ledger.counts().values())
+
+
+@pytest.mark.parametrize("verb", ["UPDATE {} SET id = id", "DELETE FROM {}"])
+def test_facts_cannot_be_changed(ledger_url: str, verb: str) -> None:
+    with Ledger.open(ledger_url, create=True) as ledger:
+        fact = judgement(ledger)
+        with ledger.writing() as writer:
+            writer.annotations([fact])
+            writer.memberships([Membership(HI, "greetings")])
+            [file_id] = writer.files([SourceFile("preferences", "x.jsonl", "00")])
+            [item_id] = writer.items([Item("s", "1", pair(), False)])
+            writer.judgements([Judgement(replace(fact, item_id=item_id), Imported(file_id))])
+        for table in Base.metadata.tables:
+            key = next(iter(Base.metadata.tables[table].primary_key)).name
+            statement = verb.format(table).replace("id = id", f"{key} = {key}")
+            with pytest.raises((LedgerError, DBAPIError), match="append-only"), ledger.writing() as writer:
+                writer._connection.exec_driver_sql(statement)
+
+
+def test_pairs_come_back_as_they_were_written(ledger_url: str) -> None:
+    other = Instruction("Name a colour.", "Any.")
+    written = [
+        pair(),
+        Pair.of(Output(other, "red", "m", ProducerKind.REFERENCE, '{"t":1}', 3), Output(other, "blue"))[0],
+    ]
+    with Ledger.open(ledger_url, create=True) as ledger:
+        with ledger.writing() as writer:
+            ids = writer.pairs(written)
+            writer.items([Item("colours", "1", written[1], False, "warm")])
+        read = list(ledger.pairs())
+        assert [(p.id, p.output_a, p.output_b) for p in read] == [
+            (i, p.output_a, p.output_b) for i, p in zip(ids, written, strict=True)
+        ]
+        assert [p.id for p in ledger.pairs(PairFilter(source="colours"))] == [ids[1]]
+        assert not list(ledger.pairs(PairFilter(source="colours", subset="cold")))
+        assert len(list(ledger.pairs(PairFilter(limit=1)))) == 1
+
+
+def test_named_sets_and_annotators_come_back(ledger_url: str) -> None:
+    membership = Membership(HI, "greetings", Use.EVAL, "social", "g-1", '{"a":1}')
+    with Ledger.open(ledger_url, create=True) as ledger:
+        with ledger.writing() as writer:
+            writer.memberships([membership, membership])
+            writer.annotators([CARD])
+        assert list(ledger.memberships()) == [membership]
+        assert [replace(card, id=0) for card in ledger.annotators()] == [CARD]
+
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
+
+
+@given(texts=st.lists(TEXT, min_size=3, max_size=3), decoding=TEXT, sample=st.integers(0, 9))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_survives(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], decoding: str, sample: int
+) -> None:
+    instruction = Instruction(texts[0], texts[1])
+    outputs = [Output(instruction, texts[2], "m", decoding=decoding, sample=sample + i) for i in range(2)]
+    fact, _ = Pair.of(*outputs)
+    path = tmp_path_factory.getbasetemp() / "texts.db"
+    with Ledger.open(path, create=True) as ledger:
+        with ledger.writing() as writer:
+            [pair_id] = writer.pairs([fact])
+        read = next(p for p in ledger.pairs() if p.id == pair_id)
+        assert (read.output_a, read.output_b) == (fact.output_a, fact.output_b)
+
+
+def test_a_lone_surrogate_is_refused_by_name(ledger_url: str) -> None:
+    with (
+        Ledger.open(ledger_url, create=True) as ledger,
+        pytest.raises(LedgerError, match="lone surrogate"),
+        ledger.writing() as writer,
+    ):
+        writer.instructions([Instruction("\ud83d")])

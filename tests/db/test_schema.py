@@ -1,0 +1,141 @@
+"""Every schema ever shipped upgrades; the models and the migrations are one schema."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, inspect
+
+from db.engine import Address, make_engine
+from db.errors import LedgerCorrupt, LedgerError, LedgerNotFound, LedgerReadOnly, LedgerTooNew
+from db.ledger import Ledger
+from db.models import Base
+from db.schema import HEAD, KNOWN, upgrade
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+def shape(url: str) -> dict[str, object]:
+    """Columns, keys and indexes of every table, as the database tells them."""
+    engine = make_engine(Address.of(url))
+    try:
+        seen = inspect(engine)
+        return {
+            table: {
+                "columns": sorted(
+                    (c["name"], str(c["type"]), c["nullable"]) for c in seen.get_columns(table)
+                ),
+                "primary": sorted(seen.get_pk_constraint(table)["constrained_columns"]),
+                "foreign": sorted(
+                    (f["constrained_columns"], f["referred_table"]) for f in seen.get_foreign_keys(table)
+                ),
+                "unique": sorted(u["column_names"] for u in seen.get_unique_constraints(table)),
+            }
+            for table in seen.get_table_names()
+            if table != "alembic_version"
+        }
+    finally:
+        engine.dispose()
+
+
+def indexes(path: Path) -> set[str]:
+    """The CREATE INDEX statements of a SQLite file, blanks and quotes aside."""
+    with sqlite3.connect(path) as connection:
+        rows = connection.execute("SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")
+        found = {" ".join(sql.replace('"', "").split()) for (sql,) in rows}
+    connection.close()
+    return found
+
+
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection")  # that index is compared as SQL
+def test_models_equal_migrations(ledger_url: str, tmp_path: Path) -> None:
+    Ledger.open(ledger_url, create=True).close()
+    migrated = shape(ledger_url)
+    modelled = tmp_path / "models.db"
+    engine = create_engine(f"sqlite:///{modelled}")
+    Base.metadata.create_all(engine)
+    engine.dispose()
+    assert set(migrated) == set(Base.metadata.tables)
+    if "://" not in ledger_url:
+        assert migrated == shape(str(modelled))
+        assert indexes(Path(ledger_url)) == indexes(modelled)
+
+
+@pytest.mark.parametrize("revision", KNOWN)
+def test_every_schema_ever_shipped_upgrades(tmp_path: Path, revision: str) -> None:
+    """assets/REVISION.sql is a dump of a ledger of that release; its facts survive."""
+    path = tmp_path / "old.db"
+    with sqlite3.connect(path) as connection:
+        connection.executescript((ASSETS / f"{revision}.sql").read_text())
+    connection.close()
+    with Ledger.open(path) as ledger:
+        assert ledger.revision() == HEAD
+        counts = ledger.counts()
+        assert (counts["pair"], counts["annotation"], counts["item"]) == (2, 4, 2)
+        assert [p.output_a.text for p in ledger.pairs()]
+
+
+def test_a_newer_ledger_is_refused_with_what_it_needs(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    Ledger.open(path, create=True).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("INSERT INTO schema_history VALUES ('9999', '42.0')")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(LedgerTooNew, match=r"preference-farm 42\.0 or newer"):
+        Ledger.open(path)
+    assert path.read_bytes() == before
+
+
+def test_another_database_is_not_taken_for_a_ledger(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE birds (name TEXT)")
+    connection.close()
+    with pytest.raises(LedgerCorrupt, match="not a ledger"):
+        Ledger.open(path, create=True)
+
+
+def test_a_failed_migration_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "ledger.db"
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("half-way")
+
+    monkeypatch.setattr("db.migrations.steps.op.bulk_insert", fail)
+    with pytest.raises(RuntimeError, match="half-way"):
+        Ledger.open(path, create=True)
+    monkeypatch.undo()
+    with Ledger.open(path, create=True) as ledger:
+        assert ledger.revision() == HEAD
+
+
+def test_an_unknown_revision_cannot_be_reached(tmp_path: Path) -> None:
+    engine = make_engine(Address.of(tmp_path / "x.db"))
+    with engine.connect() as connection, pytest.raises(Exception, match="no-such"):
+        upgrade(connection, "no-such")
+    engine.dispose()
+
+
+def test_no_ledger_where_one_was_expected(tmp_path: Path) -> None:
+    with pytest.raises(LedgerNotFound, match="farm import"):
+        Ledger.open(tmp_path / "none.db")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_file_read_only_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty.db").touch()
+    with pytest.raises(LedgerReadOnly, match="older schema"):
+        Ledger.open(tmp_path / "empty.db", read_only=True)
+
+
+@pytest.mark.parametrize("url", ["mysql://localhost/x", "://nowhere", "sqlite://"])
+def test_addresses_that_cannot_be(url: str) -> None:
+    with pytest.raises(LedgerError, match="postgresql://USER@HOST/DATABASE"):
+        Address.of(url)
+
+
+def test_a_password_is_not_shown() -> None:
+    assert "secret" not in str(Address.of("postgresql://me:secret@localhost/x"))
