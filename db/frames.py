@@ -2,7 +2,8 @@
 
 The unit of an audit is a question: an imported item in its source's own orientation (several sources may
 number the same item), or a pair that was never imported. A judgement made here belongs to every question
-that its pair stands in. Only the latest attempt counts, and what was taken back does not.
+that its pair stands in. Only the latest attempt counts; what was taken
+back, and what label noise spared, is no judgement.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ def _annotations(connection: Connection) -> pd.DataFrame:
             row.replicate,
             func.coalesce(row.swapped, -1),
             row.attempt,
-            case((row.status == Status.RETRACTED.value, 1), else_=0),
+            case((row.status.in_([Status.RETRACTED.value, Status.SPARED.value]), 1), else_=0),
             row.preference,
             extra.price,
             extra.seconds,
@@ -116,10 +117,10 @@ def _annotations(connection: Connection) -> pd.DataFrame:
         .outerjoin(extra, extra.annotation_id == row.id)
         .order_by(row.id)
     )
-    integers = ["pair_id", "annotator", "item_id", "replicate", "swapped", "attempt", "retracted"]
+    integers = ["pair_id", "annotator", "item_id", "replicate", "swapped", "attempt", "silent"]
     numbers = ["preference", "price", "seconds"]
     kinds: dict[str, str] = dict.fromkeys(integers, "int32") | dict.fromkeys(numbers, "float64")
-    kinds |= {"swapped": "int8", "attempt": "int16", "retracted": "int8", "replicate": "int16"}
+    kinds |= {"swapped": "int8", "attempt": "int16", "silent": "int8", "replicate": "int16"}
     chunks = [
         [
             np.array(column, dtype=kind)
@@ -143,11 +144,11 @@ def _chunks(connection: Connection, query: Select[*tuple[Any, ...]]) -> Iterator
 
 
 def _latest(rows: pd.DataFrame) -> pd.DataFrame:
-    """The latest attempt at each judgement, without those taken back."""
+    """The latest attempt at each judgement, without those taken back or spared."""
     if rows["attempt"].any():
         asked = ["pair_id", "annotator", "item_id", "replicate", "swapped"]
         rows = rows.sort_values("attempt", kind="stable").drop_duplicates(asked, keep="last").sort_index()
-    return rows[rows["retracted"] == 0].drop(columns=["attempt", "retracted"])
+    return rows[rows["silent"] == 0].drop(columns=["attempt", "silent"])
 
 
 def _units(items: pd.DataFrame, texts: pd.DataFrame, source: str | None, subset: str | None) -> pd.DataFrame:

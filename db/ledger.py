@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, Executable, func, select
 from sqlalchemy.orm import aliased
@@ -40,6 +40,7 @@ from db.records import (
     Output,
     Pair,
     ProducerKind,
+    Status,
     Use,
 )
 from db.schema import ensure_current, is_current
@@ -56,6 +57,21 @@ class PairFilter:
     source: str | None = None
     subset: str | None = None
     limit: int | None = None
+
+
+class Asked(NamedTuple):
+    """A question put to an annotator: the k-th time this pair was shown in this order."""
+
+    pair_id: int
+    replicate: int
+    swapped: bool
+
+
+class Standing(NamedTuple):
+    """The latest attempt at a question, and what became of it."""
+
+    attempt: int
+    status: Status
 
 
 class Ledger:
@@ -194,15 +210,26 @@ class Ledger:
         for row in self.stream(query):
             yield row.source, Instruction(row.text, row.input)
 
-    def judged(self, annotator_id: int, pair_ids: Sequence[int]) -> set[tuple[int, int]]:
-        """Of these pairs, the (pair id, replicate) that this annotator has judged here (imports aside)."""
-        query = select(AnnotationRow.pair_id, AnnotationRow.replicate).where(
-            AnnotationRow.annotator_id == annotator_id,
-            AnnotationRow.item_id.is_(None),
-            AnnotationRow.pair_id.in_(pair_ids),
+    def standing(self, annotator_id: int, pair_ids: Sequence[int]) -> dict[Asked, Standing]:
+        """Where this annotator stands with these pairs: the latest attempt at each question asked here."""
+        row = AnnotationRow
+        query = (
+            select(row.pair_id, row.replicate, row.swapped, row.attempt, row.status)
+            .where(row.annotator_id == annotator_id, row.item_id.is_(None), row.pair_id.in_(pair_ids))
+            .order_by(row.attempt)
         )
         with self.reading() as connection:
-            return {(row.pair_id, row.replicate) for row in connection.execute(query)}
+            return {
+                Asked(pair, replicate, bool(swapped)): Standing(attempt, Status(status))
+                for pair, replicate, swapped, attempt, status in connection.execute(query)
+            }
+
+    def flipped_pairs(self) -> set[int]:
+        """The pairs whose first imported item has them the other way round: its output_1 is output_b."""
+        query = select(ItemRow.pair_id, ItemRow.flipped).order_by(ItemRow.id.desc())
+        with self.reading() as connection:
+            first = {row.pair_id: row.flipped for row in connection.execute(query)}
+        return {pair for pair, flipped in first.items() if flipped}
 
     def stream(self, query: Executable) -> Iterator[Any]:
         """Rows of a query in one consistent view, fetched as they are needed; for the readers of db/."""

@@ -6,7 +6,7 @@ by the migrations refuse it. A change here needs a migration; a test holds the t
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Float, ForeignKey, Index, MetaData, SmallInteger, Text, func
+from sqlalchemy import Boolean, Float, ForeignKey, Index, MetaData, SmallInteger, Text, UniqueConstraint, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 NAMES = {
@@ -111,6 +111,8 @@ class AnnotationRow(Base):
     label: Mapped[float | None]
     status: Mapped[str]
     reason: Mapped[str | None]
+    completion_id: Mapped[int | None] = mapped_column(ForeignKey("completion.claim_id"))
+    slot: Mapped[int | None]
 
 
 Index(
@@ -141,6 +143,52 @@ class ImportedRow(Base):
     meta: Mapped[str | None]
 
 
+class ClaimRow(Base):
+    """What is about to be asked: one row before each asking, paid or not."""
+
+    __tablename__ = "claim"
+    __table_args__ = (UniqueConstraint("request_key", "attempt"),)
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    request_key: Mapped[str]
+    attempt: Mapped[int]
+    draw_key: Mapped[str]
+    run: Mapped[str]
+    request: Mapped[str]
+
+
+class ClaimSlotRow(Base):
+    """Which pairs a claimed request shows, and in which order."""
+
+    __tablename__ = "claim_slot"
+    claim_id: Mapped[int] = mapped_column(ForeignKey("claim.id"), primary_key=True, autoincrement=False)
+    slot: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"), index=True)
+    replicate: Mapped[int]
+    swapped: Mapped[int] = mapped_column(SmallInteger)
+
+
+class CompletionRow(Base):
+    """What came of a claim: a reply or a failure, and what it cost."""
+
+    __tablename__ = "completion"
+    claim_id: Mapped[int] = mapped_column(ForeignKey("claim.id"), primary_key=True, autoincrement=False)
+    text: Mapped[str]
+    failure: Mapped[str | None]
+    detail: Mapped[str]
+    finish_reason: Mapped[str | None]
+    model: Mapped[str | None]
+    top_logprobs: Mapped[str | None]
+    prompt_tokens: Mapped[int]
+    completion_tokens: Mapped[int]
+    cached_tokens: Mapped[int]
+    sendings: Mapped[int]
+    unmetered: Mapped[int]
+    cost: Mapped[float | None]
+    cost_bound: Mapped[float | None]
+    seconds: Mapped[float]
+    warnings: Mapped[str]
+
+
 class SchemaRow(Base):
     """Which release first wrote this schema: what a ledger from a newer version asks for."""
 
@@ -151,3 +199,6 @@ class SchemaRow(Base):
 
 ANNOTATION = Base.metadata.tables["annotation"]
 IMPORTED = Base.metadata.tables["imported"]
+CLAIM = Base.metadata.tables["claim"]
+CLAIM_SLOT = Base.metadata.tables["claim_slot"]
+COMPLETION = Base.metadata.tables["completion"]

@@ -45,6 +45,7 @@ class Status(StrEnum):
     OK = "ok"
     UNREADABLE = "unreadable"  # a reply came, no verdict could be read from it
     FAILED = "failed"  # no usable reply came
+    SPARED = "spared"  # not asked: label noise replaces the judgement; there is a label
     RETRACTED = "retracted"  # taken back by the person who gave it
 
 
@@ -181,6 +182,8 @@ class Annotation:
     replicate: int = 0  # k-th independent judgement by the same annotator
     attempt: int = 0  # readers take the latest
     item_id: int | None = None  # the imported item it came with
+    completion_id: int | None = None  # the claim whose completion it was read from
+    slot: int | None = None  # its place in that request
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,3 +197,47 @@ class Imported:
     price: float | None = None
     seconds: float | None = None
     meta: str | None = None  # canonical JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One pair of a request: which, the k-th time, and whether output_b was shown first."""
+
+    pair_id: int
+    replicate: int
+    swapped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What is about to be asked. `request` is its canonical JSON; `run` says who asks."""
+
+    request_key: str
+    draw_key: str
+    run: str
+    request: str
+    slots: tuple[Slot, ...]
+    attempt: int = 0
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What came of a claim: a reply or a failure with a name, and what it cost (US dollars, seconds)."""
+
+    claim_id: int
+    text: str
+    failure: str | None = None
+    detail: str = ""
+    finish_reason: str | None = None
+    model: str | None = None  # as the server named it
+    top_logprobs: str | None = None  # JSON: alternatives at the first positions
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    sendings: int = 1
+    unmetered: int = 0  # of the sendings, those that may have been billed without our being told
+    cost: float | None = None  # None: the price is unknown
+    cost_bound: float | None = None  # with the unmetered sendings at their worst
+    seconds: float = 0.0
+    warnings: str = ""  # names, comma-separated

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, inspect, select
 from db.errors import LedgerCorrupt, LedgerReadOnly, LedgerTooNew
 from db.models import SchemaRow
 
-HEAD = "0001"
-KNOWN = ("0001",)
+KNOWN = ("0001", "0002")
+HEAD = KNOWN[-1]
 
 
 def package_version() -> str:

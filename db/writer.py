@@ -17,6 +17,9 @@ from sqlalchemy import Connection, Table, func, select
 from db.errors import LedgerError
 from db.models import (
     ANNOTATION,
+    CLAIM,
+    CLAIM_SLOT,
+    COMPLETION,
     IMPORTED,
     AnnotatorRow,
     Base,
@@ -30,6 +33,8 @@ from db.models import (
 from db.records import (
     Annotation,
     AnnotatorCard,
+    Claim,
+    Completion,
     Imported,
     Instruction,
     Item,
@@ -142,6 +147,36 @@ class Writer:
         """Write imported judgements with what their rows carried."""
         extras = {i: astuple(fact.imported) for i, fact in enumerate(facts) if fact.imported}
         return self.judgement_rows([_annotation_row(fact.annotation) for fact in facts], extras)
+
+    def claims(self, facts: Sequence[Claim]) -> list[int | None]:
+        """Write what is about to be asked; None for an attempt at a request that somebody has claimed."""
+        keys = list({fact.request_key for fact in facts})
+        taken: set[tuple[str, int]] = set()
+        for i in range(0, len(keys), LOOKUP):
+            query = select(CLAIM.c.request_key, CLAIM.c.attempt)
+            query = query.where(CLAIM.c.request_key.in_(keys[i : i + LOOKUP]))
+            taken |= {(row.request_key, row.attempt) for row in self._connection.execute(query)}
+        ids: list[int | None] = []
+        claims, slots = [], []
+        for fact in facts:
+            if (fact.request_key, fact.attempt) in taken:
+                ids.append(None)
+                continue
+            taken.add((fact.request_key, fact.attempt))
+            number = self._take_ids(CLAIM, 1)
+            ids.append(number)
+            claims.append((number, fact.request_key, fact.attempt, fact.draw_key, fact.run, fact.request))
+            slots += [
+                (number, i, slot.pair_id, slot.replicate, int(slot.swapped))
+                for i, slot in enumerate(fact.slots)
+            ]
+        self._insert(CLAIM, claims)
+        self._insert(CLAIM_SLOT, slots)
+        return ids
+
+    def completions(self, facts: Sequence[Completion]) -> None:
+        """Write what came of claims, each once."""
+        self._insert(COMPLETION, [astuple(fact) for fact in facts])
 
     def new_facts(self, write: Callable[[Sequence[Fact]], list[int]], facts: Sequence[Fact]) -> int:
         """Write these facts by one of the methods above; returns how many were new, each counted once."""
@@ -279,6 +314,8 @@ def _annotation_row(fact: Annotation) -> Row:
         fact.label,
         fact.status.value,
         fact.reason,
+        fact.completion_id,
+        fact.slot,
     )
 
 

@@ -16,6 +16,8 @@ from db.records import (
     Annotation,
     AnnotatorCard,
     AnnotatorKind,
+    Claim,
+    Completion,
     Imported,
     Instruction,
     Item,
@@ -23,6 +25,7 @@ from db.records import (
     Output,
     Pair,
     ProducerKind,
+    Slot,
     SourceFile,
     Use,
 )
@@ -133,8 +136,10 @@ def test_facts_cannot_be_changed(ledger_url: str, verb: str) -> None:
             [file_id] = writer.files([SourceFile("preferences", "x.jsonl", "00")])
             [item_id] = writer.items([Item("s", "1", pair(), False)])
             writer.judgements([Judgement(replace(fact, item_id=item_id), Imported(file_id))])
+            [claim_id] = writer.claims([Claim("ab", "cd", "me", "{}", (Slot(fact.pair_id, 0, False),))])
+            writer.completions([Completion(claim_id or 0, "Output (a)")])
         for table in Base.metadata.tables:
-            key = next(iter(Base.metadata.tables[table].primary_key)).name
+            key = next(iter(Base.metadata.tables[table].primary_key)).name  # any column would do
             statement = verb.format(table).replace("id = id", f"{key} = {key}")
             with pytest.raises((LedgerError, DBAPIError), match="append-only"), ledger.writing() as writer:
                 writer._connection.exec_driver_sql(statement)

@@ -1,0 +1,109 @@
+"""What was asked of language models before, so that nothing is paid for twice.
+
+A request is known by its key. Before each asking there is a claim; what came of it is its completion. A
+claim without one was in flight when its process ended, or still is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+from sqlalchemy import Select, select
+
+from db.ledger import Ledger
+from db.models import CLAIM, CLAIM_SLOT, COMPLETION
+from db.records import Claim, Completion, Slot
+
+LOOKUP = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Where a request stands: its latest claim, and the best that came of any: a reply before a failure."""
+
+    attempts: int  # claims so far
+    run: str  # of the latest claim
+    latest: Completion | None  # of the latest claim; None: no word of it
+    completion: Completion | None  # a reply where there is one
+
+
+def answers(ledger: Ledger, request_keys: Sequence[str]) -> dict[str, Answer]:
+    """By key, the requests that were claimed before."""
+    found: dict[str, Answer] = {}
+    for i in range(0, len(request_keys), LOOKUP):
+        query = (
+            select(CLAIM, COMPLETION)
+            .select_from(CLAIM.outerjoin(COMPLETION))
+            .where(CLAIM.c.request_key.in_(request_keys[i : i + LOOKUP]))
+            .order_by(CLAIM.c.attempt)
+        )
+        for row in ledger.stream(query):
+            completion = _completion(row)
+            before = found.get(row.request_key)
+            best = before.completion if before else None
+            if best is None or (best.failure is not None and completion is not None):
+                best = completion
+            found[row.request_key] = Answer(row.attempt + 1, row.run, completion, best)
+    return found
+
+
+def unanswered(ledger: Ledger, draw_key: str, pair_ids: Sequence[int]) -> list[tuple[Slot, ...]]:
+    """The batches that were claimed for these pairs and never answered: to be asked again as they were."""
+    batches: dict[str, dict[int, Slot]] = {}
+    answered: set[str] = set()
+    for i in range(0, len(pair_ids), LOOKUP):
+        for row in ledger.stream(_claims_of(draw_key, pair_ids[i : i + LOOKUP])):
+            slots = batches.setdefault(row.request_key, {})
+            slots[row.slot] = Slot(row.pair_id, row.replicate, bool(row.swapped))
+            if row.answered is not None and row.failure is None:
+                answered.add(row.request_key)
+    return [
+        tuple(slots[place] for place in sorted(slots))
+        for key, slots in batches.items()
+        if key not in answered
+    ]
+
+
+def _claims_of(draw_key: str, pair_ids: Sequence[int]) -> Select[*tuple[object, ...]]:
+    """Every slot of every claim of this draw key that shows any of these pairs."""
+    shown = select(CLAIM_SLOT.c.claim_id).where(CLAIM_SLOT.c.pair_id.in_(pair_ids))
+    return (
+        select(
+            CLAIM.c.request_key,
+            CLAIM_SLOT.c.slot,
+            CLAIM_SLOT.c.pair_id,
+            CLAIM_SLOT.c.replicate,
+            CLAIM_SLOT.c.swapped,
+            COMPLETION.c.claim_id.label("answered"),
+            COMPLETION.c.failure,
+        )
+        .select_from(CLAIM.join(CLAIM_SLOT).outerjoin(COMPLETION, COMPLETION.c.claim_id == CLAIM.c.id))
+        .where(CLAIM.c.draw_key == draw_key, CLAIM.c.id.in_(shown))
+        .order_by(CLAIM.c.id, CLAIM_SLOT.c.slot)
+    )
+
+
+def claims(ledger: Ledger, claim_ids: Sequence[int]) -> dict[int, Claim]:
+    """Claims with their slots, by id: what a completion was an answer to."""
+    query = (
+        select(CLAIM, CLAIM_SLOT.c.slot, CLAIM_SLOT.c.pair_id, CLAIM_SLOT.c.replicate, CLAIM_SLOT.c.swapped)
+        .select_from(CLAIM.join(CLAIM_SLOT))
+        .where(CLAIM.c.id.in_(claim_ids))
+        .order_by(CLAIM.c.id, CLAIM_SLOT.c.slot)
+    )
+    slots: dict[int, list[Slot]] = {}
+    rows = {}
+    for row in ledger.stream(query):
+        rows[row.id] = row
+        slots.setdefault(row.id, []).append(Slot(row.pair_id, row.replicate, bool(row.swapped)))
+    return {
+        i: Claim(row.request_key, row.draw_key, row.run, row.request, tuple(slots[i]), row.attempt, i)
+        for i, row in rows.items()
+    }
+
+
+def _completion(row: object) -> Completion | None:
+    if getattr(row, "claim_id", None) is None:
+        return None
+    return Completion(**{each.name: getattr(row, each.name) for each in fields(Completion)})

@@ -1,0 +1,111 @@
+"""Backups are whole and checked; a merger doubles nothing and loses nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from db.errors import ConfigError, LedgerError
+from db.exports import RowFilter, preference_rows
+from db.ledger import Ledger
+from db.maintenance import backup, merge
+from db.records import (
+    Annotation,
+    AnnotatorCard,
+    AnnotatorKind,
+    Imported,
+    Instruction,
+    Item,
+    Membership,
+    Output,
+    Pair,
+    SourceFile,
+    Status,
+)
+from db.writer import Judgement
+
+PEOPLE = AnnotatorCard("ada", AnnotatorKind.HUMAN, {"imported": True})
+LONGEST = AnnotatorCard("longest", AnnotatorKind.RULE, {"rule": "longest"})
+
+
+def fill(ledger: Ledger, first: int, last: int, preference: float = 1.0) -> None:
+    """Items first..last-1 judged by a person (imported) and by a rule (made here)."""
+    with ledger.writing() as writer:
+        people, longest = writer.annotators([PEOPLE, LONGEST])
+        [file_id] = writer.files([SourceFile("preferences", "x.jsonl", "ab" * 32)])
+        for i in range(first, last):
+            instruction = Instruction(f"Say {i}.")
+            pair, flipped = Pair.of(Output(instruction, "long " * i, "m"), Output(instruction, "no", "n"))
+            [pair_id] = writer.pairs([pair])
+            [item_id] = writer.items([Item("numbers", str(i), pair, flipped)])
+            fact = Annotation(pair_id, people, preference, preference, None, item_id=item_id)
+            if i % 5 == 0:
+                fact = replace(fact, preference=None, label=None, status=Status.UNREADABLE, reason="mumbled")
+            writer.judgements([Judgement(fact, Imported(file_id, raw_completion=f"reply {i}", price=0.5))])
+            writer.annotations([Annotation(pair_id, longest, 0.0, 0.0, False)])
+            writer.memberships([Membership(instruction, "numbers")])
+
+
+def contents(ledger: Ledger) -> list[object]:
+    return sorted(map(repr, [*preference_rows(ledger, RowFilter()), *ledger.memberships()]))
+
+
+def test_a_backup_is_the_ledger(ledger_url: str, tmp_path: Path) -> None:
+    target = tmp_path / "copies" / "copy.db"
+    with Ledger.open(ledger_url, create=True) as ledger:
+        fill(ledger, 0, 20)
+        size = backup(ledger, target)
+        assert size == target.stat().st_size
+        with Ledger.open(target) as copy:
+            assert copy.counts() == ledger.counts()
+            assert contents(copy) == contents(ledger)
+        fill(ledger, 20, 21)  # and the ledger goes on
+        with pytest.raises(ConfigError, match="file of this name"):
+            backup(ledger, target)
+    assert [p.name for p in target.parent.iterdir()] == ["copy.db"]
+
+
+def test_a_backup_while_others_write(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "ledger.db", create=True) as ledger:
+        fill(ledger, 0, 50)
+        with ledger.writing() as writer:
+            writer.instructions([Instruction("not yet committed")])
+            backup(ledger, tmp_path / "copy.db")
+        with Ledger.open(tmp_path / "copy.db") as copy:
+            assert copy.counts()["instruction"] == 50
+            assert ledger.counts()["instruction"] == 51
+
+
+def test_merging_is_by_content(ledger_url: str, tmp_path: Path) -> None:
+    with (
+        Ledger.open(ledger_url, create=True) as ours,
+        Ledger.open(tmp_path / "theirs.db", create=True) as theirs,
+        Ledger.open(tmp_path / "whole.db", create=True) as whole,
+    ):
+        fill(ours, 0, 12)
+        fill(theirs, 8, 30)  # other ids for the same facts
+        fill(whole, 0, 30)
+        merged = merge(ours, theirs)
+        assert merged.added["item"] == 18
+        assert merged.conflicts == ()
+        assert contents(ours) == contents(whole)
+        assert ours.counts() == whole.counts()
+        assert not any(merge(ours, theirs).added.values())
+
+
+def test_contradictions_refuse_the_merger_and_nothing_is_written(tmp_path: Path) -> None:
+    with (
+        Ledger.open(tmp_path / "ours.db", create=True) as ours,
+        Ledger.open(tmp_path / "theirs.db", create=True) as theirs,
+    ):
+        fill(ours, 1, 4)
+        fill(theirs, 2, 10, preference=0.0)
+        before = contents(ours)
+        with pytest.raises(LedgerError, match=r"2 judgements differ .* preference 1\.0, not 0\.0"):
+            merge(ours, theirs)
+        assert contents(ours) == before
+        merged = merge(ours, theirs, keep_ours=True)
+        assert len(merged.conflicts) == 2
+        assert set(before) < set(contents(ours))
