@@ -18,7 +18,15 @@ from sqlalchemy import Connection, Select, case, func, select
 from sqlalchemy.orm import aliased
 
 from db.ledger import Ledger
-from db.models import AnnotationRow, ImportedRow, ItemRow, OutputRow, PairRow
+from db.models import (
+    AnnotationRow,
+    ClaimSlotRow,
+    CompletionRow,
+    ImportedRow,
+    ItemRow,
+    OutputRow,
+    PairRow,
+)
 from db.records import AnnotatorCard, Status
 
 CHUNK = 50_000
@@ -100,7 +108,10 @@ def _text_features(connection: Connection, has_list: Callable[[str], bool]) -> p
 
 
 def _annotations(connection: Connection) -> pd.DataFrame:
-    row, extra = AnnotationRow, ImportedRow
+    """Every attempt at every judgement; a completion's price and time are shared by its pairs."""
+    row, extra, paid = AnnotationRow, ImportedRow, CompletionRow
+    slots = select(ClaimSlotRow.claim_id, func.count().label("slots")).group_by(ClaimSlotRow.claim_id)
+    share = slots.subquery()
     query = (
         select(
             row.pair_id,
@@ -111,10 +122,12 @@ def _annotations(connection: Connection) -> pd.DataFrame:
             row.attempt,
             case((row.status.in_([Status.RETRACTED.value, Status.SPARED.value]), 1), else_=0),
             row.preference,
-            extra.price,
-            extra.seconds,
+            func.coalesce(extra.price, paid.cost / share.c.slots),
+            func.coalesce(extra.seconds, paid.seconds / share.c.slots),
         )
         .outerjoin(extra, extra.annotation_id == row.id)
+        .outerjoin(paid, paid.claim_id == row.completion_id)
+        .outerjoin(share, share.c.claim_id == row.completion_id)
         .order_by(row.id)
     )
     integers = ["pair_id", "annotator", "item_id", "replicate", "swapped", "attempt", "silent"]

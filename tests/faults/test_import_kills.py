@@ -28,7 +28,8 @@ def preferences(path: Path, pairs: int) -> Path:
                 row = {
                     "source": "kills", "subset": None, "item_id": f"k{i}", "instruction_id": f"{i:012x}",
                     "instruction": f"Question {i // 3}?", "input": "",
-                    "output_1": f"answer {i} " + "so " * (i % 50), "output_2": f"other {i}", "output_1_model": "m", "output_2_model": None,
+                    "output_1": f"answer {i} " + "so " * (i % 50), "output_2": f"other {i}",
+                    "output_1_model": "m", "output_2_model": None,
                     "annotator": person, "annotator_kind": "human", "preference": [1, 2, 0, None][i % 4],
                     "preference_raw": None, "order_swapped": [True, False, None][i % 3],
                     "raw_completion": f"reply {i}", "scores": None, "meta": {"n": i},

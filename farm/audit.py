@@ -1,0 +1,265 @@
+"""How far annotators agree with people, with a gold standard, with each other: `farm audit`.
+
+The measures are defined in farm/statistics (profile, agreement, reliability) and in docs/audit.md. All rates
+are fractions with 95 % bootstrap intervals by question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from annotators.rules import has_list
+from db.errors import ConfigError
+from db.frames import Judgements, judgements
+from db.ledger import Ledger
+from db.records import AnnotatorCard, AnnotatorKind
+from farm.audit_report import AnnotatorAudit, AuditReport, Confusion, Panel, ReferenceAudit, Slice
+from farm.statistics import profile, reliability
+from farm.statistics.agreement import Ints, categories, leave_one_out, modes, votes
+from farm.statistics.bootstrap import Interval, Measure, intervals, mean_of, ratio
+from farm.statistics.bootstrap import Panel as Measures
+from farm.statistics.panel import Votes, consensus_of, effective_judges_of, pairs_of
+
+NULLS = ("wrong", "drop")
+SLICES = ("source", "subset")
+GROUPS = {"human": AnnotatorKind.HUMAN, "gold": AnnotatorKind.GOLD}
+
+
+@dataclass(frozen=True)
+class AuditOptions:
+    """What to audit. None and () mean all; reference None means people, or else a gold standard."""
+
+    source: str | None = None
+    subset: str | None = None
+    annotators: tuple[str, ...] = ()
+    reference: str | None = None
+    nulls: str = "wrong"  # an unreadable verdict counts as wrong in accuracy, or is left out ("drop")
+    draws: int = 1000
+    seed: int = 0
+    by: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.nulls not in NULLS:
+            raise ConfigError(f"--nulls is {self.nulls!r}", remedy="wrong or drop")
+        for name in self.by:
+            if name not in SLICES:
+                raise ConfigError(f"--by is {name!r}", remedy="source or subset")
+
+
+class Who(NamedTuple):
+    """An annotator of the frames: its code there, its name and kind."""
+
+    code: int
+    name: str
+    kind: AnnotatorKind
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The judgements as arrays over dense unit numbers, and who made them."""
+
+    units: profile.Units
+    places: Ints  # (n,) unit of each judgement
+    annotator: Ints  # (n,) code
+    judged: pd.DataFrame  # preference, swapped, replicate, price, seconds
+    who: tuple[Who, ...]
+
+    def of(self, who: Who) -> tuple[profile.Judged, pd.DataFrame]:
+        """The annotator's judgements, and the frame's rows of them."""
+        mine = self.annotator == who.code
+        rows = self.judged[mine]
+        columns = (rows[name].to_numpy() for name in ("preference", "swapped", "replicate"))
+        preference, swapped, replicate = columns
+        return (
+            profile.Judged(
+                self.places[mine], preference, swapped.astype(np.int64), replicate.astype(np.int64)
+            ),
+            rows,
+        )
+
+
+def audit_ledger(ledger: Ledger, options: AuditOptions) -> AuditReport:
+    """Audit the questions of a ledger. Raises ConfigError where nothing fits the options."""
+    found = judgements(ledger, has_list, options.source, options.subset)
+    if found.judgements.empty:
+        what = "no judgement fits" if options.source or options.subset else "the ledger holds no judgement"
+        raise ConfigError(what, where=str(ledger.address), remedy="`farm status` lists sources and subsets")
+    return audit(found, options)
+
+
+def audit(found: Judgements, options: AuditOptions) -> AuditReport:
+    """Audit judgements given as frames (db/frames.py)."""
+    who = _who(found.annotators)
+    reference = _reference(who, options.reference)
+    shown = _chosen(who, options.annotators)
+    whole = _slice(_sample(found.judgements, found.units, who), reference, shown, options)
+    slices = tuple(
+        replace(_slice(sample, reference, shown, options), where=where)
+        for where, sample in _slices(found, who, options.by)
+    )
+    return AuditReport(whole, slices, options.nulls, options.draws)
+
+
+def _who(cards: Sequence[AnnotatorCard]) -> tuple[Who, ...]:
+    """Names are told apart where two annotators share one."""
+    count: dict[str, int] = {}
+    for card in cards:
+        count[card.name] = count.get(card.name, 0) + 1
+    return tuple(
+        Who(card.id, card.name if count[card.name] == 1 else f"{card.name}#{card.key[:6]}", card.kind)
+        for card in cards
+    )
+
+
+def _reference(who: Sequence[Who], name: str | None) -> tuple[Who, ...]:
+    """The reference's members: a group of a kind, or the annotator of that name."""
+    if name is None:
+        people = [each for each in who if each.kind is AnnotatorKind.HUMAN]
+        return tuple(people or [each for each in who if each.kind is AnnotatorKind.GOLD])
+    if name in GROUPS:
+        members = tuple(each for each in who if each.kind is GROUPS[name])
+        if not members:
+            raise ConfigError(
+                f"nobody of kind {name} judged here", where="--reference", remedy="name another"
+            )
+        return members
+    return _chosen(who, (name,))
+
+
+def _chosen(who: Sequence[Who], names: Sequence[str]) -> tuple[Who, ...]:
+    known = {each.name for each in who}
+    for name in names:
+        if name not in known:
+            some = ", ".join(sorted(known)[:8])
+            raise ConfigError(f"no annotator {name!r} judged here", remedy=f"there are {some} ...")
+    return tuple(each for each in who if not names or each.name in names)
+
+
+def _sample(rows: pd.DataFrame, units: pd.DataFrame, who: tuple[Who, ...]) -> Sample:
+    codes = units["unit"].to_numpy()
+    order = np.argsort(codes, kind="stable")
+    places = order[np.searchsorted(codes, rows["unit"].to_numpy(), sorter=order)]
+    features = profile.Units(
+        units[["length_1", "length_2"]].to_numpy(dtype=np.int64),
+        units[["list_1", "list_2"]].to_numpy(dtype=bool),
+        units["identical"].to_numpy(dtype=bool),
+    )
+    present = set(rows["annotator"].unique())
+    kept = tuple(each for each in who if each.code in present)
+    return Sample(features, places, rows["annotator"].to_numpy(dtype=np.int64), rows, kept)
+
+
+def _slices(
+    found: Judgements, who: tuple[Who, ...], by: Sequence[str]
+) -> list[tuple[Mapping[str, str | None], Sample]]:
+    """The sample of each source, or subset, or both, in the order of their names."""
+    if not by:
+        return []
+    parts = []
+    for values, units in found.units.groupby(list(by), dropna=False, sort=True):
+        rows = found.judgements[found.judgements["unit"].isin(units["unit"])]
+        if len(rows):
+            names = {
+                name: None if pd.isna(value) else str(value) for name, value in zip(by, values, strict=True)
+            }
+            parts.append((names, _sample(rows, units, who)))
+    return parts
+
+
+def _slice(sample: Sample, reference: Sequence[Who], shown: Sequence[Who], options: AuditOptions) -> Slice:
+    members = {each.code for each in reference}
+    in_reference = np.isin(sample.annotator, list(members))
+    category = categories(sample.judged["preference"].to_numpy())
+    counts = votes(sample.places[in_reference], category[in_reference], len(sample.units))
+    chosen = [each for each in sample.who if each in shown]
+    panels = [_measures(sample, each, counts, each.code in members, options) for each in chosen]
+    panels.append(_reference_measures(sample, in_reference, counts))
+    found = intervals(panels, len(sample.units), options.draws, options.seed)
+    audits = tuple(
+        _annotator_audit(sample, each, measured, counts)
+        for each, measured in zip(chosen, found, strict=False)
+    )
+    judges = Votes.of(sample.places, sample.annotator, category, [each.code for each in chosen])
+    truth = np.where(modes(counts).sum(axis=1) == 1, modes(counts).argmax(axis=1), -1)
+    outside = [i for i, each in enumerate(chosen) if each.code not in members]
+    panel = Panel(effective_judges_of(judges, outside, truth), consensus_of(judges, outside, truth))
+    rater_count = len({int(code) for code in sample.annotator[in_reference]})
+    return Slice(
+        {},
+        _reference_audit(
+            options.reference, reference, counts, int(in_reference.sum()), rater_count, found[-1]
+        ),
+        audits,
+        tuple(pairs_of(judges, [each.name for each in chosen])),
+        panel,
+    )
+
+
+def _measures(sample: Sample, who: Who, counts: Ints, member: bool, options: AuditOptions) -> Measures:
+    """The annotator's measures over its own units."""
+    judged, _ = sample.of(who)
+    items, local = np.unique(judged.units, return_inverse=True)
+    own, units = judged._replace(units=local), sample.units.take(items)
+    wrong = options.nulls == "wrong"
+    return Measures(
+        items,
+        profile.against_reference(own, counts[items], units, member=member, unreadable_is_wrong=wrong)
+        | profile.by_itself(own, units, unreadable_is_same=wrong),
+    )
+
+
+def _reference_measures(sample: Sample, inside: np.ndarray, counts: Ints) -> Measures:  # type: ignore[type-arg]
+    """The reference's members with each other."""
+    n, places = len(sample.units), sample.places[inside]
+    preference = sample.judged["preference"].to_numpy()[inside]
+    score = leave_one_out(preference, counts[places])
+    raters = (
+        int(np.bincount(counts.sum(axis=1))[2:].argmax()) + 2 if counts.sum(axis=1).max(initial=0) > 1 else 2
+    )
+    pairable = counts.sum(axis=1) > 1
+    clear = profile.clear_majority_of_others(preference, counts[places])
+    return Measures(
+        np.arange(n),
+        {
+            "agreement": mean_of(places, score, n),
+            "clear_majority_agreement": mean_of(places, clear, n),
+            "pairwise_agreement": Measure(reliability.pair_agreement(counts), ratio, pairable),
+            "alpha": Measure(reliability.coincidences(counts), reliability.krippendorff_alpha, pairable),
+            "fleiss_kappa": Measure(
+                reliability.fleiss_sums(counts, raters),
+                reliability.fleiss_kappa,
+                counts.sum(axis=1) == raters,
+            ),
+            "unreadable": mean_of(places, np.isnan(preference).astype(float), n),
+        },
+    )
+
+
+def _annotator_audit(
+    sample: Sample, who: Who, measured: Mapping[str, Interval], counts: Ints
+) -> AnnotatorAudit:
+    judged, rows = sample.of(who)
+    table = profile.confusion_table(judged, counts)
+    price, seconds = (1000 * rows[name].mean() for name in ("price", "seconds"))
+    return AnnotatorAudit(
+        who.name,
+        who.kind.value,
+        len(rows),
+        dict(measured),
+        None if np.isnan(price) else float(price),
+        None if np.isnan(seconds) else float(seconds),
+        Confusion(table),
+    )
+
+
+def _reference_audit(
+    name: str | None, members: Sequence[Who], counts: Ints, n: int, raters: int, found: Mapping[str, Interval]
+) -> ReferenceAudit:
+    kinds = sorted({each.kind.value for each in members})
+    label = name or (kinds[0] if kinds else None)
+    return ReferenceAudit(label, tuple(kinds), raters, int((counts.sum(axis=1) > 0).sum()), n, dict(found))

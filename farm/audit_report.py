@@ -1,0 +1,181 @@
+"""What an audit found, as records, and as JSON or flat rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from db.ids import Json
+from farm.statistics.agreement import Ints
+from farm.statistics.bootstrap import Interval
+from farm.statistics.dawid_skene import Consensus
+from farm.statistics.panel import Effective, PairAgreement
+
+CATEGORIES = ("second", "tie", "first")  # the order of a confusion table's rows and columns
+
+
+HEADLINES = ("agreement", "accuracy")  # objects in JSON; the other measures are numbers there
+
+
+def interval_json(interval: Interval) -> Json:
+    return {"value": interval.value, "low": interval.low, "high": interval.high, "n": interval.n}
+
+
+def measures_json(measures: Mapping[str, Interval]) -> dict[str, Json]:
+    """The measures by name, and all their intervals under `intervals`."""
+    intervals = {name: interval_json(each) for name, each in measures.items()}
+    values = {name: intervals[name] if name in HEADLINES else each.value for name, each in measures.items()}
+    return {**values, "intervals": intervals}
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Judgements by the annotator's category (rows) and the reference's one mode (columns)."""
+
+    table: Ints
+
+    def to_json(self) -> Json:
+        return {
+            "rows": "annotator",
+            "columns": "reference",
+            "order": list(CATEGORIES),
+            "table": self.table.tolist(),
+        }
+
+
+@dataclass(frozen=True)
+class AnnotatorAudit:
+    """One annotator. measures: by name, see docs/audit.md; prices in US dollars, times in seconds."""
+
+    name: str
+    kind: str
+    n: int  # judgements
+    measures: Mapping[str, Interval]
+    price_per_1000: float | None
+    seconds_per_1000: float | None
+    confusion: Confusion
+    reliability: float | None = None  # by Dawid and Skene, where it may be told
+
+    @property
+    def beats_longest(self) -> bool | None:
+        """Whether its agreement is above that of the longer output, on the same judgements."""
+        lead = self.measures["over_longest"].value
+        return None if lead is None else lead > 0
+
+    def to_json(self) -> Json:
+        return {
+            "annotator": self.name,
+            "kind": self.kind,
+            "n": self.n,
+            **measures_json(self.measures),
+            "beats_longest": self.beats_longest,
+            "price_per_1000": self.price_per_1000,
+            "seconds_per_1000": self.seconds_per_1000,
+            "reliability": self.reliability,
+            "confusion": self.confusion.to_json(),
+        }
+
+
+@dataclass(frozen=True)
+class ReferenceAudit:
+    """What annotators are compared with, and how far its members agree with each other."""
+
+    name: str | None  # None: nobody here can be a reference
+    kinds: tuple[str, ...]
+    annotators: int
+    units: int  # questions with a verdict
+    n: int  # judgements
+    measures: Mapping[str, Interval]
+
+    def to_json(self) -> Json:
+        agreement = self.measures["agreement"].value
+        return {
+            "name": self.name,
+            "kinds": list(self.kinds),
+            "annotators": self.annotators,
+            "units": self.units,
+            "n": self.n,
+            **measures_json(self.measures),
+            "bias": 0.0 if self.units else None,  # by definition
+            "variance": None if agreement is None else 1 - agreement,
+        }
+
+
+@dataclass(frozen=True)
+class Panel:
+    """All annotators outside the reference, together."""
+
+    effective: Effective | None
+    consensus: Consensus | str  # or why there is none
+
+    def to_json(self) -> Json:
+        effective = self.effective
+        made: dict[str, Json] = {
+            "effective_judges": effective
+            and {"value": effective.value, "judges": effective.judges, "n": effective.n}
+        }
+        if isinstance(self.consensus, str):
+            return made | {"dawid_skene": {"refused": self.consensus}}
+        consensus = self.consensus
+        fit: dict[str, Json] = {
+            "anchors": consensus.anchors,
+            "accuracy": consensus.accuracy,
+            "best_single": consensus.best_single,
+            "usable": consensus.usable,
+        }
+        return made | {"dawid_skene": fit}
+
+
+@dataclass(frozen=True)
+class Slice:
+    """An audit of some of the questions. where: the source or subset they belong to; empty for all."""
+
+    where: Mapping[str, str | None]
+    reference: ReferenceAudit
+    annotators: tuple[AnnotatorAudit, ...]
+    pairs: tuple[PairAgreement, ...]
+    panel: Panel
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            **self.where,
+            "reference": self.reference.to_json(),
+            "annotators": [each.to_json() for each in self.annotators],
+            "pairs": [pair._asdict() for pair in self.pairs],
+            "panel": self.panel.to_json(),
+        }
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """An audit of all the questions asked for, and of its slices."""
+
+    whole: Slice
+    slices: tuple[Slice, ...]
+    nulls: str
+    draws: int
+
+    def to_json(self) -> Json:
+        return {
+            **self.whole.to_json(),
+            "slices": [each.to_json() for each in self.slices],
+            "nulls": self.nulls,
+            "draws": self.draws,
+        }
+
+    def rows(self) -> Iterator[dict[str, str | float | None]]:
+        """Flat rows, one for each annotator and slice: the columns of the CSV file."""
+        for part in (self.whole, *self.slices):
+            for each in part.annotators:
+                row: dict[str, str | float | None] = {
+                    "source": part.where.get("source"),
+                    "subset": part.where.get("subset"),
+                    "annotator": each.name,
+                    "kind": each.kind,
+                    "n": each.n,
+                }
+                for name, interval in each.measures.items():
+                    row |= {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+                    row[f"{name}_n"] = interval.n
+                row |= {"price_per_1000": each.price_per_1000, "seconds_per_1000": each.seconds_per_1000}
+                yield row

@@ -1,0 +1,168 @@
+"""An audit on a terminal, and as a CSV file that a spreadsheet cannot be made to run."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from farm.audit_report import AnnotatorAudit, AuditReport, Panel, ReferenceAudit, Slice
+from farm.statistics.bootstrap import Interval
+from farm.views import plain, table
+
+ANNOTATORS = 40  # shown; --json and --csv have all
+PAIRS = 12
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def audit_view(report: AuditReport) -> RenderableType:
+    """The whole, then each slice."""
+    return Group(*(part for each in (report.whole, *report.slices) for part in _slice(each, report.nulls)))
+
+
+def _slice(part: Slice, nulls: str) -> Iterator[RenderableType]:
+    if part.where:
+        yield Text("\n").append_text(
+            plain(", ".join(f"{name} {value}" for name, value in part.where.items()))
+        )
+    yield _reference(part.reference)
+    people = [each for each in part.annotators if each.kind in part.reference.kinds]
+    others = [each for each in part.annotators if each.kind not in part.reference.kinds]
+    shown = (others + people)[:ANNOTATORS]
+    yield _agreement(shown, nulls)
+    yield _biases(shown)
+    hidden = len(part.annotators) - len(shown)
+    if hidden > 0:
+        yield Text(f"... and {hidden} more annotators: see --json or --csv")
+    yield from _pairs(part)
+    yield _panel(part.panel)
+    weak = [each.name for each in others if each.beats_longest is False and each.name != "longest"]
+    if weak:
+        yield Text("\nNo better than preferring the longer output: ").append_text(plain(", ".join(weak)))
+
+
+def _reference(reference: ReferenceAudit) -> RenderableType:
+    if not reference.units:
+        return Text(
+            "Nobody here can be a reference: no person and no gold standard judged these questions.\n"
+        )
+    found = reference.measures
+    parts = [
+        f"Reference: {reference.name} ({reference.annotators} annotators, {reference.n:,} judgements of "
+        f"{reference.units:,} questions)."
+    ]
+    if found["agreement"].value is not None:
+        parts.append(
+            f"With each other, one against the mode of the others: agreement {rate(found['agreement'])}, "
+            f"alpha {number(found['alpha'])}, pairwise {number(found['pairwise_agreement'])}."
+        )
+    return plain(" ".join(parts)).append("\n")
+
+
+def _agreement(annotators: list[AnnotatorAudit], nulls: str) -> Table:
+    unreadable = "counts as wrong" if nulls == "wrong" else "is left out"
+    columns = ("annotator", "n#", "unread#", "agreement#", "accuracy#", "kappa#", "> longest")
+    rows = table(*columns, title=f"Against the reference (in accuracy an unreadable verdict {unreadable})")
+    for each in annotators:
+        found = each.measures
+        rows.add_row(
+            plain(each.name),
+            f"{each.n:,}",
+            number(found["unreadable"]),
+            rate(found["agreement"]),
+            rate(found["accuracy"]),
+            number(found["kappa"]),
+            {True: "yes", False: "NO", None: ""}[each.beats_longest],
+        )
+    return rows
+
+
+def _biases(annotators: list[AnnotatorAudit]) -> Table:
+    """Columns in which nobody has a figure are left out."""
+    names = {
+        "bias": "bias#",
+        "variance": "variance#",
+        "position_bias": "first#",
+        "order_consistency": "same#",
+        "both_orders_accuracy": "both#",
+        "length_bias": "longer#",
+        "list_bias": "list#",
+    }
+    told = [name for name in names if any(each.measures[name].value is not None for each in annotators)]
+    title = (
+        "\nBias and variance; prefers the first shown; the same in both orders, right in both;\n"
+        "prefers the longer, the list; price and seconds per 1,000"
+    )
+    rows = table("annotator", *(names[name] for name in told), "$#", "s#", title=title)
+    for each in annotators:
+        costs = (each.price_per_1000, each.seconds_per_1000)
+        rows.add_row(
+            plain(each.name),
+            *(number(each.measures[name]) for name in told),
+            *("" if cost is None else f"{cost:,.2f}" for cost in costs),
+        )
+    return rows
+
+
+def _pairs(part: Slice) -> Iterator[RenderableType]:
+    if part.pairs:
+        rows = table(
+            "annotator", "annotator", "n#", "agreement#", "Cohen's kappa#", title="\nOf two annotators"
+        )
+        for pair in sorted(part.pairs, key=lambda pair: -pair.n)[:PAIRS]:
+            kappa = "" if pair.cohen_kappa is None else f"{pair.cohen_kappa:.3f}"
+            rows.add_row(plain(pair.a), plain(pair.b), f"{pair.n:,}", f"{pair.agreement:.3f}", kappa)
+        yield rows
+    if len(part.pairs) > PAIRS:
+        yield Text(f"... and {len(part.pairs) - PAIRS:,} more pairs: see --json")
+
+
+def _panel(panel: Panel) -> RenderableType:
+    lines = []
+    if panel.effective:
+        effective = panel.effective
+        lines.append(
+            f"\n{effective.judges} judges outside the reference are worth {effective.value:.1f} independent "
+            f"ones (by their errors on {effective.n:,} questions)."
+        )
+    if not isinstance(panel.consensus, str):
+        consensus = panel.consensus
+        verdict = "usable" if consensus.usable else "NOT to be used: the best single judge is better"
+        lines.append(
+            f"Their Dawid-Skene consensus is right on {consensus.accuracy:.3f} of {consensus.anchors:,} "
+            f"clear questions, the best single judge on {consensus.best_single:.3f}: {verdict}."
+        )
+    return Text("\n".join(lines))
+
+
+def number(interval: Interval) -> str:
+    return "" if interval.value is None else f"{interval.value:.3f}"
+
+
+def rate(interval: Interval) -> str:
+    """A value with its interval."""
+    if interval.value is None:
+        return ""
+    if interval.low is None or interval.high is None:
+        return f"{interval.value:.3f}"
+    return f"{interval.value:.3f} [{interval.low:.2f}, {interval.high:.2f}]"
+
+
+def write_csv(report: AuditReport, path: Path) -> None:
+    """All annotators and slices as rows; a text that a spreadsheet would run as a formula gets a quote."""
+    rows = list(report.rows())
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else [])
+        writer.writeheader()
+        writer.writerows(_defused(row) for row in rows)
+
+
+def _defused(row: Mapping[str, str | float | None]) -> dict[str, str | float | None]:
+    return {
+        name: f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+        for name, value in row.items()
+    }

@@ -1,0 +1,1 @@
+"""Numbers from judgements: arrays in, numbers out; no ledger, no files."""

@@ -1,0 +1,177 @@
+"""What an annotator is like: its agreement with a reference, its biases and its consistency, as measures.
+
+Every measure is a function of sums over units (bootstrap.py). Unit arrays are (units,); judgement arrays
+(n,). Lengths are in characters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from farm.statistics.agreement import (
+    Floats,
+    Ints,
+    accuracy,
+    agreement_on_equal_footing,
+    agreement_with_mode,
+    categories,
+    clear_majority,
+    error_of_mode,
+    modes,
+    self_error,
+    votes,
+)
+from farm.statistics.bootstrap import Measure, mean_of
+from farm.statistics.reliability import cohen_kappa, coincidences, confusion, krippendorff_alpha
+
+LONGER_BY = 30  # characters from which a difference in length counts (AlpacaEval)
+
+
+@dataclass(frozen=True)
+class Units:
+    """The questions. length and list: (units, 2) of the first and the second output."""
+
+    length: Ints
+    list: NDArray[np.bool_]
+    identical: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.identical)
+
+    def take(self, places: Ints) -> Units:
+        """The units at these places."""
+        return Units(self.length[places], self.list[places], self.identical[places])
+
+    @property
+    def longest(self) -> Floats:
+        """What a judge of length alone would say: (units,)."""
+        return (np.sign(self.length[:, 0] - self.length[:, 1]) + 1) / 2
+
+
+class Judged(NamedTuple):
+    """One annotator's judgements, (n,) each; swapped is -1 where the order is unknown."""
+
+    units: Ints
+    preference: Floats
+    swapped: Ints
+    replicate: Ints
+
+
+class BothOrders(NamedTuple):
+    """The questions judged in both orders: their units (m,) and the two categories (m,)."""
+
+    units: Ints
+    first: Ints
+    second: Ints
+
+
+def both_orders(judged: Judged) -> BothOrders:
+    """Pair each judgement with that of the same unit and replicate in the other order."""
+    known = judged.swapped >= 0
+    span = int(judged.replicate.max(initial=0)) + 1
+    key = judged.units[known] * span + judged.replicate[known]
+    category, swapped = categories(judged.preference)[known], judged.swapped[known]
+    sides = []
+    for order in (0, 1):
+        own, place = np.unique(key[swapped == order], return_index=True)
+        sides.append((own, category[swapped == order][place]))
+    (keys_0, category_0), (keys_1, category_1) = sides
+    common, i, j = np.intersect1d(keys_0, keys_1, assume_unique=True, return_indices=True)
+    return BothOrders(common // span, category_0[i], category_1[j])
+
+
+def against_reference(
+    judged: Judged, reference: Ints, units: Units, *, member: bool, unreadable_is_wrong: bool
+) -> dict[str, Measure]:
+    """Agreement with the votes of a reference, (units, 3); those of a member are taken out of it first.
+
+    agreement, clear_majority_agreement, accuracy, alpha, kappa, bias, over_longest (agreement less that of
+    the longer output, on the same judgements) and both_orders_accuracy.
+    """
+    n, place = len(units), judged.units
+    own = votes(place, categories(judged.preference), n)
+    faced = np.maximum(reference - own, 0) if member else reference
+    compare = agreement_with_mode if member else agreement_on_equal_footing
+    score = compare(judged.preference, faced[place])
+    longest = np.where(np.isnan(score), np.nan, compare(units.longest[place], faced[place]))
+    right = accuracy(judged.preference, reference[place], unreadable_is_wrong)
+    clear = clear_majority(judged.preference, faced[place])
+    pairs = both_orders(judged)
+    both = np.minimum(*(_right(each, pairs.units, reference, unreadable_is_wrong) for each in pairs[1:]))
+    return {
+        "agreement": mean_of(place, score, n),
+        "clear_majority_agreement": mean_of(place, clear, n),
+        "accuracy": mean_of(place, right, n),
+        "both_orders_accuracy": mean_of(pairs.units, both, n),
+        "bias": mean_of(np.arange(n), error_of_mode(own, faced), n),
+        "over_longest": mean_of(place, score - longest, n),
+        **_chance_corrected(judged, faced, n),
+    }
+
+
+def _right(category: Ints, place: Ints, reference: Ints, unreadable_is_wrong: bool) -> Floats:
+    preference = np.where(category < 0, np.nan, category / 2)
+    return accuracy(preference, reference[place], unreadable_is_wrong)
+
+
+def _chance_corrected(judged: Judged, faced: Ints, n: int) -> dict[str, Measure]:
+    """Alpha and kappa of the annotator with the reference's mode, where there is one."""
+    chosen = modes(faced)
+    theirs = np.where(chosen.sum(axis=1) == 1, chosen.argmax(axis=1), -1)[judged.units]
+    mine = categories(judged.preference)
+    cells = confusion(mine, theirs)
+    table = np.column_stack([np.bincount(judged.units, cell, minlength=n) for cell in cells.T])
+    one_hot = np.eye(3, dtype=np.int64)
+    two = np.array([mine + theirs for mine in one_hot for theirs in one_hot])
+    counted = table.sum(axis=1) > 0
+    return {
+        "alpha": Measure(table @ coincidences(two), krippendorff_alpha, counted),
+        "kappa": Measure(table, cohen_kappa, counted),
+    }
+
+
+def by_itself(judged: Judged, units: Units, *, unreadable_is_same: bool) -> dict[str, Measure]:
+    """What needs no reference: unreadable share, variance, order consistency and the biases."""
+    n, place, preference = len(units), judged.units, judged.preference
+    shown_first = np.where(judged.swapped == 1, 1 - preference, preference)
+    shown_first[judged.swapped < 0] = np.nan
+    decided = np.where(preference == 0.5, np.nan, preference)
+    longer = units.length[:, 0] - units.length[:, 1]
+    prefers_longer = np.where(longer[place] > 0, decided, 1 - decided)
+    prefers_longer[np.abs(longer[place]) <= LONGER_BY] = np.nan
+    listed = units.list[:, 0].astype(int) - units.list[:, 1]
+    prefers_list = np.where(listed[place] > 0, decided, 1 - decided)
+    prefers_list[listed[place] == 0] = np.nan
+    ties = np.where(units.identical[place] & ~np.isnan(preference), preference == 0.5, np.nan)
+    pairs = both_orders(judged)
+    same = (pairs.first == pairs.second).astype(float)
+    if not unreadable_is_same:
+        same[(pairs.first < 0) | (pairs.second < 0)] = np.nan
+    return {
+        "unreadable": mean_of(place, np.isnan(preference).astype(float), n),
+        "variance": mean_of(place, self_error(place, preference, n), n),
+        "order_consistency": mean_of(pairs.units, same, n),
+        "position_bias": mean_of(place, shown_first, n),
+        "length_bias": mean_of(place, np.sign(prefers_longer - 0.5) / 2 + 0.5, n),
+        "list_bias": mean_of(place, np.sign(prefers_list - 0.5) / 2 + 0.5, n),
+        "identical_ties": mean_of(place, ties, n),
+    }
+
+
+def clear_majority_of_others(preference: Floats, counts: Ints) -> Floats:
+    """Exact agreement of judgements among the votes with the one mode of the others; NaN without one."""
+    category = categories(preference)
+    others = counts.copy()
+    others[np.arange(len(others)), np.maximum(category, 0)] -= 1
+    return clear_majority(preference, np.where(category[:, None] >= 0, others, 0))
+
+
+def confusion_table(judged: Judged, reference: Ints) -> Ints:
+    """Judgements by the annotator's category (rows) and the reference's one mode (columns): (3, 3)."""
+    chosen = modes(reference)
+    theirs = np.where(chosen.sum(axis=1) == 1, chosen.argmax(axis=1), -1)[judged.units]
+    return confusion(categories(judged.preference), theirs).sum(axis=0).reshape(3, 3).astype(np.int64)

@@ -1,0 +1,211 @@
+"""What a ledger holds, and which of its evaluation instructions stand in a training set: `farm status`."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from scipy import sparse
+
+from db.errors import ConfigError
+from db.frames import sources
+from db.ids import Json
+from db.ledger import Ledger
+from db.records import Instruction, Use
+
+SHINGLE = 3  # words
+
+
+@dataclass(frozen=True)
+class SourceCount:
+    source: str
+    subset: str | None
+    items: int
+
+
+@dataclass(frozen=True)
+class SetCount:
+    name: str
+    use: str | None
+    instructions: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """Counts of facts by table, imported items by source and subset, instructions by named set."""
+
+    ledger: str
+    schema: str
+    counts: dict[str, int]
+    sources: tuple[SourceCount, ...]
+    sets: tuple[SetCount, ...]
+    annotators: dict[str, int]  # by kind
+
+    def to_json(self) -> Json:
+        return {
+            "ledger": self.ledger,
+            "schema": self.schema,
+            "counts": self.counts,
+            "sources": [asdict(count) for count in self.sources],
+            "sets": [asdict(count) for count in self.sets],
+            "annotators": self.annotators,
+        }
+
+
+def status(ledger: Ledger) -> Status:
+    """Count what the ledger holds."""
+    found = sources(ledger)
+    sets: dict[tuple[str, str | None], set[str]] = defaultdict(set)
+    for membership in ledger.memberships():
+        use = membership.use and membership.use.value
+        sets[membership.set_name, use].add(membership.instruction.key)
+    kinds: dict[str, int] = defaultdict(int)
+    for card in ledger.annotators():
+        kinds[card.kind.value] += 1
+    return Status(
+        ledger=str(ledger.address),
+        schema=ledger.revision(),
+        counts=ledger.counts(),
+        sources=tuple(SourceCount(str(s), x, int(n)) for s, x, n in found.itertuples(index=False, name=None)),
+        sets=tuple(SetCount(name, use, len(keys)) for (name, use), keys in sorted(sets.items(), key=str)),
+        annotators=dict(kinds),
+    )
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """An evaluation instruction and the training instruction nearest to it."""
+
+    evaluation_set: str
+    training_set: str
+    evaluation: str
+    training: str
+    similarity: float  # Jaccard of word shingles; 1 where the texts are the same but for case and spaces
+
+    @property
+    def exact(self) -> bool:
+        return self.similarity == 1.0
+
+
+@dataclass(frozen=True)
+class Contamination:
+    """Every evaluation instruction with a training instruction at or above the threshold."""
+
+    threshold: float
+    training: dict[str, int]  # instructions by set
+    evaluation: dict[str, int]
+    overlaps: tuple[Overlap, ...]
+
+    def to_json(self) -> Json:
+        return {
+            "threshold": self.threshold,
+            "training": self.training,
+            "evaluation": self.evaluation,
+            "n_exact": sum(overlap.exact for overlap in self.overlaps),
+            "n_near": sum(not overlap.exact for overlap in self.overlaps),
+            "overlaps": [asdict(overlap) | {"exact": overlap.exact} for overlap in self.overlaps],
+        }
+
+
+def contamination(
+    ledger: Ledger, train: Sequence[str], evaluation: Sequence[str], threshold: float
+) -> Contamination:
+    """Instructions that stand in both a training and an evaluation set, exactly or nearly.
+
+    Sets are those whose use says train or eval, or those named (an imported source is a set too).
+    Nearness is the Jaccard similarity of 3-word shingles of instruction and input, lower-cased, punctuation
+    aside (Broder 1997); texts of fewer words are compared whole. Raises ConfigError for an unknown name,
+    a threshold outside (0, 1], or where either side is empty.
+    """
+    if not 0 < threshold <= 1:
+        raise ConfigError(f"--threshold is {threshold}", remedy="give a share above 0 and at most 1")
+    named = _named_sets(ledger)
+    for name in (*train, *evaluation):
+        if name not in named:
+            raise ConfigError(
+                f"there is no set or source {name!r}", remedy=f"one of {', '.join(sorted(named))}"
+            )
+    sides = [
+        {name: each for name, (use, each) in named.items() if (name in chosen if chosen else use == wanted)}
+        for chosen, wanted in ((train, Use.TRAIN), (evaluation, Use.EVAL))
+    ]
+    for side, option in zip(sides, ("--train", "--eval"), strict=True):
+        if not side:
+            raise ConfigError(
+                "no instructions to compare", where=option, remedy="name sets, or import some with --use"
+            )
+    training, held_out = sides
+    return Contamination(
+        threshold,
+        {name: len(each) for name, each in training.items()},
+        {name: len(each) for name, each in held_out.items()},
+        tuple(_overlaps(training, held_out, threshold)),
+    )
+
+
+def _named_sets(ledger: Ledger) -> dict[str, tuple[Use | None, list[str]]]:
+    """Every named set and imported source: its use and its distinct instructions' texts."""
+    uses: dict[str, Use | None] = {}
+    texts: dict[str, dict[str, str]] = defaultdict(dict)
+    for membership in ledger.memberships():
+        uses[membership.set_name] = membership.use or uses.get(membership.set_name)
+        texts[membership.set_name][membership.instruction.key] = _text(membership.instruction)
+    for source, instruction in ledger.imported_instructions():
+        uses.setdefault(source, None)
+        texts[source][instruction.key] = _text(instruction)
+    return {name: (uses[name], list(each.values())) for name, each in texts.items()}
+
+
+def _text(instruction: Instruction) -> str:
+    return f"{instruction.text}\n{instruction.input}" if instruction.input else instruction.text
+
+
+def shingles(text: str) -> frozenset[str]:
+    """The runs of three words of a text, lower-cased, punctuation aside; of a shorter text, itself."""
+    words = re.findall(r"\w+", text.lower())
+    if len(words) < SHINGLE:
+        return frozenset([" ".join(words) or text])
+    return frozenset(" ".join(words[i : i + SHINGLE]) for i in range(len(words) - SHINGLE + 1))
+
+
+def _overlaps(
+    training: dict[str, list[str]], held_out: dict[str, list[str]], threshold: float
+) -> Iterable[Overlap]:
+    """For every evaluation text the nearest training text, where it is near enough."""
+    vocabulary: dict[str, int] = {}
+    train_names, train_texts = _flat(training)
+    train = _incidence(train_texts, vocabulary)
+    train_sizes = np.asarray(train.sum(axis=1)).ravel()
+    for name, texts in held_out.items():
+        rows = _incidence(texts, vocabulary)
+        sizes = np.asarray(rows.sum(axis=1)).ravel()
+        common = (rows[:, : train.shape[1]] @ train.T).tocsr()
+        for i, text in enumerate(texts):
+            span = slice(common.indptr[i], common.indptr[i + 1])
+            columns, shared = common.indices[span], common.data[span]
+            if not len(columns):
+                continue
+            jaccard = shared / (sizes[i] + train_sizes[columns] - shared)
+            best = int(np.argmax(jaccard))
+            if jaccard[best] >= threshold:
+                place = int(columns[best])
+                yield Overlap(name, train_names[place], text, train_texts[place], float(jaccard[best]))
+
+
+def _flat(sets: dict[str, list[str]]) -> tuple[list[str], list[str]]:
+    names = [name for name, texts in sets.items() for _ in texts]
+    return names, [text for texts in sets.values() for text in texts]
+
+
+def _incidence(texts: Sequence[str], vocabulary: dict[str, int]) -> sparse.csr_matrix:
+    """(texts, shingles) matrix of ones; the vocabulary grows as shingles are met."""
+    rows, columns = [], []
+    for i, text in enumerate(texts):
+        for shingle in shingles(text):
+            rows.append(i)
+            columns.append(vocabulary.setdefault(shingle, len(vocabulary)))
+    ones = np.ones(len(rows), dtype=np.float64)
+    return sparse.csr_matrix((ones, (rows, columns)), shape=(len(texts), max(len(vocabulary), 1)))

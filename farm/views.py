@@ -1,0 +1,146 @@
+"""What the commands show a person on a terminal. Text that came from outside is shown as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group, JustifyMethod, RenderableType
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from db.ids import Json
+from db.maintenance import Merged
+
+if TYPE_CHECKING:
+    from farm.annotate import AnnotateReport
+    from farm.doctor import Findings
+    from farm.exchange import FileReport, ImportReport
+    from farm.status import Contamination, Status
+
+REFUSALS = 10  # shown of each file; --json shows more
+OVERLAPS = 20
+LEVELS = {"ok": "green", "warning": "yellow", "fault": "red"}
+
+
+@contextmanager
+def progress_of(unit: str, shown: bool) -> Iterator[Callable[[str, int], None]]:
+    """A line on standard error that counts what is done, with its rate; silent where it is no terminal."""
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not (shown and console.is_terminal)) as progress:
+        task = progress.add_task("")
+
+        def advance(name: str, done: int) -> None:
+            progress.update(task, completed=done)
+            seconds = progress.tasks[task].elapsed or 0.0
+            rate = f", {done / seconds:,.0f} a second" if seconds else ""
+            progress.update(task, description=f"{plain(name)}: {done:,} {unit}{rate}")
+
+        yield advance
+
+
+def plain(text: str) -> Text:
+    """Foreign text with its control characters made visible, and never read as markup."""
+    return Text("".join(c if c.isprintable() else repr(c)[1:-1] for c in text))
+
+
+def table(*columns: str, title: str | None = None) -> Table:
+    """A plain table; a column whose name ends in `#` holds numbers."""
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        numeric = column.endswith("#")
+        justify: JustifyMethod = "right" if numeric else "left"
+        made.add_column(
+            column.removesuffix("#"), justify=justify, no_wrap=True, min_width=0 if numeric else 12
+        )
+    return made
+
+
+def import_view(report: ImportReport) -> RenderableType:
+    """The counts of each file, then what was refused and why."""
+    files = table("file", "read#", "new#", "already there#", "refused#")
+    for each in report.files:
+        counts = (each.read, each.kept, each.known, each.refused)
+        files.add_row(plain(each.path), *(f"{count:,}" for count in counts))
+    if len(report.files) > 1:
+        totals = (report.total(count) for count in ("read", "kept", "known", "refused"))
+        files.add_row("all", *(f"{total:,}" for total in totals), style="bold")
+    return Group(files, *(_refusals(each) for each in report.files if each.refusals))
+
+
+def _refusals(report: FileReport) -> RenderableType:
+    lines = Text()
+    for refusal in report.refusals[:REFUSALS]:
+        lines.append_text(plain(f"{report.path}, row {refusal.row}: {refusal.reason}")).append("\n")
+    if report.refused > REFUSALS:
+        lines.append(f"... and {report.refused - REFUSALS:,} more in {report.path}\n")
+    return lines
+
+
+def annotate_view(report: AnnotateReport) -> RenderableType:
+    """One line of what became of the pairs."""
+    new = sum(report.statuses.values())
+    parts = ", ".join(f"{count:,} {status}" for status, count in report.statuses.items()) or "none"
+    return plain(
+        f"{report.annotator} judged {report.pairs:,} pairs: {new:,} new judgements ({parts}), "
+        f"{report.known:,} there already"
+    )
+
+
+def status_view(status: Status) -> RenderableType:
+    """Counts, sources, sets."""
+    facts = table("", "#")
+    for name, count in status.counts.items():
+        facts.add_row(f"{name}s", f"{count:,}")
+    sources = table("source", "subset", "items#", title="\nImported")
+    for source in status.sources:
+        sources.add_row(plain(source.source), plain(source.subset or ""), f"{source.items:,}")
+    sets = table("set", "use", "instructions#", title="\nInstructions")
+    for each in status.sets:
+        sets.add_row(plain(each.name), each.use or "", f"{each.instructions:,}")
+    parts: list[RenderableType] = [plain(f"{status.ledger} (schema {status.schema})"), facts]
+    return Group(*parts, *(part for part in (sources, sets) if part.row_count))
+
+
+def contamination_view(found: Contamination) -> RenderableType:
+    """How many evaluation instructions are in the training sets, then the nearest."""
+    exact = sum(overlap.exact for overlap in found.overlaps)
+    held_out, training = sum(found.evaluation.values()), sum(found.training.values())
+    head = Text(
+        f"Of {held_out:,} evaluation instructions {exact:,} stand in a training set (of {training:,}) too, "
+        f"and {len(found.overlaps) - exact:,} more nearly (Jaccard of shingles >= {found.threshold:g}).\n"
+    )
+    rows = table("near#", "evaluation set", "training set", "instruction")
+    for overlap in sorted(found.overlaps, key=lambda each: -each.similarity)[:OVERLAPS]:
+        names = (plain(overlap.evaluation_set), plain(overlap.training_set))
+        rows.add_row(f"{overlap.similarity:.2f}", *names, plain(overlap.evaluation[:80]))
+    more = len(found.overlaps) - OVERLAPS
+    return Group(head, rows, Text(f"... and {more:,} more: see --json") if more > 0 else Text())
+
+
+def doctor_view(findings: Findings) -> RenderableType:
+    """One line for each thing that was looked at, with the remedy under what is not well."""
+    rows = table("", "", "")
+    for finding in findings.findings:
+        level = Text(finding.level, style=LEVELS[finding.level])
+        rows.add_row(level, finding.name, plain(finding.found))
+        if finding.remedy:
+            rows.add_row("", "", Text(f"-> {finding.remedy}", style="italic"))
+    return rows
+
+
+def merge_json(merged: Merged) -> Json:
+    return {"added": dict(merged.added), "conflicts": [conflict.reason for conflict in merged.conflicts]}
+
+
+def merge_view(merged: Merged) -> RenderableType:
+    rows = table("", "new#")
+    for name, count in merged.added.items():
+        rows.add_row(f"{name}s", f"{count:,}")
+    kept = (
+        f"{len(merged.conflicts):,} judgements differed; this ledger's were kept." if merged.conflicts else ""
+    )
+    return Group(rows, Text(kept))

@@ -1,0 +1,86 @@
+"""Chance-corrected coefficients against krippendorff, scikit-learn and statsmodels, and published tables."""
+
+from __future__ import annotations
+
+import krippendorff
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import cohen_kappa_score
+from statsmodels.stats.inter_rater import fleiss_kappa
+
+from farm.statistics import reliability as re_
+from farm.statistics.agreement import votes
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 10_000), raters=st.integers(2, 6), n=st.integers(4, 40))
+def test_alpha_equals_the_library(seed: int, raters: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    ratings = rng.integers(-1, 3, (raters, n))  # -1 is missing
+    units = np.tile(np.arange(n), raters)
+    counts = votes(units, ratings.ravel(), n)
+    if ((counts.sum(axis=1) > 1) @ (counts > 0)).astype(bool).sum() < 2:
+        return
+    ours = re_.krippendorff_alpha(re_.coincidences(counts).sum(axis=0))
+    expected = krippendorff.alpha(
+        np.where(ratings < 0, np.nan, ratings), level_of_measurement="nominal", value_domain=[0, 1, 2]
+    )
+    assert ours == pytest.approx(expected, abs=1e-12)
+
+
+def test_alpha_of_a_published_example() -> None:
+    # Krippendorff (2011), "Computing Krippendorff's alpha-reliability", binary data of two observers and ten
+    # units: alpha = 0.095.
+    meg = [0, 1, 0, 0, 0, 0, 0, 0, 1, 0]
+    owen = [1, 1, 1, 0, 0, 1, 0, 0, 0, 0]
+    counts = votes(np.tile(np.arange(10), 2), np.array(meg + owen) * 2, 10)
+    assert re_.krippendorff_alpha(re_.coincidences(counts).sum(axis=0)) == pytest.approx(0.095, abs=5e-4)
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 10_000), n=st.integers(5, 60))
+def test_cohen_equals_the_library(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    a, b = rng.integers(0, 3, (2, n))
+    if len({*a.tolist(), *b.tolist()}) < 2:
+        return
+    table = re_.confusion(a, b).sum(axis=0)
+    assert re_.cohen_kappa(table) == pytest.approx(cohen_kappa_score(a, b, labels=[0, 1, 2]), abs=1e-12)
+
+
+@given(seed=st.integers(0, 10_000), n=st.integers(5, 60), raters=st.integers(2, 8))
+def test_fleiss_equals_the_library(seed: int, n: int, raters: int) -> None:
+    rng = np.random.default_rng(seed)
+    counts = np.array([rng.multinomial(raters, [0.5, 0.2, 0.3]) for _ in range(n)])
+    if (counts.sum(axis=0) > 0).sum() < 2:
+        return
+    ours = re_.fleiss_kappa(re_.fleiss_sums(counts, raters).sum(axis=0))
+    assert ours == pytest.approx(fleiss_kappa(counts), abs=1e-12)
+
+
+def test_coefficients_without_variety_are_undefined() -> None:
+    alike = np.array([[0, 0, 3], [0, 0, 3]])
+    assert np.isnan(re_.krippendorff_alpha(re_.coincidences(alike).sum(axis=0)))
+    assert np.isnan(re_.fleiss_kappa(re_.fleiss_sums(alike, 3).sum(axis=0)))
+    assert np.isnan(re_.cohen_kappa(re_.confusion(np.array([2, 2]), np.array([2, 2])).sum(axis=0)))
+
+
+def test_pairwise_agreement_by_hand() -> None:
+    # votes 2:1 pair up as one agreeing of three; 2:2 as two of six
+    assert re_.pair_agreement(np.array([[2, 0, 1], [2, 0, 2]])).tolist() == [[1, 3], [2, 6]]
+
+
+def test_effective_judges() -> None:
+    rng = np.random.default_rng(0)
+    independent = (rng.random((20_000, 9)) < 0.3).astype(float)
+    assert re_.effective_judges(independent) == pytest.approx(9, rel=0.05)
+    same = np.repeat((rng.random((500, 1)) < 0.3).astype(float), 9, axis=1)
+    assert re_.effective_judges(same) == pytest.approx(1)
+    # Two judges whose errors correlate by r are worth 2 / (1 + r).
+    a = np.array([1, 1, 0, 0, 1, 0, 0, 0.0])
+    b = np.array([1, 0, 0, 0, 1, 0, 0, 1.0])
+    r = np.corrcoef(a, b)[0, 1]
+    assert re_.effective_judges(np.column_stack([a, b])) == pytest.approx(2 / (1 + r))
+    assert re_.effective_judges(np.zeros((10, 3))) is None
