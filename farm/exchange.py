@@ -306,6 +306,12 @@ def export_file(ledger: Ledger, format_name: str, path: Path, wanted: RowFilter)
     if chosen.write is None:
         writable = ", ".join(sorted(name for name, each in FORMATS.items() if each.write))
         raise ConfigError(f"{format_name} is read and not written", remedy=f"one of {writable}")
+    if not path.name.endswith(chosen.writes):
+        raise ConfigError(
+            f"{format_name} is not written to such a file",
+            where=str(path),
+            remedy=f"end its name in {', '.join(chosen.writes)}",
+        )
     if path.exists():
         raise ConfigError("there is a file of this name", where=str(path), remedy="name a new file")
     handle, name = tempfile.mkstemp(prefix=".unfinished-", suffix=path.name, dir=path.parent or Path())

@@ -115,7 +115,8 @@ def contamination(
 ) -> Contamination:
     """Instructions that stand in both a training and an evaluation set, exactly or nearly.
 
-    Sets are those whose use says train or eval, or those named (an imported source is a set too).
+    Sets are those whose use says train or eval, or those named. An imported source of preferences is a set
+    too, for training unless it says otherwise: preferences are what reward models are trained on.
     Nearness is the Jaccard similarity of 3-word shingles of instruction and input, lower-cased, punctuation
     aside (Broder 1997); texts of fewer words are compared whole. Raises ConfigError for an unknown name,
     a threshold outside (0, 1], or where either side is empty.
@@ -147,14 +148,14 @@ def contamination(
 
 
 def _named_sets(ledger: Ledger) -> dict[str, tuple[Use | None, list[str]]]:
-    """Every named set and imported source: its use and its distinct instructions' texts."""
+    """Every named set and imported source: what it is for, and its distinct instructions' texts."""
     uses: dict[str, Use | None] = {}
     texts: dict[str, dict[str, str]] = defaultdict(dict)
     for membership in ledger.memberships():
         uses[membership.set_name] = membership.use or uses.get(membership.set_name)
         texts[membership.set_name][membership.instruction.key] = _text(membership.instruction)
     for source, instruction in ledger.imported_instructions():
-        uses.setdefault(source, None)
+        uses[source] = uses.get(source) or Use.TRAIN
         texts[source][instruction.key] = _text(instruction)
     return {name: (uses[name], list(each.values())) for name, each in texts.items()}
 

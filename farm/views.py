@@ -116,7 +116,7 @@ def contamination_view(found: Contamination) -> RenderableType:
     rows = table("near#", "evaluation set", "training set", "instruction")
     for overlap in sorted(found.overlaps, key=lambda each: -each.similarity)[:OVERLAPS]:
         names = (plain(overlap.evaluation_set), plain(overlap.training_set))
-        rows.add_row(f"{overlap.similarity:.2f}", *names, plain(overlap.evaluation[:80]))
+        rows.add_row(f"{overlap.similarity:.2f}", *names, plain(overlap.evaluation[:54]))
     more = len(found.overlaps) - OVERLAPS
     return Group(head, rows, Text(f"... and {more:,} more: see --json") if more > 0 else Text())
 

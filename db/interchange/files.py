@@ -8,7 +8,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -169,3 +169,42 @@ def _csv(path: Path, delimiter: str) -> Iterator[Numbered]:
                 yield number, dict(row)
         except (csv.Error, UnicodeDecodeError) as error:
             raise FormatError(f"this is not CSV: {error}", where=str(path)) from error
+
+
+def write_json_lines(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
+    """Write objects one a line, gzipped where the path ends in .gz; returns their number."""
+    count = 0
+    with _sink(path) as stream:
+        for count, row in enumerate(rows, 1):  # noqa: B007
+            stream.write(json.dumps(row, ensure_ascii=False).encode("utf-8") + b"\n")
+    return count
+
+
+def _sink(path: Path) -> BinaryIO:
+    if path.suffix == ".gz":  # no time stamp inside: the same rows make the same bytes
+        return gzip.GzipFile(path, "wb", compresslevel=6, mtime=0)  # type: ignore[return-value]
+    return path.open("wb")
+
+
+def write_json_array(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
+    """Write objects as one JSON array, one a line; returns their number."""
+    count = 0
+    with _sink(path) as stream:
+        stream.write(b"[")
+        for count, row in enumerate(rows, 1):
+            stream.write((",\n" if count > 1 else "\n").encode())
+            stream.write(json.dumps(row, ensure_ascii=False).encode("utf-8"))
+        stream.write(b"\n]\n")
+    return count
+
+
+def write_objects(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
+    """Write objects of texts and booleans as the path's ending says: .parquet, or JSON lines."""
+    if path.suffix != ".parquet":
+        return write_json_lines(rows, path)
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
+
+    held = list(rows)
+    parquet.write_table(arrow.Table.from_pylist(held), path)
+    return len(held)

@@ -7,15 +7,15 @@ written here is read back equal.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
-from db.errors import FormatError
-from db.interchange.files import objects
+from db.interchange.fields import is_number, maybe_number, maybe_text, rows_of, shown, storable
+from db.interchange.files import objects, write_json_lines
 from db.interchange.rows import PreferenceRow, ReadOptions, Refusal
 from db.records import AnnotatorKind
 
@@ -25,37 +25,31 @@ FIELDS: Final = (
     "order_swapped", "raw_completion", "scores", "meta",
 )  # fmt: skip
 NAMES = frozenset(FIELDS)
+SHAPE = tuple((name,) for name in ("item_id", "annotator_kind", "output_1", "output_2", "order_swapped"))
 TEXTS = ("source", "item_id", "instruction_id", "instruction", "input", "output_1", "output_2", "annotator")
 OPTIONAL_TEXTS = ("subset", "output_1_model", "output_2_model", "raw_completion")
 CODES = {1: 1.0, 2: 0.0, 0: 0.5, None: None}  # of this format: 1 output_1, 2 output_2, 0 tie, null unreadable
 KINDS = {kind.value: kind for kind in AnnotatorKind if kind is not AnnotatorKind.RULE}
 EXTRA = "_farm"
+PACKED = ("meta", "preference_raw")  # JSON texts in parquet, which has one type a column
 
 
 def read(path: Path, options: ReadOptions) -> Iterator[PreferenceRow | Refusal]:
     """Stream the rows; raises FormatError where the first has not the format's fields."""
-    for i, (number, row) in enumerate(objects(path)):
-        if i == 0:
-            _require_shape(path, number, row)
-        try:
-            yield _row(row)
-        except ValueError as error:
-            yield Refusal(number, str(error))
+    rows = objects(path)
+    if path.suffix == ".parquet":
+        rows = ((number, _unpacked(row)) for number, row in rows)
+    return rows_of(path, rows, SHAPE, lambda row: iter([_row(row)]))
 
 
-def _require_shape(path: Path, number: int, row: dict[str, Any]) -> None:
-    missing = [name for name in FIELDS if name not in row]
-    if len(missing) > len(FIELDS) // 3:
-        from db.interchange import sniff
-
-        guess = sniff(path)
-        remedy = f"it looks like the format {guess}" if guess else "docs/import.md shows each format"
-        found = ", ".join(list(row)[:8]) or "nothing"
-        raise FormatError(
-            f"this is no file of preference rows: {', '.join(missing[:4])} ... are missing, there is {found}",
-            where=f"{path}:{number}",
-            remedy=remedy,
-        )
+def _unpacked(row: dict[str, Any]) -> dict[str, Any]:
+    """A parquet row with its JSON columns read; a column of texts that are no JSON stays as it is."""
+    made = dict(row)
+    for name in PACKED:
+        if isinstance(made.get(name), str):
+            with suppress(ValueError):
+                made[name] = json.loads(made[name])
+    return made
 
 
 def _row(row: dict[str, Any]) -> PreferenceRow:
@@ -65,19 +59,21 @@ def _row(row: dict[str, Any]) -> PreferenceRow:
         raise ValueError(f"{wrong} is {'missing' if wrong in NAMES else 'no field of this format'}")
     for name in TEXTS:
         if not isinstance(row[name], str):
-            raise ValueError(f"{name} is {_shown(row[name])}, not a text")
-        require_storable(name, row[name])
+            raise ValueError(f"{name} is {shown(row[name])}, not a text")
+        storable(name, row[name])
     for name in OPTIONAL_TEXTS:
         if row[name] is not None:
             if not isinstance(row[name], str):
-                raise ValueError(f"{name} is {_shown(row[name])}, neither a text nor null")
-            require_storable(name, row[name])
+                raise ValueError(f"{name} is {shown(row[name])}, neither a text nor null")
+            storable(name, row[name])
     if row["annotator_kind"] not in KINDS:
-        raise ValueError(f"annotator_kind is {_shown(row['annotator_kind'])}, not one of {', '.join(KINDS)}")
-    if not (isinstance(row["meta"], dict)):
-        raise ValueError(f"meta is {_shown(row['meta'])}, not an object")
+        raise ValueError(f"annotator_kind is {shown(row['annotator_kind'])}, not one of {', '.join(KINDS)}")
+    if not isinstance(row["meta"], dict):
+        raise ValueError(f"meta is {shown(row['meta'])}, not an object")
     meta = dict(row["meta"])
     extra = meta.pop(EXTRA, {})
+    if not isinstance(extra, dict):
+        raise ValueError(f"meta.{EXTRA} is {shown(extra)}, not an object")
     return PreferenceRow(
         source=row["source"],
         subset=row["subset"],
@@ -92,81 +88,57 @@ def _row(row: dict[str, Any]) -> PreferenceRow:
         annotator=row["annotator"],
         annotator_kind=AnnotatorKind(extra["kind"]) if "kind" in extra else KINDS[row["annotator_kind"]],
         preference=_preference(row["preference"], extra),
-        reason=extra.get("reason"),
+        reason=maybe_text(extra, "reason"),
         preference_raw=_scalar("preference_raw", row["preference_raw"]),
         order_swapped=_order(row["order_swapped"]),
         raw_completion=row["raw_completion"],
         scores=_scores(row["scores"]),
         meta=meta,
-        replicate=extra.get("replicate", 0),
-        price=extra.get("price"),
-        seconds=extra.get("seconds"),
+        replicate=int(maybe_number(extra, "replicate") or 0),
+        price=maybe_number(extra, "price"),
+        seconds=maybe_number(extra, "seconds"),
     )
 
 
-def require_storable(name: str, text: str) -> None:
-    """No database holds NUL or half a surrogate pair: such a text is refused, not repaired."""
-    if "\0" in text:
-        raise ValueError(f"{name} holds a NUL character, which no database stores")
-    if not text.isascii():
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError:
-            raise ValueError(f"{name} holds a lone surrogate, which is no character") from None
-
-
-def _shown(value: object) -> str:
-    return repr(value) if len(repr(value)) <= 40 else repr(value)[:37] + "..."
-
-
 def _preference(code: object, extra: dict[str, Any]) -> float | None:
-    if isinstance(code, bool) or not (code is None or isinstance(code, int | float)) or code not in CODES:
-        raise ValueError(f"preference is {_shown(code)}, not 1, 2, 0 or null")
+    if not (code is None or isinstance(code, int)) or isinstance(code, bool) or code not in CODES:
+        raise ValueError(f"preference is {shown(code)}, not 1, 2, 0 or null")
     soft = extra.get("preference")
-    return CODES[code] if soft is None else float(soft)  # type: ignore[index]
+    if soft is None:
+        return CODES[code]
+    if not is_number(soft) or not 0 <= soft <= 1:
+        raise ValueError(f"meta.{EXTRA}.preference is {shown(soft)}, not in [0, 1]")
+    return float(soft)
 
 
 def _order(value: object) -> bool | None:
     if value is None or isinstance(value, bool):
         return value
-    raise ValueError(f"order_swapped is {_shown(value)}, not true, false or null")
+    raise ValueError(f"order_swapped is {shown(value)}, not true, false or null")
 
 
 def _scalar(name: str, value: object) -> str | float | None:
     if isinstance(value, str):
-        require_storable(name, value)
+        storable(name, value)
         return value
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+    if value is None or is_number(value):
         return value
-    raise ValueError(f"{name} is {_shown(value)}, not a text, a number or null")
+    raise ValueError(f"{name} is {shown(value)}, not a text, a number or null")
 
 
 def _scores(value: object) -> tuple[float | None, ...] | None:
     if value is None:
         return None
-    if isinstance(value, list) and all(
-        each is None or (isinstance(each, int | float) and not isinstance(each, bool)) for each in value
-    ):
+    if isinstance(value, list) and all(each is None or is_number(each) for each in value):
         return tuple(value)
-    raise ValueError(f"scores is {_shown(value)}, not a list of numbers or null")
+    raise ValueError(f"scores is {shown(value)}, not a list of numbers or null")
 
 
 def write(rows: Iterable[PreferenceRow], path: Path) -> int:
     """Write the rows as the path's ending says: .jsonl, .jsonl.gz or .parquet. Returns their number."""
     if path.suffix == ".parquet":
         return _write_parquet(rows, path)
-    count = 0
-    with _sink(path) as stream:
-        for row in rows:
-            stream.write(json.dumps(to_dict(row), ensure_ascii=False).encode("utf-8") + b"\n")
-            count += 1
-    return count
-
-
-def _sink(path: Path) -> BinaryIO:
-    if path.suffix == ".gz":  # no time stamp inside: the same rows make the same bytes
-        return gzip.GzipFile(path, "wb", compresslevel=6, mtime=0)  # type: ignore[return-value]
-    return path.open("wb")
+    return write_json_lines((to_dict(row) for row in rows), path)
 
 
 def to_dict(row: PreferenceRow) -> dict[str, Any]:
@@ -208,7 +180,7 @@ def _write_parquet(rows: Iterable[PreferenceRow], path: Path) -> int:
         held: list[dict[str, Any]] = []
         for row in rows:
             made = to_dict(row)
-            held.append(made | {name: json.dumps(made[name]) for name in ("meta", "preference_raw")})
+            held.append(made | {name: json.dumps(made[name]) for name in PACKED})
             count += 1
             if len(held) == batch:
                 writer.write_table(arrow.Table.from_pylist(held, schema))

@@ -1,0 +1,192 @@
+"""AlpacaEval: model outputs, annotations, the public repository's results folder, and tables by judge.
+
+Upstream codes: a preference in [1, 2], 2 = output_2 (the model) beats output_1 (the reference), 1.5 = draw,
+in the first version also 0 = draw; -1 or null = no verdict. Weighted judges give floats. Ours is
+P(output_1 preferred) = 2 - code.
+
+A folder holds either results/MODEL/{model_outputs.json, JUDGE/annotations.json}, or instructions, outputs
+and annotations_JUDGE tables as JSON lines. In those tables the reference is output_1, the texts are joined
+from `outputs` (judged_output_override and reference_v1_* where another text was judged), and order_swapped
+means that the model was shown first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from db.errors import FormatError
+from db.interchange import fields
+from db.interchange.files import objects
+from db.interchange.rows import InstructionRow, OutputRow, PreferenceRow, ReadOptions, Refusal, Row
+from db.records import AnnotatorKind, Use
+
+NAME = "alpaca_eval"
+SHAPE = (("instruction",), ("output_1", "output"), ("output_2", "generator", "model", "output"))
+FIRST_VERSION = "alpaca_eval_gpt4"  # the judge whose reference texts are in a file of their own
+KNOWN = (
+    "instruction", "input", "output_1", "output_2", "generator_1", "generator_2", "annotator", "preference",
+    "raw_completion", "price_per_example", "time_per_example", "dataset", "datasplit", "is_switched_outputs",
+    "referenced_models", "date", "generator", "output", "model", "index", "instruction_id", "reference",
+    "preference_raw", "order_swapped", "judged_output_override", "price", "time",
+)  # fmt: skip
+
+
+def read(path: Path, options: ReadOptions) -> Iterator[Row | Refusal]:
+    """A file of outputs or annotations, or a folder of either layout."""
+    if path.is_dir():
+        yield from _tables(path, options) if _table(path, "instructions") else _results(path, options)
+    else:
+        yield from _file(path, options)
+
+
+def _file(path: Path, options: ReadOptions) -> Iterator[Row | Refusal]:
+    def rows(row: dict[str, Any]) -> Iterator[Row]:
+        yield _annotation(row, options) if "output_1" in row else _output(row, options)
+
+    return fields.rows_of(path, objects(path), SHAPE, rows)
+
+
+def _results(folder: Path, options: ReadOptions) -> Iterator[Row | Refusal]:
+    """MODEL/model_outputs.json, MODEL/reference_outputs.json, MODEL/JUDGE/annotations.json."""
+    found = sorted([*folder.rglob("*outputs.json"), *folder.rglob("annotations.json")])
+    if not found:
+        raise FormatError(
+            "neither results (MODEL/model_outputs.json) nor tables (instructions.jsonl) in this folder",
+            where=str(folder),
+        )
+    for file in found:
+        yield from _file(file, options)
+
+
+def preference(code: object) -> float | None:
+    """P(output_1 preferred) of an upstream code; raises ValueError on what is none."""
+    if code is None or code == -1:
+        return None
+    if code == 0:
+        return 0.5
+    if not fields.is_number(code) or not 1 <= code <= 2:
+        raise ValueError(f"preference is {fields.shown(code)}, neither in [1, 2] nor 0, -1 or null")
+    return 2.0 - float(code)
+
+
+def _annotation(row: dict[str, Any], options: ReadOptions) -> PreferenceRow:
+    value = preference(row.get("preference"))
+    switched = row.get("is_switched_outputs")
+    return PreferenceRow(
+        source=options.source or NAME,
+        subset=fields.maybe_text(row, "dataset", "datasplit"),
+        instruction=fields.text(row, "instruction"),
+        input=fields.text(row, "input", default=""),
+        output_1=fields.text(row, "output_1"),
+        output_2=fields.text(row, "output_2"),
+        output_1_model=fields.maybe_text(row, "generator_1"),
+        output_2_model=fields.maybe_text(row, "generator_2"),
+        annotator=options.annotator or fields.text(row, "annotator"),
+        annotator_kind=options.annotator_kind or AnnotatorKind.LLM,
+        preference=value,
+        reason=None if value is not None else "no verdict in the source",
+        preference_raw=row.get("preference"),
+        order_swapped=switched if isinstance(switched, bool) else None,
+        raw_completion=fields.as_json_text(row.get("raw_completion")),
+        meta=fields.others(row, *KNOWN),
+        price=fields.maybe_number(row, "price_per_example"),
+        seconds=fields.maybe_number(row, "time_per_example"),
+    )
+
+
+def _output(row: dict[str, Any], options: ReadOptions) -> OutputRow:
+    return OutputRow(
+        instruction=fields.text(row, "instruction"),
+        input=fields.text(row, "input", default=""),
+        output=fields.text(row, "output"),
+        model=fields.text(row, "generator", "model"),
+        set_name=options.set_name or NAME,
+        name=fields.maybe_text(row, "instruction_id"),
+    )
+
+
+def _table(folder: Path, name: str) -> Path | None:
+    return next(iter(sorted(folder.glob(f"{name}.jsonl*"))), None)
+
+
+def _tables(folder: Path, options: ReadOptions) -> Iterator[Row | Refusal]:
+    instructions, outputs = _table(folder, "instructions"), _table(folder, "outputs")
+    if instructions is None or outputs is None:
+        raise FormatError("a table is missing: instructions.jsonl or outputs.jsonl", where=str(folder))
+    asked: dict[str, dict[str, Any]] = {}
+    for _, row in objects(instructions):
+        asked[fields.text(row, "instruction_id")] = row
+        yield InstructionRow(
+            instruction=fields.text(row, "instruction"),
+            input="",
+            set_name=options.set_name or NAME,
+            use=options.use or Use.EVAL,
+            category=fields.maybe_text(row, "dataset"),
+            name=fields.text(row, "instruction_id"),
+        )
+    answers: dict[tuple[str, str], str] = {}
+    for _, row in objects(outputs):
+        answers[row["model"], row["instruction_id"]] = fields.text(row, "output")
+        yield _output(row, options)
+    for file in sorted(folder.glob("annotations_*.jsonl*")):
+        references = _reference_texts(folder, file)
+        for number, row in objects(file):
+            try:
+                yield _joined(row, asked, answers, references, options)
+            except ValueError as error:
+                yield Refusal(number, f"{file.name}: {error}")
+
+
+def _reference_texts(folder: Path, annotations: Path) -> dict[str, str]:
+    """The first version's judge saw other reference texts than those in `outputs`."""
+    if not annotations.name.startswith(f"annotations_{FIRST_VERSION}.jsonl"):
+        return {}
+    files = sorted(folder.glob("reference_v1_*.jsonl*"))
+    return {row["instruction_id"]: row["output"] for file in files for _, row in objects(file)}
+
+
+def _joined(
+    row: dict[str, Any],
+    asked: dict[str, dict[str, Any]],
+    answers: dict[tuple[str, str], str],
+    references: dict[str, str],
+    options: ReadOptions,
+) -> PreferenceRow:
+    """An annotation with the texts that were judged; the reference is output_1."""
+    number, model, reference = (fields.text(row, name) for name in ("instruction_id", "model", "reference"))
+    if number not in asked:
+        raise ValueError(f"instruction_id {number!r} is not among the instructions")
+    output_1 = references.get(number, answers.get((reference, number)))
+    override = row.get("judged_output_override")
+    output_2 = override if isinstance(override, str) else answers.get((model, number))
+    for name, found in ((reference, output_1), (model, output_2)):
+        if found is None:
+            raise ValueError(f"there is no output of {name} to {number}")
+    value = preference(row.get("preference"))
+    assert output_1 is not None
+    assert output_2 is not None
+    swapped = row.get("order_swapped")
+    return PreferenceRow(
+        source=options.source or NAME,
+        subset=fields.maybe_text(asked[number], "dataset"),
+        item_id=f"{number}:{model}",
+        instruction_id=fields.maybe_text(asked[number], "global_instruction_id"),
+        instruction=asked[number]["instruction"],
+        input="",
+        output_1=output_1,
+        output_2=output_2,
+        output_1_model=reference,
+        output_2_model=model,
+        annotator=fields.text(row, "annotator"),
+        annotator_kind=AnnotatorKind.LLM,
+        preference=value,
+        reason=None if value is not None else "no verdict in the source",
+        preference_raw=row.get("preference_raw"),
+        order_swapped=swapped if isinstance(swapped, bool) else None,
+        raw_completion=fields.as_json_text(row.get("raw_completion")),
+        meta=fields.others(row, *KNOWN),
+        price=fields.maybe_number(row, "price"),
+        seconds=fields.maybe_number(row, "time"),
+    )

@@ -1,0 +1,101 @@
+"""AlpacaFarm's JSON files: preferences (human, noisy, GPT-4; single or cross annotations) and outputs.
+
+Upstream codes: preference 1 = output_1, 2 = output_2; 0 and 1.5 a draw; -1 or null no verdict. The raw
+ordinal 1..4 (A, a, b, B) is kept in preference_raw. Several annotations of one pair are told apart by
+annotator_index: as the replicate of one annotator, or, of people, as different people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from db.interchange import fields
+from db.interchange.files import objects, write_json_array
+from db.interchange.rows import OutputRow, PreferenceRow, ReadOptions, Refusal
+from db.records import AnnotatorKind
+
+CODES = {1: 1.0, 2: 0.0, 0: 0.5, 1.5: 0.5}
+SHAPE = (("instruction",), ("output_1", "output"), ("preference", "raw_preference", "output", "generator"))
+KNOWN = (
+    "instruction", "input", "output_1", "output_2", "preference", "raw_preference", "annotator",
+    "annotator_index", "generator_1", "generator_2", "datasplit", "dataset", "raw_completion",
+    "price_per_example", "time_per_example",
+)  # fmt: skip
+
+
+def read(path: Path, options: ReadOptions) -> Iterator[PreferenceRow | OutputRow | Refusal]:
+    """Preference rows; of a file of outputs, output rows."""
+
+    def row_of(row: dict[str, Any]) -> Iterator[PreferenceRow | OutputRow]:
+        yield _preference(row, path, options) if "output_1" in row else _output(row, options)
+
+    return fields.rows_of(path, objects(path), SHAPE, row_of)
+
+
+def _preference(row: dict[str, Any], path: Path, options: ReadOptions) -> PreferenceRow:
+    raw = row.get("raw_preference")
+    preference = _ordinal(raw) if row.get("preference") is None and raw is not None else _code(row)
+    kind = options.annotator_kind or AnnotatorKind.HUMAN
+    name = options.annotator or fields.maybe_text(row, "annotator") or path.name.split(".")[0]
+    index = int(fields.maybe_number(row, "annotator_index") or 0)
+    people = kind is AnnotatorKind.HUMAN and "annotator_index" in row
+    return PreferenceRow(
+        source=options.source or "alpaca_farm",
+        subset=fields.maybe_text(row, "datasplit", "dataset"),
+        instruction=fields.text(row, "instruction"),
+        input=fields.text(row, "input", default=""),
+        output_1=fields.text(row, "output_1"),
+        output_2=fields.text(row, "output_2"),
+        output_1_model=fields.maybe_text(row, "generator_1"),
+        output_2_model=fields.maybe_text(row, "generator_2"),
+        annotator=f"{name}-{index}" if people else name,
+        annotator_kind=kind,
+        preference=preference,
+        preference_raw=raw if fields.is_number(raw) or isinstance(raw, str) else row.get("preference"),
+        raw_completion=fields.as_json_text(row.get("raw_completion")),
+        meta=fields.others(row, *KNOWN),
+        replicate=0 if people else index,
+        price=fields.maybe_number(row, "price_per_example"),
+        seconds=fields.maybe_number(row, "time_per_example"),
+    )
+
+
+def _code(row: dict[str, Any]) -> float | None:
+    return None if row.get("preference") == -1 else fields.coded(row, "preference", CODES)
+
+
+def _ordinal(raw: object) -> float:
+    """1, 2 (A, a) prefer output_1; 3, 4 (b, B) prefer output_2."""
+    if fields.is_number(raw) and raw in (1, 2, 3, 4):
+        return float(raw < 2.5)
+    raise ValueError(f"raw_preference is {fields.shown(raw)}, not 1 to 4")
+
+
+def _output(row: dict[str, Any], options: ReadOptions) -> OutputRow:
+    return OutputRow(
+        instruction=fields.text(row, "instruction"),
+        input=fields.text(row, "input", default=""),
+        output=fields.text(row, "output"),
+        model=fields.text(row, "generator", "model", default=options.source or ""),
+        set_name=options.set_name or fields.maybe_text(row, "datasplit"),
+    )
+
+
+def write(rows: Iterable[PreferenceRow], path: Path) -> int:
+    """A JSON array of preferences; unreadable ones are null, soft ones rounded to their side."""
+    return write_json_array((_dict(row) for row in rows), path)
+
+
+def _dict(row: PreferenceRow) -> dict[str, Any]:
+    p = row.preference
+    return {
+        "instruction": row.instruction,
+        "input": row.input,
+        "output_1": row.output_1,
+        "output_2": row.output_2,
+        "preference": None if p is None else 1 if p > 0.5 else 2 if p < 0.5 else 0,
+        "annotator": row.annotator,
+        "annotator_index": row.replicate,
+    }

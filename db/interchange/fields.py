@@ -1,0 +1,128 @@
+"""Reading the fields of a row: each function gives the value, or raises ValueError with why it is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeGuard, TypeVar
+
+from db.errors import FormatError
+from db.interchange.files import Numbered
+from db.interchange.rows import Refusal
+
+Made = TypeVar("Made")
+Fields = Mapping[str, Any]
+
+
+def storable(name: str, text: str) -> str:
+    """The text; no database holds NUL or half a surrogate pair: such a text is refused, not repaired."""
+    if "\0" in text:
+        raise ValueError(f"{name} holds a NUL character, which no database stores")
+    if not text.isascii():
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            raise ValueError(f"{name} holds a lone surrogate, which is no character") from None
+    return text
+
+
+def shown(value: object) -> str:
+    """A value for an error text, cut short."""
+    return repr(value) if len(repr(value)) <= 40 else repr(value)[:37] + "..."
+
+
+def text(row: Fields, *names: str, default: str | None = None) -> str:
+    """The first of these fields that is there; null and absent give the default, or refuse the row."""
+    for name in names:
+        value = row.get(name)
+        if value is not None:
+            if not isinstance(value, str):
+                raise ValueError(f"{name} is {shown(value)}, not a text")
+            return storable(name, value)
+    if default is None:
+        raise ValueError(f"{' or '.join(names)} is missing")
+    return default
+
+
+def maybe_text(row: Fields, *names: str) -> str | None:
+    """As text, with None where the field is absent or null; numbers become their digits."""
+    for name in names:
+        value = row.get(name)
+        if value is not None:
+            return storable(name, value if isinstance(value, str) else str(value))
+    return None
+
+
+def maybe_number(row: Fields, name: str) -> float | None:
+    """A number of 0 or more, or None."""
+    value = row.get(name)
+    if value is None:
+        return None
+    if not is_number(value) or not 0 <= value < float("inf"):
+        raise ValueError(f"{name} is {shown(value)}, not a number of 0 or more")
+    return float(value)
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def coded(row: Fields, name: str, codes: Mapping[float, float]) -> float | None:
+    """P(output_1 preferred) by the source's code; None for null. Any other value refuses the row."""
+    value = row.get(name)
+    if value is None:
+        return None
+    if not is_number(value) or value not in codes:
+        allowed = ", ".join(f"{code:g}" for code in codes)
+        raise ValueError(f"{name} is {shown(value)}, not {allowed} or null")
+    return codes[value]
+
+
+def as_json_text(value: object) -> str | None:
+    """A raw reply as text: a text as it is, anything else as JSON."""
+    if value is None:
+        return None
+    return storable(
+        "raw_completion", value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    )
+
+
+def others(row: Fields, *known: str) -> dict[str, Any]:
+    """What a row carries beside the fields that are read."""
+    return {name: value for name, value in row.items() if name not in known and value is not None}
+
+
+def rows_of(
+    path: Path,
+    objects: Iterator[Numbered],
+    shape: Sequence[Sequence[str]],
+    read: Callable[[dict[str, Any]], Iterator[Made]],
+) -> Iterator[Made | Refusal]:
+    """Read every object; a bad one becomes a Refusal with its number.
+
+    shape: groups of names; the first object has one name of each group, or the file is of another format and
+    FormatError says which it looks like.
+    """
+    for i, (number, row) in enumerate(objects):
+        if i == 0:
+            require_shape(path, number, row, shape)
+        try:
+            yield from read(row)
+        except ValueError as error:
+            yield Refusal(number, str(error))
+
+
+def require_shape(path: Path, number: int, row: Fields, shape: Sequence[Sequence[str]]) -> None:
+    """Raise FormatError where the object lacks a field of the format, guessing what the file is."""
+    missing = [group for group in shape if not any(name in row for name in group)]
+    if missing:
+        from db.interchange import guess
+
+        looks = guess(row)
+        found = ", ".join(list(row)[:8]) or "nothing"
+        raise FormatError(
+            f"no field {' or '.join(missing[0])} here, but {found}",
+            where=f"{path}:{number}",
+            remedy=f"it looks like the format {looks}" if looks else "docs/import.md shows every format",
+        )

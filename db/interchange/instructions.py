@@ -1,0 +1,82 @@
+"""Plain instruction files and files of outputs, in the names that people give their fields.
+
+Instructions: JSON lines, JSON, CSV or parquet with instruction (or prompt, question, text) and perhaps
+input, output (a reference answer, kept as a demonstration), category, use; or a text file, one a line.
+Outputs: the same with output and model (or generator), and perhaps a reference answer beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from db.interchange import fields
+from db.interchange.files import lines, objects
+from db.interchange.rows import InstructionRow, OutputRow, ReadOptions, Refusal
+from db.records import ProducerKind, Use
+
+ASKED = ("instruction", "prompt", "question", "text")
+ANSWER = ("reference_output", "output", "response", "completion", "answer")
+PRODUCER = ("model", "generator")
+REFERENCE = "reference"  # the producer of answers that no model is named for
+PLAIN = (".txt", ".text")
+
+
+def read(path: Path, options: ReadOptions) -> Iterator[InstructionRow | OutputRow | Refusal]:
+    """Each instruction in its set; with a reference answer, that too."""
+    if path.suffix in PLAIN:
+        name = options.set_name or path.stem
+        for number, line in lines(path):
+            try:
+                yield InstructionRow(fields.storable("the line", line), "", name, options.use)
+            except ValueError as error:
+                yield Refusal(number, str(error))
+        return
+    yield from fields.rows_of(path, objects(path), (ASKED,), lambda row: _instruction(row, path, options))
+
+
+def _instruction(
+    row: dict[str, Any], path: Path, options: ReadOptions
+) -> Iterator[InstructionRow | OutputRow]:
+    asked = InstructionRow(
+        instruction=fields.text(row, *ASKED),
+        input=fields.text(row, "input", default=""),
+        set_name=options.set_name or fields.maybe_text(row, "source") or path.name.split(".")[0],
+        use=options.use or _use(row),
+        category=fields.maybe_text(row, "category", "dataset"),
+        name=fields.maybe_text(row, "item_id", "id", "idx"),
+        meta=row["meta"] if isinstance(row.get("meta"), dict) else {},
+    )
+    yield asked
+    if answer := fields.maybe_text(row, *ANSWER):
+        kind = ProducerKind.REFERENCE
+        yield OutputRow(asked.instruction, asked.input, answer, REFERENCE, kind, asked.set_name, asked.name)
+
+
+def _use(row: dict[str, Any]) -> Use | None:
+    value = fields.maybe_text(row, "use")
+    if value is None:
+        return None
+    try:
+        return Use(value)
+    except ValueError:
+        raise ValueError(f"use is {fields.shown(value)}, not {', '.join(Use)}") from None
+
+
+def read_outputs(path: Path, options: ReadOptions) -> Iterator[OutputRow | Refusal]:
+    """Each model's answer; with a reference answer, that too."""
+    shape = (ASKED, ("output", "response", "completion"), (*PRODUCER,) if not options.source else ASKED)
+    return fields.rows_of(path, objects(path), shape, lambda row: _output(row, options))
+
+
+def _output(row: dict[str, Any], options: ReadOptions) -> Iterator[OutputRow]:
+    instruction, input = fields.text(row, *ASKED), fields.text(row, "input", default="")
+    set_name = options.set_name or fields.maybe_text(row, "source", "dataset")
+    name = fields.maybe_text(row, "item_id", "id")
+    model = fields.text(row, *PRODUCER, default=options.source)
+    answer = fields.text(row, "output", "response", "completion")
+    yield OutputRow(instruction, input, answer, model, ProducerKind.MODEL, set_name, name)
+    if reference := fields.maybe_text(row, "reference_output"):
+        kind = ProducerKind.REFERENCE
+        yield OutputRow(instruction, input, reference, REFERENCE, kind, set_name, name)

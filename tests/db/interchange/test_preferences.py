@@ -1,0 +1,126 @@
+"""Our own rows: what is read is written back equal, and what is wrong is refused with its reason."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from db.errors import FormatError
+from db.interchange import FORMATS
+from db.interchange.preferences import instruction_id, read, to_dict, write
+from db.interchange.rows import PreferenceRow, ReadOptions, Refusal, Row
+from db.records import AnnotatorKind
+
+NO = ReadOptions()
+ROW = PreferenceRow(
+    "s", "Say hi.", "", "hi", "hello", "ada", AnnotatorKind.HUMAN, 1.0, None, "1", "0123456789ab"
+)
+
+
+def back(rows: list[PreferenceRow], path: Path) -> list[PreferenceRow | Refusal]:
+    assert write(rows, path) == len(rows)
+    return list(read(path, NO))
+
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
+ROWS = st.builds(
+    PreferenceRow,
+    source=TEXT, instruction=TEXT, input=TEXT, output_1=TEXT, output_2=TEXT, annotator=TEXT,
+    annotator_kind=st.sampled_from(AnnotatorKind),
+    preference=st.none() | st.floats(0, 1),
+    subset=st.none() | TEXT, item_id=st.text("ab1", min_size=1),
+    instruction_id=st.text("0a", min_size=12, max_size=12),
+    output_1_model=st.none() | TEXT, output_2_model=st.none() | TEXT,
+    preference_raw=st.none() | TEXT | st.floats(-9, 9) | st.integers(-9, 9),
+    order_swapped=st.none() | st.booleans(), raw_completion=st.none() | TEXT,
+    scores=st.none() | st.tuples(st.floats(-9, 9), st.none() | st.floats(-9, 9)),
+    meta=st.dictionaries(st.text("xyz", min_size=1), st.none() | TEXT | st.integers(-9, 9), max_size=3),
+    replicate=st.integers(0, 9), price=st.none() | st.floats(0, 9), seconds=st.none() | st.floats(0, 9),
+)  # fmt: skip
+
+
+@given(
+    rows=st.lists(ROWS, min_size=1, max_size=3), ending=st.sampled_from([".jsonl", ".jsonl.gz", ".parquet"])
+)
+@settings(deadline=None, max_examples=60)
+def test_any_row_comes_back(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[PreferenceRow], ending: str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"rows{ending}"
+    assert back(rows, path) == rows
+
+
+@given(
+    content=st.binary(max_size=200),
+    ending=st.sampled_from([".jsonl", ".json", ".gz", ".csv", ".parquet", ".txt"]),
+)
+@settings(deadline=None)
+def test_any_bytes_are_rows_refusals_or_a_clear_error(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, ending: str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"bytes{ending}"
+    path.write_bytes(content)
+    for each in FORMATS.values():
+        with suppress(FormatError):
+            assert all(isinstance(row, Row | Refusal) for row in each.read(path, NO))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"preference": 3}, "preference is 3, not 1, 2, 0 or null"),
+        ({"preference": True}, "preference is True, not 1, 2, 0 or null"),
+        ({"preference": "1"}, "preference is '1', not 1, 2, 0 or null"),
+        ({"annotator_kind": "dog"}, "annotator_kind is 'dog', not one of human, llm, rm, gold"),
+        ({"instruction": None}, "instruction is None, not a text"),
+        ({"order_swapped": 1}, "order_swapped is 1, not true, false or null"),
+        ({"scores": [1, "2"]}, "scores is [1, '2'], not a list of numbers or null"),
+        ({"meta": []}, "meta is [], not an object"),
+        ({"colour": "red"}, "colour is no field of this format"),
+        ({"meta": {"_farm": {"preference": 7}}}, "meta._farm.preference is 7, not in [0, 1]"),
+    ],
+)
+def test_refusals_say_why(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text("\n".join(json.dumps(to_dict(ROW) | each) for each in ({}, change)))
+    good, bad = read(path, NO)
+    assert good == ROW
+    assert bad == Refusal(2, reason)
+
+
+def test_a_missing_field_is_named(tmp_path: Path) -> None:
+    row = to_dict(ROW)
+    del row["scores"]
+    (tmp_path / "x.jsonl").write_text(json.dumps(row))
+    assert list(read(tmp_path / "x.jsonl", NO)) == [Refusal(1, "scores is missing")]
+
+
+def test_what_the_fields_cannot_hold_stands_in_meta() -> None:
+    soft = replace(ROW, preference=0.75, annotator_kind=AnnotatorKind.RULE, replicate=2, price=0.5)
+    made = to_dict(soft)
+    assert (made["preference"], made["annotator_kind"]) == (1, "rm")
+    assert made["meta"] == {"_farm": {"preference": 0.75, "kind": "rule", "replicate": 2, "price": 0.5}}
+    assert to_dict(ROW)["meta"] == {}
+
+
+def test_rows_written_are_valid_by_the_schema(real_data: Path) -> None:
+    schema = json.loads((real_data / "schema_preference_row.json").read_text())
+    row = to_dict(replace(ROW, instruction_id=None, annotator_kind=AnnotatorKind.RULE, preference=0.3))
+    assert set(row) == set(schema["required"]) == set(schema["properties"])
+    assert row["annotator_kind"] in schema["properties"]["annotator_kind"]["enum"]
+    assert row["preference"] in schema["properties"]["preference"]["enum"]
+
+
+def test_instruction_id_folds_case_and_space() -> None:
+    # sha256 of "say hi. to bo", first 12 hex digits
+    import hashlib
+
+    expected = hashlib.sha256(b"say hi. to bo").hexdigest()[:12]
+    assert instruction_id("Say  HI.\n", " to Bo") == expected
