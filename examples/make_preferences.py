@@ -3,8 +3,8 @@
     python examples/make_preferences.py preferences.jsonl
 
 Two models answer 240 sums, sometimes wrongly, sometimes at length. Three people prefer right answers and,
-a little, longer ones, and err now and then; a strict judge looks only at the result, in both orders, and
-leans to what it sees first. Every draw is a keyed hash: the file is the same on every machine.
+a little, longer ones, and err now and then; a strict judge prefers the same, in both orders, but takes what
+it sees first now and then. Every draw is a keyed hash: the file is the same on every machine.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from db.ids import keyed_uniform
 
 SUMS = 240
 PEOPLE = {"ada": 0.10, "ben": 0.18, "cleo": 0.25}  # how often each errs
-FIRST_SHOWN = 0.12  # how often the strict judge takes the first, whatever it says
+FIRST_SHOWN = 0.15  # how often the strict judge takes the first, whatever it says
 
 
 def answer(model: str, a: int, b: int) -> str:
@@ -57,10 +57,9 @@ def rows() -> Iterator[dict[str, object]]:
             verdict = best if keyed_uniform("error", person, number) >= error else 3 - best
             swapped = keyed_uniform("shown", person, number) < 0.5
             yield shared | judged(person, "human", verdict, swapped)
-        result_only = 0 if int(first) == int(second) else best
         for swapped in (False, True):
             leans = keyed_uniform("lean", number, swapped) < FIRST_SHOWN
-            verdict = (2 if swapped else 1) if leans else result_only
+            verdict = (2 if swapped else 1) if leans else best
             yield shared | judged("strict-judge", "llm", verdict, swapped)
 
 

@@ -16,6 +16,9 @@ from farm.views import plain, table
 
 ANNOTATORS = 40  # shown; --json and --csv have all
 PAIRS = 12
+BIASES = """
+Bias and variance; prefers the first shown; the same in both orders, right in both;
+prefers the longer, the list; price and seconds per 1,000"""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -33,7 +36,10 @@ def _slice(part: Slice, nulls: str) -> Iterator[RenderableType]:
     people = [each for each in part.annotators if each.kind in part.reference.kinds]
     others = [each for each in part.annotators if each.kind not in part.reference.kinds]
     shown = (others + people)[:ANNOTATORS]
-    yield _agreement(shown, nulls)
+    unreadable = "counts as wrong" if nulls == "wrong" else "is left out"
+    yield Text(f"Against the reference (in accuracy an unreadable verdict {unreadable})")
+    yield _agreement(shown)
+    yield Text(BIASES)
     yield _biases(shown)
     hidden = len(part.annotators) - len(shown)
     if hidden > 0:
@@ -63,10 +69,8 @@ def _reference(reference: ReferenceAudit) -> RenderableType:
     return plain(" ".join(parts)).append("\n")
 
 
-def _agreement(annotators: list[AnnotatorAudit], nulls: str) -> Table:
-    unreadable = "counts as wrong" if nulls == "wrong" else "is left out"
-    columns = ("annotator", "n#", "unread#", "agreement#", "accuracy#", "kappa#", "> longest")
-    rows = table(*columns, title=f"Against the reference (in accuracy an unreadable verdict {unreadable})")
+def _agreement(annotators: list[AnnotatorAudit]) -> Table:
+    rows = table("annotator", "n#", "unread#", "agreement#", "accuracy#", "kappa#", "> longest")
     for each in annotators:
         found = each.measures
         rows.add_row(
@@ -93,11 +97,7 @@ def _biases(annotators: list[AnnotatorAudit]) -> Table:
         "list_bias": "list#",
     }
     told = [name for name in names if any(each.measures[name].value is not None for each in annotators)]
-    title = (
-        "\nBias and variance; prefers the first shown; the same in both orders, right in both;\n"
-        "prefers the longer, the list; price and seconds per 1,000"
-    )
-    rows = table("annotator", *(names[name] for name in told), "$#", "s#", title=title)
+    rows = table("annotator", *(names[name] for name in told), "$#", "s#")
     for each in annotators:
         costs = (each.price_per_1000, each.seconds_per_1000)
         rows.add_row(
@@ -110,9 +110,8 @@ def _biases(annotators: list[AnnotatorAudit]) -> Table:
 
 def _pairs(part: Slice) -> Iterator[RenderableType]:
     if part.pairs:
-        rows = table(
-            "annotator", "annotator", "n#", "agreement#", "Cohen's kappa#", title="\nOf two annotators"
-        )
+        yield Text("\nOf two annotators")
+        rows = table("annotator", "annotator", "n#", "agreement#", "Cohen's kappa#")
         for pair in sorted(part.pairs, key=lambda pair: -pair.n)[:PAIRS]:
             kappa = "" if pair.cohen_kappa is None else f"{pair.cohen_kappa:.3f}"
             rows.add_row(plain(pair.a), plain(pair.b), f"{pair.n:,}", f"{pair.agreement:.3f}", kappa)

@@ -47,9 +47,9 @@ def plain(text: str) -> Text:
     return Text("".join(c if c.isprintable() else repr(c)[1:-1] for c in text))
 
 
-def table(*columns: str, title: str | None = None) -> Table:
+def table(*columns: str) -> Table:
     """A plain table; a column whose name ends in `#` holds numbers."""
-    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    made = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         numeric = column.endswith("#")
         justify: JustifyMethod = "right" if numeric else "left"
@@ -95,14 +95,16 @@ def status_view(status: Status) -> RenderableType:
     facts = table("", "#")
     for name, count in status.counts.items():
         facts.add_row(f"{name}s", f"{count:,}")
-    sources = table("source", "subset", "items#", title="\nImported")
+    sources = table("source", "subset", "items#")
     for source in status.sources:
         sources.add_row(plain(source.source), plain(source.subset or ""), f"{source.items:,}")
-    sets = table("set", "use", "instructions#", title="\nInstructions")
+    sets = table("set", "use", "instructions#")
     for each in status.sets:
         sets.add_row(plain(each.name), each.use or "", f"{each.instructions:,}")
     parts: list[RenderableType] = [plain(f"{status.ledger} (schema {status.schema})"), facts]
-    return Group(*parts, *(part for part in (sources, sets) if part.row_count))
+    for title, rows in (("\nImported", sources), ("\nInstructions", sets)):
+        parts += [Text(title), rows] if rows.row_count else []
+    return Group(*parts)
 
 
 def contamination_view(found: Contamination) -> RenderableType:
@@ -123,13 +125,13 @@ def contamination_view(found: Contamination) -> RenderableType:
 
 def doctor_view(findings: Findings) -> RenderableType:
     """One line for each thing that was looked at, with the remedy under what is not well."""
-    rows = table("", "", "")
+    lines = Text()
     for finding in findings.findings:
-        level = Text(finding.level, style=LEVELS[finding.level])
-        rows.add_row(level, finding.name, plain(finding.found))
+        lines.append(f"{finding.level:8}", style=LEVELS[finding.level])
+        lines.append(f"{finding.name:12}").append_text(plain(finding.found)).append("\n")
         if finding.remedy:
-            rows.add_row("", "", Text(f"-> {finding.remedy}", style="italic"))
-    return rows
+            lines.append(" " * 20 + f"-> {finding.remedy}\n", style="italic")
+    return lines
 
 
 def merge_json(merged: Merged) -> Json:

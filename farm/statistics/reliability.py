@@ -77,6 +77,7 @@ def cohen_kappa(sums: Floats) -> Floats:
 def effective_judges(errors: Floats) -> float | None:
     """Kish's effective number of independent judges: k / (1 + (k - 1) mean correlation of their errors).
 
+    Errors that avoid each other count as independent: never more than k.
     errors: (n, k), 1 where a judge was wrong, on units that all judged. None with fewer than two judges that
     are sometimes wrong and sometimes right.
     """
@@ -86,4 +87,4 @@ def effective_judges(errors: Floats) -> float | None:
         return None
     correlation = np.corrcoef(varied, rowvar=False)
     mean = (correlation.sum() - k) / (k * (k - 1))
-    return float(k / max(1 + (k - 1) * mean, k / len(errors)))
+    return float(k / (1 + (k - 1) * max(mean, 0.0)))

@@ -1,0 +1,83 @@
+"""The documentation is run: README's tour gives the output it shows; commands, formats and pages exist."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from db.interchange import FORMATS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+BIN = Path(sys.executable).parent
+
+
+def tour() -> list[tuple[str, list[str]]]:
+    """(command, the lines of output shown) of README's console blocks, in order."""
+    steps: list[tuple[str, list[str]]] = []
+    for block in re.findall(r"```console\n(.*?)```", README, re.S):
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                steps.append((line[2:], []))
+            elif line.strip():
+                steps[-1][1].append(line.rstrip())
+    return steps
+
+
+def test_the_tour_gives_the_output_it_shows(tmp_path: Path) -> None:
+    environment = os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}", "COLUMNS": "108"}
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    steps = tour()
+    assert len(steps) > 5
+    for command, shown in steps:
+        result = subprocess.run(
+            shlex.split(command), cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, f"{command}: {result.stderr}"
+        lines = [line.rstrip() for line in result.stdout.splitlines()]
+        missing = [line for line in shown if line not in lines]
+        assert not missing, f"{command} does not print {missing[0]!r} but\n{result.stdout}"
+
+
+def test_every_command_has_help_and_stands_in_the_readme() -> None:
+    shown = subprocess.run([BIN / "farm", "--help"], capture_output=True, text=True, check=True).stdout
+    commands = re.findall(r"^  ([a-z-]+)  ", shown.split("Commands:")[1], re.M)
+    assert len(commands) >= 8
+    for command in commands:
+        assert f"`farm {command}" in README or f"`farm {command}`" in README, command
+        page = subprocess.run([BIN / "farm", command, "--help"], capture_output=True, text=True, check=True)
+        for line in page.stdout.split("Options:")[1].splitlines():
+            if re.match(r"  --\S+", line) and not re.search(r"\S\s{2,}\S", line.strip()):
+                following = page.stdout.split(line)[1].splitlines()[1]
+                assert following.strip(), f"farm {command} {line.strip()} says nothing"
+
+
+def test_every_format_has_its_place_in_the_docs() -> None:
+    page = (ROOT / "docs" / "import.md").read_text()
+    assert [name for name in FORMATS if f"`{name}`" not in page] == []
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_in_the_docs_compiles(page: Path) -> None:
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.S):
+        compile(block, str(page), "exec")
+
+
+def test_both_commands_stand_in_the_readme() -> None:
+    assert "make run" in README
+    assert "make test" in README
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
