@@ -129,18 +129,47 @@ def annotate(
     utility: Annotated[
         str, typer.Option(help="For the oracle: a Python callable, package.module:function.")
     ] = "",
+    model: Annotated[
+        list[str] | None, typer.Option(help="The model to ask, or SLOT=MODEL; repeat it for several slots.")
+    ] = None,
+    base_url: Annotated[str | None, typer.Option(help="An OpenAI-compatible server.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests in flight.")] = 100,
+    rpm: Annotated[float | None, typer.Option(help="Requests per minute, at most.")] = None,
+    tpm: Annotated[float | None, typer.Option(help="Tokens per minute, at most.")] = None,
+    max_cost: Annotated[float | None, typer.Option(min=0, help="US dollars, at most.")] = None,
+    max_requests: Annotated[int | None, typer.Option(min=1, help="Requests, at most.")] = None,
+    prices: Annotated[Path | None, typer.Option(help="A price table of your own (YAML).")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would ask and cost.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Let an annotator judge the ledger's pairs. What it has judged already it does not judge again."""
     from db.ledger import PairFilter
-    from farm.annotate import Task, orders_named
+    from farm.annotate import Provider, Task, orders_named, plan
     from farm.annotate import annotate as run
-    from farm.views import annotate_view, progress_of
+    from farm.views import annotate_view, estimate_json, estimate_view, progress_of
 
     task = Task(PairFilter(source, subset, limit), replicates, orders_named(orders), seed, utility)
+    provider = Provider(tuple(model or ()), base_url, concurrency, rpm, tpm, max_cost, max_requests, prices)
+    if dry_run:
+        with context.obj.open() as ledger:
+            estimate = plan(ledger, annotator, task, provider)
+        _print(as_json, lambda: estimate_json(estimate), lambda: estimate_view(estimate))
+        return
     with context.obj.open() as ledger, progress_of("judgements", not as_json) as progress:
-        report = run(ledger, annotator, task, progress)
+        report = run(ledger, annotator, task, progress, provider)
     _print(as_json, report.to_json, lambda: annotate_view(report))
+
+
+@app.command("serve-simulator")
+def serve_simulator(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8080,
+    config: Annotated[Path | None, typer.Option(help="Judges, faults and latency (YAML).")] = None,
+) -> None:
+    """Play an OpenAI-compatible provider of judges on this machine, until interrupted."""
+    from farm.simulator import serve_simulator as serve
+
+    serve(host, port, config, lambda url: typer.echo(f"serving {url}"))
 
 
 @app.command()

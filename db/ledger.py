@@ -52,11 +52,13 @@ COUNTED = ("instruction", "output", "pair", "item", "annotator", "annotation", "
 
 @dataclass(frozen=True)
 class PairFilter:
-    """Which pairs: those of an imported source or subset, and the first few of them."""
+    """Which pairs: those of an imported source or subset, after an id, of these ids, the first few of them."""
 
     source: str | None = None
     subset: str | None = None
     limit: int | None = None
+    after: int = 0
+    ids: tuple[int, ...] | None = None
 
 
 class Asked(NamedTuple):
@@ -291,4 +293,8 @@ def _pairs_query(wanted: PairFilter) -> Executable:
         if wanted.subset is not None:
             items = items.where(ItemRow.subset == wanted.subset)
         query = query.where(PairRow.id.in_(items))
+    if wanted.after:
+        query = query.where(PairRow.id > wanted.after)
+    if wanted.ids is not None:
+        query = query.where(PairRow.id.in_(wanted.ids))
     return query if wanted.limit is None else query.limit(wanted.limit)

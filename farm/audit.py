@@ -20,7 +20,7 @@ from db.ledger import Ledger
 from db.records import AnnotatorCard, AnnotatorKind
 from farm.audit_report import AnnotatorAudit, AuditReport, Confusion, Panel, ReferenceAudit, Slice
 from farm.statistics import profile, reliability
-from farm.statistics.agreement import Ints, categories, leave_one_out, modes, votes
+from farm.statistics.agreement import Bools, Ints, categories, leave_one_out, modes, votes
 from farm.statistics.bootstrap import Interval, Measure, intervals, mean_of, ratio
 from farm.statistics.bootstrap import Panel as Measures
 from farm.statistics.panel import Votes, consensus_of, effective_judges_of, pairs_of
@@ -160,14 +160,14 @@ def _slices(
     """The sample of each source, or subset, or both, in the order of their names."""
     if not by:
         return []
-    parts = []
-    for values, units in found.units.groupby(list(by), dropna=False, sort=True):
+    parts: list[tuple[Mapping[str, str | None], Sample]] = []
+    texts = found.units[list(by)].astype(object).where(found.units[list(by)].notna(), None)
+    keys = list(map(tuple, texts.to_numpy().tolist()))
+    for key in sorted(set(keys), key=str):
+        units = found.units[[each == key for each in keys]]
         rows = found.judgements[found.judgements["unit"].isin(units["unit"])]
         if len(rows):
-            names = {
-                name: None if pd.isna(value) else str(value) for name, value in zip(by, values, strict=True)
-            }
-            parts.append((names, _sample(rows, units, who)))
+            parts.append((dict(zip(by, key, strict=True)), _sample(rows, units, who)))
     return parts
 
 
@@ -213,7 +213,7 @@ def _measures(sample: Sample, who: Who, counts: Ints, member: bool, options: Aud
     )
 
 
-def _reference_measures(sample: Sample, inside: np.ndarray, counts: Ints) -> Measures:  # type: ignore[type-arg]
+def _reference_measures(sample: Sample, inside: Bools, counts: Ints) -> Measures:
     """The reference's members with each other."""
     n, places = len(sample.units), sample.places[inside]
     preference = sample.judged["preference"].to_numpy()[inside]

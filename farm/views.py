@@ -15,6 +15,7 @@ from db.ids import Json
 from db.maintenance import Merged
 
 if TYPE_CHECKING:
+    from annotators.clients.budget import Estimate
     from farm.annotate import AnnotateReport
     from farm.doctor import Findings
     from farm.exchange import FileReport, ImportReport
@@ -86,7 +87,34 @@ def annotate_view(report: AnnotateReport) -> RenderableType:
     parts = ", ".join(f"{count:,} {status}" for status, count in report.statuses.items()) or "none"
     return plain(
         f"{report.annotator} judged {report.pairs:,} pairs: {new:,} new judgements ({parts}), "
-        f"{report.known:,} there already"
+        f"{report.known:,} there already{_bill(report)}"
+    )
+
+
+def _bill(report: AnnotateReport) -> str:
+    """What was asked and paid, and what the server did otherwise than it was told."""
+    if not report.requests:
+        return ""
+    cost = "cost unknown" if report.cost is None else f"${report.cost:.4f}"
+    odd = "".join(f"; {count:,} replies: {name}" for name, count in (report.warnings or {}).items())
+    return f"; {report.requests:,} requests, {report.tokens:,} tokens, {cost}{odd}"
+
+
+def estimate_json(estimate: Estimate) -> Json:
+    return {
+        "requests": estimate.requests,
+        "prompt_tokens": estimate.prompt_tokens,
+        "completion_tokens": estimate.completion_tokens,
+        "cost": estimate.cost,
+    }
+
+
+def estimate_view(estimate: Estimate) -> RenderableType:
+    """One line of what a run would ask and cost."""
+    cost = "at an unknown price" if estimate.cost is None else f"for about ${estimate.cost:.4f}"
+    return plain(
+        f"would ask {estimate.requests:,} requests, about {estimate.prompt_tokens:,} prompt and "
+        f"{estimate.completion_tokens:,} completion tokens, {cost}"
     )
 
 

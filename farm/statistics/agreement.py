@@ -33,7 +33,8 @@ def votes(units: Ints, category: Ints, n_units: int) -> Ints:
 
 def modes(counts: Ints) -> Bools:
     """Which categories have the most votes, several where they tie, none where nobody voted: (n, 3)."""
-    return (counts == counts.max(axis=1, keepdims=True)) & (counts > 0)
+    most: Bools = (counts == counts.max(axis=1, keepdims=True)) & (counts > 0)
+    return most
 
 
 def agreement_with_mode(preference: Floats, counts: Ints) -> Floats:
@@ -44,7 +45,8 @@ def agreement_with_mode(preference: Floats, counts: Ints) -> Floats:
     chosen = modes(counts)
     score = np.where(chosen, 1 - np.abs(preference[:, None] - VALUES), 0.0).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return score / chosen.sum(axis=1)
+        mean: Floats = score / chosen.sum(axis=1)
+    return mean
 
 
 def without(counts: Ints, category: Ints) -> Ints:
@@ -108,4 +110,6 @@ def error_of_mode(own: Ints, reference: Ints) -> Floats:
     mine, theirs = modes(own).astype(float), modes(reference).astype(float)
     distance = np.abs(VALUES[:, None] - VALUES)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.einsum("ni,ij,nj->n", mine, distance, theirs) / (mine.sum(axis=1) * theirs.sum(axis=1))
+        pairs = mine.sum(axis=1) * theirs.sum(axis=1)
+        error: Floats = np.einsum("ni,ij,nj->n", mine, distance, theirs) / pairs
+    return error

@@ -31,7 +31,8 @@ class DawidSkene:
 
     def reliability(self) -> Floats:
         """Per annotator, the chance that it gives the true category: (annotators,)."""
-        return np.einsum("akk,k->a", self.confusion, self.prior)
+        right: Floats = np.einsum("akk,k->a", self.confusion, self.prior)
+        return right
 
 
 @dataclass(frozen=True)

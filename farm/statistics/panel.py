@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -81,7 +82,7 @@ def pairs_of(votes: Votes, names: Sequence[str]) -> Iterator[PairAgreement]:
         for mine in (votes.category == category for category in range(3))
     ]
     tables = np.stack([np.asarray((a.T @ b).todense()) for a in chosen for b in chosen], axis=-1)
-    for i, j in zip(*np.triu_indices(votes.n_annotators, 1), strict=True):
+    for i, j in combinations(range(votes.n_annotators), 2):
         table = tables[i, j]
         if n := int(table.sum()):
             kappa = float(cohen_kappa(table))

@@ -49,7 +49,8 @@ class Units:
     @property
     def longest(self) -> Floats:
         """What a judge of length alone would say: (units,)."""
-        return (np.sign(self.length[:, 0] - self.length[:, 1]) + 1) / 2
+        side: Floats = (np.sign(self.length[:, 0] - self.length[:, 1]) + 1) / 2
+        return side
 
 
 class Judged(NamedTuple):
@@ -124,7 +125,8 @@ def _chance_corrected(judged: Judged, faced: Ints, n: int) -> dict[str, Measure]
     theirs = np.where(chosen.sum(axis=1) == 1, chosen.argmax(axis=1), -1)[judged.units]
     mine = categories(judged.preference)
     cells = confusion(mine, theirs)
-    table = np.column_stack([np.bincount(judged.units, cell, minlength=n) for cell in cells.T])
+    columns = [np.bincount(judged.units, cell, minlength=n) for cell in cells.T]
+    table = np.column_stack(columns).astype(np.float64)
     one_hot = np.eye(3, dtype=np.int64)
     two = np.array([mine + theirs for mine in one_hot for theirs in one_hot])
     counted = table.sum(axis=1) > 0
@@ -174,4 +176,5 @@ def confusion_table(judged: Judged, reference: Ints) -> Ints:
     """Judgements by the annotator's category (rows) and the reference's one mode (columns): (3, 3)."""
     chosen = modes(reference)
     theirs = np.where(chosen.sum(axis=1) == 1, chosen.argmax(axis=1), -1)[judged.units]
-    return confusion(categories(judged.preference), theirs).sum(axis=0).reshape(3, 3).astype(np.int64)
+    table: Ints = confusion(categories(judged.preference), theirs).sum(axis=0).reshape(3, 3).astype(np.int64)
+    return table

@@ -45,7 +45,8 @@ def fleiss_sums(counts: Ints, raters: int) -> Floats:
     """Per unit with this number of votes: votes of each category, P_i, 1: (n, 5); other units give zeros."""
     full = counts.sum(axis=1) == raters
     agreeing = (counts * (counts - 1)).sum(axis=1) / (raters * (raters - 1))
-    return np.column_stack([counts, agreeing, np.ones(len(counts))]) * full[:, None]
+    sums: Floats = np.column_stack([counts, agreeing, np.ones(len(counts))]) * full[:, None]
+    return sums
 
 
 def fleiss_kappa(sums: Floats) -> Floats:

@@ -1,0 +1,1 @@
+"""Annotators: whatever looks at two outputs and says which is better."""

@@ -1,0 +1,155 @@
+"""The catalogue: annotators by name, or a user's own by path, read strictly and whole.
+
+An annotator is a folder with annotator.yaml and the prompt that it names; a pool is one YAML file. What a
+spec calls `small` or `large` is a slot: catalog/models.yaml says which model that is today, and the caller
+may say otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from annotators.parsers import example_problems, parser_problems
+from annotators.pool import Pool, read_pool
+from annotators.reading import Reader, nearest, read_yaml
+from annotators.render import prompt_problems
+from annotators.rules import rule_problems
+from annotators.spec import AnnotatorSpec, Library, Shot, read_spec
+from db.errors import ConfigError
+from db.records import AnnotatorKind
+
+FOLDER = Path(__file__).parent / "catalog"
+SPEC_FILE = "annotator.yaml"
+REMEDY = "the form is in docs/annotators.md"
+
+
+@dataclass(frozen=True)
+class Models:
+    """What the caller says about models. every: one for all; slots: slot -> model, over the defaults."""
+
+    every: str = ""
+    slots: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, options: Sequence[str]) -> Models:
+        """Of options such as `gpt-5.4` (for every slot) or `small=gpt-5.4-nano`. Raises ConfigError."""
+        every, slots = "", {}
+        for option in options:
+            slot, equals, model = option.partition("=")
+            if not equals:
+                every = option
+            elif slot in default_slots() and model:
+                slots[slot] = model
+            else:
+                raise ConfigError(
+                    f"{option!r} fills no slot{nearest(slot, default_slots())}", where="--model"
+                )
+        return cls(every, slots)
+
+
+def names() -> list[str]:
+    """All names of the catalogue: annotators, then pools."""
+    annotators = sorted(path.parent.name for path in FOLDER.glob(f"*/{SPEC_FILE}"))
+    return annotators + sorted(path.stem for path in (FOLDER / "pools").glob("*.yaml"))
+
+
+def load(name: str, models: Models | None = None) -> AnnotatorSpec | Pool:
+    """An annotator or a pool, by its name in the catalogue or by the path of a folder or a YAML file.
+
+    Raises ConfigError where there is none, or telling all that is wrong with it.
+    """
+    library = _library(models or Models())
+    path = _path_of(name)
+    if path.name == SPEC_FILE:
+        return _load_annotator(path, library)
+    return _load_pool(path, library)
+
+
+def _path_of(name: str) -> Path:
+    given = Path(name)
+    for path in (FOLDER / name / SPEC_FILE, FOLDER / "pools" / f"{name}.yaml", given / SPEC_FILE, given):
+        if path.is_file():
+            return path
+    remedy = "`farm annotators` lists the catalogue; a path names a folder or a file of your own"
+    raise ConfigError(f"no annotator {name!r:.200}{nearest(name, names())}", remedy=remedy)
+
+
+def _load_annotator(path: Path, library: Library) -> AnnotatorSpec:
+    entry = Reader(read_yaml(path))
+    spec = _read_annotator(entry, path.parent, library)
+    entry.finish(str(path), REMEDY)
+    return spec
+
+
+def _read_annotator(entry: Reader, folder: Path, library: Library) -> AnnotatorSpec:
+    spec = read_spec(entry, _prompts(folder), library)
+    entry.close()
+    if spec.kind is AnnotatorKind.RULE:
+        entry.complain_all("rule", rule_problems(spec))
+    elif spec.kind is AnnotatorKind.LLM:
+        entry.complain_all("prompt", prompt_problems(spec))
+        unusable = parser_problems(spec)
+        entry.complain_all("parser", unusable)
+        entry.complain_all("examples", [] if unusable else example_problems(spec))
+    return spec
+
+
+def _load_pool(path: Path, library: Library) -> Pool:
+    entry = Reader(_with_base(read_yaml(path), path.parent))
+
+    def read_member(name: str, changes: Mapping[str, object], line: Reader) -> AnnotatorSpec | None:
+        try:
+            base = _path_of(
+                name if not (path.parent / name / SPEC_FILE).is_file() else str(path.parent / name)
+            )
+            data = read_yaml(base)
+        except ConfigError as error:
+            line.complain("annotator", error.what)
+            return None
+        merged = {**data, **changes, "examples": []} if isinstance(data, dict) else data
+        return _read_annotator(line.over(merged), base.parent, library)
+
+    pool = read_pool(entry, read_member)
+    entry.finish(str(path), REMEDY)
+    assert pool is not None  # finish raises where there is no member
+    return pool
+
+
+def _with_base(data: object, folder: Path) -> object:
+    """A pool's entries over those of the pool beside it that it is `like`."""
+    if not isinstance(data, dict) or not isinstance(data.get("like"), str):
+        return data
+    base = read_yaml(folder / f"{data['like']}.yaml")
+    own = {key: value for key, value in data.items() if key != "like"}
+    return {**base, **own} if isinstance(base, dict) else own
+
+
+def _prompts(folder: Path) -> dict[str, str]:
+    """The texts of a folder's templates, by file name."""
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.jinja"))}
+
+
+@cache
+def default_slots() -> Mapping[str, str]:
+    """Slot -> model name, as the catalogue has them."""
+    entry = Reader(read_yaml(FOLDER / "models.yaml"))
+    slots = {str(slot): str(model) for slot, model in entry.rest().items()}
+    entry.finish(str(FOLDER / "models.yaml"), REMEDY)
+    return slots
+
+
+@cache
+def shots() -> Mapping[str, Shot]:
+    """The worked examples that specs may name."""
+    path = FOLDER / "shots.yaml"
+    entry = Reader(read_yaml(path))
+    found = {line.text("name"): Shot.read(line) for line in entry.readers("shots")}
+    entry.finish(str(path), REMEDY)
+    return found
+
+
+def _library(models: Models) -> Library:
+    return Library(dict(default_slots()) | dict(models.slots), models.every, shots())

@@ -1,0 +1,83 @@
+"""The client side of judging: requests out, completions back, nothing paid for without a trace.
+
+request     what is asked, what came of it, and the two seams: Client (one) and Transport (a stream)
+failures    every way to fail by name and remedy, and the errors that stop a run
+reply       bytes or JSON -> Reply: what a server's answer amounts to
+retry       when to try again; Retry-After in every form
+limits      the gate: number in flight, requests and tokens per minute, the pause after a 429
+budget      what a run will cost, and the cap that it cannot pass
+endpoint    where the server is and how we prove who we are
+online      the online client, on one shared SDK client
+batch       the provider's Batch API behind the same seam, at half the price
+run         from synchronous code: lazy, bounded, clean on Ctrl-C
+wire, tally, tokens, batch_api, batch_lines    their smaller parts
+
+OnlineClient and BatchClient load the openai SDK: import them from their modules.
+"""
+
+from annotators.clients.budget import Account, Budget, Charge, Estimate, estimate
+from annotators.clients.endpoint import OPENAI_URL, Endpoint
+from annotators.clients.failures import (
+    FAILURES,
+    BudgetExhausted,
+    KeyRefused,
+    NotFound,
+    ProviderDown,
+    QuotaExhausted,
+    Remedy,
+    RunInterrupted,
+    RunStopped,
+)
+from annotators.clients.limits import RateLimits
+from annotators.clients.reply import WARNINGS
+from annotators.clients.request import (
+    BeforeSend,
+    Client,
+    Completion,
+    Decoding,
+    Deliver,
+    Message,
+    Request,
+    Role,
+    TokenLogprob,
+    Transport,
+)
+from annotators.clients.retry import RetryPolicy
+from annotators.clients.run import run_all
+from annotators.clients.tokens import count_tokens
+from annotators.prices import Usage
+
+__all__ = [
+    "FAILURES",
+    "OPENAI_URL",
+    "WARNINGS",
+    "Account",
+    "BeforeSend",
+    "Budget",
+    "BudgetExhausted",
+    "Charge",
+    "Client",
+    "Completion",
+    "Decoding",
+    "Deliver",
+    "Endpoint",
+    "Estimate",
+    "KeyRefused",
+    "Message",
+    "NotFound",
+    "ProviderDown",
+    "QuotaExhausted",
+    "RateLimits",
+    "Remedy",
+    "Request",
+    "RetryPolicy",
+    "Role",
+    "RunInterrupted",
+    "RunStopped",
+    "TokenLogprob",
+    "Transport",
+    "Usage",
+    "count_tokens",
+    "estimate",
+    "run_all",
+]

@@ -1,0 +1,215 @@
+"""The provider's Batch API as a transport: answers within a day, at half the price.
+
+Requests are written to files of one model each, uploaded, and their batches polled until they end; results
+come by custom_id in any order. A process that dies loses nothing: the next one, given the keys of requests
+that were claimed and never answered, finds the batches of its run by their metadata and collects them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+
+from openai.types import Batch
+
+from annotators.clients.batch_api import BatchApi
+from annotators.clients.batch_lines import custom_id, read_result, request_line
+from annotators.clients.budget import Account, Charge
+from annotators.clients.endpoint import Endpoint
+from annotators.clients.reply import Reply, failed
+from annotators.clients.request import BeforeSend, Deliver, Request, send_unclaimed
+from annotators.clients.tally import Tally
+from annotators.prices import Price, no_price
+from db.ids import content_hash
+
+_ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
+_UNANSWERED = {"failed": "batch_failed", "expired": "batch_expired", "cancelled": "batch_cancelled"}
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOptions:
+    """run_id: names the run at the provider, the same when it is continued; the limits are the provider's."""
+
+    run_id: str
+    poll_seconds: float = 30.0
+    timeout: float = 600.0  # seconds for one call, uploads included
+    max_requests: int = 50_000
+    max_bytes: int = 200 * 10**6
+
+
+@dataclass(slots=True, eq=False)
+class _Part:
+    """Requests that travel in one file, by key; lines is emptied once the batch is created.
+
+    adopted: the batch was created by an earlier process, which claimed and paid for its requests.
+    """
+
+    batch_id: str = ""
+    adopted: bool = False
+    asked: dict[str, Request] = field(default_factory=dict)
+    lines: list[bytes] = field(default_factory=list)
+    size: int = 0
+    started: float = field(default_factory=time.perf_counter)
+
+    def add(self, request: Request, line: bytes) -> None:
+        self.asked[request.key] = request
+        self.lines.append(line)
+        self.size += len(line)
+
+
+class BatchClient:
+    """Transport over the Batch API. price: of single requests; batch_factor: what a batch takes of it.
+
+    open_claims: keys of requests claimed under this run_id and never answered: these may be under way at the
+    provider and are looked for there before they are asked again.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        options: BatchOptions,
+        *,
+        price: Callable[[str], Price | None] = no_price,
+        batch_factor: float = 0.5,
+        account: Account | None = None,
+        before_send: BeforeSend = send_unclaimed,
+        open_claims: Collection[str] = (),
+    ) -> None:
+        self.endpoint = endpoint
+        self.options = options
+        self.account = account or Account()
+        self._price = price
+        self._factor = batch_factor
+        self._before_send = before_send
+        self._open_claims = open_claims
+
+    async def run(self, requests: Iterator[Request], deliver: Deliver) -> None:
+        """See Transport.run. Memory holds the requests of the batches that are under way."""
+        options = self.options
+        async with self.endpoint.open(connections=4, timeout=options.timeout) as sdk:
+            api = BatchApi(sdk, self.endpoint, options.run_id, longest_wait=10 * options.poll_seconds)
+            earlier = await self._adopt(api)
+            while True:
+                wave, left_over = await self._submit(api, requests, earlier)
+                await self._collect(api, [part for part in wave if part.asked], deliver)
+                if not left_over:
+                    return
+                if not wave:  # the budget is used up, unless other clients of the run give something back
+                    worst = self._worst(left_over[0])
+                    await self.account.reserve(worst)
+                    self.account.settle(worst, Charge())
+                requests, earlier = chain(left_over, requests), {}
+
+    async def _adopt(self, api: BatchApi) -> dict[str, _Part]:
+        """The batches of earlier processes, by the keys of the claims that they may answer."""
+        if not self._open_claims:
+            return {}
+        batches = await api.ours()
+        await api.clear_orphans({batch.input_file_id for batch in batches})
+        found: dict[str, _Part] = {}
+        for batch in reversed(batches):  # the newest last: a claim left open is the last that was made
+            if batch.status == "failed":
+                continue
+            part = _Part(batch.id, adopted=True)
+            keys = [custom_id(line) for line in await api.lines(batch.input_file_id)]
+            found.update({key: part for key in keys if key in self._open_claims and key is not None})
+        if found:
+            log.info("%d requests are under way since an earlier process", len(found))
+        return found
+
+    async def _submit(
+        self, api: BatchApi, requests: Iterator[Request], earlier: Mapping[str, _Part]
+    ) -> tuple[list[_Part], list[Request]]:
+        """Send what the budget allows; the parts under way, and the requests that must wait for them."""
+        parts: list[_Part] = []
+        filling: dict[str, _Part] = {}  # by model: providers refuse a file of several
+        placed: set[str] = set()
+        waiting: list[Request] = []
+        for request in requests:
+            if request.key in placed:
+                waiting.append(request)  # a file may not ask the same thing twice
+                continue
+            placed.add(request.key)
+            if part := earlier.get(request.key):
+                part.asked[request.key] = request
+                if part not in parts:
+                    parts.append(part)
+                continue
+            worst = self._worst(request)
+            if not self.account.fits(worst):
+                waiting.append(request)
+                break
+            await self.account.reserve(worst)
+            await self._before_send(request, 1)
+            line = request_line(request, self.endpoint.max_tokens_field)
+            part = filling.setdefault(request.model, _Part())
+            if part.lines and not self._takes(part, line):
+                parts.append(await self._create(api, part))
+                part = filling[request.model] = _Part()
+            part.add(request, line)
+        for part in filling.values():
+            parts.append(await self._create(api, part))
+        return parts, waiting
+
+    def _takes(self, part: _Part, line: bytes) -> bool:
+        options = self.options
+        return len(part.lines) < options.max_requests and part.size + len(line) <= options.max_bytes
+
+    async def _create(self, api: BatchApi, part: _Part) -> _Part:
+        name = content_hash("batch input", list(part.asked))
+        batch = await api.submit(f"{name}.jsonl", b"".join(part.lines))
+        part.batch_id, part.lines = batch.id, []
+        log.info("batch %s: %d requests", batch.id, len(part.asked))
+        return part
+
+    async def _collect(self, api: BatchApi, parts: list[_Part], deliver: Deliver) -> None:
+        """Poll until all have ended, delivering each as it ends."""
+        while parts:
+            under_way = []
+            for part in parts:
+                batch = await api.batch(part.batch_id)
+                if batch.status in _ENDED:
+                    await self._deliver(api, part, batch, deliver)
+                else:
+                    under_way.append(part)
+            parts = under_way
+            if parts:
+                await asyncio.sleep(self.options.poll_seconds)
+
+    async def _deliver(self, api: BatchApi, part: _Part, batch: Batch, deliver: Deliver) -> None:
+        """Hand over every answer of a batch that has ended, and a failure for every request without one."""
+        strange = 0
+        for file_id in (batch.output_file_id, batch.error_file_id):
+            for line in await api.lines(file_id) if file_id else ():
+                result = read_result(line)
+                request = part.asked.pop(result.custom_id, None) if result else None
+                if result is None or request is None:
+                    strange += 1
+                else:
+                    self._hand_over(part, request, result.reply(request), deliver)
+        if strange and not part.adopted:
+            log.warning("batch %s: %d lines that answer nothing we asked", batch.id, strange)
+        errors = (batch.errors.data if batch.errors else None) or []
+        detail = "; ".join(error.message or error.code or "" for error in errors)
+        for request in part.asked.values():
+            reply = failed(_UNANSWERED.get(batch.status, "batch_missing"), detail)
+            self._hand_over(part, request, reply, deliver)
+
+    def _hand_over(self, part: _Part, request: Request, reply: Reply, deliver: Deliver) -> None:
+        worst = self._worst(request)
+        tally = Tally(request, self._rate(request), worst)
+        tally.book(reply, time.perf_counter() - part.started)
+        self.account.settle(Charge() if part.adopted else worst, tally.charge)
+        deliver(request, tally.completion())
+
+    def _rate(self, request: Request) -> Price | None:
+        price = self._price(request.model)
+        return None if price is None else price.scaled(self._factor)
+
+    def _worst(self, request: Request) -> Charge:
+        return self.account.worst_case(request, self._rate(request))

@@ -1,0 +1,72 @@
+"""The lines of the Batch API's files: requests in, results out. Pure functions."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from annotators.clients.reply import Reply, classify_status, failed, read_completion
+from annotators.clients.request import Request
+
+CHAT_PATH: Final = "/v1/chat/completions"
+_ENDED_BEFORE = {"batch_expired": "batch_expired", "batch_cancelled": "batch_cancelled"}
+
+
+def request_line(request: Request, max_tokens_field: str) -> bytes:
+    """The line of an input file that asks this; its custom_id is the request's key."""
+    line = {
+        "custom_id": request.key,
+        "method": "POST",
+        "url": CHAT_PATH,
+        "body": request.body(max_tokens_field),
+    }
+    return json.dumps(line, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace") + b"\n"
+
+
+@dataclass(frozen=True, slots=True)
+class ResultLine:
+    """A line of an output or error file. Either a response (status and body) or an error is there."""
+
+    custom_id: str
+    status: int | None
+    body: object
+    error_code: str = ""
+    error_message: str = ""
+
+    def reply(self, request: Request) -> Reply:
+        """What the line amounts to for the request it answers."""
+        if self.status == 200:
+            return read_completion(request, self.body)
+        if self.status is None:
+            return failed(_ENDED_BEFORE.get(self.error_code, "server_error"), self.error_message)
+        return failed(*classify_status(self.status, json.dumps(self.body).encode()))
+
+
+def custom_id(line: bytes) -> str | None:
+    """The custom_id of any line, None where it has none."""
+    data = _object(line)
+    found = data.get("custom_id") if data else None
+    return found if isinstance(found, str) else None
+
+
+def read_result(line: bytes) -> ResultLine | None:
+    """The result that a line holds, None where it is not one."""
+    data = _object(line)
+    name = custom_id(line)
+    if data is None or name is None:
+        return None
+    response, error = data.get("response"), data.get("error")
+    if isinstance(response, dict) and isinstance(response.get("status_code"), int):
+        return ResultLine(name, response["status_code"], response.get("body"))
+    if isinstance(error, dict):
+        return ResultLine(name, None, None, str(error.get("code")), str(error.get("message")))
+    return None
+
+
+def _object(line: bytes) -> dict[str, object] | None:
+    try:
+        data: object = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None

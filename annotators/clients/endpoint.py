@@ -1,0 +1,133 @@
+"""Where a server is and how we prove who we are: an address that can be shown, a key that cannot.
+
+The key is in no field that is printed, logged, stored or hashed, and is blanked out of whatever a server
+says. An address is http or https, its user name and password travel as credentials and never as text.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+
+from db.errors import ConfigError
+
+if TYPE_CHECKING:
+    import openai
+
+OPENAI_URL = "https://api.openai.com/v1"
+for _name in ("httpx2", "httpcore2"):  # they log addresses with their query, and raw response headers
+    if logging.getLogger(_name).level == logging.NOTSET:
+        logging.getLogger(_name).setLevel(logging.WARNING)
+
+_SHORTEST_SECRET = 8  # shorter dummies ("none", "test") are no secrets, and occur in ordinary text
+_MASK = "***"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An OpenAI-compatible server. base_url: as the user gave it; show `name`, never it."""
+
+    base_url: str = field(default=OPENAI_URL, repr=False)
+    api_key: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        parts = _split(self.base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(
+                "a base URL begins with http:// or https:// and names a host",
+                where=f"--base-url {_clean(parts, mask=True)}",
+                remedy="for example http://127.0.0.1:8000/v1",
+            )
+        if not (self.api_key.isascii() and self.api_key.isprintable() and " " not in self.api_key):
+            raise ConfigError(
+                "the API key has characters that no key has", remedy="look for quotes, spaces and line ends"
+            )
+
+    @classmethod
+    def from_environment(
+        cls, base_url: str | None = None, environ: Mapping[str, str] = os.environ
+    ) -> Endpoint:
+        """The server at base_url (or at OPENAI_BASE_URL, or OpenAI's) with the key that belongs to it.
+
+        FARM_API_KEY goes wherever we are told to ask; OPENAI_API_KEY goes to OpenAI and to the
+        OPENAI_BASE_URL that was set with it, and to no other host.
+        """
+        usual = environ.get("OPENAI_BASE_URL") or OPENAI_URL
+        url = base_url or usual
+        key = environ.get("FARM_API_KEY", "")
+        if not key and _split(url).hostname in {_split(usual).hostname, _split(OPENAI_URL).hostname}:
+            key = environ.get("OPENAI_API_KEY", "")
+        return cls(url, key.strip())
+
+    @property
+    def name(self) -> str:
+        """The address as it may be shown and stored: no user name, no password, no query values."""
+        return _clean(_split(self.base_url), mask=True)
+
+    @property
+    def max_tokens_field(self) -> str:
+        """What the server calls the longest reply: OpenAI's newer models refuse the older name."""
+        at_openai = _split(self.base_url).hostname == _split(OPENAI_URL).hostname
+        return "max_completion_tokens" if at_openai else "max_tokens"
+
+    def hide(self, text: str) -> str:
+        """The text without our secrets, should the server have repeated them."""
+        for secret in self._secrets():
+            text = text.replace(secret, _MASK)
+        return text
+
+    def hide_bytes(self, body: bytes) -> bytes:
+        """As `hide`, for a raw body."""
+        for secret in self._secrets():
+            body = body.replace(secret.encode(), _MASK.encode())
+        return body
+
+    def _secrets(self) -> tuple[str, ...]:
+        parts = _split(self.base_url)
+        secrets = (self.api_key, unquote(parts.password or ""))
+        return tuple(secret for secret in secrets if len(secret) >= _SHORTEST_SECRET)
+
+    def open(self, *, connections: int, timeout: float) -> openai.AsyncOpenAI:
+        """An SDK client of one event loop: no retries, no redirects, one pool of connections.
+
+        timeout: seconds for each step on the socket; to connect, half of it and 10 at most.
+        """
+        import httpx2
+        import openai
+
+        parts = _split(self.base_url)
+        limits = httpx2.Timeout(timeout, connect=min(timeout / 2, 10.0))
+        auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+        http = openai.DefaultAsyncHttpxClient(
+            limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
+            timeout=limits,
+            follow_redirects=False,
+            auth=auth,
+        )
+        return openai.AsyncOpenAI(
+            api_key=self.api_key or "none",
+            base_url=_clean(parts, mask=False),
+            max_retries=0,
+            timeout=limits,
+            http_client=http,
+        )
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return SplitResult("", "", "", "", "")
+    return parts
+
+
+def _clean(parts: SplitResult, *, mask: bool) -> str:
+    """The address without user name and password; masked, also without what its query says."""
+    host = parts.netloc.rpartition("@")[2]
+    query = _MASK if mask and parts.query else parts.query
+    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), query, ""))

@@ -1,0 +1,226 @@
+"""The online client: one shared SDK client, our own retries, limits and budget.
+
+One event loop and one connection pool serve all requests. The body is sent and read as bytes: the SDK signs,
+sends and says what went wrong on the wire, but its models of a reply believe what they are told, and take as
+much time as all the rest together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import TracebackType
+
+import httpx2
+
+from annotators.clients.budget import Account, Charge, prompt_tokens
+from annotators.clients.endpoint import Endpoint
+from annotators.clients.failures import FAILURES, ProviderDown, Remedy, RunStopped, stopping_error
+from annotators.clients.limits import Gate, RateLimits
+from annotators.clients.reply import Reply, failed, read_reply
+from annotators.clients.request import BeforeSend, Completion, Deliver, Request, send_unclaimed
+from annotators.clients.retry import RetryPolicy
+from annotators.clients.run import Interrupted, run_each
+from annotators.clients.tally import Tally
+from annotators.clients.wire import WIRE_ERRORS, reply_of_error, reply_of_status
+from annotators.prices import Price, no_price
+from db.errors import ConfigError
+
+PATIENCE = 50  # requests in a row that fail for the server's reasons before the run stops
+REFUSALS = 10  # pauses in a row, with nothing answered between them, before it does
+_JSON: dict[str, str] = {"Content-Type": "application/json"}
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineOptions:
+    """How requests are sent. timeout: seconds for one sending as a whole."""
+
+    concurrency: int = 100
+    timeout: float = 120.0
+    rates: RateLimits = field(default_factory=RateLimits)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+
+    def __post_init__(self) -> None:
+        if self.concurrency < 1:
+            raise ConfigError(f"at least one request at a time, not {self.concurrency}", where="concurrency")
+        if not self.timeout > 0:
+            raise ConfigError(f"a time limit is above 0 seconds, not {self.timeout:g}", where="timeout")
+
+
+class OnlineClient:
+    """Client and Transport over an OpenAI-compatible chat-completions server.
+
+    Used through run_all, or within `async with`. One instance serves one run at a time; its account may be
+    shared with other clients of the same run.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        options: OnlineOptions | None = None,
+        *,
+        price: Callable[[str], Price | None] = no_price,
+        account: Account | None = None,
+        before_send: BeforeSend = send_unclaimed,
+    ) -> None:
+        self.endpoint = endpoint
+        self.options = options or OnlineOptions()
+        self.account = account or Account()
+        self._price = price
+        self._before_send = before_send
+
+    async def __aenter__(self) -> OnlineClient:
+        options = self.options
+        self._sdk = self.endpoint.open(connections=options.concurrency, timeout=options.timeout)
+        self._gate = Gate(options.concurrency, options.rates)
+        self._stopped: RunStopped | None = None
+        self._stopping = asyncio.Event()
+        self._answered = 0  # usable replies so far
+        self._refused = 0  # bursts of 429s since the last of them
+        self._down = 0  # requests in a row that failed for the server's reasons
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._sdk.close()
+
+    async def run(self, requests: Iterator[Request], deliver: Deliver) -> None:
+        """See Transport.run."""
+        async with self:
+            await run_each(self, requests, deliver, width=self.options.concurrency)
+            self._refuse_if_stopped()
+
+    def stop(self, reason: RunStopped) -> None:
+        """Let nothing more be sent; what is in flight may finish."""
+        self._stopped = self._stopped or reason
+        self._stopping.set()
+        self._gate.open_for_good()
+
+    async def complete(self, request: Request) -> Completion:
+        """See Client.complete. Cancelled after something was sent, raises Interrupted with what is known."""
+        price = self._price(request.model)
+        tally = Tally(request, price, self.account.worst_case(request, price))
+        try:
+            while await self._again(request, tally, await self._attempt(request, tally)):
+                pass
+        except RunStopped:
+            if not tally.attempts:
+                raise
+        except asyncio.CancelledError:
+            if not tally.attempts:
+                raise
+            raise Interrupted(tally.completion()) from None
+        completion = tally.completion()
+        self._watch(completion)
+        return completion
+
+    async def _attempt(self, request: Request, tally: Tally) -> Reply:
+        """Send once, within the budget; raises RunStopped where it may not be sent."""
+        self._refuse_if_stopped()
+        await self.account.reserve(tally.worst)
+        tally.charge = Charge()
+        try:
+            return await self._through_gate(request, tally)
+        finally:
+            self.account.settle(tally.worst, tally.charge)
+
+    async def _through_gate(self, request: Request, tally: Tally) -> Reply:
+        """Send once, when our turn comes, after the claim is written."""
+        tokens = self._tokens(request)
+        sent_at = await self._gate.enter(tokens)
+        try:
+            self._refuse_if_stopped()
+            await self._before_send(request, tally.attempts + 1)
+            reply = await self._send(request, tally)
+            self._adapt(request, tally, reply, sent_at)
+            return reply
+        finally:
+            self._gate.leave(max(tokens - tally.charge.tokens, 0))
+
+    async def _send(self, request: Request, tally: Tally) -> Reply:
+        """Send once, and book what came of it even where we are cancelled."""
+        started = time.perf_counter()
+        reply = failed("interrupted")
+        try:
+            reply = await self._exchange(request)
+        finally:
+            tally.book(reply, time.perf_counter() - started)
+        return reply
+
+    async def _exchange(self, request: Request) -> Reply:
+        """One HTTP exchange; whatever happens on the wire is a reply."""
+        body = request.body_bytes(self.endpoint.max_tokens_field)
+        try:
+            async with asyncio.timeout(self.options.timeout):
+                response = await self._sdk.post(
+                    "/chat/completions", cast_to=httpx2.Response, content=body, options={"headers": _JSON}
+                )
+        except WIRE_ERRORS as error:
+            return reply_of_error(error, self.endpoint)
+        if response.status_code != 200:
+            return reply_of_status(response, self.endpoint)
+        return read_reply(request, self.endpoint.hide_bytes(response.content))
+
+    def _adapt(self, request: Request, tally: Tally, reply: Reply, sent_at: float) -> None:
+        """Let the gate, and the run, know how it went."""
+        if reply.failure is None:
+            self._answered += 1
+            self._refused = 0
+            self._gate.succeeded()
+        elif _slows_all(reply):
+            wait = self.options.retry.wait(request, tally.attempts, reply.retry_after)
+            log.info("%s: all wait %.1f s", reply.failure, wait)
+            self._refused += self._gate.throttled(sent_at, wait)
+            tally.forgive(self._answered)
+            if self._refused == REFUSALS:
+                self._give_up(f"{self._refused} times in a row all were told to wait: {reply.detail}")
+        elif reply.remedy is Remedy.STOP:
+            self.stop(stopping_error(reply.failure, reply.detail, where=self.endpoint.name))
+
+    async def _again(self, request: Request, tally: Tally, reply: Reply) -> bool:
+        """Whether to send the request again, after the wait that calls for."""
+        retry = self.options.retry
+        if reply.remedy is not Remedy.RETRY or not retry.allows(tally.counted, tally.paid):
+            return False
+        if _slows_all(reply):
+            return True  # the gate holds us back with all others
+        wait = retry.wait(request, tally.attempts, None)
+        log.info("%s at attempt %d: next in %.1f s", reply.failure, tally.attempts, wait)
+        try:
+            await asyncio.wait_for(self._stopping.wait(), wait)
+        except TimeoutError:
+            return True
+        return False
+
+    def _watch(self, completion: Completion) -> None:
+        """Stop the run when request after request fails for reasons that are not the request's own."""
+        if completion.failure is None:
+            self._down = 0
+        elif FAILURES[completion.failure].remedy is Remedy.RETRY:
+            self._down += 1
+            if self._down == PATIENCE:
+                last = f"{completion.failure} {completion.detail}".strip()
+                self._give_up(f"{PATIENCE} requests in a row failed, the last with {last}")
+
+    def _give_up(self, why: str) -> None:
+        remedy = "see how the server is doing, then run the same command again"
+        self.stop(ProviderDown(why, where=self.endpoint.name, remedy=remedy))
+
+    def _tokens(self, request: Request) -> int:
+        """Tokens as providers count them at the door, where they do: the prompt and the longest reply."""
+        if self.options.rates.tokens is None:
+            return 0
+        return prompt_tokens(request) + (request.decoding.max_tokens or 0)
+
+    def _refuse_if_stopped(self) -> None:
+        if self._stopped is not None:
+            raise self._stopped.with_traceback(None)
+
+
+def _slows_all(reply: Reply) -> bool:
+    return reply.failure == "rate_limited" or (reply.remedy is Remedy.RETRY and reply.retry_after is not None)

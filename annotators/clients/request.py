@@ -1,0 +1,197 @@
+"""What is asked of a judge, what came of it, and the two seams between them.
+
+A `Request` is everything that can change the reply; its `key` is its identity. A `Completion` is everything
+that came of asking, failures included: a failure is data with a name (see failures.py), never an exception.
+Neither knows the API key, the concurrency or the clock.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Protocol
+
+from annotators.prices import Usage
+from db.errors import ConfigError
+from db.ids import Json, content_hash
+
+_OWN_FIELDS = frozenset(
+    {"model", "messages", "temperature", "top_p", "max_tokens", "max_completion_tokens", "seed", "stop"}
+    | {"logprobs", "top_logprobs", "response_format", "n", "stream"}
+)
+
+
+class Role(StrEnum):
+    """Who speaks in a message."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a chat."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How the reply is drawn; None leaves the choice to the server. There is always one choice (n = 1)."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    logprobs: bool = False
+    top_logprobs: int | None = None  # alternatives per position; asks for logprobs
+    response_format: Mapping[str, Json] | None = field(default=None, hash=False)  # as the API writes it
+    extra: Mapping[str, Json] = field(default_factory=dict, hash=False)  # such as reasoning_effort
+
+    def __post_init__(self) -> None:
+        if taken := sorted(_OWN_FIELDS & set(self.extra)):
+            raise ConfigError(
+                f"extra body fields may not be {', '.join(taken)}",
+                where="decoding.extra",
+                remedy="use the decoding option of that name; n is always 1, and nothing is streamed",
+            )
+
+    @property
+    def wants_logprobs(self) -> bool:
+        return self.logprobs or bool(self.top_logprobs)
+
+    def body(self, replicate: int, max_tokens_field: str) -> dict[str, Json]:
+        """The body fields of these settings. Replicate k is drawn with seed + k, so that servers which
+        honour seeds draw anew; where no seed was given, replicates after the first have one all the same."""
+        seed = replicate or None if self.seed is None else self.seed + replicate
+        fields: dict[str, Json] = {
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            max_tokens_field: self.max_tokens,
+            "seed": seed,
+            "stop": list(self.stop) or None,
+            "logprobs": True if self.wants_logprobs else None,
+            "top_logprobs": self.top_logprobs or None,
+            "response_format": self.response_format,
+        }
+        return {**self.extra, **{name: value for name, value in fields.items() if value is not None}}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question to one model.
+
+    replicate: which independent draw this is. endpoint: the server's clean base URL where the same model
+    name elsewhere must be another request; empty where it need not.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    decoding: Decoding = Decoding()
+    replicate: int = 0
+    endpoint: str = ""
+
+    @cached_property
+    def key(self) -> str:
+        """Identity: a hash of all that can change the reply, and of nothing else."""
+        said = [[str(message.role), message.content] for message in self.messages]
+        drawn = self.decoding.body(0, "max_tokens")
+        return content_hash("request", [self.endpoint, self.model, said, drawn, self.replicate])
+
+    def body(self, max_tokens_field: str = "max_tokens") -> dict[str, Json]:
+        """The chat-completions body. Lone surrogates, which no server accepts, become U+FFFD."""
+        said = [{"role": str(each.role), "content": encodable(each.content)} for each in self.messages]
+        return {"model": self.model, "messages": said, **self.decoding.body(self.replicate, max_tokens_field)}
+
+    def body_bytes(self, max_tokens_field: str = "max_tokens") -> bytes:
+        """The body as it goes on the wire: UTF-8 JSON."""
+        text = json.dumps(self.body(max_tokens_field), ensure_ascii=False, allow_nan=False)
+        return text.encode("utf-8", "replace")
+
+
+def encodable(text: str) -> str:
+    """The text with every lone surrogate replaced by U+FFFD."""
+    if text.isascii():
+        return text
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """One alternative for a token and its natural log-probability."""
+
+    token: str
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What came of one request: a reply, or a failure with a name, and what it cost.
+
+    text: as the server gave it, kept for failures too where there was any; what no file can hold (lone
+    surrogates, NUL) is escaped. top_logprobs: alternatives at the first positions. usage: over all attempts
+    whose bill is known; unmetered counts the attempts that may have been billed without our being told
+    (time-outs, cut replies). cost: US dollars of `usage`, None where the price is unknown; cost_bound: with
+    the unmetered attempts at their worst. seconds: latency of the last attempt.
+    """
+
+    request_key: str
+    text: str = ""
+    finish_reason: str | None = None
+    model: str | None = None  # as the server named it
+    top_logprobs: tuple[tuple[TokenLogprob, ...], ...] = ()
+    usage: Usage = field(default_factory=Usage)
+    unmetered: int = 0
+    cost: float | None = None
+    cost_bound: float | None = None
+    seconds: float = 0.0
+    attempts: int = 0
+    failure: str | None = None  # a name of failures.FAILURES
+    detail: str = ""
+    warnings: tuple[str, ...] = ()  # names of reply.WARNINGS
+
+    @property
+    def ok(self) -> bool:
+        return self.failure is None
+
+    @property
+    def status(self) -> str:
+        return "ok" if self.ok else "failed"
+
+
+BeforeSend = Callable[[Request, int], Awaitable[None]]
+"""Awaited with (request, attempt from 1) before every sending that may be billed; may write a claim."""
+
+
+async def send_unclaimed(request: Request, attempt: int) -> None:
+    """The hook that writes no claim."""
+
+
+Deliver = Callable[[Request, Completion], None]
+"""Called once for each request that was sent, on one thread, in the order in which replies come."""
+
+
+class Client(Protocol):
+    """Answers one request at a time, many at once."""
+
+    async def complete(self, request: Request) -> Completion:
+        """The completion. Raises RunStopped, before anything is sent, where nothing may be sent any more."""
+        ...
+
+
+class Transport(Protocol):
+    """Answers a stream of requests: online, or through the Batch API."""
+
+    async def run(self, requests: Iterator[Request], deliver: Deliver) -> None:
+        """Pull requests as they can be sent, deliver each completion. Raises RunStopped when it must stop."""
+        ...

@@ -1,0 +1,92 @@
+"""Running a stream of requests from ordinary, synchronous code, and ending it cleanly.
+
+Requests are pulled as they can be sent, so that memory does not grow with their number. On Ctrl-C (or
+SIGTERM) nothing more is sent; what is in flight has a few seconds to finish, and what does not is delivered
+as the failure `interrupted`, so that every request that was sent is accounted for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+from annotators.clients.failures import RunInterrupted, RunStopped
+from annotators.clients.request import Client, Completion, Deliver, Request, Transport
+
+GRACE = 3.0  # seconds that requests in flight have after Ctrl-C
+
+
+class Interrupted(asyncio.CancelledError):
+    """A request was cancelled after it had been sent; `completion` says what is known of it."""
+
+    def __init__(self, completion: Completion) -> None:
+        super().__init__()
+        self.completion = completion
+
+
+class StoppableClient(Client, Protocol):
+    """A client that can be told to send nothing more."""
+
+    def stop(self, reason: RunStopped) -> None: ...
+
+
+def run_all(transport: Transport, requests: Iterable[Request], on_completion: Deliver) -> None:
+    """Send all requests and hand over each completion, once, on this thread, as it comes.
+
+    Raises RunStopped where the run must end early, KeyboardInterrupt after Ctrl-C, and whatever
+    `on_completion` raises; in each case after the requests in flight have been dealt with.
+    """
+
+    async def main() -> None:
+        task = asyncio.current_task()
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        if task and in_main_thread and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            with contextlib.suppress(NotImplementedError):  # there is no SIGTERM to handle on Windows
+                asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        await transport.run(iter(requests), on_completion)
+
+    try:
+        asyncio.run(main())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+async def run_each(
+    client: StoppableClient, requests: Iterator[Request], deliver: Deliver, *, width: int
+) -> None:
+    """Keep `width` requests under way at the client until there are no more.
+
+    The first error ends the run: nothing more is pulled, what is in flight finishes and is delivered, and
+    the error is raised. Cancelled, the run ends within GRACE seconds.
+    """
+
+    async def work() -> None:
+        for request in requests:
+            try:
+                completion = await client.complete(request)
+            except Interrupted as interrupted:
+                deliver(request, interrupted.completion)
+                raise
+            deliver(request, completion)
+
+    workers = [asyncio.create_task(work()) for _ in range(width)]
+    try:
+        _, running = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+        if running:
+            client.stop(RunInterrupted("the run stopped on an error"))
+            await asyncio.wait(running)
+    except asyncio.CancelledError:
+        client.stop(RunInterrupted("the run was interrupted"))
+        await asyncio.wait(workers, timeout=GRACE)
+        raise
+    finally:
+        for worker in workers:
+            worker.cancel()
+        results = await asyncio.gather(*workers, return_exceptions=True)
+    errors = [each for each in results if isinstance(each, Exception)]
+    if errors:
+        raise min(errors, key=lambda error: isinstance(error, RunInterrupted))

@@ -1,0 +1,72 @@
+"""The sum over the sendings of one request: tokens, money, and what the last of them brought."""
+
+from __future__ import annotations
+
+from annotators.clients.budget import Charge
+from annotators.clients.reply import Reply
+from annotators.clients.request import Completion, Request
+from annotators.clients.retry import was_paid
+from annotators.prices import Price, Usage
+
+
+class Tally:
+    """Books each sending of a request. worst: the most that one can take; price: None where unknown."""
+
+    def __init__(self, request: Request, price: Price | None, worst: Charge) -> None:
+        self.worst = worst
+        self.attempts = 0
+        self.charge = Charge()  # what the last sending took, at its worst where that is not known
+        self.paid = 0  # of the attempts, those that were or may have been billed
+        self._forgiven = 0
+        self._answered = 0
+        self._request = request
+        self._price = price
+        self._usage = Usage()
+        self._unmetered = 0
+        self._last = Reply(failure="interrupted")
+        self._seconds = 0.0
+
+    @property
+    def counted(self) -> int:
+        """The attempts that use up the request's patience."""
+        return self.attempts - self._forgiven
+
+    def forgive(self, answered: int) -> None:
+        """Do not count a refusal for the rate if other requests were answered since the last one.
+
+        answered: how many requests of the run have been answered by now.
+        """
+        self._forgiven += answered > self._answered
+        self._answered = answered
+
+    def book(self, reply: Reply, seconds: float) -> None:
+        """Add a sending that is over."""
+        self.attempts += 1
+        self.paid += was_paid(reply)
+        self._unmetered += reply.unmetered
+        self._last, self._seconds = reply, seconds
+        usage = reply.usage or Usage()
+        self._usage += usage
+        cost = 0.0 if self._price is None else self._price.cost(usage)
+        self.charge = self.worst if reply.unmetered else Charge(1, usage.total, cost)
+
+    def completion(self) -> Completion:
+        """What came of the request so far."""
+        reply = self._last
+        cost = None if self._price is None else self._price.cost(self._usage)
+        return Completion(
+            request_key=self._request.key,
+            text=reply.text,
+            finish_reason=reply.finish_reason,
+            model=reply.model,
+            top_logprobs=reply.top_logprobs,
+            usage=self._usage,
+            unmetered=self._unmetered,
+            cost=cost,
+            cost_bound=None if cost is None else cost + self._unmetered * self.worst.cost,
+            seconds=self._seconds,
+            attempts=self.attempts,
+            failure=reply.failure,
+            detail=reply.detail,
+            warnings=reply.warnings,
+        )

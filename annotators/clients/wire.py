@@ -1,0 +1,35 @@
+"""What went wrong on the wire, as the SDK tells it: an exception in, a failed reply out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import httpx2
+import openai
+
+from annotators.clients.endpoint import Endpoint
+from annotators.clients.reply import Reply, classify_status, failed
+from annotators.clients.retry import retry_after
+
+WIRE_ERRORS = (openai.OpenAIError, httpx2.HTTPError, TimeoutError)
+"""What an exchange can raise."""
+
+
+def reply_of_error(error: Exception, endpoint: Endpoint) -> Reply:
+    """The failed reply that an error of WIRE_ERRORS stands for."""
+    if isinstance(error, openai.APIStatusError):
+        return reply_of_status(error.response, endpoint)
+    if isinstance(error, TimeoutError):
+        return failed("timeout", "no complete reply in time")
+    cause = error.__cause__ or error
+    detail = endpoint.hide(f"{type(cause).__name__}: {cause}".rstrip(": "))
+    if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
+        return failed("unreachable", detail)
+    late = isinstance(cause, httpx2.TimeoutException)
+    return failed("timeout" if late else "connection_lost", detail)
+
+
+def reply_of_status(response: httpx2.Response, endpoint: Endpoint) -> Reply:
+    """The failed reply that a response of a status other than 200 stands for."""
+    name, detail = classify_status(response.status_code, endpoint.hide_bytes(response.content))
+    return failed(name, detail, retry_after=retry_after(response.headers, datetime.now(UTC)))

@@ -1,0 +1,116 @@
+"""Parsers: an annotator's reply -> verdicts on the pairs of its prompt, or ParseError, on any text whatever.
+
+base        the protocol, ParseError, the slots of a batched prompt
+grammar     what declares a verdict in running text, and what only mentions an output
+text        one declared verdict; a list of them
+json_text   structured replies
+numbers     first-token log-probabilities; ratings
+
+A verdict is about the outputs as shown: P(the first shown is better). The order is undone in judgement.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from annotators.clients.request import TokenLogprob
+from annotators.judgement import Verdict
+from annotators.parsers.base import CompletionParser, ParseError, Readable, Said
+from annotators.parsers.grammar import Labels
+from annotators.parsers.json_text import JsonParser
+from annotators.parsers.numbers import LogprobParser, RatingParser
+from annotators.parsers.text import ListParser, VerdictParser
+from annotators.reading import Reader, nearest
+from annotators.spec import AnnotatorSpec
+
+__all__ = [
+    "PARSERS",
+    "CompletionParser",
+    "ParseError",
+    "Readable",
+    "Said",
+    "example_problems",
+    "parser_of",
+    "parser_problems",
+    "read_verdicts",
+]
+
+
+def _verdict(spec: AnnotatorSpec, options: Reader) -> CompletionParser:
+    start = options.flag("start", False)
+    return VerdictParser(Labels.of(*spec.outputs), start)
+
+
+def _list(spec: AnnotatorSpec, options: Reader) -> CompletionParser:
+    start = options.flag("start", True)
+    return ListParser(VerdictParser(Labels.of(*spec.outputs), start), spec.batch)
+
+
+def _json(spec: AnnotatorSpec, options: Reader) -> CompletionParser:
+    return JsonParser(Labels.of(*spec.outputs), options.text("field", "better"), spec.batch)
+
+
+def _logprob(spec: AnnotatorSpec, options: Reader) -> CompletionParser:
+    return LogprobParser(spec.outputs, options.number("least", 0.1, 0.0, 1.0))
+
+
+def _rating(spec: AnnotatorSpec, options: Reader) -> CompletionParser:
+    low, high = (options.number(key, default, 0.0, 1000.0) for key, default in (("low", 1.0), ("high", 10.0)))
+    return RatingParser(spec.outputs, low, high)
+
+
+PARSERS: Mapping[str, Callable[[AnnotatorSpec, Reader], CompletionParser]] = MappingProxyType(
+    {"verdict": _verdict, "list": _list, "json": _json, "logprob": _logprob, "rating": _rating}
+)
+"""Name -> what makes the parser of a spec, taking its options from the reader."""
+_BATCHED = {"list", "json"}
+
+
+def parser_of(spec: AnnotatorSpec) -> CompletionParser:
+    """The parser of a spec that the catalogue has checked."""
+    return PARSERS[spec.parser.name](spec, Reader(spec.parser.options))
+
+
+def parser_problems(spec: AnnotatorSpec) -> list[str]:
+    """What is wrong with a spec's parser, one clause each."""
+    name = spec.parser.name
+    if name not in PARSERS:
+        return [f"unknown parser {name!r}{nearest(name, PARSERS)}"]
+    options = Reader(spec.parser.options)
+    PARSERS[name](spec, options)
+    options.close()
+    if spec.batch > 1 and name not in _BATCHED:
+        options.complain("", f"{name} reads one pair of a prompt, not {spec.batch}: use list or json")
+    if name != "logprob" and spec.outputs.first.casefold() == spec.outputs.second.casefold():
+        options.complain("", f"{name} cannot tell {spec.outputs.first} from {spec.outputs.second}")
+    if name == "logprob" and not spec.decoding.wants_logprobs:
+        options.complain("", "logprob needs decoding.top_logprobs")
+    return options.problems
+
+
+def example_problems(spec: AnnotatorSpec) -> list[str]:
+    """The spec's own examples that its parser does not read as they say, one clause each."""
+    parser, problems = parser_of(spec), []
+    for number, example in enumerate(spec.examples):
+        tops = tuple(TokenLogprob(token, logprob) for token, logprob in example.top_logprobs.items())
+        reply = Said(example.completion, (tops,) if tops else ())
+        read = [verdict.first for verdict in read_verdicts(parser, reply, len(example.expected))]
+        if not all(map(_same, read, example.expected)):
+            problems.append(f"[{number}]: read as {read}, not as {list(example.expected)}")
+    return problems
+
+
+def _same(read: float | None, expected: float | None) -> bool:
+    if read is None or expected is None:
+        return read is expected
+    return math.isclose(read, expected, abs_tol=1e-6)
+
+
+def read_verdicts(parser: CompletionParser, reply: Readable, pairs: int) -> list[Verdict]:
+    """One verdict for each of `pairs` pairs; where none can be read all are unreadable, with the reason."""
+    try:
+        return parser(reply)[:pairs]
+    except ParseError as error:
+        return [Verdict(None, str(error))] * pairs

@@ -1,0 +1,96 @@
+"""A parser of JSON replies that reads what models write: comments, trailing commas, fences, prose around it.
+
+The text is cut into tokens once, strings whole, so that a verdict quoted within a string is never taken for
+one; a value that JSON has no number for (1e400) is just a value that names no output.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from annotators.judgement import Verdict
+from annotators.parsers.base import ParseError, Readable, Slots
+from annotators.parsers.grammar import Labels, plain
+
+PAIR = "pair"  # the key that numbers the objects of a batch
+
+_TOKEN = re.compile(
+    r'"(?P<string>(?:[^"\\\n]|\\.)*+)"?|(?P<mark>[{}\[\]:,])|//[^\n]*|(?P<word>[^\s"{}\[\]:,/]+)', re.DOTALL
+)
+
+Object = dict[str, str]
+"""The scalar entries of one JSON object, as texts."""
+
+
+def read_objects(text: str, keys: frozenset[str]) -> list[Object]:
+    """All objects of a text in the order in which they begin, with those of their entries that are wanted.
+
+    Of a key that stands twice in an object the last counts.
+    """
+    objects: list[Object] = []
+    stack: list[Object] = []  # the objects that are open; a list within stands as its owner
+    key: str | None = None
+    last: str | None = None  # the last scalar: a colon makes it a key
+    for token in _TOKEN.finditer(text):
+        mark = token["mark"]
+        if mark == ":":
+            key, last = last, None
+        elif mark is None:
+            scalar = token["string"] if token["word"] is None else token["word"].strip("'")
+            if key in keys and stack and scalar is not None:
+                stack[-1][key] = scalar
+            key, last = None, scalar
+        else:
+            key = last = None
+            if mark == "{":
+                objects.append({})
+                stack.append(objects[-1])
+            elif mark == "[":
+                stack.append(stack[-1] if stack else {})
+            elif mark in "}]" and stack:
+                stack.pop()
+    return objects
+
+
+@dataclass(frozen=True)
+class JsonParser:
+    """Verdicts under the key `field`: {"better": "A"}; for several pairs [{"pair": 1, "better": "A"}, ...].
+
+    Of several objects that hold the key, or the same pair, the last counts. Objects without numbers are
+    taken in order where they are as many as the pairs.
+    """
+
+    labels: Labels
+    field: str = "better"
+    batch: int = 1
+
+    def __call__(self, reply: Readable) -> list[Verdict]:
+        found = self._holders(reply.text)
+        if not found:  # an odd quotation mark in prose before it can hide the object
+            found = self._holders(reply.text[max(reply.text.rfind("{"), 0) :])
+        if not found:
+            raise ParseError(f"no {self.field!r} in the reply")
+        slots = Slots(self.batch)
+        for number, holder in self._numbered(found):
+            slots.put(number, self._verdict(holder[self.field]))
+        return slots.close()
+
+    def _holders(self, text: str) -> list[Object]:
+        keys = frozenset({self.field, PAIR})
+        return [found for found in read_objects(text, keys) if self.field in found]
+
+    def _numbered(self, found: list[Object]) -> list[tuple[int, Object]]:
+        if self.batch == 1:
+            return [(1, found[-1])]
+        if any(PAIR in holder for holder in found):
+            numbers = [(holder.get(PAIR, "").strip(), holder) for holder in found]
+            return [(int(text), holder) for text, holder in numbers if re.fullmatch("[0-9]{1,3}", text)]
+        if len(found) != self.batch:
+            raise ParseError(f"{len(found)} objects for {self.batch} pairs, and no numbers")
+        return list(enumerate(found, 1))
+
+    def _verdict(self, value: str) -> Verdict:
+        if named := self.labels.alone.search(plain(value)):
+            return Verdict(Labels.meaning(named))
+        return Verdict(None, f"{value!r:.60} names no output")

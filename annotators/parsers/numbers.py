@@ -1,0 +1,92 @@
+"""Parsers of numbers: log-probabilities of the first token, and ratings of each output."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from annotators.judgement import Verdict
+from annotators.parsers.base import ParseError, Readable
+from annotators.parsers.grammar import plain
+from annotators.spec import OutputNames
+
+_AROUND = re.compile(r"^[\W_]+|[\W_]+$")
+
+
+@dataclass(frozen=True)
+class LogprobParser:
+    """P(first) / (P(first) + P(second)) of the first token; variants such as " A", "a" and "(A" add up.
+    Case counts only where the names differ in nothing else (m and M).
+
+    least: the share of probability that the two names must have together: below it the judge was about to
+    say something else. Where log-probabilities did not come there is no verdict: the text is not believed.
+    """
+
+    names: OutputNames
+    least: float = 0.1
+
+    def __call__(self, reply: Readable) -> list[Verdict]:
+        if not reply.top_logprobs:
+            raise ParseError("no log-probabilities came")
+        first, second = (self._mass(reply, self._folded(name)) for name in self.names)
+        if not first + second >= self.least or first + second == 0:
+            raise ParseError(f"the names have only {first + second:.2g} of the first token's probability")
+        return [Verdict(first / (first + second))]
+
+    def _mass(self, reply: Readable, name: str) -> float:
+        """The probability of all tokens that say this name."""
+        return sum(
+            math.exp(min(each.logprob, 0.0))
+            for each in reply.top_logprobs[0]
+            if not math.isnan(each.logprob) and self._folded(_AROUND.sub("", plain(each.token))) == name
+        )
+
+    def _folded(self, name: str) -> str:
+        return name if self.names.first.casefold() == self.names.second.casefold() else name.casefold()
+
+
+@dataclass(frozen=True)
+class RatingParser:
+    """A number for each output, in lines such as "A: 7" or "Output B - 4/10", or a line of two numbers.
+
+    The last number of each output counts; equal numbers are a tie.
+    """
+
+    names: OutputNames
+    low: float = 1.0
+    high: float = 10.0
+
+    def __call__(self, reply: Readable) -> list[Verdict]:
+        text = plain(reply.text)
+        ratings = [self._last(_rated(name.casefold()), text) for name in self.names]
+        if None in ratings and (both := _TWO_NUMBERS.search(text)):
+            ratings = [float(both[1]), float(both[2])]
+        first, second = ratings
+        if first is None or second is None:
+            raise ParseError("the reply does not rate both outputs")
+        if not (self.low <= first <= self.high and self.low <= second <= self.high):
+            raise ParseError(f"{first:g} and {second:g} are not both between {self.low:g} and {self.high:g}")
+        return [Verdict(0.5 if first == second else float(first > second))]
+
+    def _last(self, pattern: re.Pattern[str], text: str) -> float | None:
+        value = None
+        for found in pattern.finditer(text):
+            value = float(found[1])
+        return value
+
+
+_NUMERAL = r"(\d{1,4}(?:\.\d{1,4})?)(?![\w%]|[.,]\d)"
+_TWO_NUMBERS = re.compile(rf"(?:^|\n) {{0,8}}{_NUMERAL}[ ,;/]{{1,8}}{_NUMERAL} {{0,8}}(?=\n|\Z)")
+
+
+@lru_cache(maxsize=64)
+def _rated(name: str) -> re.Pattern[str]:
+    """A line that begins with the output's name and gives it a number."""
+    noun = r"(?:(?:output|response|answer|option|assistant|model|rating|score)s?\b(?: (?:of|for))? ?){0,3}"
+    return re.compile(
+        rf"(?:^|\n)[ #>'(\[-]{{0,12}}{noun}[(\['\"]{{0,3}}{re.escape(name)}[)\]'\"]{{0,3}}"
+        rf" {{0,3}}(?:(?:score|rating) {{0,3}})?(?:[:=-]|is|gets){{1,2}}[ '\"(\[]{{0,4}}{_NUMERAL}",
+        re.IGNORECASE,
+    )

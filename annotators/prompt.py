@@ -1,0 +1,92 @@
+"""Prompt templates: the text of a prompt.jinja, checked when it is read and rendered block by block.
+
+A template has up to three blocks: `system` (fixed text alone, so that a provider can cache it), `user` (the
+pairs) and `answer` (what a good reply to worked examples looks like). Messages are the blocks themselves: no
+rendered text is ever cut or scanned again, so that nothing in a model's output can act as a placeholder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from jinja2 import StrictUndefined, TemplateError, nodes
+from jinja2.meta import find_referenced_templates, find_undeclared_variables
+from jinja2.sandbox import SandboxedEnvironment
+
+from annotators.reading import nearest
+
+SYSTEM, USER, ANSWER = "system", "user", "answer"
+_FIXED = {"names", "persona", "batch", "about_marks"}
+_VARIABLES = {SYSTEM: _FIXED, USER: _FIXED | {"pairs"}, ANSWER: _FIXED | {"pairs"}}
+
+
+def fenced(text: str, label: str, nonce: str) -> str:
+    """The text between two lines that it cannot contain: the nonce is chosen so."""
+    return f"<{label} {nonce}>\n{text}\n</{label} {nonce}>"
+
+
+_ENVIRONMENT = SandboxedEnvironment(
+    undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
+)
+_ENVIRONMENT.filters["fenced"] = fenced
+
+
+class Prompt:
+    """A template that was checked. Raises ValueError, telling all that is wrong, where it cannot be used."""
+
+    def __init__(self, text: str) -> None:
+        if problems := template_problems(text):
+            raise ValueError("; ".join(problems))
+        self._template = _ENVIRONMENT.from_string(text)
+
+    def has(self, block: str) -> bool:
+        return block in self._template.blocks
+
+    def render(self, block: str, variables: Mapping[str, object]) -> str:
+        """The text of one block, without the blank lines around it."""
+        context = self._template.new_context(dict(variables))
+        return "".join(self._template.blocks[block](context)).strip("\n")
+
+
+@lru_cache(maxsize=256)
+def prompt_of(text: str) -> Prompt:
+    """The prompt of a template's text, compiled once."""
+    return Prompt(text)
+
+
+def template_problems(text: str) -> list[str]:
+    """What is wrong with a template, one clause each."""
+    try:
+        tree = _ENVIRONMENT.parse(text)
+        _ENVIRONMENT.compile(text)
+    except TemplateError as error:
+        line = getattr(error, "lineno", None)
+        return [f"line {line}: {error.message}" if line else str(error.message)]
+    if list(find_referenced_templates(tree)):
+        return ["a template stands alone: no include, import or extends"]
+    found = [block for block in tree.body if isinstance(block, nodes.Block)]
+    problems = [problem for block in found for problem in _block_problems(block)]
+    if not any(block.name == USER for block in found):
+        problems.append("there is no {% block user %}")
+    if any(not isinstance(node, nodes.Block) and not _is_blank(node) for node in tree.body):
+        problems.append("all text stands in {% block system %}, {% block user %} or {% block answer %}")
+    return problems
+
+
+def _block_problems(block: nodes.Block) -> list[str]:
+    if block.name not in _VARIABLES:
+        return [f"unknown block {block.name!r}{nearest(block.name, _VARIABLES)}"]
+    known = _VARIABLES[block.name]
+    alone = nodes.Template([block], lineno=block.lineno)
+    alone.set_environment(_ENVIRONMENT)
+    return [
+        f"block {block.name} does not know {name!r}{nearest(name, known)}"
+        for name in sorted(find_undeclared_variables(alone) - known)
+    ]
+
+
+def _is_blank(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.Output) and all(
+        isinstance(part, nodes.TemplateData) and not part.data.strip() for part in node.nodes
+    )

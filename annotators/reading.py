@@ -1,0 +1,229 @@
+"""YAML read strictly: unknown, missing, doubled and ill-typed entries are errors, all told at once."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Hashable, Iterable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from db.errors import ConfigError
+from db.ids import Json
+
+MAX_BYTES = 256 * 1024
+MAX_DEPTH = 32
+
+E = TypeVar("E", bound=StrEnum)
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """SafeLoader without aliases (which can make a small file huge) and without doubled keys."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "aliases are not read here", mark)
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise yaml.composer.ComposerError(None, None, f"nested more than {MAX_DEPTH} deep", None)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key, _ in node.value:
+            text = str(key.value)
+            if text in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {text!r} stands twice", key.start_mark
+                )
+            seen.add(text)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> object:
+    """What a YAML file holds. Raises ConfigError where it cannot be read."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise ConfigError(f"{size} bytes are too many for such a file", where=str(path))
+        loader = _StrictLoader(path.read_text(encoding="utf-8"))
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        said = " ".join(str(error).split())
+        raise ConfigError(f"not readable YAML: {said}", where=str(path)) from None
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint at the known name that is nearest, to stand at the end of a message."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f", did you mean {near[0]!r}?" if near else f" (known: {', '.join(known)})"
+
+
+class Reader:
+    """Takes the entries of one mapping, one by one; what is wrong gathers in `problems`.
+
+    A faulty entry yields its default, or an empty value, so that reading goes on to the next fault.
+    """
+
+    def __init__(self, data: object, place: str = "", problems: list[str] | None = None) -> None:
+        self.problems: list[str] = [] if problems is None else problems
+        self._place = place
+        self._taken: set[str] = set()
+        self._data: dict[str, object] = {}
+        if isinstance(data, dict):
+            self._data = {str(key): value for key, value in data.items()}
+        else:
+            self.complain("", "expected a mapping")
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._data
+
+    def complain(self, key: str, what: str) -> None:
+        place = ".".join(part for part in (self._place, key) if part)
+        self.problems.append(f"{place}: {what}" if place else what)
+
+    def complain_all(self, key: str, faults: Iterable[str]) -> None:
+        for what in faults:
+            self.complain(key, what)
+
+    def text(self, key: str, default: str | None = None) -> str:
+        """A text; required where there is no default."""
+        value = self.take(key, default)
+        if isinstance(value, str) and (value.strip() or value == default):
+            return value
+        if value is not None:
+            self.complain(key, f"expected a text, not {value!r:.60}")
+        return default or ""
+
+    def choice(self, key: str, kind: type[E], default: E | None = None) -> E:
+        value = self.take(key, default)
+        names = [member.value for member in kind]
+        if value in names:
+            return kind(value)
+        if value is not None:
+            self.complain(key, f"{value!r:.60} is none of its values{nearest(str(value), names)}")
+        return default or next(iter(kind))
+
+    def number(self, key: str, default: float, low: float, high: float) -> float:
+        value = self.take(key, default)
+        if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
+            return float(value)
+        self.complain(key, f"expected a number from {low:g} to {high:g}, not {value!r:.60}")
+        return default
+
+    def maybe_number(self, key: str, low: float, high: float = math.inf) -> float | None:
+        self._taken.add(key)
+        return self.number(key, low, low, high) if key in self else None
+
+    def integer(self, key: str, default: int, low: int, high: int = 2**31) -> int:
+        value = self.take(key, default)
+        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+            return value
+        self.complain(key, f"expected a whole number from {low} to {high}, not {value!r:.60}")
+        return default
+
+    def maybe_integer(self, key: str, low: int) -> int | None:
+        self._taken.add(key)
+        return self.integer(key, low, low) if key in self else None
+
+    def flag(self, key: str, default: bool) -> bool:
+        value = self.take(key, default)
+        if isinstance(value, bool):
+            return value
+        self.complain(key, f"expected true or false, not {value!r:.60}")
+        return default
+
+    def texts(self, key: str, default: Sequence[str] = ()) -> tuple[str, ...]:
+        """A list of texts; one text alone is a list of one."""
+        value = self.take(key, list(default))
+        items = [value] if isinstance(value, str) else value
+        if isinstance(items, list) and all(isinstance(item, str) and item for item in items):
+            return tuple(items)
+        self.complain(key, f"expected texts, not {value!r:.60}")
+        return tuple(default)
+
+    def items(self, key: str) -> list[object]:
+        value = self.take(key, [])
+        if isinstance(value, list):
+            return value
+        self.complain(key, f"expected a list, not {value!r:.60}")
+        return []
+
+    def readers(self, key: str) -> list[Reader]:
+        """A list of mappings."""
+        return [
+            Reader(value, f"{self._place}{'.' * bool(self._place)}{key}[{i}]", self.problems)
+            for i, value in enumerate(self.items(key))
+        ]
+
+    def reader(self, key: str) -> Reader:
+        """A mapping within this one; empty where it is left out."""
+        place = f"{self._place}{'.' * bool(self._place)}{key}"
+        return Reader(self.take(key, {}), place, self.problems)
+
+    def json(self, key: str) -> dict[str, Json]:
+        """A mapping of JSON values, left as it is."""
+        return self._as_json(key, self.take(key, {}))
+
+    def rest(self) -> dict[str, Json]:
+        """All entries that were not taken yet, as JSON values."""
+        left = {key: value for key, value in self._data.items() if key not in self._taken}
+        self._taken |= set(left)
+        return self._as_json("", left)
+
+    def _as_json(self, key: str, value: object) -> dict[str, Json]:
+        if isinstance(value, dict) and _is_json(value):
+            return value
+        self.complain(key, "expected a mapping of plain values with texts as keys")
+        return {}
+
+    def take(self, key: str, default: object) -> object:
+        self._taken.add(key)
+        if key not in self._data:
+            if default is None:
+                self.complain(key, "is required")
+            return default
+        value = self._data[key]
+        if value is None:
+            self.complain(key, "has no value")
+            return default
+        return value
+
+    def over(self, data: object) -> Reader:
+        """A reader of other data in this one's place."""
+        return Reader(data, self._place, self.problems)
+
+    def close(self) -> None:
+        """Complain of entries that nobody took."""
+        for key in sorted(self._data.keys() - self._taken):
+            self.complain(key, f"unknown key{nearest(key, self._taken)}")
+
+    def finish(self, where: str, remedy: str) -> None:
+        """Raise one ConfigError that tells all that was wrong, if anything was."""
+        self.close()
+        if self.problems:
+            raise ConfigError("; ".join(self.problems), where=where, remedy=remedy)
+
+
+def _is_json(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_json(item) for key, item in value.items())
+    if isinstance(value, list):
+        return all(_is_json(item) for item in value)
+    return (
+        value is None
+        or isinstance(value, str | bool | int)
+        or (isinstance(value, float) and math.isfinite(value))
+    )

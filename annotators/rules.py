@@ -1,0 +1,198 @@
+"""Annotators with no model: the baselines that any judge must beat, and the oracle of a known utility.
+
+A rule looks at a pair as it is shown and gives P(the first shown is preferred); the order is undone in
+judgement.py as for any other annotator. Lengths are in characters.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+
+from annotators.draws import Occasion
+from annotators.judgement import Judgement, Verdict, judged, spared
+from annotators.reading import nearest
+from annotators.spec import AnnotatorSpec
+from db.errors import ConfigError
+from db.ids import content_hash
+from db.records import AnnotatorCard, Pair, Status
+
+_LIST_ITEM = re.compile(r"^[ \t]{0,12}(?:[-*+•‣–]|\d{1,3}[.)])[ \t]+\S", re.MULTILINE)
+
+
+def has_list(text: str) -> bool:
+    """Whether a text holds a list: two or more lines that begin with a bullet or a number."""
+    lines = _LIST_ITEM.finditer(text)
+    return next(lines, None) is not None and next(lines, None) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A pair in the order in which it is shown, on one occasion."""
+
+    instruction: str
+    input: str
+    first: str
+    second: str
+    swapped: bool
+    occasion: Occasion
+
+
+Rule = Callable[[Shown], float]
+"""P(the output shown first is preferred)."""
+
+
+def _larger(first: float, second: float) -> float:
+    return 0.5 if first == second else float(first > second)
+
+
+def _random(shown: Shown) -> float:
+    """A coin that is tossed anew for each order, as by a judge who does not look."""
+    return float(shown.occasion.uniform("random verdict", shown.swapped) < 0.5)
+
+
+RULES: MappingProxyType[str, Rule] = MappingProxyType(
+    {
+        "longest": lambda shown: _larger(len(shown.first), len(shown.second)),
+        "shortest": lambda shown: _larger(len(shown.second), len(shown.first)),
+        "first": lambda shown: 1.0,
+        "random": _random,
+        "list-lover": lambda shown: _larger(has_list(shown.first), has_list(shown.second)),
+    }
+)
+ORACLE = "oracle"
+
+
+def rule_problems(spec: AnnotatorSpec) -> list[str]:
+    """What is wrong with a spec of kind rule, one clause each."""
+    if spec.rule not in RULES and spec.rule != ORACLE:
+        return [f"unknown rule {spec.rule!r}{nearest(spec.rule, [*RULES, ORACLE])}"]
+    if spec.utility and spec.rule != ORACLE:
+        return [f"{spec.rule} takes no utility, only {ORACLE} does"]
+    return []
+
+
+@dataclass(frozen=True)
+class RuleAnnotator:
+    """A rule that judges pairs. Build with `of`."""
+
+    spec: AnnotatorSpec
+    rule: Rule
+
+    @classmethod
+    def of(cls, spec: AnnotatorSpec, utility: str = "") -> RuleAnnotator:
+        """The annotator of a spec of kind rule; utility: for the oracle, in place of the spec's own.
+
+        Raises ConfigError where the rule is unknown, or the utility cannot be loaded.
+        """
+        name = utility or spec.utility
+        if problems := rule_problems(replace(spec, utility=name)):
+            raise ConfigError("; ".join(problems), where=spec.name)
+        if spec.rule != ORACLE:
+            return cls(spec, RULES[spec.rule])
+        loaded = load_utility(name)
+        identity = f"{name}@{loaded.source}" if loaded.source else name
+        return cls(replace(spec, utility=identity), loaded.rule)
+
+    @property
+    def id(self) -> str:
+        """Fingerprint of everything that can change a judgement."""
+        return self.spec.fingerprint
+
+    def card(self) -> AnnotatorCard:
+        return self.spec.card
+
+    def occasion(self, pair: Pair, replicate: int = 0) -> Occasion:
+        return Occasion(pair.key, self.spec.draw_key, replicate)
+
+    def judge(self, pair: Pair, replicate: int = 0, swapped: bool | None = None) -> Judgement:
+        """The judgement of a pair. swapped: output_b is shown first; None draws it.
+
+        What the callable of an oracle raises, or a value that is none, makes a judgement that failed.
+        """
+        occasion = self.occasion(pair, replicate)
+        turned = occasion.swapped() if swapped is None else swapped
+        if saved := spared(turned, self.spec.noise, occasion):
+            return saved
+        a, b = pair.output_a.text, pair.output_b.text
+        first, second = (b, a) if turned else (a, b)
+        asked = pair.instruction
+        try:
+            preference = self.rule(Shown(asked.text, asked.input, first, second, turned, occasion))
+        except Exception as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            return Judgement(None, None, turned, Status.FAILED, reason)
+        return judged(Verdict(preference), turned, self.spec.noise, occasion)
+
+
+@dataclass(frozen=True)
+class LoadedUtility:
+    """The callable of an oracle. A hash of the file that defines it makes changed code another annotator."""
+
+    function: Callable[..., object]
+    pairwise: bool
+
+    @cached_property
+    def source(self) -> str:
+        try:
+            path = inspect.getsourcefile(inspect.unwrap(self.function))
+            text = Path(path).read_text(encoding="utf-8") if path else ""
+        except (TypeError, OSError, UnicodeDecodeError):
+            return ""
+        return content_hash("utility", text)[:12]
+
+    def rule(self, shown: Shown) -> float:
+        if self.pairwise:
+            value = self._call(shown.instruction, shown.input, shown.first, shown.second)
+            if not 0 <= value <= 1:
+                raise ValueError(f"the oracle's preference is {value}, not in [0, 1]")
+            return value
+        values = (self._call(shown.instruction, shown.input, text) for text in (shown.first, shown.second))
+        return _larger(*values)
+
+    def _call(self, *arguments: str) -> float:
+        value = self.function(*arguments)
+        number = float(value)  # type: ignore[arg-type]
+        if math.isnan(number):
+            raise ValueError("the oracle's utility is not a number")
+        return number
+
+
+def load_utility(name: str) -> LoadedUtility:
+    """The callable `package.module:function`, of (instruction, input, output) -> utility or of
+    (instruction, input, output_1, output_2) -> P(output_1 is preferred).
+
+    Raises ConfigError where there is none.
+    """
+    where, remedy = "oracle", "name a Python callable as package.module:function"
+    module_name, _, attribute = name.partition(":")
+    if not module_name or not attribute:
+        raise ConfigError(f"{name!r} names no utility", where=where, remedy=remedy)
+    try:
+        found: object = importlib.import_module(module_name)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        help_ = f"{remedy}; is its folder on PYTHONPATH?"
+        raise ConfigError(f"{name} cannot be loaded: {error}", where=where, remedy=help_) from error
+    if not callable(found):
+        raise ConfigError(f"{name} is not callable", where=where, remedy=remedy)
+    try:
+        signature = inspect.signature(found)
+    except (TypeError, ValueError):
+        return LoadedUtility(found, pairwise=False)
+    for pairwise in (False, True):
+        try:
+            signature.bind(*[""] * (3 + pairwise))
+        except TypeError:
+            continue
+        return LoadedUtility(found, pairwise)
+    wanted = "(instruction, input, output) or (instruction, input, output_1, output_2)"
+    raise ConfigError(f"{name}{signature} does not take {wanted}", where=where, remedy=remedy)

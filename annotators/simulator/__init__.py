@@ -1,0 +1,33 @@
+"""A provider of judges that runs on this machine: real HTTP, known utilities, every fault on demand."""
+
+from annotators.simulator.app import Bill, Stats
+from annotators.simulator.config import (
+    BatchPlan,
+    FaultPlan,
+    Judge,
+    SimulatorConfig,
+    Utility,
+    request_key,
+)
+from annotators.simulator.faults import FAULTS, STORM
+from annotators.simulator.reading import Extractor, Question, Said, Shown
+from annotators.simulator.server import Simulator, serve
+
+__all__ = [
+    "FAULTS",
+    "STORM",
+    "BatchPlan",
+    "Bill",
+    "Extractor",
+    "FaultPlan",
+    "Judge",
+    "Question",
+    "Said",
+    "Shown",
+    "Simulator",
+    "SimulatorConfig",
+    "Stats",
+    "Utility",
+    "request_key",
+    "serve",
+]

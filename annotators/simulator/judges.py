@@ -1,0 +1,81 @@
+"""Judging with known utilities: what each output is worth to a judge, and which one it prefers.
+
+Noise is a Gumbel variable per shown output, drawn by keyed hash of the request: the order of v_i / t + G_i
+is Plackett-Luce, and for two outputs P(first) = sigmoid((v_1 - v_2) / t) (Luce 1959; Yellott 1977).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from annotators.simulator.config import Judge, Utility, resolve
+from annotators.simulator.reading import Question
+from db.ids import keyed_uniform
+
+_LIST = re.compile(r"^\s*(?:[-*\u2022]|\d+[.)])\s+\S", re.MULTILINE)
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a judge says of one question. order: indices of the outputs as shown, best first; values: what
+    each is worth to the judge, in the order shown; noise: its Boltzmann temperature."""
+
+    order: tuple[int, ...]
+    values: tuple[float, ...]
+    noise: float
+
+    @property
+    def best(self) -> int:
+        return self.order[0]
+
+    def probabilities(self) -> tuple[float, ...]:
+        """P(this output is best) of each, at temperature 1: softmax(values / noise)."""
+        top = max(self.values)
+        if self.noise == 0:
+            winners = [value == top for value in self.values]
+            return tuple(won / sum(winners) for won in winners)
+        weights = [math.exp((value - top) / self.noise) for value in self.values]
+        return tuple(weight / sum(weights) for weight in weights)
+
+
+def utility_of(judge: Judge) -> Utility:
+    """The judge's utility function. Raises ConfigError where its name stands for none."""
+    if not isinstance(judge.utility, str):
+        return judge.utility
+    if judge.utility == "length":
+        return lambda instruction, input, output: len(output) / 100
+    if judge.utility == "table":
+        return lambda instruction, input, output: judge.table.get(output, 0.0)
+    if judge.utility == "random":
+        return lambda instruction, input, output: _normal("utility", judge.seed, instruction, input, output)
+    return resolve(judge.utility, "judge.utility")
+
+
+def decide(judge: Judge, utility: Utility, question: Question, temperature: float, key: str) -> Verdict:
+    """The verdict on a question of the request with this key, drawn at this temperature."""
+    values = tuple(
+        utility(question.instruction, question.input, shown.text)
+        + (judge.position_bias if place == 0 else 0.0)
+        + judge.length_bias * math.log1p(len(shown.text))
+        + (judge.list_bias if judge.list_bias and _LIST.search(shown.text) else 0.0)
+        for place, shown in enumerate(question.shown)
+    )
+    return Verdict(_order(values, judge.noise * temperature, judge.seed, key, question), values, judge.noise)
+
+
+def _order(values: Sequence[float], noise: float, seed: int, key: str, question: Question) -> tuple[int, ...]:
+    """Indices by perturbed value, best first; equal values without noise fall by keyed hash."""
+    draws = [keyed_uniform("gumbel", seed, key, question.number, place) for place in range(len(values))]
+    if noise == 0:
+        return tuple(sorted(range(len(values)), key=lambda place: (-values[place], draws[place])))
+    gumbel = [-math.log(-math.log(draw or 2.0**-60)) for draw in draws]
+    return tuple(sorted(range(len(values)), key=lambda place: -(values[place] / noise + gumbel[place])))
+
+
+def _normal(purpose: str, *key: int | str) -> float:
+    return _NORMAL.inv_cdf(min(max(keyed_uniform(purpose, *key), 2.0**-50), 1 - 2.0**-50))

@@ -1,0 +1,71 @@
+"""What a judging prompt shows and how it wants its reply, read back from its text as a judge would read it.
+
+The default extractor understands the marks of annotators/render.py, <output_A 1f2e3d4c> ... </output_A
+1f2e3d4c>: the marks of one comparison share a code, and the last user message holds what is asked now.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+_BLOCK = re.compile(
+    r"<(?P<mark>\w{1,40}) (?P<code>[0-9a-f]{6,64})>\n(?P<text>.*?)\n</(?P=mark) (?P=code)>", re.DOTALL
+)
+_OUTPUT = "output_"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One message of a chat, as the server received it."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One output as the prompt shows it, with the label by which a verdict names it."""
+
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One comparison within a prompt; `number` counts from 1."""
+
+    shown: tuple[Shown, ...]
+    instruction: str = ""
+    input: str = ""
+    number: int = 1
+
+
+Extractor = Callable[[Sequence[Said]], Sequence[Question]]
+"""messages -> the comparisons they ask for, in order; empty where they ask for none."""
+
+
+def find_questions(messages: Sequence[Said]) -> Sequence[Question]:
+    """The comparisons that the last user message asks for."""
+    blocks: dict[str, dict[str, str]] = {}
+    for block in _BLOCK.finditer(_last_of_user(messages)):
+        blocks.setdefault(block["code"], {})[block["mark"]] = block["text"]
+    found: list[Question] = []
+    for texts in blocks.values():
+        outputs = {mark: text for mark, text in texts.items() if mark.startswith(_OUTPUT)}
+        shown = tuple(Shown(mark.removeprefix(_OUTPUT), text) for mark, text in outputs.items())
+        if shown:
+            rest = texts.get("instruction", ""), texts.get("input", "")
+            found.append(Question(shown, *rest, number=len(found) + 1))
+    return found
+
+
+def orders(messages: Sequence[Said]) -> str:
+    """What the prompt says in its own voice: all but what stands between marks, and worked examples."""
+    system = "\n".join(said.content for said in messages if said.role != "user" and said.role != "assistant")
+    return f"{system}\n{_BLOCK.sub('', _last_of_user(messages))}"
+
+
+def _last_of_user(messages: Sequence[Said]) -> str:
+    return next((said.content for said in reversed(messages) if said.role == "user"), "")

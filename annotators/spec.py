@@ -1,0 +1,283 @@
+"""What an annotator is: a strict YAML file and a prompt, read into a frozen AnnotatorSpec.
+
+Two identities follow from it. `fingerprint` is the annotator's: everything that can change a judgement.
+`draw_key` is what is asked: it keys the draws of order and member, so that a new parser or another label
+noise meets the completions that were paid for already.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from functools import cached_property
+from typing import NamedTuple
+
+from annotators.clients.request import Decoding
+from annotators.draws import Orders
+from annotators.noise import NO_NOISE, LabelNoise
+from annotators.reading import Reader, nearest
+from db.errors import ConfigError
+from db.ids import Json, content_hash
+from db.records import AnnotatorCard, AnnotatorKind
+
+RENDERING = 1  # counts changes of render.py and prompt.py that change a request
+PARSING = 1  # counts changes of the parsers that change a reading
+MAX_BATCH = 50
+_NAME = re.compile("[A-Za-z0-9]{1,12}")
+
+
+class OutputNames(NamedTuple):
+    """How a prompt calls the outputs, in the order in which they are shown."""
+
+    first: str = "A"
+    second: str = "B"
+
+
+DEFAULT_NAMES = OutputNames()
+
+
+class Place(StrEnum):
+    """A place in the shown order."""
+
+    FIRST = "first"
+    SECOND = "second"
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A worked example for a prompt. first: output_1, shown first, is better; why: in one sentence."""
+
+    instruction: str
+    output_1: str
+    output_2: str
+    first: bool
+    why: str
+    input: str = ""
+
+    @classmethod
+    def read(cls, entry: Reader) -> Shot:
+        shot = cls(
+            entry.text("instruction"),
+            entry.text("output_1"),
+            entry.text("output_2"),
+            entry.choice("better", Place) is Place.FIRST,
+            entry.text("why"),
+            entry.text("input", ""),
+        )
+        entry.close()
+        return shot
+
+    def to_json(self) -> dict[str, Json]:
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class ParserSpec:
+    """A parser of parsers.PARSERS and its options."""
+
+    name: str
+    options: Mapping[str, Json] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Json]:
+        return {"name": self.name, "options": self.options, "version": PARSING}
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A completion and what must be read from it: P(shown first is better) for each pair, None unreadable."""
+
+    completion: str
+    expected: tuple[float | None, ...]
+    top_logprobs: Mapping[str, float] = field(default_factory=dict)  # of the first token
+
+
+@dataclass(frozen=True)
+class AnnotatorSpec:
+    """An annotator as data. The prompt is the template's text; kinds other than LLM have none.
+
+    rule, utility: for annotators with no model (rules.py). model: the name that the server knows. shots:
+    worked examples within the prompt. batch: pairs in one prompt. reply_tokens: a typical length of one
+    pair's share of a reply, for estimates of cost. seed: of every keyed draw.
+    """
+
+    name: str
+    kind: AnnotatorKind
+    summary: str = ""
+    rule: str = ""
+    utility: str = ""
+    model: str = ""
+    prompt: str = ""
+    persona: str = ""
+    shots: tuple[Shot, ...] = ()
+    outputs: OutputNames = DEFAULT_NAMES
+    batch: int = 1
+    decoding: Decoding = field(default_factory=Decoding)
+    parser: ParserSpec = ParserSpec("verdict")
+    orders: Orders = Orders.RANDOM
+    noise: LabelNoise = NO_NOISE
+    seed: int = 0
+    reply_tokens: int = 0
+    examples: tuple[Example, ...] = ()
+
+    @cached_property
+    def asked(self) -> dict[str, Json]:
+        """All that can change a request, or a rule's answer."""
+        if self.kind is AnnotatorKind.RULE:
+            return {"rule": self.rule, "utility": self.utility, "seed": self.seed}
+        return {
+            "model": self.model,
+            "prompt": self.prompt,
+            "persona": self.persona,
+            "shots": [shot.to_json() for shot in self.shots],
+            "outputs": list(self.outputs),
+            "batch": self.batch,
+            "decoding": self.decoding.body(0, "max_tokens"),
+            "rendering": RENDERING,
+            "seed": self.seed,
+        }
+
+    @cached_property
+    def draw_key(self) -> str:
+        """The identity of what is asked."""
+        return content_hash("asked", [str(self.kind), self.asked])
+
+    @cached_property
+    def canonical(self) -> dict[str, Json]:
+        """All that can change a judgement: what the ledger keeps of this annotator."""
+        spec = self.asked | {"orders": str(self.orders), "noise": self.noise.to_json()}
+        return spec if self.kind is AnnotatorKind.RULE else spec | {"parser": self.parser.to_json()}
+
+    @cached_property
+    def card(self) -> AnnotatorCard:
+        return AnnotatorCard(self.name, self.kind, self.canonical)
+
+    @property
+    def fingerprint(self) -> str:
+        """The annotator's identity, the same in every ledger."""
+        return self.card.key
+
+
+@dataclass(frozen=True)
+class Library:
+    """What specs may refer to by name. slots: slot -> model; model: one for all of them; shots: by name."""
+
+    slots: Mapping[str, str] = field(default_factory=dict)
+    model: str = ""
+    shots: Mapping[str, Shot] = field(default_factory=dict)
+
+    def model_of(self, name: str) -> str:
+        """The model that a spec's `model:` means: what was asked for, the slot's, or the name itself."""
+        return self.model or self.slots.get(name, name)
+
+
+def read_spec(entry: Reader, prompts: Mapping[str, str], library: Library) -> AnnotatorSpec:
+    """The spec of a mapping; what is wrong gathers in the reader. prompts: the texts beside it, by file."""
+    kind = entry.choice("kind", AnnotatorKind)
+    name, summary = entry.text("name"), entry.text("summary", "")
+    orders = entry.choice("orders", Orders, Orders.RANDOM)
+    noise, seed = read_noise(entry.reader("noise")), entry.integer("seed", 0, 0)
+    if kind is AnnotatorKind.RULE:
+        rule, utility = entry.text("rule"), entry.text("utility", "")
+        return AnnotatorSpec(name, kind, summary, rule, utility, orders=orders, noise=noise, seed=seed)
+    if kind is not AnnotatorKind.LLM and "kind" in entry:
+        entry.complain("kind", f"an annotator made of files is of kind llm or rule, not {kind}")
+    outputs = _outputs(entry)
+    batch = entry.integer("batch", 1, 1, MAX_BATCH)
+    parser = entry.reader("parser")
+    return AnnotatorSpec(
+        name,
+        kind,
+        summary,
+        model=library.model_of(entry.text("model")),
+        prompt=_prompt(entry, prompts),
+        persona=entry.text("persona", ""),
+        shots=_shots(entry, library),
+        outputs=outputs,
+        batch=batch,
+        decoding=_decoding(entry.reader("decoding")),
+        parser=ParserSpec(parser.text("name"), parser.rest()),
+        orders=orders,
+        noise=noise,
+        seed=seed,
+        reply_tokens=entry.integer("reply_tokens", 0, 0),
+        examples=tuple(_example(each, batch) for each in entry.readers("examples")),
+    )
+
+
+def read_noise(entry: Reader) -> LabelNoise:
+    noise = LabelNoise(entry.number("flip", 0.0, 0.0, 0.5), entry.flag("replace", False))
+    entry.close()
+    return noise
+
+
+def _preference(entry: Reader, key: str, value: object) -> float | None:
+    """first, second, tie or a number in [0, 1]; `unreadable` is None."""
+    words: dict[object, float | None] = {"first": 1.0, "second": 0.0, "tie": 0.5, "unreadable": None}
+    if isinstance(value, str) and value in words:
+        return words[value]
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
+        return float(value)
+    entry.complain(key, f"expected first, second, tie, unreadable or a number in [0, 1], not {value!r:.60}")
+    return None
+
+
+def _outputs(entry: Reader) -> OutputNames:
+    names = entry.texts("outputs", OutputNames())
+    if len(names) == len(set(names)) == 2 and all(map(_NAME.fullmatch, names)):
+        return OutputNames(*names)
+    entry.complain("outputs", "expected two different names of up to 12 letters or digits")
+    return OutputNames()
+
+
+def _prompt(entry: Reader, prompts: Mapping[str, str]) -> str:
+    name = entry.text("prompt", "prompt.jinja")
+    if name not in prompts:
+        entry.complain("prompt", f"there is no file {name!r} beside the annotator")
+    return prompts.get(name, "")
+
+
+def _shots(entry: Reader, library: Library) -> tuple[Shot, ...]:
+    names = entry.texts("shots")
+    for name in names:
+        if name not in library.shots:
+            entry.complain("shots", f"unknown example {name!r}{nearest(name, library.shots)}")
+    return tuple(library.shots[name] for name in names if name in library.shots)
+
+
+def _decoding(entry: Reader) -> Decoding:
+    settings = Decoding(
+        temperature=entry.maybe_number("temperature", 0, 2),
+        top_p=entry.maybe_number("top_p", 0, 1),
+        max_tokens=entry.maybe_integer("max_tokens", 1),
+        seed=entry.maybe_integer("seed", 0),
+        stop=entry.texts("stop"),
+        logprobs=entry.flag("logprobs", False),
+        top_logprobs=entry.maybe_integer("top_logprobs", 1),
+        response_format=entry.json("response_format") or None,
+    )
+    extra = entry.json("extra")
+    entry.close()
+    try:
+        return replace(settings, extra=extra)
+    except ConfigError as error:
+        entry.complain("extra", error.what)
+        return settings
+
+
+def _example(entry: Reader, batch: int) -> Example:
+    values = entry.take("expect", None)
+    listed = values if isinstance(values, list) else [values]
+    if values is not None and len(listed) > batch:
+        entry.complain("expect", f"{len(listed)} pairs in a prompt of {batch}")
+    logprobs = {}
+    for token, value in entry.json("top_logprobs").items():
+        if not isinstance(value, int | float) or isinstance(value, bool) or value > 0:
+            entry.complain("top_logprobs", f"{value!r:.60} is no log-probability")
+        else:
+            logprobs[token] = float(value)
+    expected = tuple(_preference(entry, "expect", value) for value in listed) if values is not None else ()
+    example = Example(entry.text("completion", ""), expected, logprobs)
+    entry.close()
+    return example

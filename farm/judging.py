@@ -1,0 +1,304 @@
+"""Asking language models: claims before, completions after, judgements last; nothing is paid for twice.
+
+Pairs are taken in windows. What can be answered without asking is: judgements that label noise replaces,
+identical outputs, and requests whose completion is in the ledger already. The rest is claimed, in one
+transaction, and only then sent. Completions are committed before they are parsed, so that a killed run
+parses them when it is started again; a claim without a completion was in flight, and its batch is asked
+again as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from annotators.clients.request import Completion as Reply
+from annotators.clients.request import Request, TokenLogprob
+from annotators.draws import Occasion, Orders
+from annotators.judgement import Judgement, Verdict, judged, spared
+from annotators.parsers import Said, parser_of, read_verdicts
+from annotators.pool import Pool
+from annotators.render import Asked as Shown
+from annotators.render import messages
+from annotators.spec import AnnotatorSpec
+from db import asking
+from db.ids import canonical_json
+from db.ledger import Asked, Ledger, PairFilter, Standing
+from db.records import Annotation, Claim, Completion, Pair, Slot, Status
+
+WINDOW = 256  # pairs looked at and claimed together
+BUFFER = 64  # completions in one transaction
+CLAIM_HOURS = 1.0  # for how long a claim of another machine is believed to be in flight
+IDENTICAL = "identical outputs: a tie, not asked"
+
+
+@dataclass(frozen=True)
+class Question:
+    """A pair to be judged: in which order it is shown, for the how-manieth time and attempt."""
+
+    pair: Pair
+    asked: Asked
+    attempt: int
+    occasion: Occasion
+
+    @property
+    def slot(self) -> Slot:
+        return Slot(self.pair.id, self.asked.replicate, self.asked.swapped)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The questions of one request, and who is asked."""
+
+    spec: AnnotatorSpec
+    questions: tuple[Question, ...]
+    request: Request
+
+
+class Judging:
+    """One run of one annotator over the ledger's pairs."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        annotator: AnnotatorSpec | Pool,
+        endpoint: str,
+        progress: Callable[[str, int], None],
+    ) -> None:
+        self.ledger = ledger
+        self.annotator = annotator
+        self.statuses: Counter[str] = Counter()
+        self.known = 0
+        self.pairs = 0
+        self._endpoint = endpoint
+        self._progress = progress
+        self._run = f"{socket.gethostname()}/{os.getpid()}/{int(time.time())}"
+        self._open: dict[str, tuple[int, Batch]] = {}  # by request key: claim, what was asked
+        self._held: list[tuple[int, Batch, Reply]] = []
+        with ledger.writing() as writer:
+            [self._id] = writer.annotators([annotator.card])
+
+    def requests(self, wanted: PairFilter, replicates: int, claim: bool = True) -> Iterator[Request]:
+        """What is still to be asked, claimed; everything else is judged on the way.
+
+        Without `claim` nothing is written: for estimates.
+        """
+        flipped = self.ledger.flipped_pairs() if self.annotator.orders is Orders.STORED else set()
+        left = wanted.limit
+        while pairs := list(self.ledger.pairs(replace(wanted, limit=_least(WINDOW, left)))):
+            wanted = replace(wanted, after=pairs[-1].id)
+            left = None if left is None else left - len(pairs)
+            self.pairs += len(pairs)
+            questions = list(self._questions(pairs, replicates, flipped))
+            asked = self._without_asking(questions) if claim else questions
+            batches = list(self._batches(asked))
+            yield from self._claimed(batches) if claim else self._unanswered(batches)
+            self._progress(self.annotator.name, self.known + self.statuses.total())
+            if left == 0:
+                return
+
+    def deliver(self, request: Request, reply: Reply) -> None:
+        """Take a completion in; it is on disk within BUFFER others."""
+        claim_id, batch = self._open.pop(request.key)
+        self._held.append((claim_id, batch, reply))
+        if len(self._held) >= BUFFER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Commit the completions held, then parse them and commit the judgements."""
+        held, self._held = self._held, []
+        if not held:
+            return
+        with self.ledger.writing() as writer:
+            writer.completions([_record(claim_id, reply) for claim_id, _, reply in held])
+        facts: list[Annotation] = []
+        for claim_id, batch, reply in held:
+            failure = None if reply.ok else f"{reply.failure}: {reply.detail}".rstrip(": ")
+            facts += self._read(batch, Said(reply.text, reply.top_logprobs), claim_id, failure)
+        self._write(facts)
+        self._progress(self.annotator.name, self.known + self.statuses.total())
+
+    def _questions(self, pairs: Sequence[Pair], replicates: int, flipped: set[int]) -> Iterator[Question]:
+        """Every question of these pairs that has no judgement, or a failure, so far."""
+        standing = self.ledger.standing(self._id, [pair.id for pair in pairs])
+        for pair in pairs:
+            for replicate in range(replicates):
+                occasion = Occasion(pair.key, self.annotator.draw_key, replicate)
+                for swapped in occasion.shown(self.annotator.orders, pair.id in flipped):
+                    asked = Asked(pair.id, replicate, swapped)
+                    before: Standing | None = standing.get(asked)
+                    if before and before.status is not Status.FAILED:
+                        self.known += 1
+                    else:
+                        yield Question(pair, asked, before.attempt + 1 if before else 0, occasion)
+
+    def _without_asking(self, questions: Sequence[Question]) -> list[Question]:
+        """Judge what needs no asking; returns the rest."""
+        facts: list[Annotation] = []
+        rest: list[Question] = []
+        for question in questions:
+            swapped = question.asked.swapped
+            judgement = spared(swapped, self.annotator.noise, question.occasion)
+            if judgement is None and question.pair.output_a.text == question.pair.output_b.text:
+                judgement = replace(
+                    judged(Verdict(0.5), swapped, self.annotator.noise, question.occasion), reason=IDENTICAL
+                )
+            if judgement is None:
+                rest.append(question)
+            else:
+                facts.append(self._annotation(question, judgement))
+        self._write(facts)
+        return rest
+
+    def _batches(self, questions: Sequence[Question]) -> Iterator[Batch]:
+        """Group questions by who is asked; batches that were in flight are asked again as they were."""
+        by_spec: dict[str, list[Question]] = {}
+        specs: dict[str, AnnotatorSpec] = {}
+        for question in questions:
+            spec = self._member(question)
+            specs[spec.draw_key] = spec
+            by_spec.setdefault(spec.draw_key, []).append(question)
+        for draw_key, mine in by_spec.items():
+            spec, open_ = specs[draw_key], {question.slot: question for question in mine}
+            if spec.batch > 1:
+                for slots in asking.unanswered(self.ledger, draw_key, [q.pair.id for q in mine]):
+                    if all(slot in open_ for slot in slots):
+                        yield self._batch(spec, [open_.pop(slot) for slot in slots])
+            for _, group in groupby(open_.values(), key=lambda question: question.asked.replicate):
+                each = list(group)
+                for i in range(0, len(each), spec.batch):
+                    yield self._batch(spec, each[i : i + spec.batch])
+
+    def _member(self, question: Question) -> AnnotatorSpec:
+        if isinstance(self.annotator, Pool):
+            return self.annotator.member(question.occasion)
+        return self.annotator
+
+    def _batch(self, spec: AnnotatorSpec, questions: Sequence[Question]) -> Batch:
+        shown = [Shown(question.pair, question.asked.swapped) for question in questions]
+        replicate = questions[0].asked.replicate
+        request = Request(spec.model, messages(spec, shown), spec.decoding, replicate, self._endpoint)
+        return Batch(spec, tuple(questions), request)
+
+    def _unanswered(self, batches: Sequence[Batch]) -> Iterator[Request]:
+        answers = asking.answers(self.ledger, [batch.request.key for batch in batches])
+        for batch in batches:
+            answer = answers.get(batch.request.key)
+            if not (answer and answer.completion and answer.completion.failure is None):
+                yield batch.request
+
+    def _claimed(self, batches: Sequence[Batch]) -> list[Request]:
+        """Read what was answered before; claim the rest. What another process is asking is left to it."""
+        answers = asking.answers(self.ledger, [batch.request.key for batch in batches])
+        facts: list[Annotation] = []
+        claims: list[tuple[Claim, Batch]] = []
+        for batch in batches:
+            answer = answers.get(batch.request.key)
+            if answer and answer.completion and answer.completion.failure is None:
+                reply = _said(answer.completion)
+                facts += self._read(batch, reply, answer.completion.claim_id, None)
+            elif not (answer and answer.latest is None and _alive(answer.run)):
+                slots = tuple(question.slot for question in batch.questions)
+                body = canonical_json(batch.request.body())
+                attempt = answer.attempts if answer else 0
+                key, draw_key = batch.request.key, batch.spec.draw_key
+                claims.append((Claim(key, draw_key, self._run, body, slots, attempt), batch))
+        with self.ledger.writing() as writer:
+            writer.annotations(facts)
+            ids = writer.claims([claim for claim, _ in claims])
+        self.statuses.update(fact.status.value for fact in facts)
+        taken = [
+            (number, batch) for number, (_, batch) in zip(ids, claims, strict=True) if number is not None
+        ]
+        self._open |= {batch.request.key: (number, batch) for number, batch in taken}
+        return [batch.request for _, batch in taken]
+
+    def _read(self, batch: Batch, reply: Said, claim_id: int, failure: str | None) -> Iterator[Annotation]:
+        """The judgements of a completion, one for each question of its batch."""
+        count = len(batch.questions)
+        if failure is None:
+            verdicts = read_verdicts(parser_of(batch.spec), reply, count)
+            verdicts += [Verdict(None, "the reply does not name this pair")] * (count - len(verdicts))
+        for slot, question in enumerate(batch.questions):
+            if failure is not None:
+                judgement = Judgement(None, None, question.asked.swapped, Status.FAILED, failure)
+            else:
+                judgement = judged(
+                    verdicts[slot], question.asked.swapped, self.annotator.noise, question.occasion
+                )
+            yield replace(self._annotation(question, judgement), completion_id=claim_id, slot=slot)
+
+    def _annotation(self, question: Question, judgement: Judgement) -> Annotation:
+        return Annotation(
+            pair_id=question.pair.id,
+            annotator_id=self._id,
+            preference=judgement.preference,
+            label=judgement.label,
+            swapped=judgement.swapped,
+            status=judgement.status,
+            reason=judgement.reason,
+            replicate=question.asked.replicate,
+            attempt=question.attempt,
+        )
+
+    def _write(self, facts: Sequence[Annotation]) -> None:
+        if facts:
+            with self.ledger.writing() as writer:
+                writer.annotations(facts)
+            self.statuses.update(fact.status.value for fact in facts)
+
+
+def _least(window: int, left: int | None) -> int:
+    return window if left is None else min(window, left)
+
+
+def _alive(run: str) -> bool:
+    """Whether the run that claimed a request may still be waiting for it."""
+    host, pid, started = run.split("/")
+    if host != socket.gethostname():
+        return time.time() - float(started) < CLAIM_HOURS * 3600
+    if int(pid) == os.getpid():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _record(claim_id: int, reply: Reply) -> Completion:
+    """The completion as the ledger keeps it."""
+    tops = [[[each.token, each.logprob] for each in position] for position in reply.top_logprobs]
+    return Completion(
+        claim_id=claim_id,
+        text=reply.text,
+        failure=reply.failure,
+        detail=reply.detail,
+        finish_reason=reply.finish_reason,
+        model=reply.model,
+        top_logprobs=json.dumps(tops) if tops else None,
+        prompt_tokens=reply.usage.prompt,
+        completion_tokens=reply.usage.completion,
+        cached_tokens=reply.usage.cached,
+        sendings=reply.attempts,
+        unmetered=reply.unmetered,
+        cost=reply.cost,
+        cost_bound=reply.cost_bound,
+        seconds=reply.seconds,
+        warnings=",".join(reply.warnings),
+    )
+
+
+def _said(completion: Completion) -> Said:
+    """What a stored completion said, for a parser."""
+    tops = json.loads(completion.top_logprobs) if completion.top_logprobs else []
+    positions = tuple(tuple(TokenLogprob(token, value) for token, value in position) for position in tops)
+    return Said(completion.text, positions)

@@ -1,0 +1,283 @@
+"""Reading replies: every unusable one has a name, and what the server ignored is noticed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from annotators.clients import FAILURES, WARNINGS, Decoding, Message, Request, Role, Usage
+from annotators.clients.reply import MAX_BODY, MAX_DETAIL, classify_status, read_reply
+from annotators.simulator import FAULTS
+
+PLAIN = Request("judge", (Message(Role.USER, "Which?"),), Decoding(max_tokens=20))
+WEIGHED = Request("judge", (Message(Role.USER, "Which?"),), Decoding(max_tokens=1, top_logprobs=3))
+
+
+def completion(content: object = "Output (a)", finish: object = "stop", **message: object) -> dict[str, Any]:
+    said = {"role": "assistant", "content": content, **message}
+    return {
+        "model": "judge",
+        "choices": [{"index": 0, "message": said, "finish_reason": finish, "logprobs": None}],
+        "usage": {"prompt_tokens": 30, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 8}},
+    }
+
+
+def read(data: object, request: Request = PLAIN) -> Any:
+    return read_reply(request, json.dumps(data).encode())
+
+
+def test_a_good_reply() -> None:
+    reply = read(completion())
+    assert (reply.failure, reply.text, reply.finish_reason) == (None, "Output (a)", "stop")
+    assert reply.usage == Usage(30, 4, 8)
+    assert reply.warnings == ()
+    assert not reply.unmetered
+
+
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        (b"", "empty_body"),
+        (b" \n ", "empty_body"),
+        (b"<html>hello</html>", "html"),
+        (b'{"choices": [', "invalid_json"),
+        (b"\xff\xfe{", "invalid_json"),
+        (b"[" * 100_000, "invalid_json"),
+        (b"null", "wrong_shape"),
+        (b'"text"', "wrong_shape"),
+        (b"{}", "wrong_shape"),
+        (b'{"choices": {}}', "wrong_shape"),
+        (b'{"choices": [1]}', "wrong_shape"),
+        (b'{"choices": [{"message": {"content": 5}}]}', "wrong_shape"),
+        (b'{"choices": []}', "no_choices"),
+        (b'{"error": {"message": "overloaded"}}', "error_body"),
+        (b" " * (MAX_BODY + 1), "oversized"),
+    ],
+)
+def test_a_body_that_is_no_completion(body: bytes, name: str) -> None:
+    reply = read_reply(PLAIN, body)
+    assert reply.failure == name
+    assert reply.unmetered
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (completion(None), "null_content"),
+        (completion(""), "empty_text"),
+        (completion(" \n\t"), "empty_text"),
+        (completion("a\0b"), "nul"),
+        (completion("a\ud83d"), "lone_surrogate"),
+        (completion(None, refusal="No."), "refusal"),
+        (completion("Output", "length"), "length"),
+        (completion(None, "length"), "length"),
+        (completion("", "content_filter"), "content_filter"),
+        (completion(None, "tool_calls", tool_calls=[{}]), "tool_calls"),
+    ],
+)
+def test_a_completion_that_is_of_no_use(data: dict[str, Any], name: str) -> None:
+    reply = read(data)
+    assert reply.failure == name
+    assert reply.usage == Usage(30, 4, 8)  # it was paid for all the same
+    assert not reply.unmetered
+    reply.text.encode()  # what is kept can be stored
+    assert "\0" not in reply.text
+
+
+def test_a_reply_of_one_token_is_whole_although_it_was_cut() -> None:
+    one = Request("judge", PLAIN.messages, Decoding(max_tokens=1))
+    assert read(completion("a", "length"), one).failure is None
+    assert read(completion("a", "length"), WEIGHED).failure is None
+
+
+def weighed(*positions: dict[str, object]) -> dict[str, Any]:
+    data = completion("a", "length")
+    data["choices"][0]["logprobs"] = {"content": list(positions)}
+    return data
+
+
+def test_log_probabilities_of_the_first_tokens() -> None:
+    top = [{"token": "a", "logprob": -0.1}, {"token": "b", "logprob": -2.5}]
+    reply = read(weighed({"token": "a", "logprob": -0.1, "top_logprobs": top}), WEIGHED)
+    assert [(each.token, each.logprob) for each in reply.top_logprobs[0]] == [("a", -0.1), ("b", -2.5)]
+    assert reply.warnings == ()
+
+
+def test_the_token_that_was_drawn_is_among_the_alternatives() -> None:
+    drawn = {"token": "c", "logprob": -4.0, "top_logprobs": [{"token": "a", "logprob": -0.1}]}
+    assert [each.token for each in read(weighed(drawn), WEIGHED).top_logprobs[0]] == ["a", "c"]
+
+
+@pytest.mark.parametrize("logprob", ["-1", None, True, 5.0, 10**400, {}])
+def test_a_strange_log_probability_is_not_believed(logprob: object) -> None:
+    reply = read(weighed({"token": "a", "logprob": logprob}), WEIGHED)
+    assert reply.top_logprobs == ()
+    assert "logprobs_missing" in reply.warnings
+
+
+def test_very_unlikely_tokens_stay_finite() -> None:
+    for text in ("-1e400", "-" + "9" * 400):
+        body = json.dumps(weighed({"token": "a", "logprob": 0})).replace('"logprob": 0', f'"logprob": {text}')
+        assert read_reply(WEIGHED, body.encode()).top_logprobs[0][0].logprob == -1e9
+
+
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "v", "schema": {"required": ["better"]}}}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text", "ignored"),
+    [
+        ({"type": "json_object"}, '{"a": 1}', False),
+        ({"type": "json_object"}, "Output (a)", True),
+        ({"type": "json_object"}, "[1]", True),
+        ({"type": "text"}, "Output (a)", False),
+        (SCHEMA, '{"better": "a"}', False),
+        (SCHEMA, '{"worse": "a"}', True),
+    ],
+)
+def test_an_ignored_format_is_noticed(wanted: dict[str, Any], text: str, ignored: bool) -> None:
+    request = Request("judge", PLAIN.messages, Decoding(response_format=wanted))
+    assert read(completion(text), request).warnings == (("response_format_ignored",) if ignored else ())
+
+
+@pytest.mark.parametrize(
+    ("named", "differs"),
+    [
+        ("judge", False),
+        ("judge-2024-08-06", False),
+        ("judge-0613", False),
+        ("judge-20240806", False),
+        ("judge-mini", True),
+        ("judge2", True),
+        ("another", True),
+    ],
+)
+def test_another_model_is_noticed(named: str, differs: bool) -> None:
+    reply = read({**completion(), "model": named})
+    assert reply.model == named
+    assert reply.warnings == (("other_model",) if differs else ())
+
+
+def test_several_choices_and_a_missing_bill_are_noticed() -> None:
+    data = completion()
+    data["choices"] *= 2
+    assert read(data).warnings == ("several_choices",)
+    del data["usage"]
+    reply = read(data)
+    assert reply.warnings == ("several_choices", "usage_missing")
+    assert reply.unmetered
+
+
+@pytest.mark.parametrize(
+    "usage", [None, {}, {"prompt_tokens": -1, "completion_tokens": 1}, {"prompt_tokens": 1e400}, [], 7]
+)
+def test_a_strange_bill_is_no_bill(usage: object) -> None:
+    assert read({**completion(), "usage": usage}).usage is None
+
+
+OPENAI = {"error": {"message": "m", "type": "t", "code": None, "param": None}}
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message", "name"),
+    [
+        (429, "rate_limit_exceeded", "slow down", "rate_limited"),
+        (429, "insufficient_quota", "pay", "insufficient_quota"),
+        (429, None, "You exceeded your current quota, please check", "insufficient_quota"),
+        (402, None, "Insufficient Balance", "insufficient_quota"),
+        (400, "billing_hard_limit_reached", "pay", "insufficient_quota"),
+        (401, "invalid_api_key", "", "key_refused"),
+        (403, None, "no", "forbidden"),
+        (404, "model_not_found", "no", "not_found"),
+        (400, "content_filter", "no", "prompt_filtered"),
+        (400, "content_policy_violation", "no", "prompt_filtered"),
+        (400, "context_length_exceeded", "no", "context_length"),
+        (400, None, "This model's maximum context length is 8192 tokens", "context_length"),
+        (400, "invalid_request", "bad", "bad_request"),
+        (422, None, "bad", "bad_request"),
+        (408, None, "late", "gateway_timeout"),
+        (504, None, "late", "gateway_timeout"),
+        (409, None, "again", "conflict"),
+        (500, None, "oops", "server_error"),
+        (529, "overloaded_error", "busy", "server_error"),
+        (307, None, "", "redirected"),
+        (204, None, "", "wrong_shape"),
+    ],
+)
+def test_every_status_has_a_name(status: int, code: str | None, message: str, name: str) -> None:
+    body = json.dumps({"error": {"message": message, "code": code}}).encode()
+    assert classify_status(status, body)[0] == name
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"error": "no"}', b'{"message": "no", "code": 40}', b'{"detail": "no"}', b"no", b'"no"'],
+)
+def test_the_servers_words_are_kept_in_whatever_shape_they_come(body: bytes) -> None:
+    assert classify_status(400, body)[1] in ("HTTP 400: no", 'HTTP 400: "no"')
+
+
+def test_details_are_one_short_line() -> None:
+    detail = classify_status(500, b"a\r\n\x1b[31mb\0" + b"x" * 10_000)[1]
+    assert detail.startswith("HTTP 500: a [31mb x")
+    assert len(detail) <= MAX_DETAIL
+
+
+@settings(max_examples=200)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    [
+                        "choices",
+                        "message",
+                        "content",
+                        "usage",
+                        "error",
+                        "logprobs",
+                        "top_logprobs",
+                        "token",
+                        "logprob",
+                        "finish_reason",
+                        "model",
+                        "refusal",
+                        "code",
+                    ]
+                ),
+                inner,
+                max_size=5,
+            )
+        ),
+        max_leaves=20,
+    )
+)
+def test_nothing_a_server_says_is_an_exception(data: object) -> None:
+    body = json.dumps(data).encode()
+    for request in (PLAIN, WEIGHED):
+        reply = read_reply(request, body)
+        assert reply.failure is None or reply.failure in FAILURES
+        assert set(reply.warnings) <= set(WARNINGS)
+        reply.text.encode()
+    assert classify_status(400, body)[0] in FAILURES
+
+
+@given(st.binary(max_size=200), st.integers(100, 599))
+def test_no_bytes_are_an_exception(body: bytes, status: int) -> None:
+    assert read_reply(PLAIN, body).failure in FAILURES
+    assert classify_status(status, body)[0] in FAILURES
+
+
+def test_every_fault_of_the_simulator_is_a_json_or_bytes_we_read() -> None:
+    for name, fault in FAULTS.items():
+        if name == "50_megabytes":
+            continue
+        reply = fault.reply(completion())
+        if reply.status == 200:
+            assert read_reply(PLAIN, reply.body).failure in {None, *FAILURES}

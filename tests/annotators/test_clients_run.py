@@ -1,0 +1,59 @@
+"""Ending a run: Ctrl-C and SIGTERM in a process of its own, against a server that never answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from serving import provider
+
+from annotators.simulator import FaultPlan
+
+SCRIPT = """
+import json, sys
+from serving import QUICK, request
+from annotators.clients import Endpoint, run_all
+from annotators.clients.online import OnlineClient, OnlineOptions
+
+def receive(asked, completion):
+    print(json.dumps([asked.key, completion.failure, completion.unmetered]), flush=True)
+
+client = OnlineClient(Endpoint(sys.argv[1]), OnlineOptions(concurrency=8, retry=QUICK))
+try:
+    run_all(client, (request(n) for n in range(10_000)), receive)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_every_request_that_was_sent_is_accounted_for_within_seconds(sent: signal.Signals) -> None:
+    here = Path(__file__).parent
+    environ = {**os.environ, "PYTHONPATH": f"{here}{os.pathsep}{here.parents[1]}"}
+    # a quarter of the requests hang, the others take their time
+    faults = FaultPlan(rate=0.25, names=("hang",))
+    with provider(faults=faults, latency=0.05) as simulator:
+        process = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, simulator.base_url], env=environ, stdout=subprocess.PIPE, text=True
+        )
+        while simulator.stats().faults.get("hang", 0) < 3:
+            time.sleep(0.02)
+        started = time.monotonic()
+        process.send_signal(sent)
+        output, _ = process.communicate(timeout=20)
+        seconds = time.monotonic() - started
+        hits = simulator.stats().hits
+    delivered = [json.loads(line) for line in output.splitlines()]
+    assert process.returncode == 130
+    assert seconds < 5.0
+    assert len({key for key, _, _ in delivered}) == len(delivered) == hits
+    unknown = [each for each in delivered if each[1] == "interrupted"]
+    assert 3 <= len(unknown) <= 8
+    assert all(unmetered == 1 for _, _, unmetered in unknown)
+    assert all(failure is None for _, failure, _ in delivered if failure != "interrupted")

@@ -1,0 +1,265 @@
+"""Annotating through a real HTTP provider: every pair once, nothing paid for twice, whatever happens."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from annotators.clients.failures import BudgetExhausted
+from annotators.draws import Orders
+from annotators.simulator import FaultPlan, Judge, Simulator, SimulatorConfig
+from db.errors import ConfigError
+from db.exports import RowFilter, preference_rows
+from db.ids import keyed_uniform
+from db.ledger import Ledger, PairFilter
+from db.models import ANNOTATION, CLAIM, COMPLETION
+from db.records import Instruction, Output, Pair
+from farm.annotate import Provider, Task, annotate, plan
+
+FULL = bool(os.environ.get("FARM_FULL"))
+FARM = Path(sys.executable).parent / "farm"
+KEY = "sk-canary-0123456789abcdef"
+
+
+def fill(path: Path | str, pairs: int) -> None:
+    with Ledger.open(path, create=True) as ledger, ledger.writing() as writer:
+        made = []
+        for i in range(pairs):
+            instruction = Instruction(f"Say something about the number {i}.")
+            texts = (f"It is {i}." + " Indeed." * (i % 5), f"{i} follows {i - 1}." + " So there." * (i % 3))
+            made.append(Pair.of(*(Output(instruction, text, f"m{k}") for k, text in enumerate(texts)))[0])
+        writer.pairs(made)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    fill(tmp_path / "farm.db", 60)
+    with Ledger.open(tmp_path / "farm.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    with Simulator(SimulatorConfig(judge=Judge(utility="length"))) as running:
+        yield running
+
+
+def silent(name: str, done: int) -> None:
+    pass
+
+
+def run(
+    ledger: Ledger, simulator: Simulator, name: str = "plain", task: Task | None = None, **options: object
+):  # type: ignore[no-untyped-def]
+    provider = Provider(base_url=simulator.base_url, **options)  # type: ignore[arg-type]
+    return annotate(ledger, name, task or Task(), silent, provider)
+
+
+def verdicts(ledger: Ledger) -> dict[tuple[object, ...], float | None]:
+    rows = preference_rows(ledger, RowFilter())
+    return {(r.annotator, r.item_id, r.replicate, r.order_swapped): r.preference for r in rows}
+
+
+def count(ledger: Ledger, table: object) -> int:
+    from sqlalchemy import func, select
+
+    with ledger.reading() as connection:
+        return connection.execute(select(func.count()).select_from(table)).scalar_one()  # type: ignore[arg-type]
+
+
+def test_every_pair_is_judged_once_and_again_costs_nothing(ledger: Ledger, simulator: Simulator) -> None:
+    first = run(ledger, simulator)
+    assert (first.pairs, first.statuses, first.requests) == (60, {"ok": 60}, 60)
+    again = run(ledger, simulator)
+    assert (again.known, again.statuses, again.requests) == (60, {}, 0)
+    assert simulator.stats().hits == 60
+
+
+def test_the_ledger_and_the_server_agree_on_what_was_paid(ledger: Ledger, simulator: Simulator) -> None:
+    report = run(ledger, simulator, "crowd")
+    stats = simulator.stats()
+    assert (report.requests, report.tokens) == (stats.billed, stats.prompt_tokens + stats.completion_tokens)
+    with ledger.reading() as connection:
+        rows = connection.execute(COMPLETION.select()).all()
+    assert sum(row.prompt_tokens for row in rows) == stats.prompt_tokens
+    assert sum(row.completion_tokens for row in rows) == stats.completion_tokens
+    assert report.cost == pytest.approx(sum(row.cost for row in rows))
+
+
+def test_another_noise_or_parser_reads_the_same_completions(ledger: Ledger, simulator: Simulator) -> None:
+    noisy = run(ledger, simulator, "crowd")
+    quiet = run(ledger, simulator, "crowd-quiet")
+    assert noisy.fingerprint != quiet.fingerprint
+    assert (quiet.statuses["ok"], quiet.requests) == (60, 0)
+    found = verdicts(ledger)
+    for (name, *rest), preference in found.items():
+        if name == "crowd":
+            assert found["crowd-quiet", *rest] == preference  # noise is in the label, not in the preference
+
+
+def test_label_noise_stands_beside_the_preference(tmp_path: Path, simulator: Simulator) -> None:
+    fill(tmp_path / "x.db", 400)
+    with Ledger.open(tmp_path / "x.db") as ledger:
+        run(ledger, simulator, "crowd")
+        with ledger.reading() as connection:
+            rows = connection.execute(ANNOTATION.select()).all()
+    flipped = sum(row.label != row.preference for row in rows if row.preference != 0.5)
+    clear = sum(row.preference != 0.5 for row in rows)
+    assert abs(flipped / clear - 0.25) < 4 * (0.25 * 0.75 / clear) ** 0.5
+
+
+def test_orders_and_replicates(ledger: Ledger, simulator: Simulator) -> None:
+    task = Task(PairFilter(limit=20), replicates=2, orders=Orders.BOTH)
+    assert run(ledger, simulator, task=task).statuses == {"ok": 80}
+    assert {(replicate, swapped) for _, _, replicate, swapped in verdicts(ledger)} == {
+        (k, s) for k in (0, 1) for s in (False, True)
+    }
+
+
+def test_identical_outputs_are_a_tie_that_nobody_is_asked(tmp_path: Path, simulator: Simulator) -> None:
+    with Ledger.open(tmp_path / "x.db", create=True) as ledger:
+        with ledger.writing() as writer:
+            ask = Instruction("Say hi.")
+            writer.pairs([Pair.of(Output(ask, "hi", "m"), Output(ask, "hi", "n"))[0]])
+        assert run(ledger, simulator).statuses == {"ok": 1}
+        assert list(verdicts(ledger).values()) == [0.5]
+    assert simulator.stats().hits == 0
+
+
+def test_a_plan_asks_nothing_and_is_near_the_bill(ledger: Ledger, simulator: Simulator) -> None:
+    for name in ("plain", "crowd", "judge"):
+        expected = plan(ledger, name, Task(), Provider(base_url=simulator.base_url))
+        before = simulator.stats().hits
+        report = run(ledger, simulator, name)
+        assert expected.requests == report.requests == simulator.stats().hits - before
+        assert expected.cost == pytest.approx(report.cost, rel=0.2)
+        assert plan(ledger, name, Task(), Provider(base_url=simulator.base_url)).requests == 0
+
+
+def test_a_budget_stops_the_run_which_goes_on_later(ledger: Ledger, simulator: Simulator) -> None:
+    with pytest.raises(BudgetExhausted, match="run the same command again"):
+        run(ledger, simulator, max_requests=25)
+    assert simulator.stats().hits == 25
+    assert count(ledger, COMPLETION) == 25
+    rest = run(ledger, simulator)
+    assert (rest.known, rest.statuses) == (25, {"ok": 35})
+    assert simulator.stats().hits == 60
+
+
+def test_an_unknown_price_is_said_and_no_budget_of_money_is_promised(
+    ledger: Ledger, simulator: Simulator
+) -> None:
+    assert run(ledger, simulator, models=("home-made",), task=Task(PairFilter(limit=5))).cost is None
+    with pytest.raises(ConfigError, match="price of home-made is unknown"):
+        run(ledger, simulator, models=("home-made",), max_cost=1.0)
+
+
+def test_a_storm_of_faults_ends_as_a_calm_run(tmp_path: Path) -> None:
+    found = []
+    quick = ("500", "no_choices", "truncated", "null", "empty")
+    for rate in (0.0, 0.3):
+        path = tmp_path / f"{rate}.db"
+        fill(path, 40)
+        faults = FaultPlan(rate=rate, names=quick)
+        with (
+            Simulator(SimulatorConfig(judge=Judge(utility="length"), faults=faults)) as server,
+            Ledger.open(path) as ledger,
+        ):
+            for _ in range(12):
+                if run(ledger, server, "crowd").statuses.get("failed", 0) == 0:
+                    break
+            stats = server.stats()
+            with ledger.reading() as connection:
+                rows = connection.execute(COMPLETION.select()).all()
+            assert sum(row.sendings for row in rows) == stats.hits
+            found.append(verdicts(ledger))
+    assert found[0] == found[1]
+    assert None not in found[1].values()
+
+
+def test_a_failure_is_a_row_that_the_next_run_tries_again(ledger: Ledger, tmp_path: Path) -> None:
+    refuse = FaultPlan(script=("content_filter",))
+    with Simulator(SimulatorConfig(faults=refuse)) as server:
+        first = run(ledger, server, task=Task(PairFilter(limit=8)))
+        assert first.statuses == {"failed": 8}
+        with ledger.reading() as connection:
+            assert all(row.reason for row in connection.execute(ANNOTATION.select()))
+        assert run(ledger, server, task=Task(PairFilter(limit=8))).statuses == {"ok": 8}
+    with ledger.reading() as connection:
+        assert {row.attempt for row in connection.execute(ANNOTATION.select())} == {0, 1}
+
+
+def test_no_key_is_left_anywhere(ledger: Ledger, tmp_path: Path) -> None:
+    with Simulator(SimulatorConfig(api_key=KEY)) as server:
+        environment = os.environ | {"FARM_API_KEY": KEY}
+        start = [FARM, "--debug", "--ledger", tmp_path / "farm.db", "annotate"]
+        told = ["--base-url", server.base_url]
+        good = subprocess.run([*start, "plain", *told], env=environment, capture_output=True, check=True)
+        environment["FARM_API_KEY"] += "x"
+        bad = subprocess.run([*start, "judge", *told], env=environment, capture_output=True, check=False)
+    assert bad.returncode != 0
+    for seen in (good.stdout, good.stderr, bad.stdout, bad.stderr, (tmp_path / "farm.db").read_bytes()):
+        assert KEY.encode() not in seen
+
+
+def command(ledger: Path, server: Simulator, name: str) -> list[str]:
+    return [
+        str(FARM),
+        "--ledger",
+        str(ledger),
+        "annotate",
+        name,
+        "--base-url",
+        server.base_url,
+        "--concurrency",
+        "8",
+    ]
+
+
+@pytest.mark.timeout(1200)
+def test_killed_runs_judge_every_pair_once_and_pay_only_for_what_was_in_flight_again(tmp_path: Path) -> None:
+    kills, pairs = (100, 3_000) if FULL else (6, 400)
+    path = tmp_path / "farm.db"
+    fill(path, pairs)
+    config = SimulatorConfig(judge=Judge(utility="length"), latency=0.02)
+    with Simulator(config) as server:
+        for kill in range(kills):
+            process = subprocess.Popen(command(path, server, "crowd"), stdout=subprocess.DEVNULL)
+            time.sleep(0.9 + 0.8 * keyed_uniform("kill", kill))
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        subprocess.run(command(path, server, "crowd"), check=True, capture_output=True)
+        stats = server.stats()
+    with Ledger.open(path) as ledger:
+        ledger.check()
+        found = verdicts(ledger)
+        assert len(found) == pairs
+        assert None not in found.values()
+        completions, claims = count(ledger, COMPLETION), count(ledger, CLAIM)
+    assert completions == stats.requests  # each different request was answered once in the ledger
+    assert (
+        stats.hits - completions <= claims - completions
+    )  # what was paid twice had been claimed, and was in flight
+    assert stats.hits - completions <= kills * (
+        8 + 64
+    )  # in flight at a kill, or received and not yet on disk
+
+
+def test_two_processes_share_the_work(tmp_path: Path) -> None:
+    path = tmp_path / "farm.db"
+    fill(path, 300)
+    with Simulator(SimulatorConfig(judge=Judge(utility="length"), latency=0.02)) as server:
+        both = [subprocess.Popen(command(path, server, "plain"), stderr=subprocess.PIPE) for _ in range(2)]
+        for process in both:
+            _, errors = process.communicate(timeout=120)
+            assert process.returncode == 0, errors
+        assert server.stats().hits == 300
+    with Ledger.open(path) as ledger:
+        assert len(verdicts(ledger)) == 300
