@@ -26,7 +26,10 @@ from db.ids import keyed_uniform
 from db.ledger import Ledger
 from db.records import Annotation, AnnotatorCard, AnnotatorKind, Instruction, Output, Pair
 
-COLUMNS = "id, pair_id, annotator_id, item_id, replicate, swapped, attempt, preference, label, status, reason, completion_id, slot"
+COLUMNS = (
+    "id, pair_id, annotator_id, item_id, replicate, swapped, attempt, preference, label, status, reason, "
+    "completion_id, slot"
+)
 INSERT = f"INSERT INTO annotation ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
 
 

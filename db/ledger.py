@@ -52,7 +52,7 @@ COUNTED = ("instruction", "output", "pair", "item", "annotator", "annotation", "
 
 @dataclass(frozen=True)
 class PairFilter:
-    """Which pairs: those of an imported source or subset, after an id, of these ids, the first few of them."""
+    """Which pairs: of an imported source or subset, after an id, of these ids, the first few of them."""
 
     source: str | None = None
     subset: str | None = None
