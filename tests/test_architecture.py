@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,10 +25,14 @@ MAY = {
     "cli": ("farm", "db", "annotators"),
     "farm": ("farm", "db", "annotators"),
     "farm.statistics": ("farm.statistics",),
-    "farm.methods": ("farm.methods", "farm.ops", "farm.rollout", "farm.policies", "farm.config", "farm.data"),
+    "farm.methods": (
+        "farm.methods",
+        *(f"farm.{each}" for each in ("ops", "rollout", "policies", "scorers", "config", "data", "codec")),
+    ),
     "annotators": ("annotators", "db.records", "db.ids", "db.errors"),
     "db": ("db",),
 }
+PRAGMA = re.compile(r"  # (type: ignore|noqa).*")  # remarks to the tools do not count
 FOREIGN = {
     "db": {"torch", "transformers", "openai"},
     "farm.statistics": {"torch", "transformers", "openai", "sqlalchemy"},
@@ -67,7 +72,7 @@ def test_files_functions_and_lines_are_short(path: Path) -> None:
     lines = text.splitlines()
     limit = 200 if "farm/methods/" in str(path) else 400
     assert len(lines) <= limit, f"{len(lines)} lines"
-    assert max(map(len, lines), default=0) <= 110
+    assert max((len(PRAGMA.sub("", line)) for line in lines), default=0) <= 110
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or 0) - node.lineno + 1

@@ -193,7 +193,7 @@ def _child(base_url: str) -> None:
 def test_a_process_killed_on_the_way_is_continued_by_the_next(seen: str) -> None:
     """Killed when the file, or the batch, exists and before the client was told."""
     keys = {each.key for each in ASKED}
-    with provider(latency=0.2) as simulator:
+    with provider(latency=0.4) as simulator:
         child = multiprocessing.get_context("spawn").Process(target=_child, args=(simulator.base_url,))
         child.start()
         while not getattr(simulator.stats(), seen):

@@ -1,0 +1,92 @@
+"""Our side of trainers.py: METHOD FOLDER STEPS PRECISION -> one line of JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import torch
+import transformers
+
+from farm.data import Data, Demonstration, PreferencePair
+from farm.loop import fit
+from farm.methods import load
+from farm.methods.method import Method, Prompt
+from farm.models import LoadedModels
+
+WARM_UP = 3
+BATCH = 8
+
+
+class Clock:
+    """Takes the place of checkpoints, for the loop asks it once a step."""
+
+    latest = ""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def restore(self, *_: object) -> int:
+        self.mark()
+        return 0
+
+    def due(self, _: int) -> bool:
+        self.mark()
+        return False
+
+    def save(self, *_: object) -> None:
+        pass
+
+    def mark(self) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        self.times.append(time.perf_counter())
+
+
+def make(name: str, folder: Path, steps: int, precision: str) -> tuple[Method, object]:
+    rows = [json.loads(line) for line in (folder / "pairs.jsonl").read_text().splitlines()]
+    method = load(name)
+    config = method.Config(
+        batch_size=BATCH,
+        max_steps=steps,
+        epochs=1.0,
+        learning_rate=1e-5,
+        template="{instruction}",
+        precision=precision,
+    )
+    if method.data_kind == "demonstrations":
+        data = Data([Demonstration(Prompt(row["prompt"]), row["chosen"]) for row in rows])
+    else:
+        data = Data(
+            [PreferencePair(Prompt(row["prompt"]), row["chosen"], row["rejected"], 1.0) for row in rows]
+        )
+    return method(config, data, LoadedModels(str(folder / "model"), config)), config
+
+
+def main() -> None:
+    name, folder, steps, precision = sys.argv[1:]
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    method, config = make(name, Path(folder), int(steps), precision)
+    if name == "dpo":
+        for _ in method.batches(0):  # reference log-probabilities
+            pass
+    clock = Clock()
+    fit(method, config, lambda *_: None, clock)
+    seconds = [b - a for a, b in zip(clock.times, clock.times[1:], strict=False)][WARM_UP:]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    if torch.cuda.is_available():
+        peak = torch.cuda.max_memory_allocated() / 2**20
+    print(
+        json.dumps(
+            {"step_s": statistics.median(seconds), "peak_mb": peak, "transformers": transformers.__version__}
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""TRL's side of trainers.py: METHOD FOLDER STEPS PRECISION -> one line of JSON. Needs trl alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import datasets
+import torch
+import trl
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    TrainerCallback,
+)
+
+WARM_UP = 3
+BATCH = 8
+
+
+class Clock(TrainerCallback):
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def on_train_begin(self, *_: object, **__: object) -> None:
+        self.mark()
+
+    def on_step_end(self, *_: object, **__: object) -> None:
+        self.mark()
+
+    def mark(self) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        self.times.append(time.perf_counter())
+
+
+def trainer(name: str, folder: Path, steps: int, precision: str, out: str, clock: Clock) -> object:
+    model_dir = folder / "model"
+    rows = [json.loads(line) for line in (folder / "pairs.jsonl").read_text().splitlines()]
+    settings = {
+        "output_dir": out, "per_device_train_batch_size": BATCH, "max_steps": steps, "learning_rate": 1e-5,
+        "gradient_checkpointing": False, "bf16": precision == "bf16", "report_to": "none",
+        "save_strategy": "no", "logging_steps": 10, "disable_tqdm": True, "max_length": 512,
+        "use_cpu": not torch.cuda.is_available(),
+    }  # fmt: skip
+    common = {"processing_class": AutoTokenizer.from_pretrained(model_dir), "callbacks": [clock]}
+    lm = lambda: AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32)  # noqa: E731
+    if name == "sft":
+        data = datasets.Dataset.from_list(
+            [{"prompt": r["prompt"] + " ", "completion": r["chosen"]} for r in rows]
+        )
+        return trl.SFTTrainer(lm(), args=trl.SFTConfig(**settings), train_dataset=data, **common)
+    spaced = datasets.Dataset.from_list([row | {"prompt": row["prompt"] + " "} for row in rows])
+    if name == "dpo":
+        config = trl.DPOConfig(precompute_ref_log_probs=True, beta=0.1, **settings)
+        return trl.DPOTrainer(lm(), ref_model=lm(), args=config, train_dataset=spaced, **common)
+    scorer = AutoModelForSequenceClassification.from_pretrained(model_dir, num_labels=1, dtype=torch.float32)
+    return trl.RewardTrainer(scorer, args=trl.RewardConfig(**settings), train_dataset=spaced, **common)
+
+
+def main() -> None:
+    name, folder, steps, precision = sys.argv[1:]
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    datasets.disable_progress_bars()
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as out:
+        trainer(name, Path(folder), int(steps), precision, out, clock).train()
+    seconds = [b - a for a, b in zip(clock.times, clock.times[1:], strict=False)][WARM_UP:]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    if torch.cuda.is_available():
+        peak = torch.cuda.max_memory_allocated() / 2**20
+    print(json.dumps({"step_s": statistics.median(seconds), "peak_mb": peak, "trl": trl.__version__}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""Loading and saving transformers models: safetensors only, nothing left to silent initialisation."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from db.errors import FarmError
+from farm.codec import Codec, Template
+from farm.config import ModelConfig
+from farm.distribution import whole
+
+
+class ModelError(FarmError):
+    """A model cannot be loaded, saved or used for what was asked."""
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is the process's own GPU where there is one, else the CPU."""
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("cpu")
+
+
+def load_codec(source: str, config: ModelConfig) -> Codec:
+    """The tokenizer and prompt template of a model directory or hub id."""
+    from transformers import AutoTokenizer, GenerationConfig
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=config.trust_remote_code)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise ModelError(
+            f"no tokenizer could be loaded: {_line(error)}", where=source, remedy=_WHERE
+        ) from None
+    try:
+        stop = GenerationConfig.from_pretrained(source).eos_token_id
+    except (OSError, ValueError):
+        stop = None
+    stop_ids = frozenset(stop if isinstance(stop, list) else [] if stop is None else [stop])
+    return Codec(tokenizer, Template.choose(config.template, Path(source), tokenizer), stop_ids)
+
+
+def load_model(
+    source: str, auto: Any, config: ModelConfig, *, may_be_new: tuple[str, ...] = (), **extra: Any
+) -> Any:
+    """A transformers model in evaluation mode on its device.
+
+    auto: a transformers Auto class. may_be_new: names of weights that the checkpoint need not have, because
+    the caller initialises them. Raises ModelError on anything that is missing, misshapen or not finite.
+    """
+    try:
+        with quiet():
+            model, info = auto.from_pretrained(
+                source,
+                dtype=getattr(torch, config.dtype),
+                attn_implementation=config.attention,
+                trust_remote_code=config.trust_remote_code,
+                use_safetensors=True,
+                output_loading_info=True,
+                **extra,
+            )
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        raise ModelError(f"no model could be loaded: {_line(error)}", where=source, remedy=_WHERE) from None
+    missing = [name for name in info["missing_keys"] if not any(new in name for new in may_be_new)]
+    if missing:
+        what = f"the checkpoint is of another architecture: it has no {missing[0]}"
+        raise ModelError(what, where=source, remedy=f"give a checkpoint of a {type(model).__name__}")
+    for name, weight in model.named_parameters():
+        if not any(new in name for new in may_be_new) and not torch.isfinite(weight).all():
+            raise ModelError(f"weight {name} is not finite", where=source, remedy="use an earlier checkpoint")
+    return model.eval().to(pick_device(config.device))
+
+
+def add_lora(model: Any, config: ModelConfig, seed: int) -> None:
+    """Freeze the weights and put trainable low-rank adapters beside the linear layers, in place."""
+    from peft import LoraConfig
+
+    torch.manual_seed(seed)
+    targets = list(config.lora_targets) or "all-linear"
+    try:
+        model.add_adapter(
+            LoraConfig(
+                r=config.lora_rank,
+                lora_alpha=config.lora_alpha,
+                lora_dropout=config.lora_dropout,
+                target_modules=targets,
+                task_type="CAUSAL_LM",
+            )
+        )
+    except ValueError as error:
+        remedy = "name linear layers of the model in lora_targets"
+        raise ModelError(f"LoRA does not fit: {_line(error)}", where="lora_targets", remedy=remedy) from None
+
+
+def merged_state(model: nn.Module) -> dict[str, Tensor]:
+    """The weights as they are used, adapters added in, under the names of the model without adapters."""
+    state = {name: whole(tensor) for name, tensor in model.state_dict().items() if ".lora_" not in name}
+    merged = {name.replace(".base_layer.", "."): tensor for name, tensor in state.items()}
+    for name, module in model.named_modules():
+        if hasattr(module, "get_delta_weight"):
+            weight = merged[f"{name}.weight"]
+            delta = whole(sum(module.get_delta_weight(adapter) for adapter in module.active_adapters))
+            merged[f"{name}.weight"] = weight + delta.to(weight.dtype)
+    return merged
+
+
+def save_model(model: Any, codec: Codec, directory: Path | None) -> None:
+    """Write a directory that transformers loads by itself, with the tokenizer and the prompt template.
+
+    Every process of sharded training must call it, for each holds a share; None for those that write nothing.
+    """
+    weights = merged_state(model)
+    if directory is None:
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    adapted = getattr(model, "_hf_peft_config_loaded", False)
+    model._hf_peft_config_loaded = False  # else transformers writes the adapters alone
+    try:
+        with quiet():
+            model.save_pretrained(directory, state_dict=weights)
+    finally:
+        model._hf_peft_config_loaded = adapted
+    codec.save(directory)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without transformers' progress bars and load reports: what matters in them is an error here."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+_WHERE = "give a model directory with safetensors weights, or the id of one on the hub"

@@ -1,0 +1,38 @@
+"""Binary FeedME: imitate the preferred response of each pair.  Dubois et al. 2023, arXiv 2305.14387, sec. 4.
+
+    L(θ) = −E_((x, y_w, y_l)) Σ_t log π_θ(y_w,t | x, y_w,<t)  /  number of response tokens
+
+paper   code             differs from the paper
+y_w     record.output_a  after `decided`: ties have no preferred response and are left out, with a count
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from farm.data import Data, Demonstration, PreferencePair, check_pairs, decided
+from farm.methods.method import DataKind, Models
+from farm.methods.sft import SFT, SFTConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class BinaryFeedMEConfig(SFTConfig):
+    """As supervised fine-tuning."""
+
+
+def preferred(records: Sequence[PreferencePair]) -> list[Demonstration]:
+    """The preferred output of each pair that is not a tie."""
+    check_pairs(records)
+    return [Demonstration(record.prompt, record.output_a) for record in decided(records)]
+
+
+class BinaryFeedME(SFT):
+    """Supervised fine-tuning on preferred outputs."""
+
+    Config: ClassVar[type[SFTConfig]] = BinaryFeedMEConfig
+    data_kind: ClassVar[DataKind] = "pairs"
+
+    def __init__(self, config: BinaryFeedMEConfig, data: Data[PreferencePair], models: Models) -> None:
+        super().__init__(config, data.made(preferred), models)

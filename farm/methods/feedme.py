@@ -1,0 +1,59 @@
+"""FeedME: imitate the responses that were rated highest.  OpenAI 2022, "Model index for researchers".
+
+    D = { (x, y_i) : y_i ~ π_ref(· | x),  r(x, y_i) ≥ q }
+    L(θ) = −E_((x,y) ∈ D) Σ_t log π_θ(y_t | x, y_<t)  /  number of response tokens
+
+source  code                 differs from the source
+r       models.reward()      a reward model in place of people who gave 7 of 7
+q       config.top           the score that this share of all responses reaches
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from farm.config import option
+from farm.data import Data, Demonstration
+from farm.methods.best_of_n import BestOfNConfig, Scored, draw_scored
+from farm.methods.method import DataKind, Models, Prompt
+from farm.methods.sft import SFT, SFTConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedMEConfig(SFTConfig, BestOfNConfig):
+    """n 4: the share of responses that is imitated is then about one for each prompt."""
+
+    n: int = option(4, at_least=1)
+    """Responses drawn for each prompt."""
+    top: float = option(0.25, above=0, at_most=1)
+    """Share of all responses, those with the highest scores, that is imitated."""
+
+
+def top_demonstrations(scored: Scored, top: float) -> list[Demonstration]:
+    """The responses whose score is among the highest `top` of all; equal scores stay together."""
+    kept = max(1, round(top * scored.scores.numel()))
+    threshold = scored.scores.flatten().topk(kept).values[-1]
+    return [
+        Demonstration(prompt, texts[i], ended=bool(ended[i]))
+        for prompt, texts, ended, scores in zip(
+            scored.prompts, scored.texts, scored.ended, scored.scores, strict=True
+        )
+        for i in range(len(texts))
+        if scores[i] >= threshold
+    ]
+
+
+class FeedME(SFT):
+    """Supervised fine-tuning on the reference's responses of the highest scores."""
+
+    Config: ClassVar[type[SFTConfig]] = FeedMEConfig
+    data_kind: ClassVar[DataKind] = "instructions"
+
+    def __init__(self, config: FeedMEConfig, data: Data[Prompt], models: Models) -> None:
+        def learn_from(prompts: Sequence[Prompt]) -> list[Demonstration]:
+            scored = draw_scored(models.reference(), models.reward(), prompts, config, config.seed)
+            return top_demonstrations(scored, config.top)
+
+        super().__init__(config, data.made(learn_from), models)

@@ -1,0 +1,74 @@
+"""Reward conditioning: learn responses under a token for their quality, then ask for the best.
+
+Keskar et al. 2019, arXiv 1909.05858; Lu et al. 2022, arXiv 2205.13636 (one round of it, with no KL term).
+
+    D = { (x, c_k, y_i) : y_i ~ π_ref(· | x),  k the quantile of r(x, y_i) among all responses }
+    L(θ) = −E_((x,c,y) ∈ D) Σ_t log π_θ(y_t | x, c, y_<t)  /  number of response tokens
+
+paper   code                 differs from the paper
+c_k     control_tokens       a token between prompt and response; the saved template asks for the best
+K       config.levels
+r       models.reward()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from farm.config import option
+from farm.data import Data, Demonstration
+from farm.methods.best_of_n import BestOfNConfig, Scored, draw_scored
+from farm.methods.binary_reward_conditioning import control_problems, control_tokens
+from farm.methods.method import DataKind, Models, Prompt
+from farm.methods.sft import SFT, SFTConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardConditioningConfig(SFTConfig, BestOfNConfig):
+    """Four responses to a prompt and four levels, as AlpacaFarm's Quark has four reward tokens."""
+
+    n: int = option(4, at_least=1)
+    """Responses drawn for each prompt."""
+    levels: int = option(4, at_least=2)
+    """Quality tokens; each stands for an equal share of the responses."""
+
+    def problems(self) -> list[str]:
+        return super().problems() + control_problems(self)
+
+
+def quantile_levels(scores: Tensor, levels: int) -> Tensor:
+    """Level of each score among all, 0 the lowest, `levels - 1` the highest; equal scores share a level."""
+    flat = scores.double().flatten()
+    below = torch.searchsorted(flat.sort().values, flat)  # how many scores are lower
+    return (below * levels // len(flat)).view(scores.shape)
+
+
+def conditioned(scored: Scored, levels: int) -> list[Demonstration]:
+    """Every response under the token of its level."""
+    names = control_tokens(levels)
+    return [
+        Demonstration(prompt, texts[i], names[int(of_prompt[i])], bool(ended[i]))
+        for prompt, texts, ended, of_prompt in zip(
+            scored.prompts, scored.texts, scored.ended, quantile_levels(scored.scores, levels), strict=True
+        )
+        for i in range(len(texts))
+    ]
+
+
+class RewardConditioning(SFT):
+    """Supervised fine-tuning on the reference's responses under tokens for the quantile of their score."""
+
+    Config: ClassVar[type[SFTConfig]] = RewardConditioningConfig
+    data_kind: ClassVar[DataKind] = "instructions"
+
+    def __init__(self, config: RewardConditioningConfig, data: Data[Prompt], models: Models) -> None:
+        def learn_from(prompts: Sequence[Prompt]) -> list[Demonstration]:
+            scored = draw_scored(models.reference(), models.reward(), prompts, config, config.seed)
+            return conditioned(scored, config.levels)
+
+        super().__init__(config, data.made(learn_from), models, control_tokens(config.levels))

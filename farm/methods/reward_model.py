@@ -1,0 +1,134 @@
+"""A reward model from preferences.  Bradley and Terry 1952; Stiennon et al. 2020, arXiv 2009.01325.
+
+    L(φ) = −E log σ( r_φ(x, y_w) − r_φ(x, y_l) )                                             (eq. 1)
+
+paper   code               differs from the paper
+r_φ     self.scorer        a scalar head at the last token of y, its end of sequence
+y_w     batch.chosen       a preference p < 1 weighs both directions; a tie is ½
+        batch.margin       subtracted from the difference (Touvron et al. 2023, arXiv 2307.09288, eq. 2)
+        config.centring    adds centring · (r_w + r_l)², which keeps scores around 0 (Eisenstein et al. 2023)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from farm.config import TrainConfig, option
+from farm.data import Data, PreferencePair, pairs
+from farm.methods.method import DataKind, Loss, Models, PairBatch, Stats
+from farm.ops import preference_loss
+from farm.scorers import Scorer
+
+BINS = 10  # of the reliability curve
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardModelConfig(TrainConfig):
+    """AlpacaFarm's: 1 epoch of batches of 16 at 3e-6."""
+
+    batch_size: int = option(16, at_least=1)
+    """Pairs per optimizer step, over all processes."""
+    learning_rate: float = option(3e-6, above=0)
+    """Peak learning rate of AdamW."""
+    centring: float = option(0.0, at_least=0)
+    """Weight of the term that keeps the scores of a pair around 0."""
+
+
+class PairScores(NamedTuple):
+    """Scores of both responses: (B,) each."""
+
+    chosen: Tensor
+    rejected: Tensor
+
+
+class Calibration(NamedTuple):
+    """How far predicted preferences can be believed, over n held-out pairs.
+
+    Both orders of a pair count, so the curve is symmetric; bins of equal width over [0, 1], NaN where empty.
+    """
+
+    n: int
+    accuracy: float  # share with the higher score on the preferred response; ties of either kind count a half
+    ece: float  # expected calibration error: mean |predicted − observed| over bins, weighted by their pairs
+    predicted: Tensor  # (BINS,) mean predicted preference
+    observed: Tensor  # (BINS,) mean given preference
+    counts: Tensor  # (BINS,)
+
+
+def reward_model_loss(
+    scores: PairScores, preference: Tensor | float, margin: Tensor | float = 0.0, centring: float = 0.0
+) -> Tensor:
+    """Loss of each pair: (B,)."""
+    losses = preference_loss(scores.chosen - scores.rejected - margin, preference)
+    return losses + centring * (scores.chosen + scores.rejected).square()
+
+
+def calibration(margins: Tensor, preference: Tensor) -> Calibration:
+    """Of score differences and the preferences they predict, (n,) each. Guo et al. 2017, arXiv 1706.04599."""
+    margins, preference = margins.double(), preference.double()
+    agrees = (margins > 0) * preference + (margins < 0) * (1 - preference) + (margins == 0) * 0.5
+    predicted = torch.cat([margins.sigmoid(), (-margins).sigmoid()])
+    observed = torch.cat([preference, 1 - preference])
+    place = (predicted * BINS).long().clamp(max=BINS - 1)
+    counts = torch.bincount(place, minlength=BINS)
+    mean_predicted = torch.bincount(place, predicted, BINS) / counts
+    mean_observed = torch.bincount(place, observed, BINS) / counts
+    gaps = (mean_predicted - mean_observed).abs().nan_to_num(0.0)
+    ece = float((gaps * counts).sum() / counts.sum().clamp(min=1))
+    return Calibration(len(margins), float(agrees.mean()), ece, mean_predicted, mean_observed, counts)
+
+
+def pair_scores(scorer: Scorer, batch: PairBatch) -> PairScores:
+    return PairScores(scorer(batch.chosen), scorer(batch.rejected))
+
+
+def reward_stats(scores: PairScores) -> Stats:
+    chosen, rejected = scores.chosen.detach(), scores.rejected.detach()
+    margins = chosen - rejected
+    return {
+        "rewards/chosen": chosen.mean(),
+        "rewards/rejected": rejected.mean(),
+        "rewards/margins": margins.mean(),
+        "rewards/accuracies": ((margins > 0).double() + 0.5 * (margins == 0)).mean(),
+    }
+
+
+class RewardModel:
+    """A Bradley-Terry reward model."""
+
+    Config: ClassVar[type[RewardModelConfig]] = RewardModelConfig
+    data_kind: ClassVar[DataKind] = "pairs"
+    rollout_steps = 1
+
+    def __init__(self, config: RewardModelConfig, data: Data[PreferencePair], models: Models) -> None:
+        self.config = config
+        self.scorer = self.trained = self.product = models.scorer()
+        self.source = pairs(data, self.scorer.codec, config, self.scorer.device)
+        self.steps = self.source.steps
+
+    def batches(self, start: int) -> Iterator[list[PairBatch]]:
+        return self.source.batches(start)
+
+    def held_out(self) -> Iterator[PairBatch]:
+        return self.source.held_out()
+
+    def loss(self, batch: PairBatch) -> Loss:
+        scores = pair_scores(self.scorer, batch)
+        losses = reward_model_loss(scores, batch.preference, batch.margin, self.config.centring)
+        return Loss(losses.mean(), reward_stats(scores))
+
+    @torch.no_grad()
+    def calibrate(self) -> Calibration:
+        """Accuracy and calibration on the held-out pairs."""
+        margins, preferences = [], []
+        self.trained.eval()
+        for batch in self.held_out():
+            scores = pair_scores(self.scorer, batch)
+            margins.append((scores.chosen - scores.rejected).cpu())
+            preferences.append(batch.preference.cpu())
+        return calibration(torch.cat(margins), torch.cat(preferences))

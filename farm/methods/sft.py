@@ -1,0 +1,73 @@
+"""Supervised fine-tuning, with the loss on responses only.  Ouyang et al. 2022, arXiv 2203.02155.
+
+    L(θ) = −E_(x,y) Σ_t log π_θ(y_t | x, y_<t)  /  number of response tokens
+
+paper   code            differs from the paper
+x, y    tokens          the end of sequence is part of y; prompt and padding carry no loss
+E       loop            every token of a step counts the same, however rows are spread over batches
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from farm.config import TrainConfig, option
+from farm.data import Data, Demonstration, demonstrations
+from farm.methods.method import DataKind, Loss, Models, Stats, Tokens
+from farm.ops import masked_mean
+
+
+@dataclass(frozen=True, kw_only=True)
+class SFTConfig(TrainConfig):
+    """AlpacaFarm's: 3 epochs of batches of 128 at 2e-5."""
+
+    epochs: float = option(3.0, above=0)
+    """Passes over the data."""
+    batch_size: int = option(128, at_least=1)
+    """Demonstrations per optimizer step, over all processes."""
+    learning_rate: float = option(2e-5, above=0)
+    """Peak learning rate of AdamW."""
+
+
+def sft_loss(logps: Tensor, mask: Tensor) -> Tensor:
+    """Mean negative log-likelihood of the masked tokens: (B, T) -> scalar."""
+    return -masked_mean(logps, mask)
+
+
+def sft_stats(logps: Tensor, mask: Tensor) -> Stats:
+    return {
+        "logps/response": -sft_loss(logps, mask),
+        "tokens/response_length": mask.sum(-1).double().mean(),
+    }
+
+
+class SFT:
+    """Supervised fine-tuning."""
+
+    Config: ClassVar[type[SFTConfig]] = SFTConfig
+    data_kind: ClassVar[DataKind] = "demonstrations"
+    rollout_steps = 1
+
+    def __init__(
+        self, config: SFTConfig, data: Data[Demonstration], models: Models, control: Sequence[str] = ()
+    ) -> None:
+        """control: tokens that demonstrations are marked with, the one to ask for last."""
+        self.policy = self.trained = self.product = models.policy()
+        if control:
+            self.policy.condition_on(control)
+        self.source = demonstrations(data, self.policy.codec, config, self.policy.device)
+        self.steps = self.source.steps
+
+    def batches(self, start: int) -> Iterator[list[Tokens]]:
+        return self.source.batches(start)
+
+    def held_out(self) -> Iterator[Tokens]:
+        return self.source.held_out()
+
+    def loss(self, batch: Tokens) -> Loss:
+        logps = self.policy(batch)
+        return Loss(sft_loss(logps, batch.mask), sft_stats(logps.detach(), batch.mask))

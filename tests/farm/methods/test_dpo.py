@@ -1,0 +1,110 @@
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import tensor
+from torch.autograd import gradcheck
+
+from farm.data import Data, PreferencePair
+from farm.methods.dpo import DPO, DPOConfig, PairLogps, dpo_loss, pair_logps
+from farm.methods.method import Prompt
+from farm.models import LoadedModels
+
+VECTORS = json.loads((Path(__file__).parents[2] / "golden" / "vectors" / "dpo.json").read_text())["cases"]
+RECORDS = [PreferencePair(Prompt(f"q{i}"), "yes " * (1 + i % 3), f"no {i}", 1.0) for i in range(8)]
+
+
+def sums(rows):
+    return tensor([math.fsum(row) for row in rows], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("case", VECTORS)
+def test_loss_and_gradient_are_trls(case):
+    policy = PairLogps(
+        sums(case["chosen_logps"]).requires_grad_(), sums(case["rejected_logps"]).requires_grad_()
+    )
+    reference = PairLogps(sums(case["reference_chosen_logps"]), sums(case["reference_rejected_logps"]))
+    loss = dpo_loss(policy, reference, 1.0, case["beta"]).mean()
+    assert loss.item() == pytest.approx(case["loss"], rel=1e-6)
+    chosen, rejected = torch.autograd.grad(loss, policy)
+    assert chosen.tolist() == pytest.approx(case["gradient_of_chosen_sums"], rel=1e-5)
+    assert rejected.tolist() == pytest.approx(case["gradient_of_rejected_sums"], rel=1e-5)
+
+
+def test_by_hand():
+    """β ½, log-ratios 2 log 3 and 0: margin log 3, σ ¾. Sign: raising the chosen response lowers the loss."""
+    policy, reference = (
+        PairLogps(tensor([2 * math.log(3)]), tensor([-1.0])),
+        PairLogps(tensor([0.0]), tensor([-1.0])),
+    )
+    assert dpo_loss(policy, reference, 1.0, 0.5).item() == pytest.approx(math.log(4 / 3))
+    assert dpo_loss(policy, reference, 0.0, 0.5).item() == pytest.approx(math.log(4))
+
+
+def test_label_smoothing_is_conservative_dpo():
+    policy, reference = (
+        PairLogps(tensor([math.log(3)]), tensor([0.0])),
+        PairLogps(tensor([0.0]), tensor([0.0])),
+    )
+    expected = -0.9 * math.log(3 / 4) - 0.1 * math.log(1 / 4)
+    assert dpo_loss(policy, reference, 1.0, 1.0, smoothing=0.1).item() == pytest.approx(expected)
+    soft = dpo_loss(policy, reference, 0.9, 1.0)
+    assert soft.item() == pytest.approx(expected), "smoothing is a preference below 1"
+
+
+def test_at_the_reference_the_loss_is_log_2_whatever_the_rest():
+    logps = PairLogps(tensor([-5.0, -70.0]), tensor([-9.0, -1.0]))
+    for preference, beta, smoothing in ((1.0, 0.1, 0.0), (0.3, 2.0, 0.2), (0.5, 1.0, 0.4)):
+        assert dpo_loss(logps, logps, preference, beta, smoothing).tolist() == pytest.approx(
+            [math.log(2)] * 2
+        )
+
+
+def test_a_tie_pulls_to_the_reference_from_both_sides():
+    chosen = tensor([0.0], requires_grad=True)
+    zero = PairLogps(tensor([0.0]), tensor([0.0]))
+    dpo_loss(PairLogps(chosen, tensor([0.0])), zero, 0.5, 1.0).sum().backward()
+    assert chosen.grad.item() == 0
+
+
+def test_gradients():
+    values = [torch.randn(4, dtype=torch.float64, requires_grad=i < 2) for i in range(4)]
+    assert gradcheck(
+        lambda a, b: dpo_loss(PairLogps(a, b), PairLogps(*values[2:]), 0.8, 0.3, 0.1), values[:2]
+    )
+
+
+def test_a_fresh_policy_is_its_reference(model_dir):
+    config = DPOConfig(batch_size=8)
+    method = DPO(config, Data(RECORDS, RECORDS[:3]), LoadedModels(model_dir, config))
+    (batch,) = next(method.batches(0))
+    loss, stats = method.loss(batch)
+    assert loss.item() == pytest.approx(math.log(2), abs=1e-6)
+    assert stats["rewards/margins"].item() == pytest.approx(0, abs=1e-5)
+    assert stats["logps/chosen"].item() == pytest.approx(batch.reference.chosen.mean().item(), rel=1e-5)
+    (held_out,) = method.held_out()
+    assert method.loss(held_out).loss.item() == pytest.approx(math.log(2), abs=1e-6)
+
+
+def test_the_end_of_sequence_is_part_of_the_response(model_dir):
+    config = DPOConfig(batch_size=8)
+    method = DPO(config, Data(RECORDS), LoadedModels(model_dir, config))
+    (batch,) = next(method.batches(0))
+    tokens = batch.pairs.chosen
+    assert (tokens.ids[tokens.mask.int().diff(dim=1, append=tensor([[0]] * 8)) == -1] == 2).all()
+    without = tokens.mask & (tokens.ids != 2)
+    whole = pair_logps(method.policy, batch.pairs).chosen
+    cut = pair_logps(method.policy, batch.pairs._replace(chosen=tokens._replace(mask=without))).chosen
+    assert (whole < cut).all()
+
+
+def test_the_reference_is_run_once_for_each_row(model_dir, tmp_path):
+    config = DPOConfig(batch_size=4, epochs=3.0)
+    method = DPO(config, Data(RECORDS), LoadedModels(model_dir, config, keep=tmp_path))
+    assert sum(1 for _ in method.batches(0)) == 6
+    assert method.reference.computed == 16
+    other = DPO(config, Data(RECORDS[2:6]), LoadedModels(model_dir, config, keep=tmp_path))
+    assert sum(1 for _ in other.batches(0)) == 3
+    assert other.reference.computed == 0

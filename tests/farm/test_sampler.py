@@ -1,0 +1,138 @@
+import pytest
+import torch
+from scipy.stats import chisquare
+from torch import tensor
+from transformers import MambaConfig, MambaForCausalLM
+
+from farm.codec import Row, collate
+from farm.config import Decoding, ModelConfig
+from farm.loading import ModelError
+from farm.methods.method import Prompt
+from farm.policies import Policy
+from farm.rollout import draw
+from farm.sampler import pick_token, sample
+
+PROMPTS = [[10, 11, 12, 13, 14], [20], [30, 31], [40, 41, 42, 43, 44, 45, 46, 47], [20], [50, 51, 52]]
+
+
+@pytest.fixture(scope="module")
+def policy(make_model):
+    """Ends about one token in twenty, so that lengths are uneven."""
+    return Policy.load(str(make_model(end_bias=2.0)))
+
+
+def test_greedy_is_what_generate_gives(policy):
+    drawn = sample(policy, PROMPTS, Decoding(temperature=0, max_new_tokens=24), seed=0, slots=3)
+    for prompt, one in zip(PROMPTS, drawn, strict=True):
+        out = policy.model.generate(
+            tensor([prompt]), max_new_tokens=24, do_sample=False, eos_token_id=2, pad_token_id=0,
+            attention_mask=torch.ones(1, len(prompt)),
+        )  # fmt: skip
+        assert out[0, len(prompt) :].tolist() == one.ids
+
+
+def test_a_sample_is_a_function_of_prompt_seed_and_index_alone(policy):
+    decoding = Decoding(max_new_tokens=30)
+    together = sample(policy, PROMPTS, decoding, seed=5, n=3, slots=4)
+    for slots in (1, 64):
+        assert [d.ids for d in sample(policy, PROMPTS, decoding, seed=5, n=3, slots=slots)] == [
+            d.ids for d in together
+        ]
+    backwards = sample(policy, PROMPTS[::-1], decoding, seed=5, n=2)
+    assert [d.ids for d in backwards[:2]] == [d.ids for d in together[15:17]]
+    assert together[3].ids == together[12].ids, "equal prompts and index, equal samples"
+    assert together[3].ids != together[4].ids
+    other = sample(policy, PROMPTS, decoding, seed=6, n=3)
+    assert [d.ids for d in other] != [d.ids for d in together]
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_logps_are_those_of_the_policy_at_this_temperature(policy, temperature):
+    decoding = Decoding(max_new_tokens=40, temperature=temperature)
+    drawn = sample(policy, PROMPTS, decoding, seed=1, n=4, slots=5)
+    tokens = collate([Row(PROMPTS[i // 4], d.ids) for i, d in enumerate(drawn)], 0)
+    flat = tensor([logp for d in drawn for logp in d.logps])
+    assert torch.allclose(policy(tokens, temperature)[tokens.mask], flat, atol=1e-4)
+
+
+def test_responses_stop_at_the_end_of_sequence_or_are_cut_and_say_which(policy):
+    drawn = sample(policy, PROMPTS, Decoding(max_new_tokens=12), seed=2, n=20)
+    assert {d.ended for d in drawn} == {True, False}
+    for d in drawn:
+        assert (d.ids[-1] == 2) == d.ended
+        assert 2 not in d.ids[:-1]
+        assert d.ended or len(d.ids) == 12
+        assert len(d.logps) == len(d.ids)
+
+
+def test_samples_follow_the_distribution(policy):
+    with torch.no_grad():
+        probabilities = policy.model(tensor([PROMPTS[0]])).logits[0, -1].double().softmax(-1)
+    drawn = sample(policy, [PROMPTS[0]], Decoding(max_new_tokens=1), seed=3, n=4000, slots=500)
+    counts = torch.bincount(tensor([d.ids[0] for d in drawn]), minlength=len(probabilities)).double()
+    likely = probabilities > 20 / 4000
+    observed = [*counts[likely].tolist(), counts[~likely].sum().item()]
+    expected = [*(4000 * probabilities[likely]).tolist(), 4000 * probabilities[~likely].sum().item()]
+    assert chisquare(observed, expected, sum_check=False).pvalue > 1e-3
+
+
+def test_pick_by_hand():
+    logits = tensor([[0.1, 0.6, 0.3]]).log()
+    pick = lambda u, **options: pick_token(logits, tensor([u]), Decoding(**options)).ids.item()  # noqa: E731
+    assert [pick(u) for u in (0.0, 0.05, 0.15, 0.69, 0.71, 0.999)] == [0, 0, 1, 1, 2, 2]
+    assert [pick(u, temperature=0) for u in (0.0, 0.999)] == [1, 1]
+    assert {pick(u / 50, top_k=1) for u in range(50)} == {1}
+    assert {pick(u / 50, top_k=2) for u in range(50)} == {1, 2}
+    assert {pick(u / 50, top_p=0.59) for u in range(50)} == {1}
+    assert {pick(u / 50, top_p=0.61) for u in range(50)} == {1, 2}
+    assert [pick(u, top_p=0.7) for u in (0.65, 0.68)] == [1, 2], "0.6 of 0.9 of the mass is at token 1"
+    assert pick_token(logits, tensor([0.5]), Decoding(top_k=1)).logps.exp().item() == pytest.approx(0.6)
+
+
+def test_a_draw_near_1_never_takes_what_was_filtered_out():
+    logits = torch.zeros(1, 1000)
+    for u in (0.9999999, 1 - 2**-24):
+        assert pick_token(logits, tensor([u]), Decoding(top_k=3)).ids.item() < 1000
+        assert pick_token(tensor([[0.0, float("-inf")]]), tensor([u]), Decoding()).ids.item() == 0
+
+
+def test_sampling_leaves_the_policy_in_training_mode_and_without_gradients(policy):
+    policy.train()
+    sample(policy, PROMPTS[:1], Decoding(max_new_tokens=2), seed=0)
+    assert policy.training
+    policy.eval()
+    assert sample(policy, [], Decoding(), seed=0) == []
+
+
+def test_states_that_are_not_keys_and_values_are_a_clear_error(tmp_path, policy):
+    MambaForCausalLM(
+        MambaConfig(vocab_size=259, hidden_size=16, num_hidden_layers=1, state_size=4)
+    ).save_pretrained(tmp_path)
+    policy.codec.save(tmp_path)
+    with pytest.raises(ModelError, match="keeps more than keys and values"):
+        mamba = Policy.load(str(tmp_path), ModelConfig(attention="eager"))
+        sample(mamba, PROMPTS, Decoding(max_new_tokens=2), seed=0)
+
+
+def test_rollouts_are_rows_in_order_with_text(policy):
+    prompts = [Prompt("a"), Prompt("bb", "c")]
+    responses = draw(policy, prompts, Decoding(max_new_tokens=9), seed=4, n=3)
+    assert responses.prompts == [prompts[0]] * 3 + [prompts[1]] * 3
+    assert responses.tokens.ids.shape == responses.logps.shape
+    assert torch.equal(responses.logps != 0, responses.tokens.mask)
+    for i, text in enumerate(responses.texts):
+        ids = responses.tokens.ids[i][responses.tokens.mask[i]].tolist()
+        assert text == policy.codec.text(ids)
+        assert "</s>" not in text
+        assert (ids[-1] == 2) == responses.ended[i]
+    assert torch.allclose(policy(responses.tokens), responses.logps, atol=1e-4)
+
+
+def test_a_stop_token_of_the_generation_config_ends_a_response_too(make_model):
+    policy = Policy.load(str(make_model(end_bias=2.0)))
+    policy.codec = type(policy.codec)(
+        policy.codec.tokenizer, policy.codec.template, frozenset(range(100, 259))
+    )
+    drawn = sample(policy, PROMPTS, Decoding(max_new_tokens=30), seed=0, n=4)
+    assert any(d.ids[-1] >= 100 for d in drawn)
+    assert all(token < 100 for d in drawn for token in d.ids[:-1])

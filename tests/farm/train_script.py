@@ -1,0 +1,62 @@
+"""Trains one method on made-up data in a process of its own, to be killed, or shared out by torchrun.
+
+    python train_script.py METHOD MODEL FOLDER [option=value ...]
+
+Prints a line for every step's metrics, which are written to FOLDER/log.jsonl too by the first process.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from farm.checkpoint import RunFolder
+from farm.config import build
+from farm.data import Data, Demonstration, PreferencePair
+from farm.distribution import World
+from farm.loop import fit
+from farm.methods import load
+from farm.methods.method import Prompt
+from farm.models import LoadedModels
+
+DEFAULTS = {"epochs": 3, "batch_size": 8, "micro_batch": 2, "learning_rate": 3e-3, "log_every": 1}
+
+
+def records(kind: str, count: int = 30) -> list[object]:
+    prompts = [Prompt(f"say {i}") for i in range(count)]
+    if kind == "demonstrations":
+        return [Demonstration(p, "hello " * (1 + i % 4)) for i, p in enumerate(prompts)]
+    return [
+        PreferencePair(p, "yes " * (1 + i % 3), f"no {i}", [1.0, 0.0, 0.7][i % 3])
+        for i, p in enumerate(prompts)
+    ]
+
+
+def train(
+    name: str, model: str, folder: Path, options: Mapping[str, object], world: World | None = None
+) -> None:
+    world = world or World()
+    method_class = load(name)
+    config = build(method_class.Config, DEFAULTS, options)
+    data = Data(records(method_class.data_kind), records(method_class.data_kind, 5), world)
+    method = method_class(config, data, LoadedModels(model, config, keep=folder / "reference"))
+
+    def log(step: int, metrics: Mapping[str, float]) -> None:
+        if world.rank == 0:
+            with (folder / "log.jsonl").open("a") as file:
+                file.write(json.dumps({"step": step, **metrics}) + "\n")
+            print("step", step, flush=True)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    fit(method, config, log, RunFolder(folder / "run", config, world), world)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    given = dict(argument.split("=", 1) for argument in sys.argv[4:])
+    with World.joined() as world:
+        train(sys.argv[1], sys.argv[2], Path(sys.argv[3]), given, world)
