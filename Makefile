@@ -29,7 +29,7 @@ test: $(STAMP)
 
 # The long proofs in full: kill storms, interval coverage, validation.
 prove: $(STAMP)
-	FARM_FULL=1 $(BIN)/python -m pytest -m slow
+	FARM_FULL=1 $(BIN)/python -m pytest -m "slow or proof" --timeout 3600
 
 check: $(STAMP)
 	$(BIN)/ruff check .

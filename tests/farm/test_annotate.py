@@ -223,6 +223,7 @@ def command(ledger: Path, server: Simulator, name: str) -> list[str]:
     ]
 
 
+@pytest.mark.proof
 @pytest.mark.timeout(1200)
 def test_killed_runs_judge_every_pair_once_and_pay_only_for_what_was_in_flight_again(tmp_path: Path) -> None:
     kills, pairs = (100, 3_000) if FULL else (6, 400)

@@ -53,6 +53,7 @@ def command(ledger: Path, file: Path) -> list[str]:
     return [str(FARM), "--ledger", str(ledger), "import", "preferences", str(file), "--json"]
 
 
+@pytest.mark.proof
 @pytest.mark.timeout(1200)
 def test_killed_imports_end_as_undisturbed_ones(tmp_path: Path) -> None:
     file = preferences(tmp_path / "rows.jsonl", 6_000)

@@ -62,6 +62,7 @@ def test_panels_over_some_of_the_items_share_the_weights() -> None:
     assert part["x"].high == pytest.approx(whole["x"].high)
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("clustered", [False, True])
 def test_intervals_cover_the_truth(clustered: bool) -> None:
     """95 % intervals of a rate over 200 items, some judged several times, cover it 93 to 97 % of the time."""
