@@ -12,6 +12,8 @@ import argparse
 import asyncio
 import json
 import multiprocessing
+import os
+import platform
 import resource
 import sys
 import threading
@@ -182,7 +184,14 @@ def main() -> None:
                     flush=True,
                 )
     if options.json:
-        options.json.write_text(json.dumps([asdict(each) for each in results], indent=1) + "\n")
+        made = {
+            "command": "python benchmarks/clients.py --json benchmarks/results/clients.json",
+            "python": platform.python_version(),
+            "openai": openai.__version__,
+            "cores": os.cpu_count(),
+            "results": [asdict(each) for each in results],
+        }
+        options.json.write_text(json.dumps(made, indent=1) + "\n")
 
 
 if __name__ == "__main__":

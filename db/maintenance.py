@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Result, Table, select
 from db.engine import Address, clear_errors
 from db.errors import ConfigError, LedgerError
 from db.ledger import Ledger
-from db.models import ANNOTATION, IMPORTED, Base
+from db.models import ANNOTATION, CLAIM, CLAIM_SLOT, COMPLETION, IMPORTED, Base, SchemaRow
 from db.writer import Conflict, Row, Writer
 
 PAGES = 4_096  # copied at a time, so that writers get their turn
@@ -36,7 +36,7 @@ class Merged:
 def backup(ledger: Ledger, target: Path) -> int:
     """Copy the ledger to a new SQLite file while others may write; the copy is checked. Returns its bytes.
 
-    It appears under its name only when it is whole and synced. A PostgreSQL ledger is copied by content.
+    It appears under its name only when it is whole and synced. A PostgreSQL ledger is copied row by row.
     Raises ConfigError where the target exists.
     """
     if target.exists():
@@ -50,8 +50,7 @@ def backup(ledger: Ledger, target: Path) -> int:
             _copy_pages(ledger.address.path, unfinished)
         else:
             unfinished.unlink()
-            with Ledger.open(unfinished, create=True) as copy:
-                merge(copy, ledger)
+            _copy_rows(ledger, unfinished)
         with Ledger.open(unfinished) as copy:
             copy.check()
         _sync(unfinished)
@@ -73,6 +72,15 @@ def _copy_pages(source: Path, target: Path) -> None:
             read.close()
 
 
+def _copy_rows(ledger: Ledger, target: Path) -> None:
+    """Every row of every table, ids and all, into a new SQLite file."""
+    with Ledger.open(target, create=True) as copy, copy.writing() as writer, ledger.reading() as source:
+        for table in Base.metadata.sorted_tables:
+            if table.name != SchemaRow.__tablename__:
+                for rows in _batches(source.execute(select(table).order_by(*table.primary_key))):
+                    writer.copied_rows(table, [tuple(row) for row in rows])
+
+
 def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -82,7 +90,9 @@ def _sync(path: Path) -> None:
 
 
 def merge(ledger: Ledger, other: Ledger, keep_ours: bool = False) -> Merged:
-    """Bring everything of `other` into `ledger` in one transaction: by content, nothing doubled.
+    """Bring the facts of `other` into `ledger` in one transaction: by content, nothing doubled.
+
+    Snapshots, runs and checkpoints stay where they were made.
 
     A judgement that both hold with different content refuses the whole merger (LedgerError, nothing
     written), unless `keep_ours`: then ours stays and the conflicts are returned.
@@ -92,6 +102,7 @@ def merge(ledger: Ledger, other: Ledger, keep_ours: bool = False) -> Merged:
         ids: Ids = {}
         for name in CONTENT:
             ids[name] = _merge_content(writer, source, Base.metadata.tables[name], ids)
+        ids["completion"] = ids["claim"] = _merge_completions(writer, source, ids)
         conflicts = _merge_judgements(writer, source, ids)
         if conflicts and not keep_ours:
             raise LedgerError(
@@ -110,6 +121,23 @@ def _merge_content(writer: Writer, source: Connection, table: Table, ids: Ids) -
         columns = [_mapped(table, row, ids)[2:] for row in rows]
         ours = writer.keyed_rows(table, [row.key for row in rows], partial(_chosen, columns))
         mapped |= {row.id: own for row, own in zip(rows, ours, strict=True)}
+    return mapped
+
+
+def _merge_completions(writer: Writer, source: Connection, ids: Ids) -> dict[int, int]:
+    """Bring claims and completions. A reply that ours does not hold is a later attempt at its request."""
+    mapped: dict[int, int] = {}
+    query = select(CLAIM, COMPLETION).select_from(CLAIM.outerjoin(COMPLETION)).order_by(CLAIM.c.id)
+    width = len(CLAIM.columns)
+    for batch in _batches(source.execute(query)):
+        slots: dict[int, list[Row]] = {row.id: [] for row in batch}
+        wanted = select(CLAIM_SLOT).where(CLAIM_SLOT.c.claim_id.in_(slots)).order_by(CLAIM_SLOT.c.slot)
+        for slot in source.execute(wanted):
+            slots[slot.claim_id].append(_mapped(CLAIM_SLOT, slot, ids)[1:])
+        for row in batch:
+            completion = tuple(row[width:])[1:] if row[width] is not None else None
+            claim = (row.request_key, row.draw_key, row.run, row.request)
+            mapped[row.id] = writer.claim_like(claim, slots[row.id], completion)
     return mapped
 
 

@@ -189,6 +189,56 @@ class CompletionRow(Base):
     warnings: Mapped[str]
 
 
+class SnapshotRow(Base):
+    """A frozen set of judgements; `key` is the hash of their content, `choice` says how they were chosen."""
+
+    __tablename__ = "snapshot"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    key: Mapped[str]
+    name: Mapped[str] = mapped_column(unique=True)
+    choice: Mapped[str]
+
+
+class SnapshotMemberRow(Base):
+    __tablename__ = "snapshot_row"
+    snapshot_id: Mapped[int] = mapped_column(ForeignKey("snapshot.id"), primary_key=True, autoincrement=False)
+    annotation_id: Mapped[int] = mapped_column(
+        ForeignKey("annotation.id"), primary_key=True, autoincrement=False
+    )
+
+
+class RunRow(Base):
+    """A training run: what it started from, learnt from and was told."""
+
+    __tablename__ = "run"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    command: Mapped[str]
+    config: Mapped[str]
+    version: Mapped[str]
+    model: Mapped[str]
+    folder: Mapped[str]
+    started: Mapped[str]
+    seed: Mapped[int]
+    snapshot_id: Mapped[int | None] = mapped_column(ForeignKey("snapshot.id"))
+    set_name: Mapped[str | None]
+
+
+class MetricRow(Base):
+    __tablename__ = "metric"
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True, autoincrement=False)
+    step: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[float]
+
+
+class CheckpointRow(Base):
+    __tablename__ = "checkpoint"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
+    step: Mapped[int]
+    path: Mapped[str]
+
+
 class SchemaRow(Base):
     """Which release first wrote this schema: what a ledger from a newer version asks for."""
 
@@ -202,3 +252,8 @@ IMPORTED = Base.metadata.tables["imported"]
 CLAIM = Base.metadata.tables["claim"]
 CLAIM_SLOT = Base.metadata.tables["claim_slot"]
 COMPLETION = Base.metadata.tables["completion"]
+CHECKPOINT = Base.metadata.tables["checkpoint"]
+METRIC = Base.metadata.tables["metric"]
+RUN = Base.metadata.tables["run"]
+SNAPSHOT = Base.metadata.tables["snapshot"]
+SNAPSHOT_ROW = Base.metadata.tables["snapshot_row"]

@@ -241,3 +241,18 @@ class Completion:
     cost_bound: float | None = None  # with the unmetered sendings at their worst
     seconds: float = 0.0
     warnings: str = ""  # names, comma-separated
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A training run: what it was told, started from and learns from. `started` is UTC, ISO 8601."""
+
+    command: str
+    config: str  # canonical JSON
+    version: str  # of this package
+    model: str
+    folder: str
+    started: str
+    seed: int
+    snapshot_id: int | None = None
+    set_name: str | None = None

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, inspect, select
 from db.errors import LedgerCorrupt, LedgerReadOnly, LedgerTooNew
 from db.models import SchemaRow
 
-KNOWN = ("0001", "0002")
+KNOWN = ("0001", "0002", "0003")
 HEAD = KNOWN[-1]
 
 

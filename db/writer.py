@@ -17,10 +17,15 @@ from sqlalchemy import Connection, Table, func, select
 from db.errors import LedgerError
 from db.models import (
     ANNOTATION,
+    CHECKPOINT,
     CLAIM,
     CLAIM_SLOT,
     COMPLETION,
     IMPORTED,
+    METRIC,
+    RUN,
+    SNAPSHOT,
+    SNAPSHOT_ROW,
     AnnotatorRow,
     Base,
     FileRow,
@@ -41,6 +46,7 @@ from db.records import (
     Membership,
     Output,
     Pair,
+    Run,
     SourceFile,
 )
 
@@ -174,9 +180,55 @@ class Writer:
         self._insert(CLAIM_SLOT, slots)
         return ids
 
+    def snapshot(self, name: str, key: str, choice: str, annotation_ids: Sequence[int]) -> int:
+        """Freeze these judgements under a name."""
+        number = self._take_ids(SNAPSHOT, 1)
+        self._insert(SNAPSHOT, [(number, key, name, choice)])
+        self._insert(SNAPSHOT_ROW, [(number, annotation_id) for annotation_id in annotation_ids])
+        return number
+
+    def run(self, fact: Run) -> int:
+        """Write that a training run begins."""
+        number = self._take_ids(RUN, 1)
+        self._insert(RUN, [(number, *astuple(fact))])
+        return number
+
+    def metrics(self, run_id: int, step: int, values: Mapping[str, float]) -> None:
+        """Write a run's metrics at a step; a step that is trained again after a kill has them already."""
+        rows = [(run_id, step, name, value) for name, value in values.items()]
+        self._insert(METRIC, rows, " ON CONFLICT DO NOTHING")
+
+    def checkpoint(self, run_id: int, step: int, path: str) -> int:
+        """Write that a run left a checkpoint."""
+        number = self._take_ids(CHECKPOINT, 1)
+        self._insert(CHECKPOINT, [(number, run_id, step, path)])
+        return number
+
     def completions(self, facts: Sequence[Completion]) -> None:
         """Write what came of claims, each once."""
         self._insert(COMPLETION, [astuple(fact) for fact in facts])
+
+    def claim_like(self, claim: Row, slots: Sequence[Row], completion: Row | None) -> int:
+        """The claim of ours with this request and completion; written as a further attempt if there is none.
+
+        claim: request_key, draw_key, run, request; slots: the columns of claim_slot after claim and slot.
+        """
+        query = select(CLAIM.c.id, CLAIM.c.attempt, COMPLETION).select_from(CLAIM.outerjoin(COMPLETION))
+        attempt = 0
+        for row in self._connection.execute(query.where(CLAIM.c.request_key == claim[0])):
+            if completion in (None, tuple(row[3:]) if row[2] is not None else None):
+                return int(row.id)
+            attempt = max(attempt, row.attempt + 1)
+        number = self._take_ids(CLAIM, 1)
+        self._insert(CLAIM, [(number, claim[0], attempt, *claim[1:])])
+        self._insert(CLAIM_SLOT, [(number, *slot) for slot in slots])
+        if completion is not None:
+            self._insert(COMPLETION, [(number, *completion)])
+        return number
+
+    def copied_rows(self, table: Table, rows: Sequence[Row]) -> None:
+        """Rows of another ledger as they are, into a new one."""
+        self._insert(table, rows)
 
     def new_facts(self, write: Callable[[Sequence[Fact]], list[int]], facts: Sequence[Fact]) -> int:
         """Write these facts by one of the methods above; returns how many were new, each counted once."""

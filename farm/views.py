@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import MISSING
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, JustifyMethod, RenderableType
@@ -17,9 +18,12 @@ from db.maintenance import Merged
 if TYPE_CHECKING:
     from annotators.clients.budget import Estimate
     from farm.annotate import AnnotateReport
+    from farm.config import Option
     from farm.doctor import Findings
     from farm.exchange import FileReport, ImportReport
+    from farm.snapshot import SnapshotReport
     from farm.status import Contamination, Status
+    from farm.train import TrainReport
 
 REFUSALS = 10  # shown of each file; --json shows more
 OVERLAPS = 20
@@ -116,6 +120,31 @@ def estimate_view(estimate: Estimate) -> RenderableType:
         f"would ask {estimate.requests:,} requests, about {estimate.prompt_tokens:,} prompt and "
         f"{estimate.completion_tokens:,} completion tokens, {cost}"
     )
+
+
+def snapshot_view(report: SnapshotReport) -> RenderableType:
+    card = report.card
+    left = f"; {report.identical:,} of identical outputs left out" if report.identical else ""
+    return plain(f"snapshot {card.name}: {card.rows:,} judgements, {card.key}{left}")
+
+
+def train_view(report: TrainReport) -> RenderableType:
+    """Where the checkpoint is, and the last metrics."""
+    rows = table("metric", "#")
+    for name, value in sorted(report.metrics.items()):
+        rows.add_row(name, f"{value:.4g}")
+    head = f"{report.method}: {report.steps:,} steps on {report.rows:,} rows ({report.held_out:,} held out)"
+    return Group(plain(head), rows, plain(f"checkpoint: {report.checkpoint}"))
+
+
+def options_view(method: str, options: list[Option]) -> RenderableType:
+    """A method's options, each with its type, default and meaning."""
+    lines = Text(f"\nOptions of {method}:\n")
+    for option in options:
+        default = "required" if option.default is MISSING else f"default {option.default}"
+        lines.append(f"  --{option.name.replace('_', '-')} <{option.type}>  [{default}]\n")
+        lines.append(f"        {option.doc}\n")
+    return lines
 
 
 def status_view(status: Status) -> RenderableType:

@@ -25,6 +25,7 @@ from db.records import (
     Output,
     Pair,
     ProducerKind,
+    Run,
     Slot,
     SourceFile,
     Use,
@@ -138,6 +139,10 @@ def test_facts_cannot_be_changed(ledger_url: str, verb: str) -> None:
             writer.judgements([Judgement(replace(fact, item_id=item_id), Imported(file_id))])
             [claim_id] = writer.claims([Claim("ab", "cd", "me", "{}", (Slot(fact.pair_id, 0, False),))])
             writer.completions([Completion(claim_id or 0, "Output (a)")])
+            snapshot_id = writer.snapshot("mine", "00", "{}", [1])
+            run_id = writer.run(Run("train dpo", "{}", "0", "m", "f", "now", 0, snapshot_id))
+            writer.metrics(run_id, 1, {"loss": 0.5})
+            writer.checkpoint(run_id, 1, "f/step-1")
         for table in Base.metadata.tables:
             key = next(iter(Base.metadata.tables[table].primary_key)).name  # any column would do
             statement = verb.format(table).replace("id = id", f"{key} = {key}")

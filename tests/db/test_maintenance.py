@@ -6,26 +6,32 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from db.errors import ConfigError, LedgerError
 from db.exports import RowFilter, preference_rows
 from db.ledger import Ledger
 from db.maintenance import backup, merge
+from db.models import ANNOTATION, COMPLETION, Base
 from db.records import (
     Annotation,
     AnnotatorCard,
     AnnotatorKind,
+    Claim,
+    Completion,
     Imported,
     Instruction,
     Item,
     Membership,
     Output,
     Pair,
+    Slot,
     SourceFile,
     Status,
 )
 from db.writer import Judgement
 
+PAIR = Base.metadata.tables["pair"]
 PEOPLE = AnnotatorCard("ada", AnnotatorKind.HUMAN, {"imported": True})
 LONGEST = AnnotatorCard("longest", AnnotatorKind.RULE, {"rule": "longest"})
 
@@ -44,12 +50,24 @@ def fill(ledger: Ledger, first: int, last: int, preference: float = 1.0) -> None
             if i % 5 == 0:
                 fact = replace(fact, preference=None, label=None, status=Status.UNREADABLE, reason="mumbled")
             writer.judgements([Judgement(fact, Imported(file_id, raw_completion=f"reply {i}", price=0.5))])
-            writer.annotations([Annotation(pair_id, longest, 0.0, 0.0, False)])
+            slots = (Slot(pair_id, 0, False),)
+            [claim_id] = writer.claims([Claim(f"request {i}", "asked", "run", "{}", slots)])
+            if claim_id is not None:
+                writer.completions([Completion(claim_id, f"reply {i}", cost=0.25)])
+            link = {} if claim_id is None else {"completion_id": claim_id, "slot": 0}
+            writer.annotations([Annotation(pair_id, longest, 0.0, 0.0, False, **link)])
             writer.memberships([Membership(instruction, "numbers")])
 
 
 def contents(ledger: Ledger) -> list[object]:
-    return sorted(map(repr, [*preference_rows(ledger, RowFilter()), *ledger.memberships()]))
+    """Judgements, sets and what was paid for each judgement, without ids."""
+    with ledger.reading() as connection:
+        linked = ANNOTATION.join(COMPLETION, COMPLETION.c.claim_id == ANNOTATION.c.completion_id)
+        query = select(PAIR.c.key, COMPLETION.c.text, COMPLETION.c.cost)
+        paid = connection.execute(
+            query.select_from(linked.join(PAIR, PAIR.c.id == ANNOTATION.c.pair_id))
+        ).all()
+    return sorted(map(repr, [*preference_rows(ledger, RowFilter()), *ledger.memberships(), *paid]))
 
 
 def test_a_backup_is_the_ledger(ledger_url: str, tmp_path: Path) -> None:

@@ -1,0 +1,71 @@
+"""Freezing judgements for training: `farm snapshot`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from db import training
+from db.errors import ConfigError
+from db.ids import Json, canonical_json
+from db.ledger import Ledger
+from db.training import SnapshotCard
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which judgements: of these annotators, source and subset; () and None mean all."""
+
+    annotators: tuple[str, ...] = ()
+    source: str | None = None
+    subset: str | None = None
+
+
+@dataclass(frozen=True)
+class SnapshotReport:
+    """A snapshot. identical: judgements of equal texts, which were left out."""
+
+    card: SnapshotCard
+    identical: int
+
+    def to_json(self) -> Json:
+        return {
+            "name": self.card.name,
+            "key": self.card.key,
+            "rows": self.card.rows,
+            "identical_left_out": self.identical,
+        }
+
+
+def snapshot(ledger: Ledger, name: str, choice: Choice) -> SnapshotReport:
+    """Freeze the latest labelled judgements under a name; the same again is known by its content.
+
+    Raises ConfigError where there is nothing to freeze, an annotator is unknown, or the name stands for
+    another content.
+    """
+    known = {card.name for card in ledger.annotators()}
+    for annotator in choice.annotators:
+        if annotator not in known:
+            raise ConfigError(f"no annotator {annotator!r} judged here", remedy="`farm audit` lists them")
+    chosen = training.choose(ledger, choice.annotators, choice.source, choice.subset)
+    if not chosen.annotation_ids:
+        raise ConfigError("there is nothing to freeze", where=name, remedy="annotate or import some pairs")
+    for card in training.snapshots(ledger):
+        if card.name == name:
+            if card.key != chosen.key:
+                what = f"the snapshot {name!r} has another content ({card.rows:,} rows)"
+                raise ConfigError(what, remedy="a snapshot stays as it is: choose another name")
+            return SnapshotReport(card, chosen.identical)
+    text = canonical_json(asdict(choice))
+    with ledger.writing() as writer:
+        number = writer.snapshot(name, chosen.key, text, chosen.annotation_ids)
+    card = SnapshotCard(number, chosen.key, name, text, len(chosen.annotation_ids))
+    return SnapshotReport(card, chosen.identical)
+
+
+def snapshot_named(ledger: Ledger, name: str) -> SnapshotCard:
+    """The snapshot of this name; raises ConfigError naming those there are."""
+    cards = {card.name: card for card in training.snapshots(ledger)}
+    if name not in cards:
+        there = ", ".join(cards) or "none yet"
+        raise ConfigError(f"no snapshot {name!r} (there is {there})", remedy="make one with `farm snapshot`")
+    return cards[name]

@@ -1,0 +1,158 @@
+"""Training a reference method from the ledger: `farm train METHOD`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from db import training
+from db.errors import ConfigError
+from db.ids import Json, canonical_json, content_hash, keyed_uniform
+from db.ledger import Ledger
+from db.records import Instruction, Run
+from db.schema import package_version
+from farm.checkpoint import RunFolder
+from farm.config import Option, TrainConfig, build, options, read_yaml
+from farm.data import Data, Demonstration, PreferencePair
+from farm.distribution import World
+from farm.loop import fit
+from farm.methods import METHODS, load
+from farm.methods.method import Prompt, Trainer
+from farm.models import LoadedModels
+from farm.snapshot import snapshot_named
+
+
+@dataclass(frozen=True)
+class TrainTask:
+    """What to train from. model, reference, reward: a directory or a hub id."""
+
+    model: str
+    folder: Path
+    snapshot: str | None = None
+    set_name: str | None = None
+    reference: str | None = None
+    reward: str | None = None
+    held_out: float = 0.05  # share of the instructions that is kept for evaluation
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What came of a run. metrics: the last of each."""
+
+    method: str
+    run: int
+    steps: int
+    checkpoint: str
+    rows: int
+    held_out: int
+    metrics: dict[str, float]
+
+    def to_json(self) -> Json:
+        return asdict(self)
+
+
+def method_named(name: str) -> Trainer:
+    """The method of this name; raises ConfigError naming those there are."""
+    if name not in METHODS:
+        raise ConfigError(f"no method {name!r}", remedy=f"one of {', '.join(METHODS)}")
+    return load(name)
+
+
+def method_options(name: str) -> list[Option]:
+    """Every option of a method with its default and meaning."""
+    return options(method_named(name).Config)
+
+
+def train(
+    ledger: Ledger, name: str, task: TrainTask, yaml: Path | None, flags: Mapping[str, str]
+) -> TrainReport:
+    """Train to the end, or on from the run folder's latest checkpoint; metrics go to the ledger.
+
+    Raises ConfigError with all that is wrong with the options, DataError where nothing can be learnt from
+    the data, TrainingDiverged before weights are spoilt.
+    """
+    method_class = method_named(name)
+    sources = [read_yaml(yaml)] if yaml else []
+    where = ([str(yaml)] if yaml else []) + ["flags"]
+    config = build(method_class.Config, *sources, flags, where=where)
+    with World.joined() as world:
+        data = _data(ledger, method_class.data_kind, task, world)
+        keep = task.folder / "reference"
+        models = LoadedModels(task.model, config, reference=task.reference, reward=task.reward, keep=keep)
+        method = method_class(config, data, models)
+        run = _Run(ledger, name, config, task, world)
+        inputs = content_hash("inputs", [task.model, task.reference, task.reward, run.data_key])
+        folder = RunFolder(task.folder, config, world, inputs)
+        fit(method, config, run, folder, world)
+        run.finish(method.steps, folder.latest)
+    counts = (len(data.train), len(data.held_out))
+    return TrainReport(name, run.id, method.steps, folder.latest, *counts, run.last)
+
+
+class _Run:
+    """The run's rows in the ledger, written by the first process alone; called with each step's metrics."""
+
+    def __init__(self, ledger: Ledger, name: str, config: TrainConfig, task: TrainTask, world: World) -> None:
+        self._ledger, self._first = ledger, world.rank == 0
+        self.last: dict[str, float] = {}
+        self.id = 0
+        card = snapshot_named(ledger, task.snapshot) if task.snapshot else None
+        self.data_key = card.key if card else task.set_name or ""
+        if self._first:
+            fact = Run(
+                command=f"train {name}",
+                config=canonical_json(asdict(config)),
+                version=package_version(),
+                model=task.model,
+                folder=str(task.folder),
+                started=datetime.now(UTC).isoformat(timespec="seconds"),
+                seed=config.seed,
+                snapshot_id=card.id if card else None,
+                set_name=task.set_name,
+            )
+            with ledger.writing() as writer:
+                self.id = writer.run(fact)
+
+    def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
+        self.last |= metrics
+        if self._first:
+            with self._ledger.writing() as writer:
+                writer.metrics(self.id, step, metrics)
+
+    def finish(self, step: int, path: str) -> None:
+        if self._first:
+            with self._ledger.writing() as writer:
+                writer.checkpoint(self.id, step, path)
+
+
+def _data(ledger: Ledger, kind: str, task: TrainTask, world: World) -> Data[object]:
+    """The records that the method wants, split by the hash of their instruction."""
+    records: list[tuple[str, object]] = []
+    if kind == "pairs":
+        if task.snapshot is None:
+            raise ConfigError("this method learns from judged pairs", remedy="name a --snapshot")
+        card = snapshot_named(ledger, task.snapshot)
+        for row in training.labelled(ledger, card.id):
+            pair = PreferencePair(_prompt(row.instruction), row.output_a, row.output_b, row.label)
+            records.append((row.instruction.key, pair))
+    else:
+        if task.set_name is None:
+            raise ConfigError(f"this method learns from {kind}", remedy="name a --set of instructions")
+        if kind == "demonstrations":
+            for each in training.demonstrated(ledger, task.set_name):
+                shown = Demonstration(_prompt(each.instruction), each.output)
+                records.append((each.instruction.key, shown))
+        else:
+            asked = training.instructed(ledger, task.set_name)
+            records += [(each.key, _prompt(each)) for each in asked]
+    if not records:
+        raise ConfigError(f"there are no {kind} to learn from", where=task.snapshot or task.set_name or "")
+    kept_out = {key for key, _ in records if keyed_uniform("held out", key) < task.held_out}
+    train_rows = [record for key, record in records if key not in kept_out]
+    return Data(train_rows, [record for key, record in records if key in kept_out], world)
+
+
+def _prompt(instruction: Instruction) -> Prompt:
+    return Prompt(instruction.text, instruction.input)

@@ -1,0 +1,156 @@
+"""From judgements to a checkpoint: snapshots, runs and their rows in the ledger, on a real small model."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+from db import training
+from db.errors import ConfigError
+from db.ledger import Ledger
+from db.models import CHECKPOINT, METRIC, RUN
+from db.records import (
+    Annotation,
+    AnnotatorCard,
+    AnnotatorKind,
+    Instruction,
+    Membership,
+    Output,
+    Pair,
+    ProducerKind,
+    Status,
+)
+from farm.snapshot import Choice, snapshot
+from farm.train import TrainTask, method_options, train
+
+FARM = Path(sys.executable).parent / "farm"
+QUICK = {"max_steps": "3", "batch_size": "8", "max_length": "128", "log_every": "1"}
+ADA = AnnotatorCard("ada", AnnotatorKind.HUMAN)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    """Forty judged pairs, a demonstration for each instruction, all in the set `sums`."""
+    path = tmp_path / "farm.db"
+    with Ledger.open(path, create=True) as opened, opened.writing() as writer:
+        [ada] = writer.annotators([ADA])
+        for i in range(40):
+            ask = Instruction(f"Add {i} and 2.")
+            pair, flipped = Pair.of(Output(ask, f"It is {i + 2}.", "m"), Output(ask, f"It is {i}.", "m"))
+            [pair_id] = writer.pairs([pair])
+            preference = 0.0 if flipped else 1.0  # the sum is preferred
+            writer.annotations([Annotation(pair_id, ada, preference, preference, False)])
+            writer.outputs([Output(ask, f"It is {i + 2}.", "reference", ProducerKind.REFERENCE)])
+            writer.memberships([Membership(ask, "sums")])
+    return path
+
+
+def test_a_snapshot_is_frozen_by_content(ledger: Path) -> None:
+    with Ledger.open(ledger) as opened:
+        first = snapshot(opened, "people", Choice(("ada",)))
+        assert first == snapshot(opened, "people", Choice(("ada",)))
+        with opened.writing() as writer:  # a later attempt takes the first judgement back
+            writer.annotations([Annotation(1, 1, None, None, False, Status.RETRACTED, attempt=1)])
+        with pytest.raises(ConfigError, match=r"another content \(40 rows\)"):
+            snapshot(opened, "people", Choice(("ada",)))
+        second = snapshot(opened, "fewer", Choice())
+        assert (second.card.rows, first.card.rows) == (39, 40)
+        assert len(list(training.labelled(opened, first.card.id))) == 40  # the first stays as it was
+        with pytest.raises(ConfigError, match="no annotator 'bob'"):
+            snapshot(opened, "x", Choice(("bob",)))
+
+
+def test_identical_outputs_are_left_out_and_labels_are_what_training_sees(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "x.db", create=True) as opened:
+        ask = Instruction("Say hi.")
+        same = Pair.of(Output(ask, "hi", "m"), Output(ask, "hi", "n"))[0]
+        other = Pair.of(Output(ask, "hi", "m"), Output(ask, "hello", "n"))[0]
+        with opened.writing() as writer:
+            [ada] = writer.annotators([ADA])
+            for pair_id in writer.pairs([same, other]):
+                writer.annotations([Annotation(pair_id, ada, 1.0, 0.0, False)])
+        report = snapshot(opened, "x", Choice())
+        assert (report.card.rows, report.identical) == (1, 1)
+        [row] = training.labelled(opened, report.card.id)
+        assert (row.output_a, row.output_b, row.label) == (other.output_a.text, other.output_b.text, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("method", "loads"),
+    [
+        ("sft", AutoModelForCausalLM),
+        ("dpo", AutoModelForCausalLM),
+        ("reward_model", AutoModelForSequenceClassification),
+    ],
+)
+def test_a_method_trains_from_the_ledger(
+    ledger: Path, tmp_path: Path, model_dir: str, method: str, loads: Any
+) -> None:
+    with Ledger.open(ledger) as opened:
+        snapshot(opened, "people", Choice())
+        task = TrainTask(model_dir, tmp_path / "run", "people", "sums", held_out=0.2)
+        report = train(opened, method, task, None, QUICK)
+        assert report.rows + report.held_out == 40
+        assert report.held_out > 0
+        assert {"loss", "eval/loss", "grad_norm"} <= report.metrics.keys()
+        with opened.reading() as connection:
+            [run] = connection.execute(RUN.select()).all()
+            steps = {row.step for row in connection.execute(METRIC.select())}
+            [checkpoint] = connection.execute(CHECKPOINT.select()).all()
+    assert json.loads(run.config)["max_steps"] == 3
+    assert (run.command, steps, checkpoint.path) == (f"train {method}", {1, 2, 3}, report.checkpoint)
+    loads.from_pretrained(Path(report.checkpoint) / "model")
+
+
+def test_training_again_goes_on_and_other_data_is_refused(
+    ledger: Path, tmp_path: Path, model_dir: str
+) -> None:
+    with Ledger.open(ledger) as opened:
+        snapshot(opened, "people", Choice())
+        snapshot(opened, "ada", Choice(("ada",)))
+        task = TrainTask(model_dir, tmp_path / "run", "people")
+        train(opened, "dpo", task, None, QUICK)
+        assert train(opened, "dpo", task, None, QUICK).steps == 3  # nothing is left to do
+
+
+def test_errors_name_everything_that_is_wrong(ledger: Path, tmp_path: Path) -> None:
+    with Ledger.open(ledger) as opened:
+        task = TrainTask("nowhere", tmp_path / "run")
+        with pytest.raises(
+            ConfigError, match=r"unknown option 'bta'; did you mean 'beta'\?.*max_steps is 'x'"
+        ):
+            train(opened, "dpo", task, None, {"bta": "1", "max_steps": "x"})
+        with pytest.raises(ConfigError, match="no method 'dop'"):
+            train(opened, "dop", task, None, {})
+        with pytest.raises(ConfigError, match="name a --snapshot"):
+            train(opened, "dpo", task, None, {})
+        with pytest.raises(ConfigError, match=r"no snapshot 'x' \(there is none yet\)"):
+            train(opened, "dpo", TrainTask("nowhere", tmp_path / "run", "x"), None, {})
+        with pytest.raises(ConfigError, match="there are no demonstrations"):
+            train(opened, "sft", TrainTask("nowhere", tmp_path / "run", set_name="none"), None, {})
+
+
+def test_yaml_then_flags(ledger: Path, tmp_path: Path, model_dir: str) -> None:
+    (tmp_path / "dpo.yaml").write_text("beta: 0.3\nmax_steps: 2\nbatch_size: 8\nmax_length: 128\n")
+    with Ledger.open(ledger) as opened:
+        snapshot(opened, "people", Choice())
+        task = TrainTask(model_dir, tmp_path / "run", "people")
+        assert train(opened, "dpo", task, tmp_path / "dpo.yaml", {"max-steps": "1"}).steps == 1
+        with opened.reading() as connection:
+            config = json.loads(connection.execute(RUN.select()).one().config)
+    assert (config["beta"], config["max_steps"]) == (0.3, 1)
+
+
+def test_help_shows_every_option_of_the_method() -> None:
+    shown = subprocess.run(
+        [FARM, "train", "dpo", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    for option in method_options("dpo"):
+        assert f"--{option.name.replace('_', '-')} <{option.type}>" in shown
+        assert option.doc
