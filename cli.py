@@ -139,6 +139,10 @@ def annotate(
     max_cost: Annotated[float | None, typer.Option(min=0, help="US dollars, at most.")] = None,
     max_requests: Annotated[int | None, typer.Option(min=1, help="Requests, at most.")] = None,
     prices: Annotated[Path | None, typer.Option(help="A price table of your own (YAML).")] = None,
+    batch: Annotated[
+        bool, typer.Option("--batch", help="Ask through the provider's Batch API: slower, half the price.")
+    ] = False,
+    poll_seconds: Annotated[float, typer.Option(min=0.01, help="Between two looks at a batch.")] = 30.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would ask and cost.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -149,7 +153,18 @@ def annotate(
     from farm.views import annotate_view, estimate_json, estimate_view, progress_of
 
     task = Task(PairFilter(source, subset, limit), replicates, orders_named(orders), seed, utility)
-    provider = Provider(tuple(model or ()), base_url, concurrency, rpm, tpm, max_cost, max_requests, prices)
+    provider = Provider(
+        tuple(model or ()),
+        base_url,
+        concurrency,
+        rpm,
+        tpm,
+        max_cost,
+        max_requests,
+        prices,
+        batch,
+        poll_seconds,
+    )
     if dry_run:
         with context.obj.open() as ledger:
             estimate = plan(ledger, annotator, task, provider)

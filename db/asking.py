@@ -65,6 +65,16 @@ def unanswered(ledger: Ledger, draw_key: str, pair_ids: Sequence[int]) -> list[t
     ]
 
 
+def open_keys(ledger: Ledger, draw_keys: Sequence[str]) -> set[str]:
+    """The requests of these draw keys that were claimed and of which there is no word."""
+    query = (
+        select(CLAIM.c.request_key)
+        .select_from(CLAIM.outerjoin(COMPLETION))
+        .where(CLAIM.c.draw_key.in_(draw_keys), COMPLETION.c.claim_id.is_(None))
+    )
+    return {row.request_key for row in ledger.stream(query)}
+
+
 def _claims_of(draw_key: str, pair_ids: Sequence[int]) -> Select[*tuple[object, ...]]:
     """Every slot of every claim of this draw key that shows any of these pairs."""
     shown = select(CLAIM_SLOT.c.claim_id).where(CLAIM_SLOT.c.pair_id.in_(pair_ids))

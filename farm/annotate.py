@@ -13,11 +13,12 @@ from itertools import islice
 from pathlib import Path
 
 from annotators import catalogue
+from annotators.clients.batch import BatchClient, BatchOptions
 from annotators.clients.budget import Account, Budget, Estimate, estimate
 from annotators.clients.endpoint import Endpoint
 from annotators.clients.limits import RateLimits
 from annotators.clients.online import OnlineClient, OnlineOptions
-from annotators.clients.request import Completion, Request
+from annotators.clients.request import Completion, Request, Transport
 from annotators.clients.run import run_all
 from annotators.draws import Orders
 from annotators.judgement import Judgement
@@ -25,6 +26,7 @@ from annotators.pool import Pool
 from annotators.prices import PriceTable
 from annotators.rules import RuleAnnotator
 from annotators.spec import AnnotatorSpec
+from db import asking
 from db.errors import ConfigError
 from db.ids import Json
 from db.ledger import Asked, Ledger, PairFilter
@@ -58,6 +60,8 @@ class Provider:
     max_cost: float | None = None  # US dollars
     max_requests: int | None = None
     prices: Path | None = None
+    batch: bool = False  # through the provider's Batch API
+    poll_seconds: float = 30.0
 
 
 @dataclass(frozen=True)
@@ -148,13 +152,7 @@ def _by_model(
 ) -> AnnotateReport:
     endpoint = Endpoint.from_environment(provider.base_url)
     account = Account(Budget(provider.max_cost, provider.max_requests))
-    rates = RateLimits(provider.requests_per_minute, provider.tokens_per_minute)
-    client = OnlineClient(
-        endpoint,
-        OnlineOptions(concurrency=provider.concurrency, rates=rates),
-        price=PriceTable.load(provider.prices).price,
-        account=account,
-    )
+    client = _transport(ledger, annotator, provider, endpoint, account)
     judging = Judging(ledger, annotator, endpoint.name, progress)
     warnings, costs = Counter[str](), list[float | None]()
 
@@ -178,6 +176,30 @@ def _by_model(
         account.spent.tokens,
         sum(known) if costs and len(known) == len(costs) else None,
         dict(warnings),
+    )
+
+
+def _transport(
+    ledger: Ledger,
+    annotator: AnnotatorSpec | Pool,
+    provider: Provider,
+    endpoint: Endpoint,
+    account: Account,
+) -> Transport:
+    """Online, or the Batch API, which looks first for what an earlier process left there."""
+    prices = PriceTable.load(provider.prices)
+    if not provider.batch:
+        rates = RateLimits(provider.requests_per_minute, provider.tokens_per_minute)
+        options = OnlineOptions(concurrency=provider.concurrency, rates=rates)
+        return OnlineClient(endpoint, options, price=prices.price, account=account)
+    members = [member.spec for member in annotator.members] if isinstance(annotator, Pool) else [annotator]
+    return BatchClient(
+        endpoint,
+        BatchOptions(f"farm-{annotator.fingerprint}", poll_seconds=provider.poll_seconds),
+        price=prices.price,
+        batch_factor=prices.batch_factor,
+        account=account,
+        open_claims=asking.open_keys(ledger, [spec.draw_key for spec in members]),
     )
 
 

@@ -327,9 +327,12 @@ def test_time_is_linear_in_the_length(seed: str) -> None:
         parser, times = parser_of(annotator), []
         for size in (2**14, 2**17):
             text = (seed * (size // len(seed) + 1))[:size]
-            begun = time.process_time()
-            read_verdicts(parser, Said(text), annotator.batch)
-            times.append(time.process_time() - begun)
+            tries = []
+            for _ in range(3):  # the quickest: other work on the machine only ever adds
+                begun = time.process_time()
+                read_verdicts(parser, Said(text), annotator.batch)
+                tries.append(time.process_time() - begun)
+            times.append(min(tries))
         assert times[1] < 20 * times[0] + 0.1
 
 

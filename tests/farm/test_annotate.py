@@ -14,7 +14,7 @@ import pytest
 
 from annotators.clients.failures import BudgetExhausted
 from annotators.draws import Orders
-from annotators.simulator import FaultPlan, Judge, Simulator, SimulatorConfig
+from annotators.simulator import BatchPlan, FaultPlan, Judge, Simulator, SimulatorConfig
 from db.errors import ConfigError
 from db.exports import RowFilter, preference_rows
 from db.ids import keyed_uniform
@@ -182,6 +182,36 @@ def test_a_storm_of_faults_ends_as_a_calm_run(tmp_path: Path) -> None:
             found.append(verdicts(ledger))
     assert found[0] == found[1]
     assert None not in found[1].values()
+
+
+def test_the_batch_api_gives_the_same_judgements_at_half_the_price(ledger: Ledger, tmp_path: Path) -> None:
+    with Simulator(SimulatorConfig(judge=Judge(utility="length"))) as server:
+        online = run(ledger, server, "crowd")
+        fill(tmp_path / "batch.db", 60)
+        with Ledger.open(tmp_path / "batch.db") as other:
+            batched = run(other, server, "crowd", batch=True, poll_seconds=0.05)
+            assert batched.cost == pytest.approx(online.cost / 2)
+            assert verdicts(other) == verdicts(ledger)
+            assert run(other, server, "crowd", batch=True, poll_seconds=0.05).requests == 0
+
+
+def test_a_killed_batch_is_found_again_and_not_paid_twice(tmp_path: Path) -> None:
+    path = tmp_path / "farm.db"
+    fill(path, 60)
+    plan = BatchPlan(seconds=3.0)
+    with Simulator(SimulatorConfig(judge=Judge(utility="length"), batch=plan)) as server:
+        start = [*command(path, server, "crowd"), "--batch", "--poll-seconds", "0.1"]
+        process = subprocess.Popen(start, stdout=subprocess.DEVNULL)
+        while server.stats().batches == 0:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        process.kill()
+        process.wait()
+        subprocess.run(start, check=True, capture_output=True)
+        stats = server.stats()
+        assert stats.billed == stats.requests  # each was asked once
+    with Ledger.open(path) as ledger:
+        assert len(verdicts(ledger)) == 60
 
 
 def test_a_failure_is_a_row_that_the_next_run_tries_again(ledger: Ledger, tmp_path: Path) -> None:
