@@ -114,6 +114,34 @@ def export(
     _print(as_json, lambda: {"path": str(path), "rows": rows}, lambda: f"{rows:,} rows in {path}")
 
 
+@app.command("annotators")
+def annotators_(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="Show this one whole, with its prompt.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="The model to ask, or SLOT=MODEL; repeat it for several slots.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """List the catalogue, or show one annotator with its prompt on a real pair."""
+    from dataclasses import asdict
+
+    from db.errors import LedgerNotFound
+    from farm.annotators import annotator, annotators
+    from farm.views import annotator_view, annotators_view
+
+    if name is None:
+        lines = annotators(tuple(model or ()))
+        _print(as_json, lambda: [asdict(line) for line in lines], lambda: annotators_view(lines))
+        return
+    try:
+        with context.obj.open() as ledger:
+            shown = annotator(name, ledger, tuple(model or ()))
+    except LedgerNotFound:
+        shown = annotator(name, None, tuple(model or ()))
+    _print(as_json, shown.to_json, lambda: annotator_view(shown))
+
+
 @app.command()
 def annotate(
     context: typer.Context,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from db.maintenance import Merged
 if TYPE_CHECKING:
     from annotators.clients.budget import Estimate
     from farm.annotate import AnnotateReport
+    from farm.annotators import Line, Shown
     from farm.config import Option
     from farm.doctor import Findings
     from farm.exchange import FileReport, ImportReport
@@ -120,6 +121,26 @@ def estimate_view(estimate: Estimate) -> RenderableType:
         f"would ask {estimate.requests:,} requests, about {estimate.prompt_tokens:,} prompt and "
         f"{estimate.completion_tokens:,} completion tokens, {cost}"
     )
+
+
+def annotators_view(lines: Sequence[Line]) -> RenderableType:
+    """The catalogue, one line each; prices are for pairs of a typical length."""
+    rows = table("annotator", "model", "batch#", "noise#", "$ per 1000#", "what it is")
+    for line in lines:
+        price = "?" if line.price_per_1000 is None else f"{line.price_per_1000:.2f}"
+        batch, noise = str(line.batch or ""), f"{line.noise:.2f}" if line.noise else ""
+        rows.add_row(plain(line.name), plain(line.model), batch, noise, price, plain(line.summary[:44]))
+    return rows
+
+
+def annotator_view(shown: Shown) -> RenderableType:
+    """One annotator whole."""
+    parts: list[RenderableType] = [annotators_view([shown.line, *shown.members])]
+    parts.append(plain(f"fingerprint {shown.fingerprint}"))
+    for role, text in shown.prompt:
+        parts.append(Text(f"\n[{role}]", style="bold"))
+        parts += [plain(line) for line in text.splitlines()]
+    return Group(*parts)
 
 
 def snapshot_view(report: SnapshotReport) -> RenderableType:

@@ -204,3 +204,16 @@ def test_contamination(tmp_path: Path, sums: Path) -> None:
     # "what is 4 plus 20" has 3 shingles of 3 words; the question around it 6: 3 / 6
     assert min(each["similarity"] for each in found["overlaps"]) == pytest.approx(3 / 6)
     assert found["overlaps"][0]["training_set"] == "sums"
+
+
+def test_annotators_lists_the_catalogue_and_shows_one_whole(ledger: Path, tmp_path: Path) -> None:
+    lines = {each["name"]: each for each in told("annotators", ledger=tmp_path / "none.db")}
+    assert {"plain", "crowd", "longest"} <= lines.keys()
+    assert lines["longest"]["price_per_1000"] == 0
+    assert lines["plain"]["price_per_1000"] > 0
+    shown = told("annotators", "plain", "--model", "home-made", ledger=ledger)
+    assert shown["line"]["model"] == "home-made"
+    assert shown["line"]["price_per_1000"] is None
+    assert "What is 3 plus 7?" in shown["prompt"][-1][1]  # the ledger's first pair
+    assert len(told("annotators", "crowd", ledger=ledger)["members"]) == 13
+    assert "no annotator 'plian'" in farm("annotators", "plian", ledger=ledger).stderr
