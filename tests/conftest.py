@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job that a shell put in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # else the processes we start ignore Ctrl-C
 
 LOOPBACK = ("127.", "::1", "localhost")
 _connect = socket.socket.connect
