@@ -20,7 +20,17 @@ from db.ledger import Ledger
 from db.records import AnnotatorCard, AnnotatorKind
 from farm.audit_report import AnnotatorAudit, AuditReport, Confusion, Panel, ReferenceAudit, Slice
 from farm.statistics import profile, reliability
-from farm.statistics.agreement import Bools, Ints, categories, leave_one_out, modes, votes
+from farm.statistics.agreement import (
+    Bools,
+    Ints,
+    agreement_on_equal_footing,
+    categories,
+    clear_majority,
+    leave_one_out,
+    modes,
+    others,
+    votes,
+)
 from farm.statistics.bootstrap import Interval, Measure, intervals, mean_of, ratio
 from farm.statistics.bootstrap import Panel as Measures
 from farm.statistics.panel import Votes, consensus_of, effective_judges_of, pairs_of
@@ -180,15 +190,14 @@ def _slice(sample: Sample, reference: Sequence[Who], shown: Sequence[Who], optio
     panels = [_measures(sample, each, counts, each.code in members, options) for each in chosen]
     panels.append(_reference_measures(sample, in_reference, counts))
     found = intervals(panels, len(sample.units), options.draws, options.seed)
+    codes = [each.code for each in chosen]
+    judges = Votes.of(sample.places, sample.annotator, category, codes, len(sample.units))
+    rater_count = len({int(code) for code in sample.annotator[in_reference]})
+    panel = _panel(judges, chosen, reference, counts)
     audits = tuple(
-        _annotator_audit(sample, each, measured, counts)
+        _annotator_audit(sample, each, measured, counts, panel)
         for each, measured in zip(chosen, found, strict=False)
     )
-    judges = Votes.of(sample.places, sample.annotator, category, [each.code for each in chosen])
-    truth = np.where(modes(counts).sum(axis=1) == 1, modes(counts).argmax(axis=1), -1)
-    outside = [i for i, each in enumerate(chosen) if each.code not in members]
-    panel = Panel(effective_judges_of(judges, outside, truth), consensus_of(judges, outside, truth))
-    rater_count = len({int(code) for code in sample.annotator[in_reference]})
     return Slice(
         {},
         _reference_audit(
@@ -198,6 +207,17 @@ def _slice(sample: Sample, reference: Sequence[Who], shown: Sequence[Who], optio
         tuple(pairs_of(judges, [each.name for each in chosen])),
         panel,
     )
+
+
+def _panel(judges: Votes, chosen: Sequence[Who], reference: Sequence[Who], counts: Ints) -> Panel:
+    """Those outside the reference with a verdict. Only people and gold standards anchor a consensus."""
+    voted = np.bincount(judges.annotators, minlength=len(chosen)) > 0
+    outside = [i for i, each in enumerate(chosen) if voted[i] and each not in reference]
+    own = judges.keep(outside)
+    truth = np.where(modes(counts).sum(axis=1) == 1, modes(counts).argmax(axis=1), -1)
+    anchored = all(each.kind in GROUPS.values() for each in reference)
+    consensus = consensus_of(own, truth if anchored else np.full_like(truth, -1))
+    return Panel(tuple(chosen[i].name for i in outside), effective_judges_of(own, truth), consensus)
 
 
 def _measures(sample: Sample, who: Who, counts: Ints, member: bool, options: AuditOptions) -> Measures:
@@ -222,7 +242,8 @@ def _reference_measures(sample: Sample, inside: Bools, counts: Ints) -> Measures
         int(np.bincount(counts.sum(axis=1))[2:].argmax()) + 2 if counts.sum(axis=1).max(initial=0) > 1 else 2
     )
     pairable = counts.sum(axis=1) > 1
-    clear = profile.clear_majority_of_others(preference, counts[places])
+    clear = clear_majority(preference, others(preference, counts[places]))
+    longest = agreement_on_equal_footing(sample.units.longest, counts)
     return Measures(
         np.arange(n),
         {
@@ -236,12 +257,13 @@ def _reference_measures(sample: Sample, inside: Bools, counts: Ints) -> Measures
                 counts.sum(axis=1) == raters,
             ),
             "unreadable": mean_of(places, np.isnan(preference).astype(float), n),
+            "longest": mean_of(np.arange(n), longest, n),
         },
     )
 
 
 def _annotator_audit(
-    sample: Sample, who: Who, measured: Mapping[str, Interval], counts: Ints
+    sample: Sample, who: Who, measured: Mapping[str, Interval], counts: Ints, panel: Panel
 ) -> AnnotatorAudit:
     judged, rows = sample.of(who)
     table = profile.confusion_table(judged, counts)
@@ -254,6 +276,7 @@ def _annotator_audit(
         None if np.isnan(price) else float(price),
         None if np.isnan(seconds) else float(seconds),
         Confusion(table),
+        panel.reliability(who.name),
     )
 
 

@@ -54,7 +54,7 @@ class AnnotatorAudit:
     price_per_1000: float | None
     seconds_per_1000: float | None
     confusion: Confusion
-    reliability: float | None = None  # by Dawid and Skene, where it may be told
+    reliability: float | None  # by Dawid and Skene, where their consensus may be used
 
     @property
     def beats_longest(self) -> bool | None:
@@ -103,10 +103,17 @@ class ReferenceAudit:
 
 @dataclass(frozen=True)
 class Panel:
-    """All annotators outside the reference, together."""
+    """All annotators outside the reference, together: their names, in the order of the consensus's fit."""
 
+    members: tuple[str, ...]
     effective: Effective | None
     consensus: Consensus | str  # or why there is none
+
+    def reliability(self, name: str) -> float | None:
+        """The chance that this member gives the true category; None unless the consensus may be used."""
+        if isinstance(self.consensus, str) or not self.consensus.usable or name not in self.members:
+            return None
+        return float(self.consensus.fit.reliability()[self.members.index(name)])
 
     def to_json(self) -> Json:
         effective = self.effective
@@ -120,7 +127,9 @@ class Panel:
         fit: dict[str, Json] = {
             "anchors": consensus.anchors,
             "accuracy": consensus.accuracy,
-            "best_single": consensus.best_single,
+            "best_single": consensus.rival.accuracy,
+            "best_single_annotator": self.members[consensus.rival.annotator],
+            "accuracy_beside_best_single": consensus.rival.consensus,
             "usable": consensus.usable,
         }
         return made | {"dawid_skene": fit}
@@ -178,4 +187,5 @@ class AuditReport:
                     row |= {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
                     row[f"{name}_n"] = interval.n
                 row |= {"price_per_1000": each.price_per_1000, "seconds_per_1000": each.seconds_per_1000}
+                row["reliability"] = each.reliability
                 yield row

@@ -45,10 +45,18 @@ def _slice(part: Slice, nulls: str) -> Iterator[RenderableType]:
     if hidden > 0:
         yield Text(f"... and {hidden} more annotators: see --json or --csv")
     yield from _pairs(part)
-    yield _panel(part.panel)
+    yield from _panel(part.panel)
+    if not any(each.name == "longest" for each in part.annotators):
+        yield from _longest(part.reference.measures["longest"])
     weak = [each.name for each in others if each.beats_longest is False and each.name != "longest"]
     if weak:
         yield Text("\nNo better than preferring the longer output: ").append_text(plain(", ".join(weak)))
+
+
+def _longest(agreement: Interval) -> Iterator[RenderableType]:
+    """What a judge has to beat, said where `longest` itself has not judged."""
+    if agreement.value is not None:
+        yield Text(f"\nAlways preferring the longer output would have an agreement of {rate(agreement)}.")
 
 
 def _reference(reference: ReferenceAudit) -> RenderableType:
@@ -97,12 +105,14 @@ def _biases(annotators: list[AnnotatorAudit]) -> Table:
         "list_bias": "list#",
     }
     told = [name for name in names if any(each.measures[name].value is not None for each in annotators)]
-    rows = table("annotator", *(names[name] for name in told), "$#", "s#")
+    fitted = ["reliability#"] if any(each.reliability is not None for each in annotators) else []
+    rows = table("annotator", *(names[name] for name in told), *fitted, "$#", "s#")
     for each in annotators:
         costs = (each.price_per_1000, each.seconds_per_1000)
         rows.add_row(
             plain(each.name),
             *(number(each.measures[name]) for name in told),
+            *(figure(each.reliability) for _ in fitted),
             *("" if cost is None else f"{cost:,.2f}" for cost in costs),
         )
     return rows
@@ -113,33 +123,50 @@ def _pairs(part: Slice) -> Iterator[RenderableType]:
         yield Text("\nOf two annotators")
         rows = table("annotator", "annotator", "n#", "agreement#", "Cohen's kappa#")
         for pair in sorted(part.pairs, key=lambda pair: -pair.n)[:PAIRS]:
-            kappa = "" if pair.cohen_kappa is None else f"{pair.cohen_kappa:.3f}"
-            rows.add_row(plain(pair.a), plain(pair.b), f"{pair.n:,}", f"{pair.agreement:.3f}", kappa)
+            figures = (figure(pair.agreement), figure(pair.cohen_kappa))
+            rows.add_row(plain(pair.a), plain(pair.b), f"{pair.n:,}", *figures)
         yield rows
     if len(part.pairs) > PAIRS:
         yield Text(f"... and {len(part.pairs) - PAIRS:,} more pairs: see --json")
 
 
-def _panel(panel: Panel) -> RenderableType:
-    lines = []
+def _panel(panel: Panel) -> Iterator[RenderableType]:
+    said = [*_worth(panel), *_consensus(panel)]
+    if said:
+        yield Text()
+    yield from map(plain, said)
+
+
+def _worth(panel: Panel) -> Iterator[str]:
     if panel.effective:
         effective = panel.effective
-        lines.append(
-            f"\n{effective.judges} judges outside the reference are worth {effective.value:.1f} independent "
+        yield (
+            f"{effective.judges} judges outside the reference are worth {effective.value:.1f} independent "
             f"ones (by their errors on {effective.n:,} questions)."
         )
-    if not isinstance(panel.consensus, str):
-        consensus = panel.consensus
-        verdict = "usable" if consensus.usable else "NOT to be used: the best single judge is better"
-        lines.append(
-            f"Their Dawid-Skene consensus is right on {consensus.accuracy:.3f} of {consensus.anchors:,} "
-            f"clear questions, the best single judge on {consensus.best_single:.3f}: {verdict}."
-        )
-    return Text("\n".join(lines))
+
+
+def _consensus(panel: Panel) -> Iterator[str]:
+    """A refusal is said only where there is a panel."""
+    if isinstance(panel.consensus, str):
+        if len(panel.members) > 2:
+            yield f"No consensus of theirs: {panel.consensus}."
+        return
+    consensus, rival = panel.consensus, panel.consensus.rival
+    name = panel.members[rival.annotator]
+    yield (
+        f"Their Dawid-Skene consensus is right on {consensus.accuracy:.3f} of {consensus.anchors:,} clear "
+        f"questions. Where {name} judged, it is right on {rival.consensus:.3f} and {name} on "
+        f"{rival.accuracy:.3f}: {'usable' if consensus.usable else 'NOT to be used'}."
+    )
+
+
+def figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def number(interval: Interval) -> str:
-    return "" if interval.value is None else f"{interval.value:.3f}"
+    return figure(interval.value)
 
 
 def rate(interval: Interval) -> str:

@@ -18,7 +18,7 @@ COMMON = 30  # questions that a panel must have in common
 
 
 class PairAgreement(NamedTuple):
-    """Two annotators on the n units that both judged: exact agreement, and Cohen's kappa."""
+    """Two annotators on the n units where both have a verdict: exact agreement, and Cohen's kappa."""
 
     a: str
     b: str
@@ -37,52 +37,52 @@ class Effective(NamedTuple):
 
 @dataclass(frozen=True)
 class Votes:
-    """Each annotator's one verdict on each unit, the mode of its own: (m,) units, annotators, categories."""
+    """Readable verdicts: (m,) units, annotators by their place among n_annotators, categories."""
 
     units: Ints
-    annotators: Ints  # place in the list of annotators
+    annotators: Ints
     category: Ints
     n_units: int
     n_annotators: int
 
     @classmethod
-    def of(cls, units: Ints, codes: Ints, category: Ints, wanted: Sequence[int]) -> Votes:
-        """From judgements, several to a unit perhaps; without a single mode there is no verdict."""
-        n_units = int(units.max(initial=-1)) + 1
+    def of(cls, units: Ints, codes: Ints, category: Ints, wanted: Sequence[int], n_units: int) -> Votes:
+        """From judgements, (n,) each: the verdicts of the annotators with the wanted codes."""
         place = np.full(max([*wanted, int(codes.max(initial=0))]) + 1, -1)
         place[list(wanted)] = np.arange(len(wanted))
         kept = (category >= 0) & (place[codes] >= 0)
-        cell = place[codes[kept]] * n_units + units[kept]
-        cells, inverse = np.unique(cell, return_inverse=True)
-        counts = np.zeros((len(cells), 3), dtype=np.int64)
-        np.add.at(counts, (inverse, category[kept]), 1)
-        chosen = modes(counts)
-        one = chosen.sum(axis=1) == 1
-        return cls(
-            cells[one] % n_units, cells[one] // n_units, chosen[one].argmax(axis=1), n_units, len(wanted)
-        )
+        return cls(units[kept], place[codes[kept]], category[kept], n_units, len(wanted))
 
-    def keep(self, annotators: Sequence[int]) -> Votes:
-        """Of these annotators alone, numbered anew."""
+    def keep(self, annotators: Sequence[int] | Ints) -> Votes:
+        """Of these annotators alone, numbered by their place among them."""
         place = np.full(self.n_annotators, -1)
-        place[list(annotators)] = np.arange(len(annotators))
+        place[annotators] = np.arange(len(annotators))
         kept = place[self.annotators] >= 0
         return Votes(
             self.units[kept], place[self.annotators[kept]], self.category[kept], self.n_units, len(annotators)
         )
 
+    def one_each(self) -> Votes:
+        """Each annotator's one verdict on each unit, the mode of its own; none where it has several modes."""
+        cell = self.annotators * self.n_units + self.units
+        cells, inverse = np.unique(cell, return_inverse=True)
+        counts = np.bincount(inverse * 3 + self.category, minlength=len(cells) * 3).reshape(-1, 3)
+        chosen = modes(counts)
+        one = chosen.sum(axis=1) == 1
+        annotators, units = np.divmod(cells[one], self.n_units)
+        return Votes(units, annotators, chosen[one].argmax(axis=1), self.n_units, self.n_annotators)
+
 
 def pairs_of(votes: Votes, names: Sequence[str]) -> Iterator[PairAgreement]:
-    """Every two annotators that judged a unit in common."""
-    shape = (votes.n_units, votes.n_annotators)
+    """Every two annotators with a verdict on a unit in common."""
+    own = votes.one_each()
+    shape = (own.n_units, own.n_annotators)
     chosen = [
-        sparse.csr_matrix(
-            (np.ones(int(mine.sum())), (votes.units[mine], votes.annotators[mine])), shape=shape
-        )
-        for mine in (votes.category == category for category in range(3))
+        sparse.csr_array((np.ones(int(mine.sum())), (own.units[mine], own.annotators[mine])), shape=shape)
+        for mine in (own.category == category for category in range(3))
     ]
-    tables = np.stack([np.asarray((a.T @ b).todense()) for a in chosen for b in chosen], axis=-1)
-    for i, j in combinations(range(votes.n_annotators), 2):
+    tables = np.stack([(a.T @ b).toarray() for a in chosen for b in chosen], axis=-1)
+    for i, j in combinations(range(own.n_annotators), 2):
         table = tables[i, j]
         if n := int(table.sum()):
             kappa = float(cohen_kappa(table))
@@ -90,30 +90,28 @@ def pairs_of(votes: Votes, names: Sequence[str]) -> Iterator[PairAgreement]:
             yield PairAgreement(names[i], names[j], n, same, None if np.isnan(kappa) else kappa)
 
 
-def effective_judges_of(votes: Votes, panel: Sequence[int], truth: Ints) -> Effective | None:
-    """Of the panel's annotators that judged most: from their errors against the truth, (units,), -1 unknown.
+def effective_judges_of(panel: Votes, truth: Ints) -> Effective | None:
+    """Of the annotators that judged most: from their errors against the truth, (units,), -1 unknown.
 
-    Annotators with less than half of the questions of the busiest are left out; None with fewer than 30
-    questions in common.
+    The error on a unit is the share of the annotator's verdicts that were wrong. Annotators with less than
+    half of the questions of the busiest are left out; None with fewer than 30 questions in common.
     """
-    own = votes.keep(panel)
-    judged = np.bincount(own.annotators, minlength=len(panel))
+    shape = (panel.n_units, panel.n_annotators)
+    cell = panel.units * panel.n_annotators + panel.annotators
+    total = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
+    wrong = np.bincount(cell, panel.category != truth[panel.units], minlength=total.size).reshape(shape)
+    judged = (total > 0).sum(axis=0)
     busy = np.flatnonzero(judged * 2 >= judged.max(initial=1))
-    own = own.keep(busy.tolist())
-    verdicts = np.full((own.n_units, len(busy)), -1)
-    verdicts[own.units, own.annotators] = own.category
-    common = (verdicts >= 0).all(axis=1) & (truth[: own.n_units] >= 0)
+    common = (total[:, busy] > 0).all(axis=1) & (truth >= 0)
     if common.sum() < COMMON:
         return None
-    errors = (verdicts[common] != truth[: own.n_units][common][:, None]).astype(np.float64)
-    value = effective_judges(errors)
+    value = effective_judges(wrong[common][:, busy] / total[common][:, busy])
     return None if value is None else Effective(value, len(busy), int(common.sum()))
 
 
-def consensus_of(votes: Votes, panel: Sequence[int], truth: Ints) -> Consensus | str:
-    """Dawid and Skene's consensus of the panel beside the truth's anchors, or why there is none."""
-    own = votes.keep(panel)
+def consensus_of(panel: Votes, truth: Ints) -> Consensus | str:
+    """Dawid and Skene's consensus beside the truth's anchors, (units,), -1 unknown; or why there is none."""
     try:
-        return anchored_consensus(own.units, own.annotators, own.category, truth[: own.n_units], len(panel))
+        return anchored_consensus(panel.units, panel.annotators, panel.category, truth, panel.n_annotators)
     except ValueError as refusal:
         return str(refusal)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from farm.statistics.bootstrap import Measure, Panel, intervals, mean_of, ratio, resamplings
+from farm.statistics.reliability import coincidences, krippendorff_alpha
 
 FULL = bool(os.environ.get("FARM_FULL"))
 
@@ -77,5 +78,31 @@ def test_intervals_cover_the_truth(clustered: bool) -> None:
         assert low is not None
         assert high is not None
         hits += low <= 2 / 3 <= high
+    slack = 0.0 if FULL else 0.02
+    assert 0.93 - slack <= hits / studies <= 0.97 + slack
+
+
+@pytest.mark.proof
+def test_intervals_of_a_coefficient_cover_the_populations() -> None:
+    """95 % intervals of alpha from 200 questions cover the alpha of the 20,000 that they were drawn from."""
+    studies = 1_000 if FULL else 300
+    rng, hits = np.random.default_rng(12), 0
+    chances = rng.dirichlet([1.0, 0.4, 1.2], 20_000)
+    population = np.array(
+        [
+            rng.multinomial(votes, chance)
+            for votes, chance in zip(rng.integers(1, 6, 20_000), chances, strict=True)
+        ]
+    )
+    truth = krippendorff_alpha(coincidences(population).sum(axis=0))
+    everyone = np.ones(200, dtype=bool)
+    for study in range(studies):
+        sums = coincidences(population[rng.integers(0, 20_000, 200)])
+        measure = Measure(sums, krippendorff_alpha, everyone)
+        [found] = intervals([Panel(np.arange(200), {"alpha": measure})], 200, 400, study)
+        low, high = found["alpha"].low, found["alpha"].high
+        assert low is not None
+        assert high is not None
+        hits += low <= truth <= high
     slack = 0.0 if FULL else 0.02
     assert 0.93 - slack <= hits / studies <= 0.97 + slack

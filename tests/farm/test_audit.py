@@ -1,0 +1,359 @@
+"""The audit of frames written by hand: against definitions spelled out in plain Python, and by properties."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import multimode
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from db.errors import ConfigError
+from db.frames import Judgements
+from db.records import AnnotatorCard, AnnotatorKind
+from farm.audit import AuditOptions, audit
+
+NAN = float("nan")
+FIRST, TIE, SECOND = 1.0, 0.5, 0.0
+HUMAN, LLM, GOLD = AnnotatorKind.HUMAN, AnnotatorKind.LLM, AnnotatorKind.GOLD
+
+
+@dataclass(frozen=True)
+class Row:
+    """A judgement; `who` is the annotator's name."""
+
+    unit: int
+    who: str
+    preference: float
+    swapped: int = -1
+    price: float = NAN
+
+    def mirrored(self) -> Row:
+        swapped = self.swapped if self.swapped < 0 else 1 - self.swapped
+        return Row(self.unit, self.who, 1 - self.preference, swapped, self.price)
+
+
+@dataclass(frozen=True)
+class Question:
+    lengths: tuple[int, int] = (100, 10)
+    lists: tuple[bool, bool] = (False, False)
+    source: str = "s"
+    subset: str | None = None
+
+    def mirrored(self) -> Question:
+        return Question(self.lengths[::-1], self.lists[::-1], self.source, self.subset)
+
+
+Kinds = Mapping[str, AnnotatorKind]
+
+
+def frames(rows: Sequence[Row], questions: Sequence[Question], kinds: Kinds) -> Judgements:
+    codes = {name: code for code, name in enumerate(kinds, 3)}
+    judgements = pd.DataFrame(
+        {
+            "unit": np.array([row.unit for row in rows], dtype=np.int64),
+            "annotator": np.array([codes[row.who] for row in rows], dtype=np.int64),
+            "preference": np.array([row.preference for row in rows], dtype=np.float64),
+            "swapped": np.array([row.swapped for row in rows], dtype=np.int8),
+            "replicate": 0,
+            "price": np.array([row.price for row in rows], dtype=np.float64),
+            "seconds": NAN,
+        }
+    )
+    units = pd.DataFrame(
+        {
+            "unit": range(len(questions)),
+            "source": [question.source for question in questions],
+            "subset": pd.Series([question.subset for question in questions], dtype=object),
+            "length_1": [question.lengths[0] for question in questions],
+            "length_2": [question.lengths[1] for question in questions],
+            "list_1": [question.lists[0] for question in questions],
+            "list_2": [question.lists[1] for question in questions],
+            "identical": False,
+        }
+    )
+    cards = tuple(AnnotatorCard(name, kind, id=codes[name]) for name, kind in kinds.items())
+    return Judgements(judgements, units, cards)
+
+
+def audited(
+    rows: Sequence[Row],
+    kinds: Kinds,
+    questions: Sequence[Question] | None = None,
+    draws: int = 0,
+    **options: Any,
+) -> Any:
+    asked = questions or [Question()] * (1 + max(row.unit for row in rows))
+    return audit(frames(rows, asked, kinds), AuditOptions(draws=draws, **options)).to_json()
+
+
+def by_name(report: Any) -> dict[str, Any]:
+    return {each["annotator"]: each for each in report["annotators"]}
+
+
+# ---- the definitions, spelled out
+
+
+def error(preference: float, verdicts: Sequence[float]) -> float:
+    """|preference - mode|, the mean over the modes."""
+    return mean(abs(preference - mode) for mode in multimode(verdicts))
+
+
+def mean(values: Iterable[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else NAN
+
+
+def side(preference: float) -> float:
+    """First, second or tie; NaN stays."""
+    return preference if math.isnan(preference) else (1 + (preference > 0.5) - (preference < 0.5)) / 2
+
+
+def readable(rows: Iterable[Row]) -> list[Row]:
+    return [row for row in rows if not math.isnan(row.preference)]
+
+
+def spelled_out(rows: Sequence[Row], name: str, reference: frozenset[str]) -> dict[str, float]:
+    """agreement, clear majority agreement, accuracy, bias and variance of one annotator."""
+    agreement, clear, accuracy, variance = [], [], [], []
+    bias: dict[int, float] = {}
+    for row in (row for row in rows if row.who == name):
+        there = [other for other in readable(rows) if other.unit == row.unit]
+        everyone = [side(other.preference) for other in there if other.who in reference]
+        others = [side(other.preference) for other in there if other.who in reference and other.who != name]
+        mine = [other for other in there if other.who == name]
+        if len(multimode(everyone)) == 1:
+            accuracy.append(float(side(row.preference) == multimode(everyone)[0]))
+        if math.isnan(row.preference):
+            continue
+        if len(multimode(others)) == 1:
+            clear.append(float(side(row.preference) == multimode(others)[0]))
+        left_out = [others]
+        if name not in reference and len(others) > 1:
+            left_out = [others[:i] + others[i + 1 :] for i in range(len(others))]
+        agreement.append(mean(1 - error(row.preference, faced) for faced in left_out if faced))
+        own_others = [side(other.preference) for other in mine if other is not row]
+        variance.append(error(row.preference, own_others) if own_others else NAN)
+        if others:
+            modes = multimode([side(other.preference) for other in mine])
+            bias[row.unit] = mean(error(mode, others) for mode in modes)
+    return {
+        "agreement": mean(agreement),
+        "clear_majority_agreement": mean(clear),
+        "accuracy": mean(accuracy),
+        "bias": mean(bias.values()),
+        "variance": mean(variance),
+    }
+
+
+CROWD: Kinds = {"ada": HUMAN, "ben": HUMAN, "cleo": HUMAN, "judge": LLM, "other": LLM}
+PREFERENCES = st.sampled_from([FIRST, FIRST, TIE, SECOND, SECOND, 0.8, 0.3, NAN])
+
+
+@st.composite
+def studies(draw: st.DrawFn) -> list[Row]:
+    """Up to six questions; everybody may judge each of them in either order, or in both, or not at all."""
+    rows = []
+    for unit in range(draw(st.integers(1, 6))):
+        for who in CROWD:
+            for swapped in draw(st.sets(st.sampled_from([0, 1]), max_size=2)):
+                rows.append(Row(unit, who, draw(PREFERENCES), swapped))
+    return rows or [Row(0, "ada", FIRST)]
+
+
+QUESTIONS = [Question((100, 10)), Question((10, 100), (False, True)), Question((20, 20))] * 2
+
+
+@settings(deadline=None, max_examples=60)
+@given(rows=studies())
+def test_measures_equal_their_definitions(rows: list[Row]) -> None:
+    people = {row.who for row in rows if CROWD[row.who] is HUMAN}
+    if not people:
+        return
+    for name, found in by_name(audited(rows, CROWD, QUESTIONS, reference="human")).items():
+        for measure, expected in spelled_out(rows, name, frozenset(people)).items():
+            value = found["intervals"][measure]["value"]
+            assert (NAN if value is None else value) == pytest.approx(expected, nan_ok=True), (name, measure)
+
+
+def flat(report: Any, path: str = "") -> dict[str, Any]:
+    """JSON by path; a confusion table, which is labelled by output, left out."""
+    if isinstance(report, Mapping):
+        return {
+            key: value
+            for name, part in report.items()
+            if name != "confusion"
+            for key, value in flat(part, f"{path}/{name}").items()
+        }
+    if isinstance(report, list):
+        return {
+            key: value for i, part in enumerate(report) for key, value in flat(part, f"{path}/{i}").items()
+        }
+    return {path: report}
+
+
+@settings(deadline=None, max_examples=40)
+@given(rows=studies())
+def test_exchanging_the_outputs_changes_nothing(rows: list[Row]) -> None:
+    mirrored = audited([row.mirrored() for row in rows], CROWD, [each.mirrored() for each in QUESTIONS], 20)
+    assert flat(mirrored) == pytest.approx(flat(audited(rows, CROWD, QUESTIONS, 20)), abs=1e-6)
+
+
+@settings(deadline=None, max_examples=40)
+@given(rows=studies(), random=st.randoms(use_true_random=False))
+def test_the_order_of_the_rows_changes_nothing(rows: list[Row], random: Any) -> None:
+    shuffled = random.sample(rows, len(rows))
+    assert flat(audited(shuffled, CROWD, QUESTIONS, 20)) == pytest.approx(
+        flat(audited(rows, CROWD, QUESTIONS, 20)), abs=1e-6
+    )
+
+
+@settings(deadline=None, max_examples=40)
+@given(rows=studies(), reference=st.sampled_from([None, "ada", "judge"]))
+def test_the_json_is_json(rows: list[Row], reference: str | None) -> None:
+    rows = [*rows, Row(0, "ada", NAN, 0, 0.1), Row(0, "judge", NAN)]
+    json.dumps(audited(rows, CROWD, QUESTIONS, 20, reference=reference), allow_nan=False)
+
+
+# ---- by hand
+
+
+def test_a_study_by_hand() -> None:
+    # question 0: people say first, first, second; question 1: second, second, second. ada faces {first,
+    # second} (1/2) and {second, second} (1); ben the same; cleo faces {first, first} (0)
+    # and (1): 4/6. The judge says first twice: on 0 it faces {first, second} twice and {first, first} once: 2/3; on 1 it is wrong: 0.
+    verdicts = {
+        "ada": [FIRST, SECOND],
+        "ben": [FIRST, SECOND],
+        "cleo": [SECOND, SECOND],
+        "judge": [FIRST] * 2,
+    }
+    rows = [Row(unit, who, given) for who, row in verdicts.items() for unit, given in enumerate(row)]
+    rows += [Row(1, "judge", NAN, price=0.004)]
+    report = audited(rows, {name: CROWD[name] for name in verdicts})
+    reference, found = report["reference"], by_name(report)
+    assert reference["agreement"]["value"] == pytest.approx(4 / 6)
+    assert reference["variance"] == pytest.approx(2 / 6)
+    assert (reference["bias"], reference["annotators"], reference["units"], reference["n"]) == (0, 3, 2, 6)
+    assert reference["pairwise_agreement"] == pytest.approx(4 / 6)
+    # alpha: D_o = 2/6, D_e = 2 * 2 * 4 / (6 * 5); Fleiss: P = 4/6, P_e = (1/3)^2 + (2/3)^2
+    assert reference["alpha"] == pytest.approx(1 - (2 / 6) / (16 / 30))
+    assert reference["fleiss_kappa"] == pytest.approx((4 / 6 - 5 / 9) / (4 / 9))
+    assert found["ada"]["agreement"]["value"] == pytest.approx(3 / 4)
+    assert found["cleo"]["agreement"]["value"] == pytest.approx(1 / 2)
+    judge = found["judge"]
+    assert (judge["kind"], judge["n"], judge["unreadable"]) == ("llm", 3, pytest.approx(1 / 3))
+    assert judge["agreement"]["value"] == pytest.approx(1 / 3)
+    assert judge["accuracy"]["value"] == pytest.approx(1 / 3)  # right, wrong, unreadable
+    assert judge["bias"] == pytest.approx(1 / 2)
+    assert judge["price_per_1000"] == pytest.approx(4.0)
+    assert judge["confusion"]["table"] == [[0, 0, 0], [0, 0, 0], [1, 0, 1]]
+    # the longer output is the first of both: it faces the people as the judge does
+    assert reference["longest"] == pytest.approx(1 / 3)
+    assert judge["over_longest"] == pytest.approx(0)
+    assert judge["beats_longest"] is False
+    assert found["ada"]["beats_longest"] is True
+
+
+def test_unreadable_verdicts_may_be_dropped() -> None:
+    rows = [Row(0, "ada", FIRST), Row(0, "judge", FIRST, 0), Row(0, "judge", NAN, 1)]
+    kinds = {"ada": HUMAN, "judge": LLM}
+    wrong, dropped = audited(rows, kinds), audited(rows, kinds, nulls="drop")
+    assert (wrong["nulls"], dropped["nulls"]) == ("wrong", "drop")
+    assert by_name(wrong)["judge"]["accuracy"]["value"] == 0.5
+    assert by_name(wrong)["judge"]["both_orders_accuracy"] == 0
+    assert by_name(dropped)["judge"]["accuracy"]["value"] == 1
+    assert by_name(dropped)["judge"]["both_orders_accuracy"] is None
+
+
+def panel(accuracies: Sequence[float], n: int, reference: AnnotatorKind) -> tuple[list[Row], Kinds]:
+    """A reference that is right, and judges that are as often as said."""
+    rng = np.random.default_rng(5)
+    truth = rng.choice([FIRST, SECOND], n)
+    kinds = {"truth": reference} | {f"judge-{i}": LLM for i in range(len(accuracies))}
+    rows = [Row(unit, "truth", float(truth[unit])) for unit in range(n)]
+    for i, accuracy in enumerate(accuracies):
+        given_ = np.where(rng.random(n) < accuracy, truth, 1 - truth)
+        rows += [Row(unit, f"judge-{i}", float(given_[unit])) for unit in range(n)]
+    return rows, kinds
+
+
+def test_reliabilities_are_told_where_the_consensus_may_be_used() -> None:
+    rows, kinds = panel([0.9, 0.8, 0.8, 0.7], 800, HUMAN)
+    report = audited(rows, kinds)
+    fit = report["panel"]["dawid_skene"]
+    assert fit["usable"] is True
+    assert fit["anchors"] == 800
+    assert fit["accuracy"] >= fit["best_single"]
+    found = by_name(report)
+    assert found["truth"]["reliability"] is None
+    for i, accuracy in enumerate([0.9, 0.8, 0.8, 0.7]):
+        assert found[f"judge-{i}"]["reliability"] == pytest.approx(accuracy, abs=0.05)
+
+
+def test_no_reliabilities_where_a_single_judge_is_better() -> None:
+    rows, kinds = panel([0.95, 0.4, 0.4, 0.4], 300, HUMAN)
+    copies = [Row(row.unit, name, row.preference) for row in rows if row.who == "judge-1" for name in kinds]
+    rows = [row for row in rows if row.who in ("truth", "judge-0")] + [
+        row for row in copies if row.who in ("judge-1", "judge-2", "judge-3")
+    ]
+    report = audited(rows, kinds)
+    fit = report["panel"]["dawid_skene"]
+    assert fit["usable"] is False
+    assert fit["best_single_annotator"] == "judge-0"
+    assert fit["accuracy_beside_best_single"] < 0.5 < fit["best_single"]
+    assert all(each["reliability"] is None for each in report["annotators"])
+
+
+def test_a_judge_as_the_reference_anchors_no_consensus() -> None:
+    rows, kinds = panel([0.9, 0.8, 0.8], 100, LLM)
+    report = audited(rows, kinds, reference="truth")
+    assert "there are 0" in report["panel"]["dawid_skene"]["refused"]
+    assert "anchors" in audited(*panel([0.9, 0.8, 0.8], 100, GOLD))["panel"]["dawid_skene"]
+
+
+def test_slices_audit_their_questions_alone() -> None:
+    questions = [Question(source="a", subset="x"), Question(source="a"), Question(source="b", subset="x")]
+    rows = [Row(unit, who, FIRST) for unit in range(3) for who in ("ada", "judge")]
+    rows[5] = Row(2, "judge", SECOND)
+    report = audited(rows, {"ada": HUMAN, "judge": LLM}, questions, by=("source", "subset"))
+    assert [(part["source"], part["subset"]) for part in report["slices"]] == [
+        ("a", "x"),
+        ("a", None),
+        ("b", "x"),
+    ]
+    accuracy = [by_name(part)["judge"]["accuracy"] for part in report["slices"]]
+    assert [(each["value"], each["n"]) for each in accuracy] == [(1, 1), (1, 1), (0, 1)]
+    assert by_name(report)["judge"]["accuracy"]["value"] == pytest.approx(2 / 3)
+
+
+def test_without_people_or_gold_there_is_no_reference() -> None:
+    report = audited([Row(0, "judge", FIRST), Row(0, "other", FIRST)], {"judge": LLM, "other": LLM})
+    assert report["reference"]["name"] is None
+    assert by_name(report)["judge"]["agreement"]["value"] is None
+    assert [pair["agreement"] for pair in report["pairs"]] == [1.0]
+
+
+def test_annotators_of_one_name_are_told_apart() -> None:
+    found = frames([Row(0, "judge", FIRST), Row(0, "other", SECOND)], [Question()], CROWD)
+    cards = tuple(
+        AnnotatorCard("judge", card.kind, {"prompt": card.name}, card.id) for card in found.annotators
+    )
+    names = [
+        each.name
+        for each in audit(Judgements(found.judgements, found.units, cards), AuditOptions()).whole.annotators
+    ]
+    assert len(set(names)) == 2
+    assert all(name.startswith("judge#") for name in names)
+
+
+def test_a_reference_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="nobody of kind gold"):
+        audited([Row(0, "ada", FIRST)], {"ada": HUMAN}, reference="gold")
