@@ -227,8 +227,9 @@ def test_the_json_is_json(rows: list[Row], reference: str | None) -> None:
 
 def test_a_study_by_hand() -> None:
     # question 0: people say first, first, second; question 1: second, second, second. ada faces {first,
-    # second} (1/2) and {second, second} (1); ben the same; cleo faces {first, first} (0)
-    # and (1): 4/6. The judge says first twice: on 0 it faces {first, second} twice and {first, first} once: 2/3; on 1 it is wrong: 0.
+    # second} (1/2) and {second, second} (1); ben the same; cleo faces {first, first} (0) and (1): 4/6. The
+    # judge says first twice: on 0 it faces {first, second} twice and {first, first} once: 2/3; on 1 it is
+    # wrong: 0.
     verdicts = {
         "ada": [FIRST, SECOND],
         "ben": [FIRST, SECOND],
