@@ -49,10 +49,12 @@ def agreement_with_mode(preference: Floats, counts: Ints) -> Floats:
     return mean
 
 
-def without(counts: Ints, category: Ints) -> Ints:
-    """The votes less one of the category given for each row."""
+def others(preference: Floats, counts: Ints) -> Ints:
+    """The votes less the judgement that is among them, (n,), (n, 3) -> (n, 3); an unreadable one is not."""
+    category = categories(preference)
+    voted = np.flatnonzero(category >= 0)
     left = counts.copy()
-    left[np.arange(len(left)), category] -= 1
+    left[voted, category[voted]] -= 1
     return left
 
 
@@ -61,9 +63,7 @@ def leave_one_out(preference: Floats, counts: Ints) -> Floats:
 
     NaN for an unreadable one, and for one that stands alone.
     """
-    category = categories(preference)
-    others = without(counts, np.maximum(category, 0))
-    return np.where(category >= 0, agreement_with_mode(preference, np.maximum(others, 0)), np.nan)
+    return agreement_with_mode(preference, others(preference, counts))
 
 
 def agreement_on_equal_footing(preference: Floats, counts: Ints) -> Floats:

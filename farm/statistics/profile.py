@@ -164,14 +164,6 @@ def by_itself(judged: Judged, units: Units, *, unreadable_is_same: bool) -> dict
     }
 
 
-def clear_majority_of_others(preference: Floats, counts: Ints) -> Floats:
-    """Exact agreement of judgements among the votes with the one mode of the others; NaN without one."""
-    category = categories(preference)
-    others = counts.copy()
-    others[np.arange(len(others)), np.maximum(category, 0)] -= 1
-    return clear_majority(preference, np.where(category[:, None] >= 0, others, 0))
-
-
 def confusion_table(judged: Judged, reference: Ints) -> Ints:
     """Judgements by the annotator's category (rows) and the reference's one mode (columns): (3, 3)."""
     chosen = modes(reference)

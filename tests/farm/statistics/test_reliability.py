@@ -84,3 +84,8 @@ def test_effective_judges() -> None:
     r = np.corrcoef(a, b)[0, 1]
     assert re_.effective_judges(np.column_stack([a, b])) == pytest.approx(2 / (1 + r))
     assert re_.effective_judges(np.zeros((10, 3))) is None
+
+
+def test_judges_that_avoid_each_others_errors_are_not_worth_more_than_they_are() -> None:
+    errors = np.array([[1, 0], [0, 1], [0, 0], [1, 0], [0, 1.0]])
+    assert re_.effective_judges(errors) == 2
