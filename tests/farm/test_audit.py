@@ -227,9 +227,9 @@ def test_the_json_is_json(rows: list[Row], reference: str | None) -> None:
 
 def test_a_study_by_hand() -> None:
     # question 0: people say first, first, second; question 1: second, second, second. ada faces {first,
-    # second} (1/2) and {second, second} (1); ben the same; cleo faces {first, first} (0) and (1): 4/6. The
-    # judge says first twice: on 0 it faces {first, second} twice and {first, first} once: 2/3; on 1 it is
-    # wrong: 0.
+    # second} (1/2) and {second, second} (1); ben the same; cleo faces {first, first} (0) and (1): 4/6. Where
+    # the others have one mode: cleo wrong on 0, all three right on 1: 3/4. The judge says first twice: on 0
+    # it faces {first, second} twice and {first, first} once: 2/3; on 1 it is wrong: 0.
     verdicts = {
         "ada": [FIRST, SECOND],
         "ben": [FIRST, SECOND],
@@ -242,6 +242,7 @@ def test_a_study_by_hand() -> None:
     reference, found = report["reference"], by_name(report)
     assert reference["agreement"]["value"] == pytest.approx(4 / 6)
     assert reference["variance"] == pytest.approx(2 / 6)
+    assert reference["clear_majority_agreement"] == pytest.approx(3 / 4)
     assert (reference["bias"], reference["annotators"], reference["units"], reference["n"]) == (0, 3, 2, 6)
     assert reference["pairwise_agreement"] == pytest.approx(4 / 6)
     # alpha: D_o = 2/6, D_e = 2 * 2 * 4 / (6 * 5); Fleiss: P = 4/6, P_e = (1/3)^2 + (2/3)^2
