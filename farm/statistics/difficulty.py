@@ -1,0 +1,123 @@
+"""Instruction difficulty: how much harder an instruction makes it to beat the reference, for any model.
+
+A frozen table of difficulties (AlpacaEval publishes one) or our own joint fit over the models at hand
+
+    logit P(model m wins on i) = theta_m + sum_f phi_mf tanh(d_imf / sd_mf) + gamma_i
+
+which is the first of AlpacaEval's two fits (Dubois et al. 2024, arXiv 2404.04475, section 3) with an L2
+penalty of one half on every squared parameter. gamma_i is the difficulty, in log-odds, higher where models
+win more easily. It is a property of the set of models too: the result names how many there were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.linalg import spsolve
+from scipy.special import expit
+
+from farm.statistics.win_rates import as_preferences
+
+Floats = NDArray[np.float64]
+
+MAX_STEPS = 100
+TOLERANCE = 1e-8
+
+
+@dataclass(frozen=True)
+class Difficulty:
+    """values: by instruction, in the order of the evaluation set; source: where they come from, in words."""
+
+    values: pd.Series[float]
+    source: str
+
+    def __post_init__(self) -> None:
+        if not self.values.index.is_unique:
+            raise ValueError(f"difficulty from {self.source}: an instruction stands in it twice")
+        if not np.isfinite(self.values.to_numpy(float)).all():
+            raise ValueError(f"difficulty from {self.source}: a value is missing or infinite")
+
+    def places(self, instructions: pd.Series[str]) -> NDArray[np.intp]:
+        """Where each instruction stands in `values`; raises ValueError where one does not."""
+        found = self.values.index.get_indexer(pd.Index(instructions))
+        lost = instructions[found < 0]
+        if len(lost):
+            raise ValueError(
+                f"difficulty from {self.source} lacks {lost.nunique()} of the instructions, "
+                f"{str(lost.iloc[0])!r} for one; use the table of this evaluation set or fit_difficulty"
+            )
+        return found
+
+
+def scaled_feature(differences: Floats, name: str) -> Floats:
+    """tanh(d / sd), sd with ddof 1 over the rows; 0 where there is no difference anywhere."""
+    if not differences.any():
+        return differences
+    spread = float(np.std(differences, ddof=1)) if len(differences) > 1 else 0.0
+    if not spread > 1e-12 * np.abs(differences).max():
+        raise ValueError(
+            f"the difference in {name} is the same on every instruction, so its effect cannot be told from "
+            "the model's; leave the feature out"
+        )
+    return np.asarray(np.tanh(differences / spread), float)
+
+
+def fit_difficulty(frame: pd.DataFrame, features: Sequence[str] = ("length",)) -> Difficulty:
+    """The difficulty of every instruction from all the models judged on them.
+
+    frame: model, instruction, preference and one column of differences per feature, one row per judgement.
+    A model that ties everywhere (the reference against itself) says nothing of difficulty and is left out.
+    Raises ValueError with fewer than two models or two instructions.
+    """
+    rows = frame.assign(preference=as_preferences(frame["preference"].to_numpy(float)))
+    rows = rows.dropna(subset=["preference"])
+    rows = rows[rows["preference"].ne(0.5).groupby(rows["model"]).transform("any")]
+    models, names = pd.factorize(rows["model"])
+    instructions, asked = pd.factorize(rows["instruction"], sort=True)
+    if len(names) < 2 or len(asked) < 2:
+        raise ValueError(
+            f"difficulty needs 2 models and 2 instructions or more, not {len(names)} and {len(asked)}; take "
+            "it from a file, or control without it"
+        )
+    columns = [np.ones(len(rows))]
+    for feature in features:
+        column = np.empty(len(rows))
+        for m in range(len(names)):
+            own = models == m
+            column[own] = scaled_feature(rows[feature].to_numpy(float)[own], f"{feature} of {names[m]}")
+        columns.append(column)
+    place = np.arange(len(rows))
+    parts = [sparse.csr_array((column, (place, models)), (len(rows), len(names))) for column in columns]
+    parts.append(sparse.csr_array((np.ones(len(rows)), (place, instructions)), (len(rows), len(asked))))
+    fitted = _ridge_logistic(sparse.hstack(parts, format="csr"), rows["preference"].to_numpy(float))
+    values = pd.Series(fitted[-len(asked) :], index=pd.Index(asked), name="difficulty")
+    return Difficulty(values, f"joint fit over {len(names)} models")
+
+
+def _ridge_logistic(design: sparse.csr_array, labels: Floats) -> Floats:
+    """The minimiser of sum_i [log(1 + exp(z_i)) - p_i z_i] + |w|^2 / 2 with z = design w: damped Newton."""
+    identity = sparse.identity(design.shape[1], format="csr")
+
+    def objective(w: Floats) -> float:
+        z = design @ w
+        return float((np.logaddexp(0, z) - labels * z).sum() + w @ w / 2)
+
+    w = np.zeros(design.shape[1])
+    value = objective(w)
+    for _ in range(MAX_STEPS):
+        predicted = expit(design @ w)
+        gradient = design.T @ (predicted - labels) + w
+        curvature = sparse.diags_array(predicted * (1 - predicted))
+        step = spsolve((design.T @ curvature @ design + identity).tocsc(), -gradient)
+        length = 1.0
+        while (there := objective(w + length * step)) > value + 1e-12 * abs(value):
+            length /= 2
+        w, value = w + length * step, there
+        if np.abs(step).max() < TOLERANCE:
+            return w
+    raise ArithmeticError(f"the difficulty fit did not converge in {MAX_STEPS} steps")

@@ -1,0 +1,285 @@
+"""Length-controlled win rates (Dubois et al. 2024, arXiv 2404.04475), and control for any other feature.
+
+For one model against one reference, with d_if = feature f of the reference's output minus the model's:
+
+    P(model wins on i) = sigmoid( sum_f w_f tanh(d_if / sd_f) + w_d difficulty_i + w_0 )
+
+The controlled win rate is what the fit predicts with every difference at 0: mean_i sigmoid(w_d difficulty_i +
+w_0). The fit is an L1-penalised logistic regression; C is chosen among 10 values from 1e-4 to 1e4 by 5-fold
+cross-validation, the folds made of whole instructions. Anchor rows (AlpacaEval: the reference against a
+verbose and a concise self, w_0 absent) hold w_f and w_d where one model's rows say little.
+
+Everything is joined by instruction. AlpacaEval joins difficulty by row position, so a model with missing rows
+has another published figure there. What this does not do: it corrects for the features that it is given, in
+the form above; what else fools a judge remains.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from farm.statistics.bootstrap import LEVEL, Interval, resamplings
+from farm.statistics.difficulty import Difficulty, scaled_feature
+from farm.statistics.logistic import l1_logistic, liblinear
+from farm.statistics.win_rates import as_preferences
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+STRENGTHS = np.logspace(-4, 4, 10)
+FOLDS = 5
+ANCHOR_WEIGHT = 0.2 / 2  # of one anchor row: lambda = 0.2, shared by two gamed variants
+BLOCK = 64  # bootstrap draws that are fitted together
+
+LIST_ITEM = re.compile(r"^[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]+\S", re.MULTILINE)
+MARKDOWN = re.compile(r"^#{1,6} |^```|\*\*\S|^\|.+\|[ \t]*$|\[[^\]\n]+\]\([^)\s]+\)", re.MULTILINE)
+
+
+def _list_share(text: str) -> float:
+    lines = sum(1 for line in text.splitlines() if line.strip())
+    return len(LIST_ITEM.findall(text)) / max(lines, 1)
+
+
+def _language(text: str) -> float:
+    letters = [character for character in text if character.isalpha()]
+    return sum(character > "\u024f" for character in letters) / max(len(letters), 1)
+
+
+FEATURES: Mapping[str, Callable[[str], float]] = MappingProxyType(
+    {
+        "length": len,  # characters
+        "list_share": _list_share,  # share of lines that are list items
+        "markdown": lambda text: len(MARKDOWN.findall(text)),  # headings, bold, fences, tables, links
+        "language": _language,  # share of letters outside the Latin script
+    }
+)
+
+
+@dataclass(frozen=True)
+class ControlledWinRate:
+    """A controlled win rate, as a share; n + n_failed is the whole evaluation set."""
+
+    value: float
+    interval: Interval  # bootstrap by instruction; no bounds without draws
+    standard_error: float  # the published kind: of the mean prediction, as if the fit were known exactly
+    bootstrap_error: float  # standard deviation over bootstrap draws, refitted; NaN without draws
+    coefficients: Mapping[str, float]  # features, "difficulty", "model"
+    strength: float  # C; NaN where nothing was fitted
+    difficulty: str  # where the difficulties come from; "none"
+    n: int
+    n_failed: int
+
+
+def feature_differences(
+    model: pd.Series[str], reference: pd.Series[str], features: Iterable[str] = ("length",)
+) -> pd.DataFrame:
+    """The reference's features minus the model's, by instruction (the index of both series).
+
+    Raises ValueError where the reference has no output to an instruction, and on unknown features.
+    """
+    lost = model.index.difference(reference.index)
+    if len(lost):
+        raise ValueError(f"the reference has no output to {len(lost)} instructions, {lost[0]!r} for one")
+    columns = {}
+    for name in features:
+        if name not in FEATURES:
+            raise ValueError(f"unknown feature {name!r}; there are {', '.join(FEATURES)}, or make a column")
+        own, other = model.map(FEATURES[name]), reference.reindex(model.index).map(FEATURES[name])
+        columns[name] = (other - own).astype(float)
+    return pd.DataFrame(columns)
+
+
+def controlled_win_rates(
+    frame: pd.DataFrame,
+    features: Sequence[str] = ("length",),
+    *,
+    difficulty: Difficulty | None = None,
+    anchors: pd.DataFrame | None = None,
+    evaluation_set: Iterable[Hashable] = (),
+    draws: int = 0,
+    seed: int = 0,
+) -> dict[str, ControlledWinRate]:
+    """`controlled_win_rate` of every model of the column `model`. With one seed, all models that were judged
+    on the same instructions share their bootstrap draws."""
+    expected = list(evaluation_set)
+    return {
+        str(model): controlled_win_rate(
+            rows,
+            features,
+            difficulty=difficulty,
+            anchors=anchors,
+            evaluation_set=expected,
+            draws=draws,
+            seed=seed,
+        )
+        for model, rows in frame.groupby("model", sort=False)
+    }
+
+
+def controlled_win_rate(
+    frame: pd.DataFrame,
+    features: Sequence[str] = ("length",),
+    *,
+    difficulty: Difficulty | None = None,
+    anchors: pd.DataFrame | None = None,
+    evaluation_set: Iterable[Hashable] = (),
+    strength: float | None = None,
+    draws: int = 0,
+    seed: int = 0,
+) -> ControlledWinRate:
+    """The win rate of one model had its outputs the reference's features.
+
+    frame: one row per judgement: instruction, preference (NaN where it failed), and one column of differences
+    (reference minus model, any unit) per feature. anchors: the same columns, differences already in standard
+    deviations. strength: C, cross-validated if not given; a bootstrap keeps C and the scales of the point
+    estimate. Row order plays no part.
+
+    Raises ValueError with fewer than 5 judged instructions, a missing difference or difficulty, or a feature
+    that differs by the same amount everywhere.
+    """
+    fit = _Fit.of(frame, features, difficulty, anchors)
+    n, expected = int(fit.judged.sum()), set(evaluation_set)
+    missing = expected.difference(frame["instruction"]) if expected else expected
+    known = {"n": n, "n_failed": len(frame) + len(missing) - n}
+    source = "none" if difficulty is None else difficulty.source
+    if fit.against_itself():
+        none = Interval(0.5, 0.5, 0.5, n)
+        return ControlledWinRate(0.5, none, 0.0, 0.0, dict.fromkeys(fit.names, 0.0), np.nan, source, **known)
+    if strength is None:
+        strength, start = fit.cross_validate()
+    else:
+        start = np.zeros((1, len(fit.names)))
+    coefficients = fit.point(strength, start)
+    predicted = fit.predict(coefficients)[0]
+    value = float(predicted.mean())
+    drawn = np.concatenate([np.empty(0), *fit.bootstrap(strength, coefficients, draws, seed)])
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if draws > 1 else (None, None)
+    return ControlledWinRate(
+        value=value,
+        interval=Interval(value, low, high, n),
+        standard_error=float(predicted.std(ddof=1) / np.sqrt(len(predicted))),
+        bootstrap_error=float(drawn.std(ddof=1)) if draws > 1 else float("nan"),
+        coefficients=dict(zip(fit.names, map(float, coefficients[0]), strict=True)),
+        strength=float(strength),
+        difficulty=source,
+        **known,
+    )
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """One model's regression: anchor rows first, then the model's rows in the evaluation set's order."""
+
+    names: tuple[str, ...]  # of the columns
+    design: Floats  # (a + n, d)
+    labels: Floats  # (a + n,), 0 where the judgement failed
+    weights: Floats  # (a + n,), 0 where the judgement failed
+    groups: Ints  # (a + n,) instructions
+    n_anchors: int
+
+    @classmethod
+    def of(
+        cls,
+        frame: pd.DataFrame,
+        features: Sequence[str],
+        difficulty: Difficulty | None,
+        anchors: pd.DataFrame | None,
+    ) -> _Fit:
+        if frame["instruction"].isna().any() or frame[list(features)].isna().any(axis=None):
+            raise ValueError("an instruction or a feature difference is missing; every row needs both")
+        held = frame.iloc[:0] if anchors is None else anchors
+        asked = pd.concat([held["instruction"], frame["instruction"]], ignore_index=True)
+        columns = {
+            name: np.concatenate(
+                [np.tanh(held[name].to_numpy(float)), scaled_feature(frame[name].to_numpy(float), name)]
+            )
+            for name in features
+        }
+        if difficulty is None:
+            groups = pd.factorize(asked, sort=True)[0]
+        else:
+            groups = difficulty.places(asked)
+            columns["difficulty"] = difficulty.values.to_numpy(float)[groups]
+        columns["model"] = np.repeat([0.0, 1.0], [len(held), len(frame)])
+        labels = as_preferences(pd.concat([held["preference"], frame["preference"]]).to_numpy(float))
+        sort = np.lexsort((labels, groups, columns["model"]))
+        weights = np.where(np.isnan(labels), 0, np.where(columns["model"] == 1, 1, ANCHOR_WEIGHT))
+        fit = cls(
+            names=tuple(columns),
+            design=np.column_stack(list(columns.values()))[sort],
+            labels=np.nan_to_num(labels)[sort],
+            weights=weights[sort],
+            groups=groups[sort],
+            n_anchors=len(held),
+        )
+        if len(np.unique(fit.groups[fit.n_anchors :][fit.judged])) < FOLDS:
+            raise ValueError(f"control needs {FOLDS} judged instructions or more; report the plain win rate")
+        return fit
+
+    @property
+    def judged(self) -> NDArray[np.bool_]:
+        return self.weights[self.n_anchors :] > 0
+
+    def against_itself(self) -> bool:
+        """No difference in any feature, nothing but ties: the reference against itself, 0.5 by definition."""
+        rows = slice(self.n_anchors, None)
+        differences = self.design[rows, [name not in ("difficulty", "model") for name in self.names]]
+        return not differences.any() and bool((self.labels[rows][self.judged] == 0.5).all())
+
+    def solve(self, weights: Floats, strength: float, start: Floats) -> Floats:
+        return l1_logistic(self.design, self.labels, strength * weights, start=start)
+
+    def point(self, strength: float, start: Floats) -> Floats:
+        """The coefficients (1, d) with all rows. With anchors the definition is AlpacaEval's, whose published
+        figures are where liblinear stops, up to 0.015 point from the minimum."""
+        if self.n_anchors:
+            return liblinear(self.design, self.labels, strength * self.weights[None])
+        return self.solve(self.weights[None], strength, start)
+
+    def predict(self, coefficients: Floats) -> Floats:
+        """P(model wins) with every difference at 0: (B, d) -> (B, n)."""
+        neutral = self.design[self.n_anchors :].copy()
+        neutral[:, [name not in ("difficulty", "model") for name in self.names]] = 0
+        return np.asarray(expit(coefficients @ neutral.T), float)
+
+    def cross_validate(self) -> tuple[float, Floats]:
+        """The C with the least held-out weighted log-loss (the mean over folds of the mean over their rows),
+        and where to start the fit with all rows.
+
+        Instructions go to the folds in turn from the last one on, as scikit-learn's GroupKFold deals out
+        groups of one size.
+        """
+        present = np.unique(self.groups, return_inverse=True)[1]
+        fold = (present.max() - present) % FOLDS
+        weights = np.stack([np.where(fold == k, 0, self.weights) for k in range(FOLDS)])
+        path = [np.zeros((FOLDS, len(self.names)))]
+        for strength in STRENGTHS:
+            path.append(self.solve(weights, strength, path[-1]))
+        fits = np.stack(path[1:])  # (C, folds, d)
+        loss = np.zeros(len(STRENGTHS))
+        for k in range(FOLDS):
+            held = fold == k
+            z = fits[:, k] @ self.design[held].T  # (C, rows)
+            loss += ((np.logaddexp(0, z) - self.labels[held] * z) * self.weights[held]).mean(axis=1)
+        best = int(loss.argmin())
+        return float(STRENGTHS[best]), fits[best].mean(axis=0, keepdims=True)
+
+    def bootstrap(self, strength: float, start: Floats, draws: int, seed: int) -> Iterator[Floats]:
+        """The controlled win rate of resampled instructions, a block of draws at a time."""
+        own, clusters = np.unique(self.groups[self.n_anchors :], return_inverse=True)
+        anchors = self.weights[: self.n_anchors]
+        for counts in resamplings(len(own), draws, seed) if draws else ():
+            for first in range(0, len(counts), BLOCK):
+                times = counts[first : first + BLOCK, clusters].astype(np.float64)  # (b, n)
+                held = np.broadcast_to(anchors, (len(times), len(anchors)))
+                weights = np.concatenate([held, times * self.judged], axis=1)
+                fitted = self.solve(weights, strength, np.repeat(start, len(times), axis=0))
+                yield (times * self.predict(fitted)).sum(axis=1) / times.sum(axis=1)

@@ -1,0 +1,188 @@
+"""Do two evaluators rank models alike, and which models can be told apart?
+
+Rank correlations (Spearman's rho, Kendall's tau-b) over models, with percentile bootstraps of two kinds: over
+models (would other models agree as well?) and over instructions (would other instructions?). Models are told
+apart by tests of every pair at a family-wise 5 %, after Holm (1979).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import stdtr
+from scipy.stats import rankdata
+
+from farm.statistics.bootstrap import LEVEL, Interval, resamplings
+from farm.statistics.win_rates import Estimates, as_preferences
+
+Floats = NDArray[np.float64]
+Method = Literal["spearman", "kendall"]
+
+BLOCK = 4_000_000  # comparisons of two models held at a time
+
+
+@dataclass(frozen=True, slots=True)
+class RankCorrelation:
+    value: float
+    over_models: Interval
+    over_instructions: Interval | None  # None where neither side was given by instruction
+    n_models: int
+
+
+@dataclass(frozen=True, slots=True)
+class RankRange:
+    """Places (1 is best) that a model may hold, given the pairs that can be told apart."""
+
+    model: str
+    value: float
+    best: int
+    worst: int
+
+
+def rank_correlation(
+    first: pd.Series[float] | pd.DataFrame,
+    second: pd.Series[float] | pd.DataFrame,
+    method: Method = "spearman",
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+) -> RankCorrelation:
+    """How alike two evaluators rank the models that both know.
+
+    Either side is a series, a score by model (NaN: unknown), or a frame of preferences, instructions in rows
+    and models in columns, whose column means are the scores. Two frames are taken on the instructions that
+    they share, and resampled together. Raises ValueError with fewer than three common models or two common
+    instructions, or where one side ties all.
+    """
+    if isinstance(first, pd.DataFrame) and isinstance(second, pd.DataFrame):
+        shared = first.index.intersection(second.index)
+        first, second = first.loc[shared], second.loc[shared]
+    scores = pd.concat({"first": _scores(first), "second": _scores(second)}, axis=1, join="inner").dropna()
+    if len(scores) < 3:
+        raise ValueError(f"a rank correlation needs three common models; there are {len(scores)}")
+    for side in scores.columns:
+        if scores[side].nunique() == 1:
+            raise ValueError(f"the {side} evaluator ties all {len(scores)} models: there is no ranking")
+    x, y = scores["first"].to_numpy(float), scores["second"].to_numpy(float)
+    value = float(_correlations(x[None], y[None], method)[0])
+    places = np.random.default_rng(seed).integers(0, len(x), (draws, len(x)))
+    over_models = _interval(value, _correlations(x[places], y[places], method), len(x))
+    over_instructions = None
+    if isinstance(first, pd.DataFrame) or isinstance(second, pd.DataFrame):
+        x = _resampled(first, scores.index, draws, seed)
+        y = _resampled(second, scores.index, draws, seed)
+        n = max(len(side) for side in (first, second) if isinstance(side, pd.DataFrame))
+        over_instructions = _interval(value, _correlations(x, y, method), n)
+    return RankCorrelation(value, over_models, over_instructions, len(scores))
+
+
+def rank_ranges(estimates: Estimates) -> list[RankRange]:
+    """Models from best to worst, with the places that the tests leave open to each."""
+    better = significantly_better(estimates)
+    order = np.argsort(-estimates.values, kind="stable")
+    return [
+        RankRange(
+            estimates.models[i],
+            float(estimates.values[i]),
+            best=1 + int(better[:, i].sum()),
+            worst=len(order) - int(better[i].sum()),
+        )
+        for i in order
+    ]
+
+
+def clusters(estimates: Estimates) -> list[tuple[str, ...]]:
+    """Models from best to worst in groups: every model of a group is significantly better than every model of
+    the groups below, and no group can be divided further (the rule of the WMT evaluations)."""
+    better = significantly_better(estimates)
+    order = np.argsort(-estimates.values, kind="stable")
+    found, start = [], 0
+    for end in range(1, len(order) + 1):
+        if end == len(order) or better[np.ix_(order[start:end], order[end:])].all():
+            found.append(tuple(estimates.models[i] for i in order[start:end]))
+            start = end
+    return found
+
+
+def significantly_better(estimates: Estimates) -> NDArray[np.bool_]:
+    """(M, M): the model of the row is better than that of the column, two-sided tests of all pairs, Holm's
+    correction. Estimates without error (a model against itself) differ where their values do."""
+    values, covariance = estimates.values, estimates.covariance
+    variance = np.diag(covariance)
+    error = np.sqrt(np.maximum(variance[:, None] + variance[None, :] - 2 * covariance, 0))
+    gap = values[:, None] - values[None, :]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = np.where(error > 1e-12, np.abs(gap) / error, np.where(np.abs(gap) > 1e-12, np.inf, 0))
+    upper = np.triu_indices(len(values), 1)
+    p = 2 * stdtr(max(estimates.n - 1, 1), -z[upper])  # Student's
+    order = np.argsort(p, kind="stable")
+    allowed = (1 - LEVEL) / np.arange(len(p), 0, -1)
+    rejected = np.zeros(len(p), bool)
+    rejected[order] = np.logical_and.accumulate(p[order] <= allowed)
+    different = np.zeros(gap.shape, bool)
+    different[upper] = rejected
+    return np.asarray((different | different.T) & (gap > 0), bool)
+
+
+def _scores(side: pd.Series[float] | pd.DataFrame) -> pd.Series[float]:
+    if isinstance(side, pd.DataFrame):
+        if len(side) < 2:
+            raise ValueError(f"scores by instruction need two (common) instructions; there are {len(side)}")
+        as_preferences(side.to_numpy(float))
+        side = side.mean()
+    if not side.index.is_unique:
+        raise ValueError("a model stands twice in one evaluator's scores; keep one")
+    return side
+
+
+def _resampled(side: pd.Series[float] | pd.DataFrame, models: pd.Index, draws: int, seed: int) -> Floats:
+    """Scores (draws, models), instructions resampled; the same every time for fixed scores. A draw in which a
+    model has no judgement is NaN there."""
+    if not isinstance(side, pd.DataFrame):
+        return np.tile(side.reindex(models).to_numpy(float), (draws, 1))
+    values = side[models].to_numpy(float)
+    known = ~np.isnan(values)
+    drawn = [np.empty((0, len(models)))]
+    for weights in resamplings(len(side), draws, seed):
+        counts = weights.astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            drawn.append(counts @ np.nan_to_num(values) / (counts @ known))
+    return np.concatenate(drawn)
+
+
+def _correlations(x: Floats, y: Floats, method: Method) -> Floats:
+    """Row-wise rank correlations of (B, M) and (B, M) scores; NaN where one side ties all."""
+    if method == "spearman":
+        return _pearson(rankdata(x, axis=1), rankdata(y, axis=1))
+    size = max(1, BLOCK // x.shape[1] ** 2)
+    parts = [_kendall(x[i : i + size], y[i : i + size]) for i in range(0, len(x), size)]
+    return np.concatenate([np.empty(0), *parts])
+
+
+def _kendall(x: Floats, y: Floats) -> Floats:
+    """tau-b: Pearson's correlation, not centred, of the signs of all differences."""
+    sx = np.sign(x[:, :, None] - x[:, None, :]).reshape(len(x), -1)
+    sy = np.sign(y[:, :, None] - y[:, None, :]).reshape(len(y), -1)
+    return _cosine(sx, sy)
+
+
+def _pearson(x: Floats, y: Floats) -> Floats:
+    return _cosine(x - x.mean(axis=1, keepdims=True), y - y.mean(axis=1, keepdims=True))
+
+
+def _cosine(x: Floats, y: Floats) -> Floats:
+    with np.errstate(invalid="ignore"):
+        cosine = (x * y).sum(axis=1) / np.sqrt(np.square(x).sum(axis=1) * np.square(y).sum(axis=1))
+    return np.asarray(cosine, float)
+
+
+def _interval(value: float, drawn: Floats, n: int) -> Interval:
+    known = drawn[~np.isnan(drawn)]
+    if len(known) < 2:
+        return Interval(value, None, None, n)
+    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(value, float(low), float(high), n)

@@ -1,0 +1,235 @@
+"""Win rates with standard errors and 95 % intervals.
+
+A preference is P(the model's output preferred over its rival's), in [0, 1], a tie 0.5, NaN where the
+judgement failed. Rates are shares in [0, 1]. Judgements of one instruction (several samples, several
+annotator draws) are one cluster; without repeats every formula here is the textbook one.
+
+The interval is Wilson's (1927) with an effective sample size: n_eff = m (1 - m) / se^2, and Student's
+quantile on clusters - 1 degrees of freedom. It stays inside [0, 1]; for independent wins and losses it is
+Wilson's own up to that quantile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
+
+from farm.statistics.bootstrap import LEVEL, Interval
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class WinRate:
+    """A win rate; n + n_failed is the whole evaluation set, judgement by judgement."""
+
+    value: float
+    interval: Interval  # its n counts instructions
+    standard_error: float  # over instructions and annotator draws; NaN with one instruction
+    annotator_error: float  # the part of it that judging the same outputs again would show; NaN if unknown
+    discrete: float  # a preference above 0.5 counts 1, at 0.5 counts 0.5, below counts 0
+    n: int
+    n_failed: int
+    n_wins: int
+    n_losses: int
+    n_draws: int
+
+
+@dataclass(frozen=True, slots=True)
+class WinRateDifference:
+    """Win rate of the first model minus that of the second, both judged on the same n instructions."""
+
+    interval: Interval
+    standard_error: float
+    n: int
+    n_failed: int  # instructions on which one or both have no judgement
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """One number per model with the covariance of their errors: what comparisons need."""
+
+    models: tuple[str, ...]
+    values: Floats  # (M,)
+    covariance: Floats  # (M, M)
+    n: int  # independent items (instructions) that the fewest of them rest on
+
+
+class Bounds(NamedTuple):
+    low: float
+    high: float
+
+
+def win_rate(
+    preferences: ArrayLike, instructions: ArrayLike | None = None, pairs: ArrayLike | None = None
+) -> WinRate:
+    """The win rate of one model.
+
+    preferences (n,); instructions (n,): what was asked, every row its own if not given; pairs (n,): which two
+    outputs were judged: rows of one pair are draws of the annotator, which `annotator_error` is made of.
+    Raises ValueError where no judgement succeeded, or on a preference outside [0, 1].
+    """
+    values = as_preferences(preferences)
+    ok = ~np.isnan(values)
+    if not ok.any():
+        raise ValueError(f"no win rate: none of the {len(values)} judgements succeeded")
+    clusters, draws = codes(instructions, len(values))[ok], codes(pairs, len(values))[ok]
+    n_failed, values = int((~ok).sum()), values[ok]
+    wins, losses = int((values > 0.5).sum()), int((values < 0.5).sum())
+    ties = len(values) - wins - losses
+    mean, error = float(values.mean()), clustered_error(values, clusters)
+    return WinRate(
+        value=mean,
+        interval=share_interval(mean, error, len(np.unique(clusters))),
+        standard_error=error,
+        annotator_error=_annotator_error(values, draws),
+        discrete=(wins + 0.5 * ties) / len(values),
+        n=len(values),
+        n_failed=n_failed,
+        n_wins=wins,
+        n_losses=losses,
+        n_draws=ties,
+    )
+
+
+def win_rates(
+    frame: pd.DataFrame,
+    by: str = "model",
+    *,
+    preference: str = "preference",
+    instruction: str = "instruction",
+    evaluation_set: Iterable[Hashable] = (),
+) -> dict[str, WinRate]:
+    """The win rate of every value of the column `by`: a model, a category of instruction.
+
+    frame: one row per judgement. evaluation_set: the instructions that should have been judged; one that a
+    model has no row for counts as failed.
+    """
+    expected = pd.Index(list(evaluation_set), dtype=object)
+    result = {}
+    for name, rows in frame.groupby(by, sort=False):
+        missing = expected.difference(pd.Index(rows[instruction], dtype=object))
+        values = np.concatenate([rows[preference].to_numpy(float), np.full(len(missing), np.nan)])
+        asked = np.concatenate([rows[instruction].to_numpy(object), missing.to_numpy(object)])
+        result[str(name)] = win_rate(values, asked)
+    return result
+
+
+def win_rate_difference(first: pd.Series[float], second: pd.Series[float]) -> WinRateDifference:
+    """Two models against the same rival, paired by instruction (the index, each label once).
+
+    Raises ValueError where they share no judged instruction.
+    """
+    for name, series in (("first", first), ("second", second)):
+        if not series.index.is_unique:
+            raise ValueError(f"the {name} model has several rows for an instruction; average them before")
+    both = pd.concat([as_series(first), as_series(second)], axis=1, join="outer").to_numpy(float)
+    judged = both[~np.isnan(both).any(axis=1)]
+    n = len(judged)
+    if not n:
+        raise ValueError("the two models share no judged instruction, so they cannot be compared in pairs")
+    halves = (judged[:, 0] - judged[:, 1] + 1) / 2  # in [0, 1]
+    mean, error = float(halves.mean()), clustered_error(halves, np.arange(n))
+    bounds = share_bounds(mean, error, n)
+    low, high = (None, None) if bounds is None else (2 * bounds.low - 1, 2 * bounds.high - 1)
+    return WinRateDifference(Interval(2 * mean - 1, low, high, n), 2 * error, n, len(both) - n)
+
+
+def win_rate_estimates(table: pd.DataFrame) -> Estimates:
+    """Win rates of several models with the covariance of their errors, which shared instructions cause.
+
+    table: instructions in rows, models in columns, preferences, NaN where there is none. The models may be
+    judged on different instructions: each counts where it was judged.
+    """
+    values = as_preferences(table.to_numpy(float))
+    counts = (~np.isnan(values)).sum(axis=0)
+    if not len(counts) or (counts < 2).any():
+        few = [str(name) for name, count in zip(table.columns, counts, strict=True) if count < 2]
+        raise ValueError(f"fewer than 2 judged instructions for {', '.join(few) or 'every model'}")
+    means = np.nanmean(values, axis=0)
+    influence = np.where(np.isnan(values), 0, values - means) / np.sqrt(counts * (counts - 1.0))
+    return Estimates(tuple(map(str, table.columns)), means, influence.T @ influence, int(counts.min()))
+
+
+def clustered_error(values: Floats, clusters: NDArray[np.intp]) -> float:
+    """Standard error of the mean of values (n,) in clusters (n,); NaN with one cluster.
+
+    sqrt(G / (G - 1) sum_g (sum_{i in g} (x_i - mean))^2) / n: with clusters of one, sd (ddof 1) / sqrt(n).
+    """
+    groups = len(np.unique(clusters))
+    if groups < 2:
+        return float("nan")
+    sums = np.bincount(clusters, values - values.mean())
+    return float(np.sqrt(groups / (groups - 1) * np.square(sums).sum()) / len(values))
+
+
+def share_interval(mean: float, error: float, n: int) -> Interval:
+    """The interval of a mean in [0, 1] over n independent items; no bounds where n is 1."""
+    bounds = share_bounds(mean, error, n)
+    return Interval(mean, None, None, n) if bounds is None else Interval(mean, *bounds, n)
+
+
+def share_bounds(mean: float, error: float, n: int) -> Bounds | None:
+    """The bounds of a mean of n independent numbers in [0, 1] with this standard error.
+
+    One number does not say how far others may differ: None. Where all n are equal, others have a share of at
+    most 1 - alpha^(1/n) (the rule of three), and each of those can pull the mean to 0 or to 1.
+    """
+    if n < 2:
+        return None
+    variance = mean * (1 - mean)
+    if error <= 1e-12 or variance == 0:
+        reach = 1 - (1 - LEVEL) ** (1 / n)
+        return Bounds(mean * (1 - reach), mean + (1 - mean) * reach)
+    quantile = float(stdtrit(n - 1, (1 + LEVEL) / 2))  # Student's
+    per_n = quantile**2 * error**2 / variance  # quantile^2 / n_eff
+    centre = (mean + per_n / 2) / (1 + per_n)
+    half = float(np.sqrt(per_n * variance + per_n**2 / 4)) / (1 + per_n)
+    return Bounds(max(0.0, centre - half), min(1.0, centre + half))
+
+
+def as_preferences(values: ArrayLike) -> Floats:
+    """The values as floats; raises ValueError where one is not in [0, 1] (NaN is a failed judgement)."""
+    array = np.asarray(values, float)
+    wrong = array[(array < 0) | (array > 1)]
+    if wrong.size:
+        raise ValueError(
+            f"a preference is a probability in [0, 1], a tie 0.5, a failure NaN; found {wrong.flat[0]:g}"
+        )
+    return array
+
+
+def as_series(preferences: pd.Series[float]) -> pd.Series[float]:
+    """The series, its values checked by `as_preferences`."""
+    return pd.Series(as_preferences(preferences.to_numpy(float)), index=preferences.index)
+
+
+def codes(labels: ArrayLike | None, n: int) -> NDArray[np.intp]:
+    """Labels (n,) as integers from 0; every row its own where there are none."""
+    if labels is None:
+        return np.arange(n)
+    found = pd.factorize(np.asarray(labels, object))[0]
+    if len(found) != n or (found < 0).any():
+        raise ValueError(f"every one of the {n} judgements needs a label; {(found >= 0).sum()} have one")
+    return found.astype(np.intp)
+
+
+def _annotator_error(values: Floats, pairs: NDArray[np.intp]) -> float:
+    """Standard error of the mean over annotator draws alone, outputs held fixed; NaN unless some pair was
+    judged twice. Pairs judged once are given the variance that the others show on average."""
+    counts = np.bincount(pairs)
+    repeated = counts > 1
+    if not repeated.any():
+        return float("nan")
+    means = np.bincount(pairs, values) / np.maximum(counts, 1)
+    squares = np.bincount(pairs, np.square(values - means[pairs]))
+    variance = squares[repeated] / (counts[repeated] - 1)
+    per_pair = np.full(len(counts), variance.mean())
+    per_pair[repeated] = variance
+    return float(np.sqrt((counts * per_pair).sum()) / len(values))

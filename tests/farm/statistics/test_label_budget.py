@@ -1,0 +1,95 @@
+"""How many labels an interval needs, and which pairs are drawn for people."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from farm.statistics.label_budget import label_next, labels_needed
+from farm.statistics.prediction_powered import prediction_powered_win_rate
+
+
+def test_a_plan_by_hand() -> None:
+    # pilot of 20, half wins: variance 20 / 19 * .25 = .263158. The judge is right on 16: r = .6
+    # alone, for +-.1: .263158 * (1.959964 / .1)^2 = 101.09 -> 102
+    human = np.full(10_000, np.nan)
+    human[:20] = [1, 0] * 10
+    judge = np.tile([1.0, 0.0], 5000)
+    judge[[0, 2, 1, 3]] = [0, 0, 1, 1]
+    plan = labels_needed(0.1, human, judge)
+    assert plan.n_without_judge == 102
+    # n solves 101.09 (1 - .36 (1 - n / 10,000)) <= n: n = 64.94 -> 65
+    assert plan.n == 65
+    assert plan.gain == pytest.approx(1 / (1 - 0.36 * (1 - 65 / 10_000)))
+
+
+def test_the_plan_is_what_the_interval_shows() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.choice([0.0, 1.0], 5000)
+    judge = np.where(rng.random(5000) < 0.8, truth, 1 - truth)
+    pilot = np.where(np.arange(5000) < 400, truth, np.nan)
+    plan = labels_needed(0.04, pilot, judge)
+    human = np.where(np.arange(5000) < plan.n, truth, np.nan)
+    found = prediction_powered_win_rate(human, judge).interval
+    assert (found.high - found.low) / 2 == pytest.approx(0.04, rel=0.05)  # type: ignore[operator]
+    assert plan.n < plan.n_without_judge
+
+
+@pytest.mark.parametrize(
+    ("half_width", "labels", "message"),
+    [
+        (0.0, 20, "between 0 and 0.5"),
+        (0.6, 20, "between 0 and 0.5"),
+        (0.1, 9, "pilot of 10 human labels, not 9"),
+        (0.01, 20, "all 100 pairs labelled would give"),
+    ],
+)
+def test_refused_plans(half_width: float, labels: int, message: str) -> None:
+    human = np.full(100, np.nan)
+    human[:labels] = np.arange(labels) % 2
+    with pytest.raises(ValueError, match=message):
+        labels_needed(half_width, human, np.arange(100) % 2)
+
+
+def test_a_pilot_must_vary() -> None:
+    with pytest.raises(ValueError, match="all 20 human labels are 1"):
+        labels_needed(0.1, np.ones(20), np.ones(20))
+
+
+@given(
+    st.lists(
+        st.lists(st.floats(0, 1) | st.just(float("nan")), min_size=2, max_size=2), min_size=1, max_size=30
+    ),
+    st.data(),
+)
+def test_the_budget_is_kept(judgements: list[list[float]], data: st.DataObject) -> None:
+    budget = data.draw(st.integers(1, len(judgements)))
+    found = label_next(judgements, budget, uniform=data.draw(st.floats(0.01, 1)), seed=1)
+    assert found["chosen"].sum() == budget
+    assert found["inclusion"].between(0, 1 + 1e-9).all()
+    assert found["inclusion"].sum() == pytest.approx(budget)
+    assert (found["inclusion"] > 0).all()
+
+
+def test_doubt_is_disagreement_and_uncertainty() -> None:
+    # one judge unsure, two judges opposed: p = .5 both times; two sure and agreed: none
+    found = label_next([[0.5, 0.5], [1.0, 0.0], [1.0, 1.0], [np.nan, np.nan]], 2)
+    assert found["doubt"].tolist() == [0.5, 0.5, 0, 0.5]
+    assert found["inclusion"][0] == found["inclusion"][1] > found["inclusion"][2] > 0
+
+
+def test_pairs_are_chosen_as_often_as_is_said() -> None:
+    rng = np.random.default_rng(2)
+    judgements = rng.random((40, 3))
+    drawn = [label_next(judgements, 10, seed=seed) for seed in range(600)]
+    share = np.mean([found["chosen"].to_numpy() for found in drawn], axis=0)
+    assert np.abs(share - drawn[0]["inclusion"].to_numpy()).max() < 0.08  # four standard errors
+    assert np.array_equal(drawn[3]["chosen"], label_next(judgements, 10, seed=3)["chosen"])
+
+
+@pytest.mark.parametrize(("budget", "uniform"), [(0, 0.5), (5, 0.5), (2, 0.0), (2, 1.5)])
+def test_refused_draws(budget: int, uniform: float) -> None:
+    with pytest.raises(ValueError, match=r"a budget is from 1|the share spread evenly"):
+        label_next([0.1, 0.5, 0.9, 1.0], budget, uniform=uniform)

@@ -1,0 +1,141 @@
+"""Prediction-powered win rates against ppi-python, and the designs that it does not have."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from farm.statistics.label_budget import label_next, labels_needed
+from farm.statistics.prediction_powered import prediction_powered_win_rate
+
+Floats = NDArray[np.float64]
+VECTORS = json.loads(
+    (Path(__file__).parents[2] / "golden" / "vectors" / "prediction_powered.json").read_text(encoding="utf-8")
+)
+
+
+def pool(case: dict[str, Any]) -> tuple[Floats, Floats]:
+    human = np.concatenate([case["human"], np.full(len(case["judge_only"]), np.nan)])
+    return human, np.concatenate([case["judge"], case["judge_only"]])
+
+
+def made_up(n: int, total: int, follows: float = 0.8, seed: int = 0) -> tuple[Floats, Floats]:
+    rng = np.random.default_rng(seed)
+    truth = rng.choice([0.0, 0.5, 1.0], total, p=[0.4, 0.2, 0.4])
+    judge = np.where(rng.random(total) < follows, truth, rng.choice([0.0, 1.0], total))
+    return np.where(np.arange(total) < n, truth, np.nan), judge
+
+
+@pytest.mark.parametrize("case", VECTORS["cases"], ids=lambda case: case["name"])
+@pytest.mark.parametrize(("key", "power"), [("tuned", None), ("0", 0.0), ("1", 1.0)])
+def test_equals_ppi_python(case: dict[str, Any], key: str, power: float | None) -> None:
+    human, judge = pool(case)
+    found = prediction_powered_win_rate(human, judge, power=power)
+    assert found.value == pytest.approx(case[key]["value"], abs=1e-12)
+    assert [found.interval.low, found.interval.high] == pytest.approx(
+        np.clip(case[key]["interval"], 0, 1), abs=1e-9
+    )
+    alone = [found.human_only.low, found.human_only.high]
+    assert alone == pytest.approx(np.clip(case["alone"], 0, 1), abs=1e-9)
+
+
+def test_row_order_plays_no_part() -> None:
+    human, judge = made_up(40, 200)
+    order = np.random.default_rng(1).permutation(200)
+    first, second = (prediction_powered_win_rate(human[at], judge[at]) for at in (np.arange(200), order))
+    assert second.value == pytest.approx(first.value)
+    assert second.standard_error == pytest.approx(first.standard_error)
+
+
+def test_a_failed_judgement_is_a_tie_and_stays() -> None:
+    human, judge = made_up(40, 200)
+    judge[[3, 150]] = np.nan
+    found = prediction_powered_win_rate(human, judge)
+    assert (found.n, found.n_unlabelled, found.n_failed) == (40, 160, 2)
+    assert found.value == prediction_powered_win_rate(human, np.nan_to_num(judge, nan=0.5)).value
+
+
+def test_a_judge_without_opinion_changes_nothing() -> None:
+    human, _ = made_up(40, 200)
+    found = prediction_powered_win_rate(human, np.full(200, np.nan))
+    assert found.power == 0
+    assert found.interval == found.human_only
+    assert found.effective_labels == 40
+
+
+def test_all_labelled_is_the_human_mean() -> None:
+    human, judge = made_up(80, 80)
+    found = prediction_powered_win_rate(human, judge)
+    assert found.value == human.mean()
+    assert found.interval == found.human_only
+
+
+def test_no_more_than_twice_the_labels_are_promised() -> None:
+    human, _ = made_up(50, 5000)
+    truth = np.where(np.isnan(human), made_up(5000, 5000)[0], human)
+    found = prediction_powered_win_rate(human, truth)  # a perfect judge
+    width = [interval.high - interval.low for interval in (found.interval, found.human_only)]  # type: ignore[operator]
+    assert width[0] < width[1] / 5
+    assert found.effective_labels == 100
+    assert labels_needed(0.05, human, truth).gain == 2
+
+
+def test_repeated_pairs_of_an_instruction_are_one() -> None:
+    human, judge = made_up(60, 240)
+    once = prediction_powered_win_rate(human, judge)
+    twice = prediction_powered_win_rate(
+        np.repeat(human, 2), np.repeat(judge, 2), np.repeat(np.arange(240), 2), power=once.power
+    )
+    assert twice.standard_error == pytest.approx(once.standard_error)
+    assert twice.value == pytest.approx(once.value)
+
+
+def test_equal_chances_given_as_such_agree() -> None:
+    human, judge = made_up(200, 1000)
+    plain = prediction_powered_win_rate(human, judge)
+    weighted = prediction_powered_win_rate(human, judge, inclusion=np.full(1000, 0.2))
+    assert weighted.value == pytest.approx(plain.value, abs=2e-3)
+    assert weighted.standard_error == pytest.approx(plain.standard_error, rel=0.02)
+    assert weighted.human_only.value == pytest.approx(plain.human_only.value)
+
+
+def test_labels_chosen_by_doubt_are_not_biased() -> None:
+    truth, judge = made_up(3000, 3000, follows=0.7, seed=2)
+    judge = 0.5 + 0.4 * (judge - 0.5) * np.random.default_rng(3).random(3000)
+    # people prefer the first output where the judge is in doubt: taken as a fair sample, such labels mislead
+    truth = np.where(np.abs(judge - 0.5) < 0.1, 1.0, truth)
+    fair, misled = [], []
+    for seed in range(60):
+        chosen = label_next(judge, 300, uniform=0.3, seed=seed)
+        human = np.where(chosen["chosen"], truth, np.nan)
+        inclusion = chosen["inclusion"].to_numpy()
+        fair.append(prediction_powered_win_rate(human, judge, inclusion=inclusion).value)
+        misled.append(np.nanmean(human))
+    assert np.mean(fair) == pytest.approx(truth.mean(), abs=0.01)
+    assert np.abs(np.mean(fair) - truth.mean()) < np.abs(np.mean(misled) - truth.mean()) + 0.01
+
+
+@pytest.mark.parametrize(
+    ("human", "judge", "message"),
+    [
+        ([np.nan, 1], [1, 1], "two human labels or more are needed, not 1"),
+        ([1, 1, np.nan], [1, 0, 1], "all 2 human labels are 1"),
+        ([1, 0], [1, 0, 1], "one of each per pair"),
+        ([1, 2, 0], [1, 0, 1], "found 2"),
+        ([], [], "two human labels"),
+    ],
+)
+def test_refusals(human: list[float], judge: list[float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        prediction_powered_win_rate(human, judge)
+
+
+@pytest.mark.parametrize("chances", [[0.5, 0.5], [0.5, 0.5, 0.0], [0.5, 0.5, 1.5]])
+def test_refused_chances(chances: list[float]) -> None:
+    with pytest.raises(ValueError, match="every pair's chance"):
+        prediction_powered_win_rate([1, 0, np.nan], [1, 0, 1], inclusion=chances)

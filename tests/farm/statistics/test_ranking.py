@@ -1,0 +1,138 @@
+"""Rank correlations against scipy, their bootstraps, and groups of models that cannot be told apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import kendalltau, spearmanr
+from statsmodels.stats.multitest import multipletests
+
+from farm.statistics.ranking import clusters, rank_correlation, rank_ranges, significantly_better
+from farm.statistics.win_rates import Estimates, win_rate_estimates
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=3, max_size=30))
+def test_equals_scipy(pairs: list[tuple[int, int]]) -> None:
+    x, y = (
+        pd.Series(side, index=[f"m{place}" for place in range(len(side))], dtype=float)
+        for side in zip(*pairs, strict=True)
+    )
+    if x.nunique() == 1 or y.nunique() == 1:
+        return
+    assert rank_correlation(x, y, draws=2).value == pytest.approx(spearmanr(x, y).statistic, abs=1e-12)
+    found = rank_correlation(x, y, "kendall", draws=2).value
+    assert found == pytest.approx(kendalltau(x, y).statistic, abs=1e-12)
+
+
+def preferences(seed: int, models: int = 8, instructions: int = 60) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    chance = np.linspace(0.2, 0.8, models)
+    verdicts = (rng.random((instructions, models)) < chance).astype(float)
+    return pd.DataFrame(verdicts, columns=[f"m{place}" for place in range(models)])
+
+
+def test_models_are_matched_by_name() -> None:
+    x = pd.Series({"a": 1.0, "b": 2.0, "c": 3.0, "d": np.nan, "only": 9.0})
+    y = pd.Series({"c": 30.0, "a": 10.0, "b": 20.0, "d": 5.0})
+    found = rank_correlation(x, y)
+    assert (found.value, found.n_models) == (1.0, 3)
+    assert found.over_instructions is None
+
+
+@pytest.mark.parametrize("method", ["spearman", "kendall"])
+def test_two_intervals_and_what_they_rest_on(method: Any) -> None:
+    first, second = preferences(0), preferences(1)
+    found = rank_correlation(first, second, method, draws=400)
+    assert found.over_models.n == 8
+    assert found.over_instructions is not None
+    assert found.over_instructions.n == 60
+    assert found.over_instructions.low < found.value  # type: ignore[operator]
+    assert rank_correlation(first, second, method, draws=400) == found
+    # more instructions, a narrower interval
+    more = rank_correlation(
+        preferences(2, instructions=2000), preferences(3, instructions=2000), method, draws=400
+    )
+    width = [i.high - i.low for i in (more.over_instructions, found.over_instructions)]  # type: ignore[union-attr, operator]
+    assert width[0] < width[1] / 2
+
+
+def test_only_shared_instructions_count() -> None:
+    first, second = preferences(4), preferences(5)
+    part = rank_correlation(first, second.iloc[30:], draws=10)
+    assert part.value == rank_correlation(first.iloc[30:], second.iloc[30:], draws=10).value
+    assert part.over_instructions is not None
+    assert part.over_instructions.n == 30
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        (
+            pd.Series({"a": 1.0, "b": 2.0}),
+            pd.Series({"a": 1.0, "b": 2.0}),
+            "three common models; there are 2",
+        ),
+        (pd.Series({"a": 1.0}), pd.Series({"a": 1.0}), "there are 1"),
+        (pd.Series(1.0, list("abc")), pd.Series([1.0, 2, 3], list("abc")), "first evaluator ties all 3"),
+        (pd.Series([1.0, 2, 3], list("abb")), pd.Series([1.0, 2, 3], list("abc")), "stands twice"),
+        (preferences(0), preferences(1).set_index(np.arange(100, 160)), "there are 0"),
+        (
+            preferences(0).iloc[:1],
+            pd.Series(np.arange(8.0), [f"m{place}" for place in range(8)]),
+            "there are 1",
+        ),
+    ],
+)
+def test_refusals(first: Any, second: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        rank_correlation(first, second)
+
+
+def estimates(values: list[float], error: float) -> Estimates:
+    names = tuple("abcdefgh"[: len(values)])
+    return Estimates(names, np.array(values), np.eye(len(values)) * error**2 / 2, n=10_000)
+
+
+def test_groups_of_models_by_hand() -> None:
+    # errors of differences are 1: a and b stand 9 above the rest; c to d 2, d to e 2, c to e 4 (p = 6e-5)
+    found = clusters(estimates([11, 13, 2, 0, -2], 1))
+    assert found == [("b", "a"), ("c", "d", "e")]
+    ranges = {
+        place.model: (place.best, place.worst) for place in rank_ranges(estimates([11, 13, 2, 0, -2], 1))
+    }
+    assert ranges == {"b": (1, 2), "a": (1, 2), "c": (3, 4), "d": (3, 5), "e": (4, 5)}
+
+
+def test_no_error_and_one_model() -> None:
+    assert clusters(estimates([1, 2], 0)) == [("b",), ("a",)]
+    assert clusters(estimates([1, 1], 0)) == [("a", "b")]
+    assert clusters(estimates([1], 1)) == [("a",)]
+    assert [(place.best, place.worst) for place in rank_ranges(estimates([1], 1))] == [(1, 1)]
+
+
+@given(st.lists(st.floats(-4, 4), min_size=2, max_size=7))
+def test_holm_equals_statsmodels(values: list[float]) -> None:
+    found = significantly_better(estimates(values, 1))
+    upper = np.triu_indices(len(values), 1)
+    gaps = np.abs(np.subtract.outer(values, values))[upper]
+    from scipy.stats import t as student
+
+    expected = multipletests(2 * student.sf(gaps, 9_999), alpha=0.05, method="holm")[0]
+    assert ((found | found.T)[upper] == expected).all()
+
+
+def test_shared_instructions_tell_close_models_apart() -> None:
+    rng = np.random.default_rng(6)
+    ease = rng.random(400)
+    table = pd.DataFrame(
+        {"better": (ease < 0.62), "worse": (ease < 0.55)}, dtype=float
+    )  # never the other way
+    assert clusters(win_rate_estimates(table)) == [("better",), ("worse",)]
+    apart = table.assign(worse=table["worse"].sample(frac=1, random_state=0).to_numpy())
+    assert clusters(win_rate_estimates(apart)) == [("better", "worse")]

@@ -1,0 +1,175 @@
+"""Win rates: the textbook cases, clusters, replicates, pairs, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import t as student
+from statsmodels.stats.proportion import proportion_confint
+
+from farm.statistics.win_rates import (
+    clustered_error,
+    share_bounds,
+    win_rate,
+    win_rate_difference,
+    win_rate_estimates,
+    win_rates,
+)
+
+preferences = st.lists(st.sampled_from([0.0, 0.5, 1.0]) | st.floats(0, 1), min_size=1, max_size=40)
+
+
+def test_by_hand() -> None:
+    # 2 wins, 1 tie, 1 loss of value 0, 1 failure: mean (1 + 1 + .5 + 0) / 4 = .625
+    # squared deviations .140625 * 2 + .015625 + .390625 = .6875; / 3 = .2291667; / 4 -> se .2393568
+    found = win_rate([1, 1, 0.5, 0, np.nan])
+    assert found.value == 0.625
+    assert found.standard_error == pytest.approx(0.2393568, abs=1e-7)
+    assert (found.n, found.n_failed, found.n_wins, found.n_draws, found.n_losses) == (4, 1, 2, 1, 1)
+    assert found.discrete == 0.625
+    assert found.interval.n == 4
+
+
+@given(preferences, st.integers(0, 3))
+def test_counts_add_up_and_swapping_mirrors(values: list[float], failed: int) -> None:
+    rows = [*values, *[float("nan")] * failed]
+    found, swapped = win_rate(rows), win_rate([1 - value for value in rows])
+    assert found.n + found.n_failed == len(rows)
+    assert found.n_wins + found.n_losses + found.n_draws == found.n
+    assert swapped.value == pytest.approx(1 - found.value)
+    if found.n > 1:
+        assert found.interval.low <= found.value + 1e-12
+        assert found.value - 1e-12 <= found.interval.high
+        assert swapped.interval.low == pytest.approx(1 - found.interval.high, abs=1e-9)
+
+
+def test_wins_and_losses_give_the_wilson_interval() -> None:
+    wins, n = 140, 1000
+    low, high = proportion_confint(wins, n, method="wilson")
+    found = win_rate(np.arange(n) < wins).interval
+    # ours has Student's quantile on 999 degrees and n - 1 in the variance: 0.2 % wider at most
+    assert found.low == pytest.approx(low, abs=1e-4)
+    assert found.high == pytest.approx(high, abs=1e-4)
+
+
+def test_the_effective_sample_size_reduces_to_the_counted_one() -> None:
+    # m = .3, se = sqrt(.3 * .7 / 50): n_eff = 50, Wilson by hand with t(49) = 2.00958
+    quantile = student.ppf(0.975, 49)
+    centre = (0.3 + quantile**2 / 100) / (1 + quantile**2 / 50)
+    half = quantile / (1 + quantile**2 / 50) * np.sqrt(0.3 * 0.7 / 50 + quantile**2 / 4 / 50**2)
+    found = share_bounds(0.3, np.sqrt(0.3 * 0.7 / 50), 50)
+    assert found == pytest.approx((centre - half, centre + half))
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high"),
+    [(0.0, 0.0, 1 - 0.05**0.1), (1.0, 0.05**0.1, 1.0), (0.5, 0.5 * 0.05**0.1, 1 - 0.5 * 0.05**0.1)],
+)
+def test_all_the_same_follow_the_rule_of_three(value: float, low: float, high: float) -> None:
+    found = win_rate([value] * 10)
+    assert found.standard_error == 0
+    assert found.interval.low == pytest.approx(low)
+    assert found.interval.high == pytest.approx(high)
+
+
+def test_one_instruction_has_a_value_and_no_error() -> None:
+    found = win_rate([1, 0, 1], instructions=["a", "a", "a"])
+    assert found.value == pytest.approx(2 / 3)
+    assert np.isnan(found.standard_error)
+    assert found.interval.low is None
+    assert found.interval.high is None
+    assert found.interval.n == 1
+
+
+def test_repeating_every_judgement_changes_no_error() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.choice([0, 0.5, 1], 60)
+    once = win_rate(values)
+    thrice = win_rate(np.tile(values, 3), instructions=np.tile(np.arange(60), 3))
+    assert thrice.standard_error == pytest.approx(once.standard_error)
+    assert thrice.interval.low == pytest.approx(once.interval.low)
+
+
+def test_the_clustered_error_by_hand() -> None:
+    # clusters {1, 0}, {1, 1}, {0}: mean .6; sums of deviations -.2, .8, -.6; squares .04 + .64 + .36 = 1.04
+    # sqrt(3 / 2 * 1.04) / 5 = .2498
+    found = clustered_error(np.array([1.0, 0, 1, 1, 0]), np.array([0, 0, 1, 1, 2]))
+    assert found == pytest.approx(np.sqrt(1.5 * 1.04) / 5)
+
+
+def test_the_annotators_part_of_the_error() -> None:
+    # pairs judged twice: {1, 0} has variance .5, {1, 1} has 0, so the pair judged once is given .25
+    # sqrt(2 * .5 + 2 * 0 + 1 * .25) / 5 = .2236
+    values, pairs = [1, 0, 1, 1, 0], ["p", "p", "q", "q", "r"]
+    assert win_rate(values, pairs, pairs).annotator_error == pytest.approx(np.sqrt(1.25) / 5)
+    assert np.isnan(win_rate(values).annotator_error)
+
+
+def test_annotator_error_is_what_judging_again_shows() -> None:
+    rng = np.random.default_rng(1)
+    chance = rng.beta(1, 1, 300)
+    runs = [(rng.random((300, 2)) < chance[:, None]).astype(float) for _ in range(400)]
+    pairs = np.repeat(np.arange(300), 2)
+    told = np.mean([win_rate(run.ravel(), pairs, pairs).annotator_error for run in runs])
+    assert told == pytest.approx(np.std([run.mean() for run in runs]), rel=0.1)
+
+
+def test_missing_rows_of_the_evaluation_set_count_as_failed() -> None:
+    frame = pd.DataFrame(
+        {"model": ["a", "a", "b"], "instruction": ["x", "y", "x"], "preference": [1.0, np.nan, 0.0]}
+    )
+    found = win_rates(frame, evaluation_set=["x", "y", "z"])
+    assert {name: (rate.n, rate.n_failed) for name, rate in found.items()} == {"a": (1, 2), "b": (1, 2)}
+
+
+def test_a_paired_difference_by_hand() -> None:
+    # judged by both: x (1 - 0), y (.5 - .5), z (1 - .5); w failed for one, v is unknown to the other
+    first = pd.Series({"x": 1.0, "y": 0.5, "z": 1.0, "w": np.nan})
+    second = pd.Series({"z": 0.5, "y": 0.5, "x": 0.0, "w": 1.0, "v": 1.0})
+    found = win_rate_difference(first, second)
+    assert found.interval.value == pytest.approx(0.5)
+    assert found.standard_error == pytest.approx(0.5 / np.sqrt(3))  # of 1, 0, .5: sd .5
+    assert (found.n, found.n_failed) == (3, 2)
+    assert win_rate_difference(second, first).interval.high == pytest.approx(-(found.interval.low or 0))
+
+
+def test_the_covariance_gives_the_paired_error() -> None:
+    rng = np.random.default_rng(2)
+    table = pd.DataFrame(rng.choice([0, 0.5, 1], (80, 3)), columns=list("abc"))
+    table["b"] = np.where(rng.random(80) < 0.7, table["a"], table["b"])
+    estimates = win_rate_estimates(table)
+    paired = win_rate_difference(table["a"], table["b"])
+    covariance = estimates.covariance
+    error = np.sqrt(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
+    assert error == pytest.approx(paired.standard_error)
+    assert np.sqrt(covariance[2, 2]) == pytest.approx(win_rate(table["c"]).standard_error)
+
+
+def test_models_judged_on_different_instructions() -> None:
+    table = pd.DataFrame({"a": [1, 0, 1, np.nan, np.nan], "b": [np.nan, np.nan, np.nan, 1, 0.5]})
+    estimates = win_rate_estimates(table)
+    assert estimates.values == pytest.approx([2 / 3, 0.75])
+    assert estimates.covariance[0, 1] == 0
+    assert estimates.n == 2
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: win_rate([]), "none of the 0 judgements"),
+        (lambda: win_rate([np.nan, np.nan]), "none of the 2 judgements"),
+        (lambda: win_rate([1, 2]), "found 2"),
+        (lambda: win_rate([-1.0]), "found -1"),
+        (lambda: win_rate([1, 0], ["a"]), "every one of the 2 judgements needs a label"),
+        (lambda: win_rate([1, 0], ["a", None]), "needs a label"),
+        (lambda: win_rate_difference(pd.Series({"x": 1.0}), pd.Series({"y": 1.0})), "share no judged"),
+        (lambda: win_rate_difference(pd.Series([1.0, 0], ["x", "x"]), pd.Series({"x": 1.0})), "several rows"),
+        (lambda: win_rate_estimates(pd.DataFrame({"a": [1.0, 0], "b": [1.0, np.nan]})), "instructions for b"),
+    ],
+)
+def test_refusals(call: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()  # type: ignore[operator]
