@@ -1,0 +1,139 @@
+"""May this annotator replace people here? The alternative annotator test.
+
+Calderon, Reichart and Dror 2025, "The alternative annotator test for LLM-as-a-judge", arXiv 2501.10970. Each
+person j in turn is left out. On every item that j judged, the candidate f and j are compared with the people
+who are left, by the share of them that give the same label, S:
+
+    W_f = 1[S(f) >= S(j)],    W_j = 1[S(j) >= S(f)],    d = W_j - W_f
+    H0: mean(W_f) <= mean(W_j) - epsilon    against    H1: mean(W_f) > mean(W_j) - epsilon
+
+with a one-sided paired t-test (d against epsilon). epsilon is what replacing a person is worth: 0.1 for crowd
+workers, 0.15 for skilled annotators, 0.2 for experts. The share of people for whom H0 is rejected, at a false
+discovery rate of 5 % after Benjamini and Yekutieli, is the winning rate omega; the candidate passes at 0.5.
+rho, the mean over people of mean(W_f), is its average advantage probability.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import stdtr
+
+Floats = NDArray[np.float64]
+
+MIN_PEOPLE = 3
+MIN_ITEMS = 30  # per person, with another person and the candidate on them
+FALSE_DISCOVERY_RATE = 0.05
+PASSING = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class AgainstPerson:
+    person: str
+    advantage: float  # mean(W_f), rho_j
+    person_advantage: float  # mean(W_j)
+    p_value: float
+    rejected: bool  # the candidate is as good as this person, to within epsilon
+    n: int  # items
+
+
+@dataclass(frozen=True, slots=True)
+class AltTest:
+    winning_rate: float  # omega
+    advantage: float  # rho
+    epsilon: float
+    people: tuple[AgainstPerson, ...]
+    left_out: tuple[str, ...]  # people with too few items to be tested
+    n: int  # items that at least one test used
+    n_failed: int  # items of people on which the candidate gave no label
+
+    @property
+    def passes(self) -> bool:
+        return self.winning_rate >= PASSING
+
+
+def alt_test(
+    people: pd.DataFrame, candidate: pd.Series[float], epsilon: float, *, min_items: int = MIN_ITEMS
+) -> AltTest:
+    """The test of one candidate.
+
+    people: item, annotator, label, one row per judgement (a preference, or any label that can be equal); NaN
+    labels are left out. candidate: its label by item, NaN where it failed. min_items: people with fewer
+    usable items are not tested; they still count among the others.
+
+    Raises ValueError with fewer than three people to test, several labels of one person on one item, or an
+    epsilon outside [0, 1).
+    """
+    if not 0 <= epsilon < 1:
+        raise ValueError(f"epsilon is the worth of not asking a person, from 0 to below 1, not {epsilon:g}")
+    given = people.dropna(subset=["label"])
+    if given.duplicated(["item", "annotator"]).any() or not candidate.index.is_unique:
+        raise ValueError("someone labelled an item twice; give one label per annotator and item")
+    rows = given.assign(candidate=given["item"].map(candidate))
+    n_failed = int(rows.loc[rows["candidate"].isna(), "item"].nunique())
+    rows = _alignments(rows.dropna(subset=["candidate"]))
+    sizes = rows.groupby("annotator").size().reindex(given["annotator"].unique(), fill_value=0)
+    tested = sizes.index[sizes >= min_items]
+    if len(tested) < MIN_PEOPLE:
+        raise ValueError(
+            f"the test needs {MIN_PEOPLE} people with {min_items} items that another person and the "
+            f"candidate judged too; there are {len(tested)}"
+        )
+    rows = rows[rows["annotator"].isin(tested)]
+    names = [str(name) for name in tested]
+    shares = [rows.loc[rows["annotator"] == name, ["wins", "loses"]].to_numpy(float) for name in tested]
+    p_values = np.array([_p_value(share[:, 1] - share[:, 0], epsilon) for share in shares])
+    rejected = benjamini_yekutieli(p_values)
+    found = tuple(
+        AgainstPerson(
+            name, float(share[:, 0].mean()), float(share[:, 1].mean()), float(p), bool(r), len(share)
+        )
+        for name, share, p, r in zip(names, shares, p_values, rejected, strict=True)
+    )
+    return AltTest(
+        winning_rate=float(rejected.mean()),
+        advantage=float(np.mean([person.advantage for person in found])),
+        epsilon=epsilon,
+        people=found,
+        left_out=tuple(str(name) for name in sizes.index[sizes < min_items]),
+        n=int(rows["item"].nunique()),
+        n_failed=n_failed,
+    )
+
+
+def benjamini_yekutieli(p_values: Floats, rate: float = FALSE_DISCOVERY_RATE) -> NDArray[np.bool_]:
+    """Which hypotheses fall at this false discovery rate, whatever their dependence (2001, theorem 1.3)."""
+    count = len(p_values)
+    order = np.argsort(p_values, kind="stable")
+    ranks = np.arange(1, count + 1)
+    below = np.flatnonzero(p_values[order] <= ranks * rate / (count * (1 / ranks).sum()))
+    rejected = np.zeros(count, bool)
+    if len(below):
+        rejected[order[: below[-1] + 1]] = True
+    return rejected
+
+
+def _alignments(rows: pd.DataFrame) -> pd.DataFrame:
+    """Per judgement by a person with others on the item: wins = W_f, loses = W_j, against those others."""
+    on_item = rows.groupby("item")["label"].transform("size") - 1
+    same_as_person = rows.groupby(["item", "label"])["label"].transform("size") - 1
+    matches = (rows["label"] == rows["candidate"]).groupby(rows["item"]).transform("sum")
+    same_as_candidate = matches - (rows["label"] == rows["candidate"])
+    compared = rows.assign(
+        wins=(same_as_candidate >= same_as_person).astype(float),
+        loses=(same_as_person >= same_as_candidate).astype(float),
+    )
+    return compared[on_item > 0]
+
+
+def _p_value(differences: Floats, epsilon: float) -> float:
+    """P(a mean this far below epsilon or further | it is epsilon), Student's t."""
+    n = len(differences)
+    gap = float(differences.mean()) - epsilon
+    error = float(differences.std(ddof=1)) / np.sqrt(n)
+    if error == 0:
+        return float(gap >= 0)
+    return float(stdtr(n - 1, gap / error))
