@@ -37,6 +37,8 @@ Ints = NDArray[np.intp]
 STRENGTHS = np.logspace(-4, 4, 10)
 FOLDS = 5
 ANCHOR_WEIGHT = 0.2 / 2  # of one anchor row: lambda = 0.2, shared by two gamed variants
+TOLERANCE = 1e-4  # of the last Newton step: the coefficients are then good to about 1e-8
+OWN_COLUMNS = {"difficulty", "model"}
 BLOCK = 64  # bootstrap draws that are fitted together
 
 LIST_ITEM = re.compile(r"^[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]+\S", re.MULTILINE)
@@ -160,13 +162,16 @@ def controlled_win_rate(
     coefficients = fit.point(strength, start)
     predicted = fit.predict(coefficients)[0]
     value = float(predicted.mean())
-    drawn = np.concatenate([np.empty(0), *fit.bootstrap(strength, coefficients, draws, seed)])
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if draws > 1 else (None, None)
+    interval, error = Interval(value, None, None, n), float("nan")
+    if draws > 1:
+        drawn = np.concatenate(list(fit.bootstrap(strength, coefficients, draws, seed)))
+        low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        interval, error = Interval(value, float(low), float(high), n), float(drawn.std(ddof=1))
     return ControlledWinRate(
         value=value,
-        interval=Interval(value, low, high, n),
+        interval=interval,
         standard_error=float(predicted.std(ddof=1) / np.sqrt(len(predicted))),
-        bootstrap_error=float(drawn.std(ddof=1)) if draws > 1 else float("nan"),
+        bootstrap_error=error,
         coefficients=dict(zip(fit.names, map(float, coefficients[0]), strict=True)),
         strength=float(strength),
         difficulty=source,
@@ -193,6 +198,8 @@ class _Fit:
         difficulty: Difficulty | None,
         anchors: pd.DataFrame | None,
     ) -> _Fit:
+        if OWN_COLUMNS & set(features):
+            raise ValueError("a feature cannot be called difficulty or model: those are columns of the fit")
         if frame["instruction"].isna().any() or frame[list(features)].isna().any(axis=None):
             raise ValueError("an instruction or a feature difference is missing; every row needs both")
         held = frame.iloc[:0] if anchors is None else anchors
@@ -225,17 +232,21 @@ class _Fit:
         return fit
 
     @property
+    def features(self) -> slice:
+        """The columns of features, which come first."""
+        return slice(len([name for name in self.names if name not in OWN_COLUMNS]))
+
+    @property
     def judged(self) -> NDArray[np.bool_]:
         return self.weights[self.n_anchors :] > 0
 
     def against_itself(self) -> bool:
         """No difference in any feature, nothing but ties: the reference against itself, 0.5 by definition."""
-        rows = slice(self.n_anchors, None)
-        differences = self.design[rows, [name not in ("difficulty", "model") for name in self.names]]
-        return not differences.any() and bool((self.labels[rows][self.judged] == 0.5).all())
+        labels = self.labels[self.n_anchors :][self.judged]
+        return not self.design[self.n_anchors :, self.features].any() and bool((labels == 0.5).all())
 
     def solve(self, weights: Floats, strength: float, start: Floats) -> Floats:
-        return l1_logistic(self.design, self.labels, strength * weights, start=start)
+        return l1_logistic(self.design, self.labels, strength * weights, start=start, tolerance=TOLERANCE)
 
     def point(self, strength: float, start: Floats) -> Floats:
         """The coefficients (1, d) with all rows. With anchors the definition is AlpacaEval's, whose published
@@ -247,7 +258,7 @@ class _Fit:
     def predict(self, coefficients: Floats) -> Floats:
         """P(model wins) with every difference at 0: (B, d) -> (B, n)."""
         neutral = self.design[self.n_anchors :].copy()
-        neutral[:, [name not in ("difficulty", "model") for name in self.names]] = 0
+        neutral[:, self.features] = 0
         return np.asarray(expit(coefficients @ neutral.T), float)
 
     def cross_validate(self) -> tuple[float, Floats]:
@@ -276,7 +287,7 @@ class _Fit:
         """The controlled win rate of resampled instructions, a block of draws at a time."""
         own, clusters = np.unique(self.groups[self.n_anchors :], return_inverse=True)
         anchors = self.weights[: self.n_anchors]
-        for counts in resamplings(len(own), draws, seed) if draws else ():
+        for counts in resamplings(len(own), draws, seed):
             for first in range(0, len(counts), BLOCK):
                 times = counts[first : first + BLOCK, clusters].astype(np.float64)  # (b, n)
                 held = np.broadcast_to(anchors, (len(times), len(anchors)))

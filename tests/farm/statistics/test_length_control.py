@@ -162,6 +162,8 @@ def test_refused_difficulties_and_features() -> None:
         Difficulty(pd.Series([1.0, 2.0], index=["a", "a"]), "a file")
     with pytest.raises(ValueError, match="missing or infinite"):
         Difficulty(pd.Series([1.0, np.nan]), "a file")
+    with pytest.raises(ValueError, match="cannot be called difficulty or model"):
+        controlled_win_rate(made_up(), ["model"])
     with pytest.raises(ValueError, match="unknown feature 'tone'"):
         feature_differences(pd.Series({"x": "a"}), pd.Series({"x": "b"}), ["tone"])
     with pytest.raises(ValueError, match="no output to 1 instructions"):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kendalltau, spearmanr
+from scipy.stats import t as student
 from statsmodels.stats.multitest import multipletests
 
 from farm.statistics.ranking import clusters, rank_correlation, rank_ranges, significantly_better
@@ -116,13 +117,12 @@ def test_no_error_and_one_model() -> None:
     assert [(place.best, place.worst) for place in rank_ranges(estimates([1], 1))] == [(1, 1)]
 
 
+@settings(deadline=None, max_examples=10)
 @given(st.lists(st.floats(-4, 4), min_size=2, max_size=7))
 def test_holm_equals_statsmodels(values: list[float]) -> None:
     found = significantly_better(estimates(values, 1))
     upper = np.triu_indices(len(values), 1)
     gaps = np.abs(np.subtract.outer(values, values))[upper]
-    from scipy.stats import t as student
-
     expected = multipletests(2 * student.sf(gaps, 9_999), alpha=0.05, method="holm")[0]
     assert ((found | found.T)[upper] == expected).all()
 
