@@ -1,0 +1,113 @@
+"""Commands that judge pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from farm.commands.common import JsonFlag, Source, Subset, print_
+
+commands = typer.Typer()
+
+
+@commands.command("annotators")
+def annotators_(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="Show this one whole, with its prompt.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="The model to ask, or SLOT=MODEL; repeat it for several slots.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """List the catalogue, or show one annotator with its prompt on a real pair."""
+    from dataclasses import asdict
+
+    from db.errors import LedgerNotFound
+    from farm.annotators import annotator, annotators
+    from farm.views import annotator_view, annotators_view
+
+    if name is None:
+        lines = annotators(tuple(model or ()))
+        print_(as_json, lambda: [asdict(line) for line in lines], lambda: annotators_view(lines))
+        return
+    try:
+        with context.obj.open() as ledger:
+            shown = annotator(name, ledger, tuple(model or ()))
+    except LedgerNotFound:
+        shown = annotator(name, None, tuple(model or ()))
+    print_(as_json, shown.to_json, lambda: annotator_view(shown))
+
+
+@commands.command()
+def annotate(
+    context: typer.Context,
+    annotator: Annotated[str, typer.Argument(help="A name of the catalogue: see `farm annotators`.")],
+    source: Source = None,
+    subset: Subset = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most this many pairs.")] = None,
+    replicates: Annotated[int, typer.Option(min=1, help="Independent judgements of each pair.")] = 1,
+    orders: Annotated[
+        str | None, typer.Option(help="Which output is shown first: random, both or stored.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="The seed of every keyed draw.")] = None,
+    utility: Annotated[
+        str, typer.Option(help="For the oracle: a Python callable, package.module:function.")
+    ] = "",
+    model: Annotated[
+        list[str] | None, typer.Option(help="The model to ask, or SLOT=MODEL; repeat it for several slots.")
+    ] = None,
+    base_url: Annotated[str | None, typer.Option(help="An OpenAI-compatible server.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests in flight.")] = 100,
+    rpm: Annotated[float | None, typer.Option(help="Requests per minute, at most.")] = None,
+    tpm: Annotated[float | None, typer.Option(help="Tokens per minute, at most.")] = None,
+    max_cost: Annotated[float | None, typer.Option(min=0, help="US dollars, at most.")] = None,
+    max_requests: Annotated[int | None, typer.Option(min=1, help="Requests, at most.")] = None,
+    prices: Annotated[Path | None, typer.Option(help="A price table of your own (YAML).")] = None,
+    batch: Annotated[
+        bool, typer.Option("--batch", help="Ask through the provider's Batch API: slower, half the price.")
+    ] = False,
+    poll_seconds: Annotated[float, typer.Option(min=0.01, help="Between two looks at a batch.")] = 30.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would ask and cost.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Let an annotator judge the ledger's pairs. What it has judged already it does not judge again."""
+    from db.ledger import PairFilter
+    from farm.annotate import Provider, Task, orders_named, plan
+    from farm.annotate import annotate as run
+    from farm.views import annotate_view, estimate_json, estimate_view, progress_of
+
+    task = Task(PairFilter(source, subset, limit), replicates, orders_named(orders), seed, utility)
+    provider = Provider(
+        tuple(model or ()),
+        base_url,
+        concurrency,
+        rpm,
+        tpm,
+        max_cost,
+        max_requests,
+        prices,
+        batch,
+        poll_seconds,
+    )
+    if dry_run:
+        with context.obj.open() as ledger:
+            estimate = plan(ledger, annotator, task, provider)
+        print_(as_json, lambda: estimate_json(estimate), lambda: estimate_view(estimate))
+        return
+    with context.obj.open() as ledger, progress_of("judgements", not as_json) as progress:
+        report = run(ledger, annotator, task, progress, provider)
+    print_(as_json, report.to_json, lambda: annotate_view(report))
+
+
+@commands.command("serve-simulator")
+def serve_simulator(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8080,
+    config: Annotated[Path | None, typer.Option(help="Judges, faults and latency (YAML).")] = None,
+) -> None:
+    """Play an OpenAI-compatible provider of judges on this machine, until interrupted."""
+    from farm.simulator import serve_simulator as serve
+
+    serve(host, port, config, lambda url: typer.echo(f"serving {url}"))
