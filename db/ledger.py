@@ -200,12 +200,13 @@ class Ledger:
             )
 
     def imported_instructions(self) -> Iterator[tuple[str, Instruction]]:
-        """Stream (source, instruction) of the imported items, each once."""
+        """Stream (source, instruction) of the items that came with judgements, each once."""
         query = (
             select(ItemRow.source, InstructionRow.text, InstructionRow.input)
             .join(PairRow, PairRow.id == ItemRow.pair_id)
             .join(OutputRow, OutputRow.id == PairRow.output_a_id)
             .join(InstructionRow, InstructionRow.id == OutputRow.instruction_id)
+            .where(ItemRow.id.in_(select(AnnotationRow.item_id)))
             .distinct()
             .order_by(ItemRow.source, InstructionRow.text, InstructionRow.input)
         )

@@ -73,3 +73,13 @@ def model_dir(make_model: ModelMaker) -> str:
 def pad_is_eos_dir(make_model: ModelMaker) -> str:
     """The same weights with a tokenizer that pads with the end of sequence."""
     return str(make_model(pad="</s>"))
+
+
+@pytest.fixture(scope="session")
+def scorer_dir(model_dir: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A reward model with a random head on the tiny model."""
+    from farm.scorers import Scorer
+
+    directory = tmp_path_factory.mktemp("scorer")
+    Scorer.load(model_dir, seed=0, new_head=True).save(directory)
+    return str(directory)

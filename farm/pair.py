@@ -1,0 +1,124 @@
+"""Making pairs of the outputs in the ledger: `farm pair NAME`.
+
+The pairs stand under the name as their source, so that every other verb can be told of them. Which outputs
+meet is a function of their content and the seed alone; again is harmless, and later outputs make new pairs.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from types import MappingProxyType
+
+from db import outputs
+from db.errors import ConfigError
+from db.ids import Json, keyed_uniform
+from db.ledger import Ledger
+from db.outputs import Source
+from db.records import Item, Output, Pair
+
+Ordered = tuple[Output, Output]
+BATCH = 5_000
+
+
+@dataclass(frozen=True)
+class PairTask:
+    """Which outputs meet. sources: whose; against: of whom each output of theirs meets one.
+
+    how: `derangement` (AlpacaFarm's: along a random cycle through an instruction's outputs, `per_instruction`
+    pairs of it, those that share no output first) or `all`.
+    """
+
+    name: str
+    sources: tuple[Source, ...]
+    set_name: str | None = None
+    against: Source | None = None
+    how: str = "derangement"
+    per_instruction: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.how not in WAYS:
+            raise ConfigError(f"--how is {self.how!r}", remedy=f"one of {', '.join(WAYS)}")
+
+
+@dataclass(frozen=True)
+class PairReport:
+    """What was made. alone: instructions with nothing to pair; they stay in the denominator of no estimate
+    unless its evaluation set is named."""
+
+    name: str
+    instructions: int
+    pairs: int
+    new: int
+    alone: int
+
+    def to_json(self) -> Json:
+        return asdict(self)
+
+
+def pair(ledger: Ledger, task: PairTask) -> PairReport:
+    """Make the pairs. Raises ConfigError where a source has no outputs."""
+    groups = _grouped(ledger, task.sources, task.set_name)
+    rivals = _grouped(ledger, (task.against,), task.set_name) if task.against else None
+    items: list[Item] = []
+    alone = 0
+    for key, group in groups.items():
+        met = _against(rivals.get(key, ()), group) if rivals is not None else WAYS[task.how](group, task)
+        made = [_item(task, first, second) for first, second in met]
+        items += made
+        alone += not made
+    new = 0
+    for at in range(0, len(items), BATCH):
+        with ledger.writing() as writer:
+            new += writer.new_facts(writer.items, items[at : at + BATCH])
+    return PairReport(task.name, len(groups), len(items), new, alone)
+
+
+def _grouped(ledger: Ledger, sources: Sequence[Source], set_name: str | None) -> dict[str, list[Output]]:
+    """Outputs by instruction, in the order in which they came."""
+    groups: defaultdict[str, list[Output]] = defaultdict(list)
+    for source in sources:
+        before = sum(map(len, groups.values()))
+        for output in outputs.outputs_of(ledger, source, set_name):
+            groups[output.instruction.key].append(output)
+        if sum(map(len, groups.values())) == before:
+            raise ConfigError(
+                f"there are no outputs of {source.producer!r}" + (f" in {set_name!r}" if set_name else ""),
+                where=str(ledger.address),
+                remedy="`farm sample` makes some; `farm status` names the producers there are",
+            )
+    return dict(groups)
+
+
+def _derangement(group: Sequence[Output], task: PairTask) -> Iterator[Ordered]:
+    """Each output meets the next of a random cycle; every second pair first, which share no output."""
+    cycle = sorted(group, key=lambda each: keyed_uniform("derangement", each.key, task.seed))
+    size = len(cycle)
+    starts = [*range(0, size - 1, 2), *range(1, size, 2), *([size - 1] if size % 2 and size > 1 else [])]
+    for start in starts[: 1 if size == 2 else task.per_instruction]:
+        yield cycle[start], cycle[(start + 1) % size]
+
+
+def _all(group: Sequence[Output], task: PairTask) -> Iterator[Ordered]:
+    return combinations(group, 2)
+
+
+def _against(rivals: Sequence[Output], group: Sequence[Output]) -> Iterator[Ordered]:
+    """The rival stands first, as AlpacaEval's baseline; the k-th draw meets the rival's k-th."""
+    if rivals:
+        for i, output in enumerate(group):
+            yield rivals[i % len(rivals)], output
+
+
+def _item(task: PairTask, first: Output, second: Output) -> Item:
+    made, flipped = Pair.of(first, second)
+    subset = second.producer if task.against else None
+    return Item(task.name, made.key, made, flipped, subset)
+
+
+WAYS: Mapping[str, Callable[[Sequence[Output], PairTask], Iterator[Ordered]]] = MappingProxyType(
+    {"derangement": _derangement, "all": _all}
+)

@@ -1,0 +1,132 @@
+"""Drawing outputs to the instructions of a set into the ledger: `farm sample MODEL`.
+
+A model is a directory or hub id, run here, or a name at an OpenAI-compatible server. Its outputs are known by
+their producer, by all that can change them (weights, decoding, seed) and by the number of the draw; what is
+there already is not drawn again, so an interrupted run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from db import outputs, training
+from db.errors import ConfigError
+from db.ids import Json
+from db.ledger import Ledger
+from db.outputs import Source
+from db.records import Instruction, Output
+from farm.config import Decoding
+from farm.drawing import Answer, Drawing, LocalModel, ServedModel, Wanted
+
+if TYPE_CHECKING:
+    from farm.annotate import Provider
+
+Progress = Callable[[str, int], None]  # (producer, outputs so far)
+
+
+@dataclass(frozen=True)
+class SampleTask:
+    """What is drawn: n outputs to each instruction of a set, under a producer's name.
+
+    best_of: keep the best of so many responses by `reward`, a reward model's directory or hub id.
+    max_words: the length that a served model is asked to keep to.
+    """
+
+    set_name: str
+    producer: str = ""  # the model's own name where empty
+    n: int = 1
+    limit: int | None = None  # instructions
+    decoding: Decoding = field(default_factory=Decoding)
+    seed: int = 0
+    best_of: int | None = None
+    reward: str | None = None
+    max_words: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.best_of is None) != (self.reward is None):
+            raise ConfigError("best-of-n needs both --best-of and --reward", remedy="give both or neither")
+        if self.best_of is not None and self.n != 1:
+            raise ConfigError("best-of-n gives one output to an instruction", remedy="leave --n at 1")
+
+
+@dataclass(frozen=True)
+class SampleReport:
+    """What became of the outputs asked for: known + new + the failures. cost: US dollars, None if unknown."""
+
+    producer: str
+    decoding: str  # canonical JSON of all that can change an output
+    instructions: int
+    known: int
+    new: int
+    failures: dict[str, int]
+    cost: float | None = None
+
+    @property
+    def source(self) -> Source:
+        """The outputs that this report is about."""
+        return Source(self.producer, self.decoding)
+
+    def to_json(self) -> Json:
+        return asdict(self)
+
+
+def sample(
+    ledger: Ledger, model: str, task: SampleTask, progress: Progress, provider: Provider | None = None
+) -> SampleReport:
+    """Draw what is missing. provider: ask a server for the model instead of loading it.
+
+    Raises ConfigError where the set is empty or the model cannot be used, RunStopped where a server or the
+    budget ends the run early: what was drawn until then is in the ledger.
+    """
+    instructions = list(islice(training.instructed(ledger, task.set_name), task.limit))
+    if not instructions:
+        raise ConfigError(
+            "there are no instructions in this set",
+            where=task.set_name,
+            remedy="`farm status` lists the sets; `farm import instructions FILE --set NAME` makes one",
+        )
+    drawing = _drawing(model, task, provider)
+    producer = task.producer or Path(model).name
+    source = Source(producer, drawing.decoding)
+    wanted = list(_missing(ledger, source, task, instructions))
+    known = len(instructions) * task.n - sum(len(each.draws) for each in wanted)
+    new = 0
+
+    def write(answers: list[Answer]) -> None:
+        nonlocal new
+        facts = [
+            Output(each.instruction, each.text, producer, decoding=drawing.decoding, sample=each.draw)
+            for each in answers
+        ]
+        with ledger.writing() as writer:
+            writer.outputs(facts)
+        new += len(facts)
+        progress(producer, known + new)
+
+    drawing.draw(wanted, write)
+    failures = dict(drawing.failures)
+    return SampleReport(producer, drawing.decoding, len(instructions), known, new, failures, drawing.cost)
+
+
+def _drawing(model: str, task: SampleTask, provider: Provider | None) -> Drawing:
+    if provider is None:
+        return LocalModel(model, task.decoding, task.seed, task.n, task.best_of, task.reward)
+    if task.reward is not None:
+        raise ConfigError("best-of-n draws from a model run here", remedy="leave --base-url out")
+    return ServedModel(model, task.decoding, task.seed, task.max_words, provider)
+
+
+def _missing(
+    ledger: Ledger, source: Source, task: SampleTask, instructions: Sequence[Instruction]
+) -> Iterator[Wanted]:
+    """The instructions that lack draws of this source."""
+    drawn = outputs.outputs_of(ledger, source, task.set_name)
+    there = {(each.instruction.key, each.sample) for each in drawn}
+    for instruction in instructions:
+        draws = tuple(k for k in range(task.n) if (instruction.key, k) not in there)
+        if draws:
+            yield Wanted(instruction, draws)

@@ -1,0 +1,30 @@
+"""What `farm sample` and `farm pair` show a person on a terminal."""
+
+from __future__ import annotations
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from farm.pair import PairReport
+from farm.sample import SampleReport
+from farm.views import plain
+
+
+def sample_view(report: SampleReport) -> RenderableType:
+    """One paragraph: what was drawn, what was there, what failed."""
+    text = Text.assemble(
+        plain(report.producer),
+        f": {report.new:,} outputs to {report.instructions:,} instructions, {report.known:,} were there",
+    )
+    for name, count in sorted(report.failures.items()):
+        text.append(f"\n{count:,} failed: {name}; run it again to ask for them again")
+    return text if report.cost is None else text.append(f"\ncost: ${report.cost:.4f}")
+
+
+def pair_view(report: PairReport) -> RenderableType:
+    """One line: pairs, those that are new, and instructions with nothing to pair."""
+    text = Text.assemble(
+        plain(report.name),
+        f": {report.pairs:,} pairs of {report.instructions:,} instructions, {report.new:,} of them new",
+    )
+    return text.append(f"\n{report.alone:,} instructions have too few outputs") if report.alone else text

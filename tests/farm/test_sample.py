@@ -1,0 +1,169 @@
+"""Outputs drawn into the ledger: by a real small model here, and by a model behind a real HTTP server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from annotators.simulator import FaultPlan, Judge, Simulator, SimulatorConfig
+from db import outputs
+from db.errors import ConfigError, FarmError
+from db.ledger import Ledger
+from db.outputs import Source
+from db.records import Instruction, Membership, Output
+from farm.annotate import Provider
+from farm.config import Decoding
+from farm.sample import SampleReport, SampleTask, sample
+
+FARM = Path(sys.executable).parent / "farm"
+SHORT = Decoding(max_new_tokens=6)
+
+
+def quiet(producer: str, done: int) -> None:
+    pass
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    """Thirty instructions in the set `sums`."""
+    path = tmp_path / "farm.db"
+    with Ledger.open(path, create=True) as opened, opened.writing() as writer:
+        asked = [Instruction(f"Add {i} and 2.", "Quickly." if i % 3 else "") for i in range(30)]
+        writer.memberships([Membership(each, "sums") for each in asked])
+    return path
+
+
+def drawn(path: Path, model: str, **task: object) -> tuple[SampleReport, list[Output]]:
+    chosen = SampleTask("sums", **{"decoding": SHORT, **task})  # type: ignore[arg-type]
+    with Ledger.open(path) as opened:
+        report = sample(opened, model, chosen, quiet)
+        return report, list(outputs.outputs_of(opened, report.source))
+
+
+def test_every_instruction_is_answered_once_and_again_is_free(ledger: Path, model_dir: str) -> None:
+    first, there = drawn(ledger, model_dir, n=2, producer="tiny")
+    assert (first.new, first.known, first.instructions) == (60, 0, 30)
+    assert sorted({each.sample for each in there}) == [0, 1]
+    assert len({(each.instruction.key, each.sample) for each in there}) == 60
+    again, same = drawn(ledger, model_dir, n=2, producer="tiny")
+    assert (again.new, again.known) == (0, 60)
+    assert same == there
+
+
+def test_more_draws_are_added_to_those_there_are(ledger: Path, model_dir: str) -> None:
+    _, one = drawn(ledger, model_dir, n=1)
+    more, three = drawn(ledger, model_dir, n=3)
+    assert (more.new, more.known) == (60, 30)
+    assert [each for each in three if each.sample == 0] == one
+
+
+def test_an_output_depends_on_its_instruction_and_not_on_its_batch_mates(ledger: Path, model_dir: str) -> None:
+    _, few = drawn(ledger, model_dir, limit=4)
+    _, all_of_them = drawn(ledger, model_dir)
+    texts = {each.instruction.key: each.text for each in all_of_them}
+    assert [texts[each.instruction.key] for each in few] == [each.text for each in few]
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 1}, {"decoding": Decoding(max_new_tokens=5)}, {"best_of": 4, "reward": "scorer"}]
+)
+def test_what_can_change_an_output_is_part_of_whose_it_is(
+    ledger: Path, model_dir: str, change: dict[str, object], scorer_dir: str
+) -> None:
+    if change.get("reward"):
+        change = change | {"reward": scorer_dir}
+    before, _ = drawn(ledger, model_dir, producer="tiny")
+    after, _ = drawn(ledger, model_dir, producer="tiny", **change)
+    assert after.new == 30
+    assert after.decoding != before.decoding
+    with Ledger.open(ledger) as opened:
+        assert outputs.latest(opened, "tiny") == after.source
+
+
+def test_retrained_weights_under_the_same_name_are_another_source(
+    ledger: Path, make_model: object, tmp_path: Path
+) -> None:
+    first, _ = drawn(ledger, str(make_model(seed=0)), producer="policy")  # type: ignore[operator]
+    second, _ = drawn(ledger, str(make_model(seed=1)), producer="policy")  # type: ignore[operator]
+    assert second.new == 30
+    assert first.source != second.source
+
+
+def test_the_best_of_n_is_the_draw_that_the_reward_model_likes_best(
+    ledger: Path, model_dir: str, scorer_dir: str
+) -> None:
+    from farm.config import ModelConfig
+    from farm.methods.method import Prompt
+    from farm.scorers import Scorer, ScorerReward
+
+    _, all_four = drawn(ledger, model_dir, n=4)
+    _, best = drawn(ledger, model_dir, best_of=4, reward=scorer_dir)
+    reward = ScorerReward(Scorer.load(scorer_dir, ModelConfig()))
+    for chosen in best[:8]:
+        prompt = Prompt(chosen.instruction.text, chosen.instruction.input)
+        rivals = [each.text for each in all_four if each.instruction == chosen.instruction]
+        scores = reward([prompt] * 4, rivals)
+        assert reward([prompt], [chosen.text]).item() == pytest.approx(scores.max().item(), abs=1e-5)
+
+
+def test_bad_options_are_said_before_anything_is_loaded(ledger: Path, model_dir: str) -> None:
+    with pytest.raises(ConfigError, match="both --best-of and --reward"):
+        SampleTask("sums", best_of=4)
+    with pytest.raises(ConfigError, match="one output"):
+        SampleTask("sums", best_of=4, reward="x", n=2)
+    with Ledger.open(ledger) as opened:
+        with pytest.raises(ConfigError, match="no instructions in this set"):
+            sample(opened, model_dir, SampleTask("nowhere"), quiet)
+        with pytest.raises(FarmError, match="could be loaded"):
+            sample(opened, "no/such/model", SampleTask("sums"), quiet)
+        assert opened.counts()["output"] == 0
+
+
+def served(path: Path, simulator: Simulator, **provider: object) -> SampleReport:
+    task = SampleTask("sums", n=2, decoding=SHORT, max_words=50)
+    asked = Provider((), simulator.base_url, **provider)  # type: ignore[arg-type]
+    with Ledger.open(path) as opened:
+        return sample(opened, "judge", task, quiet, asked)
+
+
+def test_a_served_model_is_asked_for_what_is_missing_and_for_no_more(ledger: Path) -> None:
+    with Simulator(SimulatorConfig(judge=Judge())) as simulator:
+        report = served(ledger, simulator)
+        assert (report.new, report.failures, simulator.stats().hits) == (60, {}, 60)
+        again = served(ledger, simulator)
+        assert (again.new, again.known, simulator.stats().hits) == (0, 60, 60)
+
+
+def test_what_a_server_fails_to_answer_is_counted_and_asked_again(ledger: Path) -> None:
+    faults = FaultPlan(script=("refusal",))  # met by the first asking of each request
+    with Simulator(SimulatorConfig(judge=Judge(), faults=faults)) as simulator:
+        report = served(ledger, simulator)
+        assert (report.new, report.failures) == (0, {"refusal": 60})
+        again = served(ledger, simulator)
+        assert (again.known, again.new, again.failures) == (0, 60, {})
+
+
+def test_the_command_line_goes_on_after_a_kill(ledger: Path, model_dir: str) -> None:
+    with Ledger.open(ledger) as opened, opened.writing() as writer:
+        writer.memberships([Membership(Instruction(f"Count to {i}."), "counts") for i in range(3_000)])
+    command = [str(FARM), "--ledger", str(ledger), "sample", model_dir, "--set", "counts", "--json"]
+    command += ["--max-new-tokens", "4"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    with Ledger.open(ledger) as opened:
+        while opened.counts()["output"] == 0 and process.poll() is None:
+            time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    done = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    assert done["known"] > 0
+    assert done["known"] + done["new"] == 3_000
+    with Ledger.open(ledger) as opened:
+        made = list(outputs.outputs_of(opened, Source(Path(model_dir).name), "counts"))
+    assert len({each.instruction.key for each in made}) == len(made) == 3_000
