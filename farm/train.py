@@ -86,6 +86,8 @@ def train(
         inputs = content_hash("inputs", [task.model, task.reference, task.reward, run.data_key])
         folder = RunFolder(task.folder, config, world, inputs)
         fit(method, config, run, folder, world)
+        if summary := getattr(method, "summary", None):
+            run(method.steps, summary())
         run.finish(method.steps, folder.latest)
     counts = (len(data.train), len(data.held_out))
     return TrainReport(name, run.id, method.steps, folder.latest, *counts, run.last)

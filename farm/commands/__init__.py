@@ -1,12 +1,14 @@
 """The commands of `farm`, by group; importing them loads neither torch, transformers nor pandas."""
 
-from farm.commands import auditing, data, judging, sampling, training, upkeep
+from farm.commands import auditing, data, judging, reporting, sampling, studying, training, upkeep
 
 GROUPS = (
+    studying.commands,
     data.commands,
     sampling.commands,
     judging.commands,
     training.commands,
     auditing.commands,
+    reporting.commands,
     upkeep.commands,
 )

@@ -132,3 +132,17 @@ class RewardModel:
             margins.append((scores.chosen - scores.rejected).cpu())
             preferences.append(batch.preference.cpu())
         return calibration(torch.cat(margins), torch.cat(preferences))
+
+    def summary(self) -> dict[str, float]:
+        """What a finished run logs beside its loss: accuracy, ECE and the points of the reliability curve."""
+        if not any(True for _ in self.held_out()):
+            return {}
+        found = self.calibrate()
+        curve = zip(found.predicted.tolist(), found.observed.tolist(), found.counts.tolist(), strict=True)
+        points = {
+            f"calibration/{place:02d}/{name}": value
+            for place, point in enumerate(curve)
+            if point[2]
+            for name, value in zip(("predicted", "observed", "n"), point, strict=True)
+        }
+        return {"held_out/accuracy": found.accuracy, "held_out/ece": found.ece, **points}

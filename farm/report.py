@@ -1,0 +1,130 @@
+"""One self-contained page about a ledger, or its figures as files: `farm report OUT.html`.
+
+Nothing is computed here that another verb does not compute; the page shows annotators against people,
+methods, training, costs, the pairs on which people and simulators differ, and where it all came from.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from db.errors import ConfigError, FarmError
+from db.ids import Json
+from db.ledger import Ledger
+from db.records import AnnotatorKind
+from db.schema import package_version
+from farm.audit import AuditOptions, audit
+from farm.report_page import chapters
+from farm.report_page.content import Disagreement, Report, Section
+from farm.report_page.disagreements import disagreements
+from farm.report_page.figures import save_all
+from farm.report_page.page import page
+from farm.report_page.study_chapter import study_headlines, study_sections
+from farm.studies.results import StudyResults
+
+LIMIT = 5_000_000  # bytes of a page
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """What the report is about. pairs: how many disagreements are shown at most."""
+
+    source: str | None = None
+    subset: str | None = None
+    subject: str = "Preference Farm"
+    pairs: int = 40
+    draws: int = 1000
+    study: Path | None = None
+
+
+@dataclass(frozen=True)
+class ReportSummary:
+    """What was written."""
+
+    paths: tuple[str, ...]
+    bytes: int
+    sections: tuple[str, ...]
+    disagreements: int
+
+    def to_json(self) -> Json:
+        return {
+            "paths": list(self.paths),
+            "bytes": self.bytes,
+            "sections": list(self.sections),
+            "disagreements": self.disagreements,
+        }
+
+
+def report(ledger: Ledger, out: Path, options: ReportOptions = ReportOptions()) -> ReportSummary:
+    """Write the page; whole or not at all. Raises ConfigError where there is nothing to report."""
+    made = compose(ledger, options)
+    text = page(made)
+    if len(text.encode()) > LIMIT and made.disagreements:
+        fewer = len(made.disagreements) * LIMIT // (2 * len(text.encode()))
+        made = compose(ledger, options, pairs=fewer)
+        text = page(made)
+    size = _write(out, text)
+    return ReportSummary((str(out),), size, tuple(s.name for s in made.sections), len(made.disagreements))
+
+
+def figures(ledger: Ledger, folder: Path, options: ReportOptions = ReportOptions()) -> ReportSummary:
+    """Every figure of the report as PDF, PNG and CSV in a folder."""
+    made = compose(ledger, options, pairs=0)
+    try:
+        paths = save_all(made.figures, folder)
+    except OSError as error:
+        raise FarmError(f"the figures cannot be written: {error}", where=str(folder)) from None
+    size = sum(path.stat().st_size for path in paths)
+    return ReportSummary(tuple(map(str, paths)), size, tuple(s.name for s in made.sections), 0)
+
+
+def compose(ledger: Ledger, options: ReportOptions, pairs: int | None = None) -> Report:
+    """Everything that the page says."""
+    from annotators.rules import has_list
+    from db.frames import judgements
+
+    found = judgements(ledger, has_list, options.source, options.subset)
+    sections: list[Section] = []
+    differing: Sequence[Disagreement] = ()
+    headlines = []
+    if not found.judgements.empty:
+        audited = audit(found, AuditOptions(options.source, options.subset, draws=options.draws))
+        sections.append(chapters.annotators(audited))
+        headlines += chapters.annotator_headlines(audited)
+        wanted = options.pairs if pairs is None else pairs
+        if wanted and any(card.kind is AnnotatorKind.HUMAN for card in found.annotators):
+            differing = disagreements(ledger, found, wanted)
+    if options.study is not None:
+        results = StudyResults.read(options.study)
+        headlines += study_headlines(results)
+        sections += study_sections(results)
+    sections += filter(None, (chapters.calibration(ledger), chapters.training_curves(ledger)))
+    if not sections:
+        raise ConfigError(
+            "there is nothing to report",
+            where=str(ledger.address),
+            remedy="import or make judgements, or train a method, first; `farm status` says what there is",
+        )
+    sections += filter(None, (chapters.costs(ledger), chapters.provenance(ledger)))
+    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    version, said = package_version(), (tuple(headlines), tuple(sections), tuple(differing))
+    return Report(options.subject, made, version, *said)
+
+
+def _write(out: Path, text: str) -> int:
+    """Under another name first; raises FarmError where that cannot be done."""
+    data = text.encode("utf-8", "backslashreplace")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=out.parent, delete=False) as file:
+            file.write(data)
+        os.chmod(file.name, 0o644)
+        os.replace(file.name, out)
+    except OSError as error:
+        raise FarmError(f"the page cannot be written: {error}", where=str(out)) from None
+    return len(data)

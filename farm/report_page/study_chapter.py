@@ -1,0 +1,125 @@
+"""The chapter of a study: methods in both worlds, do the rankings agree, does over-optimisation show."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from farm.report_page import figures
+from farm.report_page.content import Headline, Section, Table
+from farm.studies.results import Rate, StudyResults
+
+PEOPLE, SIMULATORS = "people", "simulators"
+
+
+def study_headlines(results: StudyResults) -> list[Headline]:
+    """The rank correlation, if there is one."""
+    if results.ranking is None:
+        return []
+    found = results.ranking
+    words = (
+        f"Spearman [{found.spearman.low:.2f}, {found.spearman.high:.2f}] of {found.methods} methods, trained"
+        f" on and judged by simulators against people"
+    )
+    return [Headline(f"{found.spearman.value:.2f}", "Simulators rank methods as people do", words)]
+
+
+def study_sections(results: StudyResults) -> list[Section]:
+    """Methods, and over-optimisation where it was studied."""
+    sections = [_methods(results)]
+    if results.curves:
+        sections.append(_curves(results))
+    return sections
+
+
+def _methods(results: StudyResults) -> Section:
+    worlds = list(dict.fromkeys((each.trained_on, each.judged_by) for each in results.judged))
+    data = pd.DataFrame(
+        [
+            {
+                "method": each.method,
+                "judged": f"trained on {each.trained_on}, judged by {each.judged_by}",
+                "win_rate": each.win_rate.value,
+                "low": each.win_rate.low,
+                "high": each.win_rate.high,
+                "n": each.n,
+                "n_failed": each.n_failed,
+            }
+            for each in results.judged
+        ]
+    )
+    drawn = [figures.win_rates(data)]
+    both = _both(results)
+    if len(both):
+        drawn.append(
+            figures.ranking_scatter(both, results.ranking.spearman.value if results.ranking else None)
+        )
+    methods = list(dict.fromkeys(each.method for each in results.judged))
+    rows = [[method, *(_said(results.rates(*world).get(method)) for world in worlds)] for method in methods]
+    columns = ("method", *(f"on {trained}, by {judged}" for trained, judged in worlds))
+    numeric = (False, *(True for _ in worlds))
+    table = Table(f"Win rates against {results.baseline}, 95 % intervals", columns, rows, numeric)
+    sentences = [f"Every method was trained on each kind of feedback and judged against {results.baseline}."]
+    if results.ranking is not None:
+        found = results.ranking
+        sentences.append(
+            f"Of the pairs of methods people tell {found.resolved_by_people:.0%} apart and simulators"
+            f" {found.resolved_by_simulators:.0%}; what lies inside the noise cannot be ranked."
+        )
+    return Section("methods", "Methods", tuple(sentences), tuple(drawn), (table,))
+
+
+def _both(results: StudyResults) -> pd.DataFrame:
+    people, simulators = (results.rates(world, world) for world in (PEOPLE, SIMULATORS))
+    rows = [
+        {
+            "method": method,
+            "simulators": simulators[method].value,
+            "simulators_low": simulators[method].low,
+            "simulators_high": simulators[method].high,
+            "people": people[method].value,
+            "people_low": people[method].low,
+            "people_high": people[method].high,
+        }
+        for method in people
+        if method in simulators
+    ]
+    return pd.DataFrame(rows)
+
+
+def _curves(results: StudyResults) -> Section:
+    frame = pd.DataFrame(
+        [
+            {
+                "study": each.curve,
+                "curve": each.feedback,
+                "level": each.level,
+                "sqrt_kl": each.sqrt_kl,
+                "gold": each.gold.value,
+                "low": each.gold.low,
+                "high": each.gold.high,
+                "proxy": each.proxy,
+            }
+            for each in results.curves
+        ]
+    )
+    labels = ("square root of KL from SFT, in nats", "gold utility")
+    drawn = [
+        figures.curves(
+            f"over-optimisation-{study}",
+            f"Over-optimisation: {study}",
+            part.drop(columns="study"),
+            x="sqrt_kl",
+            y="gold",
+            labels=labels,
+        )
+        for study, part in frame.groupby("study", sort=False)
+    ]
+    words = (
+        "The known truth of the answers against how far the policy has moved, for reward models from several"
+        " kinds of feedback. Where a curve turns down, more optimisation makes the answers worse."
+    )
+    return Section("over-optimisation", "Over-optimisation", (words,), tuple(drawn))
+
+
+def _said(rate: Rate | None) -> str:
+    return "" if rate is None else f"{100 * rate.value:.1f} % [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"

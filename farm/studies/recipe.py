@@ -1,0 +1,62 @@
+"""What a study trains, as data: methods and their options, in a YAML file of this folder or the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from db.errors import ConfigError
+from farm.config import Config, build
+from farm.methods import METHODS, load
+from farm.methods.best_of_n import BestOfNConfig
+
+BEST_OF_N = "best_of_n"  # samples and trains nothing, so it is not among METHODS
+GROUPS = ("sft", "reward_model", "methods", "sampling")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Options by method. methods: in the order in which they are trained; sampling: of every output."""
+
+    sft: Mapping[str, object]
+    reward_model: Mapping[str, object]
+    methods: Mapping[str, Mapping[str, object]]
+    sampling: Mapping[str, object]
+
+    @classmethod
+    def read(cls, path: Path) -> Recipe:
+        """Raises one ConfigError with all that is wrong with the file."""
+        try:
+            given = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            raise ConfigError(f"not a recipe: {' '.join(str(error).split())}", where=str(path)) from None
+        if not isinstance(given, dict) or set(given) != set(GROUPS):
+            raise ConfigError(f"a recipe has {', '.join(GROUPS)} and no more", where=str(path))
+        recipe = cls(**{name: given[name] or {} for name in GROUPS})
+        if problems := recipe._problems():
+            raise ConfigError(
+                "; ".join(problems), where=str(path), remedy="`farm train METHOD --help` lists options"
+            )
+        return recipe
+
+    def _problems(self) -> list[str]:
+        named = {"sft": self.sft, "reward_model": self.reward_model, **self.methods}
+        problems = []
+        for name, given in named.items():
+            if name not in METHODS and name != BEST_OF_N:
+                problems.append(f"there is no method {name!r}; there are {', '.join([BEST_OF_N, *METHODS])}")
+                continue
+            config: type[Config] = BestOfNConfig if name == BEST_OF_N else load(name).Config
+            try:
+                build(config, given or {}, where=[name])
+            except ConfigError as error:
+                problems.append(str(error))
+        return problems
+
+
+def options_of(given: Mapping[str, object] | None) -> dict[str, str]:
+    """Options as flags have them."""
+    return {name: str(value) for name, value in (given or {}).items()}
