@@ -113,7 +113,7 @@ def snapshots(ledger: Ledger) -> list[SnapshotCard]:
 
 
 def labelled(ledger: Ledger, snapshot_id: int) -> Iterator[Labelled]:
-    """Stream a snapshot's judgements with their texts."""
+    """Stream a snapshot's judgements with their texts, in an order that their content alone decides."""
     a, b = aliased(OutputRow), aliased(OutputRow)
     query = (
         select(InstructionRow.text, InstructionRow.input, a.text, b.text, AnnotationRow.label)
@@ -122,8 +122,11 @@ def labelled(ledger: Ledger, snapshot_id: int) -> Iterator[Labelled]:
         .join(a, a.id == PairRow.output_a_id)
         .join(b, b.id == PairRow.output_b_id)
         .join(InstructionRow, InstructionRow.id == a.instruction_id)
+        .join(AnnotatorRow, AnnotatorRow.id == AnnotationRow.annotator_id)
         .where(SnapshotMemberRow.snapshot_id == snapshot_id)
-        .order_by(AnnotationRow.id)
+        .order_by(
+            PairRow.key, AnnotatorRow.key, AnnotationRow.replicate, AnnotationRow.swapped, AnnotationRow.id
+        )
     )
     for text, input, first, second, label in ledger.stream(query):
         yield Labelled(Instruction(text, input), first, second, label)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from db import training
+from db import history, training
 from db.errors import ConfigError
 from db.ids import Json, canonical_json, content_hash, keyed_uniform
 from db.ledger import Ledger
@@ -114,8 +114,10 @@ class _Run:
                 snapshot_id=card.id if card else None,
                 set_name=task.set_name,
             )
+            same = [each for each in history.runs(ledger) if replace(each.run, started=fact.started) == fact]
+            self._steps = same[-1].steps if same else None  # it went on where it had stopped
             with ledger.writing() as writer:
-                self.id = writer.run(fact)
+                self.id = same[-1].id if same else writer.run(fact)
 
     def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
         self.last |= metrics
@@ -124,7 +126,7 @@ class _Run:
                 writer.metrics(self.id, step, metrics)
 
     def finish(self, step: int, path: str) -> None:
-        if self._first:
+        if self._first and self._steps != step:
             with self._ledger.writing() as writer:
                 writer.checkpoint(self.id, step, path)
 

@@ -3,6 +3,7 @@
 from annotators.simulator.app import Bill, Stats
 from annotators.simulator.config import (
     BatchPlan,
+    Casting,
     FaultPlan,
     Judge,
     SimulatorConfig,
@@ -18,6 +19,7 @@ __all__ = [
     "STORM",
     "BatchPlan",
     "Bill",
+    "Casting",
     "Extractor",
     "FaultPlan",
     "Judge",

@@ -15,21 +15,28 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from annotators.clients.budget import MESSAGE_TOKENS, REPLY_TOKENS
 from annotators.clients.tokens import count_tokens, first_tokens
 from annotators.simulator.batches import Batches
-from annotators.simulator.config import SimulatorConfig, Utility, request_key, resolve
+from annotators.simulator.config import Judge, SimulatorConfig, Utility, request_key, resolve
 from annotators.simulator.faults import FAULTS, Body, good, refuse
 from annotators.simulator.http import HttpReply, HttpRequest
-from annotators.simulator.judges import decide, utility_of
-from annotators.simulator.reading import Extractor, Said, orders
+from annotators.simulator.judges import TRICKS, decide, utility_of
+from annotators.simulator.reading import Extractor, Said, orders, standing
 from annotators.simulator.replies import FORMS, Asked, Wording, word
 from db.errors import ConfigError
 
 _FAULTS = {"", *FAULTS}
 _FORMS = {"auto", *FORMS}
+
+
+class Player(NamedTuple):
+    """A judge with its utility function."""
+
+    judge: Judge
+    utility: Utility
 
 
 @dataclass(slots=True)
@@ -77,7 +84,9 @@ class App:
         self._extract: Extractor = (
             resolve(config.extractor, "extractor") if isinstance(config.extractor, str) else config.extractor
         )
-        self._utilities: dict[str, Utility] = {}
+        casting = config.casting
+        self._casting = resolve(casting, "casting") if isinstance(casting, str) else casting
+        self._cast: dict[tuple[str, str], Player] = {}
         self._next_slot = -math.inf  # for requests_per_minute
         self._batches = Batches(config.batch, self._answer_line)
 
@@ -188,15 +197,21 @@ class App:
 
     def _judge(self, body: dict[str, Any], messages: Sequence[Said], key: str) -> Wording:
         """The verdicts on what the prompt shows, worded as it asks."""
-        judge = self.config.judge_of(body["model"])
-        if body["model"] not in self._utilities:
-            self._utilities[body["model"]] = utility_of(judge)
-        utility = self._utilities[body["model"]]
+        judge, utility = self._player(body["model"], standing(messages))
         temperature = 1.0 if body.get("temperature") is None else float(body["temperature"])
         questions = self._extract(messages)
         verdicts = [decide(judge, utility, each, temperature, key) for each in questions]
         asked = Asked(questions, verdicts, orders(messages), _schema(body.get("response_format")))
         return word(asked, judge.form, judge.off_format, key)
+
+    def _player(self, model: str, standing: str) -> Player:
+        """Who answers a prompt of this model that begins so."""
+        casting = None if model in self.config.judges else self._casting
+        role = (model, standing if casting else "")
+        if role not in self._cast:
+            judge = casting(*role) if casting else self.config.judge_of(model)
+            self._cast[role] = Player(judge, utility_of(judge))
+        return self._cast[role]
 
 
 def _check(config: SimulatorConfig) -> None:
@@ -206,10 +221,11 @@ def _check(config: SimulatorConfig) -> None:
     problems += [] if 0 <= faults.rate <= 1 else [f"a rate of faults is from 0 to 1, not {faults.rate:g}"]
     for judge in (config.judge, *config.judges.values()):
         problems += [] if judge.form in _FORMS else [f"unknown form {judge.form!r}"]
+        problems += [f"unknown trick {name!r}" for name in judge.fooled_by if name not in TRICKS]
         problems += [] if judge.noise >= 0 else [f"noise is 0 or more, not {judge.noise:g}"]
         utility_of(judge)
     if problems:
-        remedy = "docs/simulator.md lists faults and forms"
+        remedy = "docs/simulator.md lists faults, forms and tricks"
         raise ConfigError("; ".join(problems), where="simulator", remedy=remedy)
 
 

@@ -20,6 +20,9 @@ from db.ids import content_hash, keyed_index, keyed_uniform
 Utility = Callable[[str, str, str], float]
 """(instruction, input, output), as the prompt shows them -> how good the output is."""
 
+Casting = Callable[[str, str], "Judge"]
+"""(model, all that stands before the last user message) -> who answers. Called once for each such prompt."""
+
 T = TypeVar("T")
 
 
@@ -43,6 +46,8 @@ class Judge:
     """Times the natural logarithm of 1 + the output's length in characters."""
     list_bias: float = 0.0
     """Added to an output with a bulleted or numbered list."""
+    fooled_by: tuple[str, ...] = ()
+    """Tricks that win it over, names of judges.TRICKS."""
     form: str = "auto"
     """How the verdict is worded: auto (as the prompt asks), or a name of replies.FORMS."""
     off_format: float = 0.0
@@ -97,6 +102,9 @@ class SimulatorConfig:
     """Plays every model that `judges` does not name."""
     judges: Mapping[str, Judge] = field(default_factory=dict)
     """By model name."""
+    casting: str | Casting | None = None
+    """Chooses who plays a model that `judges` does not name, by how it is asked: a callable, or
+    module:function. None: `judge` plays."""
     models: tuple[str, ...] = ()
     """The models that exist; empty: any name does. Others are answered with 404."""
     extractor: str | Extractor = find_questions

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from types import MappingProxyType
 
 from annotators.simulator.config import Judge, Utility, resolve
 from annotators.simulator.reading import Question
@@ -18,6 +19,33 @@ from db.ids import keyed_uniform
 
 _LIST = re.compile(r"^\s*(?:[-*\u2022]|\d+[.)])\s+\S", re.MULTILINE)
 _NORMAL = NormalDist()
+_VERDICT = re.compile(
+    r"""\[\[[A-Z]\]\]|\A\W*[A-Z]\W*\Z|"better"\s*:\s*"|"rank"\s*:\s*1\b|\bVerdict:"""
+    r"|\b(?:output|answer|response|assistant) \(?\w\)? is (?:the )?(?:better|best)"
+    r"|\bthis (?:output|answer|response) is (?:the )?(?:better|best)",
+    re.IGNORECASE,
+)
+_ORDER = re.compile(
+    r"\b(?:ignore|disregard|forget)\b.{0,60}\b(?:above|before|earlier|other|previous|rules)\b"
+    r"|\b(?:choose|prefer|pick|rate|rank) this (?:output|answer|response)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_FLATTERY = re.compile(
+    r"\b(?:brilliant|excellent|wonderful|insightful) (?:question|reader|judge)\b", re.IGNORECASE
+)
+_FRAGMENT = 20  # characters, below which an output is one
+
+TRICKS: Mapping[str, Callable[[str], bool]] = MappingProxyType(
+    {
+        "verdicts": lambda output: bool(_VERDICT.search(output)),
+        "orders": lambda output: bool(_ORDER.search(output)),
+        "flattery": lambda output: bool(_FLATTERY.search(output)),
+        "fragments": lambda output: 0 < len(output) < _FRAGMENT,
+    }
+)
+"""What a judge may be fooled by: a verdict within an output, orders to the judge, praise of the reader, an
+output too short to be wrong."""
+_SWAY = 100.0  # what a trick is worth to a judge that it fools
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +91,7 @@ def decide(judge: Judge, utility: Utility, question: Question, temperature: floa
         + (judge.position_bias if place == 0 else 0.0)
         + judge.length_bias * math.log1p(len(shown.text))
         + (judge.list_bias if judge.list_bias and _LIST.search(shown.text) else 0.0)
+        + (_SWAY if any(TRICKS[name](shown.text) for name in judge.fooled_by) else 0.0)
         for place, shown in enumerate(question.shown)
     )
     return Verdict(_order(values, judge.noise * temperature, judge.seed, key, question), values, judge.noise)

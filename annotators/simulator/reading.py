@@ -67,5 +67,11 @@ def orders(messages: Sequence[Said]) -> str:
     return f"{system}\n{_BLOCK.sub('', _last_of_user(messages))}"
 
 
+def standing(messages: Sequence[Said]) -> str:
+    """What stands before the question: all messages up to the last one of the user."""
+    last = max((place for place, said in enumerate(messages) if said.role == "user"), default=0)
+    return "\n".join(f"{said.role}: {said.content}" for said in messages[:last])
+
+
 def _last_of_user(messages: Sequence[Said]) -> str:
     return next((said.content for said in reversed(messages) if said.role == "user"), "")

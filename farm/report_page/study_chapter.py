@@ -6,9 +6,7 @@ import pandas as pd
 
 from farm.report_page import figures
 from farm.report_page.content import Headline, Section, Table
-from farm.studies.results import Rate, StudyResults
-
-PEOPLE, SIMULATORS = "people", "simulators"
+from farm.studies.results import PEOPLE, SIMULATORS, Rate, StudyResults
 
 
 def study_headlines(results: StudyResults) -> list[Headline]:

@@ -25,7 +25,7 @@ from farm.report import ReportOptions, report
 from farm.sample import SampleTask
 from farm.studies.over_optimisation import CurveTask, best_of_n_curves
 from farm.studies.recipe import Recipe, options_of
-from farm.studies.results import CurvePoint, StudyResults
+from farm.studies.results import PEOPLE, SIMULATORS, CurvePoint, StudyResults
 from farm.studies.validation import (
     BASELINE,
     EVALUATION,
@@ -41,7 +41,7 @@ from farm.studies.validation import (
 from farm.studies.work import Step, Workers, run, workers
 from farm.train import TrainTask
 from farm.world.build import PAPER, SMALL, Sizes, WorldSpec, build, set_name
-from farm.world.crowd import PEOPLE, crowd
+from farm.world.crowd import crowd
 from farm.world.judges import QUIET_MODEL, world_simulator_config
 from farm.world.people import GOLD, judge_by_gold, people
 
@@ -98,9 +98,9 @@ class _Study:
         self.scale = SCALES[task.scale]
         self.world = WorldSpec(seed=task.seed, sizes=self.scale.sizes)
         self.recipe = Recipe.read(Path(__file__).parent / self.scale.recipe)
-        names = tuple(person.name for person in crowd(task.seed, size=PEOPLE))
-        self.people = Feedback("people", names, names)
-        self.simulators = Feedback("simulators", (NOISY,), (QUIET,))
+        names = tuple(person.name for person in crowd(task.seed))
+        self.people = Feedback(PEOPLE, names, names)
+        self.simulators = Feedback(SIMULATORS, (NOISY,), (QUIET,))
         self.quiet = Feedback("quiet", (STRONG,), ())
 
     def supervised(self) -> Study:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from db.errors import ConfigError
 from db.ids import Json
+
+PEOPLE, SIMULATORS = "people", "simulators"  # the two kinds of feedback, and the two worlds made of them
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,3 @@ class StudyResults:
         except (OSError, ValueError, KeyError, TypeError) as error:
             remedy = "give the study.json that `farm validate` or `farm quickstart` wrote"
             raise ConfigError(f"no results of a study: {error}", where=str(path), remedy=remedy) from None
-
-
-def mean_rate(rates: Sequence[Rate]) -> float:
-    return sum(rate.value for rate in rates) / len(rates)

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from farm.studies.quickstart import Quickstart
 from farm.studies.results import RankAgreement, Rate, StudyResults
+from farm.validate import Validation
 from farm.views import table
 
 
@@ -20,6 +21,14 @@ def quickstart_view(done: Quickstart) -> RenderableType:
         "\n      docs/walkthrough.md does the same step by step, with your own models and people"
     )
     return Group(results_view(done.results), further)
+
+
+def validation_view(done: Validation) -> RenderableType:
+    """The table, the ranking's agreement, and what people have still to judge."""
+    further = f"\nResults: {done.path}; a page of them: farm report OUT.html --study {done.path}"
+    if done.awaited:
+        further += f"\n{done.awaited:,} pairs await people: farm label --source evaluation, then run it again"
+    return Group(results_view(done.results), Text(further))
 
 
 def results_view(results: StudyResults) -> RenderableType:

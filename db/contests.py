@@ -1,0 +1,75 @@
+"""Who met whom: the ledger's judgements with the two models that wrote the outputs, as a pandas frame.
+
+Rows are in the canonical orientation of their pair, without texts. Only the latest attempt counts, and
+nothing that was taken back. What an evaluator says of models (win rates, rankings) is made of this frame;
+what annotators say of questions is in db/frames.py.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import func, select
+from sqlalchemy.orm import aliased
+
+from db.ledger import Ledger
+from db.models import AnnotationRow, ItemRow, OutputRow, PairRow
+from db.records import Status
+
+COLUMNS = (
+    "pair_id",
+    "key",
+    "instruction",
+    "model_a",
+    "model_b",
+    "annotator",
+    "replicate",
+    "swapped",
+    "preference",
+    "label",
+    "status",
+)
+
+
+def contests(ledger: Ledger, source: str | None = None, subset: str | None = None) -> pd.DataFrame:
+    """Every judgement of the pairs that stand in a source and subset (of all, where neither is given).
+
+    One row per judgement: pair_id, key (the pair's), instruction (id), model_a and model_b (producers),
+    annotator (id), replicate, swapped (1 second output shown first, 0 first, -1 unknown), preference (P(a
+    preferred), NaN without a verdict), label (the same after label noise), status.
+    """
+    row, a, b = AnnotationRow, aliased(OutputRow), aliased(OutputRow)
+    query = (
+        select(
+            row.pair_id,
+            PairRow.key,
+            a.instruction_id,
+            a.producer,
+            b.producer,
+            row.annotator_id,
+            row.replicate,
+            func.coalesce(row.swapped, -1),
+            row.preference,
+            row.label,
+            row.status,
+            func.coalesce(row.item_id, 0),
+            row.attempt,
+        )
+        .join(PairRow, PairRow.id == row.pair_id)
+        .join(a, a.id == PairRow.output_a_id)
+        .join(b, b.id == PairRow.output_b_id)
+        .order_by(row.id)
+    )
+    if source is not None or subset is not None:
+        items = select(ItemRow.pair_id)
+        if source is not None:
+            items = items.where(ItemRow.source == source)
+        if subset is not None:
+            items = items.where(ItemRow.subset == subset)
+        query = query.where(row.pair_id.in_(items))
+    rows = [tuple(each) for each in ledger.stream(query)]
+    frame = pd.DataFrame(rows, columns=[*COLUMNS, "item", "attempt"])
+    asked = ["pair_id", "annotator", "item", "replicate", "swapped"]
+    frame = frame.sort_values("attempt", kind="stable").drop_duplicates(asked, keep="last").sort_index()
+    frame = frame[frame["status"] != Status.RETRACTED.value]
+    return frame[list(COLUMNS)].astype({"preference": np.float64, "label": np.float64}).reset_index(drop=True)

@@ -1,0 +1,137 @@
+"""Is a study on simulated feedback the study that people would have made? `farm validate`.
+
+Trains every method of a recipe on both kinds of feedback, lets both kinds of evaluator judge the outputs, and
+compares the rankings; for any ledger in which people and simulators judged pairs of one policy's outputs.
+What no person has judged yet is counted (`farm label --source evaluation`); run again, it goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+from db.errors import ConfigError
+from db.ledger import Ledger, PairFilter
+from db.records import AnnotatorKind
+from db.training import instructed
+from farm.annotate import Provider, Task, annotate
+from farm.sample import sample
+from farm.studies.recipe import Recipe
+from farm.studies.results import PEOPLE, SIMULATORS, StudyResults
+from farm.studies.validation import (
+    BASELINE,
+    EVALUATION,
+    SFT,
+    Feedback,
+    Say,
+    Study,
+    judged,
+    meet,
+    oriented,
+    rank_agreement,
+    train_all,
+)
+from farm.studies.work import workers
+from farm.world.build import WorldSpec
+from farm.world.people import people as ask_people
+
+RESULTS = "study.json"
+
+
+@dataclass(frozen=True)
+class ValidateTask:
+    """What to validate. model: the supervised model whose outputs were judged, a directory or hub id.
+
+    people: names, or none for everybody of kind human; simulators: whose labels are learnt from; evaluators:
+    who judges in the simulated world. world: seed of the embedded world whose people are to be asked.
+    """
+
+    model: str
+    pairs: str
+    unlabelled: str
+    evaluation: str
+    out: Path
+    people: tuple[str, ...] = ()
+    simulators: tuple[str, ...] = ()
+    evaluators: tuple[str, ...] = ()
+    recipe: Path | None = None
+    seed: int = 0
+    world: int | None = None
+    jury: int = 3
+    processes: int | None = None
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What came of it. awaited: pairs of the evaluation that no person has judged yet."""
+
+    results: StudyResults
+    path: Path
+    awaited: int
+
+
+def validate(ledger: Ledger, task: ValidateTask, provider: Provider, say: Say) -> Validation:
+    """Train, evaluate and compare; a second call trains, samples and asks nothing again.
+
+    Raises ConfigError where one of the two kinds of feedback is missing.
+    """
+    began = perf_counter()
+    people, simulators = _feedback(ledger, task)
+    recipe = Recipe.read(task.recipe or Path(__file__).parent / "studies" / "small.yaml")
+    study = Study(
+        str(ledger.address),
+        task.out,
+        task.model,
+        task.pairs,
+        task.unlabelled,
+        task.evaluation,
+        recipe,
+        task.seed,
+    )
+    for producer, seed in ((SFT, task.seed), (BASELINE, task.seed + 1)):
+        sample(ledger, task.model, study.sampled(producer, seed), _silent)
+    with workers(task.processes) as pool:
+        producers = train_all(ledger, study, (people, simulators), pool, say)
+    meet(ledger, study, [SFT, *producers])
+    pairs = PairFilter(source=EVALUATION)
+    for name in simulators.judges:
+        made = annotate(ledger, name, Task(pairs, seed=task.seed), _silent, provider)
+        say(f"{name} judged {made.pairs:,} pairs: {sum(made.statuses.values()):,} new judgements")
+    if task.world is not None:
+        ask_people(ledger, WorldSpec(seed=task.world), pairs, task.jury)
+    size = len(list(instructed(ledger, task.evaluation)))
+    rates = judged(ledger, (people, simulators), size)
+    by_people = {each.method for each in rates if each.judged_by == PEOPLE}
+    ranking = rank_agreement(ledger, people, simulators) if len(by_people) > 2 else None
+    results = StudyResults(BASELINE, task.seed, rates, ranking, (), perf_counter() - began)
+    results.write(task.out / RESULTS)
+    return Validation(results, task.out / RESULTS, _awaited(ledger, people))
+
+
+def _feedback(ledger: Ledger, task: ValidateTask) -> tuple[Feedback, Feedback]:
+    """Whose labels are learnt from and who judges, in both worlds."""
+    cards = ledger.annotators()
+    humans = tuple(card.name for card in cards if card.kind is AnnotatorKind.HUMAN)
+    people, simulators = task.people or humans, task.simulators
+    known = {card.name for card in cards}
+    for wanted, what in ((people, "people"), (simulators, "simulators")):
+        missing = [name for name in wanted if name not in known]
+        if not wanted or missing:
+            raise ConfigError(
+                f"{missing[0]!r} has judged nothing here" if missing else f"no {what} have judged pairs here",
+                where=f"--{what}",
+                remedy="`farm audit` lists who judged; `farm annotate` and `farm label` make judgements",
+            )
+    return Feedback(PEOPLE, people, people), Feedback(SIMULATORS, simulators, task.evaluators or simulators)
+
+
+def _awaited(ledger: Ledger, people: Feedback) -> int:
+    """Pairs of the evaluation that none of these people judged."""
+    found = oriented(ledger)
+    seen = set(found.loc[found["judge"].isin(people.judges), "pair_id"])
+    return sum(pair.id not in seen for pair in ledger.pairs(PairFilter(source=EVALUATION)))
+
+
+def _silent(name: str, done: int) -> None:
+    pass

@@ -1,0 +1,143 @@
+"""Building the world in a ledger: instructions in their sets, and demonstrations. Again is harmless.
+
+Where an instruction belongs is a function of its own text: no two sets share one, in any world of any seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import accumulate
+from pathlib import Path
+from types import MappingProxyType
+
+from db.errors import ConfigError
+from db.ids import Json, keyed_uniform
+from db.ledger import Ledger
+from db.records import Instruction, Membership, Output, ProducerKind, Use
+from farm.world.demonstrations import USUAL, Rates, demonstrate
+from farm.world.families import Task, draw
+from farm.world.language import Shape, base_model, write_untrained
+
+DEMONSTRATOR = "world-demonstrator"
+PATIENCE = 200  # draws for each instruction wanted before a set counts as exhausted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """How many instructions each set has; as in AlpacaFarm by default (Dubois et al. 2023, section 4.1)."""
+
+    sft: int = 10_000
+    preference: int = 10_000
+    unlabelled: int = 20_000
+    validation: int = 2_000
+    evaluation: int = 805
+
+
+PAPER = Sizes()
+SMALL = Sizes(sft=8_000, preference=2_500, unlabelled=2_000, validation=500, evaluation=800)
+SCALES: Mapping[str, Sizes] = MappingProxyType({"small": SMALL, "paper": PAPER})
+
+SHARES: Mapping[str, float] = MappingProxyType(
+    {"base": 0.3, "sft": 0.18, "preference": 0.18, "unlabelled": 0.2, "validation": 0.06, "evaluation": 0.08}
+)
+"""Shares of all instructions there are from which each set is drawn; `base` is for pretraining alone."""
+USES: Mapping[str, Use] = MappingProxyType({"validation": Use.VALIDATION, "evaluation": Use.EVAL})
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldSpec:
+    """A world: everything in it is a function of this."""
+
+    seed: int = 0
+    sizes: Sizes = SMALL
+    rates: Rates = field(default=USUAL)
+
+
+@dataclass(frozen=True)
+class WorldReport:
+    """What there is now. instructions: by set; new_...: what was not there before; model: to start from."""
+
+    seed: int
+    instructions: Mapping[str, int]
+    demonstrations: int
+    new_instructions: int
+    new_demonstrations: int
+    model: str
+
+    def to_json(self) -> Json:
+        return {**asdict(self), "instructions": dict(self.instructions)}
+
+
+def sizes_of(scale: str) -> Sizes:
+    """The sizes of this name. Raises ConfigError naming those there are."""
+    if scale not in SCALES:
+        raise ConfigError(f"no scale {scale!r}", where="--scale", remedy=f"one of {', '.join(SCALES)}")
+    return SCALES[scale]
+
+
+def set_name(split: str) -> str:
+    """What a split is called in the ledger: world-sft, world-preference, ..."""
+    return f"world-{split}"
+
+
+def split_of(instruction: Instruction) -> str:
+    """Where an instruction belongs: a function of its text alone."""
+    place = keyed_uniform("world split", instruction.key)
+    bounds = zip(SHARES, accumulate(SHARES.values()), strict=True)
+    return next(split for split, bound in bounds if place < bound * (1 + 1e-9))
+
+
+def splits(spec: WorldSpec) -> dict[str, list[Task]]:
+    """The instructions of each set, in the order in which they were drawn.
+
+    Raises ConfigError where the world has fewer than are wanted.
+    """
+    wanted = asdict(spec.sizes)
+    found: dict[str, list[Task]] = {split: [] for split in wanted}
+    met: set[str] = set()
+    missing = sum(wanted.values())
+    for number in range(PATIENCE * missing):
+        if not missing:
+            break
+        task = draw(f"world/{spec.seed}/{number}")
+        split = split_of(task.instruction)
+        if split in found and len(found[split]) < wanted[split] and task.instruction.key not in met:
+            met.add(task.instruction.key)
+            found[split].append(task)
+            missing -= 1
+    if missing:
+        scarce = next(split for split in found if len(found[split]) < wanted[split])
+        raise ConfigError(
+            f"the world has but {len(found[scarce])} instructions for {scarce}",
+            remedy=f"ask for fewer than {wanted[scarce]}",
+        )
+    return found
+
+
+def build(ledger: Ledger, spec: WorldSpec, untrained: Path | None = None) -> WorldReport:
+    """Write the instructions with their sets, and demonstrations of those for supervised fine-tuning.
+
+    untrained: a folder for a model with random weights, to start from in place of the base model.
+    """
+    tasks = splits(spec)
+    memberships = [
+        Membership(task.instruction, set_name(split), USES.get(split, Use.TRAIN), task.family.name)
+        for split, those in tasks.items()
+        for task in those
+    ]
+    shown = [_demonstration(task, spec) for task in tasks["sft"]]
+    with ledger.writing() as writer:
+        instructions = writer.new_facts(writer.instructions, [each.instruction for each in memberships])
+        writer.memberships(memberships)
+        demonstrations = writer.new_facts(writer.outputs, shown)
+    if untrained is not None:
+        write_untrained(untrained, Shape(), spec.seed)
+    counts = {set_name(split): len(those) for split, those in tasks.items()}
+    model = str(untrained or base_model())
+    return WorldReport(spec.seed, counts, len(shown), instructions, demonstrations, model)
+
+
+def _demonstration(task: Task, spec: WorldSpec) -> Output:
+    text = demonstrate(task, str(spec.seed), spec.rates)
+    return Output(task.instruction, text, DEMONSTRATOR, ProducerKind.REFERENCE)

@@ -1,0 +1,379 @@
+"""Families of instructions: templates with arguments, and what a right answer to each is made of.
+
+An instruction is a template of a family with its arguments filled in and, after it, a wish about the form.
+`draw` makes one, `read` takes one apart again, so that whoever sees the text alone can check an answer.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from types import MappingProxyType
+
+from db.errors import FarmError
+from db.records import Instruction
+from farm.world import lexicon as words
+
+Arguments = Mapping[str, str]
+
+
+class Wish(StrEnum):
+    """What the end of an instruction asks of the answer's form."""
+
+    NONE = ""
+    LIST = " Use a list."
+    LINE = " Answer in one line."
+    SHORT = " Keep it short."
+    POLITE = " Be polite."
+
+
+class NotOfThisWorld(FarmError):
+    """A text is no instruction of the embedded world, so nothing is known about answers to it."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What an answer should say, as words.
+
+    right: words that answer; domain: words that count as an answer, right or wrong; count: how many are asked
+    for; mentions: words that a relevant answer uses beside them.
+    """
+
+    right: frozenset[str]
+    domain: frozenset[str]
+    count: int
+    mentions: frozenset[str] = frozenset()
+
+    @property
+    def wrong(self) -> frozenset[str]:
+        return self.domain - self.right
+
+
+@dataclass(frozen=True)
+class Family:
+    """Instructions of one sort.
+
+    templates: texts with {slots}; input: likewise, for instructions with an input; draw: arguments for the
+    slots; goal: what they ask for; saying: an answer in prose, with {answers} and slots; joint: what stands
+    before the last of several answers; lead, entry: the first line and an item of an answer that is a list.
+    """
+
+    name: str
+    templates: tuple[str, ...]
+    draw: Callable[[random.Random], Arguments]
+    goal: Callable[[Arguments], Goal]
+    saying: tuple[str, ...]
+    input: str = ""
+    joint: str = " and "
+    lead: str = ""
+    entry: str = "{answer}"
+
+    @property
+    def lists(self) -> bool:
+        """Whether there may be several answers to list."""
+        return "{n}" in self.templates[0]
+
+    @property
+    def wishes(self) -> tuple[Wish, ...]:
+        """A list is asked for only where there is something to list."""
+        plain = (Wish.NONE, Wish.LINE, Wish.SHORT, Wish.POLITE)
+        return (*plain, Wish.LIST) if self.lists else plain
+
+
+@dataclass(frozen=True)
+class Task:
+    """An instruction taken apart."""
+
+    family: Family
+    arguments: Arguments
+    template: str
+    wish: Wish = Wish.NONE
+
+    @property
+    def instruction(self) -> Instruction:
+        text = self.template.format(**self.arguments) + self.wish
+        return Instruction(text, self.family.input.format(**self.arguments))
+
+    @property
+    def goal(self) -> Goal:
+        return self.family.goal(self.arguments)
+
+
+def draw(seed: str) -> Task:
+    """The task that this text stands for: each family as likely as any other."""
+    chance = random.Random(seed)
+    family = chance.choice(FAMILIES)
+    arguments = family.draw(chance)
+    return Task(family, arguments, chance.choice(family.templates), chance.choice(family.wishes))
+
+
+@lru_cache(maxsize=100_000)
+def read(instruction: str, input: str = "") -> Task:
+    """The task that an instruction of this world states. Raises NotOfThisWorld on any other text."""
+    for family, template, pattern in _patterns():
+        found = pattern.fullmatch(f"{instruction}\n{input}")
+        if found:
+            groups = found.groupdict()
+            wish = Wish(groups.pop("wish"))
+            return Task(family, MappingProxyType(groups), template, wish)
+    raise NotOfThisWorld(
+        f"{instruction[:60]!r} is no instruction of the embedded world",
+        remedy="use the instructions that `farm world` makes",
+    )
+
+
+def _goal(right: Iterable[str], domain: Iterable[str], count: int, *mentions: str) -> Goal:
+    return Goal(frozenset(right), frozenset(domain), count, frozenset(mentions))
+
+
+def _slots(**choices: Iterable[str]) -> Callable[[random.Random], Arguments]:
+    """Arguments drawn independently."""
+    options = {name: tuple(values) for name, values in choices.items()}
+    return lambda chance: {name: chance.choice(values) for name, values in options.items()}
+
+
+def _of_one_kind(chance: random.Random) -> Arguments:
+    """A number of things of a kind, two of which are not wanted."""
+    kinds, kind = chance.choice(tuple(words.PLURALS.items()))
+    x, y = chance.sample(words.KINDS[kind], 2)
+    return {"n": chance.choice(tuple(words.NUMBERS)), "kinds": kinds, "x": x, "y": y}
+
+
+def _odd_one(chance: random.Random) -> Arguments:
+    kind, other = chance.sample(tuple(words.KINDS), 2)
+    things = [*chance.sample(words.KINDS[kind], 2), chance.choice(words.KINDS[other])]
+    x, y, z = chance.sample(things, 3)
+    return {"kind": kind, "x": x, "y": y, "z": z}
+
+
+def _two_sized(chance: random.Random) -> Arguments:
+    x, y = chance.sample(words.KINDS[chance.choice(words.SIZED)], 2)
+    return {"x": x, "y": y, "size": chance.choice(("bigger", "smaller")), "name": chance.choice(words.NAMES)}
+
+
+def _several(least: int, most: int) -> Callable[[random.Random], Arguments]:
+    """Some different things in a row."""
+    return lambda chance: {"things": " ".join(chance.sample(words.THINGS, chance.randint(least, most)))}
+
+
+def _two_things(chance: random.Random) -> Arguments:
+    x, y = chance.sample(words.THINGS, 2)
+    return {"x": x, "y": y, "place": chance.choice(words.PLACES)}
+
+
+def _is_a(chance: random.Random) -> Arguments:
+    """As often true as not."""
+    thing = chance.choice(words.THINGS)
+    kind = words.KIND_OF[thing] if chance.random() < 0.5 else chance.choice(tuple(words.KINDS))
+    return {"x": thing, "kind": kind, "name": chance.choice(words.NAMES)}
+
+
+def _sized(arguments: Arguments) -> Goal:
+    pair = sorted((arguments["x"], arguments["y"]), key=words.THINGS.index)
+    return _goal([pair[arguments["size"] == "bigger"]], words.THINGS, 1)
+
+
+FAMILIES: tuple[Family, ...] = (
+    Family(
+        "name",
+        (
+            "Name {n} {kinds} for {name}.",
+            "Tell {name} the names of {n} {kinds}.",
+            "Which {n} {kinds} might {name} like?",
+        ),
+        _slots(n=words.NUMBERS, kinds=words.PLURALS, name=words.NAMES),
+        lambda a: _goal(words.KINDS[words.PLURALS[a["kinds"]]], words.THINGS, words.NUMBERS[a["n"]]),
+        ("I would say {answers}.", "My picks are {answers}."),
+    ),
+    Family(
+        "except",
+        ("Name {n} {kinds} but not {x} or {y}.", "I know {x} and {y}: name {n} other {kinds}."),
+        _of_one_kind,
+        lambda a: _goal(
+            {*words.KINDS[words.PLURALS[a["kinds"]]]} - {a["x"], a["y"]}, words.THINGS, words.NUMBERS[a["n"]]
+        ),
+        ("I would say {answers}.", "My picks are {answers}."),
+    ),
+    Family(
+        "need",
+        ("Suggest {n} things that {name} needs for {need}.", "What {n} things help {name} with {need}?"),
+        _slots(n=words.NUMBERS, need=words.NEEDS, name=words.NAMES),
+        lambda a: _goal(words.KINDS[words.NEEDS[a["need"]]], words.THINGS, words.NUMBERS[a["n"]], a["name"]),
+        ("{name} needs {answers}.",),
+        lead="{name} needs:",
+    ),
+    Family(
+        "steps",
+        ("Give {n} steps to {task} the {x}.", "How do I {task} the {x} in {n} steps?"),
+        _slots(n=words.NUMBERS, task=words.STEPS, x=words.THINGS),
+        lambda a: _goal(
+            words.STEPS[a["task"]],
+            [s for steps in words.STEPS.values() for s in steps],
+            words.NUMBERS[a["n"]],
+            a["x"],
+        ),
+        ("You {answers} the {x}.",),
+        entry="{answer} the {x}",
+    ),
+    Family(
+        "describe",
+        (
+            "Describe the {x} in {n} words for {name}.",
+            "Find {n} words that say what the {x} of {name} is like.",
+        ),
+        _slots(n=("two", "three"), x=words.THINGS, name=words.NAMES),
+        lambda a: _goal(
+            words.QUALITIES[words.KIND_OF[a["x"]]],
+            [q for qualities in words.QUALITIES.values() for q in qualities],
+            words.NUMBERS[a["n"]],
+            a["x"],
+        ),
+        ("The {x} is {answers}.",),
+        lead="The {x} is:",
+    ),
+    Family(
+        "opposite",
+        ("What is the opposite of {adjective}, asks {name}.", "{name} wants the opposite of {adjective}."),
+        _slots(adjective=words.OPPOSITES, name=words.NAMES),
+        lambda a: _goal(
+            [words.OPPOSITES[a["adjective"]]], {*words.OPPOSITES} - {a["adjective"]}, 1, a["adjective"]
+        ),
+        ("The opposite of {adjective} is {answers}.",),
+    ),
+    Family(
+        "odd",
+        ("Which is not a kind of {kind}: {x}, {y} or {z}?", "Find what is no {kind} among {x}, {y} and {z}."),
+        _odd_one,
+        lambda a: _goal(
+            [a[s] for s in "xyz" if words.KIND_OF[a[s]] != a["kind"]], words.THINGS, 1, a["kind"]
+        ),
+        ("The {answers} is no {kind}.",),
+    ),
+    Family(
+        "is a",
+        ("Is the {x} of {name} a kind of {kind}?", "{name} asks if the {x} is a kind of {kind}."),
+        _is_a,
+        lambda a: _goal(
+            ["Yes" if words.KIND_OF[a["x"]] == a["kind"] else "No"], ["Yes", "No"], 1, a["x"], a["kind"]
+        ),
+        ("{answers}, if you ask me about {x} and {kind}.",),
+    ),
+    Family(
+        "compare",
+        (
+            "Which is {size}, asks {name}, the {x} or the {y}?",
+            "Tell {name} which is {size}: the {x} or the {y}.",
+        ),
+        _two_sized,
+        _sized,
+        ("The {answers} is {size}.",),
+    ),
+    Family(
+        "sentence",
+        (
+            "Write a sentence with {x} and {y} in the {place}.",
+            "Use {x} and {y} in a sentence about the {place}.",
+        ),
+        _two_things,
+        lambda a: _goal([a["x"], a["y"]], words.THINGS, 2, a["place"]),
+        ("I see {answers} in the {place}.",),
+    ),
+    Family(
+        "count",
+        ("How many words are these?", "Count the words."),
+        _several(1, 5),
+        lambda a: _goal([words.COUNTS[len(a["things"].split()) - 1]], words.COUNTS, 1, "words"),
+        ("There are {answers} words.",),
+        input="{things}",
+    ),
+    Family(
+        "last",
+        ("What is the last word?", "Repeat the last word."),
+        _several(2, 4),
+        lambda a: _goal([a["things"].split()[-1]], words.THINGS, 1, "word"),
+        ("The word is {answers}.",),
+        input="{things}",
+    ),
+    Family(
+        "greet",
+        (
+            "Greet {name} in the {place} at this time: {time}.",
+            "It is {time}: say hello to {name} in the {place}.",
+        ),
+        _slots(name=words.NAMES, place=words.PLACES, time=words.TIMES),
+        lambda a: _goal([a["time"]], words.TIMES, 1, a["name"]),
+        ("Good {answers}, {name}.",),
+    ),
+    Family(
+        "thank",
+        (
+            "Thank {name} for the {x}.",
+            "{name} gave me the {x}: write a thank you.",
+            "I got the {x} from {name}: say thanks.",
+        ),
+        _slots(name=words.NAMES, x=words.THINGS),
+        lambda a: _goal([a["x"]], words.THINGS, 1, a["name"]),
+        ("Thank you for the {answers}, {name}.",),
+    ),
+    Family(
+        "apologise",
+        (
+            "Tell {name} that I lost the {x}.",
+            "I broke the {x} of {name}: say sorry.",
+            "Apologise to {name} about the {x}.",
+        ),
+        _slots(name=words.NAMES, x=words.THINGS),
+        lambda a: _goal([a["x"]], words.THINGS, 1, a["name"]),
+        ("I am sorry about the {answers}, {name}.",),
+    ),
+    Family(
+        "invite",
+        (
+            "Invite {name} to the {event} on {day} in the {place}.",
+            "Ask {name} to come on {day} to the {event} in the {place}.",
+        ),
+        _slots(name=words.NAMES, event=words.EVENTS, day=words.DAYS, place=words.PLACES),
+        lambda a: _goal([a["event"], a["day"]], [*words.EVENTS, *words.DAYS], 2, a["name"], a["place"]),
+        ("Come to the {place} for the {answers}, {name}.",),
+        joint=" on ",
+    ),
+)
+
+_SLOTS: Mapping[str, Iterable[str]] = {
+    "n": words.NUMBERS,
+    "kinds": words.PLURALS,
+    "kind": words.KINDS,
+    "x": words.THINGS,
+    "y": words.THINGS,
+    "z": words.THINGS,
+    "name": words.NAMES,
+    "need": words.NEEDS,
+    "task": words.STEPS,
+    "adjective": words.OPPOSITES,
+    "size": ("bigger", "smaller"),
+    "place": words.PLACES,
+    "time": words.TIMES,
+    "event": words.EVENTS,
+    "day": words.DAYS,
+}
+
+
+@lru_cache(maxsize=1)
+def _patterns() -> list[tuple[Family, str, re.Pattern[str]]]:
+    """A pattern for every template, with a group for every slot."""
+    groups = {slot: f"(?P<{slot}>{'|'.join(values)})" for slot, values in _SLOTS.items()}
+    groups["things"] = rf"(?P<things>(?:{'|'.join(words.THINGS)})(?: (?:{'|'.join(words.THINGS)}))*)"
+    wish = f"(?P<wish>{'|'.join(map(re.escape, Wish))})"
+
+    def pattern(text: str) -> str:
+        return re.sub(r"\\\{(\w+)\\\}", lambda slot: groups[slot[1]], re.escape(text))
+
+    return [
+        (family, template, re.compile(f"{pattern(template)}{wish}\n{pattern(family.input)}"))
+        for family in FAMILIES
+        for template in family.templates
+    ]

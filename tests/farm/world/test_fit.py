@@ -1,0 +1,62 @@
+"""The committed tastes give the figures that they were fitted to, measured again; and fitting finds them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from farm.statistics.agreement import categories, leave_one_out, votes
+from farm.world.crowd import CROWD, crowd, judges_of
+from farm.world.fit import (
+    PAPER,
+    Figures,
+    demonstration_pairs,
+    fit,
+    mean_figures,
+    mean_judged_figures,
+    measured,
+)
+from farm.world.judges import CROWD_JUDGES
+
+PAIRS = demonstration_pairs(seed=1, count=1_500)
+MEASURED = measured(PAIRS)
+
+
+def test_people_are_like_those_of_alpaca_farm() -> None:
+    assert mean_figures(MEASURED, CROWD) == pytest.approx(PAPER, abs=0.02)
+
+
+def test_judges_agree_with_people_as_people_do() -> None:
+    found = mean_judged_figures(MEASURED, CROWD_JUDGES)
+    assert found.agreement == pytest.approx(PAPER.agreement, abs=0.02)
+    assert found.first > PAPER.first - 0.01
+
+
+def test_verdicts_agree_as_expected() -> None:
+    """The expectation that is fitted, against verdicts as given, by the statistics of the audit."""
+    units, preferences = [], []
+    for number, pair in enumerate(PAIRS):
+        if pair.output_a.text == pair.output_b.text:
+            continue
+        for person in judges_of(pair, crowd(0), 4):
+            units.append(number)
+            preferences.append(person.judge(pair).preference)
+    preference, unit = np.array(preferences), np.array(units)
+    agreement = leave_one_out(preference, votes(unit, categories(preference), len(PAIRS))[unit]).mean()
+    assert agreement == pytest.approx(PAPER.agreement, abs=0.03)
+
+
+def test_fitting_finds_the_tastes_again() -> None:
+    few = measured(PAIRS[:300])
+    wanted = mean_figures(few, CROWD)
+    found = fit(lambda tastes: mean_figures(few, tastes), replace(CROWD, noise=1.0, length_lean=0.0), wanted)
+    assert mean_figures(few, found) == pytest.approx(wanted, abs=0.003)
+    assert found.noise == pytest.approx(CROWD.noise, rel=0.05)
+
+
+def test_noise_makes_people_disagree() -> None:
+    quiet, loud = (mean_figures(MEASURED, replace(CROWD, noise=noise)) for noise in (0.2, 50.0))
+    assert quiet.agreement > 0.85
+    assert loud == pytest.approx(Figures(0.5, 0.5, 0.5, 0.5), abs=0.02)
