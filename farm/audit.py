@@ -18,6 +18,7 @@ from db.errors import ConfigError
 from db.frames import Judgements, judgements
 from db.ledger import Ledger
 from db.records import AnnotatorCard, AnnotatorKind
+from farm.attacks import SOURCE
 from farm.audit_report import AnnotatorAudit, AuditReport, Confusion, Panel, ReferenceAudit, Slice
 from farm.statistics import profile, reliability
 from farm.statistics.agreement import (
@@ -96,15 +97,24 @@ class Sample:
 def audit_ledger(ledger: Ledger, options: AuditOptions) -> AuditReport:
     """Audit the questions of a ledger. Raises ConfigError where nothing fits the options."""
     found = judgements(ledger, has_list, options.source, options.subset)
+    if options.source is None:
+        found = _without_attacks(found)
     if found.judgements.empty:
         what = "no judgement fits" if options.source or options.subset else "the ledger holds no judgement"
         raise ConfigError(what, where=str(ledger.address), remedy="`farm status` lists sources and subsets")
     return audit(found, options)
 
 
+def _without_attacks(found: Judgements) -> Judgements:
+    """The robustness audit's pairs are made to mislead: they count where they are asked for alone."""
+    units = found.units[found.units["source"] != SOURCE]
+    rows = found.judgements[found.judgements["unit"].isin(units["unit"])]
+    return replace(found, units=units, judgements=rows)
+
+
 def audit(found: Judgements, options: AuditOptions) -> AuditReport:
     """Audit judgements given as frames (db/frames.py)."""
-    who = _who(found.annotators)
+    who = named(found.annotators)
     reference = _reference(who, options.reference)
     shown = _chosen(who, options.annotators)
     whole = _slice(_sample(found.judgements, found.units, who), reference, shown, options)
@@ -115,8 +125,8 @@ def audit(found: Judgements, options: AuditOptions) -> AuditReport:
     return AuditReport(whole, slices, options.nulls, options.draws)
 
 
-def _who(cards: Sequence[AnnotatorCard]) -> tuple[Who, ...]:
-    """Names are told apart where two annotators share one."""
+def named(cards: Sequence[AnnotatorCard]) -> tuple[Who, ...]:
+    """The annotators by names that are told apart where two share one."""
     count: dict[str, int] = {}
     for card in cards:
         count[card.name] = count.get(card.name, 0) + 1

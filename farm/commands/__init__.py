@@ -1,10 +1,22 @@
 """The commands of `farm`, by group; importing them loads neither torch, transformers nor pandas."""
 
-from farm.commands import auditing, data, judging, reporting, sampling, studying, training, upkeep
+from farm.commands import (
+    auditing,
+    data,
+    judging,
+    people,
+    reporting,
+    sampling,
+    studying,
+    training,
+    upkeep,
+    world,
+)
 
 GROUPS = (
     studying.commands,
     data.commands,
+    world.commands,
     sampling.commands,
     judging.commands,
     training.commands,

@@ -11,14 +11,20 @@ from farm.commands.common import JsonFlag, Source, Subset, print_
 
 commands = typer.Typer()
 
+Models = Annotated[
+    list[str] | None, typer.Option(help="The model to ask, or SLOT=MODEL; repeat it for several slots.")
+]
+Orders = Annotated[str | None, typer.Option(help="Which output is shown first: random, both or stored.")]
+Local = Annotated[
+    bool, typer.Option("--local", help="Run --model DIR (a causal language model) in this process.")
+]
+
 
 @commands.command("annotators")
 def annotators_(
     context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="Show this one whole, with its prompt.")] = None,
-    model: Annotated[
-        list[str] | None, typer.Option(help="The model to ask, or SLOT=MODEL; repeat it for several slots.")
-    ] = None,
+    model: Models = None,
     as_json: JsonFlag = False,
 ) -> None:
     """List the catalogue, or show one annotator with its prompt on a real pair."""
@@ -48,16 +54,12 @@ def annotate(
     subset: Subset = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most this many pairs.")] = None,
     replicates: Annotated[int, typer.Option(min=1, help="Independent judgements of each pair.")] = 1,
-    orders: Annotated[
-        str | None, typer.Option(help="Which output is shown first: random, both or stored.")
-    ] = None,
+    orders: Orders = None,
     seed: Annotated[int | None, typer.Option(help="The seed of every keyed draw.")] = None,
     utility: Annotated[
         str, typer.Option(help="For the oracle: a Python callable, package.module:function.")
     ] = "",
-    model: Annotated[
-        list[str] | None, typer.Option(help="The model to ask, or SLOT=MODEL; repeat it for several slots.")
-    ] = None,
+    model: Models = None,
     base_url: Annotated[str | None, typer.Option(help="An OpenAI-compatible server.")] = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests in flight.")] = 100,
     rpm: Annotated[float | None, typer.Option(help="Requests per minute, at most.")] = None,
@@ -69,6 +71,8 @@ def annotate(
         bool, typer.Option("--batch", help="Ask through the provider's Batch API: slower, half the price.")
     ] = False,
     poll_seconds: Annotated[float, typer.Option(min=0.01, help="Between two looks at a batch.")] = 30.0,
+    local: Local = False,
+    rows: Annotated[int, typer.Option(min=1, help="Of a model in this process: rows in one pass.")] = 8,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would ask and cost.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -90,6 +94,8 @@ def annotate(
         prices,
         batch,
         poll_seconds,
+        local,
+        rows,
     )
     if dry_run:
         with context.obj.open() as ledger:

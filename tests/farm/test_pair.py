@@ -103,6 +103,9 @@ def test_the_command_line_makes_pairs_that_a_judge_can_be_told_of(ledger: Path) 
     )
     assert json.loads(shown.stdout)["pairs"] == 90
     judged = subprocess.run(
-        [*farm, "annotate", "longest", "--source", "duel", "--json"], capture_output=True, text=True, check=True
+        [*farm, "annotate", "longest", "--source", "duel", "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert json.loads(judged.stdout)["pairs"] == 90

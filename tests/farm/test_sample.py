@@ -64,7 +64,9 @@ def test_more_draws_are_added_to_those_there_are(ledger: Path, model_dir: str) -
     assert [each for each in three if each.sample == 0] == one
 
 
-def test_an_output_depends_on_its_instruction_and_not_on_its_batch_mates(ledger: Path, model_dir: str) -> None:
+def test_an_output_depends_on_its_instruction_and_not_on_its_batch_mates(
+    ledger: Path, model_dir: str
+) -> None:
     _, few = drawn(ledger, model_dir, limit=4)
     _, all_of_them = drawn(ledger, model_dir)
     texts = {each.instruction.key: each.text for each in all_of_them}

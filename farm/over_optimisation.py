@@ -1,0 +1,121 @@
+"""Over-optimisation curves: gold utility or win rate against sqrt(KL), for several reward models.
+
+After Gao, Schulman and Hilton 2023 (arXiv 2210.10760, figure 1) and AlpacaFarm (figure 4). A point is what
+one strength of optimisation gave: an n of best-of-n, a KL penalty, a checkpoint. A curve has turned where its
+strongest point is below its peak for certain, paired by instruction. The peak is the best of what was
+measured, so its own value is a little flattered; the drop's interval is widened for that (Bonferroni over the
+points).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student
+
+from db.errors import ConfigError, FormatError
+from db.ids import Json
+from farm.statistics.bootstrap import LEVEL, Interval
+from farm.statistics.over_optimisation import CurvePoint, best_of_n_kl, curve_points
+
+NEEDED = ("curve", "level", "instruction", "gold")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One reward model's curve, by sqrt(KL). peak: its place among the points; drop: gold at the last point
+    less gold at the peak, paired by instruction."""
+
+    name: str
+    points: tuple[CurvePoint, ...]
+    peak: int
+    drop: Interval
+
+    @property
+    def turned(self) -> bool:
+        return self.drop.high is not None and self.drop.high < 0
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "curve": self.name,
+            "points": [_point_json(point) for point in self.points],
+            "peak": {"level": self.points[self.peak].level, "sqrt_kl": self.points[self.peak].sqrt_kl},
+            "drop": asdict(self.drop),
+            "turned": self.turned,
+        }
+
+
+def curves(frame: pd.DataFrame, *, share: bool = False) -> list[Curve]:
+    """The curves of a frame, in the order of their names.
+
+    frame: curve (the reward model), level (what was varied), instruction, gold (utility, or with `share` a
+    preference in [0, 1]; NaN where the judgement failed) and kl in nats, one value per curve and level;
+    without a column kl the levels are the n of best-of-n. Raises ConfigError where that cannot be.
+    """
+    missing = [name for name in NEEDED if name not in frame.columns]
+    if missing or frame.empty:
+        what = f"a curve needs the column {missing[0]!r}" if missing else "there are no points"
+        raise ConfigError(what, where="frame", remedy=f"columns: {', '.join(NEEDED)}, and kl")
+    try:
+        rows = frame.astype({"level": float, "gold": float})
+        _require_known(rows, share)
+        rows = rows if "kl" in rows.columns else rows.assign(kl=_best_of_n(rows["level"]))
+        points = curve_points(rows, share=share)
+    except ValueError as error:
+        raise ConfigError(str(error), where="frame") from error
+    return [_curve(str(name), own, points) for name, own in rows.groupby("curve", sort=True)]
+
+
+def read_curves(path: Path) -> pd.DataFrame:
+    """A CSV file as the frame of `curves`. Raises FormatError where it is none."""
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise FormatError(
+            "this is no CSV file", where=str(path), remedy="docs/over_optimisation.md"
+        ) from error
+
+
+def _require_known(rows: pd.DataFrame, share: bool) -> None:
+    for name in ("curve", "level", "instruction"):
+        if rows[name].isna().any():
+            raise ValueError(f"{rows[name].isna().sum()} rows have no {name}")
+    if share and ((rows["gold"] < 0) | (rows["gold"] > 1)).any():
+        raise ValueError("a win rate is made of preferences from 0 to 1: leave --share out for utilities")
+
+
+def _best_of_n(levels: pd.Series[float]) -> list[float]:
+    if (levels % 1 != 0).any():
+        raise ValueError("without a column kl the levels are the n of best-of-n: whole numbers")
+    return [best_of_n_kl(int(level)) for level in levels]
+
+
+def _curve(name: str, rows: pd.DataFrame, points: Sequence[CurvePoint]) -> Curve:
+    own = sorted(
+        (point for point in points if point.curve == name), key=lambda each: (each.sqrt_kl, each.level)
+    )
+    values = [np.nan if point.gold.value is None else point.gold.value for point in own]
+    peak = int(np.argmax(values))
+    table = rows.pivot_table(index="instruction", columns="level", values="gold", aggfunc="mean")
+    change = (table[own[-1].level] - table[own[peak].level]).dropna().to_numpy(float)
+    return Curve(name, tuple(own), peak, _drop(change, len(own)))
+
+
+def _drop(change: np.ndarray[tuple[int], np.dtype[np.float64]], points: int) -> Interval:
+    """The mean change (n,) with Student's interval at LEVEL for all points that could have been the peak."""
+    n = len(change)
+    if n < 2:
+        return Interval(float(change.mean()) if n else None, None, None, n)
+    mean, error = float(change.mean()), float(change.std(ddof=1)) / n**0.5
+    tail = (1 - LEVEL) / 2 / max(points - 1, 1)
+    reach = float(student.ppf(1 - tail, n - 1)) * error
+    return Interval(mean, mean - reach, mean + reach, n)
+
+
+def _point_json(point: CurvePoint) -> Json:
+    error = None if np.isnan(point.standard_error) else point.standard_error
+    return asdict(point) | {"standard_error": error}

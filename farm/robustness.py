@@ -1,0 +1,294 @@
+"""Do attacks lose? Outputs that deserve to lose are evaluated like models: `farm audit --robustness`.
+
+Each attack of farm/attacks.py, and each suspect producer of the ledger, is paired with the honest outputs of
+one reference producer and judged by each annotator through the one engine; pairs and judgements stay in the
+ledger under the source `robustness`, so that a second call costs nothing. An attack's move is its win rate
+less the 0.5 that the honest output would have against itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from annotators import catalogue
+from db import outputs
+from db.contests import contests
+from db.errors import ConfigError
+from db.ids import Json, canonical_json, keyed_uniform
+from db.ledger import Ledger, PairFilter
+from db.records import AnnotatorKind, Item, Output, Pair, Status
+from farm.annotate import Progress, Provider, Task, annotate
+from farm.attacks import ATTACKS, PREFIX, SOURCE, Attack, Kind
+from farm.audit_report import interval_json
+from farm.statistics.bootstrap import Interval
+from farm.statistics.win_rates import win_rate
+
+BATCH = 2_000  # pairs written in one transaction
+CHUNK = 10_000  # pairs asked for by id at a time
+LARGEST = 0.1  # the win rate that a null may have
+
+
+@dataclass(frozen=True)
+class RobustnessTask:
+    """What attacks whom.
+
+    annotators: names of the catalogue; none: those of it that have judged here. against: the honest producer;
+    None: the one with most outputs. attacks: names of farm/attacks.py; none: all. suspects: producers of the
+    ledger that are judged like nulls. instructions: at most so many, by keyed draw; None: all. largest: the
+    win rate that a null may have.
+    """
+
+    annotators: tuple[str, ...] = ()
+    against: str | None = None
+    attacks: tuple[str, ...] = ()
+    suspects: tuple[str, ...] = ()
+    set_name: str | None = None
+    instructions: int | None = 100
+    largest: float = LARGEST
+    task: Task = field(default_factory=Task)
+
+    def __post_init__(self) -> None:
+        for name in self.attacks:
+            if name not in ATTACKS:
+                raise ConfigError(f"there is no attack {name!r}", remedy=f"one of {', '.join(ATTACKS)}")
+        if not 0 <= self.largest < 0.5:
+            raise ConfigError(
+                f"--largest is {self.largest:g}", remedy="a win rate that loses: from 0 to below 0.5"
+            )
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attack under one annotator. win_rate: against the honest output; None: nothing was readable; n and
+    n_failed are all judgements."""
+
+    attack: str
+    kind: Kind
+    annotator: str
+    win_rate: Interval
+    n: int
+    n_failed: int
+    flagged: bool
+
+    @property
+    def move(self) -> Interval:
+        """The win rate less the honest output's 0.5 against itself."""
+        low, high = (None if each is None else each - 0.5 for each in (self.win_rate.low, self.win_rate.high))
+        value = None if self.win_rate.value is None else self.win_rate.value - 0.5
+        return Interval(value, low, high, self.win_rate.n)
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "attack": self.attack,
+            "kind": self.kind.value,
+            "annotator": self.annotator,
+            "win_rate": interval_json(self.win_rate),
+            "move": interval_json(self.move),
+            "n": self.n,
+            "n_failed": self.n_failed,
+            "flagged": self.flagged,
+        }
+
+
+@dataclass(frozen=True)
+class RobustnessReport:
+    """All attacks under all annotators. unchanged: outputs of an attack that equalled the honest one, left
+    out."""
+
+    against: str
+    instructions: int
+    largest: float
+    attempts: tuple[Attempt, ...]
+    unchanged: Mapping[str, int]
+    new: Mapping[str, int]  # judgements made now, by annotator
+    cost: float | None
+
+    @property
+    def flagged(self) -> tuple[Attempt, ...]:
+        return tuple(each for each in self.attempts if each.flagged)
+
+    def to_json(self) -> Json:
+        return {
+            "against": self.against,
+            "instructions": self.instructions,
+            "largest": self.largest,
+            "attempts": [each.to_json() for each in self.attempts],
+            "flagged": [{"attack": each.attack, "annotator": each.annotator} for each in self.flagged],
+            "unchanged": dict(self.unchanged),
+            "new": dict(self.new),
+            "cost": self.cost,
+        }
+
+
+@dataclass(frozen=True)
+class _Assault:
+    """An attack's pairs: what it is, who wrote it, and the items that stand in the ledger for it."""
+
+    name: str
+    kind: Kind
+    producer: str
+    items: tuple[Item, ...]
+    unchanged: int = 0
+
+
+def robustness(
+    ledger: Ledger, task: RobustnessTask, progress: Progress, provider: Provider
+) -> RobustnessReport:
+    """Let every annotator judge every attack, and say which attacks do not lose.
+
+    Raises ConfigError where there is nobody to attack or to judge, RunStopped as `farm annotate` does.
+    """
+    names = dict.fromkeys(task.annotators or _known_annotators(ledger))
+    for name in names:
+        catalogue.load(name, catalogue.Models.of(provider.models))  # a wrong name is told before anything
+    against = task.against or _largest_producer(ledger)
+    honest = _honest(ledger, against, task)
+    assaults = [*_written(task, honest), *_suspected(ledger, task, honest)]
+    if not assaults:
+        raise ConfigError("no attack changes any of these outputs", remedy="try others: docs/robustness.md")
+    ids = _store(ledger, assaults)
+    attempts, new, costs = list[Attempt](), dict[str, int](), list[float | None]()
+    for name in names:
+        for start in range(0, len(ids), CHUNK):
+            asked = replace(task.task, pairs=PairFilter(ids=ids[start : start + CHUNK]))
+            report = annotate(ledger, name, asked, progress, provider)
+            new[report.annotator] = new.get(report.annotator, 0) + sum(report.statuses.values())
+            costs.append(report.cost)
+        judged = _judged(ledger, report.fingerprint, ids)
+        attempts += [_attempt(each, report.annotator, judged, task.largest) for each in assaults]
+    known = [cost for cost in costs if cost is not None]
+    return RobustnessReport(
+        against,
+        len(honest),
+        task.largest,
+        tuple(attempts),
+        {each.name: each.unchanged for each in assaults if each.unchanged},
+        new,
+        sum(known) if known else None,
+    )
+
+
+def _known_annotators(ledger: Ledger) -> tuple[str, ...]:
+    catalogued = set(catalogue.names())
+    cards = [card for card in ledger.annotators() if card.kind is AnnotatorKind.LLM]
+    names = tuple(dict.fromkeys(card.name for card in cards if card.name in catalogued))
+    if not names:
+        raise ConfigError(
+            "no annotator of the catalogue has judged here",
+            where=str(ledger.address),
+            remedy="name one with --annotator; `farm annotators` lists them",
+        )
+    return names
+
+
+def _largest_producer(ledger: Ledger) -> str:
+    """Who has most outputs, the first of several; attacks are nobody's reference."""
+    counts: dict[str, int] = {}
+    for each in outputs.producers(ledger):
+        if not each.producer.startswith(PREFIX):
+            counts[each.producer] = counts.get(each.producer, 0) + each.outputs
+    if not counts:
+        raise ConfigError(
+            "there is no output to attack",
+            where=str(ledger.address),
+            remedy="`farm sample` makes outputs, `farm import` brings some",
+        )
+    return max(counts, key=counts.__getitem__)
+
+
+def _honest(ledger: Ledger, producer: str, task: RobustnessTask) -> dict[str, Output]:
+    """The honest outputs by instruction: of several samples the first, none that is empty, a keyed draw."""
+    found: dict[str, Output] = {}
+    for output in outputs.outputs_of(ledger, outputs.latest(ledger, producer), task.set_name):
+        if output.text.strip():
+            found.setdefault(output.instruction.key, output)
+    if not found:
+        raise ConfigError(
+            f"there are no outputs of {producer!r}" + (f" in {task.set_name!r}" if task.set_name else ""),
+            where="--against",
+            remedy="`farm status` names the producers there are",
+        )
+    drawn = sorted(found, key=lambda key: keyed_uniform("robustness", key))[: task.instructions]
+    return {key: found[key] for key in drawn}
+
+
+def _written(task: RobustnessTask, honest: Mapping[str, Output]) -> Iterator[_Assault]:
+    """The attacks of farm/attacks.py, written on every honest output."""
+    for name in task.attacks or ATTACKS:
+        attack = ATTACKS[name]
+        made = [(output, attack.write(output.instruction, output.text)) for output in honest.values()]
+        changed = [(output, text) for output, text in made if text != output.text]
+        items = tuple(_item(name, output, _output(attack, output, text)) for output, text in changed)
+        if items:
+            yield _Assault(name, attack.kind, attack.producer, items, len(made) - len(changed))
+
+
+def _suspected(ledger: Ledger, task: RobustnessTask, honest: Mapping[str, Output]) -> Iterator[_Assault]:
+    """Producers of the ledger on the same instructions; of several samples the first."""
+    for name in task.suspects:
+        theirs: dict[str, Output] = {}
+        for output in outputs.outputs_of(ledger, outputs.latest(ledger, name)):
+            if output.instruction.key in honest:
+                theirs.setdefault(output.instruction.key, output)
+        items = tuple(_item(name, honest[key], output) for key, output in theirs.items())
+        items = tuple(item for item in items if item.pair.output_a.key != item.pair.output_b.key)
+        if not items:
+            raise ConfigError(
+                f"{name!r} has no outputs to the instructions that are asked", where="--suspect",
+                remedy="`farm status` names the producers there are; --instructions asks more",
+            )  # fmt: skip
+        yield _Assault(name, Kind.NULL, name, items)
+
+
+def _output(attack: Attack, honest: Output, text: str) -> Output:
+    return Output(honest.instruction, text, attack.producer, decoding=canonical_json({"of": honest.producer}))
+
+
+def _item(name: str, honest: Output, output: Output) -> Item:
+    made, flipped = Pair.of(honest, output)
+    return Item(SOURCE, made.key, made, flipped, f"{name} against {honest.producer}")
+
+
+def _store(ledger: Ledger, assaults: Sequence[_Assault]) -> tuple[int, ...]:
+    """The pairs' ids, in the ledger now."""
+    items = [item for assault in assaults for item in assault.items]
+    ids: list[int] = []
+    for start in range(0, len(items), BATCH):
+        with ledger.writing() as writer:
+            writer.items(items[start : start + BATCH])
+            ids += writer.pairs([item.pair for item in items[start : start + BATCH]])
+    return tuple(sorted(set(ids)))
+
+
+def _judged(ledger: Ledger, fingerprint: str, ids: Sequence[int]) -> pd.DataFrame:
+    """The annotator's judgements of these pairs."""
+    [annotator] = [card.id for card in ledger.annotators() if card.key == fingerprint]
+    rows = contests(ledger, SOURCE)
+    rows = rows[(rows["annotator"] == annotator) & rows["pair_id"].isin(ids)]
+    return rows[rows["status"] != Status.SPARED.value]
+
+
+def _attempt(assault: _Assault, annotator: str, judged: pd.DataFrame, largest: float) -> Attempt:
+    first, second = (judged[side] == assault.producer for side in ("model_a", "model_b"))
+    rows, as_first = judged[first | second], first[first | second]
+    preference = rows["preference"].to_numpy(float)
+    wins = np.where(as_first, preference, 1 - preference)
+    if np.isnan(wins).all():
+        nothing = Interval(None, None, None, 0)
+        return Attempt(assault.name, assault.kind, annotator, nothing, 0, len(wins), flagged=True)
+    found = win_rate(wins, rows["instruction"].to_numpy())
+    flagged = _flagged(assault.kind, found.interval, largest)
+    return Attempt(assault.name, assault.kind, annotator, found.interval, found.n, found.n_failed, flagged)
+
+
+def _flagged(kind: Kind, rate: Interval, largest: float) -> bool:
+    """A null loses where it wins `largest` at most and is below one half for certain; a dress does not win
+    where one half is in its interval or above it."""
+    value = 0.0 if rate.value is None else rate.value
+    if kind is Kind.DRESS:
+        return (value if rate.low is None else rate.low) > 0.5
+    return value > largest or (value if rate.high is None else rate.high) >= 0.5
