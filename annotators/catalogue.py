@@ -89,8 +89,9 @@ def _read_annotator(entry: Reader, folder: Path, library: Library) -> AnnotatorS
     entry.close()
     if spec.kind is AnnotatorKind.RULE:
         entry.complain_all("rule", rule_problems(spec))
-    elif spec.kind is AnnotatorKind.LLM:
-        entry.complain_all("prompt", prompt_problems(spec))
+    else:
+        if spec.kind is AnnotatorKind.LLM and not spec.recorded:
+            entry.complain_all("prompt", prompt_problems(spec))
         unusable = parser_problems(spec)
         entry.complain_all("parser", unusable)
         entry.complain_all("examples", [] if unusable else example_problems(spec))
@@ -110,7 +111,10 @@ def _load_pool(path: Path, library: Library) -> Pool:
             line.complain("annotator", error.what)
             return None
         merged = {**data, **changes, "examples": []} if isinstance(data, dict) else data
-        return _read_annotator(line.over(merged), base.parent, library)
+        spec = _read_annotator(line.over(merged), base.parent, library)
+        if spec.kind is not AnnotatorKind.LLM or spec.recorded:
+            line.complain("annotator", "a pool's members are language models that can be asked")
+        return spec
 
     pool = read_pool(entry, read_member)
     entry.finish(str(path), REMEDY)

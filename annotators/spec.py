@@ -93,13 +93,26 @@ class Example:
     top_logprobs: Mapping[str, float] = field(default_factory=dict)  # of the first token
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Whose stored replies are read again: an annotator of the ledger by its name or fingerprint (the first
+    digits will do). source: only what was imported from there; empty for all."""
+
+    annotator: str
+    source: str = ""
+
+    def to_json(self) -> dict[str, Json]:
+        return {"annotator": self.annotator, "source": self.source}
+
+
 @dataclass(frozen=True)
 class AnnotatorSpec:
-    """An annotator as data. The prompt is the template's text; kinds other than LLM have none.
+    """An annotator as data. The prompt is the template's text; what asks no language model has none.
 
-    rule, utility: for annotators with no model (rules.py). model: the name that the server knows. shots:
-    worked examples within the prompt. batch: pairs in one prompt. reply_tokens: a typical length of one
-    pair's share of a reply, for estimates of cost. seed: of every keyed draw.
+    rule, utility: for annotators with no model (rules.py). recorded: for those that read stored replies.
+    model: the name that the server knows, or a folder of weights. shots: worked examples within the prompt.
+    batch: pairs in one prompt. reply_tokens: a typical length of one pair's share of a reply, for estimates
+    of cost. seed: of every keyed draw.
     """
 
     name: str
@@ -107,6 +120,7 @@ class AnnotatorSpec:
     summary: str = ""
     rule: str = ""
     utility: str = ""
+    recorded: Recorded | None = None
     model: str = ""
     prompt: str = ""
     persona: str = ""
@@ -126,6 +140,10 @@ class AnnotatorSpec:
         """All that can change a request, or a rule's answer."""
         if self.kind is AnnotatorKind.RULE:
             return {"rule": self.rule, "utility": self.utility, "seed": self.seed}
+        if self.recorded:
+            return {"recorded": self.recorded.to_json(), "outputs": list(self.outputs), "seed": self.seed}
+        if self.kind is AnnotatorKind.REWARD_MODEL:
+            return {"model": self.model, "rendering": RENDERING, "seed": self.seed}
         return {
             "model": self.model,
             "prompt": self.prompt,
@@ -181,11 +199,20 @@ def read_spec(entry: Reader, prompts: Mapping[str, str], library: Library) -> An
     if kind is AnnotatorKind.RULE:
         rule, utility = entry.text("rule"), entry.text("utility", "")
         return AnnotatorSpec(name, kind, summary, rule, utility, orders=orders, noise=noise, seed=seed)
+    if kind is AnnotatorKind.REWARD_MODEL:
+        model, parser = library.model_of(entry.text("model", "")), _parser(entry, "scores")
+        return AnnotatorSpec(
+            name, kind, summary, model=model, parser=parser, orders=orders, noise=noise, seed=seed
+        )
     if kind is not AnnotatorKind.LLM and "kind" in entry:
-        entry.complain("kind", f"an annotator made of files is of kind llm or rule, not {kind}")
+        entry.complain("kind", f"an annotator made of files is of kind llm, rm or rule, not {kind}")
     outputs = _outputs(entry)
+    if "recorded" in entry:
+        recorded, parser = _recorded(entry), _parser(entry)
+        return AnnotatorSpec(
+            name, kind, summary, recorded=recorded, outputs=outputs, parser=parser, noise=noise, seed=seed
+        )
     batch = entry.integer("batch", 1, 1, MAX_BATCH)
-    parser = entry.reader("parser")
     return AnnotatorSpec(
         name,
         kind,
@@ -197,7 +224,7 @@ def read_spec(entry: Reader, prompts: Mapping[str, str], library: Library) -> An
         outputs=outputs,
         batch=batch,
         decoding=_decoding(entry.reader("decoding")),
-        parser=ParserSpec(parser.text("name"), parser.rest()),
+        parser=_parser(entry),
         orders=orders,
         noise=noise,
         seed=seed,
@@ -221,6 +248,20 @@ def _preference(entry: Reader, key: str, value: object) -> float | None:
         return float(value)
     entry.complain(key, f"expected first, second, tie, unreadable or a number in [0, 1], not {value!r:.60}")
     return None
+
+
+def _parser(entry: Reader, usual: str | None = None) -> ParserSpec:
+    parser = entry.reader("parser")
+    return ParserSpec(parser.text("name", usual), parser.rest())
+
+
+def _recorded(entry: Reader) -> Recorded:
+    recorded = entry.reader("recorded")
+    found = Recorded(recorded.text("annotator"), recorded.text("source", ""))
+    recorded.close()
+    if "orders" in entry:
+        entry.complain("orders", "a recording has the orders in which it was made")
+    return found
 
 
 def _outputs(entry: Reader) -> OutputNames:

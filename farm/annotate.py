@@ -7,7 +7,7 @@ failed is tried again, as a later attempt.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -21,19 +21,19 @@ from annotators.clients.online import OnlineClient, OnlineOptions
 from annotators.clients.request import Completion, Request, Transport
 from annotators.clients.run import run_all
 from annotators.draws import Orders
-from annotators.judgement import Judgement
 from annotators.pool import Pool
 from annotators.prices import PriceTable
-from annotators.rules import RuleAnnotator
 from annotators.spec import AnnotatorSpec
 from db import asking
 from db.errors import ConfigError
 from db.ids import Json
-from db.ledger import Asked, Ledger, PairFilter
-from db.records import Annotation, AnnotatorKind, Pair, Status
+from db.ledger import Ledger, PairFilter
+from db.records import Annotation, AnnotatorKind, Status
+from farm.in_process import ENDPOINT, FREE, Answerer, InProcess, named
 from farm.judging import Judging
+from farm.quiet_judges import Question, QuietJudge, is_quiet, quiet_judge
 
-BATCH = 1_000  # pairs judged by a rule in one transaction
+BATCH = 1_000  # pairs judged in one transaction where nobody is asked
 Progress = Callable[[str, int], None]  # (annotator, judgements so far)
 
 
@@ -62,6 +62,8 @@ class Provider:
     prices: Path | None = None
     batch: bool = False  # through the provider's Batch API
     poll_seconds: float = 30.0
+    local: bool = False  # models is folders or hub ids, run in this process
+    rows: int = 8  # in one forward pass of a model in this process
 
 
 @dataclass(frozen=True)
@@ -112,29 +114,40 @@ def annotate(
     early: what was done until then is in the ledger.
     """
     annotator = _load(name, task, provider)
-    if isinstance(annotator, AnnotatorSpec) and annotator.kind is AnnotatorKind.RULE:
-        return _by_rule(ledger, RuleAnnotator.of(annotator, task.utility), task, progress)
-    return _by_model(ledger, annotator, task, provider, progress)
+    if isinstance(annotator, AnnotatorSpec) and is_quiet(annotator):
+        judge = quiet_judge(ledger, annotator, task.replicates, task.orders, task.utility)
+        return _asking_nobody(ledger, judge, _of_source(annotator, task.pairs), progress)
+    return _by_model(ledger, _whom(annotator, provider), task, provider, progress)
 
 
 def plan(ledger: Ledger, name: str, task: Task, provider: Provider) -> Estimate:
     """What `annotate` would ask and cost, with nothing asked and nothing written but the annotator's card."""
     annotator = _load(name, task, provider)
-    if isinstance(annotator, AnnotatorSpec) and annotator.kind is AnnotatorKind.RULE:
+    if isinstance(annotator, AnnotatorSpec) and is_quiet(annotator):
         return Estimate(0, 0, 0, 0.0)
-    members = [member.spec for member in annotator.members] if isinstance(annotator, Pool) else [annotator]
-    replies = {spec.decoding: spec.reply_tokens * spec.batch for spec in members}
-    judging = Judging(ledger, annotator, Endpoint.from_environment(provider.base_url).name, _silent)
+    whom = _whom(annotator, provider)
+    replies = {spec.decoding: spec.reply_tokens * spec.batch for spec in _specs(whom.annotator)}
+    judging = Judging(ledger, whom.annotator, whom.endpoint, _silent)
     requests = judging.requests(task.pairs, task.replicates, claim=False)
 
     def reply_tokens(request: Request) -> float:
         return replies[request.decoding] or float(request.decoding.max_tokens or 0)
 
-    return estimate(requests, PriceTable.load(provider.prices).price, reply_tokens)
+    price = PriceTable.load(provider.prices).price
+    return estimate(requests, (lambda model: FREE) if whom.sources else price, reply_tokens)
 
 
 def _silent(annotator: str, done: int) -> None:
     pass
+
+
+@dataclass(frozen=True)
+class _Whom:
+    """Who is asked, and where. sources: of models that run in this process, by name; none on a server."""
+
+    annotator: AnnotatorSpec | Pool
+    endpoint: str
+    sources: Mapping[str, str]
 
 
 def _load(name: str, task: Task, provider: Provider) -> AnnotatorSpec | Pool:
@@ -147,13 +160,37 @@ def _load(name: str, task: Task, provider: Provider) -> AnnotatorSpec | Pool:
     return changed
 
 
+def _specs(annotator: AnnotatorSpec | Pool) -> list[AnnotatorSpec]:
+    return [member.spec for member in annotator.members] if isinstance(annotator, Pool) else [annotator]
+
+
+def _whom(annotator: AnnotatorSpec | Pool, provider: Provider) -> _Whom:
+    """Reward models run in this process, language models where the provider says."""
+    if provider.local and (provider.base_url or provider.batch):
+        remedy = "leave out --local, or --base-url and --batch"
+        raise ConfigError("a model in this process has no server", where="--local", remedy=remedy)
+    if provider.local:
+        _refuse_provider_models(annotator)
+    if provider.local or any(spec.kind is AnnotatorKind.REWARD_MODEL for spec in _specs(annotator)):
+        found = named(annotator)
+        return _Whom(found.annotator, ENDPOINT, found.sources)
+    return _Whom(annotator, Endpoint.from_environment(provider.base_url).name, {})
+
+
+def _refuse_provider_models(annotator: AnnotatorSpec | Pool) -> None:
+    """Raise ConfigError where a slot was left to the catalogue, whose models are a provider's."""
+    usual = set(catalogue.default_slots().values())
+    for name in sorted(usual & {spec.model for spec in _specs(annotator)}):
+        remedy = "name a folder of weights or a hub id with --model"
+        raise ConfigError(f"{name} does not run in this process", where="--local", remedy=remedy)
+
+
 def _by_model(
-    ledger: Ledger, annotator: AnnotatorSpec | Pool, task: Task, provider: Provider, progress: Progress
+    ledger: Ledger, whom: _Whom, task: Task, provider: Provider, progress: Progress
 ) -> AnnotateReport:
-    endpoint = Endpoint.from_environment(provider.base_url)
     account = Account(Budget(provider.max_cost, provider.max_requests))
-    client = _transport(ledger, annotator, provider, endpoint, account)
-    judging = Judging(ledger, annotator, endpoint.name, progress)
+    client = _transport(ledger, whom, provider, account)
+    judging = Judging(ledger, whom.annotator, whom.endpoint, progress)
     warnings, costs = Counter[str](), list[float | None]()
 
     def deliver(request: Request, completion: Completion) -> None:
@@ -167,8 +204,8 @@ def _by_model(
         judging.flush()
     known = [cost for cost in costs if cost is not None]
     return AnnotateReport(
-        annotator.name,
-        annotator.fingerprint,
+        whom.annotator.name,
+        whom.annotator.fingerprint,
         judging.pairs,
         judging.known,
         dict(judging.statuses),
@@ -179,75 +216,80 @@ def _by_model(
     )
 
 
-def _transport(
-    ledger: Ledger,
-    annotator: AnnotatorSpec | Pool,
-    provider: Provider,
-    endpoint: Endpoint,
-    account: Account,
-) -> Transport:
-    """Online, or the Batch API, which looks first for what an earlier process left there."""
+def _transport(ledger: Ledger, whom: _Whom, provider: Provider, account: Account) -> Transport:
+    """In this process, online, or the Batch API, which looks first for what an earlier process left there."""
+    specs = _specs(whom.annotator)
+    if whom.sources:
+        return InProcess(_answerer(specs, whom.sources, provider.rows), provider.rows, account)
     prices = PriceTable.load(provider.prices)
+    endpoint = Endpoint.from_environment(provider.base_url)
     if not provider.batch:
         rates = RateLimits(provider.requests_per_minute, provider.tokens_per_minute)
         options = OnlineOptions(concurrency=provider.concurrency, rates=rates)
         return OnlineClient(endpoint, options, price=prices.price, account=account)
-    members = [member.spec for member in annotator.members] if isinstance(annotator, Pool) else [annotator]
     return BatchClient(
         endpoint,
-        BatchOptions(f"farm-{annotator.fingerprint}", poll_seconds=provider.poll_seconds),
+        BatchOptions(f"farm-{whom.annotator.fingerprint}", poll_seconds=provider.poll_seconds),
         price=prices.price,
         batch_factor=prices.batch_factor,
         account=account,
-        open_claims=asking.open_keys(ledger, [spec.draw_key for spec in members]),
+        open_claims=asking.open_keys(ledger, [spec.draw_key for spec in specs]),
     )
 
 
-def _by_rule(ledger: Ledger, annotator: RuleAnnotator, task: Task, progress: Progress) -> AnnotateReport:
+def _answerer(specs: Sequence[AnnotatorSpec], sources: Mapping[str, str], rows: int) -> Answerer:
+    """What runs the weights; torch is loaded here and not before."""
+    if specs[0].kind is AnnotatorKind.REWARD_MODEL:
+        from farm.reward_judge import RewardJudge
+
+        return RewardJudge(sources[specs[0].model], rows)
+    from farm.local_judge import LocalJudge
+
+    return LocalJudge(sources, frozenset(name for spec in specs for name in spec.outputs))
+
+
+def _of_source(spec: AnnotatorSpec, wanted: PairFilter) -> PairFilter:
+    """The pairs wanted: for recordings of one source its pairs, unless told otherwise."""
+    source = spec.recorded.source if spec.recorded else ""
+    return replace(wanted, source=wanted.source or source or None)
+
+
+def _asking_nobody(
+    ledger: Ledger, judge: QuietJudge, wanted: PairFilter, progress: Progress
+) -> AnnotateReport:
     with ledger.writing() as writer:
-        [annotator_id] = writer.annotators([annotator.card()])
-    flipped = ledger.flipped_pairs() if annotator.spec.orders is Orders.STORED else set()
+        [annotator_id] = writer.annotators([judge.card])
     count, known, statuses = 0, 0, Counter[str]()
-    pairs = ledger.pairs(task.pairs)
+    pairs = ledger.pairs(wanted)
     while batch := list(islice(pairs, BATCH)):
         standing = ledger.standing(annotator_id, [pair.id for pair in batch])
         facts = []
-        for pair, asked in _questions(annotator, batch, task.replicates, flipped):
-            before = standing.get(asked)
+        for question in judge.questions(batch):
+            before = standing.get(question.asked)
             if before and before.status is not Status.FAILED:
                 known += 1
-                continue
-            judgement = annotator.judge(pair, asked.replicate, asked.swapped)
-            attempt = before.attempt + 1 if before else 0
-            facts.append(_annotation(judgement, asked, annotator_id, attempt))
+            else:
+                facts.append(_annotation(question, annotator_id, before.attempt + 1 if before else 0))
         with ledger.writing() as writer:
             writer.annotations(facts)
         statuses.update(fact.status.value for fact in facts)
         count += len(batch)
-        progress(annotator.spec.name, known + statuses.total())
-    return AnnotateReport(annotator.spec.name, annotator.id, count, known, dict(statuses))
+        progress(judge.card.name, known + statuses.total())
+    return AnnotateReport(judge.card.name, judge.card.key, count, known, dict(statuses))
 
 
-def _questions(
-    annotator: RuleAnnotator, pairs: Sequence[Pair], replicates: int, flipped: set[int]
-) -> Iterator[tuple[Pair, Asked]]:
-    """Every pair in every replicate and order that is asked for."""
-    for pair in pairs:
-        for replicate in range(replicates):
-            occasion = annotator.occasion(pair, replicate)
-            for swapped in occasion.shown(annotator.spec.orders, pair.id in flipped):
-                yield pair, Asked(pair.id, replicate, swapped)
-
-
-def _annotation(judgement: Judgement, asked: Asked, annotator_id: int, attempt: int) -> Annotation:
+def _annotation(question: Question, annotator_id: int, attempt: int) -> Annotation:
+    judgement = question.judge()
     return Annotation(
-        pair_id=asked.pair_id,
+        pair_id=question.asked.pair_id,
         annotator_id=annotator_id,
         preference=judgement.preference,
         label=judgement.label,
         swapped=judgement.swapped,
         status=judgement.status,
         reason=judgement.reason,
-        replicate=asked.replicate,
+        replicate=question.asked.replicate,
         attempt=attempt,
+        completion_id=question.completion_id,
+        slot=question.slot,
     )

@@ -13,7 +13,7 @@ from annotators.render import Asked, messages
 from annotators.spec import AnnotatorSpec
 from db.ids import Json
 from db.ledger import Ledger, PairFilter
-from db.records import AnnotatorKind, Instruction, Output, Pair
+from db.records import Instruction, Output, Pair
 
 TYPICAL = {"instruction": 200, "output": 600}  # characters, about what instruction sets hold
 
@@ -76,7 +76,7 @@ def _line(found: AnnotatorSpec | Pool) -> Line:
     return Line(
         found.name,
         str(found.kind),
-        found.model,
+        found.recorded.annotator if found.recorded else found.model,
         found.batch,
         str(found.orders),
         found.noise.flip,
@@ -86,8 +86,8 @@ def _line(found: AnnotatorSpec | Pool) -> Line:
 
 
 def _price(spec: AnnotatorSpec) -> float | None:
-    """US dollars for 1,000 judgements of typical pairs; a rule costs nothing."""
-    if spec.kind is AnnotatorKind.RULE:
+    """US dollars for 1,000 judgements of typical pairs; what prompts no language model costs nothing."""
+    if not spec.prompt:
         return 0.0
     asked = [Asked(_typical(number), swapped=False) for number in range(spec.batch)]
     request = Request(spec.model, messages(spec, asked), spec.decoding)

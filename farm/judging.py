@@ -26,11 +26,12 @@ from annotators.parsers import Said, parser_of, read_verdicts
 from annotators.pool import Pool
 from annotators.render import Asked as Shown
 from annotators.render import messages
+from annotators.reward_model import question as scoring_question
 from annotators.spec import AnnotatorSpec
 from db import asking
 from db.ids import canonical_json
 from db.ledger import Asked, Ledger, PairFilter, Standing
-from db.records import Annotation, Claim, Completion, Pair, Slot, Status
+from db.records import Annotation, AnnotatorKind, Claim, Completion, Pair, Slot, Status
 
 WINDOW = 256  # pairs looked at and claimed together
 BUFFER = 64  # completions in one transaction
@@ -183,7 +184,9 @@ class Judging:
     def _batch(self, spec: AnnotatorSpec, questions: Sequence[Question]) -> Batch:
         shown = [Shown(question.pair, question.asked.swapped) for question in questions]
         replicate = questions[0].asked.replicate
-        request = Request(spec.model, messages(spec, shown), spec.decoding, replicate, self._endpoint)
+        is_scored = spec.kind is AnnotatorKind.REWARD_MODEL
+        said = scoring_question(shown[0]) if is_scored else messages(spec, shown)
+        request = Request(spec.model, said, spec.decoding, replicate, self._endpoint)
         return Batch(spec, tuple(questions), request)
 
     def _unanswered(self, batches: Sequence[Batch]) -> Iterator[Request]:
@@ -201,7 +204,8 @@ class Judging:
         for batch in batches:
             answer = answers.get(batch.request.key)
             if answer and answer.completion and answer.completion.failure is None:
-                reply = _said(answer.completion)
+                stored = answer.completion
+                reply = stored_reply(stored.text, stored.top_logprobs)
                 facts += self._read(batch, reply, answer.completion.claim_id, None)
             elif not (answer and answer.latest is None and _alive(answer.run)):
                 slots = tuple(question.slot for question in batch.questions)
@@ -297,8 +301,8 @@ def _record(claim_id: int, reply: Reply) -> Completion:
     )
 
 
-def _said(completion: Completion) -> Said:
-    """What a stored completion said, for a parser."""
-    tops = json.loads(completion.top_logprobs) if completion.top_logprobs else []
+def stored_reply(text: str, top_logprobs: str | None) -> Said:
+    """What a stored completion said, for a parser. top_logprobs: JSON, as of db.records.Completion."""
+    tops = json.loads(top_logprobs) if top_logprobs else []
     positions = tuple(tuple(TokenLogprob(token, value) for token, value in position) for position in tops)
-    return Said(completion.text, positions)
+    return Said(text, positions)

@@ -28,6 +28,7 @@ WARNINGS: Mapping[str, str] = MappingProxyType(
         "logprobs_missing": "log-probabilities were asked for and did not come",
         "response_format_ignored": "JSON was asked for and something else came",
         "usage_missing": "the server did not say how many tokens it used",
+        "settings_ignored": "a model in process replies greedily, whatever the request says of sampling",
     }
 )
 
@@ -152,8 +153,9 @@ def _warnings(
 
 
 def _same_model(asked: str, named: str) -> bool:
-    """Whether the name is the one asked for, or a dated snapshot of it (gpt-4o -> gpt-4o-2024-08-06)."""
-    return re.fullmatch(re.escape(asked) + r"(-\d{4}(-\d{2}-\d{2})?|-\d{8})?", named) is not None
+    """Whether the name is the one asked for, a dated snapshot of it (gpt-4o -> gpt-4o-2024-08-06), or it
+    with its default revision (served -> served@main)."""
+    return re.fullmatch(re.escape(asked) + r"(-\d{4}(-\d{2}-\d{2})?|-\d{8}|@main)?", named) is not None
 
 
 def _has_format(content: str, wanted: Mapping[str, object]) -> bool:

@@ -4,7 +4,7 @@ base        the protocol, ParseError, the slots of a batched prompt
 grammar     what declares a verdict in running text, and what only mentions an output
 text        one declared verdict; a list of them
 json_text   structured replies
-numbers     first-token log-probabilities; ratings
+numbers     first-token log-probabilities; ratings; a reward model's scores
 
 A verdict is about the outputs as shown: P(the first shown is better). The order is undone in judgement.py.
 """
@@ -20,7 +20,7 @@ from annotators.judgement import Verdict
 from annotators.parsers.base import CompletionParser, ParseError, Readable, Said
 from annotators.parsers.grammar import Labels
 from annotators.parsers.json_text import JsonParser
-from annotators.parsers.numbers import LogprobParser, RatingParser
+from annotators.parsers.numbers import LogprobParser, RatingParser, ScoresParser
 from annotators.parsers.text import ListParser, VerdictParser
 from annotators.reading import Reader, nearest
 from annotators.spec import AnnotatorSpec
@@ -61,8 +61,19 @@ def _rating(spec: AnnotatorSpec, options: Reader) -> CompletionParser:
     return RatingParser(spec.outputs, low, high)
 
 
+def _scores(spec: AnnotatorSpec, options: Reader) -> CompletionParser:
+    return ScoresParser(options.flag("hard", False))
+
+
 PARSERS: Mapping[str, Callable[[AnnotatorSpec, Reader], CompletionParser]] = MappingProxyType(
-    {"verdict": _verdict, "list": _list, "json": _json, "logprob": _logprob, "rating": _rating}
+    {
+        "verdict": _verdict,
+        "list": _list,
+        "json": _json,
+        "logprob": _logprob,
+        "rating": _rating,
+        "scores": _scores,
+    }
 )
 """Name -> what makes the parser of a spec, taking its options from the reader."""
 _BATCHED = {"list", "json"}
@@ -85,7 +96,7 @@ def parser_problems(spec: AnnotatorSpec) -> list[str]:
         options.complain("", f"{name} reads one pair of a prompt, not {spec.batch}: use list or json")
     if name != "logprob" and spec.outputs.first.casefold() == spec.outputs.second.casefold():
         options.complain("", f"{name} cannot tell {spec.outputs.first} from {spec.outputs.second}")
-    if name == "logprob" and not spec.decoding.wants_logprobs:
+    if name == "logprob" and not (spec.decoding.wants_logprobs or spec.recorded):
         options.complain("", "logprob needs decoding.top_logprobs")
     return options.problems
 

@@ -1,7 +1,8 @@
-"""Parsers of numbers: log-probabilities of the first token, and ratings of each output."""
+"""Parsers of numbers: log-probabilities of the first token, ratings, scores of a reward model."""
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from dataclasses import dataclass
@@ -45,6 +46,33 @@ class LogprobParser:
 
     def _folded(self, name: str) -> str:
         return name if self.names.first.casefold() == self.names.second.casefold() else name.casefold()
+
+
+@dataclass(frozen=True)
+class ScoresParser:
+    """Two scores, as {"scores": [1.5, -0.5]}, read by Bradley and Terry's model: P(first) = σ(s_1 - s_2).
+
+    hard: the output with the higher score is preferred outright; equal scores are a tie either way.
+    """
+
+    hard: bool = False
+
+    def __call__(self, reply: Readable) -> list[Verdict]:
+        try:
+            data: object = json.loads(reply.text)
+        except (ValueError, RecursionError):
+            raise ParseError("the reply is not JSON") from None
+        scores = data.get("scores") if isinstance(data, dict) else None
+        if not (isinstance(scores, list) and len(scores) == 2 and all(map(_is_finite, scores))):
+            raise ParseError("the reply does not hold two finite scores")
+        difference = float(scores[0]) - float(scores[1])
+        if self.hard:
+            return [Verdict(0.5 if difference == 0 else float(difference > 0))]
+        return [Verdict((1 + math.tanh(difference / 2)) / 2)]  # the logistic function
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 @dataclass(frozen=True)

@@ -192,9 +192,18 @@ def costs(ledger: Ledger) -> Section | None:
         for each in paid
     ]
     total = sum(each.cost for each in paid)
+    words = f"${total:,.4f} in all, where prices are known; a reply that two annotators read counts for both."
     columns = ("annotator", "judgements", "requests", "prompt tokens", "reply tokens", "cost")
     table = Table("What judging took", columns, rows, (False, *(True for _ in columns[1:])))
-    return Section("costs", "Costs", (f"${total:,.4f} in all, where the price is known.",), (), (table,))
+    return Section(
+        "costs",
+        "Costs",
+        (
+            f"${total:,.4f} in all, where the price is known; a reply that several annotators read counts for each.",
+        ),
+        (),
+        (table,),
+    )
 
 
 def provenance(ledger: Ledger) -> Section:

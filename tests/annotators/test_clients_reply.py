@@ -151,6 +151,8 @@ def test_an_ignored_format_is_noticed(wanted: dict[str, Any], text: str, ignored
         ("judge-2024-08-06", False),
         ("judge-0613", False),
         ("judge-20240806", False),
+        ("judge@main", False),
+        ("judge@other", True),
         ("judge-mini", True),
         ("judge2", True),
         ("another", True),

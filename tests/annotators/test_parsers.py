@@ -31,8 +31,8 @@ def read(annotator: AnnotatorSpec, text: str) -> list[float | None]:
 
 START, END, END_LOWER = spec("verdict", start=True), spec("verdict"), spec("verdict", names="ab")
 LIST, JSON, JSON_LIST, RATING = spec("list", 3), spec("json"), spec("json", 3), spec("rating")
-LOGPROB = spec("logprob")
-ALL = [START, END, END_LOWER, LIST, JSON, JSON_LIST, RATING, LOGPROB, spec("list")]
+LOGPROB, SCORES = spec("logprob"), spec("scores")
+ALL = [START, END, END_LOWER, LIST, JSON, JSON_LIST, RATING, LOGPROB, spec("list"), SCORES]
 
 
 @pytest.mark.parametrize(
@@ -338,6 +338,28 @@ def test_time_is_linear_in_the_length(seed: str) -> None:
 
 def test_a_reply_of_a_megabyte_is_read() -> None:
     assert read(END, "Let me think about A. " * 50_000 + "\nVerdict: B") == [0]
+
+
+def test_scores_are_read_by_bradley_and_terry_or_as_a_choice() -> None:
+    """σ(ln 3) = 3/4; σ(-1000) is 0 and overflows nowhere."""
+    for scores, soft, hard in [
+        ("[1.0986122886681098, 0]", 0.75, 1.0),
+        ("[2, 2]", 0.5, 0.5),
+        ("[-500, 500]", 0.0, 0.0),
+        ("[1e299, -1e299]", 1.0, 1.0),
+    ]:
+        text = f'{{"scores": {scores}}}'
+        assert read(SCORES, text) == [pytest.approx(soft)]
+        assert read(spec("scores", hard=True), text) == [hard]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "A", "[1, 2]", '{"scores": [1]}', '{"scores": [1, NaN]}', '{"scores": [1, 1e999]}',
+     '{"scores": [true, 1]}', '{"scores": ["1", 2]}'],
+)  # fmt: skip
+def test_what_is_not_two_scores_is_unreadable(text: str) -> None:
+    assert read(SCORES, text) == [None]
 
 
 def test_every_parser_is_tried_here() -> None:

@@ -91,7 +91,7 @@ def test_what_a_spec_may_not_say(tmp_path: Path, line: str, fault: str) -> None:
 
 
 def test_kinds_that_are_not_made_of_files(tmp_path: Path) -> None:
-    assert "of kind llm or rule, not human" in refused(tmp_path, SMALLEST.replace("llm", "human"))
+    assert "of kind llm, rm or rule, not human" in refused(tmp_path, SMALLEST.replace("llm", "human"))
     assert "rule: unknown rule 'longst', did you mean 'longest'?" in refused(
         tmp_path, "name: x\nkind: rule\nrule: longst\n"
     )

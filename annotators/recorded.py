@@ -1,0 +1,93 @@
+"""Reading stored replies again: a recording -> a judgement, with nothing asked of anybody.
+
+A recording is what some judge said once: a reply stored by a run of ours, or the text that was imported with
+a judgement. What was never recorded is a failed judgement with its reason; nothing is made up.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from annotators.clients.request import TokenLogprob
+from annotators.draws import Occasion
+from annotators.judgement import Judgement, Verdict, judged, spared
+from annotators.parsers import Said, parser_of, parser_problems, read_verdicts
+from annotators.spec import AnnotatorSpec
+from db.records import Status
+
+Positions = tuple[tuple[TokenLogprob, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A stored reply: what was said, and this question's place among the pairs of its prompt."""
+
+    said: Said
+    slot: int = 0
+    pairs: int = 1
+
+
+def replayed(spec: AnnotatorSpec, reply: Reply, swapped: bool, occasion: Occasion) -> Judgement:
+    """What the spec's parser reads in a stored reply about one pair, unless label noise replaces it."""
+    if saved := spared(swapped, spec.noise, occasion):
+        return saved
+    several = replace(spec, batch=reply.pairs)
+    if problems := parser_problems(several):
+        verdict = Verdict(None, f"a reply about {reply.pairs} pairs: {'; '.join(problems)}")
+    else:
+        verdict = _verdict(read_verdicts(parser_of(several), reply.said, reply.pairs), reply.slot)
+    return judged(verdict, swapped, spec.noise, occasion)
+
+
+def missing(reason: str, swapped: bool) -> Judgement:
+    """The judgement of which there is no recording."""
+    return Judgement(None, None, swapped, Status.FAILED, reason)
+
+
+def imported_reply(raw: str) -> Said:
+    """What an imported text said. A text that is JSON of a form in which log-probabilities are stored gives
+    its text and them: {"text", "top_logprobs": [{token: value}]}, or a choice of the chat API."""
+    try:
+        data: object = json.loads(raw) if raw[:1] == "{" else None
+    except (ValueError, RecursionError):
+        data = None
+    if not isinstance(data, dict):
+        return Said(raw)
+    tops = _mapped(data.get("top_logprobs")) or _listed(data.get("logprobs"))
+    message = data.get("message")
+    content = message.get("content") if isinstance(message, dict) else data.get("text")
+    return Said(content if isinstance(content, str) else raw, tops) if tops else Said(raw)
+
+
+def _verdict(verdicts: list[Verdict], slot: int) -> Verdict:
+    return verdicts[slot] if slot < len(verdicts) else Verdict(None, "the reply does not name this pair")
+
+
+def _mapped(positions: object) -> Positions:
+    listed = positions if isinstance(positions, list) else []
+    return tuple(
+        tuple(TokenLogprob(token, float(value)) for token, value in each.items() if _is_number(value))
+        for each in listed
+        if isinstance(each, Mapping)
+    )
+
+
+def _listed(logprobs: object) -> Positions:
+    content = logprobs.get("content") if isinstance(logprobs, dict) else None
+    positions = [each for each in content if isinstance(each, dict)] if isinstance(content, list) else []
+    return tuple(
+        tuple(
+            TokenLogprob(other["token"], float(other["logprob"]))
+            for other in each.get("top_logprobs") or [each]
+            if isinstance(other, dict)
+            and isinstance(other.get("token"), str)
+            and _is_number(other.get("logprob"))
+        )
+        for each in positions
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
