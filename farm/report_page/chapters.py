@@ -195,15 +195,7 @@ def costs(ledger: Ledger) -> Section | None:
     words = f"${total:,.4f} in all, where prices are known; a reply that two annotators read counts for both."
     columns = ("annotator", "judgements", "requests", "prompt tokens", "reply tokens", "cost")
     table = Table("What judging took", columns, rows, (False, *(True for _ in columns[1:])))
-    return Section(
-        "costs",
-        "Costs",
-        (
-            f"${total:,.4f} in all, where the price is known; a reply that several annotators read counts for each.",
-        ),
-        (),
-        (table,),
-    )
+    return Section("costs", "Costs", (words,), (), (table,))
 
 
 def provenance(ledger: Ledger) -> Section:
