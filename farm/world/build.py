@@ -35,7 +35,7 @@ class Sizes:
 
 
 PAPER = Sizes()
-SMALL = Sizes(sft=8_000, preference=2_500, unlabelled=2_000, validation=500, evaluation=800)
+SMALL = Sizes(sft=4_000, preference=2_500, unlabelled=800, validation=1_000, evaluation=800)
 SCALES: Mapping[str, Sizes] = MappingProxyType({"small": SMALL, "paper": PAPER})
 
 SHARES: Mapping[str, float] = MappingProxyType(

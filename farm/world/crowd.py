@@ -48,11 +48,11 @@ class Tastes:
 
 CROWD = Tastes(
     weight_spread=0.35,
-    noise=2.49,
+    noise=2.319,
     noise_spread=0.3,
-    length_lean=0.507,
-    list_lean=0.328,
-    first_lean=0.248,
+    length_lean=-0.033,
+    list_lean=0.128,
+    first_lean=0.255,
     lean_spread=0.2,
 )
 PEOPLE = 16

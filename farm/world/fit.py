@@ -1,7 +1,8 @@
 """Fitting the tastes of people and judges to figures of AlpacaFarm: `python -m farm.world.fit`.
 
-The pairs are of noisy demonstrations to validation instructions, which are what a fine-tuned policy writes.
-All figures are expectations over verdicts and panels, so that fitting needs no simulation.
+The pairs are of answers that the base model draws to validation instructions, which are like those that it
+draws once it is fine-tuned. All figures are expectations over verdicts and panels, so fitting needs no
+simulation.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from farm.statistics.profile import LONGER_BY
 from farm.world.build import SMALL, WorldSpec, splits
 from farm.world.crowd import CROWD, Person, Tastes, crowd, traits
 from farm.world.demonstrations import demonstrate
+from farm.world.families import Task
 from farm.world.judges import CROWD_JUDGES, MEMBERS, member
+from farm.world.language import ANSWER_TOKENS, base_model
 
 Floats: TypeAlias = NDArray[np.float64]
 PANEL = 4
@@ -74,14 +77,34 @@ class Chances(NamedTuple):
         return (self.a_first + self.b_first) / 2
 
 
-def demonstration_pairs(seed: int = 0, count: int = 1_500) -> list[Pair]:
+def demonstration_pairs(seed: int = 0, count: int = 500) -> list[Pair]:
     """Two demonstrations to each of so many validation instructions."""
-    tasks = splits(WorldSpec(seed=seed, sizes=replace(SMALL, sft=1, validation=count, evaluation=1)))
-    pairs = []
-    for task in tasks["validation"]:
-        a, b = (Output(task.instruction, demonstrate(task, f"fit/{seed}/{k}"), sample=k) for k in (0, 1))
-        pairs.append(Pair.of(a, b)[0])
-    return pairs
+    tasks = _validation(seed, count)
+    return [_pair(task, *(demonstrate(task, f"fit/{seed}/{k}") for k in (0, 1))) for task in tasks]
+
+
+def drawn_pairs(seed: int = 0, count: int = 2_000) -> list[Pair]:
+    """Two answers of the base model, at temperature 1, to each of so many validation instructions."""
+    from farm.config import Decoding
+    from farm.methods.method import Prompt
+    from farm.policies import Policy
+    from farm.rollout import draw
+
+    tasks = _validation(seed, count)
+    prompts = [Prompt(task.instruction.text, task.instruction.input) for task in tasks]
+    policy, decoding = Policy.load(str(base_model())), Decoding(max_new_tokens=ANSWER_TOKENS)
+    answers = iter(draw(policy, prompts, decoding, seed=seed, n=2).texts)
+    return [_pair(task, next(answers), next(answers)) for task in tasks]
+
+
+def _validation(seed: int, count: int) -> list[Task]:
+    return splits(WorldSpec(seed=seed, sizes=replace(SMALL, sft=1, validation=count, evaluation=1)))[
+        "validation"
+    ]
+
+
+def _pair(task: Task, one: str, other: str) -> Pair:
+    return Pair.of(*(Output(task.instruction, text, sample=k) for k, text in enumerate((one, other))))[0]
 
 
 def measured(pairs: Iterable[Pair]) -> Measured:
@@ -186,7 +209,7 @@ def _sigmoid(x: Floats) -> Floats:
 
 def main(arguments: Sequence[str]) -> None:
     """Print fitted tastes and their figures; on the pairs of a ledger where one is named (FILE SOURCE)."""
-    found: Iterable[Pair] = demonstration_pairs()
+    found: Iterable[Pair] = () if arguments else (pair for seed in SEEDS for pair in drawn_pairs(seed))
     if arguments:
         with Ledger.open(arguments[0], read_only=True) as ledger:
             found = list(ledger.pairs(PairFilter(source=arguments[1])))

@@ -22,8 +22,8 @@ OFF_FORMAT = 0.02
 
 CROWD_JUDGES = Tastes(
     weight_spread=0.6,
-    noise=2.61,
-    noise_spread=0.3,
+    noise=2.646,
+    noise_spread=0.15,
     length_lean=0.8,
     list_lean=0.5,
     first_lean=0.4,

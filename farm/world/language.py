@@ -33,7 +33,9 @@ REMARKS = {
 }
 """Quality -> what a reader says of an answer that has it, and of one that has not; for pretraining."""
 BASE = Path(__file__).parent / "base"
-BASE_SHA256 = "d690d49d735f5688db5f85081e4ac69dc6f9d98fb38e3b49ad2c0b95d1ecb618"
+BASE_SHA256 = "d8f1806dfcf39d1f5a98d711fb175fce42b1f448e4e22d69e5bf7d77c2e2878e"
+ANSWER_TOKENS = 48
+"""No demonstration is longer; let no policy draw more."""
 CONTEXT = 128  # positions; the longest instruction with its longest demonstration takes fewer than 80
 
 _PIECE = re.compile(r"[A-Za-z]+")

@@ -81,6 +81,6 @@ def test_a_larger_panel_holds_the_smaller() -> None:
 
 
 def test_everybody_gets_a_like_share_of_the_work() -> None:
-    first = [judges_of(pair, crowd(0), 1)[0].name for pair in demonstration_pairs(count=1_500)]
+    first = [judges_of(pair, crowd(0), 1)[0].name for pair in demonstration_pairs(count=1_000)]
     counts = [first.count(person.name) for person in crowd(0)]
-    assert min(counts) > 50
+    assert min(counts) > 35

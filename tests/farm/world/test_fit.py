@@ -12,7 +12,7 @@ from farm.world.crowd import CROWD, crowd, judges_of
 from farm.world.fit import (
     PAPER,
     Figures,
-    demonstration_pairs,
+    drawn_pairs,
     fit,
     mean_figures,
     mean_judged_figures,
@@ -20,17 +20,20 @@ from farm.world.fit import (
 )
 from farm.world.judges import CROWD_JUDGES
 
-PAIRS = demonstration_pairs(seed=1, count=1_500)
+PAIRS = drawn_pairs(seed=7)  # the tastes were fitted on seeds 0 to 4
 MEASURED = measured(PAIRS)
 
 
 def test_people_are_like_those_of_alpaca_farm() -> None:
-    assert mean_figures(MEASURED, CROWD) == pytest.approx(PAPER, abs=0.02)
+    found = mean_figures(MEASURED, CROWD)
+    assert found.agreement == pytest.approx(PAPER.agreement, abs=0.01)
+    assert found.first == pytest.approx(PAPER.first, abs=0.005)
+    assert found == pytest.approx(PAPER, abs=0.04)  # some 400 pairs differ much in length, 200 in lists
 
 
 def test_judges_agree_with_people_as_people_do() -> None:
     found = mean_judged_figures(MEASURED, CROWD_JUDGES)
-    assert found.agreement == pytest.approx(PAPER.agreement, abs=0.02)
+    assert found.agreement == pytest.approx(PAPER.agreement, abs=0.01)
     assert found.first > PAPER.first - 0.01
 
 

@@ -15,7 +15,15 @@ from farm.world import language
 from farm.world.answers import Features
 from farm.world.demonstrations import demonstrate
 from farm.world.families import draw
-from farm.world.language import CONTEXT, REMARKS, Shape, base_model, vocabulary, write_untrained
+from farm.world.language import (
+    ANSWER_TOKENS,
+    CONTEXT,
+    REMARKS,
+    Shape,
+    base_model,
+    vocabulary,
+    write_untrained,
+)
 
 TASKS = [draw(f"words/{number}") for number in range(1_500)]
 SMALL = Shape(hidden=16, layers=1, heads=2, inner=32)
@@ -45,7 +53,7 @@ def test_every_instruction_and_answer_round_trips(untrained: Path) -> None:
         assert codec.text(response) == answer
         assert unknown not in [*prompt, *response]
         assert len(prompt) + len(response) < CONTEXT
-        assert len(response) <= 48
+        assert len(response) <= ANSWER_TOKENS
 
 
 def test_an_untrained_model_is_the_same_for_the_same_seed(untrained: Path, tmp_path: Path) -> None:
