@@ -6,7 +6,9 @@ Every round runs each method once in our interpreter and once in one that has TR
 process of its own; the table gives the median over rounds of each run's median step. A step is one optimizer
 step with everything in it: batches, forward, backward, optimizer, metrics. Inputs are made up: a random Llama
 (--hidden, --layers) with a vocabulary of 4096 words, prompts of 24-40 words and responses of 64-128.
-DPO runs with reference log-probabilities computed before the clock starts, on both sides.
+DPO runs with reference log-probabilities computed before the clock starts, on both sides. RLOO and GRPO learn
+from 8 responses of 64 tokens a step, 4 to a prompt, PPO from one to each of 8 prompts; drawing them is part
+of the step. PPO left TRL with 1.13, so it needs --trl-ppo, the folder of an unpacked trl==1.12.0.
 """
 
 from __future__ import annotations
@@ -23,15 +25,21 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNNERS = {"ours": ROOT / "benchmarks" / "trainers_ours.py", "trl": ROOT / "benchmarks" / "trainers_trl.py"}
-TARGETS = {"sft": 0.60, "dpo": 0.55, "reward_model": 1.0}
+TARGETS = {"sft": 0.60, "dpo": 0.55, "reward_model": 1.0, "rloo": 0.60, "grpo": 0.65, "ppo": 0.50}
 WORDS = 4096
+PRIVATE = ("json", "trl_python", "trl_ppo")  # paths of this machine
 
 
 def make_inputs(folder: Path, hidden: int, layers: int, rows: int) -> None:
-    """A model directory with its tokenizer, and pairs.jsonl with prompt, chosen and rejected."""
+    """Directories of a model and a reward model, and pairs.jsonl with prompt, chosen and rejected."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import (
+        LlamaConfig,
+        LlamaForCausalLM,
+        LlamaForSequenceClassification,
+        PreTrainedTokenizerFast,
+    )
 
     torch.manual_seed(0)
     shuffler = random.Random(0)
@@ -39,7 +47,8 @@ def make_inputs(folder: Path, hidden: int, layers: int, rows: int) -> None:
     tokenizer = Tokenizer(models.WordLevel(vocab=vocabulary, unk_token="<pad>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     names = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>"}
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder / "model")
+    for name in ("model", "reward"):
+        PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder / name)
     config = LlamaConfig(
         vocab_size=WORDS,
         hidden_size=hidden,
@@ -52,6 +61,8 @@ def make_inputs(folder: Path, hidden: int, layers: int, rows: int) -> None:
         eos_token_id=2,
     )
     LlamaForCausalLM(config).save_pretrained(folder / "model")
+    config.num_labels = 1
+    LlamaForSequenceClassification(config).save_pretrained(folder / "reward")
     spans = {"prompt": (24, 40), "chosen": (64, 128), "rejected": (64, 128)}
     made = [{key: words(shuffler, *span) for key, span in spans.items()} for _ in range(rows)]
     (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in made))
@@ -66,6 +77,8 @@ def measure(
 ) -> dict[str, float]:
     """One run: the median step in seconds, peak memory in MB, the version of what ran."""
     environment = os.environ | {"OMP_NUM_THREADS": str(options.threads), "PYTHONPATH": str(ROOT)}
+    if side == "trl" and method == "ppo":
+        environment["PYTHONPATH"] = str(options.trl_ppo)
     command = [python, str(RUNNERS[side]), method, str(folder), str(options.steps), options.precision]
     out = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if out.returncode:
@@ -78,6 +91,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--trl-python", required=True, help="an interpreter with trl==1.16.*")
+    parser.add_argument("--trl-ppo", type=Path, help="folder of an unpacked trl==1.12.0, for ppo")
     parser.add_argument("--methods", default=",".join(TARGETS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=15)
@@ -108,7 +122,7 @@ def main() -> None:
                 flush=True,
             )
     if options.json:
-        shown = {key: str(value) for key, value in vars(options).items() if key not in ("json", "trl_python")}
+        shown = {key: str(value) for key, value in vars(options).items() if key not in PRIVATE}
         options.json.write_text(json.dumps({"options": shown, "results": results}, indent=1) + "\n")
 
 

@@ -8,6 +8,7 @@ import resource
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -21,6 +22,12 @@ from farm.models import LoadedModels
 
 WARM_UP = 3
 BATCH = 8
+DRAWN = {"max_new_tokens": 64, "rollout_epochs": 1, "minibatches": 1}
+OWN_ROLLOUTS = {
+    "rloo": DRAWN | {"n": 4, "beta": 0.05},
+    "grpo": DRAWN | {"n": 4, "beta": 0.05},
+    "ppo": DRAWN | {"n": 1, "beta": 0.05, "lam": 0.95},
+}
 
 
 class Clock:
@@ -48,24 +55,35 @@ class Clock:
         self.times.append(time.perf_counter())
 
 
+def mean_word(_: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
+    """A reward that costs nothing: the mean number of a response's words, modulo 7."""
+    numbers = [[int(word[1:]) % 7 for word in text.split() if word[1:].isdigit()] for text in responses]
+    return torch.tensor([sum(of) / max(1, len(of)) for of in numbers])
+
+
 def make(name: str, folder: Path, steps: int, precision: str) -> tuple[Method, object]:
     rows = [json.loads(line) for line in (folder / "pairs.jsonl").read_text().splitlines()]
     method = load(name)
+    own = OWN_ROLLOUTS.get(name, {})
     config = method.Config(
-        batch_size=BATCH,
+        batch_size=BATCH // own.get("n", 1),
         max_steps=steps,
         epochs=1.0,
         learning_rate=1e-5,
         template="{instruction}",
         precision=precision,
+        **own,
     )
     if method.data_kind == "demonstrations":
         data = Data([Demonstration(Prompt(row["prompt"]), row["chosen"]) for row in rows])
+    elif method.data_kind == "instructions":
+        data = Data([Prompt(row["prompt"]) for row in rows])
     else:
         data = Data(
             [PreferencePair(Prompt(row["prompt"]), row["chosen"], row["rejected"], 1.0) for row in rows]
         )
-    return method(config, data, LoadedModels(str(folder / "model"), config)), config
+    reward = str(folder / "reward") if name == "ppo" else mean_word
+    return method(config, data, LoadedModels(str(folder / "model"), config, reward=reward)), config
 
 
 def main() -> None:

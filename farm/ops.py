@@ -7,13 +7,22 @@ off the mask its value means nothing and must not reach a result.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, log_softmax, logsigmoid
 
 EPSILON = 1e-8  # under a square root or a division
+
+Total: TypeAlias = Callable[[Tensor], Tensor]
+"""Adds numbers up over the processes of a run, elementwise: `World.sum`, or `alone`."""
+
+
+def alone(values: Tensor) -> Tensor:
+    """The total of one process."""
+    return values
 
 
 class Advantages(NamedTuple):
@@ -28,9 +37,10 @@ def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
     return values.masked_fill(mask == 0, 0.0).sum(-1)
 
 
-def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+def masked_mean(values: Tensor, mask: Tensor, total: Total = alone) -> Tensor:
     """Mean over all masked tokens, each counting the same: (B, T) -> scalar; 0 on an empty mask."""
-    return masked_sum(values, mask).sum() / mask.sum().clamp(min=1)
+    sums = total(torch.stack([masked_sum(values, mask).sum(), mask.sum().to(values.dtype)]))
+    return sums[0] / sums[1].clamp(min=1)
 
 
 def masked_row_mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -38,16 +48,20 @@ def masked_row_mean(values: Tensor, mask: Tensor) -> Tensor:
     return masked_sum(values, mask) / mask.sum(-1).clamp(min=1)
 
 
-def masked_var(values: Tensor, mask: Tensor, ddof: int = 1) -> Tensor:
+def masked_var(values: Tensor, mask: Tensor, ddof: int = 1, total: Total = alone) -> Tensor:
     """Variance over all masked tokens; ddof 1 (Bessel's correction) as in TRL's PPO; 0 for one token."""
-    centred = (values - masked_mean(values, mask)).masked_fill(mask == 0, 0.0)
-    return centred.square().sum() / (mask.sum() - ddof).clamp(min=1)
+    centred = values - masked_mean(values, mask, total)
+    squares = masked_sum(centred.square(), mask).sum()
+    sums = total(torch.stack([squares, mask.sum().to(values.dtype)]))
+    return sums[0] / (sums[1] - ddof).clamp(min=1)
 
 
-def masked_whiten(values: Tensor, mask: Tensor, *, shift_mean: bool = True, ddof: int = 1) -> Tensor:
+def masked_whiten(
+    values: Tensor, mask: Tensor, *, shift_mean: bool = True, ddof: int = 1, total: Total = alone
+) -> Tensor:
     """Scale to variance 1 over the masked tokens and, unless told not to, mean 0; 0 off the mask."""
-    mean = masked_mean(values, mask)
-    white = (values - mean) * torch.rsqrt(masked_var(values, mask, ddof) + EPSILON)
+    mean = masked_mean(values, mask, total)
+    white = (values - mean) * torch.rsqrt(masked_var(values, mask, ddof, total) + EPSILON)
     return (white if shift_mean else white + mean).masked_fill(mask == 0, 0.0)
 
 
@@ -106,9 +120,10 @@ def gae(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, lam: float)
     return Advantages(advantages, advantages + values)
 
 
-def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> Tensor:
+def explained_variance(values: Tensor, returns: Tensor, mask: Tensor, total: Total = alone) -> Tensor:
     """1 - Var(returns - values) / Var(returns) over the masked tokens: 1 is perfect, 0 as bad as the mean."""
-    return 1 - masked_var(returns - values, mask) / masked_var(returns, mask).clamp(min=EPSILON)
+    unexplained = masked_var(returns - values, mask, total=total)
+    return 1 - unexplained / masked_var(returns, mask, total=total).clamp(min=EPSILON)
 
 
 def last_token(mask: Tensor) -> Tensor:
@@ -120,6 +135,14 @@ def last_token(mask: Tensor) -> Tensor:
 def spread(values: Tensor, mask: Tensor) -> Tensor:
     """Put one value per response token in its place: (N,), (B, T) -> (B, T), 0 off the mask."""
     return values.new_zeros(mask.shape).masked_scatter(mask != 0, values)
+
+
+def clipped_objective(ratio: Tensor, advantages: Tensor, clip: float) -> Tensor:
+    """min(ρ A, clip(ρ, 1 - ε, 1 + ε) A), elementwise. Schulman et al. 2017, arXiv 1707.06347, eq. 7.
+
+    ratio: ρ = π / π_old. A ratio is followed no further than ε from 1 where that would raise the objective.
+    """
+    return torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages)
 
 
 def preference_loss(margin: Tensor, preference: Tensor | float) -> Tensor:

@@ -22,6 +22,13 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).parent / "train_script.py"
 DEMOS = [Demonstration(Prompt(f"say {i}"), "hello") for i in range(12)]
 SFT = load("sft")
+ON_POLICY = [
+    "max_new_tokens=8",
+    "epochs=1.5",
+    "rollout_epochs=2",
+    "minibatches=1",
+    "kl_target=0.1",
+]  # 12 steps
 
 
 def run(*arguments, kill_at=None):
@@ -49,9 +56,9 @@ def assert_same_bits(one, other):
     assert all(torch.equal(tensor, other[1][key]) for key, tensor in one[1].items())
 
 
-@pytest.mark.parametrize("name", ["sft", "dpo"])
+@pytest.mark.parametrize("name", ["sft", "dpo", "ppo"])
 def test_killed_and_resumed_is_bit_for_bit_the_uninterrupted_run(name, tmp_path, model_dir):
-    options = ["save_every=3"]
+    options = ["save_every=3"] + (ON_POLICY if name == "ppo" else [])
     run(name, model_dir, tmp_path / "whole", *options)
     run(name, model_dir, tmp_path / "killed", *options, kill_at=random.Random(os.getpid()).randrange(3, 12))
     assert "step-00000012" not in [path.name for path in whole_checkpoints(tmp_path / "killed" / "run")]
@@ -60,9 +67,9 @@ def test_killed_and_resumed_is_bit_for_bit_the_uninterrupted_run(name, tmp_path,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["sft", "dpo", "ipo", "reward_model"])
+@pytest.mark.parametrize("name", ["sft", "dpo", "ipo", "reward_model", "ppo"])
 def test_a_storm_of_kills_changes_no_bit(name, tmp_path, model_dir):
-    options = ["save_every=1", "epochs=4"]
+    options = ["save_every=1", "epochs=4"] + (ON_POLICY if name == "ppo" else [])
     run(name, model_dir, tmp_path / "whole", *options)
     shuffler = random.Random(0)
     for _ in range(6):

@@ -13,6 +13,7 @@ from farm.checkpoint import whole_checkpoints
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).parent / "train_script.py"
 OPTIONS = ["max_steps=4", "learning_rate=1e-3", "adam_epsilon=1e-3", "micro_batch=2"]
+ON_POLICY = ["max_new_tokens=8", "rollout_epochs=4", "minibatches=1"]  # one rollout: rounding may turn a draw
 
 
 def launch(processes, *arguments):
@@ -41,6 +42,10 @@ def weights(folder):
     [
         ("sft", "ddp"),
         ("dpo", "fsdp"),
+        ("ppo", "fsdp"),
+        pytest.param("ppo", "ddp", marks=pytest.mark.slow),
+        pytest.param("rloo", "ddp", marks=pytest.mark.slow),
+        pytest.param("grpo", "fsdp", marks=pytest.mark.slow),
         pytest.param("sft", "fsdp", marks=pytest.mark.slow),
         pytest.param("dpo", "ddp", marks=pytest.mark.slow),
         pytest.param("reward_model", "ddp", marks=pytest.mark.slow),
@@ -48,12 +53,13 @@ def weights(folder):
     ],
 )
 def test_two_processes_are_one(name, how, tmp_path, model_dir):
-    launch(1, name, model_dir, tmp_path / "one", *OPTIONS)
-    launch(2, name, model_dir, tmp_path / "two", *OPTIONS, f"distribute={how}")
+    options = OPTIONS + (ON_POLICY if name in ("ppo", "rloo", "grpo") else [])
+    launch(1, name, model_dir, tmp_path / "one", *options)
+    launch(2, name, model_dir, tmp_path / "two", *options, f"distribute={how}")
     for one, two in zip(lines(tmp_path / "one"), lines(tmp_path / "two"), strict=True):
         assert two["step"] == one["step"]
         for metric in one:
-            assert two[metric] == pytest.approx(one[metric], rel=1e-5, abs=1e-6), metric
+            assert two[metric] == pytest.approx(one[metric], rel=1e-5, abs=1e-5), metric
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert one.keys() == two.keys()
     assert all(torch.allclose(one[key], two[key], atol=1e-6) for key in one)

@@ -129,6 +129,28 @@ def test_last_token_and_spread():
     assert torch.equal(ops.spread(values[MASK != 0], MASK), values)
 
 
+def test_clipped_objective_by_hand():
+    """ε ¼: a ratio of 2 counts 5/4 for a good token, all of 2 against a bad one."""
+    ratio, advantages = tensor([2.0, 2.0, 0.5, 0.5, 1.0]), tensor([1.0, -1.0, 1.0, -1.0, 3.0])
+    assert ops.clipped_objective(ratio, advantages, 0.25).tolist() == [1.25, -2.0, 0.5, -0.75, 3.0]
+
+
+def test_moments_of_two_processes_are_those_of_one():
+    """Each process adds its numbers up with the other's, as `World.sum` does."""
+    values, mask = torch.randn(4, 5, dtype=torch.float64), torch.rand(4, 5) < 0.7
+    sums = iter(
+        [
+            torch.stack([values[mask].sum(), mask.sum().double()]),
+            torch.stack([(values[mask] - values[mask].mean()).square().sum(), mask.sum().double()]),
+        ]
+    )
+    found = ops.masked_var(values[:2], mask[:2], total=lambda _: next(sums))
+    assert found.item() == pytest.approx(ops.masked_var(values, mask).item())
+    total = torch.stack([values[mask].sum(), mask.sum().double()])
+    mean = ops.masked_mean(values[:2], mask[:2], lambda mine: mine + (total - mine))
+    assert mean.item() == pytest.approx(values[mask].mean().item())
+
+
 def test_preference_loss_by_hand():
     zero = tensor([0.0])
     for preference in (0.0, 0.25, 1.0):
@@ -156,5 +178,6 @@ def test_gradients():
     assert gradcheck(lambda a: ops.masked_mean(a, MASK), [x])
     assert gradcheck(lambda a: ops.token_logps(a, ids), [x])
     assert gradcheck(ops.entropy, [x])
+    assert gradcheck(lambda a, b: ops.clipped_objective(a, b, 0.2), [x, y])
     assert gradcheck(ops.kl_k3, [x, y])
     assert gradcheck(ops.full_kl, [x, y])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -28,12 +28,19 @@ DEFAULTS = {"epochs": 3, "batch_size": 8, "micro_batch": 2, "learning_rate": 3e-
 
 def records(kind: str, count: int = 30) -> list[object]:
     prompts = [Prompt(f"say {i}") for i in range(count)]
+    if kind == "instructions":
+        return list(prompts)
     if kind == "demonstrations":
         return [Demonstration(p, "hello " * (1 + i % 4)) for i, p in enumerate(prompts)]
     return [
         PreferencePair(p, "yes " * (1 + i % 3), f"no {i}", [1.0, 0.0, 0.7][i % 3])
         for i, p in enumerate(prompts)
     ]
+
+
+def letters(_: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
+    """How many characters of a response are lower-case letters."""
+    return torch.tensor([float(sum(c.islower() for c in text)) for text in responses])
 
 
 def train(
@@ -43,7 +50,8 @@ def train(
     method_class = load(name)
     config = build(method_class.Config, DEFAULTS, options)
     data = Data(records(method_class.data_kind), records(method_class.data_kind, 5), world)
-    method = method_class(config, data, LoadedModels(model, config, keep=folder / "reference"))
+    models = LoadedModels(model, config, reward=letters, keep=folder / "reference")
+    method = method_class(config, data, models)
 
     def log(step: int, metrics: Mapping[str, float]) -> None:
         if world.rank == 0:

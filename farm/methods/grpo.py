@@ -1,0 +1,112 @@
+"""Group relative policy optimisation.  Shao et al. 2024, arXiv 2402.03300.
+
+    A_i  = ( r(x, y_i) − mean_j r(x, y_j) ) / std_j r(x, y_j)                                (sec. 4.1.2)
+    L(θ) = −E 1/|y_i| Σ_t [ min( ρ_t A_i, clip(ρ_t, 1 − ε, 1 + ε) A_i ) − β k3_t ]            (eq. 3)
+    ρ_t  = π_θ(y_t | ·)/π_old(y_t | ·),   k3_t = π_ref/π_θ − 1 − log π_ref/π_θ                (eq. 4)
+
+paper   code                   differs from the paper
+G       config.n               std has ddof 1 and 10⁻⁴ added, as in TRL; equal scores have advantage 0
+β, ε    config.beta, .clip
+1/|y|   config.every_token     true: every token counts the same (Yu et al. 2025, arXiv 2503.14476, eq. 8)
+std     config.scale           false: A_i is not divided (Liu et al. 2025, arXiv 2503.20783)
+r       models.reward()        missing_eos_penalty is taken off the score of a response that was cut
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from farm.config import option
+from farm.data import Data
+from farm.methods.method import DataKind, Loss, Models, Prompt, Rollout
+from farm.ops import clipped_objective, kl_k3, masked_row_mean
+from farm.rollout import Graded, RolloutConfig, Rollouts, mean_over, rollout_stats
+
+STD_FLOOR = 1e-4  # added to the standard deviation of a group
+
+
+@dataclass(frozen=True, kw_only=True)
+class GRPOConfig(RolloutConfig):
+    """The paper's KL weight and learning rate; groups of 8 in place of its 64."""
+
+    n: int = option(8, at_least=2)
+    """Responses drawn for each prompt of a rollout: a group."""
+    learning_rate: float = option(1e-6, above=0)
+    """Peak learning rate of AdamW."""
+    beta: float = option(0.04, at_least=0)
+    """Weight of the KL divergence from the reference in the loss."""
+    clip: float = option(0.2, above=0)
+    """How far the probability ratio of a token is followed from 1."""
+    scale: bool = True
+    """Divide advantages by the standard deviation of their group."""
+    every_token: bool = False
+    """Mean over tokens in place of a mean over responses of each one's mean over its tokens."""
+
+
+def group_advantages(scores: Tensor, n: int, scale: bool = True) -> Tensor:
+    """How each score stands in its group; the scores of a group stand together: (P * n,)."""
+    groups = scores.view(-1, n)
+    centred = groups - groups.mean(1, keepdim=True)
+    return (centred / (groups.std(1, keepdim=True) + STD_FLOOR) if scale else centred).flatten()
+
+
+def grpo_loss(
+    logps: Tensor,
+    old_logps: Tensor,
+    ref_logps: Tensor,
+    advantages: Tensor,
+    mask: Tensor,
+    beta: float,
+    clip: float,
+) -> Tensor:
+    """Loss of each response, a mean over its tokens: (B, T), advantages (B,) -> (B,)."""
+    gain = clipped_objective((logps - old_logps).exp(), advantages[:, None], clip)
+    return -masked_row_mean(gain - beta * kl_k3(logps, ref_logps), mask)
+
+
+class GRPO:
+    """Group relative policy optimisation (Shao et al. 2024)."""
+
+    Config: ClassVar[type[GRPOConfig]] = GRPOConfig
+    data_kind: ClassVar[DataKind] = "instructions"
+
+    def __init__(self, config: GRPOConfig, data: Data[Prompt], models: Models) -> None:
+        self.config = config
+        self.policy = self.trained = self.product = models.policy()
+        self.rollouts = Rollouts(config, data, models, self.policy)
+        self.steps, self.rollout_steps = self.rollouts.steps, config.rollout_steps
+
+    def batches(self, start: int) -> Iterator[list[Graded]]:
+        return self.rollouts.batches(start, self.graded)
+
+    def held_out(self) -> Iterator[Graded]:
+        return self.rollouts.held_out(self.graded)
+
+    def graded(self, rollout: Rollout) -> Graded:
+        config, world = self.config, self.rollouts.world
+        flat = rollout.score.view(-1, config.n).std(1) == 0
+        (no_signal,) = mean_over(world, flat)
+        stats = rollout_stats(rollout, world) | {"frac_reward_zero_std": no_signal}
+        tokens = rollout.tokens.mask.sum(-1)
+        weights = tokens if config.every_token else torch.ones_like(tokens)
+        return Graded(rollout, group_advantages(rollout.score, config.n, config.scale), weights, stats)
+
+    def loss(self, batch: Graded) -> Loss:
+        config, rollout, weights = self.config, batch.rollout, batch.weights / batch.weight
+        mask = rollout.tokens.mask
+        logps = self.policy(rollout.tokens, config.temperature)
+        losses = grpo_loss(
+            logps, rollout.logps, rollout.ref_logps, batch.advantages, mask, config.beta, config.clip
+        )
+        log_ratio = (logps - rollout.logps).detach()
+        clipped = ((log_ratio.exp() - 1).abs() > config.clip).double()
+        stats = {
+            "policy/approxkl_avg": (weights * masked_row_mean(0.5 * log_ratio.square(), mask)).sum(),
+            "policy/clipfrac_avg": (weights * masked_row_mean(clipped, mask)).sum(),
+        }
+        return Loss((weights * losses).sum(), {**batch.stats, **stats})

@@ -1,0 +1,177 @@
+"""Proximal policy optimisation with a value model.  Schulman et al. 2017, arXiv 1707.06347.
+
+    r_t    = −β log π_old(y_t|·)/π_ref(y_t|·) + 1[t = T] r(x, y)      (Ouyang et al. 2022, arXiv 2203.02155)
+    A_t    = Σ_(l ≥ 0) (γλ)^l δ_(t+l),   δ_t = r_t + γ V(t + 1) − V(t)    (Schulman et al. 2016, eq. 16)
+    L_π(θ) = −E_t min( ρ_t A_t, clip(ρ_t, 1 − ε, 1 + ε) A_t ),  ρ_t = π_θ/π_old              (eq. 7)
+    L_V(φ) = ½ E_t max( (V_φ − R_t)², (clip(V_φ, V_old − ε_V, V_old + ε_V) − R_t)² ),  R_t = A_t + V_old
+    β     ← β (1 + K clip(KL/target − 1, ±0.2))                           (Ziegler et al. 2019, sec. 2.2)
+
+paper   code                   differs from the paper
+V_φ     trained.value          a model of its own, which starts as the reward model where that is a model
+r       models.reward()        missing_eos_penalty is taken off the score of a response that was cut
+A_t     masked_whiten          mean 0, variance 1 over the response tokens of a rollout, of all processes
+β       trained.kl_coef        stays at config.beta without a kl_target
+L       loss                   L_π + vf_coef L_V; in the first value_warmup rollouts the last term alone
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from farm.config import option
+from farm.data import Data
+from farm.methods.method import DataKind, Experience, Loss, Models, Prompt, Rollout, Stats
+from farm.ops import clipped_objective, explained_variance, gae, kl_k1, last_token, masked_mean, masked_whiten
+from farm.policies import Policy
+from farm.rollout import RolloutConfig, Rollouts, rollout_stats
+from farm.scorers import Scorer
+
+KL_ERROR = 0.2  # how far the adaptive controller believes that KL is off its target
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPOConfig(RolloutConfig):
+    """AlpacaFarm's: rollouts of 512, two passes of two steps, 1e-5 falling along a line, KL 0.0067."""
+
+    epochs: float = option(10.0, above=0)
+    """Passes over the prompts."""
+    batch_size: int = option(512, at_least=1)
+    """Prompts in a rollout, over all processes."""
+    rollout_epochs: int = option(2, at_least=1)
+    """Passes over each rollout before the next is drawn."""
+    minibatches: int = option(2, at_least=1)
+    """Optimizer steps in each of those passes."""
+    beta: float = option(0.0067, at_least=0)
+    """Weight of the KL divergence from the reference in the reward; where it starts, with a kl_target."""
+    kl_target: float | None = option(None, above=0)
+    """KL divergence of whole responses, in nats, that beta is adapted to. None: beta is fixed."""
+    kl_gain: float = option(0.1, above=0)
+    """How fast beta is adapted: K."""
+    clip: float = option(0.2, above=0)
+    """How far the probability ratio of a token is followed from 1."""
+    value_clip: float = option(0.2, above=0)
+    """How far a value is followed from what it was, in units of the score."""
+    vf_coef: float = option(0.1, above=0)
+    """Weight of the value loss beside the policy loss."""
+    gamma: float = option(1.0, above=0, at_most=1)
+    """Discount of later rewards."""
+    lam: float = option(1.0, at_least=0, at_most=1)
+    """Of advantage estimation: 1 trusts what was returned, 0 the value model one step ahead."""
+    whiten_rewards: bool = False
+    """Divide the rewards of a rollout's tokens by their standard deviation, as AlpacaFarm does."""
+    value_warmup: int = option(0, at_least=0)
+    """Rollouts at the start in which the value model learns alone."""
+
+
+class Lesson(NamedTuple):
+    """Experience to learn from. policy_weight: 1, or 0 while the value model learns alone."""
+
+    experience: Experience
+    policy_weight: Tensor  # scalar
+    stats: Stats  # of the whole rollout that it comes from
+
+    @property
+    def weight(self) -> Tensor:
+        return self.experience.weight
+
+
+class ActorCritic(nn.Module):
+    """All that PPO trains. kl_coef: beta as it stands, float64."""
+
+    kl_coef: Tensor
+
+    def __init__(self, policy: Policy, value: Scorer, beta: float) -> None:
+        super().__init__()
+        self.policy, self.value = policy, value
+        self.register_buffer("kl_coef", torch.tensor(beta, dtype=torch.float64))
+
+
+def kl_shaped_reward(
+    score: Tensor, logps: Tensor, ref_logps: Tensor, mask: Tensor, beta: Tensor | float
+) -> Tensor:
+    """The reward of each token, the score on the last one: (B, T), 0 off the mask."""
+    reward = (-beta * kl_k1(logps, ref_logps)).to(score).masked_fill(mask == 0, 0.0)
+    return reward.scatter_add(1, last_token(mask)[:, None], score[:, None])
+
+
+def policy_loss(logps: Tensor, old_logps: Tensor, advantages: Tensor, mask: Tensor, clip: float) -> Tensor:
+    """Mean over the masked tokens: (B, T) -> scalar."""
+    return -masked_mean(clipped_objective((logps - old_logps).exp(), advantages, clip), mask)
+
+
+def value_loss(values: Tensor, old_values: Tensor, returns: Tensor, mask: Tensor, clip: float) -> Tensor:
+    """Mean over the masked tokens: (B, T) -> scalar."""
+    near = torch.clamp(values, old_values - clip, old_values + clip)
+    return 0.5 * masked_mean(torch.maximum((values - returns).square(), (near - returns).square()), mask)
+
+
+def adapted(beta: Tensor, kl: Tensor, target: float, gain: float) -> Tensor:
+    """The KL coefficient after a rollout of responses with this KL: raised where that is above the target."""
+    return beta * (1 + gain * (kl / target - 1).clamp(-KL_ERROR, KL_ERROR))
+
+
+class PPO:
+    """Proximal policy optimisation (Schulman et al. 2017; Ouyang et al. 2022)."""
+
+    Config: ClassVar[type[PPOConfig]] = PPOConfig
+    data_kind: ClassVar[DataKind] = "instructions"
+
+    def __init__(self, config: PPOConfig, data: Data[Prompt], models: Models) -> None:
+        self.config = config
+        self.policy = self.product = models.policy()
+        self.value = models.value()
+        self.trained = ActorCritic(self.policy, self.value, config.beta).to(self.policy.device)
+        self.rollouts = Rollouts(config, data, models, self.policy, self.value)
+        self.steps, self.rollout_steps = self.rollouts.steps, config.rollout_steps
+
+    def batches(self, start: int) -> Iterator[list[Lesson]]:
+        config, beta = self.config, self.trained.kl_coef
+        for turn in self.rollouts.turns(start):
+            lesson = self.lesson(self.rollouts.drawn(turn))
+            if turn.number < config.value_warmup:
+                lesson = lesson._replace(policy_weight=torch.tensor(0.0))
+            if config.kl_target:
+                beta.copy_(adapted(beta, lesson.stats["objective/kl"], config.kl_target, config.kl_gain))
+            yield from self.rollouts.dealt(turn, lesson)
+
+    def held_out(self) -> Iterator[Lesson]:
+        return self.rollouts.held_out(self.lesson)
+
+    def lesson(self, rollout: Rollout) -> Lesson:
+        config, mask, world = self.config, rollout.tokens.mask, self.rollouts.world
+        beta = self.trained.kl_coef
+        reward = kl_shaped_reward(rollout.score, rollout.logps, rollout.ref_logps, mask, beta)
+        if config.whiten_rewards:
+            reward = masked_whiten(reward, mask, shift_mean=False, total=world.sum)
+        advantages, returns = gae(reward, rollout.values, mask, config.gamma, config.lam)
+        explained = explained_variance(rollout.values, returns, mask, world.sum)
+        found = rollout_stats(rollout, world)
+        stats = found | {
+            "objective/kl_coef": beta.clone(),
+            "objective/rlhf_reward": found["objective/scores"] - beta * found["objective/kl"],
+            "value/explained_variance": explained,
+        }
+        white = masked_whiten(advantages, mask, total=world.sum)
+        return Lesson(Experience(rollout, white, returns), torch.tensor(1.0), stats)
+
+    def loss(self, batch: Lesson) -> Loss:
+        (rollout, advantages, returns), config = batch.experience, self.config
+        mask = rollout.tokens.mask
+        logps = self.policy(rollout.tokens, config.temperature)
+        values = self.value.values(rollout.tokens)
+        of_policy = policy_loss(logps, rollout.logps, advantages, mask, config.clip)
+        of_value = value_loss(values, rollout.values, returns, mask, config.value_clip)
+        log_ratio = (logps - rollout.logps).detach()
+        stats = {
+            "loss/policy_avg": of_policy.detach(),
+            "loss/value_avg": of_value.detach(),
+            "policy/approxkl_avg": masked_mean(0.5 * log_ratio.square(), mask),
+            "policy/clipfrac_avg": masked_mean(((log_ratio.exp() - 1).abs() > config.clip).double(), mask),
+        }
+        total = batch.policy_weight.to(of_policy) * of_policy + config.vf_coef * of_value
+        return Loss(total, {**batch.stats, **stats})

@@ -1,0 +1,80 @@
+import math
+
+import pytest
+import torch
+from on_policy import padded, vectors
+from torch import tensor
+from torch.autograd import gradcheck
+
+from farm.methods.grpo import group_advantages, grpo_loss
+from farm.methods.method import Rollout, Tokens
+from farm.ops import masked_row_mean
+
+
+@pytest.mark.parametrize("case", vectors("grpo"))
+@pytest.mark.parametrize(("left", "right"), [(0, 0), (3, 2)])
+def test_advantages_loss_and_gradient_are_trls(case, left, right):
+    old, ref, now = (padded(case[name], left, right) for name in ("old_logps", "ref_logps", "logps"))
+    mask = ~now.isnan()
+    advantages = group_advantages(tensor(case["scores"]).double(), case["n"], case["scale"])
+    assert advantages.tolist() == pytest.approx(case["advantages"], rel=1e-5)
+    now = now.nan_to_num(7.0).requires_grad_()
+    losses = grpo_loss(
+        now, old.nan_to_num(8.0), ref.nan_to_num(9.0), advantages, mask, case["beta"], case["clip"]
+    )
+    weights = mask.sum(1) if case["every_token"] else torch.ones(len(mask))
+    loss = (losses * weights).sum() / weights.sum()
+    assert loss.item() == pytest.approx(case["loss"], rel=1e-5)
+    (gradient,) = torch.autograd.grad(loss, now)
+    assert gradient[mask].tolist() == pytest.approx([g for row in case["gradient"] for g in row], rel=1e-5)
+    assert not gradient[~mask].any()
+
+
+def test_advantages_by_hand():
+    """Scores 0, 1, 2 have mean 1 and standard deviation 1; equal ones have nothing to learn from."""
+    advantages = group_advantages(tensor([0.0, 1.0, 2.0, 3.0, 3.0, 3.0]), 3)
+    assert advantages.tolist() == pytest.approx([-1 / 1.0001, 0.0, 1 / 1.0001, 0.0, 0.0, 0.0])
+    assert group_advantages(tensor([0.0, 1.0, 5.0]), 3, scale=False).tolist() == [-2.0, -1.0, 3.0]
+
+
+def test_loss_by_hand():
+    """ρ = (2, 1), A = 1, ε = ½, π_ref/π = (1, e), β = ½: tokens gain 3/2 and 1 − ½ (e − 2)."""
+    old, logps = tensor([[0.0, 0.0]]), tensor([[math.log(2), 0.0]])
+    losses = grpo_loss(logps, old, tensor([[math.log(2), 1.0]]), tensor([1.0]), torch.ones(1, 2), 0.5, 0.5)
+    assert losses.item() == pytest.approx(-(1.5 + 1 - 0.5 * (math.e - 2)) / 2)
+
+
+def test_at_ratio_1_the_gradient_is_the_policy_gradient():
+    logps = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    mask = tensor([[0, 1, 1, 1], [0, 1, 0, 0], [1, 1, 0, 0]])
+    advantages = torch.randn(3, dtype=torch.float64)
+    now = logps.detach()
+    losses = grpo_loss(logps, now, now, advantages, mask, 0.3, 0.2)  # at the reference k3 is flat
+    plain = -masked_row_mean(logps * advantages[:, None], mask)
+    for one, other in zip(*(torch.autograd.grad(x.sum(), logps) for x in (losses, plain)), strict=True):
+        assert torch.allclose(one, other)
+
+
+def test_gradients():
+    logps = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
+    old, ref = (logps.detach() + 0.3 * torch.randn(2, 3).double() for _ in range(2))
+    mask = tensor([[1, 1, 0], [1, 1, 1]])
+    assert gradcheck(lambda x: grpo_loss(x, old, ref, tensor([1.0, -2.0]), mask, 0.1, 0.2), [logps])
+
+
+@pytest.mark.parametrize(("every_token", "expected"), [(False, -2.0), (True, -2.8)])
+def test_what_counts_the_same(made, every_token, expected):
+    """A response of one token gains 1, one of nine gains 3 a token: 2 by response, 28/10 by token."""
+    method = made("grpo", every_token=every_token, n=2)
+    mask = torch.arange(9) < tensor([[1], [9]])
+    logps = method.policy(Tokens(torch.full((2, 10), 5), torch.nn.functional.pad(mask, (1, 0)))).detach()
+    tokens = Tokens(torch.full((2, 10), 5), torch.nn.functional.pad(mask, (1, 0)))
+    nothing = torch.zeros_like(logps)
+    graded = method.graded(Rollout(tokens, logps, logps, nothing, tensor([0.0, 2.0]), tensor([True, True])))
+    loss = method.loss(graded._replace(advantages=tensor([1.0, 3.0]))).loss
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_learns(trained):
+    run = trained("grpo", learning_rate=3e-3, epochs=40.0, beta=0.02, schedule="constant")
+    assert run.mean("objective/scores", slice(-5, None)) > run.mean("objective/scores", slice(5)) + 3

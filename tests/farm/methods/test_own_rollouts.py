@@ -1,0 +1,188 @@
+"""Methods that learn from responses of their own policy: what they share."""
+
+import importlib.util
+import json
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from on_policy import PROMPTS, letters
+
+from db.errors import ConfigError
+from farm.checkpoint import RunFolder
+from farm.data import DataError
+from farm.loop import autocast, fit
+from farm.methods import load
+from farm.methods.method import Tokens
+
+NAMES = ("rloo", "grpo", "ppo")
+GOLDEN = Path(__file__).parents[2] / "golden" / "own_rollout_trajectories.py"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_padding_side_amount_and_row_order_change_no_loss(name, made):
+    method = made(name, reward=letters)
+    (batch,) = next(method.batches(0))
+    expected = method.loss(batch)
+    order = torch.randperm(32)
+
+    def moved(value, left):
+        if not isinstance(value, torch.Tensor) or value.ndim == 0:
+            return type(value)(*(moved(x, left) for x in value)) if isinstance(value, tuple) else value
+        value = value[order]
+        return torch.nn.functional.pad(value, (left, 5 - left)) if value.ndim == 2 else value
+
+    for left in (0, 3):
+        other = moved(batch, left)
+        attention = torch.ones_like(other_tokens(other).mask)
+        attention[:, :left] = False
+        other = with_attention(other, attention)
+        found = method.loss(other)
+        assert found.loss.item() == pytest.approx(expected.loss.item(), abs=2e-6)
+        for key, value in expected.stats.items():
+            assert found.stats[key].item() == pytest.approx(value.item(), abs=2e-6), key
+
+
+def other_tokens(batch):
+    return batch if isinstance(batch, Tokens) else other_tokens(batch[0])
+
+
+def with_attention(batch, attention):
+    if isinstance(batch, Tokens):
+        return batch._replace(attention=attention)
+    return batch._replace(**{batch._fields[0]: with_attention(batch[0], attention)})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_1_batch_of_32_is_many_small_ones(name, trained):
+    """Two steps on one rollout: in a second one, rounding may turn the draw of a token."""
+    options = {
+        "max_grad_norm": 0.5,
+        "max_steps": 2,
+        "rollout_epochs": 2,
+        "learning_rate": 1e-3,
+        "adam_epsilon": 1e-3,
+    }
+    whole = trained(name, **options)
+    for limits in ({"micro_batch": 1}, {"micro_batch": 5}, {"token_budget": 150}):
+        parts = trained(name, **options, **limits)
+        for one, other in zip(whole.log, parts.log, strict=True):
+            for key, value in one.items():
+                assert other[key] == pytest.approx(value, rel=1e-4, abs=1e-5), (limits, key)
+        for one, other in zip(
+            whole.method.trained.parameters(), parts.method.trained.parameters(), strict=True
+        ):
+            assert torch.allclose(one, other, atol=1e-5), limits
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_fresh_policy_is_its_reference(name, made):
+    method = made(name)
+    (batch,) = next(method.batches(0))
+    loss, stats = method.loss(batch)
+    assert stats["objective/kl"].item() == pytest.approx(0, abs=1e-4)
+    assert stats["policy/approxkl_avg"].item() == pytest.approx(0, abs=1e-6)
+    assert stats["policy/clipfrac_avg"].item() == 0
+    assert 5 < stats["completions/mean_length"].item() <= 8
+    assert loss.isfinite()
+
+
+@pytest.mark.parametrize("half", [{"precision": "bf16"}, {"dtype": "bfloat16"}])
+def test_in_half_precision_too_a_fresh_policy_is_its_reference(half, made):
+    """Log-probabilities of the draw, rounded otherwise, would be up to hundredths off."""
+    method = made("rloo", max_new_tokens=32, **half)
+    (batch,) = next(method.batches(0))
+    with autocast(method.config):
+        stats = method.loss(batch).stats
+    assert stats["policy/approxkl_avg"].item() < 1e-6
+    assert stats["objective/kl"].item() == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_response_is_met_once_in_each_pass(name, made):
+    method = made(name, rollout_epochs=2, minibatches=4, batch_size=4, micro_batch=3, epochs=1.0)
+    assert (method.steps, method.rollout_steps) == (16, 8)
+    steps = list(method.batches(0))
+    assert len(steps) == 16
+    for passed in (steps[:4], steps[4:8]):
+        seen = [row for step in passed for batch in step for row in rows_of(batch)]
+        assert len(seen) == 16
+        assert len(set(seen)) > 8
+    first, second = (
+        {row for step in part for b in step for row in rows_of(b)} for part in (steps[:4], steps[4:8])
+    )
+    assert first == second
+    assert [rows_of(b) for s in steps[:4] for b in s] != [rows_of(b) for s in steps[4:8] for b in s]
+
+
+def rows_of(batch):
+    tokens = other_tokens(batch)
+    return [tuple(ids[mask].tolist()) for ids, mask in zip(tokens.ids, tokens.mask, strict=True)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rollouts_are_lazy_and_start_anywhere(name, made):
+    method = made(name, batch_size=4, epochs=2.0, rollout_epochs=2)
+    later = [rows_of(batch) for (batch,) in islice(method.batches(4), 2)]
+    steps = method.batches(0)
+    all_steps = [rows_of(batch) for (batch,) in steps]
+    assert all_steps[4:6] == later
+    assert all_steps[0] != all_steps[2]
+    assert all_steps[0] != all_steps[4], "the next epoch draws anew"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_held_out_prompts_are_evaluated_the_same_way_every_time(name, made):
+    method = made(name, held_out=PROMPTS[:2])
+    (one,), (other,) = method.held_out(), method.held_out()
+    assert rows_of(one) == rows_of(other)
+    assert len(rows_of(one)) == 8
+    assert not list(made(name).held_out())
+    parts = list(made(name, held_out=PROMPTS[:2], micro_batch=3).held_out())
+    assert sorted(row for part in parts for row in rows_of(part)) == sorted(rows_of(one))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_resume_is_exact(name, made, tmp_path):
+    options = {"batch_size": 4, "epochs": 3.0, "rollout_epochs": 2, "learning_rate": 1e-3, "lora_rank": 2,
+               "lora_dropout": 0.3}  # fmt: skip
+    if name == "ppo":
+        options |= {"kl_target": 0.01, "value_warmup": 1}
+    whole = made(name, **options)
+    fit(whole, whole.config, lambda *_: None, RunFolder(tmp_path / "whole", whole.config))
+    cut = made(name, save_every=5, **options)
+
+    def stop(step, _):
+        if step == 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(cut, cut.config, stop, RunFolder(tmp_path / "cut", cut.config))
+    again = made(name, save_every=5, **options)
+    steps = []
+    fit(again, again.config, lambda step, _: steps.append(step), RunFolder(tmp_path / "cut", again.config))
+    assert steps[0] == 7, "the checkpoint that was due at step 5 fell at the end of its rollout, step 6"
+    for key, value in whole.trained.state_dict().items():
+        assert torch.equal(value, again.trained.state_dict()[key]), key
+
+
+def test_what_cannot_be_shared_out_is_a_clear_error(made):
+    with pytest.raises(DataError, match="3 prompts cannot be shared out over 7 minibatches"):
+        made("rloo", batch_size=5, n=2, minibatches=7)
+    with pytest.raises(ConfigError, match="temperature must be above 0"):
+        load("grpo").Config(temperature=0.0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_20_steps_go_where_they_went(name, trained):
+    spec = importlib.util.spec_from_file_location(GOLDEN.stem, GOLDEN)
+    golden = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(golden)
+    kept = json.loads(golden.OUT.read_text())
+    here = golden.environment()
+    if any(kept[package] != version for package, version in here.items()):
+        pytest.skip(f"the trajectory was recorded with other versions than {here}")
+    found = golden.trajectory(trained(name, **golden.COMMON, **golden.OPTIONS[name]).log)
+    for metric, values in kept["cases"][name].items():
+        assert found[metric] == pytest.approx(values, rel=1e-3, abs=1e-4), metric
