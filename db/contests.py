@@ -7,15 +7,18 @@ what annotators say of questions is in db/frames.py.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import pandas as pd
 from sqlalchemy import func, select
 from sqlalchemy.orm import aliased
 
 from db.ledger import Ledger
-from db.models import AnnotationRow, ItemRow, OutputRow, PairRow
+from db.models import AnnotationRow, ItemRow, MembershipRow, OutputRow, PairRow
 from db.records import Status
 
+LOOKUP = 5_000
 COLUMNS = (
     "pair_id",
     "key",
@@ -73,3 +76,24 @@ def contests(ledger: Ledger, source: str | None = None, subset: str | None = Non
     frame = frame.sort_values("attempt", kind="stable").drop_duplicates(asked, keep="last").sort_index()
     frame = frame[frame["status"] != Status.RETRACTED.value]
     return frame[list(COLUMNS)].astype({"preference": np.float64, "label": np.float64}).reset_index(drop=True)
+
+
+def members(ledger: Ledger) -> pd.DataFrame:
+    """The named sets: set_name, instruction (id), name, category, meta (canonical JSON or None), in order."""
+    row = MembershipRow
+    query = select(row.set_name, row.instruction_id, row.name, row.category, row.meta).order_by(row.id)
+    rows = [tuple(each) for each in ledger.stream(query)]
+    return pd.DataFrame(rows, columns=["set_name", "instruction", "name", "category", "meta"])
+
+
+def texts_of(ledger: Ledger, pair_ids: Sequence[int]) -> Iterator[tuple[int, str, str]]:
+    """Stream (pair_id, text of output_a, text of output_b)."""
+    a, b = aliased(OutputRow), aliased(OutputRow)
+    for at in range(0, len(pair_ids), LOOKUP):
+        query = (
+            select(PairRow.id, a.text, b.text)
+            .join(a, a.id == PairRow.output_a_id)
+            .join(b, b.id == PairRow.output_b_id)
+            .where(PairRow.id.in_([int(each) for each in pair_ids[at : at + LOOKUP]]))
+        )
+        yield from ledger.stream(query)

@@ -7,7 +7,7 @@ P(output_1 preferred) = 2 - code.
 A folder holds either results/MODEL/{model_outputs.json, JUDGE/annotations.json}, or instructions, outputs
 and annotations_JUDGE tables as JSON lines. In those tables the reference is output_1, the texts are joined
 from `outputs` (judged_output_override and reference_v1_* where another text was judged), and order_swapped
-means that the model was shown first.
+means that the model was shown first. derived/ holds what length control needs of the instructions.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from db.errors import FormatError
+from db.ids import Json
 from db.interchange import fields
 from db.interchange.files import objects
 from db.interchange.rows import InstructionRow, OutputRow, PreferenceRow, ReadOptions, Refusal, Row
@@ -116,7 +117,8 @@ def _tables(folder: Path, options: ReadOptions) -> Iterator[Row | Refusal]:
     if instructions is None or outputs is None:
         raise FormatError("a table is missing: instructions.jsonl or outputs.jsonl", where=str(folder))
     asked: dict[str, dict[str, Any]] = {}
-    for _, row in objects(instructions):
+    control = _length_control(folder)
+    for number, row in objects(instructions):
         asked[fields.text(row, "instruction_id")] = row
         yield InstructionRow(
             instruction=fields.text(row, "instruction"),
@@ -125,6 +127,7 @@ def _tables(folder: Path, options: ReadOptions) -> Iterator[Row | Refusal]:
             use=options.use or Use.EVAL,
             category=fields.maybe_text(row, "dataset"),
             name=fields.text(row, "instruction_id"),
+            meta=control.get(number - 1, {}),
         )
     answers: dict[tuple[str, str], str] = {}
     for _, row in objects(outputs):
@@ -137,6 +140,27 @@ def _tables(folder: Path, options: ReadOptions) -> Iterator[Row | Refusal]:
                 yield _joined(row, asked, answers, references, options)
             except ValueError as error:
                 yield Refusal(number, f"{file.name}: {error}")
+
+
+def _length_control(folder: Path) -> dict[int, dict[str, Json]]:
+    """What length control needs of each instruction, by its place: its difficulty and the anchors on it.
+
+    derived/instruction_difficulty.csv (index, instruction_difficulty) and derived/df_gamed*.csv (index,
+    preference of a gamed variant of the reference, std_delta_len) where they are there.
+    """
+    found: dict[int, dict[str, Json]] = {}
+    difficulty = folder / "derived" / "instruction_difficulty.csv"
+    for _, row in objects(difficulty) if difficulty.is_file() else ():
+        found[int(row["index"])] = {"difficulty": float(row["instruction_difficulty"])}
+    for file in sorted((folder / "derived").glob("df_gamed*.csv"))[:1]:
+        anchors: dict[int, list[Json]] = {}
+        for _, row in objects(file):
+            anchors.setdefault(int(row["index"]), []).append(
+                [float(row["preference"]), float(row["std_delta_len"])]
+            )
+        for place, rows in anchors.items():
+            found.setdefault(place, {})["anchors"] = rows
+    return found
 
 
 def _reference_texts(folder: Path, annotations: Path) -> dict[str, str]:

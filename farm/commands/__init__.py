@@ -4,7 +4,7 @@ from farm.commands import (
     auditing,
     data,
     judging,
-    people,
+    ranking,
     reporting,
     sampling,
     studying,
@@ -21,6 +21,7 @@ GROUPS = (
     judging.commands,
     training.commands,
     auditing.commands,
+    ranking.commands,
     reporting.commands,
     upkeep.commands,
 )

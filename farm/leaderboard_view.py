@@ -1,0 +1,122 @@
+"""A leaderboard on a terminal, in percent."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from farm.evaluate import Evaluation
+from farm.leaderboard_report import Leaderboard, Place, Strengths, percent
+from farm.published import Comparison
+from farm.views import plain, table
+
+SHOWN = 60  # models; --json has all
+
+
+def leaderboard_view(found: Leaderboard) -> RenderableType:
+    """One row a model; models of one cluster cannot be told from each other."""
+    control = " and ".join(found.controls) or "nothing"
+    head = plain(
+        f"{found.annotator}, against {found.reference}; evaluation set {found.set_name or 'as judged'}; "
+        f"controlled for {control}, difficulty: {found.difficulty}"
+    )
+    rows = table(
+        "model", "win rate#", "se#", "95 %#", "LC#", "se#", "boot#", "n#", "failed#", "length#", "rank#"
+    )
+    for place in found.places[:SHOWN]:
+        rate, controlled = place.rate, place.controlled.rate
+        rows.add_row(
+            plain(place.model),
+            _number(percent(rate.value)),
+            _number(percent(rate.standard_error)),
+            f"{_number(percent(rate.interval.low), 1)}-{_number(percent(rate.interval.high), 1)}",
+            _number(percent(controlled.value) if controlled else None),
+            _number(percent(controlled.standard_error) if controlled else None),
+            _number(percent(controlled.bootstrap_error) if controlled else None),
+            f"{rate.n:,}",
+            f"{rate.n_failed:,}",
+            f"{place.length:,.0f}",
+            "" if place.best is None else f"{place.best}-{place.worst}",
+        )
+    said: list[RenderableType] = [head, rows]
+    if len(found.places) > SHOWN:
+        said.append(Text(f"... and {len(found.places) - SHOWN} more models: see --json"))
+    said += [_shifted(place) for place in found.places if place.controlled.by_row_position is not None]
+    said += [plain(f"{p.model}: not controlled: {p.controlled.reason}") for p in found.places if _refused(p)]
+    return Group(*said)
+
+
+def _refused(place: Place) -> bool:
+    return place.controlled.rate is None and place.controlled.reason != "not asked for"
+
+
+def _shifted(place: Place) -> Text:
+    shifted = percent(place.controlled.by_row_position)
+    return plain(
+        f"{place.model} lacks {place.rate.n_failed} judgements: joined by row position, as by AlpacaEval, "
+        f"its length-controlled figure would be {_number(shifted)}, with instructions' difficulties mixed up"
+    )
+
+
+def strengths_view(found: Strengths) -> RenderableType:
+    """Bradley-Terry strengths in log-odds."""
+    head = plain(f"{found.annotator}: Bradley-Terry of {found.n:,} judgements, {found.n_failed:,} failed")
+    rows = table("model", "strength#", "95 %#", "n#", "failed#", "rank#")
+    for place in found.places[:SHOWN]:
+        interval = place.strength
+        span = "" if interval.low is None else f"{interval.low:.2f} to {interval.high:.2f}"
+        rows.add_row(
+            plain(place.model),
+            f"{interval.value:.3f}",
+            span,
+            f"{place.n:,}",
+            f"{place.n_failed:,}",
+            f"{place.best}-{place.worst}",
+        )
+    return Group(head, rows)
+
+
+def comparison_view(found: list[Comparison]) -> RenderableType:
+    """Rank correlations with a published column."""
+    rows = table("", "with", "models#", "Spearman#", "95 %#", "Kendall#", "95 %#")
+    for each in found:
+        cells = []
+        for rank in (each.spearman, each.kendall):
+            span = rank.over_models
+            cells += [f"{rank.value:.3f}", "" if span.low is None else f"{span.low:.2f}-{span.high:.2f}"]
+        rows.add_row(plain(each.first), plain(each.second), f"{each.spearman.n_models}", *cells)
+    return rows
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def evaluation_view(found: Evaluation) -> RenderableType:
+    """One model's figures, then its categories."""
+    place, rate = found.place, found.place.rate
+    span = f"{_number(percent(rate.interval.low), 1)} to {_number(percent(rate.interval.high), 1)}"
+    lines = [
+        f"{place.model} against {found.reference}, judged by {found.annotator} on {found.set_name}",
+        f"win rate {_number(percent(rate.value))} %, standard error {_number(percent(rate.standard_error))},"
+        f" 95 % interval {span}",
+        f"{rate.n_wins:,} wins, {rate.n_losses:,} losses, {rate.n_draws:,} ties; n {rate.n:,}, failed"
+        f" {rate.n_failed:,}; mean length {place.length:,.0f} against {place.reference_length:,.0f}",
+    ]
+    if place.controlled.rate is not None:
+        controlled = place.controlled.rate
+        lines.append(
+            f"length-controlled win rate {_number(percent(controlled.value))} %, standard error"
+            f" {_number(percent(controlled.bootstrap_error))} (bootstrap); difficulty: {found.difficulty}"
+        )
+    cost = found.judged.cost
+    asked = f"{found.sampled:,} outputs sampled, {found.judged.requests:,} requests"
+    lines.append(asked if cost is None else f"{asked}, ${cost:.4f}")
+    said: list[RenderableType] = [plain(line) for line in lines]
+    if found.categories:
+        rows = table("category", "win rate#", "se#", "n#", "failed#")
+        for name, each in found.categories.items():
+            figures = (_number(percent(each.value)), _number(percent(each.standard_error)))
+            rows.add_row(plain(name), *figures, f"{each.n:,}", f"{each.n_failed:,}")
+        said.append(rows)
+    return Group(*said)
