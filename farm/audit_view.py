@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from farm.audit_report import AnnotatorAudit, AuditReport, Panel, ReferenceAudit, Slice
+from farm.foreign import cell
 from farm.statistics.bootstrap import Interval
 from farm.views import plain, table
 
@@ -19,7 +20,6 @@ PAIRS = 12
 BIASES = """
 Bias and variance; prefers the first shown; the same in both orders, right in both;
 prefers the longer, the list; price and seconds per 1,000"""
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def audit_view(report: AuditReport) -> RenderableType:
@@ -184,11 +184,4 @@ def write_csv(report: AuditReport, path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else [])
         writer.writeheader()
-        writer.writerows(_defused(row) for row in rows)
-
-
-def _defused(row: Mapping[str, str | float | None]) -> dict[str, str | float | None]:
-    return {
-        name: f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
-        for name, value in row.items()
-    }
+        writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)

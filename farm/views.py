@@ -14,6 +14,7 @@ from rich.text import Text
 
 from db.ids import Json
 from db.maintenance import Merged
+from farm.foreign import printed
 
 if TYPE_CHECKING:
     from annotators.clients.budget import Estimate
@@ -50,7 +51,7 @@ def progress_of(unit: str, shown: bool) -> Iterator[Callable[[str, int], None]]:
 
 def plain(text: str) -> Text:
     """Foreign text with its control characters made visible, and never read as markup."""
-    return Text("".join(c if c.isprintable() else repr(c)[1:-1] for c in text))
+    return Text(printed(text))
 
 
 def table(*columns: str) -> Table:
