@@ -16,6 +16,7 @@ from sqlalchemy.orm import aliased
 
 from db.ledger import Ledger
 from db.models import AnnotationRow, ItemRow, MembershipRow, OutputRow, PairRow
+from db.orders import averaged_over_orders
 from db.records import Status
 
 LOOKUP = 5_000
@@ -34,12 +35,15 @@ COLUMNS = (
 )
 
 
-def contests(ledger: Ledger, source: str | None = None, subset: str | None = None) -> pd.DataFrame:
+def contests(
+    ledger: Ledger, source: str | None = None, subset: str | None = None, average_orders: bool = False
+) -> pd.DataFrame:
     """Every judgement of the pairs that stand in a source and subset (of all, where neither is given).
 
     One row per judgement: pair_id, key (the pair's), instruction (id), model_a and model_b (producers),
     annotator (id), replicate, swapped (1 second output shown first, 0 first, -1 unknown), preference (P(a
-    preferred), NaN without a verdict), label (the same after label noise), status.
+    preferred), NaN without a verdict), label (the same after label noise), status. average_orders: see
+    db/orders.py; a mean has the worse status of the two.
     """
     row, a, b = AnnotationRow, aliased(OutputRow), aliased(OutputRow)
     query = (
@@ -75,7 +79,10 @@ def contests(ledger: Ledger, source: str | None = None, subset: str | None = Non
     asked = ["pair_id", "annotator", "item", "replicate", "swapped"]
     frame = frame.sort_values("attempt", kind="stable").drop_duplicates(asked, keep="last").sort_index()
     frame = frame[frame["status"] != Status.RETRACTED.value]
-    return frame[list(COLUMNS)].astype({"preference": np.float64, "label": np.float64}).reset_index(drop=True)
+    frame = frame.astype({"preference": np.float64, "label": np.float64})
+    if average_orders:
+        frame = averaged_over_orders(frame, asked[:-1], ("preference", "label"))
+    return frame[list(COLUMNS)].reset_index(drop=True)
 
 
 def members(ledger: Ledger) -> pd.DataFrame:

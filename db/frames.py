@@ -2,8 +2,8 @@
 
 The unit of an audit is a question: an imported item in its source's own orientation (several sources may
 number the same item), or a pair that was never imported. A judgement made here belongs to every question
-that its pair stands in. Only the latest attempt counts; what was taken
-back, and what label noise spared, is no judgement.
+that its pair stands in. Only the latest attempt counts; what was taken back is no judgement, and neither is
+what label noise spared, unless labels are asked for.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from db.models import (
     OutputRow,
     PairRow,
 )
+from db.orders import averaged_over_orders
 from db.records import AnnotatorCard, Status
 
 CHUNK = 50_000
@@ -54,19 +55,26 @@ def judgements(
     has_list: Callable[[str], bool],
     source: str | None = None,
     subset: str | None = None,
+    labels: bool = False,
+    average_orders: bool = False,
 ) -> Judgements:
     """Every judgement of the questions of a source and subset (of all, where neither is given).
 
     A question belongs to a source when any of its imported items does; all judgements of it count, those
-    that other sources brought too.
+    that other sources brought too. labels: what training sees, in place of what was judged; average_orders:
+    see db/orders.py.
     """
     with ledger.reading() as connection:
         items = _items(connection)
         texts = _text_features(connection, has_list)
-        rows = _annotations(connection)
+        rows = _annotations(connection, labels)
     items["unit"] = items.groupby(["name", "pair_id"], sort=False).ngroup()
     units = _units(items, texts, source, subset)
-    placed = _place(_latest(rows), items, units)
+    latest = _latest(rows)
+    if average_orders:
+        asked = ("pair_id", "annotator", "item_id", "replicate")
+        latest = averaged_over_orders(latest, asked, ("preference",), ("price", "seconds"))
+    placed = _place(latest, items, units)
     present = set(placed["annotator"].unique())
     cards = tuple(card for card in ledger.annotators() if card.id in present)
     return Judgements(placed, units.drop(columns="flipped"), cards)
@@ -107,9 +115,10 @@ def _text_features(connection: Connection, has_list: Callable[[str], bool]) -> p
     return pd.DataFrame([row for part in parts for row in part], columns=names).astype({"pair_id": "int64"})
 
 
-def _annotations(connection: Connection) -> pd.DataFrame:
+def _annotations(connection: Connection, labels: bool) -> pd.DataFrame:
     """Every attempt at every judgement; a completion's price and time are shared by its pairs."""
     row, extra, paid = AnnotationRow, ImportedRow, CompletionRow
+    silent = [Status.RETRACTED.value] if labels else [Status.RETRACTED.value, Status.SPARED.value]
     slots = select(ClaimSlotRow.claim_id, func.count().label("slots")).group_by(ClaimSlotRow.claim_id)
     share = slots.subquery()
     query = (
@@ -120,8 +129,8 @@ def _annotations(connection: Connection) -> pd.DataFrame:
             row.replicate,
             func.coalesce(row.swapped, -1),
             row.attempt,
-            case((row.status.in_([Status.RETRACTED.value, Status.SPARED.value]), 1), else_=0),
-            row.preference,
+            case((row.status.in_(silent), 1), else_=0),
+            row.label if labels else row.preference,
             func.coalesce(extra.price, paid.cost / share.c.slots),
             func.coalesce(extra.seconds, paid.seconds / share.c.slots),
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import pandas as pd
 from sqlalchemy import func, select
 from sqlalchemy.orm import aliased
 
@@ -21,6 +23,7 @@ from db.models import (
     SnapshotMemberRow,
     SnapshotRow,
 )
+from db.orders import averaged_over_orders
 from db.records import Instruction, ProducerKind, Status
 
 
@@ -62,8 +65,17 @@ class Chosen:
     identical: int  # pairs of equal texts teach nothing
 
 
-def choose(ledger: Ledger, annotators: Sequence[str], source: str | None, subset: str | None) -> Chosen:
-    """The latest labelled judgements of these annotators (of all, where none is named), by content."""
+def choose(
+    ledger: Ledger,
+    annotators: Sequence[str],
+    source: str | None,
+    subset: str | None,
+    average_orders: bool = False,
+) -> Chosen:
+    """The latest labelled judgements of these annotators (of all, where none is named), by content.
+
+    average_orders: of a pair judged in both orders both or none, see db/orders.py.
+    """
     a, b = aliased(OutputRow), aliased(OutputRow)
     row = AnnotationRow
     query = (
@@ -87,15 +99,24 @@ def choose(ledger: Ledger, annotators: Sequence[str], source: str | None, subset
             items = items if value is None else items.where(column == value)
         query = query.where(row.pair_id.in_(items))
     latest: dict[tuple[object, ...], tuple[int, bool, Json]] = {}
+    unlabelled: set[tuple[object, ...]] = set()
     for each in ledger.stream(query):
         asked = (each.pair, each.annotator, each.item, each.replicate, each.swapped)
         content: Json = [*asked, each.attempt, each.label]
-        told = each.label is not None and each.status != Status.RETRACTED.value
         latest.pop(asked, None)
-        if told:
+        unlabelled.discard(asked)
+        if each.status == Status.RETRACTED.value:
+            continue
+        if each.label is None:
+            unlabelled.add(asked)
+        else:
             latest[asked] = (each.id, bool(each.identical), content)
+    if average_orders:
+        for *question, swapped in unlabelled:
+            if swapped is not None:
+                latest.pop((*question, not swapped), None)
     kept = sorted((entry for entry in latest.values() if not entry[1]), key=lambda entry: entry[0])
-    contents = sorted((entry[2] for entry in kept), key=str)
+    contents = sorted((entry[2] for entry in kept), key=str) + ["orders averaged"] * average_orders
     return Chosen(
         tuple(entry[0] for entry in kept), content_hash("snapshot", contents), len(latest) - len(kept)
     )
@@ -114,9 +135,10 @@ def snapshots(ledger: Ledger) -> list[SnapshotCard]:
 
 def labelled(ledger: Ledger, snapshot_id: int) -> Iterator[Labelled]:
     """Stream a snapshot's judgements with their texts, in an order that their content alone decides."""
+    labels = _labels(ledger, snapshot_id)
     a, b = aliased(OutputRow), aliased(OutputRow)
     query = (
-        select(InstructionRow.text, InstructionRow.input, a.text, b.text, AnnotationRow.label)
+        select(InstructionRow.text, InstructionRow.input, a.text, b.text, AnnotationRow.id)
         .join(SnapshotMemberRow, SnapshotMemberRow.annotation_id == AnnotationRow.id)
         .join(PairRow, PairRow.id == AnnotationRow.pair_id)
         .join(a, a.id == PairRow.output_a_id)
@@ -128,8 +150,26 @@ def labelled(ledger: Ledger, snapshot_id: int) -> Iterator[Labelled]:
             PairRow.key, AnnotatorRow.key, AnnotationRow.replicate, AnnotationRow.swapped, AnnotationRow.id
         )
     )
-    for text, input, first, second, label in ledger.stream(query):
-        yield Labelled(Instruction(text, input), first, second, label)
+    for text, input, first, second, number in ledger.stream(query):
+        if number in labels:
+            yield Labelled(Instruction(text, input), first, second, labels[number])
+
+
+def _labels(ledger: Ledger, snapshot_id: int) -> dict[int, float]:
+    """The label by annotation; where the snapshot averages orders, one annotation stands for both."""
+    row = AnnotationRow
+    names = ("id", "pair", "annotator", "item", "replicate", "swapped", "label")
+    columns = (
+        row.id, row.pair_id, row.annotator_id, func.coalesce(row.item_id, 0), row.replicate,
+        func.coalesce(row.swapped, -1), row.label,
+    )  # fmt: skip
+    members = select(SnapshotMemberRow.annotation_id).where(SnapshotMemberRow.snapshot_id == snapshot_id)
+    rows = [tuple(each) for each in ledger.stream(select(*columns).where(row.id.in_(members)))]
+    frame = pd.DataFrame(rows, columns=list(names))
+    choice = next(iter(ledger.stream(select(SnapshotRow.choice).where(SnapshotRow.id == snapshot_id))))[0]
+    if json.loads(choice).get("average_orders"):
+        frame = averaged_over_orders(frame, names[1:5], ("label",))
+    return {int(number): float(label) for number, label in zip(frame["id"], frame["label"], strict=True)}
 
 
 def demonstrated(ledger: Ledger, set_name: str) -> Iterator[Demonstrated]:

@@ -35,6 +35,7 @@ from farm.statistics.agreement import (
 from farm.statistics.bootstrap import Interval, Measure, intervals, mean_of, ratio
 from farm.statistics.bootstrap import Panel as Measures
 from farm.statistics.panel import Votes, consensus_of, effective_judges_of, pairs_of
+from farm.statistics.vote_distribution import least_brier, shares_of_counts
 
 NULLS = ("wrong", "drop")
 SLICES = ("source", "subset")
@@ -53,6 +54,8 @@ class AuditOptions:
     draws: int = 1000
     seed: int = 0
     by: tuple[str, ...] = ()
+    labels: bool = False  # after label noise, in place of the judgements
+    average_orders: bool = False  # a pair judged in both orders counts once, as the mean of both
 
     def __post_init__(self) -> None:
         if self.nulls not in NULLS:
@@ -96,7 +99,9 @@ class Sample:
 
 def audit_ledger(ledger: Ledger, options: AuditOptions) -> AuditReport:
     """Audit the questions of a ledger. Raises ConfigError where nothing fits the options."""
-    found = judgements(ledger, has_list, options.source, options.subset)
+    found = judgements(
+        ledger, has_list, options.source, options.subset, options.labels, options.average_orders
+    )
     if options.source is None:
         found = _without_attacks(found)
     if found.judgements.empty:
@@ -259,6 +264,7 @@ def _reference_measures(sample: Sample, inside: Bools, counts: Ints) -> Measures
         {
             "agreement": mean_of(places, score, n),
             "clear_majority_agreement": mean_of(places, clear, n),
+            "brier": mean_of(np.arange(n), least_brier(shares_of_counts(counts)), n),
             "pairwise_agreement": Measure(reliability.pair_agreement(counts), ratio, pairable),
             "alpha": Measure(reliability.coincidences(counts), reliability.krippendorff_alpha, pairable),
             "fleiss_kappa": Measure(

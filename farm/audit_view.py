@@ -18,7 +18,7 @@ from farm.views import plain, table
 ANNOTATORS = 40  # shown; --json and --csv have all
 PAIRS = 12
 BIASES = """
-Bias and variance; prefers the first shown; the same in both orders, right in both;
+Bias and variance; fit of people's votes; prefers the first shown; the same in both orders, right in both;
 prefers the longer, the list; price and seconds per 1,000"""
 
 
@@ -98,6 +98,8 @@ def _biases(annotators: list[AnnotatorAudit]) -> Table:
     names = {
         "bias": "bias#",
         "variance": "variance#",
+        "brier": "brier#",
+        "kl": "KL#",
         "position_bias": "first#",
         "order_consistency": "same#",
         "both_orders_accuracy": "both#",

@@ -49,6 +49,7 @@ class LeaderboardOptions:
     draws: int = 1000
     seed: int = 0
     pairs: frozenset[int] | None = None  # no others
+    average_orders: bool = False  # a pair judged in both orders counts once, as the mean of both
 
     def __post_init__(self) -> None:
         if unknown := [name for name in self.controls if name not in FEATURES]:
@@ -58,7 +59,7 @@ class LeaderboardOptions:
 def judged_pairs(ledger: Ledger, options: LeaderboardOptions) -> pd.DataFrame:
     """The evaluator's judgements, attacks left out. Raises ConfigError where there is none."""
     ids = [card.id for card in ledger.annotators() if card.name == options.annotator]
-    found = contests(ledger, options.source, options.subset)
+    found = contests(ledger, options.source, options.subset, options.average_orders)
     rows = found[found["annotator"].isin(ids)]
     rows = rows[~of_attacks(rows)]
     if options.pairs is not None:

@@ -13,11 +13,15 @@ from db.training import SnapshotCard
 
 @dataclass(frozen=True)
 class Choice:
-    """Which judgements: of these annotators, source and subset; () and None mean all."""
+    """Which judgements: of these annotators, source and subset; () and None mean all.
+
+    average_orders: a pair judged in both orders is learnt from once, with the mean of both.
+    """
 
     annotators: tuple[str, ...] = ()
     source: str | None = None
     subset: str | None = None
+    average_orders: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def snapshot(ledger: Ledger, name: str, choice: Choice) -> SnapshotReport:
     for annotator in choice.annotators:
         if annotator not in known:
             raise ConfigError(f"no annotator {annotator!r} judged here", remedy="`farm audit` lists them")
-    chosen = training.choose(ledger, choice.annotators, choice.source, choice.subset)
+    chosen = training.choose(ledger, choice.annotators, choice.source, choice.subset, choice.average_orders)
     if not chosen.annotation_ids:
         raise ConfigError("there is nothing to freeze", where=name, remedy="annotate or import some pairs")
     for card in training.snapshots(ledger):

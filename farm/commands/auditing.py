@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from farm.commands import people
-from farm.commands.common import JsonFlag, Source, Subset, print_
+from farm.commands.common import AverageOrders, JsonFlag, Source, Subset, print_
 
 if TYPE_CHECKING:
     from farm.annotate import Provider
@@ -29,6 +29,10 @@ def audit(
     nulls: Annotated[
         str, typer.Option(help="An unreadable verdict counts as wrong, or is dropped: drop.")
     ] = "wrong",
+    labels: Annotated[
+        bool, typer.Option("--labels", help="The labels, after label noise, in place of the judgements.")
+    ] = False,
+    average_orders: AverageOrders = False,
     draws: Annotated[int, typer.Option(min=0, help="Bootstrap draws for the intervals.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     csv: Annotated[Path | None, typer.Option(help="Also write the rows to this CSV file.")] = None,
@@ -70,8 +74,9 @@ def audit(
     from farm.audit_view import audit_view, write_csv
 
     options = AuditOptions(
-        source, subset, tuple(annotator or ()), reference, nulls, draws, seed, tuple(by or ())
-    )
+        source, subset, tuple(annotator or ()), reference, nulls, draws, seed, tuple(by or ()), labels,
+        average_orders,
+    )  # fmt: skip
     with context.obj.open() as ledger:
         report = audit_ledger(ledger, options)
     if csv:

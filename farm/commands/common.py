@@ -32,6 +32,10 @@ class Context:
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Source = Annotated[str | None, typer.Option(help="Only what was imported from this source.")]
+AverageOrders = Annotated[
+    bool,
+    typer.Option("--average-orders", help="A pair judged in both orders counts once, as the mean of both."),
+]
 Subset = Annotated[str | None, typer.Option(help="Only this subset of it.")]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from farm.commands.common import JsonFlag, Source, Subset, print_
+from farm.commands.common import AverageOrders, JsonFlag, Source, Subset, print_
 
 commands = typer.Typer()
 
@@ -64,6 +64,7 @@ def snapshot(
     annotator: Annotated[list[str] | None, typer.Option(help="Whose judgements; repeat it.")] = None,
     source: Source = None,
     subset: Subset = None,
+    average_orders: AverageOrders = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Freeze judgements, by content, for training."""
@@ -72,5 +73,5 @@ def snapshot(
     from farm.views import snapshot_view
 
     with context.obj.open() as ledger:
-        report = freeze(ledger, name, Choice(tuple(annotator or ()), source, subset))
+        report = freeze(ledger, name, Choice(tuple(annotator or ()), source, subset, average_orders))
     print_(as_json, report.to_json, lambda: snapshot_view(report))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from farm.commands.common import JsonFlag, Source, Subset, print_
+from farm.commands.common import AverageOrders, JsonFlag, Source, Subset, print_
 
 commands = typer.Typer()
 
@@ -27,6 +27,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, help="Seed of sampling and bootstrap.")] = 0,
     replicates: Annotated[int, typer.Option(min=1, help="Independent judgements of each pair.")] = 1,
     orders: Annotated[str | None, typer.Option(help="random, both or stored.")] = None,
+    average_orders: AverageOrders = False,
     control: Annotated[
         list[str] | None, typer.Option(help="length, list_share, markdown, language, or none.")
     ] = None,
@@ -60,8 +61,11 @@ def evaluate(
         annotator,
         SampleTask(set_name, producer, n, decoding=decoding, seed=seed),
         Task(replicates=replicates, orders=orders_named(orders)),
-        LeaderboardOptions(annotator, difficulty=difficulty, controls=controls, draws=draws, seed=seed),
-    )
+        LeaderboardOptions(
+            annotator, difficulty=difficulty, controls=controls, draws=draws, seed=seed,
+            average_orders=average_orders,
+        ),
+    )  # fmt: skip
     provider = Provider(tuple(judge_model or ()), base_url, concurrency, max_cost=max_cost)
     sampler = Provider((), sample_base_url, concurrency) if sample_base_url else None
     with context.obj.open() as ledger, progress_of("done", not as_json) as progress:
@@ -80,6 +84,7 @@ def leaderboard(
     bradley_terry: Annotated[
         bool, typer.Option("--bradley-terry", help="Rank all models in any pairs, by strength.")
     ] = False,
+    average_orders: AverageOrders = False,
     control: Annotated[
         list[str] | None, typer.Option(help="length, list_share, markdown, language, or none.")
     ] = None,
@@ -106,8 +111,9 @@ def leaderboard(
     board = None
     if annotator is not None:
         options = LeaderboardOptions(
-            annotator, reference, source, subset, set_name, difficulty, anchors, controls, draws, seed
-        )
+            annotator, reference, source, subset, set_name, difficulty, anchors, controls, draws, seed,
+            average_orders=average_orders,
+        )  # fmt: skip
         with context.obj.open() as ledger:
             if bradley_terry:
                 found = strengths(ledger, options)

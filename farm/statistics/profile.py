@@ -27,6 +27,7 @@ from farm.statistics.agreement import (
 )
 from farm.statistics.bootstrap import Measure, mean_of
 from farm.statistics.reliability import cohen_kappa, coincidences, confusion, krippendorff_alpha
+from farm.statistics.vote_distribution import brier, divergence, shares, shares_of_counts
 
 LONGER_BY = 30  # characters from which a difference in length counts (AlpacaEval)
 
@@ -90,8 +91,8 @@ def against_reference(
 ) -> dict[str, Measure]:
     """Agreement with the votes of a reference, (units, 3); those of a member are taken out of it first.
 
-    agreement, clear_majority_agreement, accuracy, alpha, kappa, bias, over_longest (agreement less that of
-    the longer output, on the same judgements) and both_orders_accuracy.
+    agreement, clear_majority_agreement, accuracy, alpha, kappa, bias, brier, kl, over_longest (agreement less
+    that of the longer output, on the same judgements) and both_orders_accuracy.
     """
     n, place = len(units), judged.units
     own = votes(place, categories(judged.preference), n)
@@ -103,12 +104,15 @@ def against_reference(
     clear = clear_majority(judged.preference, faced[place])
     pairs = both_orders(judged)
     both = np.minimum(*(_right(each, pairs.units, reference, unreadable_is_wrong) for each in pairs[1:]))
+    of_own, of_faced = shares(place, judged.preference, n), shares_of_counts(faced)
     return {
         "agreement": mean_of(place, score, n),
         "clear_majority_agreement": mean_of(place, clear, n),
         "accuracy": mean_of(place, right, n),
         "both_orders_accuracy": mean_of(pairs.units, both, n),
         "bias": mean_of(np.arange(n), error_of_mode(own, faced), n),
+        "brier": mean_of(np.arange(n), brier(of_own, of_faced), n),
+        "kl": mean_of(np.arange(n), divergence(of_own, of_faced), n),
         "over_longest": mean_of(place, score - longest, n),
         **_chance_corrected(judged, faced, n),
     }

@@ -115,6 +115,20 @@ def test_the_latest_attempt_counts_and_what_was_taken_back_does_not(ledger: Ledg
     assert rule["preference"].notna().all()
 
 
+def test_labels_are_what_training_sees_the_spared_among_them(ledger: Ledger) -> None:
+    with ledger:
+        pair_id = imported(ledger, "1", "red", "blue", 1.0)
+        here(ledger, pair_id, 0.0, label=1.0)
+        here(ledger, pair_id, None, replicate=1, status=Status.SPARED, label=1.0)
+        here(ledger, pair_id, None, replicate=2, status=Status.FAILED, reason="server down")
+        judged, labelled = (judgements(ledger, bulleted, labels=each).judgements for each in (False, True))
+    for frame, count in ((judged, 1), (labelled, 2)):
+        rule = frame[frame["annotator"] == 2]
+        assert rule["preference"].notna().sum() == count
+    assert len(labelled) - len(judged) == 1
+    assert judged["preference"].tolist() != labelled["preference"].dropna().tolist()
+
+
 def test_a_failure_stays_as_a_judgement_without_a_verdict(ledger: Ledger) -> None:
     with ledger:
         here(ledger, imported(ledger, "1", "red", "blue", 1.0), None, status=Status.UNREADABLE, reason="?")
