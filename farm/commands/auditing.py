@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 commands.add_typer(people.commands, name="people")
+Nulls = Annotated[str, typer.Option(help="An unreadable verdict counts as wrong, or is dropped: drop.")]
+Labels = Annotated[
+    bool, typer.Option("--labels", help="The labels, after label noise, in place of the judgements.")
+]
 
 
 @commands.command()
@@ -26,12 +30,8 @@ def audit(
     annotator: Annotated[list[str] | None, typer.Option(help="Only these annotators; repeat it.")] = None,
     reference: Annotated[str | None, typer.Option(help="human, gold, or the name of an annotator.")] = None,
     by: Annotated[list[str] | None, typer.Option(help="Slice by source or subset; repeat it.")] = None,
-    nulls: Annotated[
-        str, typer.Option(help="An unreadable verdict counts as wrong, or is dropped: drop.")
-    ] = "wrong",
-    labels: Annotated[
-        bool, typer.Option("--labels", help="The labels, after label noise, in place of the judgements.")
-    ] = False,
+    nulls: Nulls = "wrong",
+    labels: Labels = False,
     average_orders: AverageOrders = False,
     draws: Annotated[int, typer.Option(min=0, help="Bootstrap draws for the intervals.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
