@@ -16,13 +16,14 @@ import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
 from db.errors import ConfigError
 
 C = TypeVar("C", bound="Config")
+Schedule: TypeAlias = Literal["cosine", "linear", "constant"]
 
 
 def option(
@@ -101,7 +102,7 @@ class TrainConfig(ModelConfig):
     """What to do about a row longer than max_length: stop, or leave it out and say how many."""
     learning_rate: float = option(1e-5, above=0)
     """Peak learning rate of AdamW."""
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    schedule: Schedule = "cosine"
     """Learning rate after warm-up: falls to 0 along a cosine or a line, or stays."""
     warmup: float = option(0.03, at_least=0, below=1)
     """Share of the steps over which the learning rate rises from 0."""

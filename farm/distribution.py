@@ -52,6 +52,18 @@ class World:
             torch.distributed.all_reduce(values)
         return values
 
+    def gathered(self, values: Tensor) -> Tensor:
+        """The numbers of all processes, in the order of these; each may have another count of them."""
+        if self.size == 1:
+            return values
+        counts = torch.zeros(self.size, dtype=torch.long)
+        counts[self.rank] = len(values)
+        counts = self.sum(counts)
+        found = values.new_zeros(int(counts.sum()))
+        start = int(counts[: self.rank].sum())
+        found[start : start + len(values)] = values
+        return self.sum(found)
+
     def average_gradients(self, module: nn.Module, how: Literal["ddp", "fsdp"]) -> None:
         """The mean gradient over the processes, on every one; FSDP2 has done it in the backward pass."""
         if self.size == 1 or how == "fsdp":

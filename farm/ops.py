@@ -75,15 +75,18 @@ def _wide(logits: Tensor) -> Tensor:
     return logits if logits.dtype == torch.float64 else logits.float()
 
 
-def entropy(logits: Tensor) -> Tensor:
-    """Shannon entropy of softmax(logits) in nats: (N, V) -> (N,)."""
-    logps = log_softmax(_wide(logits), -1)
+def full_logps(logits: Tensor) -> Tensor:
+    """log softmax(logits) over the whole vocabulary, in float32 or better: (N, V) -> (N, V)."""
+    return log_softmax(_wide(logits), -1)
+
+
+def entropy(logps: Tensor) -> Tensor:
+    """Shannon entropy in nats, from the log-probabilities of the whole vocabulary: (N, V) -> (N,)."""
     return -(logps.exp() * logps).sum(-1)
 
 
-def full_kl(logits: Tensor, ref_logits: Tensor) -> Tensor:
-    """KL(softmax(logits) || softmax(ref_logits)) over the whole vocabulary, in nats: (N, V) -> (N,)."""
-    logps, ref_logps = log_softmax(_wide(logits), -1), log_softmax(_wide(ref_logits), -1)
+def full_kl(logps: Tensor, ref_logps: Tensor) -> Tensor:
+    """KL(π || π_ref) in nats, from the log-probabilities of the whole vocabulary: (N, V) -> (N,)."""
     return (logps.exp() * (logps - ref_logps)).sum(-1)
 
 

@@ -49,6 +49,11 @@ class Policy(nn.Module):
     def device(self) -> torch.device:
         return next(self.model.parameters()).device  # type: ignore[no-any-return]
 
+    @property
+    def never_drawn(self) -> list[int]:
+        """Tokens that stand in no response, by the generation config of the checkpoint."""
+        return list(getattr(self.model.generation_config, "suppress_tokens", None) or [])
+
     def forward(self, tokens: Tokens, temperature: float = 1.0) -> Tensor:
         """Log-probabilities of the response tokens at a temperature: (B, T), 0 off the mask."""
         logits = self.response_logits(tokens)
@@ -79,16 +84,17 @@ class Policy(nn.Module):
     def condition_on(self, tokens: Sequence[str]) -> None:
         """Add control tokens to tokenizer and model, and ask for the last of them from now on.
 
-        Each starts as the mean embedding with some noise, the same in every process.
+        Each starts as the mean embedding with some noise, the same in every process. None is ever drawn.
         """
         self.codec = self.codec.with_control(tokens[-1])
         added = self.codec.tokenizer.add_special_tokens({"additional_special_tokens": list(tokens)})
+        ids = self.codec.tokenizer.convert_tokens_to_ids(list(tokens))
+        self.model.generation_config.suppress_tokens = ids
         if not added:
             return
         generator = torch.Generator().manual_seed(len(tokens))
         old = self.model.get_input_embeddings().weight.shape[0]
         self.model.resize_token_embeddings(max(old, len(self.codec.tokenizer)), mean_resizing=False)
-        ids = self.codec.tokenizer.convert_tokens_to_ids(list(tokens))
         weights = {id(layer.weight): layer.weight for layer in _embeddings(self.model)}  # one, if tied
         with torch.no_grad():
             for weight in weights.values():

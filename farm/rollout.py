@@ -138,9 +138,13 @@ def roll_out(
     if value is not None:
         with at_rest(value):
             values = rated(value.values, tokens)
-    score = reward(drawn.prompts, drawn.texts).to(logps)
-    score = score - missing_eos_penalty * ~drawn.ended
+    score = scored(reward, drawn, missing_eos_penalty)
     return Rollout(tokens, logps, ref_logps, values, score, drawn.ended)
+
+
+def scored(reward: RewardFn, drawn: Responses, missing_eos_penalty: float) -> Tensor:
+    """The reward of each response, less the penalty where it was cut: (B,)."""
+    return reward(drawn.prompts, drawn.texts).to(drawn.logps) - missing_eos_penalty * ~drawn.ended
 
 
 def rated(rate: Callable[[Tokens], Tensor], tokens: Tokens, budget: int = TOKENS_AT_A_TIME) -> Tensor:
@@ -246,6 +250,16 @@ class Rollouts:
                 missing_eos_penalty=config.missing_eos_penalty,
                 rate_again=config.precision == "bf16" or config.dtype == "bfloat16",
             )
+
+    def responses(self, turn: Turn, source: Policy) -> Responses:
+        """The responses alone, from a policy as it is now."""
+        with at_rest(source), autocast(self.config):
+            return draw(source, turn.prompts, self.config, seed=turn.seed, n=self.config.n)
+
+    def scores(self, responses: Responses) -> Tensor:
+        """The reward of each, less the penalty where it was cut: (B,)."""
+        with autocast(self.config):
+            return scored(self.reward, responses, self.config.missing_eos_penalty)
 
     def dealt(self, turn: Turn, batch: T) -> Iterator[list[T]]:
         """A rollout's batch in minibatches, one for each optimizer step, each in parts that fit into memory.

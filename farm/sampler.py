@@ -29,7 +29,7 @@ class Drawn(NamedTuple):
     """One response."""
 
     ids: list[int]  # the token that ended it included
-    logps: list[float]  # at the temperature of the draw, before top-p and top-k
+    logps: list[float]  # at the temperature of the draw, before top-p, top-k and tokens that are never drawn
     ended: bool  # False: cut at max_new_tokens
 
 
@@ -100,6 +100,8 @@ class _Batch:
         self.cache = Cache(layers=self.layers)  # type: ignore[arg-type]
         self.attention = torch.zeros(slots, columns, dtype=torch.bool, device=policy.device)
         self.positions = torch.zeros(slots, dtype=torch.long, device=policy.device)
+        never = policy.never_drawn
+        self.never = torch.tensor(never, device=policy.device) if never else None
         self.uniforms = torch.zeros(slots, width, device=policy.device)
         self.made = torch.zeros(slots, dtype=torch.long, device=policy.device)
         self.tokens = torch.zeros(slots, dtype=torch.long, device=policy.device)
@@ -139,7 +141,7 @@ class _Batch:
         """Draw every row's next token."""
         rows = len(self.owners)
         uniform = self.uniforms[:rows].gather(1, self.made[:rows, None])[:, 0]
-        pick = pick_token(self.logits, uniform, decoding)
+        pick = pick_token(self.logits, uniform, decoding, self.never)
         self.tokens[:rows] = pick.ids
         self.made[:rows] += 1
         return pick
@@ -235,15 +237,20 @@ def sample(
     return drawn
 
 
-def pick_token(logits: Tensor, uniform: Tensor, decoding: Decoding) -> Pick:
-    """The next token of each row, from logits (n, V) and a number in [0, 1) for each: (n,)."""
+def pick_token(logits: Tensor, uniform: Tensor, decoding: Decoding, never: Tensor | None = None) -> Pick:
+    """The next token of each row, from logits (n, V) and a number in [0, 1) for each: (n,).
+
+    never: ids of tokens that are not drawn.
+    """
     logits = logits.float()
     if decoding.temperature == 0:
         logps = logits.log_softmax(-1)
-        ids = logits.argmax(-1)
+        ids = (logits if never is None else logits.index_fill(1, never, -torch.inf)).argmax(-1)
         return Pick(ids, logps.gather(1, ids[:, None])[:, 0])
     logps = (logits / decoding.temperature).log_softmax(-1)
     probabilities, order = logps.exp(), None
+    if never is not None:
+        probabilities[:, never] = 0
     if decoding.top_k or decoding.top_p < 1:
         probabilities, order = probabilities.sort(-1, descending=True)
         if decoding.top_k:

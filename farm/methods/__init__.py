@@ -14,6 +14,7 @@ METHODS: dict[str, str] = {
     "dpo": "DPO",
     "ipo": "IPO",
     "ppo": "PPO",
+    "quark": "Quark",
     "rloo": "RLOO",
     "grpo": "GRPO",
     "expert_iteration": "ExpertIteration",

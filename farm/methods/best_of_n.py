@@ -22,7 +22,7 @@ from torch import Tensor
 from farm.config import Decoding, option
 from farm.methods.method import Prompt, RewardFn
 from farm.policies import Policy
-from farm.rollout import draw
+from farm.rollout import draw, scored
 
 PROMPTS_AT_A_TIME = 64  # bounds memory; changes nothing else
 
@@ -82,8 +82,8 @@ def draw_scored(
     for at in range(0, len(prompts), PROMPTS_AT_A_TIME):
         part = prompts[at : at + PROMPTS_AT_A_TIME]
         responses = draw(policy, part, config, seed=seed, n=config.n)
-        score = reward(responses.prompts, responses.texts).to(responses.ended.device)
-        scores.append((score - config.missing_eos_penalty * ~responses.ended).view(len(part), config.n))
+        score = scored(reward, responses, config.missing_eos_penalty)
+        scores.append(score.view(len(part), config.n))
         ended.append(responses.ended.view(len(part), config.n))
         texts += [responses.texts[i : i + config.n] for i in range(0, len(responses.texts), config.n)]
     return Scored(list(prompts), texts, torch.cat(scores), torch.cat(ended))

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from farm.config import TrainConfig
 from farm.data import Data, Demonstration, PreferencePair, check_pairs, decided
 from farm.methods.method import DataKind, Models
 from farm.methods.sft import SFT, SFTConfig
@@ -28,7 +29,7 @@ class BinaryRewardConditioningConfig(SFTConfig):
         return super().problems() + control_problems(self)
 
 
-def control_problems(config: SFTConfig) -> list[str]:
+def control_problems(config: TrainConfig) -> list[str]:
     if not config.lora_rank:
         return []
     return ["lora_rank must be 0: the embeddings of control tokens have to be trained"]

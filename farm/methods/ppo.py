@@ -23,7 +23,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from farm.config import option
+from farm.config import Schedule, option
 from farm.data import Data
 from farm.methods.method import DataKind, Experience, Loss, Models, Prompt, Rollout, Stats
 from farm.ops import clipped_objective, explained_variance, gae, kl_k1, last_token, masked_mean, masked_whiten
@@ -46,6 +46,8 @@ class PPOConfig(RolloutConfig):
     """Passes over each rollout before the next is drawn."""
     minibatches: int = option(2, at_least=1)
     """Optimizer steps in each of those passes."""
+    schedule: Schedule = "linear"
+    """Learning rate after warm-up: falls to 0 along a cosine or a line, or stays."""
     beta: float = option(0.0067, at_least=0)
     """Weight of the KL divergence from the reference in the reward; where it starts, with a kl_target."""
     kl_target: float | None = option(None, above=0)

@@ -41,11 +41,14 @@ class RewardConditioningConfig(SFTConfig, BestOfNConfig):
         return super().problems() + control_problems(self)
 
 
-def quantile_levels(scores: Tensor, levels: int) -> Tensor:
-    """Level of each score among all, 0 the lowest, `levels - 1` the highest; equal scores share a level."""
-    flat = scores.double().flatten()
-    below = torch.searchsorted(flat.sort().values, flat)  # how many scores are lower
-    return (below * levels // len(flat)).view(scores.shape)
+def quantile_levels(scores: Tensor, levels: int, among: Tensor | None = None) -> Tensor:
+    """Level of each score, 0 the lowest, `levels - 1` the highest; equal scores share a level.
+
+    among: the scores whose quantiles they are, these among them; they alone if not given.
+    """
+    ranked = (scores if among is None else among).double().flatten().sort().values
+    below = torch.searchsorted(ranked, scores.double())  # how many scores are lower
+    return below * levels // len(ranked)
 
 
 def conditioned(scored: Scored, levels: int) -> list[Demonstration]:

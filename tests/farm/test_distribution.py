@@ -45,6 +45,8 @@ def weights(folder):
         ("ppo", "fsdp"),
         pytest.param("ppo", "ddp", marks=pytest.mark.slow),
         pytest.param("rloo", "ddp", marks=pytest.mark.slow),
+        pytest.param("quark", "ddp", marks=pytest.mark.slow),
+        pytest.param("quark", "fsdp", marks=pytest.mark.slow),
         pytest.param("grpo", "fsdp", marks=pytest.mark.slow),
         pytest.param("sft", "fsdp", marks=pytest.mark.slow),
         pytest.param("dpo", "ddp", marks=pytest.mark.slow),
@@ -53,7 +55,7 @@ def weights(folder):
     ],
 )
 def test_two_processes_are_one(name, how, tmp_path, model_dir):
-    options = OPTIONS + (ON_POLICY if name in ("ppo", "rloo", "grpo") else [])
+    options = OPTIONS + (ON_POLICY if name in ("ppo", "rloo", "grpo", "quark") else [])
     launch(1, name, model_dir, tmp_path / "one", *options)
     launch(2, name, model_dir, tmp_path / "two", *options, f"distribute={how}")
     for one, two in zip(lines(tmp_path / "one"), lines(tmp_path / "two"), strict=True):

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from scipy.stats import chisquare
@@ -94,6 +96,31 @@ def test_a_draw_near_1_never_takes_what_was_filtered_out():
     for u in (0.9999999, 1 - 2**-24):
         assert pick_token(logits, tensor([u]), Decoding(top_k=3)).ids.item() < 1000
         assert pick_token(tensor([[0.0, float("-inf")]]), tensor([u]), Decoding()).ids.item() == 0
+
+
+@pytest.mark.parametrize(
+    "decoding", [Decoding(temperature=0), Decoding(), Decoding(top_k=2), Decoding(top_p=0.9)]
+)
+def test_what_is_never_to_be_drawn_is_not_and_the_rest_in_proportion(decoding):
+    logits = tensor([[3.0, 9.0, 2.0]])
+    drawn = [pick_token(logits, tensor([u / 50]), decoding, tensor([1])) for u in range(50)]
+    share = sum(pick.ids.item() == 0 for pick in drawn) / 50
+    assert share == (1 if decoding.temperature == 0 else pytest.approx(1 / (1 + math.exp(-1)), abs=0.02))
+    assert drawn[0].logps.item() == pytest.approx(logits.log_softmax(-1)[0, 0].item())
+
+
+def test_control_tokens_are_never_drawn_by_us_or_by_transformers(make_model, tmp_path):
+    policy = Policy.load(str(make_model(end_bias=2.0)))
+    policy.condition_on(["<|bad|>", "<|good|>"])
+    with torch.no_grad():
+        policy.model.lm_head.weight[-2:] = 3 * policy.model.lm_head.weight[2]  # as likely as tokens get
+    policy.save(tmp_path)
+    saved = Policy.load(str(tmp_path))
+    for temperature in (0.0, 1.0):
+        drawn = sample(saved, PROMPTS, Decoding(max_new_tokens=20, temperature=temperature), seed=0, n=4)
+        assert max(token for one in drawn for token in one.ids) < 259
+    made = saved.model.generate(tensor([PROMPTS[0]] * 20), do_sample=True, max_new_tokens=20, pad_token_id=0)
+    assert made.max() < 259
 
 
 def test_sampling_leaves_the_policy_in_training_mode_and_without_gradients(policy):

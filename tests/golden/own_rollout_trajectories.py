@@ -22,6 +22,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "rloo": {},
     "grpo": {"rollout_epochs": 2},
     "ppo": {"rollout_epochs": 2, "minibatches": 2, "kl_target": 0.5, "value_warmup": 1, "lam": 0.95},
+    "quark": {"rollout_epochs": 2},
 }
 COMMON = {"epochs": 20.0, "max_steps": 20, "learning_rate": 1e-3, "missing_eos_penalty": 0.5}
 METRICS = ("loss", "grad_norm", "objective/scores", "objective/kl")
@@ -33,7 +34,7 @@ def environment() -> dict[str, str]:
 
 def trajectory(log: list[dict[str, float]]) -> dict[str, list[float]]:
     """The metrics of every step; the last line of a log, where held-out prompts are evaluated, is one."""
-    return {metric: [line[metric] for line in log] for metric in METRICS}
+    return {metric: [line[metric] for line in log] for metric in METRICS if metric in log[0]}
 
 
 def main() -> None:

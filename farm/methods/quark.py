@@ -1,0 +1,156 @@
+"""Quark: learn one's own responses under tokens for their quality, and ask for the best.  Lu et al. 2022.
+
+    D    = { (x, c_k, y) : y ~ π_θ(· | x, c_K),  k the quantile of r(x, y) among the responses of a rollout }
+    L(θ) = E_D Σ_t −log π_θ(y_t | x, c_k, y_<t) + β KL( π_ref(· | x, y_<t) ‖ π_θ(· | x, c_k, y_<t) )
+           − α H( π_θ(· | x, c_k, y_<t) )  /  number of response tokens         (arXiv 2205.13636, eq. 2)
+
+paper   code                  differs from the paper
+c_k     control_tokens        a token between prompt and response; the saved template asks for the best, c_K
+D       levelled              quantiles are those of one rollout, of all processes, and no pool outlives it:
+                              nothing but the weights has to be kept to go on
+π_θ     self.policy           the first rollout is the reference's, which knows no control tokens
+r       models.reward()       missing_eos_penalty is taken off the score of a response that was cut
+α       config.entropy_coef   0 is AlpacaFarm's (arXiv 2305.14387)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from farm.codec import Row, collate
+from farm.config import Schedule, option
+from farm.data import Data
+from farm.methods.binary_reward_conditioning import control_problems, control_tokens
+from farm.methods.method import DataKind, Loss, Models, Prompt, Stats, Tokens
+from farm.methods.reward_conditioning import quantile_levels
+from farm.ops import entropy, full_kl, full_logps
+from farm.rollout import RolloutConfig, Rollouts, Turn, mean_over
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuarkConfig(RolloutConfig):
+    """AlpacaFarm's: rollouts of 512 prompts, two steps on each, four levels, 3e-6 falling along a line."""
+
+    epochs: float = option(10.0, above=0)
+    """Passes over the prompts."""
+    batch_size: int = option(512, at_least=1)
+    """Prompts in a rollout, over all processes."""
+    minibatches: int = option(2, at_least=1)
+    """Optimizer steps in each pass over a rollout."""
+    learning_rate: float = option(3e-6, above=0)
+    """Peak learning rate of AdamW."""
+    schedule: Schedule = "linear"
+    """Learning rate after warm-up: falls to 0 along a cosine or a line, or stays."""
+    levels: int = option(4, at_least=2)
+    """Quality tokens; each stands for an equal share of a rollout's responses."""
+    beta: float = option(0.05, at_least=0)
+    """Weight of the KL divergence from the reference, over the whole vocabulary."""
+    entropy_coef: float = option(0.0, at_least=0)
+    """Weight of the policy's entropy: how much variety is worth."""
+
+    def problems(self) -> list[str]:
+        return super().problems() + control_problems(self)
+
+
+class Levelled(NamedTuple):
+    """Responses under the tokens of their levels, and the same rows without those tokens."""
+
+    tokens: Tokens
+    plain: Tokens
+    stats: Stats  # of the whole rollout that they come from
+
+    @property
+    def weight(self) -> Tensor:
+        """Number of response tokens."""
+        return self.tokens.weight
+
+
+class Terms(NamedTuple):
+    """The three terms of the loss at each response token: (N,)."""
+
+    logps: Tensor
+    kl: Tensor  # KL(π_ref ‖ π_θ)
+    entropy: Tensor
+
+
+def quark_terms(logits: Tensor, ref_logits: Tensor, ids: Tensor) -> Terms:
+    """logits (N, V'), ref_logits (N, V), ids (N,) the tokens drawn.
+
+    V' ≥ V: the reference gives the control tokens, which come last, no probability.
+    """
+    logps, ref_logps = full_logps(logits), full_logps(ref_logits)
+    of_ids = logps.gather(1, ids[:, None])[:, 0]
+    return Terms(of_ids, full_kl(ref_logps, logps[:, : ref_logps.shape[1]]), entropy(logps))
+
+
+def quark_loss(terms: Terms, beta: float, entropy_coef: float) -> Tensor:
+    """Loss of each response token: (N,)."""
+    return -terms.logps + beta * terms.kl - entropy_coef * terms.entropy
+
+
+class Quark:
+    """Quantised reward conditioning in rounds (Lu et al. 2022)."""
+
+    Config: ClassVar[type[QuarkConfig]] = QuarkConfig
+    data_kind: ClassVar[DataKind] = "instructions"
+
+    def __init__(self, config: QuarkConfig, data: Data[Prompt], models: Models) -> None:
+        self.config = config
+        self.policy = self.trained = self.product = models.policy()
+        self.controls = control_tokens(config.levels)
+        self.policy.condition_on(self.controls)
+        self.rollouts = Rollouts(config, data, models, self.policy)
+        self.reference = self.rollouts.reference
+        self.steps, self.rollout_steps = self.rollouts.steps, config.rollout_steps
+
+    def batches(self, start: int) -> Iterator[list[Levelled]]:
+        for turn in self.rollouts.turns(start):
+            yield from self.rollouts.dealt(turn, self.levelled(turn))
+
+    def held_out(self) -> Iterator[Levelled]:
+        """None: the loss on one's own responses says nothing of their quality."""
+        return iter(())
+
+    @torch.no_grad()
+    def levelled(self, turn: Turn) -> Levelled:
+        """Responses to a rollout's prompts under the tokens of their quantiles."""
+        world = self.rollouts.world
+        drawn = self.rollouts.responses(turn, self.policy if turn.number else self.reference)
+        scores = self.rollouts.scores(drawn)
+        levels = quantile_levels(scores, self.config.levels, world.gathered(scores)).tolist()
+        mask = drawn.tokens.mask
+        means = mean_over(world, scores, mask.sum(-1), drawn.ended)
+        names = ("objective/scores", "completions/mean_length", "completions/ended")
+        responses = [ids[chosen].tolist() for ids, chosen in zip(drawn.tokens.ids, mask, strict=True)]
+        return Levelled(
+            self._rows(drawn.prompts, responses, [self.controls[level] for level in levels]),
+            self._rows(drawn.prompts, responses, [""] * len(responses)),
+            dict(zip(names, means, strict=True)),
+        )
+
+    def _rows(
+        self, prompts: Sequence[Prompt], responses: Sequence[list[int]], controls: Sequence[str]
+    ) -> Tokens:
+        """Rows of prompt, control token and response."""
+        codec = self.policy.codec
+        asked = {(p, c): codec.with_control(c).prompt_ids(p) for p, c in zip(prompts, controls, strict=True)}
+        rows = [Row(asked[p, c], r) for p, c, r in zip(prompts, controls, responses, strict=True)]
+        return collate(rows, codec.pad_id, self.policy.device)
+
+    def loss(self, batch: Levelled) -> Loss:
+        logits = self.policy.response_logits(batch.tokens)
+        with torch.no_grad():
+            ref_logits = self.reference.response_logits(batch.plain)
+        terms = quark_terms(logits, ref_logits, batch.tokens.ids[batch.tokens.mask])
+        losses = quark_loss(terms, self.config.beta, self.config.entropy_coef)
+        stats = {
+            "policy/nll": -terms.logps.detach().mean(),
+            "policy/ref_kl": terms.kl.detach().mean(),
+            "policy/entropy": terms.entropy.detach().mean(),
+        }
+        return Loss(losses.mean(), {**batch.stats, **stats})
