@@ -58,8 +58,8 @@ def scaled_feature(differences: Floats, name: str) -> Floats:
     """tanh(d / sd), sd with ddof 1 over the rows; 0 where there is no difference anywhere."""
     if not differences.any():
         return differences
-    spread = float(np.std(differences, ddof=1)) if len(differences) > 1 else 0.0
-    if not spread > 1e-12 * np.abs(differences).max():
+    spread = _spread(differences)
+    if not spread:
         raise ValueError(
             f"the difference in {name} is the same on every instruction, so its effect cannot be told from "
             "the model's; leave the feature out"
@@ -67,16 +67,30 @@ def scaled_feature(differences: Floats, name: str) -> Floats:
     return np.asarray(np.tanh(differences / spread), float)
 
 
+def _spread(differences: Floats) -> float:
+    """The standard deviation (ddof 1); 0 where it is nothing but rounding."""
+    spread = float(np.std(differences, ddof=1)) if len(differences) > 1 else 0.0
+    return spread if spread > 1e-12 * np.abs(differences).max() else 0.0
+
+
+def _varies(differences: pd.Series[float]) -> bool:
+    """Whether `scaled_feature` takes them."""
+    return not differences.any() or _spread(np.asarray(differences, float)) > 0
+
+
 def fit_difficulty(frame: pd.DataFrame, features: Sequence[str] = ("length",)) -> Difficulty:
     """The difficulty of every instruction from all the models judged on them.
 
     frame: model, instruction, preference and one column of differences per feature, one row per judgement.
-    A model that ties everywhere (the reference against itself) says nothing of difficulty and is left out.
+    A model that ties everywhere (the reference against itself) says nothing of difficulty and is left out;
+    so is one whose difference in a feature is the same everywhere, which cannot be told from its theta.
     Raises ValueError with fewer than two models or two instructions.
     """
     rows = frame.assign(preference=as_preferences(frame["preference"].to_numpy(float)))
     rows = rows.dropna(subset=["preference"])
     rows = rows[rows["preference"].ne(0.5).groupby(rows["model"]).transform("any")]
+    for feature in features:
+        rows = rows[rows.groupby("model")[feature].transform(_varies).astype(bool)]
     models, names = pd.factorize(rows["model"])
     instructions, asked = pd.factorize(rows["instruction"], sort=True)
     if len(names) < 2 or len(asked) < 2:

@@ -6,8 +6,8 @@ For one model against one reference, with d_if = feature f of the reference's ou
 
 The controlled win rate is what the fit predicts with every difference at 0: mean_i sigmoid(w_d difficulty_i +
 w_0). The fit is an L1-penalised logistic regression; C is chosen among 10 values from 1e-4 to 1e4 by 5-fold
-cross-validation, the folds made of whole instructions. Anchor rows (AlpacaEval: the reference against a
-verbose and a concise self, w_0 absent) hold w_f and w_d where one model's rows say little.
+cross-validation, all rows of the model on an instruction in one fold. Anchor rows (AlpacaEval: the reference
+against a verbose and a concise self, w_0 absent) hold w_f and w_d where one model's rows say little.
 
 Everything is joined by instruction. AlpacaEval joins difficulty by row position, so a model with missing rows
 has another published figure there. What this does not do: it corrects for the features that it is given, in
@@ -71,7 +71,8 @@ class ControlledWinRate:
 
     value: float
     interval: Interval  # bootstrap by instruction; no bounds without draws
-    standard_error: float  # the published kind: of the mean prediction, as if the fit were known exactly
+    standard_error: float  # the published kind: of the mean prediction, as if the fit were known exactly; NaN
+    # without difficulties, where all predictions are one number
     bootstrap_error: float  # standard deviation over bootstrap draws, refitted; NaN without draws
     coefficients: Mapping[str, float]  # features, "difficulty", "model"
     strength: float  # C; NaN where nothing was fitted
@@ -170,7 +171,7 @@ def controlled_win_rate(
     return ControlledWinRate(
         value=value,
         interval=interval,
-        standard_error=float(predicted.std(ddof=1) / np.sqrt(len(predicted))),
+        standard_error=fit.prediction_error(predicted),
         bootstrap_error=error,
         coefficients=dict(zip(fit.names, map(float, coefficients[0]), strict=True)),
         strength=float(strength),
@@ -188,6 +189,7 @@ class _Fit:
     labels: Floats  # (a + n,), 0 where the judgement failed
     weights: Floats  # (a + n,), 0 where the judgement failed
     groups: Ints  # (a + n,) instructions
+    folds: Ints  # (a + n,) of cross-validation
     n_anchors: int
 
     @classmethod
@@ -225,6 +227,7 @@ class _Fit:
             labels=np.nan_to_num(labels)[sort],
             weights=weights[sort],
             groups=groups[sort],
+            folds=_folds(groups, weights > 0, len(held))[sort],
             n_anchors=len(held),
         )
         if len(np.unique(fit.groups[fit.n_anchors :][fit.judged])) < FOLDS:
@@ -261,15 +264,16 @@ class _Fit:
         neutral[:, self.features] = 0
         return np.asarray(expit(coefficients @ neutral.T), float)
 
+    def prediction_error(self, predicted: Floats) -> float:
+        """The published kind of standard error, of predictions (n,)."""
+        if "difficulty" not in self.names:
+            return float("nan")
+        return float(predicted.std(ddof=1) / np.sqrt(len(predicted)))
+
     def cross_validate(self) -> tuple[float, Floats]:
         """The C with the least held-out weighted log-loss (the mean over folds of the mean over their rows),
-        and where to start the fit with all rows.
-
-        Instructions go to the folds in turn from the last one on, as scikit-learn's GroupKFold deals out
-        groups of one size.
-        """
-        present = np.unique(self.groups, return_inverse=True)[1]
-        fold = (present.max() - present) % FOLDS
+        and where to start the fit with all rows."""
+        fold = self.folds
         weights = np.stack([np.where(fold == k, 0, self.weights) for k in range(FOLDS)])
         path = [np.zeros((FOLDS, len(self.names)))]
         for strength in STRENGTHS:
@@ -294,3 +298,20 @@ class _Fit:
                 weights = np.concatenate([held, times * self.judged], axis=1)
                 fitted = self.solve(weights, strength, np.repeat(start, len(times), axis=0))
                 yield (times * self.predict(fitted)).sum(axis=1) / times.sum(axis=1)
+
+
+def _folds(groups: Ints, counted: NDArray[np.bool_], n_anchors: int) -> Ints:
+    """The fold of every row, -1 where the judgement failed.
+
+    Units go to the folds in turn from the last one on, as scikit-learn's GroupKFold deals out groups of one
+    size. A unit is an anchor row, or all rows of the model on an instruction; the first anchors of all
+    instructions come first, then the second ones, then the model's: the order of AlpacaEval's rows, whose
+    folds these are.
+    """
+    held = pd.Series(groups[:n_anchors])
+    anchors = np.lexsort((held, held.groupby(held).cumcount())).argsort()
+    own = np.flatnonzero(counted[n_anchors:]) + n_anchors
+    present, place = np.unique(groups[own], return_inverse=True)
+    units = np.full(len(groups), -1)
+    units[:n_anchors], units[own] = anchors, n_anchors + place
+    return np.asarray(np.where(units < 0, -1, (n_anchors + len(present) - 1 - units) % FOLDS), np.intp)

@@ -104,21 +104,29 @@ def win_rates(
     *,
     preference: str = "preference",
     instruction: str = "instruction",
+    pair: str | None = None,
     evaluation_set: Iterable[Hashable] = (),
 ) -> dict[str, WinRate]:
     """The win rate of every value of the column `by`: a model, a category of instruction.
 
-    frame: one row per judgement. evaluation_set: the instructions that should have been judged; one that a
-    model has no row for counts as failed.
+    frame: one row per judgement. pair: the column that says which two outputs were judged. evaluation_set:
+    the instructions that should have been judged; one that a model has no row for counts as failed.
     """
     expected = pd.Index(list(evaluation_set), dtype=object)
     result = {}
     for name, rows in frame.groupby(by, sort=False):
-        missing = expected.difference(pd.Index(rows[instruction], dtype=object))
+        missing = expected.difference(pd.Index(rows[instruction], dtype=object)).to_numpy(object)
         values = np.concatenate([rows[preference].to_numpy(float), np.full(len(missing), np.nan)])
-        asked = np.concatenate([rows[instruction].to_numpy(object), missing.to_numpy(object)])
-        result[str(name)] = win_rate(values, asked)
+        asked = np.concatenate([rows[instruction].to_numpy(object), missing])
+        pairs = None if pair is None else np.concatenate([rows[pair].to_numpy(object), missing])
+        result[str(name)] = win_rate(values, asked, pairs)
     return result
+
+
+def nothing_judged(n_failed: int) -> WinRate:
+    """The win rate of which nothing is known, because every judgement failed."""
+    nan, nothing = float("nan"), Interval(None, None, None, 0)
+    return WinRate(nan, nothing, nan, nan, nan, 0, n_failed, 0, 0, 0)
 
 
 def win_rate_difference(first: pd.Series[float], second: pd.Series[float]) -> WinRateDifference:

@@ -110,7 +110,7 @@ def test_draws_are_shared_and_repeatable() -> None:
     first, second = made_up(seed=1), made_up(seed=2).assign(model="other")
     frame = pd.concat([first, second])
     found = controlled_win_rates(frame, draws=30, seed=5)
-    assert found["m"] == controlled_win_rate(first, draws=30, seed=5)
+    assert repr(found["m"]) == repr(controlled_win_rate(first, draws=30, seed=5))  # an error is NaN
     assert found["m"].interval != controlled_win_rate(first, draws=30, seed=6).interval
     assert set(found) == {"m", "other"}
 
