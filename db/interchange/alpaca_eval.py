@@ -6,8 +6,9 @@ P(output_1 preferred) = 2 - code.
 
 A folder holds either results/MODEL/{model_outputs.json, JUDGE/annotations.json}, or instructions, outputs
 and annotations_JUDGE tables as JSON lines. In those tables the reference is output_1, the texts are joined
-from `outputs` (judged_output_override and reference_v1_* where another text was judged), and order_swapped
-means that the model was shown first. derived/ holds what length control needs of the instructions.
+from `outputs` (judged_output_override where another text was judged; reference_v1_MODEL where MODEL is the
+reference, whose outputs in the first version were others), and order_swapped means that the model was shown
+first. derived/ holds what length control needs of the instructions.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from db.records import AnnotatorKind, Use
 
 NAME = "alpaca_eval"
 SHAPE = (("instruction",), ("output_1", "output"), ("output_2", "generator", "model", "output"))
-FIRST_VERSION = "alpaca_eval_gpt4"  # the judge whose reference texts are in a file of their own
+FIRST_VERSION = "reference_v1_"
 KNOWN = (
     "instruction", "input", "output_1", "output_2", "generator_1", "generator_2", "annotator", "preference",
     "raw_completion", "price_per_example", "time_per_example", "dataset", "datasplit", "is_switched_outputs",
@@ -50,14 +51,18 @@ def _file(path: Path, options: ReadOptions) -> Iterator[Row | Refusal]:
 
 
 def _results(folder: Path, options: ReadOptions) -> Iterator[Row | Refusal]:
-    """MODEL/model_outputs.json, MODEL/reference_outputs.json, MODEL/JUDGE/annotations.json."""
-    found = sorted([*folder.rglob("*outputs.json"), *folder.rglob("annotations.json")])
-    if not found:
+    """MODEL/model_outputs.json, MODEL/reference_outputs.json, MODEL/JUDGE/annotations.json.
+
+    The fullest outputs come first: tables of instruction difficulties number the instructions, and a model
+    that lacks some would shift them.
+    """
+    outputs, judged = sorted(folder.rglob("*outputs.json")), sorted(folder.rglob("annotations.json"))
+    if not outputs and not judged:
         raise FormatError(
             "neither results (MODEL/model_outputs.json) nor tables (instructions.jsonl) in this folder",
             where=str(folder),
         )
-    for file in found:
+    for file in [*sorted(outputs, key=lambda each: -sum(1 for _ in objects(each))), *judged]:
         yield from _file(file, options)
 
 
@@ -133,8 +138,8 @@ def _tables(folder: Path, options: ReadOptions) -> Iterator[Row | Refusal]:
     for _, row in objects(outputs):
         answers[row["model"], row["instruction_id"]] = fields.text(row, "output")
         yield _output(row, options)
+    references = _first_references(folder)
     for file in sorted(folder.glob("annotations_*.jsonl*")):
-        references = _reference_texts(folder, file)
         for number, row in objects(file):
             try:
                 yield _joined(row, asked, answers, references, options)
@@ -163,26 +168,27 @@ def _length_control(folder: Path) -> dict[int, dict[str, Json]]:
     return found
 
 
-def _reference_texts(folder: Path, annotations: Path) -> dict[str, str]:
-    """The first version's judge saw other reference texts than those in `outputs`."""
-    if not annotations.name.startswith(f"annotations_{FIRST_VERSION}.jsonl"):
-        return {}
-    files = sorted(folder.glob("reference_v1_*.jsonl*"))
-    return {row["instruction_id"]: row["output"] for file in files for _, row in objects(file)}
+def _first_references(folder: Path) -> dict[tuple[str, str], str]:
+    """What judges saw of a reference of the first version, where it is not what stands in `outputs`."""
+    return {
+        (file.name.removeprefix(FIRST_VERSION).partition(".jsonl")[0], row["instruction_id"]): row["output"]
+        for file in sorted(folder.glob(f"{FIRST_VERSION}*.jsonl*"))
+        for _, row in objects(file)
+    }
 
 
 def _joined(
     row: dict[str, Any],
     asked: dict[str, dict[str, Any]],
     answers: dict[tuple[str, str], str],
-    references: dict[str, str],
+    references: dict[tuple[str, str], str],
     options: ReadOptions,
 ) -> PreferenceRow:
     """An annotation with the texts that were judged; the reference is output_1."""
     number, model, reference = (fields.text(row, name) for name in ("instruction_id", "model", "reference"))
     if number not in asked:
         raise ValueError(f"instruction_id {number!r} is not among the instructions")
-    output_1 = references.get(number, answers.get((reference, number)))
+    output_1 = references.get((reference, number), answers.get((reference, number)))
     override = row.get("judged_output_override")
     output_2 = override if isinstance(override, str) else answers.get((model, number))
     for name, found in ((reference, output_1), (model, output_2)):

@@ -109,13 +109,25 @@ def test_alpaca_eval_results_folder(tmp_path: Path) -> None:
         read("alpaca-eval", made(tmp_path / "other" / "x.jsonl", [{}]).parent)
 
 
+def test_alpaca_eval_instructions_are_numbered_by_the_fullest_outputs(tmp_path: Path) -> None:
+    def outputs(model: str, *instructions: str) -> None:
+        rows = [{"instruction": asked, "output": "!", "generator": model} for asked in instructions]
+        made(tmp_path / model / "model_outputs.json", rows)
+
+    outputs("a", "two", "three")
+    outputs("b", "one", "two", "three")
+    rows = [row for row in read("alpaca-eval", tmp_path) if isinstance(row, OutputRow)]
+    assert [row.instruction for row in rows[:3]] == ["one", "two", "three"]
+
+
 def tables(folder: Path) -> Path:
     made(
         folder / "instructions.jsonl",
         [{"instruction_id": "ae:0", "instruction": "Say hi.", "dataset": "koala"}],
     )
     answers = [
-        {"instruction_id": "ae:0", "instruction": "Say hi.", "model": m, "output": m} for m in ("ref", "me")
+        {"instruction_id": "ae:0", "instruction": "Say hi.", "model": m, "output": m}
+        for m in ("ref", "old", "me")
     ]
     made(folder / "outputs.jsonl", answers)
     verdict = {
@@ -131,10 +143,11 @@ def tables(folder: Path) -> Path:
         "time": 2,
     }
     made(folder / "annotations_judge.jsonl", [verdict | {"annotator": "judge"}])
-    made(folder / "annotations_alpaca_eval_gpt4.jsonl", [verdict | {"annotator": "alpaca_eval_gpt4"}])
+    first = verdict | {"annotator": "first judge", "reference": "old"}
+    made(folder / "annotations_first.jsonl", [first])
     made(
-        folder / "reference_v1_ref.jsonl",
-        [{"instruction_id": "ae:0", "model": "ref", "output": "the old one"}],
+        folder / "reference_v1_old.jsonl",
+        [{"instruction_id": "ae:0", "model": "old", "output": "the old one"}],
     )
     return folder
 
@@ -143,7 +156,7 @@ def test_alpaca_eval_tables_join_the_texts_that_were_judged(tmp_path: Path) -> N
     rows = read("alpaca-eval", tables(tmp_path))
     judged = {row.annotator: row for row in rows if isinstance(row, PreferenceRow)}
     assert judged["judge"].output_1 == "ref"
-    assert judged["alpaca_eval_gpt4"].output_1 == "the old one"
+    assert judged["first judge"].output_1 == "the old one"
     assert (judged["judge"].output_2, judged["judge"].preference, judged["judge"].order_swapped) == (
         "me",
         0.0,
