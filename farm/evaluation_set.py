@@ -20,7 +20,8 @@ GAMED = "df_gamed*.csv"
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """name: of the set in the ledger, if there is one; rows: instruction (id), name, meta, in order."""
+    """name: of the set in the ledger, if there is one; rows: instruction (id), name, category and meta, in
+    order."""
 
     name: str | None
     rows: pd.DataFrame
@@ -72,8 +73,7 @@ class EvaluationSet:
     def by_row_position(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows as AlpacaEval joins them to difficulties: the k-th taken for the k-th instruction."""
         order = {each: place for place, each in enumerate(self.rows["instruction"])}
-        rows = frame.dropna(subset="preference")
-        rows = rows.iloc[np.argsort(rows["instruction"].map(order).to_numpy(), kind="stable")]
+        rows = frame.iloc[np.argsort(frame["instruction"].map(order).to_numpy(), kind="stable")]
         return rows.assign(instruction=self.rows["instruction"].to_numpy()[: len(rows)])
 
     def _meta(self) -> list[_Row]:
@@ -127,13 +127,14 @@ def choose_set(found: pd.DataFrame, judged: set[Hashable], name: str | None) -> 
     if holding:
         _, chosen, rows = min(holding, key=lambda each: each[:2])
         return EvaluationSet(chosen, _once(rows))
-    rows = pd.DataFrame({"instruction": sorted(judged, key=str)}).assign(name=None, meta=None)
+    rows = pd.DataFrame({"instruction": sorted(judged, key=str)}).assign(name=None, category=None, meta=None)
     return EvaluationSet(None, rows)
 
 
 def _once(rows: pd.DataFrame) -> pd.DataFrame:
-    """Each instruction in its first place, with its meta where any membership has one."""
-    rows = rows.assign(meta=rows.groupby("instruction")["meta"].transform("first"))
+    """Each instruction in its first place, with its category and meta where any membership has one."""
+    kept = ["name", "category", "meta"]
+    rows = rows.assign(**rows.groupby("instruction")[kept].transform("first"))
     return rows.drop_duplicates("instruction").reset_index(drop=True)
 
 

@@ -7,6 +7,7 @@ here and percent in JSON and on the terminal, as in AlpacaEval.
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,26 +17,28 @@ import pandas as pd
 from db.contests import contests, members, texts_of
 from db.errors import ConfigError
 from db.ledger import Ledger
+from farm.audit import named
 from farm.evaluation_set import EvaluationSet, choose_set
-from farm.leaderboard_report import Controlled, Leaderboard, Place, Strength, Strengths
+from farm.leaderboard_report import NOT_ASKED, Controlled, Leaderboard, Place, Strength, Strengths
 from farm.people import of_attacks
-from farm.rankings import common_reference, sides
+from farm.rankings import codes_named, common_reference, sides
 from farm.statistics.bradley_terry import bradley_terry
 from farm.statistics.difficulty import Difficulty, fit_difficulty
 from farm.statistics.length_control import FEATURES, ControlledWinRate, controlled_win_rate
 from farm.statistics.ranking import clusters, rank_ranges
-from farm.statistics.win_rates import Estimates, WinRate, win_rate_estimates, win_rates
+from farm.statistics.win_rates import Estimates, WinRate, nothing_judged, win_rate_estimates, win_rates
 
 LENGTH = ("length",)
 
 
 @dataclass(frozen=True)
 class LeaderboardOptions:
-    """Whose judgements of which pairs. reference: found where one model takes part in every pair.
+    """Whose judgements of which pairs. annotator: a name, or a group: human, gold.
 
-    set_name: the evaluation set, an instruction of which without a judgement counts as failed; the smallest
-    named set that holds all that was judged, if none is given. difficulty, anchors: files, see
-    docs/leaderboard.md; controls: features of farm.statistics.length_control.FEATURES.
+    reference: found where one model takes part in every pair. set_name: the evaluation set, an instruction of
+    which without a judgement counts as failed; the smallest named set that holds all that was judged, if none
+    is given. difficulty, anchors: files, see docs/leaderboard.md; controls: features of
+    farm.statistics.length_control.FEATURES.
     """
 
     annotator: str
@@ -48,7 +51,6 @@ class LeaderboardOptions:
     controls: tuple[str, ...] = LENGTH
     draws: int = 1000
     seed: int = 0
-    pairs: frozenset[int] | None = None  # no others
     average_orders: bool = False  # a pair judged in both orders counts once, as the mean of both
 
     def __post_init__(self) -> None:
@@ -56,21 +58,16 @@ class LeaderboardOptions:
             raise ConfigError(f"--control {unknown[0]!r}", remedy=f"one of {', '.join(FEATURES)}")
 
 
-def judged_pairs(ledger: Ledger, options: LeaderboardOptions) -> pd.DataFrame:
-    """The evaluator's judgements, attacks left out. Raises ConfigError where there is none."""
-    ids = [card.id for card in ledger.annotators() if card.name == options.annotator]
-    found = contests(ledger, options.source, options.subset, options.average_orders)
-    rows = found[found["annotator"].isin(ids)]
-    rows = rows[~of_attacks(rows)]
-    if options.pairs is not None:
-        rows = rows[rows["pair_id"].isin(options.pairs)]
-    if rows.empty:
-        raise ConfigError(
-            f"{options.annotator!r} has judged nothing here",
-            where=str(ledger.address),
-            remedy="`farm audit` lists who judged; `farm annotate` makes judgements",
-        )
-    return rows
+@dataclass(frozen=True)
+class _Control:
+    """What win rates are controlled by. difficulty: None where there is none, which `lacking` explains;
+    given: it comes from a table and not from our own fit."""
+
+    features: tuple[str, ...]
+    difficulty: Difficulty | None
+    given: bool
+    lacking: str
+    anchors: pd.DataFrame | None
 
 
 def leaderboard(ledger: Ledger, options: LeaderboardOptions) -> Leaderboard:
@@ -78,34 +75,52 @@ def leaderboard(ledger: Ledger, options: LeaderboardOptions) -> Leaderboard:
 
     Raises ConfigError where there is nothing to rank, or no one reference.
     """
-    rows = judged_pairs(ledger, options)
+    return board_of(ledger, judged_pairs(ledger, options), options)
+
+
+def judged_pairs(ledger: Ledger, options: LeaderboardOptions) -> pd.DataFrame:
+    """The evaluator's judgements, attacks left out. Raises ConfigError where there is none."""
+    rows = contests(ledger, options.source, options.subset, options.average_orders)
+    rows = rows[~of_attacks(rows)]
+    if rows.empty:
+        raise ConfigError(
+            "no judgement fits", where=str(ledger.address), remedy="`farm status` says what there is"
+        )
+    present = set(rows["annotator"])
+    who = named([card for card in ledger.annotators() if card.id in present])
+    return rows[rows["annotator"].isin(codes_named(who, options.annotator))]
+
+
+def board_of(ledger: Ledger, rows: pd.DataFrame, options: LeaderboardOptions) -> Leaderboard:
+    """The leaderboard of these judgements, as db/contests.py has them; raises as `leaderboard`."""
     reference = options.reference or reference_of(rows)
     frame = against(rows, reference)
     chosen = choose_set(members(ledger), set(frame["instruction"]), options.set_name)
+    frame = frame[frame["instruction"].isin(chosen.instructions)]
     rates = {
-        str(model): rate
-        for model, part in frame.groupby("model", sort=False)
-        if (rate := _rate(part, str(model), chosen)) is not None
+        str(model): rate_of(part, chosen.instructions) for model, part in frame.groupby("model", sort=False)
     }
-    if not rates:
+    if not any(rate.n for rate in rates.values()):
         raise ConfigError("no judgement succeeded", where=options.annotator, remedy="see `farm status`")
     measured = with_features(ledger, frame, options.controls)
-    difficulty = _difficulty(measured, chosen, options)
-    anchors = chosen.anchors(options.anchors, options.difficulty) if options.controls == LENGTH else None
-    estimates = _estimates(frame[frame["model"].isin(rates)])
+    control = _control(measured, chosen, options)
+    estimates = _estimates(frame)
     ranges = {each.model: each for each in rank_ranges(estimates)} if estimates else {}
     groups = clusters(estimates) if estimates else []
     places = []
-    for model, rate in sorted(rates.items(), key=lambda each: -each[1].value):
+    for model, rate in sorted(rates.items(), key=lambda each: (each[1].n == 0, -each[1].value)):
         own = measured[measured["model"] == model]
-        controlled = _controlled(own, rate, difficulty, anchors, chosen, options)
         cluster = next((i for i, group in enumerate(groups, 1) if model in group), None)
         ends = ranges.get(model)
         best, worst = (ends.best, ends.worst) if ends else (None, None)
         lengths = (float(own["length_model"].mean()), float(own["length_reference"].mean()))
-        places.append(Place(model, rate, controlled, *lengths, cluster, best, worst))
-    source = difficulty.source if difficulty else "none"
-    return Leaderboard(options.annotator, reference, chosen.name, source, options.controls, tuple(places))
+        places.append(
+            Place(model, rate, _controlled(own, control, chosen, options), *lengths, cluster, best, worst)
+        )
+    source = control.difficulty.source if control.difficulty else "none"
+    return Leaderboard(
+        options.annotator, reference, chosen.name, source, control.lacking, options.controls, tuple(places)
+    )
 
 
 def reference_of(rows: pd.DataFrame) -> str:
@@ -114,8 +129,10 @@ def reference_of(rows: pd.DataFrame) -> str:
     found = common_reference(both) if len(both) else None
     if found is None:
         models = sorted({*rows["model_a"], *rows["model_b"]})
+        some = ", ".join(models[:6])
+        what = "the reference may be either" if len(models) == 2 else "no one model takes part in every pair"
         raise ConfigError(
-            f"no one model takes part in every pair (there are {', '.join(models[:6])})",
+            f"{what} (there are {some})",
             remedy="name a --reference, or rank them all with --bradley-terry",
         )
     return found
@@ -139,11 +156,12 @@ def against(rows: pd.DataFrame, reference: str) -> pd.DataFrame:
     ).reset_index(drop=True)
 
 
-def _rate(part: pd.DataFrame, model: str, chosen: EvaluationSet) -> WinRate | None:
-    """None where no judgement of the model succeeded."""
+def rate_of(part: pd.DataFrame, asked: Sequence[Hashable]) -> WinRate:
+    """The win rate of one model's judgements over the instructions that it was asked."""
     if part["preference"].isna().all():
-        return None
-    return win_rates(part, evaluation_set=chosen.instructions)[model]
+        return nothing_judged(len(part) + len(set(asked).difference(part["instruction"])))
+    [rate] = win_rates(part, pair="pair_id", evaluation_set=asked).values()
+    return rate
 
 
 def with_features(ledger: Ledger, frame: pd.DataFrame, controls: tuple[str, ...]) -> pd.DataFrame:
@@ -165,43 +183,38 @@ def with_features(ledger: Ledger, frame: pd.DataFrame, controls: tuple[str, ...]
     return measured
 
 
-def _difficulty(
-    measured: pd.DataFrame, chosen: EvaluationSet, options: LeaderboardOptions
-) -> Difficulty | None:
-    """From the file, else from the evaluation set as imported, else fitted to the models at hand."""
-    if not options.controls:
-        return None
+def _control(measured: pd.DataFrame, chosen: EvaluationSet, options: LeaderboardOptions) -> _Control:
+    """Difficulty from the file, else from the evaluation set as imported, else fitted to the models."""
+    features = options.controls
+    if not features:
+        return _Control((), None, False, NOT_ASKED, None)
+    anchors = chosen.anchors(options.anchors, options.difficulty) if features == LENGTH else None
     if (given := chosen.difficulty(options.difficulty)) is not None:
-        return given
+        return _Control(features, given, True, "", anchors)
     try:
-        return fit_difficulty(measured, options.controls)
-    except (ValueError, ArithmeticError):
-        return None  # one model, or nothing that differs: controlled without
+        return _Control(features, fit_difficulty(measured, features), False, "", anchors)
+    except (ValueError, ArithmeticError) as error:
+        return _Control(features, None, False, str(error), anchors)
 
 
 def _controlled(
-    own: pd.DataFrame,
-    rate: WinRate,
-    difficulty: Difficulty | None,
-    anchors: pd.DataFrame | None,
-    chosen: EvaluationSet,
-    options: LeaderboardOptions,
+    own: pd.DataFrame, control: _Control, chosen: EvaluationSet, options: LeaderboardOptions
 ) -> Controlled:
     """The controlled win rate, or why there is none."""
-    if not options.controls:
-        return Controlled(None, None, "not asked for")
-    frame = own[["instruction", "preference", *options.controls]]
+    if not control.features:
+        return Controlled(None, None, control.lacking)
+    frame = own[["instruction", "preference", *control.features]]
 
     def fit(frame: pd.DataFrame, draws: int) -> ControlledWinRate:
         return controlled_win_rate(
-            frame, options.controls, difficulty=difficulty, anchors=anchors,
+            frame, control.features, difficulty=control.difficulty, anchors=control.anchors,
             evaluation_set=chosen.instructions, draws=draws, seed=options.seed,
         )  # fmt: skip
 
     try:
         found = fit(frame, options.draws)
         shifted = None
-        if rate.n_failed and difficulty is not None and len(frame) == frame["instruction"].nunique():
+        if control.given and len(frame) == frame["instruction"].nunique() < len(chosen.rows):
             shifted = fit(chosen.by_row_position(frame), 0).value
         return Controlled(found, shifted, "")
     except ValueError as error:
@@ -209,12 +222,10 @@ def _controlled(
 
 
 def _estimates(frame: pd.DataFrame) -> Estimates | None:
-    """Win rates with their covariance; None where a model has too few instructions."""
+    """Win rates with their covariance, of models with two judged instructions; None: there is none."""
     table = frame.pivot_table(index="instruction", columns="model", values="preference", aggfunc="mean")
-    try:
-        return win_rate_estimates(table)
-    except ValueError:
-        return None
+    table = table.loc[:, table.notna().sum() > 1]
+    return win_rate_estimates(table) if len(table.columns) else None
 
 
 def strengths(ledger: Ledger, options: LeaderboardOptions) -> Strengths:

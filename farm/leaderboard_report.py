@@ -10,6 +10,8 @@ from farm.statistics.bootstrap import Interval
 from farm.statistics.length_control import ControlledWinRate
 from farm.statistics.win_rates import WinRate
 
+NOT_ASKED = "not asked for"  # the reason why nothing was controlled, where `--control none` was said
+
 
 @dataclass(frozen=True)
 class Controlled:
@@ -26,7 +28,8 @@ class Controlled:
 
 @dataclass(frozen=True)
 class Place:
-    """One model. Lengths are mean characters; cluster 1 is the best; best and worst are possible ranks."""
+    """One model. Lengths are mean characters; cluster 1 is the best; best and worst are possible ranks;
+    published: what others say of it, in their own unit."""
 
     model: str
     rate: WinRate
@@ -36,8 +39,9 @@ class Place:
     cluster: int | None
     best: int | None
     worst: int | None
+    published: float | None = None
 
-    def to_json(self) -> Json:
+    def to_json(self) -> dict[str, Json]:
         rate, controlled = self.rate, self.controlled.rate
         return {
             "model": self.model,
@@ -62,26 +66,30 @@ class Place:
             "cluster": self.cluster,
             "best_rank": self.best,
             "worst_rank": self.worst,
+            "published": self.published,
         }
 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Models by win rate against one reference. difficulty: where the instructions' come from."""
+    """Models by win rate against one reference. difficulty: where the instructions' come from, `none` where
+    there is none, for the reason that `lacking` gives."""
 
     annotator: str
     reference: str
     set_name: str | None
     difficulty: str
+    lacking: str
     controls: tuple[str, ...]
     places: tuple[Place, ...]
 
-    def to_json(self) -> Json:
+    def to_json(self) -> dict[str, Json]:
         return {
             "annotator": self.annotator,
             "reference": self.reference,
             "evaluation_set": self.set_name,
             "difficulty": self.difficulty,
+            "difficulty_missing": self.lacking or None,
             "controls": list(self.controls),
             "models": [place.to_json() for place in self.places],
         }
@@ -99,7 +107,7 @@ class Strength:
     best: int
     worst: int
 
-    def to_json(self) -> Json:
+    def to_json(self) -> dict[str, Json]:
         return {
             "model": self.model,
             "strength": self.strength.value,

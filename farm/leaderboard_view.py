@@ -6,8 +6,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from farm.evaluate import Evaluation
-from farm.leaderboard_report import Leaderboard, Place, Strengths, percent
-from farm.published import Comparison
+from farm.leaderboard_report import NOT_ASKED, Leaderboard, Place, Strengths, percent
+from farm.published import Compared
+from farm.statistics.win_rates import WinRate
 from farm.views import plain, table
 
 SHOWN = 60  # models; --json has all
@@ -20,16 +21,16 @@ def leaderboard_view(found: Leaderboard) -> RenderableType:
         f"{found.annotator}, against {found.reference}; evaluation set {found.set_name or 'as judged'}; "
         f"controlled for {control}, difficulty: {found.difficulty}"
     )
-    rows = table(
-        "model", "win rate#", "se#", "95 %#", "LC#", "se#", "boot#", "n#", "failed#", "length#", "rank#"
-    )
+    compared = any(place.published is not None for place in found.places)
+    heads = ["model", "win rate#", "se#", "95 %#", "LC#", "se#", "boot#", "n#", "failed#", "length#", "rank#"]
+    rows = table(*heads, *(["published#"] if compared else []))
     for place in found.places[:SHOWN]:
         rate, controlled = place.rate, place.controlled.rate
         rows.add_row(
             plain(place.model),
             _number(percent(rate.value)),
             _number(percent(rate.standard_error)),
-            f"{_number(percent(rate.interval.low), 1)}-{_number(percent(rate.interval.high), 1)}",
+            _span(rate, "-"),
             _number(percent(controlled.value) if controlled else None),
             _number(percent(controlled.standard_error) if controlled else None),
             _number(percent(controlled.bootstrap_error) if controlled else None),
@@ -37,23 +38,26 @@ def leaderboard_view(found: Leaderboard) -> RenderableType:
             f"{rate.n_failed:,}",
             f"{place.length:,.0f}",
             "" if place.best is None else f"{place.best}-{place.worst}",
+            *([_number(place.published)] if compared else []),
         )
     said: list[RenderableType] = [head, rows]
     if len(found.places) > SHOWN:
         said.append(Text(f"... and {len(found.places) - SHOWN} more models: see --json"))
+    if found.lacking and found.controls:
+        said.append(plain(f"no instruction difficulty: {found.lacking}"))
     said += [_shifted(place) for place in found.places if place.controlled.by_row_position is not None]
     said += [plain(f"{p.model}: not controlled: {p.controlled.reason}") for p in found.places if _refused(p)]
     return Group(*said)
 
 
 def _refused(place: Place) -> bool:
-    return place.controlled.rate is None and place.controlled.reason != "not asked for"
+    return place.controlled.rate is None and place.controlled.reason != NOT_ASKED
 
 
 def _shifted(place: Place) -> Text:
     shifted = percent(place.controlled.by_row_position)
     return plain(
-        f"{place.model} lacks {place.rate.n_failed} judgements: joined by row position, as by AlpacaEval, "
+        f"{place.model} lacks rows ({place.rate.n_failed} failed): joined by row position, as by AlpacaEval, "
         f"its length-controlled figure would be {_number(shifted)}, with instructions' difficulties mixed up"
     )
 
@@ -76,16 +80,21 @@ def strengths_view(found: Strengths) -> RenderableType:
     return Group(head, rows)
 
 
-def comparison_view(found: list[Comparison]) -> RenderableType:
-    """Rank correlations with a published column."""
+def compared_view(found: Compared) -> RenderableType:
+    """Our leaderboard, if there is one, then rank correlations with the published column."""
     rows = table("", "with", "models#", "Spearman#", "95 %#", "Kendall#", "95 %#")
-    for each in found:
+    for each in found.comparisons:
         cells = []
         for rank in (each.spearman, each.kendall):
             span = rank.over_models
             cells += [f"{rank.value:.3f}", "" if span.low is None else f"{span.low:.2f}-{span.high:.2f}"]
         rows.add_row(plain(each.first), plain(each.second), f"{each.spearman.n_models}", *cells)
-    return rows
+    return Group(leaderboard_view(found.board), rows) if found.board else rows
+
+
+def _span(rate: WinRate, between: str) -> str:
+    low, high = percent(rate.interval.low), percent(rate.interval.high)
+    return "" if low is None else f"{_number(low, 1)}{between}{_number(high, 1)}"
 
 
 def _number(value: float | None, digits: int = 2) -> str:
@@ -95,13 +104,15 @@ def _number(value: float | None, digits: int = 2) -> str:
 def evaluation_view(found: Evaluation) -> RenderableType:
     """One model's figures, then its categories."""
     place, rate = found.place, found.place.rate
-    span = f"{_number(percent(rate.interval.low), 1)} to {_number(percent(rate.interval.high), 1)}"
+    draws = _number(percent(rate.annotator_error))
     lines = [
         f"{place.model} against {found.reference}, judged by {found.annotator} on {found.set_name}",
-        f"win rate {_number(percent(rate.value))} %, standard error {_number(percent(rate.standard_error))},"
-        f" 95 % interval {span}",
+        f"win rate {_number(percent(rate.value))} %, standard error"
+        f" {_number(percent(rate.standard_error)) or 'unknown'}"
+        + (f" (of the annotator's draws alone {draws})" if draws else "")
+        + f", 95 % interval {_span(rate, ' to ') or 'unknown'}",
         f"{rate.n_wins:,} wins, {rate.n_losses:,} losses, {rate.n_draws:,} ties; n {rate.n:,}, failed"
-        f" {rate.n_failed:,}; mean length {place.length:,.0f} against {place.reference_length:,.0f}",
+        f" {_failed(found)}; mean length {place.length:,.0f} against {place.reference_length:,.0f}",
     ]
     if place.controlled.rate is not None:
         controlled = place.controlled.rate
@@ -109,6 +120,8 @@ def evaluation_view(found: Evaluation) -> RenderableType:
             f"length-controlled win rate {_number(percent(controlled.value))} %, standard error"
             f" {_number(percent(controlled.bootstrap_error))} (bootstrap); difficulty: {found.difficulty}"
         )
+    elif _refused(place):
+        lines.append(f"not controlled: {place.controlled.reason}")
     cost = found.judged.cost
     asked = f"{found.sampled:,} outputs sampled, {found.judged.requests:,} requests"
     lines.append(asked if cost is None else f"{asked}, ${cost:.4f}")
@@ -120,3 +133,9 @@ def evaluation_view(found: Evaluation) -> RenderableType:
             rows.add_row(plain(name), *figures, f"{each.n:,}", f"{each.n_failed:,}")
         said.append(rows)
     return Group(*said)
+
+
+def _failed(found: Evaluation) -> str:
+    """The number of failures, and of what kinds."""
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in found.failures.items())
+    return f"{found.place.rate.n_failed:,}" + (f" ({kinds})" if kinds else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -37,6 +37,20 @@ class Comparison:
         }
 
 
+@dataclass(frozen=True)
+class Compared:
+    """A published column beside other rankings of its models. board: ours, if there is one, with the
+    published scores in it; comparisons: ours first."""
+
+    column: str
+    board: Leaderboard | None
+    comparisons: tuple[Comparison, ...]
+
+    def to_json(self) -> Json:
+        board = self.board.to_json() if self.board else {}
+        return {**board, "column": self.column, "comparisons": [each.to_json() for each in self.comparisons]}
+
+
 def published(path: Path) -> pd.DataFrame:
     """A CSV table of scores: models by its first column, one column for each ranking; texts are left out.
 
@@ -56,20 +70,22 @@ def published(path: Path) -> pd.DataFrame:
 
 def compare_published(
     scores: pd.DataFrame, column: str, ours: Leaderboard | None, *, draws: int = 1000, seed: int = 0
-) -> list[Comparison]:
-    """Every other column against this one, ours first; those with too few models in common are left out.
+) -> Compared:
+    """Every other column against this one; left out are those with too few models in common, and those that
+    tie all of them.
 
-    Raises ConfigError where the table has no such column, or nothing can be compared.
+    Raises ConfigError where the table has no such column, or nothing stands beside it.
     """
     column = " ".join(column.split())
     if column not in scores.columns:
         there = ", ".join(scores.columns)
         raise ConfigError(f"no column {column!r}", where="--against", remedy=f"one of {there}")
+    told = scores[column].dropna()
     others: dict[str, pd.Series[float]] = {**_ours(ours)} if ours else {}
     others |= {str(name): scores[name] for name in scores.columns if name != column}
     found = []
     for name, side in others.items():
-        both = pd.concat([side, scores[column]], axis=1, join="inner").dropna()
+        both = pd.concat([side, told], axis=1, join="inner").dropna()
         if len(both) < FEWEST or both.nunique().min() < 2:
             continue
         ranks = [
@@ -79,11 +95,17 @@ def compare_published(
         found.append(Comparison(name, column, *ranks))
     if not found:
         raise ConfigError(f"nothing has {FEWEST} models in common with {column!r}", where="--against")
-    return found
+    return Compared(column, _beside(ours, told) if ours else None, tuple(found))
+
+
+def _beside(ours: Leaderboard, told: pd.Series[float]) -> Leaderboard:
+    known = {str(model): float(score) for model, score in told.items()}
+    places = (replace(each, published=known.get(each.model)) for each in ours.places)
+    return replace(ours, places=tuple(places))
 
 
 def _ours(found: Leaderboard) -> Mapping[str, pd.Series[float]]:
-    rates = {place.model: place.rate.value for place in found.places}
+    rates = {place.model: place.rate.value for place in found.places if place.rate.n}
     controlled = {
         place.model: place.controlled.rate.value
         for place in found.places

@@ -210,6 +210,12 @@ def sides(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def codes_named(who: Sequence[Who], name: str) -> list[int]:
+    """The annotators of a group, or the one of this name. Raises ConfigError where there is none."""
+    members = [each.code for each in who if name in GROUPS and each.kind is GROUPS[name]]
+    return members or [who_named(who, name).code]
+
+
 def _agreement(a: Evaluator, b: Evaluator) -> Interval | None:
     """How often both fall on the same side, over the pairs that both judged."""
     columns = {}
@@ -238,17 +244,11 @@ def _evaluators(ledger: Ledger, names: Sequence[str], scope: Scope) -> list[Eval
     if not names:
         others = [each.name for each in who if each.kind is not AnnotatorKind.HUMAN]
         names = others if len(others) == len(who) else ["human", *others]
-    own = [found[found["annotator"].isin(_codes(who, name))] for name in names]
+    own = [found[found["annotator"].isin(codes_named(who, name))] for name in names]
     return [
         Evaluator(name, rows, scope.against or common_reference(rows))
         for name, rows in zip(names, own, strict=True)
     ]
-
-
-def _codes(who: Sequence[Who], name: str) -> list[int]:
-    """The annotators of a group, or the one of this name."""
-    members = [each.code for each in who if name in GROUPS and each.kind is GROUPS[name]]
-    return members or [who_named(who, name).code]
 
 
 def _correlation_json(found: RankCorrelation | None) -> Json:

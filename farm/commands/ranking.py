@@ -99,7 +99,7 @@ def leaderboard(
     """Win rates against one reference, length-controlled too; or Bradley-Terry strengths."""
     from farm.leaderboard import LENGTH, LeaderboardOptions, strengths
     from farm.leaderboard import leaderboard as rank
-    from farm.leaderboard_view import comparison_view, leaderboard_view, strengths_view
+    from farm.leaderboard_view import compared_view, leaderboard_view, strengths_view
     from farm.published import compare_published
     from farm.published import published as read
 
@@ -107,6 +107,8 @@ def leaderboard(
         raise typer.BadParameter("name an --annotator, or a table with --published")
     if (published is None) != (against is None):
         raise typer.BadParameter("--published and --against go together")
+    if bradley_terry and (annotator is None or published is not None):
+        raise typer.BadParameter("--bradley-terry ranks by an --annotator, and without --published")
     controls = LENGTH if not control else tuple(name for name in control if name != "none")
     board = None
     if annotator is not None:
@@ -122,6 +124,6 @@ def leaderboard(
             board = rank(ledger, options)
     if published is not None and against is not None:
         compared = compare_published(read(published), against, board, draws=draws, seed=seed)
-        print_(as_json, lambda: [each.to_json() for each in compared], lambda: comparison_view(compared))
+        print_(as_json, compared.to_json, lambda: compared_view(compared))
     elif board is not None:
         print_(as_json, board.to_json, lambda: leaderboard_view(board))

@@ -1,0 +1,100 @@
+"""Ledgers of judged models in a few lines, and the command line in this process."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import cli
+from db.ledger import Ledger
+from db.records import Annotation, AnnotatorCard, AnnotatorKind, Instruction, Membership, Output, Pair, Status
+
+JUDGE = AnnotatorCard("judge", AnnotatorKind.LLM)
+Verdict = float | None  # P(the model preferred); None: unreadable
+REFERENCE = "reference"
+
+
+class Said(NamedTuple):
+    """What a command printed, and its exit status."""
+
+    code: int
+    out: str
+    error: str
+
+
+def farm(ledger: Path, *arguments: object) -> Said:
+    """Run a command in this process, where a library's warning is an error."""
+    out, error, code = io.StringIO(), io.StringIO(), 0
+    argv = ["farm", "--ledger", str(ledger), *map(str, arguments)]
+    with redirect_stdout(out), redirect_stderr(error), patch("sys.argv", argv):
+        try:
+            cli.main()
+        except SystemExit as exit:
+            code = int(exit.code or 0)
+    return Said(code, out.getvalue(), error.getvalue())
+
+
+def told(ledger: Path, *arguments: object) -> Any:
+    """The JSON object that a command prints."""
+    said = farm(ledger, *arguments, "--json")
+    assert said.code == 0, said.error
+    return json.loads(said.out)
+
+
+def refused(ledger: Path, *arguments: object) -> str:
+    """The one line that a command refuses with."""
+    said = farm(ledger, *arguments)
+    assert said.code == 1
+    assert said.out == ""
+    assert said.error.startswith("farm: ")
+    assert said.error.count("\n") == 1
+    return said.error
+
+
+def asked(i: int) -> Instruction:
+    return Instruction(f"Instruction {i}.")
+
+
+def text(model: str, i: int) -> str:
+    """An answer whose length depends on model and instruction."""
+    return f"{model} " + "says more " * ((3 * i + len(model)) % 7)
+
+
+def judge(
+    path: Path,
+    verdicts: Mapping[str, Mapping[int, Verdict] | Sequence[Verdict]],
+    annotator: AnnotatorCard = JUDGE,
+    reference: str = REFERENCE,
+    replicate: int = 0,
+) -> None:
+    """Add an annotator's verdicts by model and number of the instruction."""
+    facts: list[tuple[Pair, bool, Verdict]] = []
+    for model, given in verdicts.items():
+        for i, value in given.items() if isinstance(given, Mapping) else enumerate(given):
+            outputs = [Output(asked(i), text(name, i), name) for name in (model, reference)]
+            facts.append((*Pair.of(*outputs), value))
+    with Ledger.open(path, create=not path.exists()) as ledger, ledger.writing() as writer:
+        [who] = writer.annotators([annotator])
+        ids = writer.pairs([pair for pair, _, _ in facts])
+        rows = []
+        for number, (_, flipped, value) in zip(ids, facts, strict=True):
+            if value is None:
+                rows.append(Annotation(number, who, None, None, None, Status.UNREADABLE, "no verdict"))
+            else:
+                first = 1 - value if flipped else value
+                rows.append(Annotation(number, who, first, first, None, replicate=replicate))
+        writer.annotations(rows)
+
+
+def name_set(path: Path, n: int, name: str = "set", categories: Mapping[int, str] | None = None) -> None:
+    """Make the first n instructions a named set."""
+    given = categories or {}
+    with Ledger.open(path, create=not path.exists()) as ledger, ledger.writing() as writer:
+        writer.memberships(
+            [Membership(asked(i), name, category=given.get(i), name=f"{name}-{i}") for i in range(n)]
+        )

@@ -1,0 +1,357 @@
+"""Leaderboards by hand and through the command, where what they are made of degenerates too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from boards import REFERENCE, farm, judge, name_set, refused, text, told
+
+from db.ledger import Ledger
+from db.records import AnnotatorCard, AnnotatorKind, Instruction, Membership
+from farm.leaderboard import LeaderboardOptions, leaderboard
+from farm.statistics.difficulty import Difficulty
+from farm.statistics.length_control import controlled_win_rate
+
+QUICK = ("--annotator", "judge", "--draws", 40)
+rng = np.random.default_rng(0)
+BETTER = {i: float(value) for i, value in enumerate(rng.choice([0.0, 0.5, 1.0], 24, p=[0.2, 0.1, 0.7]))}
+WORSE = {i: float(value) for i, value in enumerate(rng.choice([0.0, 0.5, 1.0], 24, p=[0.7, 0.1, 0.2]))}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "farm.db"
+
+
+def board(path: Path, *options: object) -> dict[str, Any]:
+    found = told(path, "leaderboard", *QUICK, *options)
+    return {each["model"]: each for each in found["models"]} | {"": found}
+
+
+def test_figures_by_hand(path: Path) -> None:
+    judge(path, {"a": [1.0, 0.5, 0.0, 1.0], "long": [0.2, 0.2, 0.2, 0.9]})
+    found = board(path)
+    assert list(found) == ["a", "long", ""]
+    a = found["a"]
+    assert (a["n"], a["n_failed"], a["n_wins"], a["n_losses"], a["n_draws"]) == (4, 0, 2, 1, 1)
+    assert a["win_rate"] == pytest.approx(62.5)
+    # deviations .375, -.125, -.625, .375: squares sum to .6875; sqrt(.6875 / 3) / sqrt(4)
+    assert a["standard_error"] == pytest.approx(100 * np.sqrt(0.6875 / 3) / 2)
+    assert a["interval"][0] < 62.5 < a["interval"][1]
+    assert a["annotator_error"] is None
+    assert found["long"]["discrete_win_rate"] == pytest.approx(25)
+    assert found[""]["reference"] == REFERENCE
+    lengths = [len(text("a", i)) for i in range(4)]
+    assert a["avg_length"] == pytest.approx(np.mean(lengths))
+    assert found["long"]["lc_missing"].startswith("control needs 5 judged instructions")
+
+
+def test_what_was_not_judged_of_the_evaluation_set_has_failed(path: Path) -> None:
+    name_set(path, 6)
+    name_set(path, 30, "larger")
+    judge(path, {"a": {0: 1.0, 1: None, 2: 0.0}, "b": dict.fromkeys(range(6), 1.0)})
+    found = board(path)
+    assert found[""]["evaluation_set"] == "set"  # the smallest that holds all that was judged
+    assert (found["a"]["n"], found["a"]["n_failed"]) == (2, 4)
+    assert (found["b"]["n"], found["b"]["n_failed"]) == (6, 0)
+    assert board(path, "--set", "larger")["b"]["n_failed"] == 24
+
+
+def test_judgements_outside_the_named_set_do_not_count(path: Path) -> None:
+    name_set(path, 2)
+    judge(path, {"a": [1.0, 1.0, 0.0, 0.0], "b": [0.0, 0.0, 0.0, 0.0]})
+    assert board(path, "--set", "set")["a"]["win_rate"] == 100
+    assert board(path)["a"]["win_rate"] == 50
+    assert "no set 'nonsuch' (there is set)" in refused(path, "leaderboard", *QUICK, "--set", "nonsuch")
+    with Ledger.open(path) as ledger, ledger.writing() as writer:
+        writer.memberships([Membership(Instruction("Other."), "other")])
+    assert "nothing of 'other' was judged" in refused(path, "leaderboard", *QUICK, "--set", "other")
+
+
+def test_the_reference_is_found_named_or_asked_for(path: Path) -> None:
+    judge(path, {"a": [1.0, 0.0]})
+    said = refused(path, "leaderboard", *QUICK)
+    assert "the reference may be either (there are a, reference) (name a --reference" in said
+    assert board(path, "--reference", "a")[REFERENCE]["win_rate"] == 50
+    assert "nothing was judged against 'b'" in refused(path, "leaderboard", *QUICK, "--reference", "b")
+    judge(path, {"b": [1.0, 0.0]})
+    assert set(board(path)) == {"a", "b", ""}
+    judge(path, {"b": [1.0, 0.0]}, reference="a")
+    assert "no one model takes part in every pair" in refused(path, "leaderboard", *QUICK)
+
+
+def test_the_reference_against_itself_is_a_model_at_one_half(path: Path) -> None:
+    judge(path, {REFERENCE: [0.5] * 8, "a": list(WORSE.values())[:8], "b": list(BETTER.values())[:8]})
+    itself = board(path)[REFERENCE]
+    assert (itself["win_rate"], itself["standard_error"], itself["n_draws"]) == (50, 0, 8)
+    assert (itself["length_controlled_win_rate"], itself["lc_standard_error"]) == (50, 0)
+
+
+def test_whose_judgements_they_are(path: Path) -> None:
+    one, other = (AnnotatorCard("judge", AnnotatorKind.LLM, {"prompt": text}) for text in "12")
+    judge(path, {"a": [1.0, 1.0], "b": [0.0, 0.0]}, one)
+    judge(path, {"a": [0.0, 0.0], "b": [0.0, 0.0]}, other)
+    judge(path, {"a": [0.5, 1.0], "b": [0.0, 0.0]}, AnnotatorCard("ann", AnnotatorKind.HUMAN))
+    judge(path, {"a": [0.5, 0.0], "b": [0.0, 0.0]}, AnnotatorCard("ben", AnnotatorKind.HUMAN))
+    said = refused(path, "leaderboard", *QUICK)
+    assert f"judge#{one.key[:6]}" in said
+    assert f"judge#{other.key[:6]}" in said
+    assert board(path, "--annotator", f"judge#{one.key[:6]}")["a"]["win_rate"] == 100
+    people = board(path, "--annotator", "human")
+    assert (people["a"]["n"], people["a"]["win_rate"]) == (4, 50)
+    assert "no annotator 'nobody' judged here" in refused(path, "leaderboard", "--annotator", "nobody")
+
+
+def test_judging_again_has_an_error_of_its_own(path: Path) -> None:
+    judge(path, {"a": [1.0, 1.0], "b": [0.0, 0.0]})
+    judge(path, {"a": [0.0, 1.0]}, replicate=1)
+    found = board(path)["a"]
+    assert (found["n"], found["win_rate"]) == (4, 75)
+    # by instruction: sums of deviations -.5 and .5, sqrt(2 (.25 + .25)) / 4
+    assert found["standard_error"] == pytest.approx(25)
+    # variances of the two draws .5 and 0: sqrt(2 * .5) / 4
+    assert found["annotator_error"] == pytest.approx(25)
+
+
+def test_attacks_are_no_models(path: Path) -> None:
+    judge(path, {"a": [1.0, 0.0], "b": [0.0, 0.0], "attack:constant": [0.0, 0.0]})
+    assert set(board(path)) == {"a", "b", ""}
+
+
+def test_places_that_the_tests_leave_open(path: Path) -> None:
+    judge(path, {"a": BETTER, "b": WORSE, "c": dict(enumerate([*WORSE.values()][::-1]))})
+    found = board(path)
+    assert [(found[m]["cluster"], found[m]["best_rank"], found[m]["worst_rank"]) for m in "abc"] == [
+        (1, 1, 1), (2, 2, 3), (2, 2, 3),
+    ]  # fmt: skip
+
+
+def test_a_model_of_which_nothing_can_be_read_is_not_left_out(path: Path) -> None:
+    judge(path, {"a": [1.0, 0.0, 1.0], "b": [None, None, None], "c": [0.0, 0.0, 1.0]})
+    found = board(path)
+    assert [*found] == ["a", "c", "b", ""]
+    b = found["b"]
+    assert (b["n"], b["n_failed"], b["win_rate"], b["interval"], b["cluster"]) == (
+        0,
+        3,
+        None,
+        [None] * 2,
+        None,
+    )
+    assert farm(path, "leaderboard", *QUICK).code == 0
+    judge(path, {"a": [None] * 3, "b": [None] * 3}, AnnotatorCard("mute", AnnotatorKind.LLM))
+    assert "no judgement succeeded" in refused(path, "leaderboard", "--annotator", "mute")
+
+
+# ---- control ----
+
+
+EASE = [2 * value + 0.1 * np.sin(i) for i, value in BETTER.items()]  # easy is what `a` wins
+
+
+def difficulty_file(path: Path, column: str, labels: list[object]) -> Path:
+    pd.DataFrame({column: labels, "instruction_difficulty": EASE[: len(labels)]}).to_csv(path, index=False)
+    return path
+
+
+def test_control_from_the_ledger_is_control_of_the_frame(path: Path, tmp_path: Path) -> None:
+    name_set(path, 24)
+    judge(path, {"a": BETTER, "b": WORSE})
+    by_name = difficulty_file(tmp_path / "name.csv", "name", [f"set-{i}" for i in range(24)])
+    by_place = difficulty_file(tmp_path / "place.csv", "index", list(range(24)))
+    found = [board(path, "--difficulty", file)["a"] for file in (by_name, by_place)]
+    assert found[0] == found[1]
+    frame = pd.DataFrame({"instruction": range(24), "preference": BETTER.values()})
+    frame["length"] = [float(len(text(REFERENCE, i)) - len(text("a", i))) for i in range(24)]
+    difficulty = Difficulty(pd.Series(EASE, index=range(24)), "by hand")
+    expected = controlled_win_rate(frame, difficulty=difficulty, draws=40)
+    assert found[0]["length_controlled_win_rate"] == pytest.approx(100 * expected.value)
+    assert found[0]["lc_standard_error"] == pytest.approx(100 * expected.standard_error)
+    assert found[0]["lc_bootstrap_error"] == pytest.approx(100 * expected.bootstrap_error)
+    assert found[0]["lc_win_rate_by_row_position"] is None
+
+
+def test_missing_rows_are_told_with_the_figure_of_a_join_by_position(path: Path, tmp_path: Path) -> None:
+    name_set(path, 24)
+    short = {i: value for i, value in BETTER.items() if i not in (3, 9)}
+    judge(path, {"a": short, "b": WORSE, "c": {**BETTER, 5: None}})
+    file = difficulty_file(tmp_path / "place.csv", "index", list(range(24)))
+    found = board(path, "--difficulty", file)
+    assert found["a"]["lc_win_rate_by_row_position"] != found["a"]["length_controlled_win_rate"]
+    assert found["c"]["lc_win_rate_by_row_position"] is None  # its row is there, only without a verdict
+    shown = farm(path, "leaderboard", *QUICK, "--difficulty", file).out
+    assert "a lacks rows (2 failed): joined by row position" in shown
+    fitted = board(path)
+    assert fitted[""]["difficulty"] == "joint fit over 3 models"
+    assert fitted["a"]["lc_win_rate_by_row_position"] is None  # positions mean nothing to our own fit
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "not a table"),
+        ("index,other\n0,1\n", "no column 'instruction_difficulty'"),
+        ("place,instruction_difficulty\n0,1\n", "no column index or instruction"),
+        ("index,instruction_difficulty\n0,1\n99,1\n", "99 is neither a name nor a place in set"),
+        ("index,instruction_difficulty\n0,1\n0,1\n", "an instruction stands in it twice"),
+        ("index,instruction_difficulty\n0,\n", "a value is missing or infinite"),
+    ],
+)
+def test_wrong_difficulties_are_refused(path: Path, tmp_path: Path, content: str, message: str) -> None:
+    name_set(path, 6)
+    judge(path, {"a": [1.0] * 6, "b": [0.0] * 6})
+    (tmp_path / "x.csv").write_text(content)
+    said = refused(path, "leaderboard", *QUICK, "--difficulty", tmp_path / "x.csv")
+    assert message in said
+    assert "x.csv" in said
+    (tmp_path / "x.csv").unlink()
+    assert "not a table" in refused(path, "leaderboard", *QUICK, "--difficulty", tmp_path / "x.csv")
+
+
+def test_difficulties_that_lack_an_instruction_control_nothing(path: Path, tmp_path: Path) -> None:
+    name_set(path, 6)
+    judge(path, {"a": [1.0] * 6, "b": [0.0] * 6})
+    file = difficulty_file(tmp_path / "x.csv", "index", list(range(5)))
+    found = board(path, "--difficulty", file)["a"]
+    assert "lacks 1 of the instructions" in found["lc_missing"]
+    assert found["win_rate"] == 100
+
+
+def test_other_features(path: Path) -> None:
+    judge(path, {"a": BETTER, "b": WORSE})
+    found = board(path, "--control", "length", "--control", "list_share")
+    assert found[""]["controls"] == ["length", "list_share"]
+    assert found["a"]["length_controlled_win_rate"] is not None
+    bare = board(path, "--control", "none")
+    assert (bare[""]["controls"], bare["a"]["lc_missing"]) == ([], "not asked for")
+    assert "--control 'width' (one of length, list_share" in refused(
+        path, "leaderboard", *QUICK, "--control", "width"
+    )
+
+
+# ---- degenerate ----
+
+
+def test_one_model(path: Path) -> None:
+    judge(path, {"a": BETTER})
+    found = board(path, "--reference", REFERENCE)
+    assert (found["a"]["cluster"], found["a"]["best_rank"], found["a"]["worst_rank"]) == (1, 1, 1)
+    assert found[""]["difficulty"] == "none"
+    assert "2 models" in found[""]["difficulty_missing"]
+    assert 50 < found["a"]["length_controlled_win_rate"] < 100
+    shown = farm(path, "leaderboard", *QUICK, "--reference", REFERENCE).out
+    assert "no instruction difficulty: difficulty needs 2 models" in " ".join(shown.split())
+
+
+def test_one_instruction(path: Path) -> None:
+    judge(path, {"a": [1.0], "b": [0.0]})
+    found = board(path)
+    assert (found["a"]["win_rate"], found["a"]["standard_error"], found["a"]["interval"]) == (
+        100,
+        None,
+        [None] * 2,
+    )
+    assert found["a"]["cluster"] is None
+    assert farm(path, "leaderboard", *QUICK).code == 0
+    assert "a strength is infinite" in refused(path, "leaderboard", *QUICK, "--bradley-terry")
+
+
+def test_all_ties(path: Path) -> None:
+    judge(path, {"a": [0.5] * 12, "b": [0.5] * 12})
+    found = board(path)
+    for model in "ab":
+        assert (found[model]["win_rate"], found[model]["standard_error"]) == (50, 0)
+        low, high = found[model]["interval"]
+        # the rule of three: others have a share of 1 - .05^(1/12) at most, each of which may lose or win
+        assert (low, high) == pytest.approx((50 * 0.05 ** (1 / 12), 100 - 50 * 0.05 ** (1 / 12)))
+        assert found[model]["length_controlled_win_rate"] == pytest.approx(50, abs=1e-6)
+        assert (found[model]["best_rank"], found[model]["worst_rank"]) == (1, 2)
+    ranked = told(path, "leaderboard", *QUICK, "--bradley-terry")
+    assert [each["strength"] for each in ranked["models"]] == pytest.approx([0, 0, 0])
+
+
+def test_perfect_separation(path: Path) -> None:
+    judge(path, {"a": [1.0] * 12, "b": [0.0] * 12})
+    found = board(path)
+    assert (found["a"]["win_rate"], found["b"]["win_rate"]) == (100, 0)
+    assert found["a"]["interval"][1] == 100
+    assert found["a"]["interval"][0] < 90
+    assert found["a"]["length_controlled_win_rate"] > 90
+    assert found["b"]["length_controlled_win_rate"] < 10
+    assert (found["a"]["cluster"], found["b"]["cluster"]) == (1, 2)
+    said = refused(path, "leaderboard", *QUICK, "--bradley-terry")
+    assert "a strength is infinite" in said
+    assert "judge more pairs" in said
+
+
+def test_models_judged_on_other_instructions(path: Path) -> None:
+    judge(path, {"a": {i: BETTER[i] for i in range(12)}, "b": {i: WORSE[i] for i in range(12, 24)}})
+    found = board(path)
+    for model, given in (("a", BETTER), ("b", WORSE)):
+        values = [given[i] for i in (range(12) if model == "a" else range(12, 24))]
+        assert (found[model]["n"], found[model]["n_failed"]) == (12, 12)
+        assert found[model]["win_rate"] == pytest.approx(100 * np.mean(values))
+        assert found[model]["length_controlled_win_rate"] is not None
+
+
+def test_a_length_that_differs_by_the_same_everywhere(path: Path) -> None:
+    """Its effect cannot be told from the model's: that model is not controlled, the others are."""
+    judge(path, {"a": BETTER, "b": WORSE, "reference-longer": BETTER})
+    found = board(path)
+    assert "the difference in length is the same" in found["reference-longer"]["lc_missing"]
+    assert found[""]["difficulty"] == "joint fit over 2 models"
+    assert found["a"]["length_controlled_win_rate"] is not None
+    assert "reference-longer: not controlled" in farm(path, "leaderboard", *QUICK).out
+
+
+def test_an_empty_ledger(path: Path) -> None:
+    name_set(path, 3)
+    assert "no judgement fits" in refused(path, "leaderboard", *QUICK)
+
+
+# ---- Bradley-Terry ----
+
+
+def test_two_models_have_the_log_odds_of_their_wins(path: Path) -> None:
+    judge(path, {"a": [1.0, 1.0, 1.0, 0.0, 0.5, None]})
+    found = told(path, "leaderboard", *QUICK, "--bradley-terry")
+    strength = {each["model"]: each["strength"] for each in found["models"]}
+    # 3.5 of 5 games: log(3.5 / 1.5), half to each side of 0
+    assert strength["a"] - strength[REFERENCE] == pytest.approx(np.log(3.5 / 1.5))
+    assert (found["n"], found["n_failed"]) == (5, 1)
+    assert [each["n_failed"] for each in found["models"]] == [1, 1]
+
+
+def test_models_that_never_met_cannot_be_ranked(path: Path) -> None:
+    judge(path, {"a": [1.0, 0.0]})
+    judge(path, {"c": [1.0, 0.0]}, reference="d")
+    assert "2 groups of models never meet" in refused(path, "leaderboard", *QUICK, "--bradley-terry")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--bradley-terry",),
+        ("--annotator", "judge", "--published", "x.csv"),
+        ("--annotator", "judge", "--against", "Elo"),
+        ("--annotator", "judge", "--bradley-terry", "--published", "x.csv", "--against", "Elo"),
+    ],
+)
+def test_options_that_make_no_sense_together(path: Path, options: tuple[str, ...]) -> None:
+    judge(path, {"a": [1.0, 0.0]})
+    assert farm(path, "leaderboard", *options).code == 2
+
+
+def test_a_seed_gives_the_same_board_and_no_draws_give_no_bootstrap(path: Path) -> None:
+    judge(path, {"a": BETTER, "b": WORSE})
+    with Ledger.open(path) as ledger:
+        first, again = (leaderboard(ledger, LeaderboardOptions("judge", draws=30)) for _ in range(2))
+        bare = leaderboard(ledger, LeaderboardOptions("judge", draws=0))
+    assert first.to_json() == again.to_json()
+    assert bare.places[0].controlled.rate is not None
+    assert np.isnan(bare.places[0].controlled.rate.bootstrap_error)
