@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, Executable, func, select
+from sqlalchemy import Connection, Engine, Executable, Integer, bindparam, func, select
 from sqlalchemy.orm import aliased
 
 from db.engine import WRITE, Address, clear_errors, make_engine
@@ -296,6 +296,9 @@ def _pairs_query(wanted: PairFilter) -> Executable:
         query = query.where(PairRow.id.in_(items))
     if wanted.after:
         query = query.where(PairRow.id > wanted.after)
-    if wanted.ids is not None:
-        query = query.where(PairRow.id.in_(wanted.ids))
+    if wanted.ids is not None:  # in the text of the query: there may be more than a query has parameters
+        chosen = [int(each) for each in wanted.ids]
+        query = query.where(
+            PairRow.id.in_(bindparam("ids", chosen, Integer, expanding=True, literal_execute=True))
+        )
     return query if wanted.limit is None else query.limit(wanted.limit)

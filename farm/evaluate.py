@@ -7,23 +7,29 @@ second call samples, asks and pays nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+import pandas as pd
+
+from annotators import catalogue
 from db import outputs
-from db.contests import members
+from db.contests import contests, members
 from db.errors import ConfigError
 from db.ids import Json
 from db.ledger import Ledger, PairFilter
 from db.outputs import Source
 from farm.annotate import AnnotateReport, Provider, Task, annotate
-from farm.leaderboard import LeaderboardOptions, against, judged_pairs, leaderboard
+from farm.evaluation_set import EvaluationSet, choose_set
+from farm.leaderboard import LeaderboardOptions, against, board_of, rate_of
 from farm.leaderboard_report import Place, bounds, percent
 from farm.pair import PairTask, pair
 from farm.sample import SampleTask, sample
-from farm.statistics.win_rates import WinRate, win_rates
+from farm.statistics.win_rates import WinRate
 
 PAIRS = "evaluate"  # the source that the pairs stand under; their subset is the model
+NO_OUTPUT = "no output"  # of one of the two models, so that there is no pair
+UNNAMED = "none"  # the category of instructions without one
 Progress = Callable[[str, int], None]
 
 
@@ -45,25 +51,25 @@ class EvaluateTask:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The model's place, as on a leaderboard; categories: its win rate in each of the set's categories."""
+    """The model's place, as on a leaderboard; categories: its win rate in each of the set's categories;
+    failures: what became of the judgements that did not succeed, n_failed in all."""
 
     annotator: str
     reference: str
     set_name: str
     difficulty: str
     place: Place
-    categories: dict[str, WinRate]
+    failures: Mapping[str, int]
+    categories: Mapping[str, WinRate]
     judged: AnnotateReport
     sampled: int  # outputs drawn by this call
 
     def to_json(self) -> Json:
-        place = self.place.to_json()
-        assert isinstance(place, dict)
-        kept = {
-            name: value for name, value in place.items() if name not in ("cluster", "best_rank", "worst_rank")
-        }
+        ranks = ("cluster", "best_rank", "worst_rank")
+        figures = {name: value for name, value in self.place.to_json().items() if name not in ranks}
         return {
-            **kept,
+            **figures,
+            "failures": dict(self.failures),
             "annotator": self.annotator,
             "reference": self.reference,
             "set": self.set_name,
@@ -95,20 +101,32 @@ def evaluate(
     Raises ConfigError where the set is empty, a model is neither known nor loadable, or nothing could be
     judged; RunStopped where a provider or a budget ends the run early: run again, it goes on.
     """
-    ours, drawn = _source(ledger, task.model, task.sampling, progress, sampler)
+    catalogue.load(task.annotator, catalogue.Models.of(provider.models))  # a wrong name before any work
     theirs, more = _source(ledger, task.against, replace(task.sampling, producer=""), progress, None)
+    ours, drawn = _source(ledger, task.model, task.sampling, progress, sampler)
+    if ours.producer == theirs.producer and ours != theirs:
+        raise ConfigError(
+            f"the model and the reference are both called {ours.producer!r}",
+            remedy="give the model another name with --producer",
+        )
     set_name = task.sampling.set_name
     name = f"{PAIRS} {set_name}"
     pair(ledger, PairTask(name, (ours,), set_name, theirs))
-    mine = _pairs_of(ledger, name, ours, theirs)
-    filtered = replace(task.judging, pairs=PairFilter(source=name, subset=ours.producer))
-    judged = annotate(ledger, task.annotator, filtered, progress, provider)
-    board = replace(task.board, annotator=judged.annotator, reference=theirs.producer, set_name=set_name)
-    found = leaderboard(ledger, replace(board, source=name, pairs=mine))
-    [place] = [each for each in found.places if each.model == ours.producer]
+    ids = _pairs_of(ledger, name, ours, theirs)
+    judged = annotate(
+        ledger, task.annotator, replace(task.judging, pairs=PairFilter(ids=ids)), progress, provider
+    )
+    [annotator] = [card.id for card in ledger.annotators() if card.key == judged.fingerprint]
+    rows = contests(ledger, name, ours.producer)
+    rows = rows[(rows["annotator"] == annotator) & rows["pair_id"].isin(ids)]
+    options = replace(task.board, annotator=judged.annotator, reference=theirs.producer, set_name=set_name)
+    board = board_of(ledger, rows, options)
+    [place] = board.places
+    asked = choose_set(members(ledger), set(rows["instruction"]), set_name)
+    categories = _categories(against(rows, theirs.producer), asked)
     return Evaluation(
-        judged.annotator, theirs.producer, set_name, found.difficulty, place,
-        _categories(ledger, replace(board, source=name, pairs=mine), ours.producer), judged, drawn + more,
+        judged.annotator, theirs.producer, set_name, board.difficulty, place, _failures(rows, place.rate),
+        categories, judged, drawn + more,
     )  # fmt: skip
 
 
@@ -123,32 +141,47 @@ def _source(
                 f"{model!r} has no outputs to {task.set_name!r}", remedy="`farm sample` makes some"
             )
         return known, 0
-    report = sample(ledger, model, task, progress, sampler)
+    from farm.loading import ModelError  # loads torch
+
+    try:
+        report = sample(ledger, model, task, progress, sampler)
+    except ModelError as error:
+        what = f"no producer of this ledger, and {error.what}"
+        raise ConfigError(what, where=model, remedy=error.remedy) from None
     return report.source, report.new
 
 
-def _pairs_of(ledger: Ledger, name: str, ours: Source, theirs: Source) -> frozenset[int]:
-    """The pairs of these very outputs: those of an earlier training under the same name stay out."""
+def _pairs_of(ledger: Ledger, name: str, ours: Source, theirs: Source) -> tuple[int, ...]:
+    """The pairs of these very outputs: those with another reference, or of an earlier training under the same
+    name, stay out."""
     wanted = {(source.producer, source.decoding) for source in (ours, theirs)}
     found = ledger.pairs(PairFilter(source=name, subset=ours.producer))
     made = [
         each.id
         for each in found
-        if {(o.producer, o.decoding) for o in (each.output_a, each.output_b)} <= wanted
+        if {(o.producer, o.decoding) for o in (each.output_a, each.output_b)} == wanted
     ]
     if not made:
         raise ConfigError("the two models answered no instruction in common", where=name)
-    return frozenset(made)
+    return tuple(made)
 
 
-def _categories(ledger: Ledger, board: LeaderboardOptions, model: str) -> dict[str, WinRate]:
+def _failures(rows: pd.DataFrame, rate: WinRate) -> dict[str, int]:
+    """Judgements that did not succeed, by what became of them."""
+    counts = rows.loc[rows["preference"].isna(), "status"].value_counts()
+    found = {str(status): int(count) for status, count in counts.items()}
+    if missing := rate.n_failed - sum(found.values()):
+        found[NO_OUTPUT] = missing
+    return found
+
+
+def _categories(frame: pd.DataFrame, asked: EvaluationSet) -> dict[str, WinRate]:
     """Win rates by category of instruction; none where the set has fewer than two."""
-    rows = members(ledger)
-    rows = rows[rows["set_name"] == board.set_name].dropna(subset="category")
-    if rows["category"].nunique() < 2:
+    category = asked.rows.set_index("instruction")["category"].fillna(UNNAMED)
+    groups = category.index.to_series().groupby(category)
+    if groups.ngroups < 2:
         return {}
-    frame = against(judged_pairs(ledger, board), str(board.reference))
-    named = frame.merge(rows[["instruction", "category"]].drop_duplicates(), on="instruction")
-    told = named.groupby("category")["preference"].transform(lambda each: each.notna().any())
-    found = win_rates(named[told & (named["model"] == model)], "category")
-    return dict(sorted(found.items()))
+    return {
+        str(name): rate_of(frame[frame["instruction"].isin(members)], list(members))
+        for name, members in groups
+    }
