@@ -117,7 +117,7 @@ def evaluate(
         ledger, task.annotator, replace(task.judging, pairs=PairFilter(ids=ids)), progress, provider
     )
     [annotator] = [card.id for card in ledger.annotators() if card.key == judged.fingerprint]
-    rows = contests(ledger, name, ours.producer)
+    rows = contests(ledger, name, ours.producer, task.board.average_orders)
     rows = rows[(rows["annotator"] == annotator) & rows["pair_id"].isin(ids)]
     options = replace(task.board, annotator=judged.annotator, reference=theirs.producer, set_name=set_name)
     board = board_of(ledger, rows, options)

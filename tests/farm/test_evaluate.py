@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from boards import farm, refused, told
 
+from annotators.draws import Orders
 from annotators.simulator import FaultPlan, Judge, Simulator, SimulatorConfig
 from db.errors import ConfigError
 from db.ledger import Ledger
@@ -155,6 +156,18 @@ def test_draws_of_the_annotator_have_an_error_of_their_own(path: Path) -> None:
     assert thrice.judged.known == N
     assert thrice.place.rate.n == 3 * N
     assert 0 < thrice.place.rate.annotator_error < thrice.place.rate.standard_error
+
+
+def test_both_orders_count_as_one_where_that_is_asked(path: Path) -> None:
+    with Simulator(SimulatorConfig(judge=Judge(utility=good, noise=0.0, position_bias=0.5))) as leaning:
+        orders = Task(orders=Orders.BOTH)
+        board = LeaderboardOptions("", average_orders=True)
+        found = run(path, leaning, "sft", "base", judging=orders, board=board)
+        apart = run(path, leaning, "sft", "base", judging=orders)
+    assert (found.place.rate.n, apart.place.rate.n) == (N, 2 * N)
+    # better on 12; on the other 8 the first place decides, and both orders together say tie
+    assert (found.place.rate.n_wins, found.place.rate.n_draws) == (12, 8)
+    assert found.place.rate.value == apart.place.rate.value == pytest.approx(0.8)
 
 
 def test_a_model_against_itself_is_at_one_half(path: Path, simulator: Simulator) -> None:
