@@ -103,14 +103,14 @@ def audit_ledger(ledger: Ledger, options: AuditOptions) -> AuditReport:
         ledger, has_list, options.source, options.subset, options.labels, options.average_orders
     )
     if options.source is None:
-        found = _without_attacks(found)
+        found = without_attacks(found)
     if found.judgements.empty:
         what = "no judgement fits" if options.source or options.subset else "the ledger holds no judgement"
         raise ConfigError(what, where=str(ledger.address), remedy="`farm status` lists sources and subsets")
     return audit(found, options)
 
 
-def _without_attacks(found: Judgements) -> Judgements:
+def without_attacks(found: Judgements) -> Judgements:
     """The robustness audit's pairs are made to mislead: they count where they are asked for alone."""
     units = found.units[found.units["source"] != SOURCE]
     rows = found.judgements[found.judgements["unit"].isin(units["unit"])]

@@ -18,16 +18,17 @@ from db.ids import Json
 from db.ledger import Ledger
 from db.records import AnnotatorKind
 from db.schema import package_version
-from farm.audit import AuditOptions, audit
-from farm.report_page import chapters
+from farm.audit import AuditOptions, audit, without_attacks
+from farm.report_page import annotator_chapter, chapters
 from farm.report_page.content import Disagreement, Report, Section
 from farm.report_page.disagreements import disagreements
 from farm.report_page.figures import save_all
 from farm.report_page.page import page
-from farm.report_page.study_chapter import study_headlines, study_sections
+from farm.report_page.study_chapter import study_headlines, study_sections, study_summary
 from farm.studies.results import StudyResults
 
 LIMIT = 5_000_000  # bytes of a page
+NUMBERS = 3  # that matter
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def report(ledger: Ledger, out: Path, options: ReportOptions = ReportOptions()) 
         made = compose(ledger, options, pairs=fewer)
         text = page(made)
     size = _write(out, text)
-    return ReportSummary((str(out),), size, tuple(s.name for s in made.sections), len(made.disagreements))
+    return ReportSummary((str(out),), size, made.chapters, len(made.disagreements))
 
 
 def figures(ledger: Ledger, folder: Path, options: ReportOptions = ReportOptions()) -> ReportSummary:
@@ -80,7 +81,7 @@ def figures(ledger: Ledger, folder: Path, options: ReportOptions = ReportOptions
     except OSError as error:
         raise FarmError(f"the figures cannot be written: {error}", where=str(folder)) from None
     size = sum(path.stat().st_size for path in paths)
-    return ReportSummary(tuple(map(str, paths)), size, tuple(s.name for s in made.sections), 0)
+    return ReportSummary(tuple(map(str, paths)), size, made.chapters, 0)
 
 
 def compose(ledger: Ledger, options: ReportOptions, pairs: int | None = None) -> Report:
@@ -89,19 +90,23 @@ def compose(ledger: Ledger, options: ReportOptions, pairs: int | None = None) ->
     from db.frames import judgements
 
     found = judgements(ledger, has_list, options.source, options.subset)
+    if options.source is None:
+        found = without_attacks(found)
     sections: list[Section] = []
     differing: Sequence[Disagreement] = ()
-    headlines = []
+    headlines, summary = [], []
     if not found.judgements.empty:
         audited = audit(found, AuditOptions(options.source, options.subset, draws=options.draws))
-        sections.append(chapters.annotators(audited))
-        headlines += chapters.annotator_headlines(audited)
+        sections.append(annotator_chapter.chapter(audited))
+        headlines += annotator_chapter.headlines(audited)
+        summary += annotator_chapter.summary(audited)
         wanted = options.pairs if pairs is None else pairs
         if wanted and any(card.kind is AnnotatorKind.HUMAN for card in found.annotators):
             differing = disagreements(ledger, found, wanted)
     if options.study is not None:
         results = StudyResults.read(options.study)
-        headlines += study_headlines(results)
+        headlines = [*headlines[:2], *study_headlines(results), *headlines[2:]]
+        summary += study_summary(results)
         sections += study_sections(results)
     sections += filter(None, (chapters.calibration(ledger), chapters.training_curves(ledger)))
     if not sections:
@@ -110,10 +115,17 @@ def compose(ledger: Ledger, options: ReportOptions, pairs: int | None = None) ->
             where=str(ledger.address),
             remedy="import or make judgements, or train a method, first; `farm status` says what there is",
         )
-    sections += filter(None, (chapters.costs(ledger), chapters.provenance(ledger)))
-    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    version, said = package_version(), (tuple(headlines), tuple(sections), tuple(differing))
-    return Report(options.subject, made, version, *said)
+    annex = tuple(filter(None, (chapters.costs(ledger), chapters.provenance(ledger))))
+    return Report(
+        subject=options.subject,
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        version=package_version(),
+        summary=tuple(summary),
+        headlines=tuple(headlines[:NUMBERS]),
+        sections=tuple(sections),
+        disagreements=tuple(differing),
+        annex=annex,
+    )
 
 
 def _write(out: Path, text: str) -> int:

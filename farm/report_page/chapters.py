@@ -1,146 +1,60 @@
-"""The chapters of a report, each from what a verb found or from the ledger's own rows."""
+"""The chapters that come from the ledger's own rows: training, reward models, costs, provenance."""
 
 from __future__ import annotations
 
-import pandas as pd
+from collections.abc import Sequence
+from pathlib import Path
+
+from statsmodels.stats.proportion import proportion_confint
 
 from db import history, training
-from db.costs import spent
+from db.costs import Spent, spent
+from db.history import Trained
 from db.ledger import Ledger
-from farm.audit_report import HEADLINES, AnnotatorAudit, AuditReport
+from db.records import AnnotatorKind
 from farm.report_page import figures
-from farm.report_page.content import Headline, Section, Table
-from farm.statistics.bootstrap import Interval
+from farm.report_page.content import Section, Table
 
-SIMULATED = ("llm", "rm")
-PEOPLE = 8  # drawn one by one; a crowd is in the table
-ANNOTATORS = 60  # shown; the audit's own CSV has all
-CURVES = 6  # runs whose loss is drawn, for each method
-
-
-def share(interval: Interval) -> str:
-    """65.1 % [63.0, 67.2]"""
-    if interval.value is None:
-        return ""
-    if interval.low is None or interval.high is None:
-        return f"{100 * interval.value:.1f} %"
-    return f"{100 * interval.value:.1f} % [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
-
-
-def percent(interval: Interval) -> str:
-    """65.1 %"""
-    return "" if interval.value is None else f"{100 * interval.value:.1f} %"
-
-
-def annotator_headlines(report: AuditReport) -> list[Headline]:
-    """People with each other, and the simulated annotator that is nearest to them."""
-    people = report.whole.reference.measures["agreement"]
-    found = []
-    if people.value is not None:
-        words = "one person against the majority of the others, on the same pairs"
-        found.append(Headline(f"{100 * people.value:.0f} %", "People agree with people", words))
-    best = _best(report)
-    if best is not None and best.measures["agreement"].value is not None:
-        agreement = best.measures["agreement"].value
-        price = "" if best.price_per_1000 is None else f", at ${best.price_per_1000:.2f} per 1,000"
-        words = f"{best.name}, the nearest to people of the simulated annotators{price}"
-        found.append(Headline(f"{100 * agreement:.0f} %", "Simulators agree with people", words))
-    return found
-
-
-def _best(report: AuditReport) -> AnnotatorAudit | None:
-    simulated = [each for each in report.whole.annotators if each.kind in SIMULATED]
-    told = [each for each in simulated if each.measures["agreement"].value is not None]
-    return max(told, key=lambda each: each.measures["agreement"].value or 0.0, default=None)
-
-
-def annotators(report: AuditReport) -> Section:
-    """Who agrees with whom, at what price, with which leanings."""
-    reference = report.whole.reference
-    shown = sorted(report.whole.annotators, key=lambda each: -(each.measures["agreement"].value or 0.0))
-    sentences = [
-        f"{len(report.whole.annotators)} annotators; the reference is {reference.name}: "
-        f"{reference.annotators} annotators with {reference.n:,} judgements of {reference.units:,} questions."
-        if reference.units
-        else "No person and no gold standard judged here, so nobody can be compared with people.",
-        "Agreement is with the majority of people, ties between them counting a half. Variance is how often"
-        " an annotator leaves its own majority; bias is what is left of the disagreement when its noise is"
-        " averaged out. First, longer and list say how often it prefers the output that is so.",
-    ]
-    data = pd.DataFrame(
-        [
-            {
-                "annotator": each.name,
-                "kind": each.kind,
-                "agreement": each.measures["agreement"].value,
-                "low": each.measures["agreement"].low,
-                "high": each.measures["agreement"].high,
-                "price": each.price_per_1000,
-            }
-            for each in _drawn(shown)
-        ],
-        columns=["annotator", "kind", "agreement", "low", "high", "price"],
-    )
-    people = reference.measures["agreement"].value
-    drawn = (figures.agreement_against_price(data, people),) if len(data) else ()
-    return Section("annotators", "Annotators against people", tuple(sentences), drawn, (_table(shown),))
-
-
-def _drawn(shown: list[AnnotatorAudit]) -> list[AnnotatorAudit]:
-    """Those with a figure; people only where they are few: the line says how they agree on the whole."""
-    told = [each for each in shown if each.measures["agreement"].value is not None]
-    others = [each for each in told if each.kind != "human"]
-    return (told if len(told) - len(others) <= PEOPLE else others)[:ANNOTATORS]
-
-
-MEASURES = {
-    "agreement": "agreement",
-    "accuracy": "accuracy",
-    "bias": "bias",
-    "variance": "variance",
-    "position_bias": "first",
-    "length_bias": "longer",
-    "list_bias": "list",
+ANNOTATORS = 60  # listed
+CURVES = 6  # runs that are drawn, for each method
+TELLING = {  # the first of these that a method logs is drawn
+    "objective/scores": "the reward model's score",
+    "eval/rewards/accuracies": "accuracy on held-out pairs",
+    "rewards/accuracies": "accuracy on the step's pairs",
+    "loss": "loss",
 }
 
 
-def _table(shown: list[AnnotatorAudit]) -> Table:
-    """Columns in which nobody has a figure are left out; the first two measures carry their intervals."""
-    told = [name for name in MEASURES if any(each.measures[name].value is not None for each in shown)]
-    priced = any(each.price_per_1000 is not None for each in shown)
-    rows = [
-        [
-            each.name,
-            each.kind,
-            f"{each.n:,}",
-            *((share if name in HEADLINES else percent)(each.measures[name]) for name in told),
-            *([f"${each.price_per_1000:,.2f}" if each.price_per_1000 is not None else ""] if priced else []),
-        ]
-        for each in shown[:ANNOTATORS]
-    ]
-    prices = ("per 1,000",) if priced else ()
-    columns = ("annotator", "kind", "judgements", *(MEASURES[name] for name in told), *prices)
-    numeric = (False, False, *(True for _ in columns[2:]))
-    return Table("All annotators; intervals are 95 %, by question", columns, rows, numeric)
-
-
 def training_curves(ledger: Ledger) -> Section | None:
-    """The loss of each run, by method."""
+    """The most telling figure of each run, by method."""
     runs = {each.id: each for each in history.runs(ledger)}
-    losses = history.metrics(ledger).query("name == 'loss'")
-    if losses.empty:
+    logged = history.metrics(ledger)
+    logged = logged[logged["name"].isin(TELLING)]
+    if logged.empty:
         return None
-    by_method: dict[str, list[int]] = {}
-    for run in losses["run"].unique():
-        by_method.setdefault(runs[int(run)].run.command.removeprefix("train "), []).append(int(run))
+    method_of = {number: each.run.command.removeprefix("train ") for number, each in runs.items()}
     drawn = []
-    for method, ids in by_method.items():
-        data = losses[losses["run"].isin(ids[-CURVES:])]
-        data = data.assign(curve=[f"run {run}" for run in data["run"]])[["curve", "step", "value"]]
-        title = f"Training: {method}"
-        labels = ("step", "loss")
-        drawn.append(figures.curves(f"training-{method}", title, data, x="step", y="value", labels=labels))
-    return Section("training", "Training", (f"{len(runs):,} runs.",), tuple(drawn))
+    for method, rows in logged.groupby(logged["run"].map(method_of), sort=False):
+        steps = rows.groupby(["name", "run"])["step"].nunique().groupby("name").max()
+        name = next((each for each in TELLING if steps.get(each, 0) > 1), None)
+        if name is None:
+            continue
+        ids = list(rows["run"].unique())[-CURVES:]
+        data = rows[(rows["name"] == name) & rows["run"].isin(ids)]
+        data = data.assign(curve=data["run"].map(lambda run: _called(runs[run])))[["curve", "step", "value"]]
+        labels, title = ("step", TELLING[name]), f"{method}: {TELLING[name]}"
+        drawn.append(
+            figures.curves(
+                f"training-{method}", title, data, x="step", y="value", labels=labels, size=(4.6, 3.2)
+            )
+        )
+    words = f"{len(runs):,} runs. Of methods that sample, the reward model's score; else accuracy or loss."
+    return Section("training", "Training", (words,), tuple(drawn), compact=True)
+
+
+def _called(trained: Trained) -> str:
+    """A run by its number and the end of its folder: people/ppo."""
+    return f"run {trained.id}: {'/'.join(Path(trained.run.folder).parts[-2:])}"
 
 
 def calibration(ledger: Ledger) -> Section | None:
@@ -156,7 +70,9 @@ def calibration(ledger: Ledger) -> Section | None:
     )
     data = table.reset_index().query("predicted >= 0.5")
     names = {run: f"run {run}: {runs[run].snapshot or runs[run].run.model}" for run in data["run"].unique()}
-    data = data.assign(curve=data["run"].map(names))[["curve", "predicted", "observed", "n"]]
+    low, high = proportion_confint(data["observed"] * data["n"], data["n"], method="wilson")
+    data = data.assign(curve=data["run"].map(names), low=low, high=high)
+    data = data[["curve", "predicted", "observed", "low", "high", "n"]]
     accuracy = found[found["name"].isin(["held_out/accuracy", "held_out/ece"])]
     rows = [
         [
@@ -170,7 +86,10 @@ def calibration(ledger: Ledger) -> Section | None:
     ]
     columns = ("reward model", *(name.removeprefix("held_out/") for name in accuracy["name"].unique()))
     held_out = Table("On held-out pairs", columns, rows, (False, *(True for _ in columns[1:])))
-    words = "A reward model's probability that an output is preferred, against how often it was."
+    words = (
+        "A reward model's probability that an output is preferred, against how often it was, on labels that"
+        " it has not seen; where labels carry noise, so do these. ece is the expected calibration error."
+    )
     return Section("reward-models", "Reward models", (words,), (figures.calibration(data),), (held_out,))
 
 
@@ -186,48 +105,60 @@ def costs(ledger: Ledger) -> Section | None:
             f"{each.requests:,}",
             f"{each.prompt_tokens:,}",
             f"{each.completion_tokens:,}",
-            f"${each.cost:,.4f}"
-            + (f" and {each.unpriced:,} requests of unknown price" if each.unpriced else ""),
+            _price(each),
         ]
         for each in paid
     ]
     total = sum(each.cost for each in paid)
-    words = f"${total:,.4f} in all, where prices are known; a reply that two annotators read counts for both."
+    words = f"${total:,.2f} in all at list prices; a reply that two annotators read counts for both."
     columns = ("annotator", "judgements", "requests", "prompt tokens", "reply tokens", "cost")
     table = Table("What judging took", columns, rows, (False, *(True for _ in columns[1:])))
     return Section("costs", "Costs", (words,), (), (table,))
 
 
+def _price(each: Spent) -> str:
+    """What is known of it."""
+    if each.unpriced == 0:
+        return f"${each.cost:,.4f}"
+    unknown = f"{each.unpriced:,} replies of unknown price"
+    return f"${each.cost:,.4f} and {unknown}" if each.cost else unknown
+
+
 def provenance(ledger: Ledger) -> Section:
     """Where everything came from."""
-    counts = ledger.counts()
-    held = Table(
-        "What the ledger holds", ("fact", "number"), [[k, f"{v:,}"] for k, v in counts.items()], (False, True)
-    )
-    tables = [held]
+    counts = [[fact, f"{number:,}"] for fact, number in ledger.counts().items() if number]
+    tables = [Table("What the ledger holds", ("fact", "number"), counts, (False, True))]
     if frozen := training.snapshots(ledger):
         rows = [[card.name, f"{card.rows:,}", card.key, card.choice] for card in frozen]
-        tables.append(
-            Table("Snapshots", ("name", "judgements", "hash", "choice"), rows, (False, True, False, False))
-        )
+        heads = ("name", "judgements", "hash", "choice")
+        tables.append(Table("Snapshots", heads, rows, (False, True, False, False)))
     if runs := history.runs(ledger):
-        rows = [
-            [
-                str(each.id),
-                each.run.command,
-                each.run.model,
-                each.snapshot or each.run.set_name or "",
-                str(each.run.seed),
-                "" if each.steps is None else f"{each.steps:,}",
-                each.run.version,
-                each.run.started,
-            ]
-            for each in runs
-        ]
+        rows = [_run(each, runs) for each in runs]
         columns = ("run", "command", "from", "data", "seed", "steps", "version", "began")
-        tables.append(Table("Runs", columns, rows, (True, False, False, False, True, True, False, False)))
-    cards = [[card.name, str(card.kind), card.key[:12]] for card in ledger.annotators()[:ANNOTATORS]]
-    if cards:
-        tables.append(Table("Annotators", ("name", "kind", "hash"), cards))
+        numeric = (False, False, False, False, True, True, False, False)
+        tables.append(Table("Runs", columns, rows, numeric, folded=len(rows) > CURVES))
+    cards = ledger.annotators()
+    judges = [[card.name, str(card.kind), card.key] for card in cards if card.kind is not AnnotatorKind.HUMAN]
+    if judges:
+        people = len(cards) - len(judges)
+        title = "Annotators by fingerprint" + (f"; {people} people are not listed" if people else "")
+        tables.append(
+            Table(title, ("name", "kind", "hash"), judges[:ANNOTATORS], folded=len(judges) > CURVES)
+        )
     words = "The command farm trace walks from any of these back to prompts, replies and seeds."
     return Section("provenance", "Where it came from", (words,), (), tuple(tables))
+
+
+def _run(each: Trained, runs: Sequence[Trained]) -> list[str]:
+    run = each.run
+    parent = next((other for other in runs if Path(run.model).is_relative_to(other.run.folder)), None)
+    return [
+        str(each.id),
+        run.command,
+        run.model if parent is None else f"run {parent.id}",
+        each.snapshot or run.set_name or "",
+        str(run.seed),
+        "" if each.steps is None else f"{each.steps:,}",
+        run.version,
+        run.started[:16].replace("T", " "),
+    ]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from farm.report_page.figures import Figure
+from farm.report_page.drawing import Figure
 
 LONGEST = 6_000  # characters of an output that are shown; the ledger has the rest
 COMPARED = 1_500  # words of an output among which differences are marked
+ALIKE = 0.25  # share of common words below which marks would cover everything
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,13 @@ class Headline:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text. numeric: which columns hold numbers."""
+    """Rows of text. numeric: which columns hold numbers; folded: shown when asked for."""
 
     caption: str
     columns: tuple[str, ...]
     rows: Sequence[Sequence[str]]
     numeric: tuple[bool, ...] = ()
+    folded: bool = False
 
     @property
     def kinds(self) -> tuple[bool, ...]:
@@ -66,38 +68,60 @@ class Disagreement:
     simulators: float
     opinions: tuple[Opinion, ...]
 
+    @property
+    def sides(self) -> tuple[tuple[str, float, tuple[Opinion, ...]], ...]:
+        """People, and all others: mean P(first preferred) and what each said."""
+        people = tuple(each for each in self.opinions if each.kind == "human")
+        others = tuple(each for each in self.opinions if each.kind != "human")
+        return ("People", self.people, people), ("Simulators", self.simulators, others)
+
 
 @dataclass(frozen=True)
 class Section:
-    """A chapter: an anchor, a heading, some sentences, figures and tables."""
+    """A chapter: an anchor, a heading, some sentences, figures and tables. compact: figures side by side."""
 
     name: str
     heading: str
     sentences: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
+    compact: bool = False
 
 
 @dataclass(frozen=True)
 class Report:
-    """Everything on the page. made: when, UTC; subject: what it is about."""
+    """Everything on the page. made: when, UTC; subject: what it is about; summary: it all in plain words.
+
+    annex: chapters that stand after the disagreements.
+    """
 
     subject: str
     made: str
     version: str
+    summary: tuple[str, ...]
     headlines: tuple[Headline, ...]
     sections: tuple[Section, ...]
-    disagreements: tuple[Disagreement, ...] = field(default=())
+    disagreements: tuple[Disagreement, ...] = ()
+    annex: tuple[Section, ...] = ()
 
     @property
     def figures(self) -> list[Figure]:
-        return [figure for section in self.sections for figure in section.figures]
+        return [figure for section in (*self.sections, *self.annex) for figure in section.figures]
+
+    @property
+    def chapters(self) -> tuple[str, ...]:
+        return tuple(section.name for section in (*self.sections, *self.annex))
 
 
 def marked(first: str, second: str) -> tuple[list[Words], list[Words]]:
-    """Both texts in runs of words, those that the other has not marked; long texts are cut with a note."""
+    """Both texts in runs of words, those that the other has not marked; long texts are cut with a note.
+
+    Texts that have little in common are not marked at all.
+    """
     one, two = (_pieces(text) for text in (first, second))
     matcher = SequenceMatcher(None, one[:COMPARED], two[:COMPARED], autojunk=False)
+    if matcher.ratio() < ALIKE:
+        return [Words("".join(one), False)], [Words("".join(two), False)]
     runs: tuple[list[Words], list[Words]] = ([], [])
     for tag, i, j, k, m in matcher.get_opcodes():
         for side, part in zip(runs, (one[i:j], two[k:m]), strict=True):

@@ -75,4 +75,5 @@ def _verdict(said: Said, flipped: bool) -> str:
     if first == 0.5:
         return "a tie"
     sure = "" if first in (0, 1) else f" ({max(first, 1 - first):.2f})"
-    return ("the first" if first > 0.5 else "the second") + sure
+    turned = "" if said.swapped in (None, flipped) else ", having seen the second before the first"
+    return ("the first" if first > 0.5 else "the second") + sure + turned

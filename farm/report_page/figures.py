@@ -1,4 +1,4 @@
-"""The figures: each drawn from a small frame that goes with it, in colours that everyone can tell apart.
+"""The figures: each drawn from a small frame that goes with it.
 
 A figure is a name, what it shows in words, its data, and a drawing. The page shows it as SVG; `save` writes
 PDF and PNG for a paper.
@@ -6,185 +6,202 @@ PDF and PNG for a paper.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import FuncFormatter
 
-matplotlib.use("Agg")
+from farm.report_page.drawing import Figure, errors, level, mark, name_points, new_axes, short, style
 
-# Okabe and Ito (2008), without black and the yellow that white swallows
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-MARKERS = ("o", "s", "^", "D", "v", "P")
 KIND_PLACE = {"human": 0, "llm": 1, "rm": 2, "gold": 3, "rule": 4}
-STYLE: dict[Any, Any] = {  # names of matplotlib's settings
-    "svg.fonttype": "none",
-    "svg.hashsalt": "farm",
-    "pdf.fonttype": 42,
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-    "grid.linewidth": 0.6,
-    "figure.constrained_layout.use": True,
+KIND_NAMES = {
+    "human": "people",
+    "llm": "language models",
+    "rm": "reward models",
+    "gold": "gold",
+    "rule": "rules",
 }
-FORMATS = ("pdf", "png")
+LEANINGS = {"first": "the first shown", "longer": "the longer", "list": "the one with a list"}
+CROWDED = 6  # names in a small figure
+PEOPLE_TOGETHER = "people with each other"
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One figure. description: what it shows, for those who cannot see it."""
-
-    name: str
-    title: str
-    description: str
-    data: pd.DataFrame
-    drawing: Drawing
-
-    def save(self, folder: Path) -> list[Path]:
-        """PDF, PNG and the data as CSV."""
-        paths = [folder / f"{self.name}.{kind}" for kind in FORMATS]
-        for path in paths:
-            with style():
-                self.drawing.savefig(path, dpi=200, facecolor="white")
-        table = folder / f"{self.name}.csv"
-        self.data.to_csv(table, index=False)
-        return [*paths, table]
-
-
-@contextmanager
-def style() -> Iterator[None]:
-    """Our settings of matplotlib, and no others."""
-    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        yield
-
-
-def _axes(width: float = 6.4, height: float = 4.0) -> tuple[Drawing, Axes]:
-    drawing = Drawing(figsize=(width, height))
-    return drawing, drawing.subplots()
+def agreement(data: pd.DataFrame, people: float | None) -> Figure:
+    """data: annotator, kind, agreement, low, high. people: how far people agree with each other."""
+    ordered = data.sort_values("agreement").reset_index(drop=True)
+    with style():
+        drawing, axes = new_axes(6.0, max(2.2, 0.3 * len(ordered) + 1.3))
+        _by_kind(axes, ordered.assign(place=ordered.index), "agreement", "place")
+        axes.set_yticks(range(len(ordered)), [short(name) for name in ordered["annotator"]])
+        axes.set_ylim(-0.6, len(ordered) - 0.4)
+        if people is not None:
+            level(axes, people, PEOPLE_TOGETHER)
+        axes.set_xlabel("agreement with people")
+        axes.grid(axis="y", visible=False)
+        if ordered["kind"].nunique() > 1:
+            drawing.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=5)
+    said = [f"{row['annotator']} {row['agreement']:.3f}" for _, row in ordered[::-1].iterrows()][:8]
+    together = "" if people is None else f" People agree with each other {people:.3f}."
+    words = f"Agreement with people, best first: {', '.join(said)}.{together}"
+    return Figure("agreement", "Agreement with people", words, data, drawing)
 
 
 def agreement_against_price(data: pd.DataFrame, people: float | None) -> Figure:
-    """AlpacaFarm's figure 2. data: annotator, kind, agreement, low, high, price (per 1,000; NaN if unknown).
-
-    people: how far people agree with each other.
-    """
+    """AlpacaFarm's figure 2. data: annotator, kind, agreement, low, high, price (US dollars per 1,000)."""
+    rows = data.dropna(subset="price").sort_values("price")
     with style():
-        drawing, axes = _axes(6.8, max(2.6, 0.34 * len(data) + 1.2))
-        ordered = data.sort_values("agreement").reset_index(drop=True)
-        for place, (_, row) in enumerate(ordered.iterrows()):
-            kind = KIND_PLACE.get(str(row["kind"]), 5)
-            errors = [[row["agreement"] - row["low"]], [row["high"] - row["agreement"]]]
-            known = pd.notna(row["low"])
-            axes.errorbar(
-                row["agreement"],
-                place,
-                xerr=errors if known else None,
-                fmt=MARKERS[kind],
-                color=COLOURS[kind],
-                capsize=2,
-            )
-        labels = [_with_price(row) for _, row in ordered.iterrows()]
-        axes.set_yticks(range(len(ordered)), labels)
-        axes.set_ylim(-0.6, len(ordered) + 0.1)
+        drawing, axes = new_axes(4.2, 3.4)
+        axes.set_xscale("symlog", linthresh=max(rows.loc[rows["price"] > 0, "price"].min() / 2, 1e-3))
+        _by_kind(axes, rows, "price", "agreement", upright=True)
         if people is not None:
-            axes.axvline(people, linestyle="--", linewidth=1, color="black", alpha=0.6)
-            axes.annotate(
-                "people with each other", (people, len(ordered) - 0.5), fontsize=8, ha="center", va="bottom"
-            )
-        axes.set_xlabel("agreement with people")
+            axes.axhline(people, linestyle="--", linewidth=1, color="black", alpha=0.6)
+            axes.annotate(PEOPLE_TOGETHER, (1, people), xycoords=("axes fraction", "data"), fontsize=8,
+                          xytext=(0, 3), textcoords="offset points", ha="right")  # fmt: skip
+        axes.margins(x=0.15)
+        axes.set_xlabel("US dollars per 1,000 judgements")
+        axes.set_ylabel("agreement with people")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        points = list(zip(rows["price"], rows["agreement"], strict=True))
+        name_points(drawing, axes, points, list(rows["annotator"]))
+    best = rows.sort_values("agreement").iloc[-1]
+    top = f"{best['annotator']}, {best['agreement']:.3f} at ${best['price']:.2f}"
+    words = f"Agreement with people against price. Highest: {top}."
+    return Figure("agreement-price", "Agreement against price", words, rows, drawing)
+
+
+def bias_and_variance(data: pd.DataFrame) -> Figure:
+    """data: annotator, kind, variance, bias, in shares."""
+    with style():
+        drawing, axes = new_axes(*((4.2, 3.4) if len(data) < CROWDED else (6.4, 4.6)))
+        _by_kind(axes, data, "variance", "bias", bars=False)
+        axes.margins(0.18)
+        axes.set_xlabel("variance")
+        axes.set_ylabel("bias")
+        name_points(
+            drawing, axes, list(zip(data["variance"], data["bias"], strict=True)), list(data["annotator"])
+        )
+    said = [
+        f"{row['annotator']} bias {row['bias']:.3f}, variance {row['variance']:.3f}"
+        for _, row in data.iterrows()
+    ]
+    return Figure("bias-variance", "Bias and variance", "; ".join(said) + ".", data, drawing)
+
+
+def leanings(data: pd.DataFrame) -> Figure:
+    """data: annotator, and `first`, `longer`, `list`: the share in which it prefers the output that is so."""
+    shown = {name: words for name, words in LEANINGS.items() if data[name].notna().any()}
+    with style():
+        drawing, axes = new_axes(6.0, max(2.2, 0.36 * len(data) + 1.3))
+        for k, (name, words) in enumerate(shown.items()):
+            places = [len(data) - 1 - i + 0.18 * (len(shown) / 2 - 0.5 - k) for i in range(len(data))]
+            axes.plot(data[name], places, linestyle="", label=words, **mark(k))
+        axes.set_yticks(range(len(data)), [short(name) for name in data["annotator"][::-1]])
+        axes.axvline(0.5, linestyle="--", linewidth=1, color="black", alpha=0.6)
+        axes.set_xlabel("share in which it prefers this output")
         axes.grid(axis="y", visible=False)
-    best = ordered.iloc[-1] if len(ordered) else None
-    said = "" if best is None else f" Highest: {best['annotator']}, {best['agreement']:.3f}."
-    return Figure(
-        "agreement", "Agreement with people", f"Agreement of each annotator with people.{said}", data, drawing
+        drawing.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=3)
+    words = (
+        f"How often each of {len(data)} annotators prefers {', '.join(shown.values())}; 0.5 is no leaning."
     )
+    return Figure("leanings", "Leanings", words, data, drawing)
 
 
-def _with_price(row: pd.Series[Any]) -> str:
-    price = row["price"]
-    return (
-        f"{_short(row['annotator'])} (${price:.2f} per 1,000)"
-        if pd.notna(price)
-        else _short(row["annotator"])
-    )
+def _by_kind(
+    axes: Any, rows: pd.DataFrame, x: str, y: str, *, bars: bool = True, upright: bool = False
+) -> None:
+    """Marks of each kind of annotator in its own colour and shape; bars are of the agreement."""
+    for kind, part in rows.groupby("kind", sort=False):
+        size = errors(part, "agreement") if bars else None
+        where = {"yerr" if upright else "xerr": size}
+        look = mark(KIND_PLACE.get(str(kind), 5))
+        label = KIND_NAMES.get(str(kind), str(kind))
+        axes.errorbar(part[x], part[y], **where, linestyle="", capsize=2, label=label, **look)
 
 
 def win_rates(data: pd.DataFrame) -> Figure:
-    """data: method, judged (trained on / judged by), win_rate, low, high, in shares."""
+    """data: method, trained_on, judged_by, win_rate, low, high, in shares. One panel for each judge."""
+    judges = list(dict.fromkeys(data["judged_by"]))
+    feedback = list(dict.fromkeys(data["trained_on"]))
+    methods = list(dict.fromkeys(data["method"]))
     with style():
-        series = list(dict.fromkeys(data["judged"]))
-        methods = list(dict.fromkeys(data["method"]))
-        drawing, axes = _axes(7.2, max(3.0, 0.42 * len(methods) + 1.2))
-        for k, judged in enumerate(series):
-            rows = data[data["judged"] == judged].set_index("method")
-            places = [len(methods) - 1 - methods.index(m) + 0.16 * (len(series) / 2 - k) for m in rows.index]
-            errors = [rows["win_rate"] - rows["low"], rows["high"] - rows["win_rate"]]
-            axes.errorbar(
-                rows["win_rate"],
-                places,
-                xerr=errors,
-                fmt=MARKERS[k % len(MARKERS)],
-                color=COLOURS[k % len(COLOURS)],
-                capsize=2,
-                label=judged,
-            )
-        axes.set_yticks(range(len(methods)), [_short(m) for m in methods[::-1]])
-        axes.axvline(0.5, linestyle="--", linewidth=1, color="black", alpha=0.6)
-        axes.set_xlabel("win rate against the baseline")
-        drawing.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=2)
-        axes.grid(axis="y", visible=False)
-    return Figure(
-        "win-rates", "Methods", f"Win rates of {len(methods)} methods against the baseline.", data, drawing
+        drawing = Drawing(figsize=(max(5.2, 3.1 * len(judges)), max(3.0, 0.36 * len(methods) + 1.4)))
+        panels = drawing.subplots(1, len(judges), sharex=True, sharey=True, squeeze=False)[0]
+        for axes, judge in zip(panels, judges, strict=True):
+            for k, trained in enumerate(feedback):
+                chosen = (data["judged_by"] == judge) & (data["trained_on"] == trained)
+                rows = data[chosen]
+                shift = 0.2 * (len(feedback) / 2 - 0.5 - k)
+                places = [len(methods) - 1 - methods.index(m) + shift for m in rows["method"]]
+                label = f"trained on {trained}" if judge == judges[0] else None
+                axes.errorbar(
+                    rows["win_rate"], places, xerr=errors(rows, "win_rate"), linestyle="", capsize=2,
+                    markersize=5, label=label, **mark(k),
+                )  # fmt: skip
+            axes.axvline(0.5, linestyle="--", linewidth=1, color="black", alpha=0.6)
+            axes.set_title(f"judged by {judge}", fontsize=10)
+            axes.grid(axis="y", visible=False)
+        panels[0].set_yticks(range(len(methods)), [short(m) for m in methods[::-1]])
+        drawing.supxlabel("win rate against the baseline", fontsize=10)
+        drawing.legend(frameon=False, fontsize=9, loc="outside upper center", ncols=len(feedback))
+    best = data.sort_values("win_rate").iloc[-1]
+    words = (
+        f"Win rates of {len(methods)} methods against the baseline, judged by {', '.join(judges)}. Highest:"
+        f" {best['method']} trained on {best['trained_on']}, {best['win_rate']:.3f} by {best['judged_by']}."
     )
+    return Figure("win-rates", "Methods", words, data, drawing)
 
 
 def ranking_scatter(data: pd.DataFrame, spearman: float | None) -> Figure:
     """AlpacaFarm's figure 3. data: method, and win rates `simulators` and `people` with their _low, _high."""
     with style():
-        drawing, axes = _axes(5.6, 5.0)
+        drawing, axes = new_axes(5.8, 5.2)
         x, y = data["simulators"], data["people"]
         axes.errorbar(
             x,
             y,
-            xerr=[x - data["simulators_low"], data["simulators_high"] - x],
-            yerr=[y - data["people_low"], data["people_high"] - y],
+            xerr=errors(data, "simulators", "simulators_low", "simulators_high"),
+            yerr=errors(data, "people", "people_low", "people_high"),
             fmt="o",
-            color=COLOURS[0],
+            color=mark(0)["color"],
             ecolor="black",
             elinewidth=0.5,
             alpha=0.9,
         )
-        for _, row in data.iterrows():
-            place = (row["simulators"], row["people"])
-            axes.annotate(_short(row["method"]), place, xytext=(5, 4), textcoords="offset points", fontsize=8)
+        axes.axline((0.5, 0.5), slope=1, linestyle=":", linewidth=1, color="black", alpha=0.6)
         axes.set_xlabel("trained on and judged by simulators")
         axes.set_ylabel("trained on and judged by people")
+        name_points(drawing, axes, list(zip(x, y, strict=True)), list(data["method"]))
     rho = "" if spearman is None else f" Spearman {spearman:.2f}."
     title = "Do simulators rank methods as people do?" + rho
-    return Figure("ranking", title, f"Win rates of methods in both worlds.{rho}", data, drawing)
+    said = [f"{row['method']} {row['simulators']:.3f} and {row['people']:.3f}" for _, row in data.iterrows()]
+    words = f"Win rates by simulators and by people: {'; '.join(said)}.{rho}"
+    return Figure("ranking", title, words, data, drawing)
 
 
-def curves(name: str, title: str, data: pd.DataFrame, *, x: str, y: str, labels: Sequence[str]) -> Figure:
+def curves(
+    name: str,
+    title: str,
+    data: pd.DataFrame,
+    *,
+    x: str,
+    y: str,
+    labels: Sequence[str],
+    size: tuple[float, float] = (6.4, 4.0),
+) -> Figure:
     """Lines with bands. data: curve, x, y and, where known, low and high. labels: of the two axes."""
     with style():
-        drawing, axes = _axes()
+        drawing, axes = new_axes(*size)
         for k, (curve, rows) in enumerate(data.groupby("curve", sort=False)):
             rows = rows.sort_values(x)
-            colour, marker = COLOURS[k % len(COLOURS)], MARKERS[k % len(MARKERS)]
-            marks = marker if len(rows) < 30 else ""
-            axes.plot(rows[x], rows[y], color=colour, marker=marks, markersize=4, label=_short(str(curve)))
+            look = mark(k) if len(rows) < 30 else {**mark(k), "marker": ""}
+            axes.plot(rows[x], rows[y], markersize=4, label=short(str(curve)), **look)
             if {"low", "high"} <= set(rows):
-                axes.fill_between(rows[x], rows["low"], rows["high"], color=colour, alpha=0.15, linewidth=0)
+                axes.fill_between(
+                    rows[x], rows["low"], rows["high"], color=look["color"], alpha=0.15, linewidth=0
+                )
         axes.set_xlabel(labels[0])
         axes.set_ylabel(labels[1])
         if data["curve"].nunique() > 1:
@@ -194,27 +211,20 @@ def curves(name: str, title: str, data: pd.DataFrame, *, x: str, y: str, labels:
 
 
 def calibration(data: pd.DataFrame) -> Figure:
-    """A reliability curve. data: curve (the reward model), predicted, observed, n."""
+    """A reliability curve. data: curve (the reward model), predicted, observed, low, high, n."""
     with style():
-        drawing, axes = _axes(4.8, 4.4)
+        drawing, axes = new_axes(5.0, 4.4)
         axes.plot([0.5, 1], [0.5, 1], linestyle="--", color="black", linewidth=1, alpha=0.6)
         for k, (curve, rows) in enumerate(data.groupby("curve", sort=False)):
-            axes.plot(
-                rows["predicted"], rows["observed"], marker=MARKERS[k % len(MARKERS)],
-                color=COLOURS[k % len(COLOURS)], label=_short(str(curve)),
+            axes.errorbar(
+                rows["predicted"] + 0.004 * k, rows["observed"], yerr=errors(rows, "observed"), capsize=2,
+                elinewidth=0.8, label=short(str(curve)), **mark(k),
             )  # fmt: skip
         axes.set_xlabel("predicted chance of the preferred output")
         axes.set_ylabel("share in which it was preferred")
-        axes.legend(frameon=False, fontsize=8)
-    return Figure(
-        "calibration", "Reward models: calibration", "Predicted against observed preference.", data, drawing
-    )
-
-
-def _short(text: str, limit: int = 34) -> str:
-    """A name as it fits beside a mark; dollar signs are no mathematics."""
-    clean = "".join(c for c in str(text) if c.isprintable()).replace("$", r"\$")
-    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+        axes.legend(frameon=False, fontsize=8, loc="upper left")
+    words = "Predicted against observed preference on held-out pairs; on the dashed line both are alike."
+    return Figure("calibration", "Can a reward model's probabilities be believed?", words, data, drawing)
 
 
 def save_all(figures: Iterable[Figure], folder: Path) -> list[Path]:

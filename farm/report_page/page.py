@@ -7,16 +7,13 @@ an output says can never run. Every text goes through jinja2's autoescaping.
 from __future__ import annotations
 
 import base64
-import csv
-import io
 from pathlib import Path
 
-import pandas as pd
 from markupsafe import Markup
 
-from farm.foreign import cell, source_hash, templates
+from farm.foreign import seen, source_hash, templates
 from farm.report_page.content import Report
-from farm.report_page.figures import Figure
+from farm.report_page.drawing import Figure, as_csv
 from farm.report_page.svg import inline_svg
 
 FOLDER = Path(__file__).parent / "templates"
@@ -37,19 +34,9 @@ def page(report: Report) -> str:
 
 
 def _svg(figure: Figure) -> Markup:
-    return Markup(inline_svg(figure.drawing, figure.name, figure.description))
+    return Markup(inline_svg(figure.drawing, figure.name, seen(figure.description)))
 
 
 def _csv_link(figure: Figure) -> str:
     """The figure's data as a link that downloads a CSV file."""
     return "data:text/csv;base64," + base64.b64encode(as_csv(figure.data).encode("utf-8")).decode()
-
-
-def as_csv(data: pd.DataFrame) -> str:
-    """A frame as CSV; a text that a spreadsheet would run as a formula gets a quote before it."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(data.columns)
-    for row in data.itertuples(index=False):
-        writer.writerow(map(cell, row))
-    return buffer.getvalue()

@@ -15,10 +15,29 @@ def study_headlines(results: StudyResults) -> list[Headline]:
         return []
     found = results.ranking
     words = (
-        f"Spearman [{found.spearman.low:.2f}, {found.spearman.high:.2f}] of {found.methods} methods, trained"
-        f" on and judged by simulators against people"
+        f"Spearman's correlation of {found.methods} methods, trained on and judged by simulators against"
+        f" people; 95 % interval {found.spearman.low:.2f} to {found.spearman.high:.2f}"
     )
     return [Headline(f"{found.spearman.value:.2f}", "Simulators rank methods as people do", words)]
+
+
+def study_summary(results: StudyResults) -> list[str]:
+    """What the study found, in sentences."""
+    said = []
+    if found := results.ranking:
+        said.append(
+            f"Of {found.methods} methods, simulators alone would have given a ranking that correlates with"
+            f" people's at {found.spearman.value:.2f}; people can tell"
+            f" {100 * found.resolved_by_people:.0f} % of the pairs of methods apart, and what they cannot"
+            " tell apart nobody can rank."
+        )
+    best = max(results.rates(PEOPLE, PEOPLE).items(), key=lambda each: each[1].value, default=None)
+    if best is not None:
+        method, rate = best
+        said.append(
+            f"Trained on and judged by people, {method} does best: {_said(rate)} against {results.baseline}."
+        )
+    return said
 
 
 def study_sections(results: StudyResults) -> list[Section]:
@@ -35,7 +54,8 @@ def _methods(results: StudyResults) -> Section:
         [
             {
                 "method": each.method,
-                "judged": f"trained on {each.trained_on}, judged by {each.judged_by}",
+                "trained_on": each.trained_on,
+                "judged_by": each.judged_by,
                 "win_rate": each.win_rate.value,
                 "low": each.win_rate.low,
                 "high": each.win_rate.high,
@@ -60,8 +80,8 @@ def _methods(results: StudyResults) -> Section:
     if results.ranking is not None:
         found = results.ranking
         sentences.append(
-            f"Of the pairs of methods people tell {found.resolved_by_people:.0%} apart and simulators"
-            f" {found.resolved_by_simulators:.0%}; what lies inside the noise cannot be ranked."
+            f"Of the pairs of methods people tell {100 * found.resolved_by_people:.0f} % apart and simulators"
+            f" {100 * found.resolved_by_simulators:.0f} %; what lies inside the noise cannot be ranked."
         )
     return Section("methods", "Methods", tuple(sentences), tuple(drawn), (table,))
 
@@ -116,7 +136,13 @@ def _curves(results: StudyResults) -> Section:
         "The known truth of the answers against how far the policy has moved, for reward models from several"
         " kinds of feedback. Where a curve turns down, more optimisation makes the answers worse."
     )
-    return Section("over-optimisation", "Over-optimisation", (words,), tuple(drawn))
+    peaks = []
+    for (study, curve), part in frame.groupby(["study", "curve"], sort=False):
+        top = part.sort_values("gold").iloc[-1]
+        end = "its end" if top["sqrt_kl"] == part["sqrt_kl"].max() else f"{top['level']:g}, before its end"
+        peaks.append(f"{study} by {curve} is highest at {end}")
+    said = f"{'; '.join(peaks)}. The bands say how sure that is."
+    return Section("over-optimisation", "Over-optimisation", (words, said), tuple(drawn))
 
 
 def _said(rate: Rate | None) -> str:

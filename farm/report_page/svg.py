@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 from matplotlib.figure import Figure as Drawing
 
 from db.ids import content_hash
-from farm.report_page.figures import style
+from farm.report_page.drawing import style
 
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"

@@ -22,7 +22,7 @@ from db.ledger import Ledger
 from db.records import Annotation, AnnotatorCard, AnnotatorKind, Instruction, Output, Pair
 from farm.report import ReportOptions, figures, report
 from farm.report_page.content import LONGEST, marked
-from farm.report_page.page import as_csv
+from farm.report_page.drawing import as_csv
 from farm.studies.results import CurvePoint, Judged, RankAgreement, Rate, StudyResults
 
 FARM = Path(sys.executable).parent / "farm"
