@@ -25,19 +25,21 @@ from db.records import Instruction, Output, Pair
 FARM = Path(sys.executable).parent / "farm"
 RUN = """
 import json, resource, sys, time
-from pathlib import Path
-from db.ledger import Ledger, PairFilter
+from db.ledger import Ledger
 from farm.annotate import Provider, Task, annotate
-path, url, pairs, concurrency = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+path, url, name, *rest = sys.argv[1:]
+provider = Provider(base_url=url, concurrency=int(rest[0])) if rest else Provider(base_url=url)
 with Ledger.open(path) as ledger:
-    start = time.perf_counter()
-    provider = Provider(base_url=url, concurrency=concurrency)
-    report = annotate(ledger, "plain", Task(PairFilter(limit=pairs)), lambda *_: None, provider)
-    seconds = time.perf_counter() - start
-assert report.statuses == {"ok": pairs}, report
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps({"per_second": pairs / seconds, "peak_mib": peak}))
+    before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    report = annotate(ledger, name, Task(), lambda *_: None, provider)
+    seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
+assert set(report.statuses) == {"ok"}, report
+cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+read = report.statuses["ok"]
+[peak] = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
+print(json.dumps({"read": read, "seconds": seconds, "cpu_seconds": cpu, "peak_mib": int(peak) / 1024}))
 """
+"""Judges all pairs of a ledger: LEDGER URL ANNOTATOR [CONCURRENCY]."""
 
 
 @contextmanager
@@ -73,12 +75,18 @@ def measure(latency: float, pairs: int, concurrency: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder, simulator(latency) as url:
         path = Path(folder, "farm.db")
         make_ledger(path, pairs)
-        command = [sys.executable, "-c", RUN, str(path), url, str(pairs), str(concurrency)]
+        command = [sys.executable, "-c", RUN, str(path), url, "plain", str(concurrency)]
         out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found: dict[str, float] = json.loads(out)
-    ideal = concurrency / latency if latency else None
-    result = {"latency": latency, "concurrency": concurrency, "pairs": pairs, **found}
-    return result | ({"share_of_ideal": found["per_second"] / ideal} if ideal else {})
+    result = {
+        "latency": latency,
+        "concurrency": concurrency,
+        "pairs": pairs,
+        "per_second": pairs / found["seconds"],
+        "cpu_ms": 1000 * found["cpu_seconds"] / pairs,
+        "peak_mib": found["peak_mib"],
+    }
+    return result | ({"share_of_ideal": result["per_second"] * latency / concurrency} if latency else {})
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from annotators import catalogue
 from annotators.clients.batch import BatchClient, BatchOptions
 from annotators.clients.budget import Account, Budget, Estimate, estimate
 from annotators.clients.endpoint import Endpoint
+from annotators.clients.failures import FAILURES, ProviderDown, Remedy
 from annotators.clients.limits import RateLimits
 from annotators.clients.online import OnlineClient, OnlineOptions
 from annotators.clients.request import Completion, Request, Transport
@@ -68,16 +69,19 @@ class Provider:
 
 @dataclass(frozen=True)
 class AnnotateReport:
-    """What became of the pairs: the questions are known + the sum of statuses + what others are asking."""
+    """What became of the pairs: the questions are known + the sum of statuses + elsewhere."""
 
     annotator: str
     fingerprint: str
     pairs: int
     known: int  # judged before
     statuses: dict[str, int]  # of the new judgements
+    elsewhere: int = 0  # left to another process, which is asking
     requests: int = 0  # sendings
     tokens: int = 0
     cost: float | None = None  # US dollars; None: nothing was paid for, or a price is unknown
+    cost_bound: float | None = None  # with the sendings whose bill did not come at their worst
+    failures: dict[str, int] | None = None  # requests without a usable reply, by what was wrong
     warnings: dict[str, int] | None = None  # what the server silently did otherwise
 
     def to_json(self) -> Json:
@@ -88,9 +92,12 @@ class AnnotateReport:
             "already": self.known,
             "new": sum(self.statuses.values()),
             "statuses": self.statuses,
+            "elsewhere": self.elsewhere,
             "requests": self.requests,
             "tokens": self.tokens,
             "cost": self.cost,
+            "cost_bound": self.cost_bound,
+            "failures": self.failures or {},
             "warnings": self.warnings or {},
         }
 
@@ -191,29 +198,67 @@ def _by_model(
     account = Account(Budget(provider.max_cost, provider.max_requests))
     client = _transport(ledger, whom, provider, account)
     judging = Judging(ledger, whom.annotator, whom.endpoint, progress)
-    warnings, costs = Counter[str](), list[float | None]()
+    replies = _Replies()
 
     def deliver(request: Request, completion: Completion) -> None:
-        warnings.update(completion.warnings)
-        costs.append(completion.cost)
+        replies.add(completion)
         judging.deliver(request, completion)
 
     try:
-        run_all(client, judging.requests(task.pairs, task.replicates), deliver)
+        run_all(client, judging.requests(task.pairs, task.replicates), deliver, judging.commit)
     finally:
-        judging.flush()
-    known = [cost for cost in costs if cost is not None]
+        judging.commit()
+    if replies.none_usable:
+        raise ProviderDown(
+            f"none of {replies.count} requests was answered, the last: {replies.last_failure}",
+            where=whom.endpoint,
+            remedy="check --base-url and the server, then run the same command again",
+        )
     return AnnotateReport(
         whom.annotator.name,
         whom.annotator.fingerprint,
         judging.pairs,
         judging.known,
         dict(judging.statuses),
+        judging.elsewhere,
         account.spent.requests,
         account.spent.tokens,
-        sum(known) if costs and len(known) == len(costs) else None,
-        dict(warnings),
+        replies.cost,
+        replies.cost_bound,
+        dict(replies.failures),
+        dict(replies.warnings),
     )
+
+
+@dataclass
+class _Replies:
+    """What the completions of a run amount to. Costs are None where nothing came, or a price is unknown."""
+
+    count: int = 0
+    cost: float | None = None
+    cost_bound: float | None = None
+    failures: Counter[str] = field(default_factory=Counter)
+    warnings: Counter[str] = field(default_factory=Counter)
+    last_failure: str = ""
+
+    def add(self, completion: Completion) -> None:
+        self.cost = self._more(self.cost, completion.cost)
+        self.cost_bound = self._more(self.cost_bound, completion.cost_bound)
+        self.count += 1
+        self.warnings.update(completion.warnings)
+        if completion.failure:
+            self.failures[completion.failure] += 1
+            self.last_failure = f"{completion.failure} {completion.detail}".strip()
+
+    def _more(self, so_far: float | None, amount: float | None) -> float | None:
+        known = so_far if self.count else 0.0
+        return None if known is None or amount is None else known + amount
+
+    @property
+    def none_usable(self) -> bool:
+        """Whether all failed, for reasons that are the server's and not a request's own."""
+        theirs = (FAILURES[name].remedy is Remedy.RETRY for name in self.failures)
+        return self.count > 0 and self.failures.total() == self.count and all(theirs)
 
 
 def _transport(ledger: Ledger, whom: _Whom, provider: Provider, account: Account) -> Transport:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from annotators.clients.budget import Account, Charge
 from annotators.clients.reply import Reply
-from annotators.clients.request import Deliver, Request
+from annotators.clients.request import Commit, Deliver, Request, keep_nothing
 from annotators.clients.tally import Tally
 from annotators.pool import Pool
 from annotators.prices import Price
@@ -40,7 +40,7 @@ class InProcess:
     batch: int
     account: Account
 
-    async def run(self, requests: Iterator[Request], deliver: Deliver) -> None:
+    async def run(self, requests: Iterator[Request], deliver: Deliver, commit: Commit = keep_nothing) -> None:
         """See annotators.clients.Transport."""
         waiting: list[Request] = []
         try:
@@ -51,6 +51,7 @@ class InProcess:
                 waiting.append(request)
                 if len(waiting) == self.batch:
                     self._answer(waiting, deliver)
+                    commit()
                     await asyncio.sleep(0)  # where Ctrl-C ends the run
         finally:
             self._answer(waiting, deliver)

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from pathlib import Path
 
 from annotators.clients.request import Completion as Reply
 from annotators.clients.request import Request, TokenLogprob
@@ -76,10 +77,11 @@ class Judging:
         self.annotator = annotator
         self.statuses: Counter[str] = Counter()
         self.known = 0
+        self.elsewhere = 0  # questions that another process is asking
         self.pairs = 0
         self._endpoint = endpoint
         self._progress = progress
-        self._run = f"{socket.gethostname()}/{os.getpid()}/{int(time.time())}"
+        self._run = f"{socket.gethostname()}/{os.getpid()}/{int(time.time())}/{_birth(os.getpid())}"
         self._open: dict[str, tuple[int, Batch]] = {}  # by request key: claim, what was asked
         self._held: list[tuple[int, Batch, Reply]] = []
         with ledger.writing() as writer:
@@ -105,13 +107,13 @@ class Judging:
                 return
 
     def deliver(self, request: Request, reply: Reply) -> None:
-        """Take a completion in; it is on disk within BUFFER others."""
+        """Take a completion in; it is on disk after the next commit, which is BUFFER others away at most."""
         claim_id, batch = self._open.pop(request.key)
         self._held.append((claim_id, batch, reply))
         if len(self._held) >= BUFFER:
-            self.flush()
+            self.commit()
 
-    def flush(self) -> None:
+    def commit(self) -> None:
         """Commit the completions held, then parse them and commit the judgements."""
         held, self._held = self._held, []
         if not held:
@@ -207,7 +209,9 @@ class Judging:
                 stored = answer.completion
                 reply = stored_reply(stored.text, stored.top_logprobs)
                 facts += self._read(batch, reply, answer.completion.claim_id, None)
-            elif not (answer and answer.latest is None and _alive(answer.run)):
+            elif answer and answer.latest is None and _alive(answer.run):
+                self.elsewhere += len(batch.questions)
+            else:
                 slots = tuple(question.slot for question in batch.questions)
                 body = canonical_json(batch.request.body())
                 attempt = answer.attempts if answer else 0
@@ -217,11 +221,14 @@ class Judging:
             writer.annotations(facts)
             ids = writer.claims([claim for claim, _ in claims])
         self.statuses.update(fact.status.value for fact in facts)
-        taken = [
-            (number, batch) for number, (_, batch) in zip(ids, claims, strict=True) if number is not None
-        ]
-        self._open |= {batch.request.key: (number, batch) for number, batch in taken}
-        return [batch.request for _, batch in taken]
+        taken = []
+        for number, (_, batch) in zip(ids, claims, strict=True):
+            if number is None:  # another process was quicker
+                self.elsewhere += len(batch.questions)
+            else:
+                self._open[batch.request.key] = (number, batch)
+                taken.append(batch.request)
+        return taken
 
     def _read(self, batch: Batch, reply: Said, claim_id: int, failure: str | None) -> Iterator[Annotation]:
         """The judgements of a completion, one for each question of its batch."""
@@ -264,7 +271,7 @@ def _least(window: int, left: int | None) -> int:
 
 def _alive(run: str) -> bool:
     """Whether the run that claimed a request may still be waiting for it."""
-    host, pid, started = run.split("/")
+    host, pid, started, birth = run.split("/")
     if host != socket.gethostname():
         return time.time() - float(started) < CLAIM_HOURS * 3600
     if int(pid) == os.getpid():
@@ -274,8 +281,20 @@ def _alive(run: str) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
-    return True
+        pass
+    return _birth(int(pid)) == birth
+
+
+def _birth(pid: int) -> str:
+    """When a process began, by the kernel's clock; empty where it has ended or the system does not say.
+
+    The numbers of processes are given out again: with its birth a process cannot be taken for another.
+    """
+    try:
+        state, *numbers = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if state == "Z" else numbers[18]
 
 
 def _record(claim_id: int, reply: Reply) -> Completion:

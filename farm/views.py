@@ -91,9 +91,10 @@ def annotate_view(report: AnnotateReport) -> RenderableType:
     """One line of what became of the pairs."""
     new = sum(report.statuses.values())
     parts = ", ".join(f"{count:,} {status}" for status, count in report.statuses.items()) or "none"
+    elsewhere = f", {report.elsewhere:,} being asked by another process" if report.elsewhere else ""
     return plain(
         f"{report.annotator} judged {report.pairs:,} pairs: {new:,} new judgements ({parts}), "
-        f"{report.known:,} there already{_bill(report)}"
+        f"{report.known:,} there already{elsewhere}{_bill(report)}"
     )
 
 
@@ -102,8 +103,11 @@ def _bill(report: AnnotateReport) -> str:
     if not report.requests:
         return ""
     cost = "cost unknown" if report.cost is None else f"${report.cost:.4f}"
-    odd = "".join(f"; {count:,} replies: {name}" for name, count in (report.warnings or {}).items())
-    return f"; {report.requests:,} requests, {report.tokens:,} tokens, {cost}{odd}"
+    if report.cost_bound != report.cost:
+        cost += f" (${report.cost_bound:.4f} at most: some replies came without their bill)"
+    told = [(report.failures, "requests failed"), (report.warnings, "replies")]
+    odd = (f"; {count:,} {what}: {name}" for seen, what in told for name, count in (seen or {}).items())
+    return f"; {report.requests:,} requests, {report.tokens:,} tokens, {cost}{''.join(odd)}"
 
 
 def estimate_json(estimate: Estimate) -> Json:

@@ -21,7 +21,7 @@ from annotators.clients.batch_lines import custom_id, read_result, request_line
 from annotators.clients.budget import Account, Charge
 from annotators.clients.endpoint import Endpoint
 from annotators.clients.reply import Reply, failed
-from annotators.clients.request import BeforeSend, Deliver, Request, send_unclaimed
+from annotators.clients.request import BeforeSend, Commit, Deliver, Request, keep_nothing, send_unclaimed
 from annotators.clients.tally import Tally
 from annotators.prices import Price, no_price
 from db.ids import content_hash
@@ -88,7 +88,7 @@ class BatchClient:
         self._before_send = before_send
         self._open_claims = open_claims
 
-    async def run(self, requests: Iterator[Request], deliver: Deliver) -> None:
+    async def run(self, requests: Iterator[Request], deliver: Deliver, commit: Commit = keep_nothing) -> None:
         """See Transport.run. Memory holds the requests of the batches that are under way."""
         options = self.options
         async with self.endpoint.open(connections=4, timeout=options.timeout) as sdk:
@@ -96,7 +96,7 @@ class BatchClient:
             earlier = await self._adopt(api)
             while True:
                 wave, left_over = await self._submit(api, requests, earlier)
-                await self._collect(api, [part for part in wave if part.asked], deliver)
+                await self._collect(api, [part for part in wave if part.asked], deliver, commit)
                 if not left_over:
                     return
                 if not wave:  # the budget is used up, unless other clients of the run give something back
@@ -167,7 +167,7 @@ class BatchClient:
         log.info("batch %s: %d requests", batch.id, len(part.asked))
         return part
 
-    async def _collect(self, api: BatchApi, parts: list[_Part], deliver: Deliver) -> None:
+    async def _collect(self, api: BatchApi, parts: list[_Part], deliver: Deliver, commit: Commit) -> None:
         """Poll until all have ended, delivering each as it ends."""
         while parts:
             under_way = []
@@ -175,6 +175,7 @@ class BatchClient:
                 batch = await api.batch(part.batch_id)
                 if batch.status in _ENDED:
                     await self._deliver(api, part, batch, deliver)
+                    commit()
                 else:
                     under_way.append(part)
             parts = under_way

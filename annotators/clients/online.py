@@ -21,7 +21,15 @@ from annotators.clients.endpoint import Endpoint
 from annotators.clients.failures import FAILURES, ProviderDown, Remedy, RunStopped, stopping_error
 from annotators.clients.limits import Gate, RateLimits
 from annotators.clients.reply import Reply, failed, read_reply
-from annotators.clients.request import BeforeSend, Completion, Deliver, Request, send_unclaimed
+from annotators.clients.request import (
+    BeforeSend,
+    Commit,
+    Completion,
+    Deliver,
+    Request,
+    keep_nothing,
+    send_unclaimed,
+)
 from annotators.clients.retry import RetryPolicy
 from annotators.clients.run import Interrupted, run_each
 from annotators.clients.tally import Tally
@@ -30,6 +38,7 @@ from annotators.prices import Price, no_price
 from db.errors import ConfigError
 
 PATIENCE = 50  # requests in a row that fail for the server's reasons before the run stops
+FIRST_CONTACT = 3  # attempts to connect to a server that has not answered anything yet
 REFUSALS = 10  # pauses in a row, with nothing answered between them, before it does
 _JSON: dict[str, str] = {"Content-Type": "application/json"}
 log = logging.getLogger(__name__)
@@ -89,10 +98,10 @@ class OnlineClient:
     ) -> None:
         await self._sdk.close()
 
-    async def run(self, requests: Iterator[Request], deliver: Deliver) -> None:
+    async def run(self, requests: Iterator[Request], deliver: Deliver, commit: Commit = keep_nothing) -> None:
         """See Transport.run."""
         async with self:
-            await run_each(self, requests, deliver, width=self.options.concurrency)
+            await run_each(self, requests, deliver, commit, width=self.options.concurrency)
             self._refuse_if_stopped()
 
     def stop(self, reason: RunStopped) -> None:
@@ -186,6 +195,8 @@ class OnlineClient:
         """Whether to send the request again, after the wait that calls for."""
         retry = self.options.retry
         if reply.remedy is not Remedy.RETRY or not retry.allows(tally.counted, tally.paid):
+            return False
+        if reply.failure == "unreachable" and not self._answered and tally.attempts >= FIRST_CONTACT:
             return False
         if _slows_all(reply):
             return True  # the gate holds us back with all others

@@ -180,6 +180,14 @@ async def send_unclaimed(request: Request, attempt: int) -> None:
 Deliver = Callable[[Request, Completion], None]
 """Called once for each request that was sent, on one thread, in the order in which replies come."""
 
+Commit = Callable[[], None]
+"""Called when the replies that came together have been delivered, and before another request is sent in their
+place: what was delivered until now is to be on disk when it returns."""
+
+
+def keep_nothing() -> None:
+    """The commit of a receiver that has nothing to write."""
+
 
 class Client(Protocol):
     """Answers one request at a time, many at once."""
@@ -192,6 +200,6 @@ class Client(Protocol):
 class Transport(Protocol):
     """Answers a stream of requests: online, or through the Batch API."""
 
-    async def run(self, requests: Iterator[Request], deliver: Deliver) -> None:
+    async def run(self, requests: Iterator[Request], deliver: Deliver, commit: Commit = keep_nothing) -> None:
         """Pull requests as they can be sent, deliver each completion. Raises RunStopped when it must stop."""
         ...

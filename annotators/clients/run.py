@@ -15,7 +15,15 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from annotators.clients.failures import RunInterrupted, RunStopped
-from annotators.clients.request import Client, Completion, Deliver, Request, Transport
+from annotators.clients.request import (
+    Client,
+    Commit,
+    Completion,
+    Deliver,
+    Request,
+    Transport,
+    keep_nothing,
+)
 
 GRACE = 3.0  # seconds that requests in flight have after Ctrl-C
 
@@ -34,11 +42,13 @@ class StoppableClient(Client, Protocol):
     def stop(self, reason: RunStopped) -> None: ...
 
 
-def run_all(transport: Transport, requests: Iterable[Request], on_completion: Deliver) -> None:
+def run_all(
+    transport: Transport, requests: Iterable[Request], deliver: Deliver, commit: Commit = keep_nothing
+) -> None:
     """Send all requests and hand over each completion, once, on this thread, as it comes.
 
     Raises RunStopped where the run must end early, KeyboardInterrupt after Ctrl-C, and whatever
-    `on_completion` raises; in each case after the requests in flight have been dealt with.
+    `deliver` and `commit` raise; in each case after the requests in flight have been dealt with.
     """
 
     async def main() -> None:
@@ -47,7 +57,7 @@ def run_all(transport: Transport, requests: Iterable[Request], on_completion: De
         if task and in_main_thread and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             with contextlib.suppress(NotImplementedError):  # there is no SIGTERM to handle on Windows
                 asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        await transport.run(iter(requests), on_completion)
+        await transport.run(iter(requests), deliver, commit)
 
     try:
         asyncio.run(main())
@@ -56,9 +66,11 @@ def run_all(transport: Transport, requests: Iterable[Request], on_completion: De
 
 
 async def run_each(
-    client: StoppableClient, requests: Iterator[Request], deliver: Deliver, *, width: int
+    client: StoppableClient, requests: Iterator[Request], deliver: Deliver, commit: Commit, *, width: int
 ) -> None:
     """Keep `width` requests under way at the client until there are no more.
+
+    At no time are more than `width` requests sent and not committed.
 
     The first error ends the run: nothing more is pulled, what is in flight finishes and is delivered, and
     the error is raised. Cancelled, the run ends within GRACE seconds.
@@ -72,6 +84,8 @@ async def run_each(
                 deliver(request, interrupted.completion)
                 raise
             deliver(request, completion)
+            await asyncio.sleep(0)  # replies that came with this one are delivered, and committed with it
+            commit()
 
     workers = [asyncio.create_task(work()) for _ in range(width)]
     try:

@@ -21,7 +21,7 @@ from annotators.clients.budget import MESSAGE_TOKENS, REPLY_TOKENS
 from annotators.clients.tokens import count_tokens, first_tokens
 from annotators.simulator.batches import Batches
 from annotators.simulator.config import Judge, SimulatorConfig, Utility, request_key, resolve
-from annotators.simulator.faults import FAULTS, Body, good, refuse
+from annotators.simulator.faults import FAULTS, GOOD, Body, refuse
 from annotators.simulator.http import HttpReply, HttpRequest
 from annotators.simulator.judges import TRICKS, decide, utility_of
 from annotators.simulator.reading import Extractor, Said, orders, standing
@@ -145,9 +145,9 @@ class App:
     def _answer_line(self, body: object) -> HttpReply:
         """The reply to a line of a batch, which is a request like any other."""
         self.hits += 1
-        return self.answer(body)
+        return self.answer(body, in_a_file=True)
 
-    def answer(self, body: object) -> HttpReply:
+    def answer(self, body: object, *, in_a_file: bool = False) -> HttpReply:
         """The reply to a chat-completions body, its fault included, entered in the books."""
         if not isinstance(body, dict) or (problem := _invalid(body)):
             return refuse(400, "invalid_request", problem if isinstance(body, dict) else "not an object")
@@ -160,11 +160,14 @@ class App:
         name = self.config.faults.draw(key, bill.hits)
         if name:
             self.faults[name] = self.faults.get(name, 0) + 1
-        if not name or FAULTS[name].billed:
+        fault = FAULTS[name] if name else GOOD
+        if in_a_file:
+            fault = fault.in_a_file()
+        if fault.billed:
             bill.billed += 1
             bill.prompt_tokens += completion["usage"]["prompt_tokens"]
             bill.completion_tokens += completion["usage"]["completion_tokens"]
-        return FAULTS[name].reply(completion) if name else good(completion)
+        return fault.reply(completion)
 
     def _complete(self, body: dict[str, Any], key: str) -> Body:
         """The chat completion of a valid body."""

@@ -209,17 +209,11 @@ class Batches:
         batch.error_file = self._keep("error.jsonl", "batch_output", b"\n".join(bad)).id if bad else None
 
     def _line(self, asked: dict[str, Any]) -> tuple[bytes, int]:
-        """A result line and its status. A fault of the wire has no place in a file; the reply is whole."""
+        """A result line and its status."""
         reply = self._answer(asked["body"])
-        try:
-            body: object = json.loads(reply.body)
-        except ValueError:
-            body = {"error": {"message": "the model's reply was not JSON", "code": "server_error"}}
-        status = (
-            500 if isinstance(body, dict) and "choices" not in body and reply.status == 200 else reply.status
-        )
-        response = {"status_code": status, "request_id": "req_1", "body": body}
-        return _line(asked["custom_id"], response, None), status
+        body = json.loads(reply.body) if reply.body and "json" in reply.content_type else None
+        response = {"status_code": reply.status, "request_id": "req_1", "body": body}
+        return _line(asked["custom_id"], response, None), reply.status
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,12 +24,20 @@ Body = dict[str, Any]
 @dataclass(frozen=True, slots=True)
 class Fault:
     """billed: the provider did the work and puts it on the bill. passing: trying again helps, and a client
-    can tell that something went wrong."""
+    can tell that something went wrong. whole: what it sends is a completion, or an error that says so."""
 
     group: int
     reply: Callable[[Body], HttpReply]
     billed: bool
     passing: bool
+    whole: bool = True
+
+    def in_a_file(self) -> Fault:
+        """What it amounts to in a line of a batch: there is no wire, and what is no completion is an error,
+        which is not billed."""
+        if self.group == 4:
+            return GOOD
+        return self if self.whole else FAULTS["500"]
 
 
 def good(body: Body) -> HttpReply:
@@ -95,7 +103,7 @@ def _wire(wire: Wire) -> Fault:
 
 
 def _raw(body: bytes, content_type: str = "application/json") -> Fault:
-    return Fault(5, lambda _: HttpReply(200, body, content_type), billed=True, passing=True)
+    return Fault(5, lambda _: HttpReply(200, body, content_type), billed=True, passing=True, whole=False)
 
 
 def _changed(group: int, change: Callable[[Body], object], *, passing: bool = False) -> Fault:
@@ -121,6 +129,9 @@ def _finished(reason: str, **message: object) -> Fault:
 
     return _changed(5, change)
 
+
+GOOD = Fault(0, good, billed=True, passing=False)
+"""No fault at all."""
 
 _CALL = {"id": "call_1", "type": "function", "function": {"name": "judge", "arguments": "{}"}}
 _TRUNCATED = b'{"id": "chatcmpl-1", "object": "chat.completion", "choices": [{"index": 0, "mess'

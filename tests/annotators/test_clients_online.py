@@ -21,7 +21,7 @@ from annotators.clients import (
     RetryPolicy,
     run_all,
 )
-from annotators.clients.online import PATIENCE, REFUSALS, OnlineClient, OnlineOptions
+from annotators.clients.online import FIRST_CONTACT, PATIENCE, REFUSALS, OnlineClient, OnlineOptions
 from annotators.simulator import FAULTS, FaultPlan, Judge
 from db.errors import ConfigError, LedgerFull
 
@@ -195,7 +195,7 @@ def test_nobody_at_the_address_is_no_bill() -> None:
         for url in (f"http://127.0.0.1:{closed_port()}/v1", simulator.base_url.replace("http:", "https:")):
             completion = ask(simulator, [request()], endpoint=Endpoint(url))[request()]
             assert completion.failure == "unreachable"
-            assert completion.attempts == QUICK.attempts
+            assert completion.attempts == FIRST_CONTACT
             assert completion.unmetered == 0
 
 

@@ -3,39 +3,24 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from judging_runs import FARM, command, count, fill, run, verdicts
 
 from annotators.clients.failures import BudgetExhausted
 from annotators.draws import Orders
 from annotators.simulator import BatchPlan, FaultPlan, Judge, Simulator, SimulatorConfig
 from db.errors import ConfigError
-from db.exports import RowFilter, preference_rows
-from db.ids import keyed_uniform
 from db.ledger import Ledger, PairFilter
-from db.models import ANNOTATION, CLAIM, COMPLETION
+from db.models import ANNOTATION, COMPLETION
 from db.records import Instruction, Output, Pair
-from farm.annotate import Provider, Task, annotate, plan
+from farm.annotate import Provider, Task, plan
 
-FULL = bool(os.environ.get("FARM_FULL"))
-FARM = Path(sys.executable).parent / "farm"
 KEY = "sk-canary-0123456789abcdef"
-
-
-def fill(path: Path | str, pairs: int) -> None:
-    with Ledger.open(path, create=True) as ledger, ledger.writing() as writer:
-        made = []
-        for i in range(pairs):
-            instruction = Instruction(f"Say something about the number {i}.")
-            texts = (f"It is {i}." + " Indeed." * (i % 5), f"{i} follows {i - 1}." + " So there." * (i % 3))
-            made.append(Pair.of(*(Output(instruction, text, f"m{k}") for k, text in enumerate(texts)))[0])
-        writer.pairs(made)
 
 
 @pytest.fixture
@@ -49,29 +34,6 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 def simulator() -> Iterator[Simulator]:
     with Simulator(SimulatorConfig(judge=Judge(utility="length"))) as running:
         yield running
-
-
-def silent(name: str, done: int) -> None:
-    pass
-
-
-def run(
-    ledger: Ledger, simulator: Simulator, name: str = "plain", task: Task | None = None, **options: object
-):  # type: ignore[no-untyped-def]
-    provider = Provider(base_url=simulator.base_url, **options)  # type: ignore[arg-type]
-    return annotate(ledger, name, task or Task(), silent, provider)
-
-
-def verdicts(ledger: Ledger) -> dict[tuple[object, ...], float | None]:
-    rows = preference_rows(ledger, RowFilter())
-    return {(r.annotator, r.item_id, r.replicate, r.order_swapped): r.preference for r in rows}
-
-
-def count(ledger: Ledger, table: object) -> int:
-    from sqlalchemy import func, select
-
-    with ledger.reading() as connection:
-        return connection.execute(select(func.count()).select_from(table)).scalar_one()  # type: ignore[arg-type]
 
 
 def test_every_pair_is_judged_once_and_again_costs_nothing(ledger: Ledger, simulator: Simulator) -> None:
@@ -200,7 +162,7 @@ def test_a_killed_batch_is_found_again_and_not_paid_twice(tmp_path: Path) -> Non
     fill(path, 60)
     plan = BatchPlan(seconds=3.0)
     with Simulator(SimulatorConfig(judge=Judge(utility="length"), batch=plan)) as server:
-        start = [*command(path, server, "crowd"), "--batch", "--poll-seconds", "0.1"]
+        start = command(path, server, "crowd", "--batch", "--poll-seconds", "0.1")
         process = subprocess.Popen(start, stdout=subprocess.DEVNULL)
         while server.stats().batches == 0:
             time.sleep(0.05)
@@ -237,60 +199,3 @@ def test_no_key_is_left_anywhere(ledger: Ledger, tmp_path: Path) -> None:
     assert bad.returncode != 0
     for seen in (good.stdout, good.stderr, bad.stdout, bad.stderr, (tmp_path / "farm.db").read_bytes()):
         assert KEY.encode() not in seen
-
-
-def command(ledger: Path, server: Simulator, name: str) -> list[str]:
-    return [
-        str(FARM),
-        "--ledger",
-        str(ledger),
-        "annotate",
-        name,
-        "--base-url",
-        server.base_url,
-        "--concurrency",
-        "8",
-    ]
-
-
-@pytest.mark.proof
-@pytest.mark.timeout(1200)
-def test_killed_runs_judge_every_pair_once_and_pay_only_for_what_was_in_flight_again(tmp_path: Path) -> None:
-    kills, pairs = (100, 3_000) if FULL else (6, 400)
-    path = tmp_path / "farm.db"
-    fill(path, pairs)
-    config = SimulatorConfig(judge=Judge(utility="length"), latency=0.02)
-    with Simulator(config) as server:
-        for kill in range(kills):
-            process = subprocess.Popen(command(path, server, "crowd"), stdout=subprocess.DEVNULL)
-            time.sleep(0.9 + 0.8 * keyed_uniform("kill", kill))
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-        subprocess.run(command(path, server, "crowd"), check=True, capture_output=True)
-        stats = server.stats()
-    with Ledger.open(path) as ledger:
-        ledger.check()
-        found = verdicts(ledger)
-        assert len(found) == pairs
-        assert None not in found.values()
-        completions, claims = count(ledger, COMPLETION), count(ledger, CLAIM)
-    assert completions == stats.requests  # each different request was answered once in the ledger
-    assert (
-        stats.hits - completions <= claims - completions
-    )  # what was paid twice had been claimed, and was in flight
-    assert stats.hits - completions <= kills * (
-        8 + 64
-    )  # in flight at a kill, or received and not yet on disk
-
-
-def test_two_processes_share_the_work(tmp_path: Path) -> None:
-    path = tmp_path / "farm.db"
-    fill(path, 300)
-    with Simulator(SimulatorConfig(judge=Judge(utility="length"), latency=0.02)) as server:
-        both = [subprocess.Popen(command(path, server, "plain"), stderr=subprocess.PIPE) for _ in range(2)]
-        for process in both:
-            _, errors = process.communicate(timeout=120)
-            assert process.returncode == 0, errors
-        assert server.stats().hits == 300
-    with Ledger.open(path) as ledger:
-        assert len(verdicts(ledger)) == 300

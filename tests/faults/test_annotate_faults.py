@@ -1,0 +1,246 @@
+"""What happens to annotating when its process, its ledger or its disk does not last: nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from judging_runs import FULL, command, count, fill, run, verdicts
+
+from annotators.simulator import FaultPlan, Judge, Simulator, SimulatorConfig
+from db import engine
+from db.errors import LedgerBusy
+from db.ids import keyed_index, keyed_uniform
+from db.ledger import Ledger
+from db.models import CLAIM, COMPLETION
+from farm import judging
+
+WIDTH = 8  # requests in flight
+
+
+@pytest.fixture
+def slow() -> Iterator[Simulator]:
+    """A provider that takes its time."""
+    with Simulator(SimulatorConfig(judge=Judge(utility="length"), latency=0.02)) as running:
+        yield running
+
+
+def start(path: Path | str, server: Simulator, name: str) -> subprocess.Popen[str]:
+    asked = command(path, server, name, "--concurrency", str(WIDTH), "--json")
+    return subprocess.Popen(asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> dict[str, object]:
+    """The report of a run that is to end well."""
+    out, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    report: dict[str, object] = json.loads(out)
+    return report
+
+
+def wait_for(server: Simulator, hits: int, process: subprocess.Popen[str]) -> None:
+    """Until the provider has seen so many requests, or the process has ended."""
+    while server.stats().hits < hits and process.poll() is None:
+        time.sleep(0.002)
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(1800)
+def test_killed_at_random_every_pair_is_judged_once_and_only_what_was_in_flight_is_paid_twice(
+    tmp_path: Path, slow: Simulator
+) -> None:
+    kills, pairs = (100, 3_000) if FULL else (5, 300)
+    path, killed, paid_twice = tmp_path / "farm.db", 0, 0
+    fill(path, pairs)
+    for kill in range(kills):
+        before = slow.stats().hits
+        process = start(path, slow, "crowd")
+        wait_for(slow, before + keyed_index(round(1.2 * pairs / kills), "kill", kill), process)
+        time.sleep(0.05 * keyed_uniform("moment", kill))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        killed += process.returncode == -signal.SIGKILL
+        with Ledger.open(path) as ledger:
+            ledger.check()
+            lost = slow.stats().hits - count(ledger, COMPLETION) - paid_twice
+        assert 0 <= lost <= WIDTH, f"kill {kill}: {lost} requests were sent and are not in the ledger"
+        paid_twice += lost
+    assert killed == kills, "the study ended before it was killed often enough"
+    finish(start(path, slow, "crowd"))
+    stats = slow.stats()
+    with Ledger.open(path) as ledger:
+        ledger.check()
+        found = verdicts(ledger)
+        claims, completions = count(ledger, CLAIM), count(ledger, COMPLETION)
+    assert len(found) == pairs
+    assert None not in found.values()
+    assert completions == stats.requests  # each question was answered once
+    assert (
+        stats.hits - completions == paid_twice <= claims - completions
+    )  # and was claimed before it was sent
+    assert max(bill.hits for bill in stats.bills.values()) <= 1 + kills
+    print(f"{killed} kills, {pairs} pairs, {completions} requests, {paid_twice} of them sent again")
+
+
+def test_two_processes_share_the_work(ledger_url: str, slow: Simulator) -> None:
+    fill(ledger_url, 200)
+    reports = [finish(each) for each in [start(ledger_url, slow, "plain") for _ in range(2)]]
+    assert slow.stats().hits == 200
+    for report in reports:
+        statuses = report["statuses"]
+        assert isinstance(statuses, dict)
+        assert report["already"] + statuses.get("ok", 0) + report["elsewhere"] == 200  # type: ignore[operator]
+    with Ledger.open(ledger_url) as ledger:
+        assert len(verdicts(ledger)) == 200
+
+
+def test_what_a_dead_process_had_claimed_is_taken_up_by_the_next(tmp_path: Path, slow: Simulator) -> None:
+    path = tmp_path / "farm.db"
+    fill(path, 200)
+    dead = start(path, slow, "plain")
+    wait_for(slow, 1, dead)
+    with Ledger.open(path) as ledger:
+        meanwhile = run(ledger, slow)  # everything stands in one window, and its owner lives
+        assert (meanwhile.elsewhere > 100, meanwhile.requests) == (True, 0)
+        dead.kill()
+        dead.communicate()
+        after = run(ledger, slow)
+        assert after.elsewhere == 0
+        assert len(verdicts(ledger)) == 200
+    assert slow.stats().hits - 200 <= WIDTH
+
+
+def test_a_process_is_not_taken_for_an_earlier_one_of_its_number() -> None:
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    run_of_now = f"{judging.socket.gethostname()}/{other.pid}/{int(time.time())}/"
+    try:
+        assert judging._alive(run_of_now + judging._birth(other.pid))
+        assert not judging._alive(run_of_now + "1")
+        other.kill()
+        time.sleep(0.2)  # it is a zombie now: nobody has asked how it ended
+        assert not judging._alive(run_of_now + judging._birth(os.getpid()))
+    finally:
+        other.communicate()
+
+
+def test_a_full_disk_ends_the_run_clearly_and_the_next_goes_on(tmp_path: Path, slow: Simulator) -> None:
+    path = tmp_path / "farm.db"
+    fill(path, 400)
+    room = path.stat().st_size + 500_000
+    asked = command(path, slow, "plain", "--concurrency", str(WIDTH))
+    full = subprocess.run(
+        asked,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
+    )
+    assert full.returncode == 1
+    assert full.stderr.startswith(f"farm: {path}: ")
+    assert full.stderr.count("\n") == 1
+    assert "try again" in full.stderr or "run the same command again" in full.stderr
+    with Ledger.open(path) as ledger:
+        ledger.check()
+        kept = count(ledger, COMPLETION)
+        assert 0 < kept < 400
+        assert slow.stats().hits - kept <= WIDTH
+        run(ledger, slow)
+        assert len(verdicts(ledger)) == 400
+    assert slow.stats().hits - 400 <= WIDTH
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not write")
+def test_in_a_read_only_file_nothing_is_asked(tmp_path: Path, slow: Simulator) -> None:
+    for name, pairs in (("mine.db", 1), ("theirs.db", 5)):
+        fill(tmp_path / name, pairs)
+    for folder in (tmp_path, *list(tmp_path.parents)[:3]):
+        folder.chmod(0o755)
+    (tmp_path / "theirs.db").chmod(0o444)
+    code = """
+        import os, sys
+        from db.errors import LedgerReadOnly
+        from db.ledger import Ledger
+        from farm.annotate import Provider, Task, annotate
+        def judge(path):
+            with Ledger.open(path) as ledger:
+                annotate(ledger, "plain", Task(), lambda *_: None, Provider(base_url=sys.argv[1]))
+        judge(sys.argv[2])  # which loads all that it takes
+        os.setuid(65534)
+        try:
+            judge(sys.argv[3])
+        except LedgerReadOnly as error:
+            print(error)
+    """
+    words = [slow.base_url, str(tmp_path / "mine.db"), str(tmp_path / "theirs.db")]
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), *words], capture_output=True, text=True, check=False
+    )
+    assert "check the permissions" in done.stdout, done.stderr
+    assert slow.stats().hits == 1
+
+
+def test_a_locked_ledger_is_said_and_nothing_is_asked(
+    tmp_path: Path, slow: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "farm.db"
+    fill(path, 20)
+    monkeypatch.setattr(engine, "WAIT_SECONDS", 0.1)
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    try:
+        with Ledger.open(path) as ledger, pytest.raises(LedgerBusy, match="wait for it to end"):
+            run(ledger, slow)
+    finally:
+        holder.close()
+    assert slow.stats().hits == 0
+
+
+@pytest.mark.parametrize("damage", ["header", "truncated", "text"])
+def test_a_damaged_ledger_is_said_and_nothing_is_asked(tmp_path: Path, slow: Simulator, damage: str) -> None:
+    path = tmp_path / "farm.db"
+    fill(path, 400)
+    whole = path.read_bytes()
+    broken = {
+        "header": b"\0" * 100 + whole[100:],
+        "truncated": whole[: len(whole) // 2],
+        "text": b"this is a letter to my aunt\n" * 100,
+    }
+    path.write_bytes(broken[damage])
+    done = subprocess.run(command(path, slow, "plain"), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"farm: {path}: ")
+    assert slow.stats().hits == 0
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_cleanly_and_the_next_run_goes_on(tmp_path: Path, sent: signal.Signals) -> None:
+    path = tmp_path / "farm.db"
+    fill(path, 200)
+    hanging = FaultPlan(rate=0.1, names=("hang",))
+    config = SimulatorConfig(judge=Judge(utility="length"), latency=0.02, faults=hanging)
+    with Simulator(config) as server:
+        process = subprocess.Popen(
+            command(path, server, "plain", "--concurrency", str(WIDTH)), stderr=subprocess.PIPE, text=True
+        )
+        wait_for(server, 50, process)
+        asked_at = time.monotonic()
+        process.send_signal(sent)
+        _, errors = process.communicate(timeout=30)
+        assert time.monotonic() - asked_at < 6
+        assert process.returncode == 130
+        assert "Traceback" not in errors
+        with Ledger.open(path) as ledger, ledger.reading() as connection:
+            rows = connection.execute(COMPLETION.select()).all()
+        assert sum(row.sendings for row in rows) == server.stats().hits  # all that was sent is accounted for
+        assert {row.failure for row in rows} == {None, "interrupted"}
