@@ -1,24 +1,29 @@
 """How fast pairs are judged end to end: rendering, claims, requests, completions, parsing, judgements.
 
 The provider is the simulator in a process of its own. For each latency: annotations per second, the share
-of the ideal (concurrency / latency), and peak memory at two sizes.
+of the ideal (concurrency / latency); at no latency, that of a bare loop over the openai SDK.
 
     python benchmarks/annotate.py --json benchmarks/results/annotate.json
+    python benchmarks/annotate.py --memory --json benchmarks/results/annotate_memory.json
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.clients import measure as measure_client
 from db.ledger import Ledger
 from db.records import Instruction, Output, Pair
 
@@ -89,28 +94,37 @@ def measure(latency: float, pairs: int, concurrency: int) -> dict[str, float]:
     return result | ({"share_of_ideal": result["per_second"] * latency / concurrency} if latency else {})
 
 
+def measure_bare(pairs: int, concurrency: int) -> dict[str, float]:
+    """What loops over one shared SDK client reach at no latency, which ask and keep nothing."""
+    with simulator(0.0) as url:
+        return {
+            name: measure_client(name, url, 0.0, pairs, concurrency).per_second
+            for name in ("bare AsyncOpenAI", "bare OpenAI, threads")
+        }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--large", type=int, default=20_000, help="pairs of the larger memory run")
+    parser.add_argument("--memory", action="store_true", help="peak memory at 1,000 and 100,000 pairs alone")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    runs = []
-    for latency, pairs, concurrency in (
-        (0.0, 4_000, 50),
-        (0.05, 4_000, 100),
-        (1.0, 6_000, 200),
-        (0.0, 1_000, 50),
-        (0.0, options.large, 50),
-    ):
-        runs.append(measure(latency, pairs, concurrency))
-        print(json.dumps(runs[-1]), flush=True)
-        time.sleep(1)
-    result = {
-        "command": "python " + " ".join(sys.argv),
-        "runs": runs,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-    }
+    asked = [(0.0, 4_000, 50), (0.05, 4_000, 100), (1.0, 6_000, 200)]
+    result: dict[str, Any] = {"command": f"python benchmarks/annotate.py{' --memory' * options.memory}"}
+    if options.memory:
+        asked = [(0.0, 1_000, 100), (0.0, 100_000, 100)]
+    else:
+        result["bare_loops"] = measure_bare(4_000, 50)
+    result["runs"] = []
+    for latency, pairs, concurrency in asked:
+        result["runs"].append(measure(latency, pairs, concurrency))
+        print(json.dumps(result["runs"][-1]), flush=True)
+    if options.memory:
+        small, large = (run["peak_mib"] for run in result["runs"])
+        result["growth"] = large / small - 1
+    else:
+        result["share_of_bare"] = result["runs"][0]["per_second"] / max(result["bare_loops"].values())
+    result |= {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
+    print(json.dumps({key: value for key, value in result.items() if key != "runs"}))
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
 
