@@ -14,6 +14,7 @@ first. derived/ holds what length control needs of the instructions.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,7 @@ def _tables(folder: Path, options: ReadOptions) -> Iterator[Row | Refusal]:
     answers: dict[tuple[str, str], str] = {}
     for _, row in objects(outputs):
         answers[row["model"], row["instruction_id"]] = fields.text(row, "output")
-        yield _output(row, options)
+        yield replace(_output(row, options), set_name=None, name=None)  # the instructions made the set
     references = _first_references(folder)
     for file in sorted(folder.glob("annotations_*.jsonl*")):
         for number, row in objects(file):

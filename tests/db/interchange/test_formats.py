@@ -163,6 +163,7 @@ def test_alpaca_eval_tables_join_the_texts_that_were_judged(tmp_path: Path) -> N
         True,
     )
     assert [row.use for row in rows if isinstance(row, InstructionRow)] == [Use.EVAL]
+    assert {row.set_name for row in rows if isinstance(row, OutputRow)} == {None}  # no second membership
 
 
 def test_alpaca_eval_tables_refuse_what_cannot_be_joined(tmp_path: Path) -> None:
