@@ -235,6 +235,9 @@ def strengths(ledger: Ledger, options: LeaderboardOptions) -> Strengths:
     """
     rows = judged_pairs(ledger, options)
     rows = rows[rows["model_a"] != rows["model_b"]]
+    if options.set_name is not None:
+        chosen = choose_set(members(ledger), set(rows["instruction"]), options.set_name)
+        rows = rows[rows["instruction"].isin(chosen.instructions)]
     try:
         fitted = bradley_terry(
             rows,

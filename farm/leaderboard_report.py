@@ -47,6 +47,7 @@ class Place:
             "model": self.model,
             "n": rate.n,
             "n_failed": rate.n_failed,
+            "n_instructions": rate.interval.n,
             "win_rate": percent(rate.value),
             "standard_error": percent(rate.standard_error),
             "interval": bounds(rate.interval),

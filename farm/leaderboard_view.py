@@ -22,8 +22,8 @@ def leaderboard_view(found: Leaderboard) -> RenderableType:
         f"controlled for {control}, difficulty: {found.difficulty}"
     )
     compared = any(place.published is not None for place in found.places)
-    heads = ["model", "win rate#", "se#", "95 %#", "LC#", "se#", "boot#", "n#", "failed#", "length#", "rank#"]
-    rows = table(*heads, *(["published#"] if compared else []))
+    last = "published#" if compared else "length#"  # there is no room for both
+    rows = table("model", "win %#", "se#", "95 %#", "LC#", "se#", "boot#", "n#", "failed#", "rank#", last)
     for place in found.places[:SHOWN]:
         rate, controlled = place.rate, place.controlled.rate
         rows.add_row(
@@ -36,9 +36,8 @@ def leaderboard_view(found: Leaderboard) -> RenderableType:
             _number(percent(controlled.bootstrap_error) if controlled else None),
             f"{rate.n:,}",
             f"{rate.n_failed:,}",
-            f"{place.length:,.0f}",
             "" if place.best is None else f"{place.best}-{place.worst}",
-            *([_number(place.published)] if compared else []),
+            _number(place.published) if compared else f"{place.length:,.0f}",
         )
     said: list[RenderableType] = [head, rows]
     if len(found.places) > SHOWN:
@@ -82,14 +81,16 @@ def strengths_view(found: Strengths) -> RenderableType:
 
 def compared_view(found: Compared) -> RenderableType:
     """Our leaderboard, if there is one, then rank correlations with the published column."""
-    rows = table("", "with", "models#", "Spearman#", "95 %#", "Kendall#", "95 %#")
+    head = plain(f"Rank correlations with {found.column}")
+    rows = table("", "models#", "Spearman#", "95 %#", "Kendall#", "95 %#")
     for each in found.comparisons:
         cells = []
         for rank in (each.spearman, each.kendall):
             span = rank.over_models
             cells += [f"{rank.value:.3f}", "" if span.low is None else f"{span.low:.2f}-{span.high:.2f}"]
-        rows.add_row(plain(each.first), plain(each.second), f"{each.spearman.n_models}", *cells)
-    return Group(leaderboard_view(found.board), rows) if found.board else rows
+        rows.add_row(plain(each.first), f"{each.spearman.n_models}", *cells)
+    ours = [leaderboard_view(found.board)] if found.board else []
+    return Group(*ours, head, rows)
 
 
 def _span(rate: WinRate, between: str) -> str:

@@ -109,6 +109,8 @@ def leaderboard(
         raise typer.BadParameter("--published and --against go together")
     if bradley_terry and (annotator is None or published is not None):
         raise typer.BadParameter("--bradley-terry ranks by an --annotator, and without --published")
+    if bradley_terry and (reference or control or difficulty or anchors):
+        raise typer.BadParameter("--bradley-terry takes no --reference and controls for nothing")
     controls = LENGTH if not control else tuple(name for name in control if name != "none")
     board = None
     if annotator is not None:

@@ -196,6 +196,7 @@ def test_several_samples_are_clustered_by_instruction(path: Path, simulator: Sim
         writer.outputs([Output(asked(i), f"bad again {i}", "sft", sample=1) for i in range(N)])
     rate = run(path, simulator, "sft", "base").place.rate
     assert (rate.n, rate.n_failed, rate.interval.n) == (2 * N, 0, N)
+    assert command(path, simulator, "sft", "base")["n_instructions"] == N
 
 
 @pytest.mark.parametrize(

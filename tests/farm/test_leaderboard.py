@@ -326,6 +326,16 @@ def test_two_models_have_the_log_odds_of_their_wins(path: Path) -> None:
     assert [each["n_failed"] for each in found["models"]] == [1, 1]
 
 
+def test_strengths_within_a_set(path: Path) -> None:
+    name_set(path, 2)
+    judge(path, {"a": [1.0, 0.5, 1.0, 1.0]})
+    whole = told(path, "leaderboard", *QUICK, "--bradley-terry")
+    inside = told(path, "leaderboard", *QUICK, "--bradley-terry", "--set", "set")
+    assert (whole["n"], inside["n"]) == (4, 2)
+    # 1.5 of 2 games
+    assert inside["models"][0]["strength"] == pytest.approx(np.log(3) / 2)
+
+
 def test_models_that_never_met_cannot_be_ranked(path: Path) -> None:
     judge(path, {"a": [1.0, 0.0]})
     judge(path, {"c": [1.0, 0.0]}, reference="d")
@@ -340,6 +350,8 @@ def test_models_that_never_met_cannot_be_ranked(path: Path) -> None:
         ("--annotator", "judge", "--published", "x.csv"),
         ("--annotator", "judge", "--against", "Elo"),
         ("--annotator", "judge", "--bradley-terry", "--published", "x.csv", "--against", "Elo"),
+        ("--annotator", "judge", "--bradley-terry", "--reference", "a"),
+        ("--annotator", "judge", "--bradley-terry", "--control", "length"),
     ],
 )
 def test_options_that_make_no_sense_together(path: Path, options: tuple[str, ...]) -> None:
