@@ -16,7 +16,7 @@ class FarmError(Exception):
     """
 
     def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
-        super().__init__(what, where, remedy)
+        super().__init__(what)  # the rest is pickled with the attributes, from process to process
         self.what = what
         self.where = where
         self.remedy = remedy
