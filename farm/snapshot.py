@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from db import training
@@ -15,6 +16,7 @@ from db.training import SnapshotCard
 class Choice:
     """Which judgements: of these annotators, source and subset; () and None mean all.
 
+    annotators: names, or a kind (human, gold, llm, rm, rule), which stands for everybody of it.
     average_orders: a pair judged in both orders is learnt from once, with the mean of both.
     """
 
@@ -46,11 +48,8 @@ def snapshot(ledger: Ledger, name: str, choice: Choice) -> SnapshotReport:
     Raises ConfigError where there is nothing to freeze, an annotator is unknown, or the name stands for
     another content.
     """
-    known = {card.name for card in ledger.annotators()}
-    for annotator in choice.annotators:
-        if annotator not in known:
-            raise ConfigError(f"no annotator {annotator!r} judged here", remedy="`farm audit` lists them")
-    chosen = training.choose(ledger, choice.annotators, choice.source, choice.subset, choice.average_orders)
+    annotators = _named(ledger, choice.annotators)
+    chosen = training.choose(ledger, annotators, choice.source, choice.subset, choice.average_orders)
     if not chosen.annotation_ids:
         raise ConfigError("there is nothing to freeze", where=name, remedy="annotate or import some pairs")
     for card in training.snapshots(ledger):
@@ -64,6 +63,18 @@ def snapshot(ledger: Ledger, name: str, choice: Choice) -> SnapshotReport:
         number = writer.snapshot(name, chosen.key, text, chosen.annotation_ids)
     card = SnapshotCard(number, chosen.key, name, text, len(chosen.annotation_ids))
     return SnapshotReport(card, chosen.identical)
+
+
+def _named(ledger: Ledger, wanted: Sequence[str]) -> tuple[str, ...]:
+    """The annotators that names and kinds stand for. Raises ConfigError where nobody is called so."""
+    cards = ledger.annotators()
+    named: dict[str, None] = {}
+    for name in wanted:
+        meant = [card.name for card in cards if name in (card.name, card.kind.value)]
+        if not meant:
+            raise ConfigError(f"no annotator {name!r} judged here", remedy="`farm audit` lists them")
+        named |= dict.fromkeys(meant)
+    return tuple(named)
 
 
 def snapshot_named(ledger: Ledger, name: str) -> SnapshotCard:

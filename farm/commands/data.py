@@ -61,7 +61,9 @@ def export(
 def snapshot(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="What to call it.")],
-    annotator: Annotated[list[str] | None, typer.Option(help="Whose judgements; repeat it.")] = None,
+    annotator: Annotated[
+        list[str] | None, typer.Option(help="Whose judgements: a name, or human; repeat it.")
+    ] = None,
     source: Source = None,
     subset: Subset = None,
     average_orders: AverageOrders = False,
