@@ -32,15 +32,17 @@ def write_model(
     eos: str | None = "</s>",
     seed: int = 0,
     end_bias: float = 0.0,
+    hidden: int = 32,
+    layers: int = 2,
 ) -> Path:
-    """A random Llama of two layers with a byte tokenizer. end_bias: lets responses end sooner, or never."""
+    """A random Llama with a byte tokenizer. end_bias: lets responses end sooner, or never."""
     torch.manual_seed(seed)
     tokenizer = byte_tokenizer(pad=pad, eos=eos)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=32,
+        hidden_size=hidden,
         intermediate_size=64,
-        num_hidden_layers=2,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=256,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+from typer.testing import CliRunner
 
+from cli import app
 from db import training
 from db.errors import ConfigError
 from db.ledger import Ledger
@@ -26,6 +29,8 @@ from db.records import (
     ProducerKind,
     Status,
 )
+from farm.methods import METHODS, load
+from farm.scorers import Scorer
 from farm.snapshot import Choice, snapshot
 from farm.train import TrainTask, method_options, train
 
@@ -62,6 +67,7 @@ def test_a_snapshot_is_frozen_by_content(ledger: Path) -> None:
         second = snapshot(opened, "fewer", Choice())
         assert (second.card.rows, first.card.rows) == (39, 40)
         assert len(list(training.labelled(opened, first.card.id))) == 40  # the first stays as it was
+        assert snapshot(opened, "human", Choice(("human",))).card.rows == 39
         with pytest.raises(ConfigError, match="no annotator 'bob'"):
             snapshot(opened, "x", Choice(("bob",)))
 
@@ -106,6 +112,39 @@ def test_a_method_trains_from_the_ledger(
     assert json.loads(run.config)["max_steps"] == 3
     assert (run.command, steps, checkpoint.path) == (f"train {method}", {1, 2, 3}, report.checkpoint)
     loads.from_pretrained(Path(report.checkpoint) / "model")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_runs_on_a_llama_of_another_size(
+    ledger: Path, tmp_path: Path, another_size: tuple[str, str], method: str
+) -> None:
+    """The files of farm/methods know nothing of the world's own model: `farm train` takes any causal LM."""
+    model, reward = another_size
+    with Ledger.open(ledger) as opened:
+        snapshot(opened, "people", Choice())
+    command = ["--ledger", str(ledger), "train", method, "--model", model, "--out", str(tmp_path / "run")]
+    command += ["--snapshot", "people"] if load(method).data_kind == "pairs" else ["--set", "sums"]
+    if load(method).data_kind == "instructions":
+        command += ["--reward", reward, "--max_new_tokens", "8"]
+    quick = {**QUICK, "max_steps": "1"}
+    command += [part for name, value in quick.items() for part in (f"--{name}", value)]
+    shown = CliRunner().invoke(app, [*command, "--json"], catch_exceptions=False)
+    trained = Path(json.loads(shown.stdout)["checkpoint"]) / "model"
+    kind = AutoModelForSequenceClassification if method == "reward_model" else AutoModelForCausalLM
+    loaded = kind.from_pretrained(trained)
+    assert loaded.config.hidden_size == 48
+    weights, before = loaded.model.state_dict(), AutoModelForCausalLM.from_pretrained(model).model
+    assert any(not weights[name].equal(value) for name, value in before.layers.named_parameters("layers"))
+
+
+@pytest.fixture(scope="module")
+def another_size(
+    make_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, str]:
+    """A Llama of three layers and 48 wide, and a reward model on it with a random head."""
+    model, reward = make_model(hidden=48, layers=3), tmp_path_factory.mktemp("reward")
+    Scorer.load(str(model), new_head=True).save(reward)
+    return str(model), str(reward)
 
 
 def test_training_again_goes_on_and_other_data_is_refused(
