@@ -6,7 +6,7 @@ import pandas as pd
 
 from farm.report_page import figures
 from farm.report_page.content import Headline, Section, Table
-from farm.studies.results import PEOPLE, SIMULATORS, Rate, StudyResults
+from farm.studies.results import PEOPLE, SIMULATORS, Annotators, Rate, StudyResults
 
 
 def study_headlines(results: StudyResults) -> list[Headline]:
@@ -42,7 +42,8 @@ def study_summary(results: StudyResults) -> list[str]:
 
 def study_sections(results: StudyResults) -> list[Section]:
     """Methods, and over-optimisation where it was studied."""
-    sections = [_methods(results)]
+    sections = [] if results.annotators is None else [_annotators(results.annotators)]
+    sections.append(_methods(results))
     if results.curves:
         sections.append(_curves(results))
     return sections
@@ -83,7 +84,24 @@ def _methods(results: StudyResults) -> Section:
             f"Of the pairs of methods people tell {100 * found.resolved_by_people:.0f} % apart and simulators"
             f" {100 * found.resolved_by_simulators:.0f} %; what lies inside the noise cannot be ranked."
         )
-    return Section("methods", "Methods", tuple(sentences), tuple(drawn), (table,))
+    tables = tuple(filter(None, (table, _gains(results, worlds))))
+    return Section("methods", "Methods", tuple(sentences), tuple(drawn), tables)
+
+
+def _gains(results: StudyResults, worlds: list[tuple[str, str]]) -> Table | None:
+    """How far each method is above the supervised model, where that was judged too."""
+    found = {
+        (each.method, each.trained_on, each.judged_by): each.gain
+        for each in results.judged
+        if each.gain is not None
+    }
+    methods = list(dict.fromkeys(method for method, *_ in found))
+    if not methods:
+        return None
+    rows = [[method, *(_points(found.get((method, *world))) for world in worlds)] for method in methods]
+    columns = ("method", *(f"on {trained}, by {judged}" for trained, judged in worlds))
+    caption = "Points of win rate over the supervised model, paired by instruction, 95 % intervals"
+    return Table(caption, columns, rows, (False, *(True for _ in worlds)))
 
 
 def _both(results: StudyResults) -> pd.DataFrame:
@@ -142,7 +160,42 @@ def _curves(results: StudyResults) -> Section:
         end = "its end" if top["sqrt_kl"] == part["sqrt_kl"].max() else f"{top['level']:g}, before its end"
         peaks.append(f"{study} by {curve} is highest at {end}")
     said = f"{'; '.join(peaks)}. The bands say how sure that is."
-    return Section("over-optimisation", "Over-optimisation", (words, said), tuple(drawn))
+    rows = [
+        [each.curve, each.feedback, f"{each.peak:g}", f"{each.last:g}", _change(each.drop),
+         "yes" if each.turned else "not shown"]
+        for each in results.turns
+    ]  # fmt: skip
+    columns = ("optimised by", "reward model of", "best at", "furthest", "change to there", "turns down")
+    caption = "Change of the gold utility from its peak to the strongest optimisation, paired by instruction"
+    tables = (Table(caption, columns, rows, (False, False, True, True, True, False)),) if rows else ()
+    return Section("over-optimisation", "Over-optimisation", (words, said), tuple(drawn), tables)
+
+
+def _change(drop: Rate) -> str:
+    return f"{drop.value:+.2f} [{drop.low:+.2f}, {drop.high:+.2f}]"
+
+
+def _annotators(found: Annotators) -> Section:
+    """What AlpacaFarm's section 4.2 compares, in one table; the audit's chapter has the rest."""
+    price = "unknown" if found.price_per_1000 is None else f"$ {found.price_per_1000:.2f}"
+    rows = [
+        ["agreement with people", _said(found.people), _said(found.simulators)],
+        ["variance", f"{100 * found.people_variance:.1f} %", _said(found.simulators_variance)],
+        ["bias", "0 by definition", _said(found.simulators_bias)],
+        ["price of 1,000 judgements", f"$ {found.crowd_price_per_1000:.0f}", price],
+    ]
+    words = (
+        "Agreement is with the majority of other people, variance the disagreement with one's own other"
+        " judgements, bias the error of the simulators' majority. People's price is what AlpacaFarm paid a"
+        " crowd."
+    )
+    caption = f"Simulators beside people on {found.pairs:,} pairs, 95 % intervals"
+    table = Table(caption, ("", "people", "simulators"), rows, (False, True, True))
+    return Section("simulators", "Do simulators judge as people do?", (words,), (), (table,))
+
+
+def _points(gain: Rate | None) -> str:
+    return "" if gain is None else f"{100 * gain.value:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
 
 
 def _said(rate: Rate | None) -> str:

@@ -1,72 +1,164 @@
-"""Over-optimisation in the embedded world: what best-of-n does to the truth under several reward models.
+"""Over-optimisation in the embedded world: what optimising several reward models does to the truth.
 
-Every reward model chooses among the same draws of the SFT policy, so the curves differ by feedback alone
-(Gao, Schulman and Hilton 2023, arXiv 2210.10760; Dubois et al. 2023, figure 4).
+All arms are alike but for the feedback that their reward model has learnt from: best-of-n chooses among the
+same draws of the SFT policy, PPO has the same options and seed (Gao, Schulman and Hilton 2023, arXiv
+2210.10760; Dubois et al. 2023, figure 4). The truth is asked of validation instructions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
+import pandas as pd
 
-from farm.config import Decoding
-from farm.statistics.over_optimisation import CurvePoint as Point
-from farm.statistics.over_optimisation import best_of_n_curve
-from farm.studies.results import CurvePoint, Rate
+from db import training
+from db.ledger import Ledger
+from farm.checkpoint import MODEL, whole_checkpoints
+from farm.config import Decoding, ModelConfig
+from farm.methods.method import Prompt
+from farm.over_optimisation import curves
+from farm.studies.results import CurvePoint, Turn, rate_of
+from farm.world import gold as truth
 
-BEST_OF_N = "best-of-n"
+if TYPE_CHECKING:
+    from farm.over_optimisation import Curve
+    from farm.policies import Policy
+
+BEST_OF_N, PPO = "best-of-n", "PPO"
+
+
+class Arm(NamedTuple):
+    """A kind of feedback: the directory of its reward model, the folder of its PPO run."""
+
+    feedback: str
+    reward: str
+    run: Path
 
 
 @dataclass(frozen=True)
 class CurveTask:
-    """rewards: feedback -> directory of its reward model. samples: the largest n."""
+    """samples: the largest n; instructions: how many of the set are asked."""
 
     ledger: str
     sft: str
     set_name: str
-    rewards: Mapping[str, str]
     decoding: Decoding
     samples: int
     instructions: int
     seed: int
 
+    def prompts(self) -> list[Prompt]:
+        with Ledger.open(self.ledger, read_only=True) as ledger:
+            asked = islice(training.instructed(ledger, self.set_name), self.instructions)
+            return [Prompt(each.text, each.input) for each in asked]
 
-def best_of_n_curves(task: CurveTask) -> list[CurvePoint]:
-    """Gold utility of best-of-n for n = 1, 2, 4, ... under each reward model; proxy in its own units."""
-    from db import training
-    from db.ledger import Ledger
-    from farm.config import ModelConfig
-    from farm.methods.method import Prompt
+
+class Curves(NamedTuple):
+    """What was measured of one way to optimise, and which of its curves turn down."""
+
+    points: tuple[CurvePoint, ...]
+    turns: tuple[Turn, ...]
+
+
+def best_of_n_curves(task: CurveTask, arms: Sequence[Arm]) -> Curves:
+    """Best of n = 1, 2, 4, ... under each reward model, from one set of draws."""
+    import torch
+
+    from farm.methods.best_of_n import best_of_n_estimate, best_of_n_kl
     from farm.policies import Policy
     from farm.rollout import draw
     from farm.scorers import Scorer, ScorerReward
-    from farm.world.gold import gold
 
-    with Ledger.open(task.ledger, read_only=True) as ledger:
-        asked = list(islice(training.instructed(ledger, task.set_name), task.instructions))
-    prompts = [Prompt(each.text, each.input) for each in asked]
+    prompts = task.prompts()
     drawn = draw(Policy.load(task.sft), prompts, task.decoding, seed=task.seed, n=task.samples)
     shape = (len(prompts), task.samples)
-    pairs = zip(drawn.prompts, drawn.texts, strict=True)
-    truth = np.array([gold(prompt.instruction, prompt.input, text) for prompt, text in pairs]).reshape(shape)
-    sizes = [2**k for k in range(task.samples.bit_length()) if 2**k <= task.samples]
-    points = []
-    for feedback, directory in task.rewards.items():
-        reward = ScorerReward(Scorer.load(directory, ModelConfig()))
-        proxy = reward(drawn.prompts, drawn.texts).double().numpy().reshape(shape)
-        own = best_of_n_curve(proxy, proxy, sizes, curve=feedback)
-        found = best_of_n_curve(proxy, truth, sizes, curve=feedback)
-        points += [_point(feedback, point, mine) for point, mine in zip(found, own, strict=True)]
-    return points
+    gold = torch.tensor(_gold(drawn.prompts, drawn.texts)).view(shape)
+    frames = []
+    for arm in arms:
+        reward = ScorerReward(Scorer.load(arm.reward, ModelConfig()))
+        proxy = reward(drawn.prompts, drawn.texts).double().view(shape)
+        for n in (2**k for k in range(task.samples.bit_length()) if 2**k <= task.samples):
+            chosen, liked = best_of_n_estimate(proxy, gold, n), best_of_n_estimate(proxy, proxy, n)
+            frames.append(_rows(arm.feedback, n, best_of_n_kl(n), chosen.tolist(), liked.tolist()))
+    return _curves(BEST_OF_N, pd.concat(frames))
 
 
-def _point(feedback: str, truth: Point, proxy: Point) -> CurvePoint:
-    gold = truth.gold
-    value = gold.value or 0.0
-    low, high = (value if bound is None else bound for bound in (gold.low, gold.high))
-    return CurvePoint(
-        BEST_OF_N, feedback, truth.level, truth.sqrt_kl, Rate(value, low, high), proxy.gold.value or 0.0
+def ppo_curves(task: CurveTask, arms: Sequence[Arm]) -> Curves:
+    """The SFT policy and every kept checkpoint of each PPO run, with its KL from the SFT policy."""
+    from farm.policies import Policy
+    from farm.scorers import Scorer, ScorerReward
+
+    prompts, sft = task.prompts(), Policy.load(task.sft)
+    frames = []
+    for arm in arms:
+        reward = ScorerReward(Scorer.load(arm.reward, ModelConfig()))
+        runs = [(_step(path), Policy.load(str(path / MODEL))) for path in whole_checkpoints(arm.run)]
+        for step, policy in [(0, sft), *runs]:
+            found = _drawn(policy, sft, prompts, task)
+            liked = reward(prompts, found.texts).double().tolist()
+            frames.append(_rows(arm.feedback, step, found.kl, _gold(prompts, found.texts), liked))
+    return _curves(PPO, pd.concat(frames))
+
+
+class _Drawn(NamedTuple):
+    texts: list[str]
+    kl: float  # nats a response; estimated from the same responses, never below 0
+
+
+def _drawn(policy: Policy, sft: Policy, prompts: list[Prompt], task: CurveTask) -> _Drawn:
+    """One response of the policy to each prompt."""
+    import torch
+
+    from farm.ops import kl_k1, masked_sum
+    from farm.rollout import draw, rated
+
+    drawn = draw(policy, prompts, task.decoding, seed=task.seed)
+    with torch.no_grad():
+        theirs = rated(lambda part: sft(part, task.decoding.temperature), drawn.tokens)
+    kl = masked_sum(kl_k1(drawn.logps, theirs), drawn.tokens.mask).mean()
+    return _Drawn(drawn.texts, max(0.0, float(kl)))
+
+
+def _gold(prompts: Sequence[Prompt], texts: Sequence[str]) -> list[float]:
+    pairs = zip(prompts, texts, strict=True)
+    return [truth.gold(prompt.instruction, prompt.input, text) for prompt, text in pairs]
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _rows(feedback: str, level: float, kl: float, gold: list[float], proxy: list[float]) -> pd.DataFrame:
+    """One point of a curve, a row for each instruction."""
+    return pd.DataFrame(
+        {
+            "curve": feedback,
+            "level": level,
+            "kl": kl,
+            "instruction": range(len(gold)),
+            "gold": gold,
+            "proxy": proxy,
+        }
     )
+
+
+def _curves(study: str, rows: pd.DataFrame) -> Curves:
+    proxy = rows.groupby(["curve", "level"])["proxy"].mean()
+    found = curves(rows)
+    points = tuple(
+        CurvePoint(
+            study, each.name, at.level, at.sqrt_kl, rate_of(at.gold), float(proxy[each.name, at.level])
+        )
+        for each in found
+        for at in each.points
+    )
+    return Curves(points, tuple(_turn(study, each) for each in found))
+
+
+def _turn(study: str, curve: Curve) -> Turn:
+    peak, last = curve.points[curve.peak].level, curve.points[-1].level
+    return Turn(study, curve.name, peak, last, rate_of(curve.drop))

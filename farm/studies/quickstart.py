@@ -1,13 +1,15 @@
 """AlpacaFarm's whole argument in the embedded world, from nothing to a report: `farm quickstart`.
 
-World, supervised fine-tuning, sampling, pairs, people and simulated judges, audit, reward models, methods on
-both kinds of feedback, evaluation by both, ranking agreement, over-optimisation, report. Each step finds what
-an earlier call did, so an interrupted study goes on.
+World, supervised fine-tuning, sampling, pairs, people and simulated judges, reward models, methods on both
+kinds of feedback, evaluation by both, over-optimisation; then audit, ranking agreement and the report, which
+are read from the ledger. Each stage finds what an earlier call did, so an interrupted study goes on. The
+truth is asked last, for nothing but figures.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,12 +25,14 @@ from farm.annotate import Provider, Task, annotate
 from farm.pair import PairTask, pair
 from farm.report import ReportOptions, report
 from farm.sample import SampleTask
-from farm.studies.over_optimisation import CurveTask, best_of_n_curves
+from farm.studies.annotators import compared
+from farm.studies.over_optimisation import Arm, Curves, CurveTask, best_of_n_curves, ppo_curves
 from farm.studies.recipe import Recipe, options_of
-from farm.studies.results import PEOPLE, SIMULATORS, CurvePoint, StudyResults
+from farm.studies.results import PEOPLE, SIMULATORS, StudyResults
 from farm.studies.validation import (
     BASELINE,
     EVALUATION,
+    PPO,
     SFT,
     Feedback,
     Study,
@@ -50,21 +54,26 @@ DRAWS = "sft-draws"
 TRUTH = Feedback("gold", (), (GOLD.name,))
 PREFERENCES, CROSSED = "preferences", "crossed"  # one person a pair; several, for agreement
 NOISY, QUIET, STRONG = "crowd", "crowd-quiet", "judge"  # of the catalogue
+RESPONSES = 4  # PPO is measured on so many times the instructions of best-of-n, which draws many to each
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How large a study is. crossed: people to a pair where agreement is measured; jury: to one evaluated."""
+    """How large a study is. crossed: people, and simulators, to a pair where agreement is measured; jury:
+    people to an evaluated pair."""
 
     sizes: Sizes
     recipe: str
     crossed: int = 4
     jury: int = 3
-    curve_samples: int = 64
-    curve_instructions: int = 150
+    curve_samples: int = 128
+    curve_instructions: int = 100
 
 
-SCALES = {"small": Scale(SMALL, "small.yaml"), "paper": Scale(PAPER, "paper.yaml", curve_samples=256)}
+SCALES = {
+    "small": Scale(SMALL, "small.yaml"),
+    "paper": Scale(PAPER, "paper.yaml", curve_samples=256, curve_instructions=200),
+}
 
 
 @dataclass(frozen=True)
@@ -90,8 +99,8 @@ class Quickstart:
     results: StudyResults
 
 
-class _Study:
-    """One quickstart under way: what its steps share."""
+class Stages:
+    """One quickstart under way: its stages, and what they share."""
 
     def __init__(self, task: QuickstartTask, ledger: Ledger, pool: Workers, say: Say) -> None:
         self.task, self.ledger, self.pool, self.say = task, ledger, pool, say
@@ -127,52 +136,57 @@ class _Study:
             for split in ("preference", "validation")
         ]
         draws += [study.sampled(SFT, self.task.seed), study.sampled(BASELINE, self.task.seed + 1)]
-        steps = [Step(each.producer, study.ledger, None, {}, None, (each,), study.sft) for each in draws]
+        steps = [Step(each.producer, study.ledger, samples=(each,), model=study.sft) for each in draws]
         took = [done.seconds for done in self.pool.each([partial(run, step) for step in steps])]
         self.say(f"sampled in {sum(took):.0f} s")
         for name, split in ((PREFERENCES, "preference"), (CROSSED, "validation")):
             pair(self.ledger, PairTask(name, (Source(DRAWS),), set_name(split), seed=self.task.seed))
 
     def judged(self, provider: Provider) -> None:
-        """People and simulators judge the preference pairs, and the crossed ones."""
+        """People and simulators judge the preference pairs, and the crossed ones several times."""
         training, crossed = PairFilter(source=PREFERENCES), PairFilter(source=CROSSED)
+        strong = replace(provider, models=(QUIET_MODEL,))
         self._ask_people(training, 1)
         self._ask_people(crossed, self.scale.crossed)
-        strong = replace(provider, models=(QUIET_MODEL,))
-        self._ask(NOISY, training, provider)
-        self._ask(STRONG, training, strong)
-        for name, asked in ((NOISY, provider), (QUIET, provider), (STRONG, strong)):
-            self._ask(name, crossed, asked)
-        judge_by_gold(self.ledger, crossed)
+        self.ask(NOISY, training, provider)
+        self.ask(STRONG, training, strong)
+        self.ask(QUIET, crossed, provider, self.scale.crossed)
+        self.ask(STRONG, crossed, strong)
 
     def evaluated(self, provider: Provider) -> None:
-        """People, simulators and the truth judge the evaluation's pairs."""
+        """People and simulators judge the evaluation's pairs."""
         pairs = PairFilter(source=EVALUATION)
         self._ask_people(pairs, self.scale.jury)
-        self._ask(QUIET, pairs, provider)
-        judge_by_gold(self.ledger, pairs)
+        self.ask(QUIET, pairs, provider)
 
-    def curves(self, study: Study) -> tuple[CurvePoint, ...]:
-        """Best-of-n under three kinds of feedback, on the validation split."""
-        rewards = {each.name: reward_model_of(study, each.name) for each in self._worlds}
-        scale = self.scale
+    def curves(self, study: Study) -> list[Future[Curves]]:
+        """Begin to measure over-optimisation on the validation split."""
+        scale, kinds = self.scale, (self.people, self.simulators, self.quiet)
         task = CurveTask(
-            study.ledger, study.sft, set_name("validation"), rewards, study.decoding, scale.curve_samples,
+            study.ledger, study.sft, set_name("validation"), study.decoding, scale.curve_samples,
             scale.curve_instructions, self.task.seed,
         )  # fmt: skip
-        [points] = self.pool.each([partial(best_of_n_curves, task)])
-        return tuple(points)
+        arms = [
+            Arm(each.name, reward_model_of(study, each.name), study.folder / each.name / PPO)
+            for each in kinds
+        ]
+        each_response = replace(task, instructions=scale.curve_instructions * RESPONSES)
+        jobs = partial(best_of_n_curves, task, arms), partial(ppo_curves, each_response, arms)
+        return [self.pool.begin(job) for job in jobs]
 
-    @property
-    def _worlds(self) -> tuple[Feedback, ...]:
-        return (self.people, self.simulators, self.quiet)
+    def true(self) -> None:
+        """The truth's own verdicts, for the columns called gold."""
+        for source in (CROSSED, EVALUATION):
+            judge_by_gold(self.ledger, PairFilter(source=source))
 
     def _ask_people(self, pairs: PairFilter, persons: int) -> None:
         made = people(self.ledger, self.world, pairs, persons)
         self.say(f"people judged {made.pairs:,} pairs of {pairs.source}: {made.new:,} new judgements")
 
-    def _ask(self, name: str, pairs: PairFilter, provider: Provider) -> None:
-        made = annotate(self.ledger, name, Task(pairs, seed=self.task.seed), _silent, provider)
+    def ask(self, name: str, pairs: PairFilter, provider: Provider, replicates: int = 1) -> None:
+        """An annotator of the catalogue judges pairs."""
+        asked = Task(pairs, replicates, seed=self.task.seed)
+        made = annotate(self.ledger, name, asked, _silent, provider)
         new = sum(made.statuses.values())
         self.say(f"{name} judged {made.pairs:,} pairs of {pairs.source}: {new:,} new judgements")
 
@@ -187,19 +201,28 @@ def quickstart(task: QuickstartTask, say: Say) -> Quickstart:
         say(f"{perf_counter() - began:4.0f} s  {line}")
 
     with Ledger.open(path, create=True) as ledger, workers(task.processes) as pool:
-        steps = _Study(task, ledger, pool, told)
+        steps = Stages(task, ledger, pool, told)
         study = steps.supervised()
         steps.paired(study)
         both = (steps.people, steps.simulators)
         with judging(task.seed) as provider:
             steps.judged(provider)
-            producers = train_all(ledger, study, both, pool, told, reward_models=(steps.quiet,))
+            producers = train_all(ledger, study, both, pool, told, studied=(steps.quiet,))
+            curves = steps.curves(study)
             meet(ledger, study, [SFT, *producers])
             steps.evaluated(provider)
-        points = steps.curves(study)
-        rates = judged(ledger, (*both, TRUTH), len(list(instructed(ledger, study.evaluation))))
-        ranking = rank_agreement(ledger, *both)
-        results = StudyResults(BASELINE, task.seed, rates, ranking, points, perf_counter() - began)
+        steps.true()
+        found = [each.result() for each in curves]
+        results = StudyResults(
+            BASELINE,
+            task.seed,
+            judged(ledger, (*both, TRUTH), len(list(instructed(ledger, study.evaluation)))),
+            rank_agreement(ledger, *both),
+            tuple(point for each in found for point in each.points),
+            perf_counter() - began,
+            tuple(turn for each in found for turn in each.turns),
+            compared(ledger, CROSSED, QUIET),
+        )
         results.write(task.out / "study.json")
         page = task.out / "report.html"
         report(ledger, page, ReportOptions(CROSSED, subject="Quickstart", study=task.out / "study.json"))

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from db.errors import ConfigError
 from db.ids import Json
+from farm.statistics.bootstrap import Interval
 
 PEOPLE, SIMULATORS = "people", "simulators"  # the two kinds of feedback, and the two worlds made of them
+CROWD_PRICE = 300.0
+"""US dollars for 1,000 judgements by crowd workers, as AlpacaFarm paid (Dubois et al. 2023, section 4.2)."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +26,35 @@ class Rate:
     high: float
 
 
+def rate_of(interval: Interval) -> Rate:
+    """An interval as a rate; where it has no bounds, it reaches no further than its value."""
+    value = interval.value or 0.0
+    low, high = (value if bound is None else bound for bound in (interval.low, interval.high))
+    return Rate(value, low, high)
+
+
+@dataclass(frozen=True)
+class Annotators:
+    """Simulators beside people on the same pairs. people: one person with the mode of others; simulators:
+    one simulator with the mode of people. Variance is 1 - agreement with one's own others, bias the error of
+    the simulators' mode; people have none by definition. Prices in US dollars, None where unknown."""
+
+    pairs: int
+    people: Rate
+    simulators: Rate
+    people_variance: float
+    simulators_variance: Rate
+    simulators_bias: Rate
+    price_per_1000: float | None
+    crowd_price_per_1000: float = CROWD_PRICE
+
+
 @dataclass(frozen=True)
 class Judged:
-    """The win rate of a method, trained on one kind of feedback and judged by another."""
+    """The win rate of a method, trained on one kind of feedback and judged by another.
+
+    gain: how far it is above the supervised model's, paired by instruction; None for that model.
+    """
 
     method: str
     trained_on: str
@@ -31,6 +62,7 @@ class Judged:
     win_rate: Rate
     n: int
     n_failed: int
+    gain: Rate | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +89,25 @@ class CurvePoint:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """Does a curve turn down? peak: the level with the highest gold; last: that with the largest KL.
+
+    drop: gold at the last less gold at the peak, paired by instruction, its interval wide enough for any of
+    the points to be the peak.
+    """
+
+    curve: str
+    feedback: str
+    peak: float
+    last: float
+    drop: Rate
+
+    @property
+    def turned(self) -> bool:
+        return self.drop.high < 0
+
+
+@dataclass(frozen=True)
 class StudyResults:
     """A validation: win rates in both worlds, how far their rankings agree, over-optimisation."""
 
@@ -66,6 +117,8 @@ class StudyResults:
     ranking: RankAgreement | None
     curves: tuple[CurvePoint, ...] = ()
     seconds: float = 0.0
+    turns: tuple[Turn, ...] = ()
+    annotators: Annotators | None = None
 
     def rates(self, trained_on: str, judged_by: str) -> dict[str, Rate]:
         """Win rate of each method in one world."""
@@ -87,15 +140,25 @@ class StudyResults:
         """Raises ConfigError where the file is none of ours."""
         try:
             given = json.loads(path.read_text(encoding="utf-8"))
-            ranking = given["ranking"]
+            ranking, annotators = given["ranking"], given.get("annotators")
             return cls(
                 given["baseline"],
                 given["seed"],
-                tuple(Judged(**{**each, "win_rate": Rate(**each["win_rate"])}) for each in given["judged"]),
-                ranking and RankAgreement(**{**ranking, "spearman": Rate(**ranking["spearman"])}),
-                tuple(CurvePoint(**{**each, "gold": Rate(**each["gold"])}) for each in given["curves"]),
+                tuple(_with_rates(Judged, each) for each in given["judged"]),
+                ranking and _with_rates(RankAgreement, ranking),
+                tuple(_with_rates(CurvePoint, each) for each in given["curves"]),
                 given["seconds"],
+                tuple(_with_rates(Turn, each) for each in given.get("turns", ())),
+                annotators and _with_rates(Annotators, annotators),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             remedy = "give the study.json that `farm validate` or `farm quickstart` wrote"
             raise ConfigError(f"no results of a study: {error}", where=str(path), remedy=remedy) from None
+
+
+Record = TypeVar("Record")
+
+
+def _with_rates(kind: Callable[..., Record], given: Mapping[str, Any]) -> Record:
+    """A record whose rates stand in the file as objects."""
+    return kind(**{name: Rate(**each) if isinstance(each, dict) else each for name, each in given.items()})

@@ -7,7 +7,7 @@ both kinds of evaluator judge them. Do both worlds rank the methods alike (Duboi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,14 +23,14 @@ from farm.pair import PairTask, pair
 from farm.sample import SampleTask
 from farm.snapshot import Choice, snapshot
 from farm.statistics.ranking import rank_correlation, significantly_better
-from farm.statistics.win_rates import win_rate, win_rate_estimates
+from farm.statistics.win_rates import win_rate, win_rate_difference, win_rate_estimates
 from farm.studies.recipe import BEST_OF_N, Recipe, options_of
-from farm.studies.results import Judged, RankAgreement, Rate
+from farm.studies.results import Judged, RankAgreement, Rate, rate_of
 from farm.studies.work import Done, Step, Workers, run
 from farm.train import TrainTask
 
 Say = Callable[[str], None]
-BASELINE, SFT = "baseline", "sft"
+BASELINE, SFT, PPO = "baseline", "sft", "ppo"
 EVALUATION = "evaluation"  # the source of the pairs that evaluators judge
 
 
@@ -74,21 +74,27 @@ def train_all(
     feedback: Sequence[Feedback],
     pool: Workers,
     say: Say,
-    reward_models: Sequence[Feedback] = (),
+    studied: Sequence[Feedback] = (),
 ) -> list[str]:
     """Reward models, then every method on every kind of feedback; returns the producers of their outputs.
 
-    reward_models: further kinds of feedback, of which there is to be a reward model and no more.
+    studied: further kinds of feedback, of which there are to be a reward model and a PPO policy and no more.
     """
-    kinds = (*feedback, *reward_models)
-    for each in kinds:
+    for each in (*feedback, *studied):
         snapshot(ledger, each.name, Choice(each.trains, study.pairs))
-    for done in pool.each([partial(run, reward_step(study, each.name)) for each in kinds]):
+    for done in pool.each([partial(run, reward_step(study, each.name)) for each in feedback]):
         say(_said(done))
     steps = [method_step(study, each.name, method) for method in study.recipe.methods for each in feedback]
-    for done in pool.each([partial(run, step) for step in steps]):
+    further = [partial(studied_policy, study, each.name) for each in studied]
+    for done in pool.each([*further, *(partial(run, step) for step in steps)]):
         say(_said(done))
     return [step.name for step in steps]
+
+
+def studied_policy(study: Study, feedback: str) -> Done:
+    """A reward model of one kind of feedback, then a PPO policy that nobody is to judge."""
+    run(reward_step(study, feedback))
+    return run(replace(method_step(study, feedback, PPO), samples=()))
 
 
 def reward_model_of(study: Study, feedback: str) -> str:
@@ -109,7 +115,7 @@ def method_step(study: Study, feedback: str, method: str) -> Step:
     options = study.recipe.methods[method]
     if method == BEST_OF_N:
         task = study.sampled(name, seed=study.seed, best_of=int(str(options["n"])), reward=reward)
-        return Step(name, study.ledger, None, {}, None, (task,), study.sft)
+        return Step(name, study.ledger, samples=(task,), model=study.sft)
     folder = study.folder / feedback / method
     if load(method).data_kind == "pairs":
         train = TrainTask(study.sft, folder, snapshot=feedback)
@@ -146,30 +152,30 @@ def judged(ledger: Ledger, feedback: Sequence[Feedback], n: int) -> tuple[Judged
     rows = []
     for judges in feedback:
         theirs = found[found["judge"].isin(judges.judges)]
+        means = theirs.pivot_table(index="instruction", columns="producer", values="preference")
         for producer, part in theirs.groupby("producer", sort=False):
             result = win_rate(
                 part["preference"].to_numpy(), part["instruction"].to_numpy(), part["pair_id"].to_numpy()
             )
             trained_on, _, method = str(producer).rpartition("/")
-            interval = result.interval
-            rate = Rate(result.value, interval.low or 0.0, 1.0 if interval.high is None else interval.high)
             failed = n - part.dropna(subset="preference")["instruction"].nunique()
-            rows.append(Judged(method, trained_on, judges.name, rate, n - failed, failed))
+            row = Judged(method, trained_on, judges.name, rate_of(result.interval), n - failed, failed)
+            if producer != SFT:
+                lead = win_rate_difference(means[producer], means[SFT])
+                row = replace(row, gain=rate_of(lead.interval))
+            rows.append(row)
     sft = [row for row in rows if row.method == SFT]  # the same policy in every world
     worlds = dict.fromkeys(row.trained_on for row in rows if row.trained_on)
-    same = [
-        Judged(SFT, world, row.judged_by, row.win_rate, row.n, row.n_failed)
-        for row in sft
-        for world in worlds
-    ]
+    same = [replace(row, trained_on=world) for row in sft for world in worlds]
     return (*same, *(row for row in rows if row.method != SFT))
 
 
-def oriented(ledger: Ledger) -> pd.DataFrame:
-    """Judgements of the evaluation: producer, judge, instruction, pair_id, preference for the producer."""
-    frame = contests(ledger, EVALUATION)
+def oriented(ledger: Ledger, source: str = EVALUATION, baseline: str = BASELINE) -> pd.DataFrame:
+    """Judgements of outputs against a baseline's: producer, judge, instruction, pair_id, preference for the
+    producer."""
+    frame = contests(ledger, source)
     names = {card.id: card.name for card in ledger.annotators()}
-    flipped = frame["model_a"] == BASELINE
+    flipped = frame["model_a"] == baseline
     return pd.DataFrame(
         {
             "producer": frame["model_b"].where(flipped, frame["model_a"]),
@@ -200,8 +206,7 @@ def rank_agreement(ledger: Ledger, people: Feedback, simulators: Feedback) -> Ra
     spearman = rank_correlation(ours, theirs)
     kendall = rank_correlation(ours, theirs, "kendall", draws=10)
     interval = spearman.over_instructions
-    low, high = (interval.low, interval.high) if interval else (None, None)
-    rate = Rate(spearman.value, -1.0 if low is None else low, 1.0 if high is None else high)
+    rate = Rate(spearman.value, -1.0, 1.0) if interval is None else rate_of(interval)
     return RankAgreement(rate, kendall.value, len(common), _resolved(theirs), _resolved(ours))
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from farm.studies.quickstart import Quickstart
-from farm.studies.results import RankAgreement, Rate, StudyResults
+from farm.studies.results import Annotators, RankAgreement, Rate, StudyResults, Turn
+from farm.studies.validation import SFT
 from farm.validate import Validation
 from farm.views import table
 
 
 def quickstart_view(done: Quickstart) -> RenderableType:
-    """The table of methods, the ranking's agreement, and what to look at next."""
+    """What was found, and what to look at next."""
     further = Text(
         f"\nThe whole study is in {done.ledger}, the page to look at is {done.report}."
         f"\nNext: farm --ledger {done.ledger} audit --source crossed"
@@ -32,20 +35,46 @@ def validation_view(done: Validation) -> RenderableType:
 
 
 def results_view(results: StudyResults) -> RenderableType:
-    """Win rates in every world, and whether they are ranked alike."""
-    parts: list[RenderableType] = [Text(f"\nWin rates in % against {results.baseline}, with 95 % intervals")]
-    parts.append(_methods(results))
+    """Annotators side by side, win rates in every world, whether they are ranked alike, over-optimisation."""
+    parts: list[RenderableType] = []
+    if results.annotators is not None:
+        parts.append(_annotators(results.annotators))
+    for trained_on in dict.fromkeys(each.trained_on for each in results.judged):
+        parts += [
+            Text(f"\nTrained on {trained_on}: win rates in % against {results.baseline}, 95 % intervals")
+        ]
+        parts.append(_methods(results, trained_on))
     if results.ranking is not None:
         parts.append(_ranking(results.ranking))
+    if results.turns:
+        parts.append(_turns(results.turns))
     return Group(*parts)
 
 
-def _methods(results: StudyResults) -> Table:
-    worlds = sorted({(each.trained_on, each.judged_by) for each in results.judged})
-    rows = table("method", *(f"on {trained}, by {judged}#" for trained, judged in worlds))
-    rates = {world: results.rates(*world) for world in worlds}
-    for method in dict.fromkeys(each.method for each in results.judged):
-        rows.add_row(method, *(_said(rates[world].get(method)) for world in worlds))
+def _annotators(found: Annotators) -> RenderableType:
+    rows = table("judging the same pairs", "people#", "simulators#")
+    rows.add_row("agreement with people in %", _said(found.people), _said(found.simulators))
+    rows.add_row("variance in %", f"{100 * found.people_variance:.1f}", _said(found.simulators_variance))
+    rows.add_row("bias in %", "0", _said(found.simulators_bias))
+    price = "unknown" if found.price_per_1000 is None else f"{found.price_per_1000:.2f}"
+    rows.add_row("US dollars for 1,000", f"{found.crowd_price_per_1000:.0f}", price)
+    return Group(Text(f"\nAnnotators on {found.pairs:,} pairs of the validation split"), rows)
+
+
+def _methods(results: StudyResults, trained_on: str) -> Table:
+    """Methods by win rate among the judges of their own world."""
+    judges = list(dict.fromkeys(each.judged_by for each in results.judged))
+    own = trained_on if trained_on in judges else judges[0]
+    rows = table("method", *(f"by {name}#" for name in judges), f"over {SFT}, by {own}#")
+    rates = {name: results.rates(trained_on, name) for name in judges}
+    gains = {
+        each.method: each.gain
+        for each in results.judged
+        if (each.trained_on, each.judged_by) == (trained_on, own)
+    }
+    for method in sorted(rates[own], key=lambda name: -rates[own][name].value):
+        said = (_said(rates[name].get(method)) for name in judges)
+        rows.add_row(method, *said, _said(gains[method]))
     return rows
 
 
@@ -57,6 +86,23 @@ def _ranking(found: RankAgreement) -> Text:
         f" {found.resolved_by_people:.0%} of the pairs of methods apart, simulators"
         f" {found.resolved_by_simulators:.0%}."
     )
+
+
+def _turns(found: Sequence[Turn]) -> RenderableType:
+    rows = table(
+        "over-optimisation", "reward model of", "best at#", "furthest#", "change of gold to there#", ""
+    )
+    for each in found:
+        drop, said = each.drop, "turns down" if each.turned else "no fall shown"
+        rows.add_row(
+            each.curve,
+            each.feedback,
+            f"{each.peak:g}",
+            f"{each.last:g}",
+            f"{drop.value:+.2f} [{drop.low:+.2f}, {drop.high:+.2f}]",
+            said,
+        )
+    return Group(Text(), rows)
 
 
 def _said(rate: Rate | None) -> str:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TypeVar
 
@@ -29,9 +29,9 @@ class Step:
 
     name: str
     ledger: str
-    method: str | None
-    options: Mapping[str, str]
-    train: TrainTask | None
+    method: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    train: TrainTask | None = None
     samples: tuple[SampleTask, ...] = ()
     model: str = ""
 
@@ -73,9 +73,13 @@ class Workers:
     def __init__(self, pool: ProcessPoolExecutor) -> None:
         self._pool = pool
 
+    def begin(self, job: Callable[[], Result]) -> Future[Result]:
+        """Do a job while others go on. It is pickled."""
+        return self._pool.submit(job)
+
     def each(self, jobs: Sequence[Callable[[], Result]]) -> Iterator[Result]:
         """Do all jobs; give each result as it comes. The first error ends the rest. Jobs are pickled."""
-        futures = [self._pool.submit(job) for job in jobs]
+        futures = [self.begin(job) for job in jobs]
         try:
             for future in as_completed(futures):
                 yield future.result()

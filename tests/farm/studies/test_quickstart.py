@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from db.errors import ConfigError
 from db.history import metrics
@@ -18,6 +23,8 @@ from farm.studies import quickstart as module
 from farm.studies.quickstart import Quickstart, QuickstartTask, quickstart
 from farm.studies.recipe import Recipe
 from farm.studies.results import StudyResults
+from farm.studies.view import quickstart_view
+from farm.world import gold as truth
 from farm.world.build import Sizes
 
 FARM = Path(sys.executable).parent / "farm"
@@ -28,24 +35,32 @@ sft: {max_steps: 4, batch_size: 16, learning_rate: 1e-3, max_length: 128}
 reward_model: {max_steps: 3, batch_size: 16, learning_rate: 1e-3, max_length: 128}
 methods:
   best_of_n: {n: 2}
+  ppo: {max_steps: 4, batch_size: 8, learning_rate: 1e-3, max_length: 128, max_new_tokens: 12, save_every: 1}
   dpo: {max_steps: 2, batch_size: 16, learning_rate: 1e-3, max_length: 128}
   feedme: {max_steps: 2, batch_size: 16, learning_rate: 1e-3, max_length: 128}
 """
+METHODS = {"sft", "best_of_n", "ppo", "dpo", "feedme"}
 SIZES = Sizes(sft=80, preference=40, unlabelled=20, validation=20, evaluation=30)
 
 
-def study(folder: Path, seed: int = 0) -> tuple[Quickstart, list[str]]:
+def study(
+    folder: Path, seed: int = 0, say: Callable[[str], None] | None = None
+) -> tuple[Quickstart, list[str]]:
     """A quickstart of seconds."""
+    folder.mkdir(exist_ok=True)
     (folder / "tiny.yaml").write_text(TINY)
     scale = module.Scale(SIZES, str(folder / "tiny.yaml"), curve_samples=4, curve_instructions=10)
     lines: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(module.SCALES, "tiny", scale)
-        return quickstart(QuickstartTask(folder, "tiny", seed, processes=2), lines.append), lines
+        return quickstart(QuickstartTask(folder, "tiny", seed, processes=2), say or lines.append), lines
 
 
 def contents(ledger: Path) -> str:
-    """A hash of what was sampled, judged and logged, without the order in which it came and without paths."""
+    """A hash of what was sampled, judged and logged, without the order in which it came and without paths.
+
+    The truth's own verdicts are functions of the outputs, which are in it.
+    """
     with Ledger.open(ledger, read_only=True) as opened, opened.reading() as connection:
         from sqlalchemy import text
 
@@ -53,6 +68,7 @@ def contents(ledger: Path) -> str:
             text(
                 "SELECT p.key, a.key, n.preference, n.label, n.swapped, n.replicate, n.status"
                 " FROM annotation n JOIN pair p ON p.id = n.pair_id JOIN annotator a ON a.id = n.annotator_id"
+                " WHERE a.name != 'world-gold'"
             )
         ).all()
         sampled = [key for (key,) in connection.execute(text("SELECT key FROM output"))]
@@ -74,7 +90,7 @@ def test_every_method_is_judged_in_every_world_by_everybody(done: Quickstart) ->
     worlds = {(each.trained_on, each.judged_by) for each in done.results.judged}
     assert worlds == {(a, b) for a in ("people", "simulators") for b in ("people", "simulators", "gold")}
     for world in worlds:
-        assert set(done.results.rates(*world)) == {"sft", "best_of_n", "dpo", "feedme"}
+        assert set(done.results.rates(*world)) == METHODS
     assert all(each.n + each.n_failed == SIZES.evaluation for each in done.results.judged)
     assert all(each.n_failed == 0 for each in done.results.judged if each.judged_by != "simulators")
 
@@ -82,10 +98,38 @@ def test_every_method_is_judged_in_every_world_by_everybody(done: Quickstart) ->
 def test_the_report_and_the_results_are_there(done: Quickstart) -> None:
     page = done.report.read_text()
     assert "Do simulators rank methods as people do?" in page
+    assert "Do simulators judge as people do?" in page
+    assert "Points of win rate over the supervised model" in page
     assert "Over-optimisation: best-of-n" in page
+    assert "Over-optimisation: PPO" in page
     assert StudyResults.read(done.ledger.parent / "study.json") == done.results
-    levels = [point.level for point in done.results.curves if point.feedback == "people"]
-    assert levels == [1, 2, 4]
+    for feedback in ("people", "simulators", "quiet"):
+        points = [point for point in done.results.curves if point.feedback == feedback]
+        assert [point.level for point in points if point.curve == "best-of-n"] == [1, 2, 4]
+        steps = [point for point in points if point.curve == "PPO"]
+        assert {point.level for point in steps} == {0, 4} | {step for step in (1, 2, 3) if step % 4 == 0}
+        assert min(steps, key=lambda point: point.level).sqrt_kl < 1e-3  # the SFT policy itself
+    assert len(done.results.turns) == 6
+
+
+def test_every_figure_is_printed(done: Quickstart) -> None:
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(quickstart_view(done))
+    shown = console.export_text()
+    for words in (
+        "agreement with people",
+        "variance",
+        "bias",
+        "US dollars for 1,000",
+        "Spearman",
+        "of the pairs",
+    ):
+        assert words in shown
+    for method in METHODS:
+        assert shown.count(f"\n{method} ") == 2  # trained on people, and on simulators
+    assert "…" not in shown  # nothing is cut
+    gains = {each.method: each.gain for each in done.results.judged}
+    assert {method for method, gain in gains.items() if gain is None} == {"sft"}
 
 
 def test_again_it_asks_samples_and_trains_nothing_and_finds_the_same(done: Quickstart) -> None:
@@ -96,6 +140,53 @@ def test_again_it_asks_samples_and_trains_nothing_and_finds_the_same(done: Quick
         assert ledger.counts() == before
     assert replace(again.results, seconds=0) == replace(done.results, seconds=0)
     assert all(line.endswith(" 0 new judgements") for line in lines if "judged" in line)
+
+
+def test_nobody_but_the_columns_called_gold_asks_the_truth(
+    done: Quickstart, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With gold made to raise in every process all is sampled, judged and trained before it fails."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import farm.world.gold\n"
+        "def secret(*asked):\n"
+        "    raise AssertionError('gold was asked')\n"
+        "farm.world.gold.gold = secret\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setattr(truth, "gold", raising)
+    with pytest.raises(AssertionError, match="gold was asked"):
+        study(tmp_path / "study")
+    assert contents(tmp_path / "study" / "farm.db") == contents(done.ledger)
+    monkeypatch.undo()
+    again, lines = study(tmp_path / "study")  # it goes on where it was
+    assert replace(again.results, seconds=0) == replace(done.results, seconds=0)
+    assert all(line.endswith(" 0 new judgements") for line in lines if "judged" in line)
+
+
+def raising(instruction: str, input: str, output: str) -> float:
+    raise AssertionError("gold was asked")
+
+
+@pytest.mark.slow
+def test_killed_and_started_again_it_ends_as_if_undisturbed(done: Quickstart, tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from test_quickstart import study\n"
+        "if __name__ == '__main__':\n"
+        "    study(Path(sys.argv[1]), say=lambda line: print(line, flush=True))\n"
+    )
+    (tmp_path / "run.py").write_text(script)
+    environment = {**os.environ, "PYTHONPATH": f"{Path(__file__).parent}:{Path.cwd()}"}
+    command = [sys.executable, tmp_path / "run.py", tmp_path / "study"]
+    for fatal in ("crowd judged", "/ppo:"):  # while judges are asked; while methods are trained
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
+        ) as running:
+            assert running.stdout is not None
+            assert any(fatal in line for line in running.stdout)
+            os.killpg(running.pid, signal.SIGKILL)
+    again, _ = study(tmp_path / "study")
+    assert contents(again.ledger) == contents(done.ledger)
+    assert replace(again.results, seconds=0) == replace(done.results, seconds=0)
 
 
 @pytest.mark.slow

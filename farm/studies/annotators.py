@@ -1,0 +1,25 @@
+"""How simulators judge beside people, in the figures of AlpacaFarm's figure 2."""
+
+from __future__ import annotations
+
+from db.ledger import Ledger
+from farm.audit import AuditOptions, audit_ledger
+from farm.studies.results import Annotators, rate_of
+
+DRAWS = 300  # of the bootstrap
+
+
+def compared(ledger: Ledger, source: str, simulators: str) -> Annotators:
+    """Simulators, an annotator of the ledger, beside all people, on the pairs of a source."""
+    options = AuditOptions(source=source, annotators=(simulators,), draws=DRAWS)
+    found = audit_ledger(ledger, options).whole
+    [judges], people = found.annotators, rate_of(found.reference.measures["agreement"])
+    return Annotators(
+        found.reference.units,
+        people,
+        rate_of(judges.measures["agreement"]),
+        1 - people.value,
+        rate_of(judges.measures["variance"]),
+        rate_of(judges.measures["bias"]),
+        judges.price_per_1000,
+    )
