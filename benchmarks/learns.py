@@ -1,0 +1,84 @@
+"""Does every policy method learn? Gold win rates over the supervised model, over several seeds.
+
+    python benchmarks/learns.py FOLDER --json benchmarks/results/learns.json
+
+Takes the studies of benchmarks/quickstart.py in FOLDER (makes them where they are not) and trains the methods
+that the quickstart leaves out, from the same supervised model and the reward model of people's preferences.
+The truth judges one output to each evaluation instruction against a second draw of the supervised model.
+Options were chosen in simulation on the validation split (benchmarks/recipe.py). Intervals over seeds are
+Student's, 95 %.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import yaml
+from quickstart import over_seeds, said
+
+from db.ledger import Ledger, PairFilter
+from db.outputs import Source
+from farm.pair import PairTask, pair
+from farm.statistics.win_rates import win_rates
+from farm.studies.quickstart import QuickstartTask, Stages, quickstart
+from farm.studies.results import PEOPLE
+from farm.studies.validation import BASELINE, SFT, method_step, oriented
+from farm.studies.work import run, workers
+from farm.world.people import GOLD, judge_by_gold
+
+LEARNS = "learns"  # the source of the pairs
+FURTHER = Path(__file__).parent / "further.yaml"
+
+
+def learned(
+    folder: Path, scale: str, seed: int, further: Mapping[str, Mapping[str, object]]
+) -> dict[str, float]:
+    """Gold win rate of every method on people's feedback, the supervised model's own first."""
+    task = QuickstartTask(folder, scale, seed)
+    if not (folder / "study.json").exists():
+        quickstart(task, lambda line: print(line, flush=True))
+    with Ledger.open(folder / "farm.db") as ledger, workers() as pool:
+        stages = Stages(task, ledger, pool, lambda line: None)
+        study = stages.supervised()
+        own = list(study.recipe.methods)
+        study = replace(study, recipe=replace(study.recipe, methods={**study.recipe.methods, **further}))
+        steps = [method_step(study, PEOPLE, method) for method in further]
+        for done in pool.each([partial(run, step) for step in steps]):
+            print(f"{done.name}: {done.seconds:.0f} s", flush=True)
+        for producer in (SFT, *(f"{PEOPLE}/{method}" for method in (*own, *further))):
+            pair(ledger, PairTask(LEARNS, (Source(producer),), study.evaluation, Source(BASELINE)))
+        judge_by_gold(ledger, PairFilter(source=LEARNS))
+        found = oriented(ledger, LEARNS)
+    rates = win_rates(found[found["judge"] == GOLD.name], by="producer")
+    return {name.removeprefix(f"{PEOPLE}/"): rate.value for name, rate in rates.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--scale", default="small")
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    further = yaml.safe_load(FURTHER.read_text(encoding="utf-8"))
+    found = [
+        learned(given.folder / f"{given.scale}-{seed}", given.scale, seed, further) for seed in given.seeds
+    ]
+    rates = {method: over_seeds([each[method] for each in found]) for method in found[0]}
+    gains = {method: over_seeds([each[method] - each[SFT] for each in found]) for method in found[0]}
+    for method in sorted(rates, key=lambda name: -rates[name]["mean"]):
+        print(f"{method:28} {said(rates[method], 100):22} over {SFT} {said(gains[method], 100)}")
+    if given.json:
+        made = {"seeds": given.seeds, "win_rates": rates, "over_sft": gains, "by_seed": found}
+        given.json.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

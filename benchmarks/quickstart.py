@@ -1,0 +1,133 @@
+"""The quickstart over several seeds: every figure it shows, with its mean and interval over worlds.
+
+    python benchmarks/quickstart.py FOLDER --scale small --json benchmarks/results/quickstart_small.json
+
+Another seed is another world: instructions, people, judges, models. Intervals over seeds are Student's, 95 %.
+FOLDER keeps a study for each seed; again, it goes on there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import t as student
+
+from farm.studies.quickstart import QuickstartTask, quickstart
+from farm.studies.results import PEOPLE, SIMULATORS, Annotators, StudyResults
+
+
+def over_seeds(values: Sequence[float]) -> dict[str, float]:
+    """Mean and Student's 95 % interval; no wider than the values where there is but one."""
+    mean, n = float(np.mean(values)), len(values)
+    reach = float(student.ppf(0.975, n - 1) * np.std(values, ddof=1) / n**0.5) if n > 1 else 0.0
+    return {"mean": mean, "low": mean - reach, "high": mean + reach, "n": n}
+
+
+def summary(found: Sequence[StudyResults]) -> dict[str, object]:
+    """Each figure over the seeds."""
+    ranked = [each.ranking for each in found if each.ranking is not None]
+    beside = [each.annotators for each in found if each.annotators is not None]
+    return {
+        "spearman": over_seeds([each.spearman.value for each in ranked]),
+        "kendall": over_seeds([each.kendall for each in ranked]),
+        "resolved_by_people": over_seeds([each.resolved_by_people for each in ranked]),
+        "resolved_by_simulators": over_seeds([each.resolved_by_simulators for each in ranked]),
+        "annotators": annotators(beside),
+        "win_rates": by_world(found, gains=False),
+        "gains": by_world(found, gains=True),
+        "turns": turns(found),
+    }
+
+
+def annotators(found: Sequence[Annotators]) -> dict[str, object]:
+    return {
+        "people": over_seeds([each.people.value for each in found]),
+        "simulators": over_seeds([each.simulators.value for each in found]),
+        "simulators_less_people": over_seeds([each.simulators.value - each.people.value for each in found]),
+        "simulators_variance": over_seeds([each.simulators_variance.value for each in found]),
+        "simulators_bias": over_seeds([each.simulators_bias.value for each in found]),
+        "price_per_1000": over_seeds([each.price_per_1000 or 0.0 for each in found]),
+    }
+
+
+def by_world(found: Sequence[StudyResults], gains: bool) -> dict[str, dict[str, object]]:
+    """By `trained on, judged by`: each method's win rate, or how far it is above the supervised model's."""
+    values: dict[str, dict[str, list[float]]] = {}
+    for results in found:
+        for each in results.judged:
+            rate = each.gain if gains else each.win_rate
+            if rate is not None:
+                world = values.setdefault(f"on {each.trained_on}, by {each.judged_by}", {})
+                world.setdefault(each.method, []).append(rate.value)
+    return {
+        world: {name: over_seeds(rates) for name, rates in methods.items()}
+        for world, methods in values.items()
+    }
+
+
+def turns(found: Sequence[StudyResults]) -> dict[str, object]:
+    """By curve and reward model: the change of gold from the peak on, and in how many seeds it turns down."""
+    values: dict[str, list[tuple[float, bool]]] = {}
+    for results in found:
+        for each in results.turns:
+            values.setdefault(f"{each.curve} under {each.feedback}", []).append(
+                (each.drop.value, each.turned)
+            )
+    return {
+        name: {"drop": over_seeds([drop for drop, _ in those]), "turned": sum(turned for _, turned in those)}
+        for name, those in values.items()
+    }
+
+
+def shown(summed: dict[str, object], scale: str) -> str:
+    """What a reader wants first."""
+    lines = [f"{scale}: Spearman {said(summed['spearman'])}, Kendall {said(summed['kendall'])}"]
+    for world in (f"on {kind}, by {kind}" for kind in (PEOPLE, SIMULATORS)):
+        lines.append(f"win rates over the supervised model's, {world}")
+        lines += [f"  {name:22} {said(rate, 100)}" for name, rate in summed["gains"][world].items()]
+    lines += [f"{name}: {each['turned']} turned" for name, each in summed["turns"].items()]
+    return "\n".join(lines)
+
+
+def said(rate: dict[str, float], times: float = 1) -> str:
+    digits = 1 if times == 100 else 2
+    low, value, high = (f"{times * rate[name]:.{digits}f}" for name in ("low", "mean", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--scale", default="small")
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
+    parser.add_argument("--processes", type=int)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    found = []
+    for seed in given.seeds:
+        folder = given.folder / f"{given.scale}-{seed}"
+        finished = folder / "study.json"
+        if not finished.exists():
+            task = QuickstartTask(folder, given.scale, seed, given.processes)
+            quickstart(task, lambda line: print(line, flush=True))
+        found.append(StudyResults.read(finished))
+    summed = summary(found)
+    print(shown(summed, given.scale))
+    if given.json:
+        seeds = " ".join(map(str, given.seeds))
+        command = f"python benchmarks/quickstart.py FOLDER --scale {given.scale} --seeds {seeds}"
+        studies = [{**asdict(each), "curves": None, "seconds": None} for each in found]
+        made = {"command": command, "python": platform.python_version(), **summed, "studies": studies}
+        given.json.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

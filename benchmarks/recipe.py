@@ -1,0 +1,126 @@
+"""Choosing a recipe's options as one would with a sandbox: in simulation, on the validation split.
+
+    python benchmarks/recipe.py benchmarks/recipe_small.yaml FOLDER --json benchmarks/results/recipe.json
+
+Makes the quickstart's world with its feedback in FOLDER, then trains every candidate of the grid on the
+simulators' preferences and draws from it to the validation instructions; simulators judge each output twice
+against a second draw of the supervised model. A candidate reward model is judged by the best of 16 that it
+chooses. No evaluation instruction, no person and no gold utility is asked. Again, it goes on where it was.
+
+The grid is a file of candidates by method: options over those of the scale's recipe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import yaml
+
+from db.ledger import Ledger, PairFilter
+from db.outputs import Source
+from farm.pair import PairTask, pair
+from farm.snapshot import Choice, snapshot
+from farm.statistics.win_rates import win_rates
+from farm.studies.quickstart import QUIET, QuickstartTask, Stages, judging
+from farm.studies.recipe import BEST_OF_N
+from farm.studies.results import SIMULATORS
+from farm.studies.validation import Study, method_step, oriented, reward_step
+from farm.studies.work import Step, run, workers
+from farm.world.build import set_name
+
+CHOICE = "choice"  # the source of the pairs, and the first part of every producer's name
+BASELINE = f"{CHOICE}/baseline"
+REWARD_MODEL = "reward_model"
+REPLICATES = 2
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Options of a method, over the recipe's."""
+
+    method: str
+    options: Mapping[str, object]
+
+    @property
+    def name(self) -> str:
+        said = " ".join(f"{name}={value}" for name, value in self.options.items())
+        return f"{CHOICE}/{self.method}/{said or 'as it is'}"
+
+
+def candidates(path: Path) -> list[Candidate]:
+    """Every method of the grid as the recipe has it, then with what is put in place."""
+    grid = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return [Candidate(method, each) for method, those in grid.items() for each in ({}, *(those or ()))]
+
+
+def attempt(study: Study, candidate: Candidate) -> tuple[Candidate, float]:
+    """Train a candidate and draw from it; the seconds it took."""
+    recipe, folder = study.recipe, study.folder / candidate.name.replace(" ", "_")
+    seconds, method = 0.0, candidate.method
+    if method == REWARD_MODEL:
+        recipe = replace(recipe, reward_model={**recipe.reward_model, **candidate.options})
+        study, method = replace(study, recipe=recipe, folder=folder), BEST_OF_N
+        seconds = run(reward_step(study, SIMULATORS)).seconds
+    else:
+        options = {**recipe.methods[method], **candidate.options}
+        study = replace(study, recipe=replace(recipe, methods={method: options}))
+    step = method_step(study, SIMULATORS, method)
+    train = step.train and replace(step.train, folder=folder)
+    samples = tuple(replace(each, producer=candidate.name) for each in step.samples)
+    return candidate, seconds + run(replace(step, train=train, samples=samples)).seconds
+
+
+def choose(grid: Path, folder: Path, scale: str, seed: int, processes: int) -> list[dict[str, object]]:
+    """Every candidate with its win rate on the validation split, the best of each method first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with Ledger.open(folder / "farm.db", create=True) as ledger, workers(processes) as pool:
+        stages = Stages(QuickstartTask(folder, scale, seed), ledger, pool, print)
+        study = stages.supervised()
+        stages.paired(study)
+        with judging(seed) as provider:
+            stages.judged(provider)
+        snapshot(ledger, SIMULATORS, Choice(stages.simulators.trains, study.pairs))
+        study = replace(study, evaluation=set_name("validation"))
+        run(Step(BASELINE, study.ledger, samples=(study.sampled(BASELINE, seed + 1),), model=study.sft))
+        run(reward_step(study, SIMULATORS))
+        tried = []
+        for candidate, seconds in pool.each([partial(attempt, study, each) for each in candidates(grid)]):
+            tried.append(candidate.name)
+            print(f"{candidate.name}: {seconds:.0f} s", flush=True)
+        for producer in tried:
+            pair(ledger, PairTask(CHOICE, (Source(producer),), study.evaluation, Source(BASELINE)))
+        with judging(seed) as provider:
+            stages.ask(QUIET, PairFilter(source=CHOICE), provider, REPLICATES)
+        rates = win_rates(oriented(ledger, CHOICE, BASELINE), by="producer")
+    found = sorted(tried, key=lambda name: (name.split("/")[1], -rates[name].value))
+    return [
+        {"candidate": name, "win_rate": rates[name].value, "standard_error": rates[name].standard_error}
+        for name in found
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("grid", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--scale", default="small")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    found = choose(given.grid, given.folder, given.scale, given.seed, given.processes)
+    for each in found:
+        print("{win_rate:.3f} +- {standard_error:.3f}  {candidate}".format(**each))
+    if given.json:
+        given.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
