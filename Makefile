@@ -15,14 +15,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,postgres]'
 	@touch $(STAMP)
 
-# Import a small preference set made on the spot, let the baselines judge it, and audit who agrees with whom.
+# The whole study in the embedded world, offline, in minutes: $(OUT)/report.html. Again, it goes on where it was.
 run: $(STAMP)
-	@mkdir -p $(OUT)
-	$(BIN)/python examples/make_preferences.py $(OUT)/preferences.jsonl
-	$(BIN)/farm --ledger $(OUT)/farm.db import preferences $(OUT)/preferences.jsonl
-	$(BIN)/farm --ledger $(OUT)/farm.db annotate longest
-	$(BIN)/farm --ledger $(OUT)/farm.db annotate random
-	$(BIN)/farm --ledger $(OUT)/farm.db audit
+	$(BIN)/farm quickstart --out $(OUT)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 -m 'not slow and not gpu'
