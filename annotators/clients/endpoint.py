@@ -16,6 +16,8 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 from db.errors import ConfigError
 
 if TYPE_CHECKING:
+    import ssl
+
     import openai
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -91,10 +93,13 @@ class Endpoint:
         secrets = (self.api_key, unquote(parts.password or ""))
         return tuple(secret for secret in secrets if len(secret) >= _SHORTEST_SECRET)
 
-    def open(self, *, connections: int, timeout: float) -> openai.AsyncOpenAI:
+    def open(
+        self, *, connections: int, timeout: float, trust: ssl.SSLContext | None = None
+    ) -> openai.AsyncOpenAI:
         """An SDK client of one event loop: no retries, no redirects, one pool of connections.
 
-        timeout: seconds for each step on the socket; to connect, half of it and 10 at most.
+        timeout: seconds for each step on the socket; to connect, half of it and 10 at most. trust: whom to
+        believe, where that has been read already.
         """
         import httpx2
         import openai
@@ -105,6 +110,7 @@ class Endpoint:
         http = openai.DefaultAsyncHttpxClient(
             limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
             timeout=limits,
+            verify=trust or True,
             follow_redirects=False,
             auth=auth,
         )

@@ -1,17 +1,20 @@
-"""The online client: one shared SDK client, our own retries, limits and budget.
+"""The online client: shared SDK clients, our own retries, limits and budget.
 
-One event loop and one connection pool serve all requests. The body is sent and read as bytes: the SDK signs,
-sends and says what went wrong on the wire, but its models of a reply believe what they are told, and take as
-much time as all the rest together.
+One event loop and a few connection pools serve all requests, in turn: a pool looks at all its connections for
+every request, so that one of hundreds would take more time than all the rest. The body is sent and read as
+bytes: the SDK signs, sends and says what went wrong on the wire, but its models of a reply believe what they
+are told, and take as much time again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import cycle
 from types import TracebackType
 
 import httpx2
@@ -37,6 +40,7 @@ from annotators.clients.wire import WIRE_ERRORS, reply_of_error, reply_of_status
 from annotators.prices import Price, no_price
 from db.errors import ConfigError
 
+POOL = 32  # requests in flight for each pool of connections
 PATIENCE = 50  # requests in a row that fail for the server's reasons before the run stops
 FIRST_CONTACT = 3  # attempts to connect to a server that has not answered anything yet
 REFUSALS = 10  # pauses in a row, with nothing answered between them, before it does
@@ -84,7 +88,12 @@ class OnlineClient:
 
     async def __aenter__(self) -> OnlineClient:
         options = self.options
-        self._sdk = self.endpoint.open(connections=options.concurrency, timeout=options.timeout)
+        trust = httpx2.create_ssl_context()
+        self._pools = [
+            self.endpoint.open(connections=options.concurrency, timeout=options.timeout, trust=trust)
+            for _ in range(math.ceil(options.concurrency / POOL))
+        ]
+        self._turns = cycle(self._pools)
         self._gate = Gate(options.concurrency, options.rates)
         self._stopped: RunStopped | None = None
         self._stopping = asyncio.Event()
@@ -96,7 +105,8 @@ class OnlineClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._sdk.close()
+        for sdk in self._pools:
+            await sdk.close()
 
     async def run(self, requests: Iterator[Request], deliver: Deliver, commit: Commit = keep_nothing) -> None:
         """See Transport.run."""
@@ -166,7 +176,7 @@ class OnlineClient:
         body = request.body_bytes(self.endpoint.max_tokens_field)
         try:
             async with asyncio.timeout(self.options.timeout):
-                response = await self._sdk.post(
+                response = await next(self._turns).post(
                     "/chat/completions", cast_to=httpx2.Response, content=body, options={"headers": _JSON}
                 )
         except WIRE_ERRORS as error:
