@@ -88,7 +88,8 @@ def sources(ledger: Ledger) -> pd.DataFrame:
         .order_by(ItemRow.source, ItemRow.subset)
     )
     with ledger.reading() as connection:
-        return pd.DataFrame(connection.execute(query).all(), columns=["source", "subset", "items"])
+        rows = [tuple(row) for row in connection.execute(query)]
+    return pd.DataFrame(rows, columns=["source", "subset", "items"], dtype=object)  # None stays None
 
 
 def _items(connection: Connection) -> pd.DataFrame:

@@ -149,6 +149,13 @@ def test_the_price_of_a_completion_is_shared_by_its_pairs(ledger: Ledger) -> Non
     assert found.loc[found["annotator"] == 2, ["price", "seconds"]].to_numpy().tolist() == [[0.25, 2.0]] * 2
 
 
+def test_a_source_without_a_subset_has_none_beside_one_that_has(ledger: Ledger) -> None:
+    pair, flipped = Pair.of(Output(ASK, "red"), Output(ASK, "blue"))
+    with ledger.writing() as writer:
+        writer.items([Item("with", "1", pair, flipped, "even"), Item("without", "1", pair, flipped)])
+    assert sources(ledger).values.tolist() == [["with", "even", 1], ["without", None, 1]]
+
+
 def test_pairs_without_items_are_units_of_their_own(tmp_path: Path) -> None:
     with Ledger.open(tmp_path / "ledger.db", create=True) as ledger:
         empty = judgements(ledger, bulleted)
