@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 from sqlalchemy import func, select
@@ -49,6 +51,13 @@ def runs(ledger: Ledger) -> list[Trained]:
         )
         found.append(Trained(row.id, run, row.name, row.steps))
     return found
+
+
+def parent(trained: Trained, runs: Sequence[Trained]) -> Trained | None:
+    """The run from whose checkpoint this one began; None where it began from a model of elsewhere."""
+    model = Path(trained.run.model)
+    others = (each for each in runs if each.id != trained.id)
+    return next((each for each in others if model.is_relative_to(each.run.folder)), None)
 
 
 def metrics(ledger: Ledger) -> pd.DataFrame:

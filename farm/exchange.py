@@ -46,6 +46,7 @@ from db.records import (
     Use,
 )
 from db.writer import Judgement, Writer
+from farm.cards import dataset_card
 
 BATCH = 2_000  # rows in one transaction
 SHOWN = 1_000  # refusals kept with their reasons; all are counted
@@ -299,8 +300,8 @@ def _membership(row: OutputRow | InstructionRow) -> Membership | None:
 def export_file(ledger: Ledger, format_name: str, path: Path, wanted: RowFilter) -> int:
     """Write the ledger's judgements in one of the field's formats; returns the number of rows.
 
-    The file appears under its name only when it is whole and synced. Raises ConfigError where the format
-    is for reading only or the file exists.
+    The file appears under its name only when it is whole and synced, then its card beside it. Raises
+    ConfigError where the format is for reading only or either file exists.
     """
     chosen = format_named(format_name)
     if chosen.write is None:
@@ -312,15 +313,32 @@ def export_file(ledger: Ledger, format_name: str, path: Path, wanted: RowFilter)
             where=str(path),
             remedy=f"end its name in {', '.join(chosen.writes)}",
         )
-    if path.exists():
-        raise ConfigError("there is a file of this name", where=str(path), remedy="name a new file")
+    card = card_path(path)
+    for each in (path, card):
+        if each.exists():
+            raise ConfigError("there is a file of this name", where=str(each), remedy="name a new file")
+    write = chosen.write
+    count = _whole(path, lambda unfinished: write(preference_rows(ledger, wanted), unfinished))
+    text = dataset_card(ledger, path, chosen.name, wanted, count)
+    _whole(card, lambda unfinished: unfinished.write_text(text, encoding="utf-8"))
+    return count
+
+
+def card_path(path: Path) -> Path:
+    """Where the card of an exported file stands."""
+    return path.with_name(f"{path.name}.card.md")
+
+
+def _whole(path: Path, write: Callable[[Path], int]) -> int:
+    """Write under another name, and rename what is whole and synced; the count that `write` gives."""
     handle, name = tempfile.mkstemp(prefix=".unfinished-", suffix=path.name, dir=path.parent or Path())
     os.close(handle)
     unfinished = Path(name)
     try:
-        count = chosen.write(preference_rows(ledger, wanted), unfinished)
+        count = write(unfinished)
         with unfinished.open("rb") as stream:
             os.fsync(stream.fileno())
+        unfinished.chmod(0o644)
         unfinished.rename(path)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from db.ids import Json, canonical_json, content_hash, keyed_uniform
 from db.ledger import Ledger
 from db.records import Instruction, Run
 from db.schema import package_version
+from farm.cards import write_model_card
 from farm.checkpoint import RunFolder
 from farm.config import Option, TrainConfig, build, options, read_yaml
 from farm.data import Data, Demonstration, PreferencePair
@@ -129,6 +130,7 @@ class _Run:
         if self._first and self._steps != step:
             with self._ledger.writing() as writer:
                 writer.checkpoint(self.id, step, path)
+            write_model_card(self._ledger, self.id, Path(path))
 
 
 def _data(ledger: Ledger, kind: str, task: TrainTask, world: World) -> Data[object]:

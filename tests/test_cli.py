@@ -137,7 +137,7 @@ def test_export_round_trips_and_appears_whole_or_not_at_all(ledger: Path, tmp_pa
     assert again.returncode == 1
     assert "file of this name" in again.stderr
     assert farm("export", "trl", tmp_path / "x.csv", ledger=ledger).returncode == 1
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["x.parquet", "y.db"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x.parquet", "x.parquet.card.md", "y.db"]
 
 
 def test_backup_and_merge(ledger: Path, tmp_path: Path) -> None:

@@ -50,11 +50,15 @@ def export(
 ) -> None:
     """Write the ledger's judgements in one of the field's formats."""
     from db.exports import RowFilter
-    from farm.exchange import export_file
+    from farm.exchange import card_path, export_file
 
     with context.obj.open() as ledger:
         rows = export_file(ledger, format_name, path, RowFilter(source, subset, annotator))
-    print_(as_json, lambda: {"path": str(path), "rows": rows}, lambda: f"{rows:,} rows in {path}")
+    print_(
+        as_json,
+        lambda: {"path": str(path), "rows": rows, "card": str(card_path(path))},
+        lambda: f"{rows:,} rows in {path}",
+    )
 
 
 @commands.command()

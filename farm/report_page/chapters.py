@@ -151,7 +151,7 @@ def provenance(ledger: Ledger) -> Section:
 
 def _run(each: Trained, runs: Sequence[Trained]) -> list[str]:
     run = each.run
-    parent = next((other for other in runs if Path(run.model).is_relative_to(other.run.folder)), None)
+    parent = history.parent(each, runs)
     return [
         str(each.id),
         run.command,
