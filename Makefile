@@ -5,14 +5,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= out
 
-.PHONY: run test prove check bench setup clean
+.PHONY: run test prove check bench docs setup clean
 
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Preference Farm needs Python 3.11 or newer; name one with PYTHON=") if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,postgres]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs,postgres]'
 	@touch $(STAMP)
 
 # The whole study in the embedded world, offline, in minutes: $(OUT)/report.html. Again, it goes on where it was.
@@ -34,5 +34,9 @@ check: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/ledger.py --json benchmarks/results/ledger.json
 
+# The documentation as pages to be read from site/index.html.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 clean:
-	rm -rf $(VENV) $(OUT) build dist *.egg-info
+	rm -rf $(VENV) $(OUT) build dist site *.egg-info

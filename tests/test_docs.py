@@ -67,7 +67,7 @@ def test_every_format_has_its_place_in_the_docs() -> None:
 @pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-        if not target.startswith("http"):
+        if not target.startswith("http") and "reference/" not in target:  # made when the site is built
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
