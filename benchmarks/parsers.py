@@ -38,6 +38,7 @@ Row = dict[str, Any]
 
 CHECK_ORDER = "recorded (a) because (a) is looked for first: exchanging the labels leaves the record at (a)"
 LINE_START = "recorded the label that begins a line, though the reply declares the other output better"
+TURNED = "the reply begins with one verdict and ends with the other: recorded the first, ours the last"
 OTHER = "other"
 
 
@@ -61,7 +62,8 @@ class Tally:
             "same_share": self.same / max(self.recorded, 1),
             "differ": differ,
             "differ_share": differ / max(self.recorded, 1),
-            "differ_share_where_the_record_is_sound": self.differ[OTHER] / max(sound, 1),
+            "differ_share_where_the_record_is_sound": (self.differ[OTHER] + self.differ[TURNED])
+            / max(sound, 1),
             "unread": unread,
             "unread_share": unread / max(self.recorded, 1),
             "read_by_us_alone": self.more,
@@ -133,6 +135,9 @@ def inferred_rules(read: Iterable[Row]) -> dict[str, tuple[Rule, ...]]:
 
 def difference(text: str, recorded: float, rules: tuple[Rule, ...]) -> str:
     """The class of a difference between our reading and the record."""
+    begun = re.match(r"\s*Output \(([ab])\) is better", text)
+    if begun and recorded == (1.0 if begun[1] == "a" else 0.0):
+        return TURNED
     if rules and all(rule(mirrored(text)) == recorded for rule in rules):
         return CHECK_ORDER
     if rules == (by_line,) and by_claim(text) is not None:
