@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
-import yaml
-
+from annotators.reading import read_yaml as read_strictly
 from db.errors import ConfigError
 
 C = TypeVar("C", bound="Config")
@@ -205,13 +204,7 @@ def build(config: type[C], *sources: Mapping[str, object], where: Sequence[str] 
 
 def read_yaml(path: Path) -> dict[str, object]:
     """The mapping that a YAML file holds. Raises ConfigError if there is none."""
-    try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        message = " ".join(str(error).split())
-        raise ConfigError(
-            f"not a readable YAML file: {message}", where=str(path), remedy="correct the file"
-        ) from None
+    loaded = read_strictly(path)
     if loaded is not None and not isinstance(loaded, dict):
         raise ConfigError(
             "not a mapping of options", where=str(path), remedy="write lines such as `epochs: 2`"

@@ -6,6 +6,7 @@ says. An address is http or https, its user name and password travel as credenti
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
 from collections.abc import Mapping
@@ -43,6 +44,12 @@ class Endpoint:
                 "a base URL begins with http:// or https:// and names a host",
                 where=f"--base-url {_clean(parts, mask=True)}",
                 remedy="for example http://127.0.0.1:8000/v1",
+            )
+        if _is_link_local(parts.hostname):
+            raise ConfigError(
+                "no provider is at a link-local address: clouds keep their machines' credentials there",
+                where=f"--base-url {_clean(parts, mask=True)}",
+                remedy="give the server's own name or address",
             )
         if not (self.api_key.isascii() and self.api_key.isprintable() and " " not in self.api_key):
             raise ConfigError(
@@ -130,6 +137,13 @@ def _split(url: str) -> SplitResult:
     except ValueError:
         return SplitResult("", "", "", "", "")
     return parts
+
+
+def _is_link_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_link_local
+    except ValueError:
+        return False
 
 
 def _clean(parts: SplitResult, *, mask: bool) -> str:

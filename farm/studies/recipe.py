@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
+from annotators.reading import read_yaml
 from db.errors import ConfigError
 from farm.config import Config, build
 from farm.methods import METHODS, load
@@ -29,10 +28,7 @@ class Recipe:
     @classmethod
     def read(cls, path: Path) -> Recipe:
         """Raises one ConfigError with all that is wrong with the file."""
-        try:
-            given = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
-            raise ConfigError(f"not a recipe: {' '.join(str(error).split())}", where=str(path)) from None
+        given = read_yaml(path)
         if not isinstance(given, dict) or set(given) != set(GROUPS):
             raise ConfigError(f"a recipe has {', '.join(GROUPS)} and no more", where=str(path))
         recipe = cls(**{name: given[name] or {} for name in GROUPS})

@@ -124,7 +124,7 @@ def test_a_file_that_is_no_mapping_is_one_clear_error(tmp_path, text):
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"config.yaml"):
         read_yaml(path)
-    with pytest.raises(ConfigError, match="not a readable YAML file"):
+    with pytest.raises(ConfigError, match="not readable YAML"):
         read_yaml(tmp_path / "none.yaml")
 
 
