@@ -44,7 +44,9 @@ def main() -> None:
 
         if "--debug" in sys.argv or not isinstance(error, FarmError):
             raise
-        typer.echo(f"farm: {error}", err=True)
+        from farm.foreign import printed
+
+        typer.echo(printed(f"farm: {error}"), err=True)
         sys.exit(1)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run it
+PALETTE = Path(__file__).parent / "palette.css"
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _TURNS = {"RLO", "LRO", "RLE", "LRE", "PDF", "RLI", "LRI", "FSI", "PDI"}
 
@@ -43,6 +44,11 @@ def templates(folder: Path) -> Environment:
     )  # fmt: skip
     environment.filters["seen"] = seen
     return environment
+
+
+def stylesheet(path: Path) -> str:
+    """A page's own style after the colours that all pages share."""
+    return "".join(each.read_text(encoding="utf-8") for each in (PALETTE, path))
 
 
 def source_hash(text: str) -> str:

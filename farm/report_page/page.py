@@ -11,7 +11,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from farm.foreign import seen, source_hash, templates
+from farm.foreign import seen, source_hash, stylesheet, templates
 from farm.report_page.content import Report
 from farm.report_page.drawing import Figure, as_csv
 from farm.report_page.svg import inline_svg
@@ -23,7 +23,7 @@ def page(report: Report) -> str:
     """The whole page as a text."""
     environment = templates(FOLDER)
     environment.filters |= {"svg": _svg, "csv": _csv_link}
-    style, script = ((FOLDER / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    style, script = stylesheet(FOLDER / "report.css"), (FOLDER / "report.js").read_text(encoding="utf-8")
     policy = (
         f"default-src 'none'; style-src '{source_hash(style)}'; script-src '{source_hash(script)}'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
