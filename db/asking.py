@@ -113,6 +113,13 @@ def claims(ledger: Ledger, claim_ids: Sequence[int]) -> dict[int, Claim]:
     }
 
 
+def completions(ledger: Ledger, claim_ids: Sequence[int]) -> dict[int, Completion]:
+    """What came of claims, by their ids."""
+    query = select(COMPLETION).where(COMPLETION.c.claim_id.in_(claim_ids))
+    found = map(_completion, ledger.stream(query))
+    return {each.claim_id: each for each in found if each is not None}
+
+
 def _completion(row: object) -> Completion | None:
     if getattr(row, "claim_id", None) is None:
         return None

@@ -10,13 +10,19 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from db.engine import Address
 from db.errors import FarmError, LedgerNotFound
 from db.ids import Json
 from db.ledger import Ledger
 
+if TYPE_CHECKING:
+    import httpx2
+
 FREE_BYTES = 1 << 30
+OLDEST_PYTHON = (3, 11)
+MODELS = 5  # of a server, shown
 # Two connections that write and checkpoint at once could corrupt the file (fixed in 3.51.3).
 WAL_RESET_FAULT = ((3, 7, 0), (3, 51, 2))
 
@@ -44,15 +50,27 @@ class Findings:
         return {"healthy": self.healthy, "findings": [asdict(finding) for finding in self.findings]}
 
 
-def examine(ledger: str) -> Findings:
-    """Look at Python, SQLite, the packages, the disk and the ledger; never raises a FarmError."""
-    checks: tuple[Callable[[str], Iterator[Finding]], ...] = (_python, _sqlite, _packages, _disk, _ledger)
-    return Findings(tuple(finding for check in checks for finding in check(ledger)))
+def examine(ledger: str, base_url: str | None = None) -> Findings:
+    """Look at Python, SQLite, the packages, torch, the disk and the ledger, and at a server of models where
+    one is named; never raises a FarmError."""
+    checks: tuple[Callable[[str], Iterator[Finding]], ...] = (
+        _python,
+        _sqlite,
+        _packages,
+        _torch,
+        _disk,
+        _ledger,
+    )
+    found = [finding for check in checks for finding in check(ledger)]
+    return Findings((*found, *(_endpoint(base_url) if base_url else ())))
 
 
 def _python(_: str) -> Iterator[Finding]:
     version = ".".join(map(str, sys.version_info[:3]))
-    yield Finding("python", "ok", version)
+    if sys.version_info < OLDEST_PYTHON:
+        yield Finding("python", "fault", version, "use Python 3.11 or newer")
+    else:
+        yield Finding("python", "ok", version)
 
 
 def _sqlite(_: str) -> Iterator[Finding]:
@@ -70,11 +88,74 @@ def _sqlite(_: str) -> Iterator[Finding]:
 
 
 def _packages(_: str) -> Iterator[Finding]:
-    for name in ("sqlalchemy", "pandas", "openai"):
+    for name in ("sqlalchemy", "pandas", "transformers", "openai"):
         try:
             yield Finding(name, "ok", importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
             yield Finding(name, "fault", "not installed", f"pip install {name}")
+
+
+def _torch(_: str) -> Iterator[Finding]:
+    """By its own word: a build that does not fit the machine fails at import or does not see the GPU."""
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        yield Finding("torch", "fault", f"cannot be loaded: {reason}", "install the build for this machine")
+        return
+    yield Finding("torch", "ok", torch.__version__)
+    if torch.cuda.is_available():
+        for number in range(torch.cuda.device_count()):
+            device = torch.cuda.get_device_properties(number)
+            yield Finding("gpu", "ok", f"{device.name}, {device.total_memory / 2**30:.0f} GiB")
+    elif Path("/dev/nvidia0").exists():
+        remedy = "install the build of torch for CUDA, or a driver that is new enough for it"
+        yield Finding("gpu", "warning", "there is one that torch cannot use", remedy)
+    else:
+        yield Finding("gpu", "ok", "none: small models train on the processor")
+
+
+def _endpoint(base_url: str) -> Iterator[Finding]:
+    """Whether a server answers there and takes our key: its models are asked for, nothing is judged."""
+    import httpx2
+
+    from annotators.clients.endpoint import Endpoint
+
+    try:
+        endpoint = Endpoint.from_environment(base_url)
+    except FarmError as error:
+        yield Finding("endpoint", "fault", f"{error.where}: {error.what}", error.remedy)
+        return
+    key = {"authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
+    try:
+        response = httpx2.get(f"{endpoint.name}/models", headers=key, timeout=10, follow_redirects=False)
+    except httpx2.HTTPError as error:
+        reason = endpoint.hide(str(error)) or type(error).__name__
+        yield Finding(
+            "endpoint", "fault", f"{endpoint.name}: {reason}", "is the server up, and at this address?"
+        )
+        return
+    told = f"{endpoint.name} answers {response.status_code}"
+    if response.status_code in (401, 403):
+        yield Finding("endpoint", "fault", told, "set FARM_API_KEY to a key that this server takes")
+    elif response.is_redirect:
+        yield Finding(
+            "endpoint", "fault", told, "give the address that it leads to: redirects are not followed"
+        )
+    elif response.is_success:
+        yield Finding("endpoint", "ok", f"{told}; {_models(response)}")
+    else:
+        remedy = "some servers list no models and judge all the same; try `farm annotate --limit 1`"
+        yield Finding("endpoint", "warning", told, remedy)
+
+
+def _models(response: httpx2.Response) -> str:
+    try:
+        names = [str(each["id"]) for each in response.json()["data"]]
+    except (ValueError, LookupError, TypeError):
+        return "its list of models cannot be read"
+    more = f" and {len(names) - MODELS} more" if len(names) > MODELS else ""
+    return f"models: {', '.join(names[:MODELS])}{more}" if names else "it names no models"
 
 
 def _disk(ledger: str) -> Iterator[Finding]:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from annotators.simulator import Simulator, SimulatorConfig
+
 ROOT = Path(__file__).parent.parent
 FARM = Path(sys.executable).parent / "farm"
 
@@ -150,11 +152,27 @@ def test_backup_and_merge(ledger: Path, tmp_path: Path) -> None:
 def test_doctor(ledger: Path, tmp_path: Path) -> None:
     findings = {each["name"]: each for each in told("doctor", ledger=ledger)["findings"]}
     assert findings["ledger"]["level"] == "ok"
-    assert {"python", "sqlite", "disk", "schema"} <= set(findings)
+    assert {"python", "sqlite", "disk", "schema", "torch", "gpu"} <= set(findings)
     (tmp_path / "bad.db").write_bytes(b"no ledger" * 1000)
     broken = farm("doctor", "--json", ledger=tmp_path / "bad.db")
     assert broken.returncode == 1
     assert not json.loads(broken.stdout)["healthy"]
+
+
+def test_doctor_asks_a_server(ledger: Path) -> None:
+    def endpoint(url: str) -> tuple[str, str, str]:
+        told = json.loads(farm("doctor", "--json", "--base-url", url, ledger=ledger).stdout)
+        [found] = [each for each in told["findings"] if each["name"] == "endpoint"]
+        assert told["healthy"] == (found["level"] != "fault")
+        return found["level"], found["found"], found["remedy"]
+
+    with Simulator(SimulatorConfig()) as simulator:
+        level, found, _ = endpoint(simulator.base_url)
+        assert (level, "answers 200; models: " in found) == ("ok", True)
+        gone = simulator.base_url
+    level, found, remedy = endpoint(gone)
+    assert (level, remedy) == ("fault", "is the server up, and at this address?")
+    assert endpoint("file:///x")[0] == "fault"
 
 
 @pytest.mark.parametrize(

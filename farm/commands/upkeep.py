@@ -38,12 +38,49 @@ def status(
 
 
 @commands.command()
-def doctor(context: typer.Context, as_json: JsonFlag = False) -> None:
+def browse(
+    context: typer.Context,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8001,
+) -> None:
+    """Look at the ledger in the browser, with queries worth having, until Ctrl-C."""
+    from farm.browse import browse as serve
+
+    with context.obj.open() as ledger:
+        serve(ledger, port, typer.echo)
+
+
+@commands.command()
+def trace(
+    context: typer.Context,
+    wanted: Annotated[
+        str, typer.Argument(metavar="ID", help="As checkpoint:3 or pair:17, a name, a folder, or a hash.")
+    ],
+    limit: Annotated[int, typer.Option(min=0, help="Judgements shown under what rests on many.")] = 3,
+    content: Annotated[
+        bool, typer.Option("--content", help="With prompts, replies and outputs, not their lengths alone.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """What a number, a checkpoint or a judgement rests on, down to prompts and replies."""
+    from farm.trace import trace as follow
+    from farm.trace_view import trace_view
+
+    with context.obj.open(read_only=True) as ledger:
+        found = follow(ledger, wanted, limit)
+    print_(as_json, lambda: found.to_json(content), lambda: trace_view(found, content))
+
+
+@commands.command()
+def doctor(
+    context: typer.Context,
+    base_url: Annotated[str | None, typer.Option(help="See whether a server of models answers here.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
     """What of the environment and the ledger works, with a remedy for each fault."""
     from farm.doctor import examine
     from farm.views import doctor_view
 
-    findings = examine(context.obj.ledger)
+    findings = examine(context.obj.ledger, base_url)
     print_(as_json, findings.to_json, lambda: doctor_view(findings))
     if not findings.healthy:
         raise typer.Exit(1)

@@ -1,0 +1,61 @@
+"""The ledger in the browser: `farm browse`, which is datasette over the file, with queries worth having.
+
+Datasette opens the file for reading alone. It listens on this machine only, and our guard stands before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from db.errors import ConfigError
+from db.ids import Json
+from db.ledger import Ledger
+from farm.guard import Guard, listening, serve
+
+FOLDER = Path(__file__).parent / "queries"
+HOST = "127.0.0.1"
+TITLES = {
+    "people": "People against the others",
+    "disagreements": "Disagreements",
+    "unreadable": "Judgements without a verdict",
+    "costs": "Cost by annotator",
+    "lineage": "Lineage of a checkpoint",
+}
+SETTINGS = {"allow_download": False, "sql_time_limit_ms": 20_000, "truncate_cells_html": 400}
+POLICY = (
+    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def queries() -> dict[str, dict[str, str]]:
+    """The canned queries as datasette has them: by name, title, description and SQL."""
+    found = {}
+    for name, title in TITLES.items():
+        first, _, sql = (FOLDER / f"{name}.sql").read_text(encoding="utf-8").partition("\n")
+        found[name] = {"title": title, "description": first.removeprefix("-- "), "sql": sql}
+    return found
+
+
+def browse(ledger: Ledger, port: int, announce: Callable[[str], None]) -> None:
+    """Serve until interrupted; `announce` hears the address.
+
+    Raises ConfigError where datasette is not installed, the ledger is no file, or the port is taken.
+    """
+    path = ledger.address.path
+    if path is None:
+        remedy = "`farm backup COPY.db` makes a file of it, which can be browsed"
+        raise ConfigError("only a ledger in a file can be browsed", where=str(ledger.address), remedy=remedy)
+    try:
+        from datasette.app import Datasette
+    except ImportError:
+        remedy = "pip install 'preference-farm[browse]'"
+        raise ConfigError("datasette is not installed", remedy=remedy) from None
+    named: dict[str, Json] = {path.stem: {"queries": queries()}}
+    about: dict[str, Json] = {"title": "Preference Farm", "databases": named}
+    pages = Datasette([str(path)], metadata=about, settings=SETTINGS, cors=False)
+    with listening(HOST, port) as socket_:
+        address = f"http://{HOST}:{socket_.getsockname()[1]}"
+        announce(f"{address}{pages.urls.database(path.stem)}")
+        serve(Guard(pages.app(), HOST, POLICY), socket_)
