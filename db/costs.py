@@ -26,7 +26,7 @@ class Spent:
 
 
 def spent(ledger: Ledger) -> list[Spent]:
-    """Of the annotators that asked a model here, the dearest first. A batched request counts once."""
+    """Of the models that were asked here, and not of people, the dearest first. A batched request is one."""
     row, reply = AnnotationRow, CompletionRow
     asked = (
         select(row.annotator_id, row.completion_id, func.count().label("judgements"))
@@ -49,6 +49,7 @@ def spent(ledger: Ledger) -> list[Spent]:
         .select_from(asked)
         .join(AnnotatorRow, AnnotatorRow.id == asked.c.annotator_id)
         .join(reply, reply.claim_id == asked.c.completion_id)
+        .where(AnnotatorRow.kind != AnnotatorKind.HUMAN.value)
         .group_by(AnnotatorRow.id, AnnotatorRow.name, AnnotatorRow.kind)
     )
     found = [

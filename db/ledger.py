@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, Executable, Integer, bindparam, func, select
+from sqlalchemy import Connection, Engine, Executable, Integer, Select, bindparam, func, select
 from sqlalchemy.orm import aliased
 
 from db.engine import WRITE, Address, clear_errors, make_engine
@@ -186,6 +186,11 @@ class Ledger:
                 row.id,
             )
 
+    def pair_keys(self, wanted: PairFilter = PairFilter()) -> dict[int, str]:
+        """The keys of the pairs by id, without their texts; an output beside itself is left out."""
+        query = select(PairRow.id, PairRow.key).where(PairRow.output_a_id != PairRow.output_b_id)
+        return {row.id: row.key for row in self.stream(_filtered(query.order_by(PairRow.id), wanted))}
+
     def memberships(self) -> Iterator[Membership]:
         """Stream the named sets' instructions."""
         query = (
@@ -287,6 +292,11 @@ def _pairs_query(wanted: PairFilter) -> Executable:
         .join(InstructionRow, InstructionRow.id == a.instruction_id)
         .order_by(PairRow.id)
     )
+    return _filtered(query, wanted)
+
+
+def _filtered(query: Select[*tuple[Any, ...]], wanted: PairFilter) -> Executable:
+    """The pairs that are wanted, of a query of pairs."""
     if wanted.source is not None or wanted.subset is not None:
         items = select(ItemRow.pair_id)
         if wanted.source is not None:

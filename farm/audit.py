@@ -18,8 +18,9 @@ from db.errors import ConfigError
 from db.frames import Judgements, judgements
 from db.ledger import Ledger
 from db.records import AnnotatorCard, AnnotatorKind
-from farm.attacks import SOURCE
+from farm.attacks import SOURCE as ATTACKS
 from farm.audit_report import AnnotatorAudit, AuditReport, Confusion, Panel, ReferenceAudit, Slice
+from farm.labelling.questions import CATCH_SOURCE
 from farm.statistics import profile, reliability
 from farm.statistics.agreement import (
     Bools,
@@ -39,6 +40,7 @@ from farm.statistics.vote_distribution import least_brier, shares_of_counts
 
 NULLS = ("wrong", "drop")
 SLICES = ("source", "subset")
+MADE_TO_TEST = (ATTACKS, CATCH_SOURCE)  # sources of pairs that are no study's
 GROUPS = {"human": AnnotatorKind.HUMAN, "gold": AnnotatorKind.GOLD}
 
 
@@ -99,20 +101,26 @@ class Sample:
 
 def audit_ledger(ledger: Ledger, options: AuditOptions) -> AuditReport:
     """Audit the questions of a ledger. Raises ConfigError where nothing fits the options."""
-    found = judgements(
-        ledger, has_list, options.source, options.subset, options.labels, options.average_orders
-    )
-    if options.source is None:
-        found = without_attacks(found)
+    found = questioned(ledger, options.source, options.subset, options.labels, options.average_orders)
     if found.judgements.empty:
         what = "no judgement fits" if options.source or options.subset else "the ledger holds no judgement"
         raise ConfigError(what, where=str(ledger.address), remedy="`farm status` lists sources and subsets")
     return audit(found, options)
 
 
-def without_attacks(found: Judgements) -> Judgements:
-    """The robustness audit's pairs are made to mislead: they count where they are asked for alone."""
-    units = found.units[found.units["source"] != SOURCE]
+def questioned(
+    ledger: Ledger,
+    source: str | None = None,
+    subset: str | None = None,
+    labels: bool = False,
+    average_orders: bool = False,
+) -> Judgements:
+    """As db.frames.judgements, less what is made to mislead, or to catch who does not look: that counts where
+    its source is asked for alone."""
+    found = judgements(ledger, has_list, source, subset, labels, average_orders)
+    if source is not None:
+        return found
+    units = found.units[~found.units["source"].isin(MADE_TO_TEST)]
     rows = found.judgements[found.judgements["unit"].isin(units["unit"])]
     return replace(found, units=units, judgements=rows)
 

@@ -31,11 +31,19 @@ POLICY = (
 
 def queries() -> dict[str, dict[str, str]]:
     """The canned queries as datasette has them: by name, title, description and SQL."""
+    _, latest = _query("latest")
     found = {}
     for name, title in TITLES.items():
-        first, _, sql = (FOLDER / f"{name}.sql").read_text(encoding="utf-8").partition("\n")
-        found[name] = {"title": title, "description": first.removeprefix("-- "), "sql": sql}
+        description, sql = _query(name)
+        sql = sql.replace("{latest}", f"\n{latest}")
+        found[name] = {"title": title, "description": description, "sql": sql}
     return found
+
+
+def _query(name: str) -> tuple[str, str]:
+    """What a file of SQL says of itself in its first line, and the rest."""
+    first, _, sql = (FOLDER / f"{name}.sql").read_text(encoding="utf-8").partition("\n")
+    return first.removeprefix("-- "), sql
 
 
 def browse(ledger: Ledger, port: int, announce: Callable[[str], None]) -> None:
@@ -48,10 +56,12 @@ def browse(ledger: Ledger, port: int, announce: Callable[[str], None]) -> None:
         remedy = "`farm backup COPY.db` makes a file of it, which can be browsed"
         raise ConfigError("only a ledger in a file can be browsed", where=str(ledger.address), remedy=remedy)
     try:
+        from datasette import handle_exception
         from datasette.app import Datasette
     except ImportError:
         remedy = "pip install 'preference-farm[browse]'"
         raise ConfigError("datasette is not installed", remedy=remedy) from None
+    handle_exception.rich = None  # it would print every local variable, texts of models among them
     named: dict[str, Json] = {path.stem: {"queries": queries()}}
     about: dict[str, Json] = {"title": "Preference Farm", "databases": named}
     pages = Datasette([str(path)], metadata=about, settings=SETTINGS, cors=False)

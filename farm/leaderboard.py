@@ -20,7 +20,7 @@ from db.ledger import Ledger
 from farm.audit import named
 from farm.evaluation_set import EvaluationSet, choose_set
 from farm.leaderboard_report import NOT_ASKED, Controlled, Leaderboard, Place, Strength, Strengths
-from farm.people import of_attacks
+from farm.people import made_to_test
 from farm.rankings import codes_named, common_reference, sides
 from farm.statistics.bradley_terry import bradley_terry
 from farm.statistics.difficulty import Difficulty, fit_difficulty
@@ -81,7 +81,7 @@ def leaderboard(ledger: Ledger, options: LeaderboardOptions) -> Leaderboard:
 def judged_pairs(ledger: Ledger, options: LeaderboardOptions) -> pd.DataFrame:
     """The evaluator's judgements, attacks left out. Raises ConfigError where there is none."""
     rows = contests(ledger, options.source, options.subset, options.average_orders)
-    rows = rows[~of_attacks(rows)]
+    rows = rows[~made_to_test(rows)]
     if rows.empty:
         raise ConfigError(
             "no judgement fits", where=str(ledger.address), remedy="`farm status` says what there is"

@@ -14,15 +14,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from annotators.rules import has_list
 from db.contests import contests
 from db.errors import ConfigError
-from db.frames import judgements
 from db.ids import Json, keyed_uniform
 from db.ledger import Ledger
 from db.records import AnnotatorKind, Status
 from farm.attacks import PREFIX
-from farm.audit import Who, named
+from farm.audit import Who, named, questioned
+from farm.labelling.questions import CATCH_PREFIX
 from farm.statistics.agreement import VALUES, categories
 from farm.statistics.alt_test import MIN_ITEMS, AltTest, alt_test
 from farm.statistics.bootstrap import Interval
@@ -129,7 +128,7 @@ def may_replace(
 
     Raises ConfigError where nobody of that name, or no person, judged here.
     """
-    found = judgements(ledger, has_list, scope.source, scope.subset)
+    found = questioned(ledger, scope.source, scope.subset)
     who = named(found.annotators)
     people = [each.code for each in who if each.kind is AnnotatorKind.HUMAN]
     if not people:
@@ -214,11 +213,16 @@ def next_pairs(ledger: Ledger, annotator: str, n: int, scope: Scope = EVERYTHING
     """
     if n < 1:
         raise ConfigError(f"--n is {n}", remedy="1 or more")
-    table = label_table(ledger, annotator, scope)
-    pool = table[table["asked"]]
-    order = pool.iloc[np.argsort(priorities(pool), kind="stable")]
+    order = by_doubt(ledger, annotator, scope)
     wanted = order.loc[order["human"].isna(), "pair_id"].drop_duplicates()
     return [int(pair) for pair in wanted[:n]]
+
+
+def by_doubt(ledger: Ledger, annotator: str, scope: Scope = EVERYTHING) -> pd.DataFrame:
+    """The whole order of `next_pairs`, with what people have labelled: rows of `label_table`."""
+    table = label_table(ledger, annotator, scope)
+    pool = table[table["asked"]]
+    return pool.iloc[np.argsort(priorities(pool), kind="stable")]
 
 
 def label_table(ledger: Ledger, annotator: str, scope: Scope) -> pd.DataFrame:
@@ -256,15 +260,15 @@ def who_named(who: Sequence[Who], name: str) -> Who:
 
 def _oriented(ledger: Ledger, scope: Scope) -> pd.DataFrame:
     """Judgements as P(model preferred), or P(first output preferred): question, pair_id, key, instruction,
-    annotator, preference. Attacks of the robustness audit are no part of it."""
+    annotator, preference. Attacks of the robustness audit and catch items are no part."""
     if scope.against and not scope.model:
         raise ConfigError(
             "--against says whom a model meets", where="--against", remedy="name it with --model"
         )
     rows = contests(ledger, scope.source, scope.subset)
-    rows = rows[(rows["status"] != Status.SPARED.value) & ~of_attacks(rows)]
+    rows = rows[(rows["status"] != Status.SPARED.value) & ~made_to_test(rows)]
     if scope.model is None:
-        found = judgements(ledger, has_list, scope.source, scope.subset)
+        found = questioned(ledger, scope.source, scope.subset)
         units = found.units[["unit", "pair_id"]].rename(columns={"unit": "question"})
         of_pair = rows[["pair_id", "key", "instruction"]].drop_duplicates("pair_id")
         judged = found.judgements.rename(columns={"unit": "question"})[
@@ -281,9 +285,10 @@ def _oriented(ledger: Ledger, scope: Scope) -> pd.DataFrame:
     return pd.DataFrame(rows.assign(question=rows["pair_id"], preference=preference))
 
 
-def of_attacks(rows: pd.DataFrame) -> pd.Series[bool]:
-    """Which rows of `contests` are pairs of the robustness audit."""
-    return rows["model_a"].str.startswith(PREFIX) | rows["model_b"].str.startswith(PREFIX)
+def made_to_test(rows: pd.DataFrame) -> pd.Series[bool]:
+    """Which rows of `contests` are pairs of the robustness audit, or catch items of the labelling page."""
+    tests = (PREFIX, CATCH_PREFIX)
+    return rows["model_a"].str.startswith(tests) | rows["model_b"].str.startswith(tests)
 
 
 def priorities(pool: pd.DataFrame) -> Floats:

@@ -21,7 +21,7 @@ from db.ledger import Ledger
 from db.records import AnnotatorKind, Status
 from farm.audit import GROUPS, Who, named
 from farm.audit_report import interval_json
-from farm.people import EVERYTHING, Scope, of_attacks, who_named
+from farm.people import EVERYTHING, Scope, made_to_test, who_named
 from farm.statistics.agreement import categories
 from farm.statistics.bootstrap import Interval
 from farm.statistics.ranking import RankCorrelation, rank_correlation
@@ -234,7 +234,7 @@ def _agreement(a: Evaluator, b: Evaluator) -> Interval | None:
 def _evaluators(ledger: Ledger, names: Sequence[str], scope: Scope) -> list[Evaluator]:
     rows = contests(ledger, scope.source, scope.subset)
     rows = rows[rows["status"] != Status.SPARED.value]
-    found = sides(rows[~of_attacks(rows)])
+    found = sides(rows[~made_to_test(rows)])
     if found.empty:
         raise ConfigError(
             "no judgement of two models fits", where=str(ledger.address), remedy="`farm status`"

@@ -18,7 +18,7 @@ from db.ids import Json
 from db.ledger import Ledger
 from db.records import AnnotatorKind
 from db.schema import package_version
-from farm.audit import AuditOptions, audit, without_attacks
+from farm.audit import AuditOptions, audit, questioned
 from farm.report_page import annotator_chapter, chapters
 from farm.report_page.content import Disagreement, Report, Section
 from farm.report_page.disagreements import disagreements
@@ -86,12 +86,7 @@ def figures(ledger: Ledger, folder: Path, options: ReportOptions = ReportOptions
 
 def compose(ledger: Ledger, options: ReportOptions, pairs: int | None = None) -> Report:
     """Everything that the page says."""
-    from annotators.rules import has_list
-    from db.frames import judgements
-
-    found = judgements(ledger, has_list, options.source, options.subset)
-    if options.source is None:
-        found = without_attacks(found)
+    found = questioned(ledger, options.source, options.subset)
     sections: list[Section] = []
     differing: Sequence[Disagreement] = ()
     headlines, summary = [], []

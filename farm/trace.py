@@ -24,6 +24,7 @@ from db.outputs import producers
 from db.records import AnnotatorCard, Output
 from farm.audit import named
 
+MODEL = "model"  # the folder of a checkpoint that others can load
 KEY = re.compile(r"[0-9a-f]{6,32}")
 KINDS = (
     "checkpoint", "run", "snapshot", "annotator", "model", "annotation", "completion", "pair", "output",
@@ -116,7 +117,7 @@ class Tracer:
     def meant(self, wanted: str) -> Iterator[tuple[str, str]]:
         """What a bare name may stand for: (kind, name)."""
         path = Path(wanted)
-        yield from (("checkpoint", str(each.id)) for each in self._saved if _same(path, Path(each.path)))
+        yield from (("checkpoint", str(each.id)) for each in self._saved if _is_of(path, Path(each.path)))
         yield from (("snapshot", card.name) for card in self._snapshots if card.name == wanted)
         yield from (("annotator", each.name) for each in self._who if each.name == wanted)
         if any(each.producer == wanted for each in self._producers):
@@ -163,8 +164,9 @@ class Tracer:
     @cached_property
     def _by_weights(self) -> dict[str, int]:
         """Checkpoints by what their outputs call their weights; of those whose folder is still there."""
-        folders = [each for each in self._saved if any(Path(each.path).glob("*.safetensors"))]
-        if not folders:
+        folders = {each.id: Path(each.path) / MODEL for each in self._saved}
+        there = {i: str(folder) for i, folder in folders.items() if any(folder.glob("*.safetensors"))}
+        if not there:
             return {}
         from farm.config import ModelConfig
         from farm.policies import Policy
@@ -172,8 +174,8 @@ class Tracer:
 
         config = ModelConfig()
         return {
-            fingerprint(each.path, config, lambda path=each.path: Policy.load(path, config)): each.id  # type: ignore[misc]
-            for each in folders
+            fingerprint(path, config, lambda path=path: Policy.load(path, config)): number  # type: ignore[misc]
+            for number, path in there.items()
         }
 
     # Training
@@ -208,7 +210,7 @@ class Tracer:
         basis += [
             self._checkpoint(each.id, above | {number})
             for each in self._saved
-            if _same(Path(run.model), Path(each.path)) and each.run_id not in above | {number}
+            if _is_of(Path(run.model), Path(each.path)) and each.run_id not in above | {number}
         ]
         return Node(f"run:{number}", facts, basis=tuple(filter(None, basis)))
 
@@ -383,5 +385,6 @@ def _known(facts: Mapping[str, Json]) -> dict[str, Json]:
     return {name: value for name, value in facts.items() if value is not None and value != ""}
 
 
-def _same(one: Path, other: Path) -> bool:
-    return one == other or one.absolute() == other.absolute()
+def _is_of(path: Path, checkpoint: Path) -> bool:
+    """Whether a path leads to a checkpoint, or to the model in it."""
+    return checkpoint.absolute() in (path.absolute(), path.absolute().parent)

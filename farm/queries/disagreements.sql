@@ -1,11 +1,5 @@
 -- Where people and the others differ most, on one pair; latest judgements, means of P(output_a preferred)
-with latest as (
-  select pair_id, annotator_id, preference, status, row_number() over (
-    partition by pair_id, annotator_id, coalesce(item_id, 0), replicate, coalesce(swapped, -1)
-    order by attempt desc
-  ) as place
-  from annotation
-),
+with latest as ({latest}),
 said as (
   select pair_id, kind = 'human' as by_people, avg(preference) as preference, count(*) as n
   from latest join annotator on annotator.id = annotator_id

@@ -5,7 +5,8 @@ with recursive line(checkpoint_id, path, run_id, depth) as (
   select earlier.id, earlier.path, earlier.run_id, depth + 1
   from line
   join run on run.id = line.run_id
-  join checkpoint as earlier on earlier.path = run.model and earlier.run_id <> line.run_id
+  join checkpoint as earlier
+    on run.model in (earlier.path, earlier.path || '/model') and earlier.run_id <> line.run_id
   where depth < 20
 )
 select

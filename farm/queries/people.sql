@@ -1,11 +1,5 @@
 -- Each person against every other annotator: how often both fall on the same side of a pair
-with latest as (
-  select pair_id, annotator_id, preference, status, row_number() over (
-    partition by pair_id, annotator_id, coalesce(item_id, 0), replicate, coalesce(swapped, -1)
-    order by attempt desc
-  ) as place
-  from annotation
-),
+with latest as ({latest}),
 said as (
   select pair_id, annotator_id, name, kind, sign(avg(preference) - 0.5) as side
   from latest join annotator on annotator.id = annotator_id

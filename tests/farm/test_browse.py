@@ -61,7 +61,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ]
         )
         writer.snapshot("first", "k" * 32, "{}", [3, 4])
-        for model in ("base", "runs/a"):
+        for model in ("base", "runs/a/model"):
             folder = "runs/a" if model == "base" else "runs/b"
             number = writer.run(Run("train dpo", "{}", "0.1", model, folder, "2026-01-01", 0, 1))
             writer.checkpoint(number, 10, folder)
@@ -75,7 +75,8 @@ def address(path: Path) -> Iterator[str]:
         assert process.stdout
         yield process.stdout.readline().strip()
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        said, _ = process.communicate(timeout=30)
+        assert (process.returncode, said) == (0, "")  # errors are told to who asked, not to the terminal
 
 
 def rows(address: str, query: str, **values: str) -> list[dict[str, object]]:

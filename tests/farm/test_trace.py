@@ -48,9 +48,9 @@ def chain(tmp_path_factory: pytest.TempPathFactory, model_dir: str) -> tuple[Pat
         annotate(ledger, "plain", Task(PairFilter("first")), quiet, provider)
         snapshot(ledger, "simulated", Choice())
         sft = train(ledger, "sft", TrainTask(model_dir, folder / "sft", set_name="sums"), None, QUICK)
-        task = TrainTask(sft.checkpoint, folder / "dpo", snapshot="simulated")
+        task = TrainTask(f"{sft.checkpoint}/model", folder / "dpo", snapshot="simulated")
         dpo = train(ledger, "dpo", task, None, QUICK)
-        for model, name in ((dpo.checkpoint, "dpo"), (model_dir, "base")):
+        for model, name in ((f"{dpo.checkpoint}/model", "dpo"), (model_dir, "base")):
             sample(ledger, model, SampleTask("sums", name, decoding=Decoding(max_new_tokens=4)), quiet)
         pair(ledger, PairTask("second", (Source("dpo"),), against=Source("base")))
         annotate(ledger, "plain", Task(PairFilter("second")), quiet, provider)
@@ -109,6 +109,7 @@ def test_every_kind_and_every_way_to_name_it(ledger: Ledger, chain: tuple[Path, 
     output = trace(ledger, "output:3").facts["key"]
     for wanted, name in (
         (str(chain[1]), "checkpoint:2"),
+        (f"{chain[1]}/model", "checkpoint:2"),
         ("simulated", "snapshot:simulated"),
         ("plain", "annotator:plain"),
         (str(key)[:10], "annotator:plain"),

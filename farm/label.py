@@ -1,0 +1,111 @@
+"""Judging pairs oneself, in the browser: `farm label`.
+
+Every judgement is in the ledger before the next pair is shown; who comes back goes on where they stopped.
+What the page is made of stands in farm/labelling.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from db.errors import ConfigError
+from db.ids import Json
+from db.ledger import Ledger, PairFilter
+from db.records import Pair
+from farm import attacks
+from farm.guard import is_local, listening, serve
+from farm.labelling.app import FOLDER, Page, app
+from farm.labelling.door import Door
+from farm.labelling.questions import in_random_order, questions
+from farm.labelling.sitting import Sitting, Summary, person
+
+MOST_CATCH = 0.5
+
+
+@dataclass(frozen=True)
+class LabelTask:
+    """Who judges what. doubt: begin with what this annotator doubts; catch: catch items for each pair."""
+
+    annotators: tuple[str, ...]
+    source: str | None = None
+    subset: str | None = None
+    limit: int | None = None
+    doubt: str | None = None
+    catch: float = 0.1
+    guideline: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 8765
+
+
+@dataclass(frozen=True)
+class LabelReport:
+    """How far each person has come."""
+
+    people: tuple[Summary, ...]
+
+    def to_json(self) -> Json:
+        return {"people": [each.to_json() for each in self.people]}
+
+
+def label(ledger: Ledger, task: LabelTask, announce: Callable[[str], None]) -> LabelReport:
+    """Serve the page until interrupted; `announce` hears the links, each as a line.
+
+    Raises ConfigError where nobody is named, no pair fits, or the address cannot be listened on.
+    """
+    guideline = _guideline(task.guideline)
+    cards = {card.name: card for card in (person(name, guideline) for name in task.annotators)}
+    if len(cards) != len(task.annotators):
+        raise ConfigError("two people of one name", where="--annotator", remedy="name each once")
+    pairs = chosen_pairs(ledger, task)
+    sittings = {
+        name: Sitting(ledger, card, questions(pairs, task.catch, card.key)) for name, card in cards.items()
+    }
+    with listening(task.host, task.port) as socket_:
+        port = int(socket_.getsockname()[1])
+        if not is_local(task.host):
+            announce("Others on this network can read along: there is no encryption. `ssh -L` would have it.")
+        address = f"http://{_shown_host(task.host)}:{port}"
+        door = Door(sittings, lambda name, token: announce(f"{name}: {address}/?token={token}"))
+        serve(app(Page(sittings, door, guideline, port), task.host), socket_)
+    return LabelReport(tuple(sitting.summary() for sitting in sittings.values()))
+
+
+def chosen_pairs(ledger: Ledger, task: LabelTask) -> list[Pair]:
+    """The pairs to judge, in order. Raises ConfigError where none fits."""
+    if not 0 <= task.catch <= MOST_CATCH:
+        raise ConfigError(f"--catch is {task.catch:g}", remedy=f"a share between 0 and {MOST_CATCH:g}")
+    keys = ledger.pair_keys(PairFilter(task.source, task.subset))
+    if task.source is None:
+        keys = {i: keys[i] for i in keys.keys() - ledger.pair_keys(PairFilter(attacks.SOURCE)).keys()}
+    order = in_random_order(keys)
+    if task.doubt is not None:
+        from farm.people import Scope, by_doubt
+
+        doubted = by_doubt(ledger, task.doubt, Scope(task.source, task.subset))
+        order = [number for number in doubted["pair_id"].drop_duplicates() if number in keys]
+    wanted = [int(number) for number in order[: task.limit]]
+    if not wanted:
+        raise ConfigError(
+            "there is no pair to judge", where=str(ledger.address), remedy="`farm status` lists the sources"
+        )
+    found = {pair.id: pair for pair in ledger.pairs(PairFilter(ids=tuple(wanted)))}
+    return [found[number] for number in wanted]
+
+
+def _guideline(path: Path | None) -> str:
+    """The text that people judge by, ours where none is given."""
+    try:
+        text = (path or FOLDER / "guideline.txt").read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the guideline cannot be read: {error}", where=str(path)) from None
+    return text
+
+
+def _shown_host(host: str) -> str:
+    """What to call the machine in a link."""
+    if host in ("0.0.0.0", "::"):
+        return socket.gethostname()
+    return f"[{host}]" if ":" in host else host

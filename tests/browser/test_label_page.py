@@ -1,0 +1,205 @@
+"""The labelling page in a real browser: keyboard, undo, reload, two people at once, hostile texts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2
+from labelling import labelling
+from playwright.sync_api import Page, expect
+
+from db.contests import contests
+from db.given import given_by
+from db.ledger import Ledger
+from db.records import Instruction, Item, Output, Pair, Status
+
+OpenPage = Callable[..., Page]
+LONG = "\n\n".join(
+    f"{i}. Water it when the top of the soil is dry, and turn the pot now and then." for i in range(1, 9)
+)
+HOSTILE = (
+    "<script>document.title = 'owned'</script><img src=x onerror=\"document.title='owned'\">",
+    "</p></section></main></form><form action=//evil.example><button name=verdict value=2>",
+    "<style>body { display: none }</style><svg onload=\"document.title='owned'\">",
+    "{{ form }}{% include 'label.js' %}",
+    "\x1b]8;;http://evil.example\x07\x00\u202egnp.exe",
+    "[x](javascript:document.title='owned')",
+    "x" * 20_000,
+)
+
+
+def fill(path: Path, count: int = 30, texts: tuple[str, ...] = ()) -> None:
+    """So many pairs of a good and a bad output; or one for each text, which stands everywhere in it."""
+    asked = [Instruction(f"How do I keep basil alive? ({i})", "On a windowsill.") for i in range(count)]
+    pairs = [Pair.of(Output(each, f"good. {LONG}", "m"), Output(each, "bad.", "n")) for each in asked]
+    if texts:
+        pairs = [
+            Pair.of(Output(Instruction(text, text), text, "m"), Output(Instruction(text, text), "bad.", "n"))
+            for text in texts
+        ]
+    with Ledger.open(path, create=True) as made, made.writing() as writer:
+        writer.items([Item("crossed", str(i), pair, flipped) for i, (pair, flipped) in enumerate(pairs)])
+
+
+def press(page: Page, key: str) -> None:
+    """Press a key that sends a verdict, and wait for the page after it."""
+    page.wait_for_selector("body[data-ready]")
+    with page.expect_navigation():
+        page.keyboard.press(key)
+
+
+def good_one(page: Page) -> str:
+    """The key for the good output, or for a tie where both are the same."""
+    first, second = (page.inner_text(f"#output-{i} .text") for i in (1, 2))
+    return "0" if first == second else "1" if first.startswith("good") else "2"
+
+
+def test_thirty_pairs_by_keyboard_with_undo_and_reload_and_two_at_once(
+    tmp_path: Path, open_page: OpenPage
+) -> None:
+    path = tmp_path / "farm.db"
+    fill(path)
+    with labelling(path, "--annotator", "ada", "--annotator", "ben", "--source", "crossed") as running:
+        pages = {name: open_page(running.link(name)) for name in ("ada", "ben")}
+        ada = pages["ada"]
+        press(ada, good_one(ada))
+        wrong = ada.inner_text(".asked .text")
+        press(ada, "0")
+        press(ada, "u")
+        assert ada.inner_text(".asked .text") == wrong
+        assert "Taken back" in (ada.text_content("[role=status]") or "")
+        turns = 0
+        while any(page.locator("#clock").count() for page in pages.values()):
+            turns += 1
+            if turns == 15:
+                before = ada.inner_text("main")
+                ada.reload()
+                assert ada.inner_text("main") == before
+                assert "14 of 33" not in ada.inner_text(".count")
+            for page in pages.values():
+                if page.locator("#clock").count():
+                    press(page, good_one(page))
+        for page in pages.values():
+            assert "33 of 33" in page.inner_text(".count")
+        report = running.stop()
+    assert [each["judged"] for each in report["people"]] == [33, 33]
+    assert [each["identical_ties"] for each in report["people"]] == [2, 2]
+    assert [each["repeats_same"] for each in report["people"]] == [1, 1]
+    assert all(each["seconds"] > 0 for each in report["people"])
+    with Ledger.open(path) as ledger:
+        assert ledger.counts()["annotation"] == 2 * 33 + 2  # ada's tie and its retraction
+        rows = contests(ledger, "crossed")
+        assert (rows["preference"] == (rows["model_a"] == "m")).all()
+        assert Counter(rows.groupby(["pair_id", "annotator"]).size()) == {1: 58, 2: 2}  # one repeat each
+        for annotator in (1, 2):
+            given = given_by(ledger, annotator)
+            assert len({(each.pair_key, each.swapped) for each in given}) == len(given) == 33
+            assert {each.status for each in given} == {Status.OK}
+
+
+def test_a_key_that_is_held_or_comes_too_early_judges_one_pair_only(
+    tmp_path: Path, open_page: OpenPage
+) -> None:
+    path = tmp_path / "farm.db"
+    fill(path, 5)
+    with labelling(path, "--annotator", "ada") as running:
+        page = open_page(running.link("ada"))
+        page.keyboard.press("1")  # before anybody can have read it
+        page.wait_for_selector("body[data-ready]")
+        assert page.inner_text(".count") == "0 of 5"
+        with page.expect_navigation():
+            page.keyboard.down("1")
+        for _ in range(5):
+            page.keyboard.down("1")  # the key repeats
+        page.keyboard.up("1")
+        page.keyboard.press("Control+0")
+        page.wait_for_selector("body[data-ready]")
+        assert page.inner_text(".count") == "1 of 5"
+        page.dblclick("button[value='0']", no_wait_after=True)
+        expect(page.locator(".count")).to_have_text("2 of 5")
+
+
+def test_hostile_texts_are_text(tmp_path: Path, open_page: OpenPage) -> None:
+    path = tmp_path / "farm.db"
+    fill(path, texts=tuple(text.replace("\x00", "") for text in HOSTILE))
+    with labelling(path, "--annotator", "<b>ada</b>", "--catch", "0") as running:
+        page = open_page(running.link("<b>ada</b>"))
+        for _ in HOSTILE:
+            assert "owned" not in page.title()
+            assert page.locator("script").count() == 1
+            assert page.locator("form").count() == 1
+            assert page.locator("main img, main svg, main style, main a, header b").count() == 0
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            assert "\u202e" not in page.content()
+            press(page, "s")
+        assert running.stop()["people"][0]["skipped"] == len(HOSTILE)
+
+
+def test_the_page_cannot_be_framed_or_driven_by_another_site(tmp_path: Path, open_page: OpenPage) -> None:
+    """The same browser, with its cookie, on a page of another origin that posts a form and frames ours."""
+    path = tmp_path / "farm.db"
+    fill(path, 3)
+    with labelling(path, "--annotator", "ada") as running:
+        page = open_page(running.link("ada"))
+        address = page.url.rstrip("/")
+        fields = {name: page.get_attribute(f"[name={name}]", "value") for name in ("token", "question")}
+        inputs = "".join(f"<input name={name} value={value}>" for name, value in fields.items())
+        hostile = tmp_path / "evil.html"
+        hostile.write_text(
+            f"<form method=post action={address}/judge>{inputs}<input name=verdict value=1></form>"
+            "<script>document.forms[0].submit()</script>"
+        )
+        other = page.context.new_page()
+        with other.expect_response(f"{address}/judge") as refused:
+            other.goto(hostile.as_uri())
+        assert refused.value.status == 403
+        with Ledger.open(path) as ledger:
+            assert ledger.counts()["annotation"] == 0
+        assert httpx2.get(address).headers["x-frame-options"] == "DENY"
+
+
+def test_it_works_without_a_script(tmp_path: Path, browser, open_page: OpenPage) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "farm.db"
+    fill(path, 2)
+    with labelling(path, "--annotator", "ada") as running:
+        context = browser.new_context(java_script_enabled=False)
+        page = open_page(running.link("ada"), context=context)
+        for verdict in ("1", "s", "u", "0"):
+            page.click(f"button[value='{verdict}']")
+        assert "2 of 2" in page.inner_text(".count")
+        context.close()
+        assert running.stop()["people"][0]["ties"] == 1
+
+
+def test_what_it_looks_like(tmp_path: Path, open_page: OpenPage, screenshots: Path) -> None:
+    """Light, dark and phone: nothing is cut off, and everything can be reached by tabulator."""
+    path = tmp_path / "farm.db"
+    fill(path, 4)
+    with labelling(path, "--annotator", "ada") as running:
+        for name, size, scheme in (
+            ("light", (1280, 860), "light"),
+            ("dark", (1280, 860), "dark"),
+            ("phone", (390, 844), "light"),
+            ("small-phone", (320, 568), "dark"),
+        ):
+            page = open_page(running.link("ada"), size, scheme)
+            page.wait_for_selector("body[data-ready]")
+            page.screenshot(path=screenshots / f"label-{name}-guideline.png")
+            page.keyboard.press("g")
+            page.screenshot(path=screenshots / f"label-{name}.png")
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            for button in page.locator("form button:enabled").all():
+                assert button.is_visible()
+                box = button.bounding_box()
+                assert box
+                assert box["height"] >= 40
+        reached = []
+        for _ in range(6):
+            page.keyboard.press("Tab")
+            reached.append(page.evaluate("document.activeElement.value ?? document.activeElement.tagName"))
+        assert {"SUMMARY", "1", "0", "2", "s"} <= set(reached)
+        for _ in range(4):
+            press(page, good_one(page))
+        page.screenshot(path=screenshots / "label-end.png")
