@@ -2,7 +2,7 @@
 
 Trains every method of a recipe on both kinds of feedback, lets both kinds of evaluator judge the outputs, and
 compares the rankings; for any ledger in which people and simulators judged pairs of one policy's outputs.
-What no person has judged yet is counted (`farm label --source evaluation`); run again, it goes on.
+What no person has judged yet is counted (`farm label`); run again, it goes on.
 """
 
 from __future__ import annotations

@@ -30,7 +30,8 @@ def validation_view(done: Validation) -> RenderableType:
     """The table, the ranking's agreement, and what people have still to judge."""
     further = f"\nResults: {done.path}; a page of them: farm report OUT.html --study {done.path}"
     if done.awaited:
-        further += f"\n{done.awaited:,} pairs await people: farm label --source evaluation, then run it again"
+        further += f"\n{done.awaited:,} pairs await people: "
+        further += "farm label --annotator NAME --source evaluation, then run it again"
     return Group(results_view(done.results), Text(further))
 
 
