@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
+from accessibility import grave
 from labelling import labelling
 from playwright.sync_api import Page, expect
 
@@ -174,7 +175,7 @@ def test_it_works_without_a_script(tmp_path: Path, browser, open_page: OpenPage)
 
 
 def test_what_it_looks_like(tmp_path: Path, open_page: OpenPage, screenshots: Path) -> None:
-    """Light, dark and phone: nothing is cut off, and everything can be reached by tabulator."""
+    """Light, dark and phone: nothing is cut off, all is reached by tabulator, axe finds nothing grave."""
     path = tmp_path / "farm.db"
     fill(path, 4)
     with labelling(path, "--annotator", "ada") as running:
@@ -187,6 +188,7 @@ def test_what_it_looks_like(tmp_path: Path, open_page: OpenPage, screenshots: Pa
             page = open_page(running.link("ada"), size, scheme)
             page.wait_for_selector("body[data-ready]")
             page.screenshot(path=screenshots / f"label-{name}-guideline.png")
+            assert grave(page) == []
             page.keyboard.press("g")
             page.screenshot(path=screenshots / f"label-{name}.png")
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -203,3 +205,4 @@ def test_what_it_looks_like(tmp_path: Path, open_page: OpenPage, screenshots: Pa
         for _ in range(4):
             press(page, good_one(page))
         page.screenshot(path=screenshots / "label-end.png")
+        assert grave(page) == []
