@@ -56,12 +56,13 @@ def browse(ledger: Ledger, port: int, announce: Callable[[str], None]) -> None:
         remedy = "`farm backup COPY.db` makes a file of it, which can be browsed"
         raise ConfigError("only a ledger in a file can be browsed", where=str(ledger.address), remedy=remedy)
     try:
-        from datasette import handle_exception
         from datasette.app import Datasette
+        from datasette.plugins import pm
     except ImportError:
         remedy = "pip install 'preference-farm[browse]'"
         raise ConfigError("datasette is not installed", remedy=remedy) from None
-    handle_exception.rich = None  # it would print every local variable, texts of models among them
+    # else it prints every local variable to the terminal, texts of models among them
+    pm.get_plugin("datasette.handle_exception").rich = None
     named: dict[str, Json] = {path.stem: {"queries": queries()}}
     about: dict[str, Json] = {"title": "Preference Farm", "databases": named}
     pages = Datasette([str(path)], metadata=about, settings=SETTINGS, cors=False)
