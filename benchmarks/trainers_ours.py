@@ -63,7 +63,7 @@ def mean_word(_: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
 
 def make(name: str, folder: Path, steps: int, precision: str) -> tuple[Method, object]:
     rows = [json.loads(line) for line in (folder / "pairs.jsonl").read_text().splitlines()]
-    method = load(name)
+    method = load(name.removesuffix("_online"))
     own = OWN_ROLLOUTS.get(name, {})
     config = method.Config(
         batch_size=BATCH // own.get("n", 1),

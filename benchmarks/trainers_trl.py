@@ -58,8 +58,8 @@ def trainer(name: str, folder: Path, steps: int, precision: str, out: str, clock
         )
         return trl.SFTTrainer(lm(), args=trl.SFTConfig(**settings), train_dataset=data, **common)
     spaced = datasets.Dataset.from_list([row | {"prompt": row["prompt"] + " "} for row in rows])
-    if name == "dpo":
-        config = trl.DPOConfig(precompute_ref_log_probs=True, beta=0.1, **settings)
+    if name in ("dpo", "dpo_online"):
+        config = trl.DPOConfig(precompute_ref_log_probs=name == "dpo", beta=0.1, **settings)
         return trl.DPOTrainer(lm(), ref_model=lm(), args=config, train_dataset=spaced, **common)
     if name in ("rloo", "grpo", "ppo"):
         return own_rollouts(name, folder, steps, rows, settings, common)

@@ -26,7 +26,7 @@ from farm.distribution import World
 from farm.methods.method import Method
 
 MANIFEST, TRAINING, MODEL = "manifest.json", "training.pt", "model"
-MAY_DIFFER = ("log_every", "eval_every", "save_every", "keep", "device")  # when a run goes on
+MAY_DIFFER = ("log_every", "track", "eval_every", "save_every", "keep", "device")  # when a run goes on
 
 
 class CheckpointError(FarmError):

@@ -123,6 +123,8 @@ class TrainConfig(ModelConfig):
     """With several processes: every one holds the model (ddp) or a share of it (fsdp, which is FSDP2)."""
     log_every: int = option(10, at_least=1)
     """Steps between two lines of metrics, each an average over those steps."""
+    track: Literal["none", "tensorboard", "trackio"] = "none"
+    """Where metrics go beside the ledger."""
     eval_every: int | None = option(None, at_least=1)
     """Steps between evaluations on the held-out rows. None: at the end alone."""
     save_every: int | None = option(None, at_least=1)

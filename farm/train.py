@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,11 +18,14 @@ from farm.checkpoint import RunFolder
 from farm.config import Option, TrainConfig, build, options, read_yaml
 from farm.data import Data, Demonstration, PreferencePair
 from farm.distribution import World
-from farm.loop import fit
+from farm.loop import Log, fit
 from farm.methods import METHODS, load
 from farm.methods.method import Prompt, Trainer
 from farm.models import LoadedModels
 from farm.snapshot import snapshot_named
+from farm.tracking import tracked
+
+Progress = Callable[[str, int], None]  # (what, steps so far)
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,17 @@ def method_options(name: str) -> list[Option]:
     return options(method_named(name).Config)
 
 
+def unseen(_: str, __: int) -> None:
+    """Progress that nobody looks at."""
+
+
 def train(
-    ledger: Ledger, name: str, task: TrainTask, yaml: Path | None, flags: Mapping[str, str]
+    ledger: Ledger,
+    name: str,
+    task: TrainTask,
+    yaml: Path | None,
+    flags: Mapping[str, str],
+    progress: Progress = unseen,
 ) -> TrainReport:
     """Train to the end, or on from the run folder's latest checkpoint; metrics go to the ledger.
 
@@ -78,12 +90,12 @@ def train(
     sources = [read_yaml(yaml)] if yaml else []
     where = ([str(yaml)] if yaml else []) + ["flags"]
     config = build(method_class.Config, *sources, flags, where=where)
-    with World.joined() as world:
+    with World.joined() as world, tracked(config.track, task.folder) as track:
         data = _data(ledger, method_class.data_kind, task, world)
         keep = task.folder / "reference"
         models = LoadedModels(task.model, config, reference=task.reference, reward=task.reward, keep=keep)
         method = method_class(config, data, models)
-        run = _Run(ledger, name, config, task, world)
+        run = _Run(ledger, name, config, task, world, [track, shown(name, method.steps, progress)])
         inputs = content_hash("inputs", [task.model, task.reference, task.reward, run.data_key])
         folder = RunFolder(task.folder, config, world, inputs)
         fit(method, config, run, folder, world)
@@ -94,11 +106,30 @@ def train(
     return TrainReport(name, run.id, method.steps, folder.latest, *counts, run.last)
 
 
+def shown(name: str, steps: int, progress: Progress) -> Log:
+    """Metrics as progress: the step that training is at, and its loss."""
+
+    def log(step: int, metrics: Mapping[str, float]) -> None:
+        loss = f", loss {metrics['loss']:.4g}" if "loss" in metrics else ""
+        progress(f"{name} to step {steps:,}{loss}", step)
+
+    return log
+
+
 class _Run:
     """The run's rows in the ledger, written by the first process alone; called with each step's metrics."""
 
-    def __init__(self, ledger: Ledger, name: str, config: TrainConfig, task: TrainTask, world: World) -> None:
-        self._ledger, self._first = ledger, world.rank == 0
+    def __init__(
+        self,
+        ledger: Ledger,
+        name: str,
+        config: TrainConfig,
+        task: TrainTask,
+        world: World,
+        others: Sequence[Log],
+    ) -> None:
+        """others: where else metrics go."""
+        self._ledger, self._first, self._others = ledger, world.rank == 0, others
         self.last: dict[str, float] = {}
         self.id = 0
         card = snapshot_named(ledger, task.snapshot) if task.snapshot else None
@@ -125,6 +156,8 @@ class _Run:
         if self._first:
             with self._ledger.writing() as writer:
                 writer.metrics(self.id, step, metrics)
+            for other in self._others:
+                other(step, metrics)
 
     def finish(self, step: int, path: str) -> None:
         if self._first and self._steps != step:

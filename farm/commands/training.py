@@ -34,7 +34,7 @@ def train(
     """Train a reference method; every option of the method is a flag too."""
     from farm.train import TrainTask, method_options
     from farm.train import train as run
-    from farm.views import options_view, train_view
+    from farm.views import options_view, progress_of, train_view
 
     if help_ or not method:
         typer.echo(context.get_help())
@@ -45,8 +45,8 @@ def train(
         raise typer.BadParameter("train needs --model and --out")
     flags = _flags(context.args)
     task = TrainTask(model, out, snapshot, set_name, reference, reward, held_out)
-    with context.obj.open() as ledger:
-        report = run(ledger, method, task, config, flags)
+    with context.obj.open() as ledger, progress_of("steps", not as_json) as progress:
+        report = run(ledger, method, task, config, flags, progress)
     print_(as_json, report.to_json, lambda: train_view(report))
 
 

@@ -32,6 +32,7 @@ from db.records import (
 from farm.methods import METHODS, load
 from farm.scorers import Scorer
 from farm.snapshot import Choice, snapshot
+from farm.tracking import tracked
 from farm.train import TrainTask, method_options, train
 
 FARM = Path(sys.executable).parent / "farm"
@@ -184,6 +185,52 @@ def test_yaml_then_flags(ledger: Path, tmp_path: Path, model_dir: str) -> None:
         with opened.reading() as connection:
             config = json.loads(connection.execute(RUN.select()).one().config)
     assert (config["beta"], config["max_steps"]) == (0.3, 1)
+
+
+def test_metrics_go_to_tensorboard_on_request(ledger: Path, tmp_path: Path, model_dir: str) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    with Ledger.open(ledger) as opened:
+        snapshot(opened, "people", Choice())
+        task = TrainTask(model_dir, tmp_path / "run", "people")
+        train(opened, "dpo", task, None, QUICK | {"track": "tensorboard"})
+        with opened.reading() as connection:
+            known = {(row.name, row.step): row.value for row in connection.execute(METRIC.select())}
+    [written] = tmp_path.glob("run/tensorboard/events.*")
+    events = EventAccumulator(str(written)).Reload()
+    found = {(tag, e.step): e.value for tag in events.Tags()["scalars"] for e in events.Scalars(tag)}
+    assert found == pytest.approx(known, rel=1e-6)
+    assert ("rewards/margins", 3) in found
+
+
+def test_metrics_go_to_trackio_on_request(
+    ledger: Path, tmp_path: Path, model_dir: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trackio = pytest.importorskip("trackio")
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
+    with Ledger.open(ledger) as opened:
+        snapshot(opened, "people", Choice())
+        task = TrainTask(model_dir, tmp_path / "run", "people")
+        report = train(opened, "dpo", task, None, QUICK | {"track": "trackio"})
+    [run] = trackio.Api().runs("preference-farm")
+    assert run.summary["loss"] == pytest.approx(report.metrics["loss"])
+
+
+def test_a_tracker_that_is_not_installed_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no_such_tracker is not installed.*pip install no_such_tracker"):
+        with tracked("no_such_tracker", tmp_path):
+            pass
+
+
+def test_progress_says_the_step_and_the_loss(ledger: Path, tmp_path: Path, model_dir: str) -> None:
+    said: list[tuple[str, int]] = []
+    with Ledger.open(ledger) as opened:
+        snapshot(opened, "people", Choice())
+        task = TrainTask(model_dir, tmp_path / "run", "people")
+        train(opened, "dpo", task, None, QUICK, lambda *line: said.append(line))
+    assert [step for _, step in said][:3] == [1, 2, 3]
+    assert said[0][0].startswith("dpo to step 3, loss 0.693")
 
 
 def test_help_shows_every_option_of_the_method() -> None:
