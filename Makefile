@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= out
 
-.PHONY: run test prove check bench docs setup clean
+.PHONY: run test prove check bench bench-reward-model docs setup clean
 
 setup: $(STAMP)
 
@@ -37,6 +37,10 @@ bench: $(STAMP)
 # The documentation as pages to be read from site/index.html.
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# A reward model on real human preferences, DATA: a folder of preference rows.
+bench-reward-model: $(STAMP)
+	$(BIN)/python benchmarks/reward_model.py --data $(DATA) --seeds 1 --json benchmarks/results/reward_model.json
 
 clean:
 	rm -rf $(VENV) $(OUT) build dist site *.egg-info
