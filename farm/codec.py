@@ -90,11 +90,12 @@ class Template:
 
 @dataclass(frozen=True)
 class Codec:
-    """A tokenizer with the template it is used with."""
+    """A tokenizer with the template it is used with, and the context of the model that it serves."""
 
     tokenizer: Any
     template: Template = field(default_factory=Template)
     stop_ids: frozenset[int] = frozenset()  # tokens that end a response, beside end-of-sequence
+    context: int | None = None  # tokens at most in a prompt with its response; None: the model has no limit
 
     def __post_init__(self) -> None:
         if self.tokenizer.eos_token_id is None:

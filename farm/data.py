@@ -142,7 +142,7 @@ def demonstrations(
 
     def rows(records: Sequence[Demonstration]) -> list[Row]:
         made = [codec.row(r.prompt, r.output, r.control, ended=r.ended) for r in records]
-        return fitting(made, [row.length for row in made], config)
+        return fitting(made, [row.length for row in made], config, codec.context)
 
     train = rows(data.train)
     return Source(
@@ -163,7 +163,7 @@ def pairs(
     def rows(records: Sequence[PreferencePair]) -> list[PairRow]:
         check_pairs(records)
         made = [_pair_row(record, codec) for record in records]
-        return fitting(made, [row.length for row in made], config)
+        return fitting(made, [row.length for row in made], config, codec.context)
 
     def make(part: Sequence[PairRow]) -> PairBatch:
         return PairBatch(
@@ -180,7 +180,7 @@ def pairs(
 def instructions(data: Data[Prompt], codec: Codec, config: TrainConfig) -> Source[Prompt, PromptBatch]:
     """Batches of prompts for a policy to respond to; held-out prompts likewise."""
     lengths = [len(codec.prompt_ids(prompt)) for prompt in data.train]
-    kept = fitting(list(data.train), lengths, config)
+    kept = fitting(list(data.train), lengths, config, codec.context)
     lengths = [len(codec.prompt_ids(prompt)) for prompt in kept]
     return Source(kept, lengths, lambda part: PromptBatch(list(part)), config, data.world, data.held_out)
 
@@ -214,16 +214,24 @@ def check_pairs(records: Sequence[PreferencePair]) -> None:
         raise DataError(what, where=_quote(same[0].prompt), remedy="leave such pairs out of the snapshot")
 
 
-def fitting(rows: list[R], lengths: Sequence[int], config: TrainConfig) -> list[R]:
-    """The rows of at most max_length tokens. Raises DataError on others, unless told to drop them."""
-    kept = [row for row, length in zip(rows, lengths, strict=True) if length <= config.max_length]
+def fitting(
+    rows: list[R], lengths: Sequence[int], config: TrainConfig, context: int | None = None
+) -> list[R]:
+    """The rows of at most max_length tokens that the model's context holds.
+
+    Raises DataError on others, unless told to drop them.
+    """
+    limit, where = config.max_length, "max_length"
+    remedy = "raise max_length, or leave them out with overlong: drop"
+    if context is not None and context < limit:
+        limit, where = context, "the model's context"
+        remedy = "use a model with a longer context, or leave them out with overlong: drop"
+    kept = [row for row, length in zip(rows, lengths, strict=True) if length <= limit]
     if dropped := len(rows) - len(kept):
-        limit = f"max_length, {config.max_length} tokens; the longest has {max(lengths)}"
-        what = f"{dropped} of {len(rows)} rows are longer than {limit}"
+        longest = f"{limit} tokens; the longest has {max(lengths)}"
+        what = f"{dropped} of {len(rows)} rows are longer than {where}, {longest}"
         if config.overlong == "error":
-            raise DataError(
-                what, where="max_length", remedy="raise max_length, or leave them out with overlong: drop"
-            )
+            raise DataError(what, where="max_length", remedy=remedy)
         logger.warning("left out: %s", what)
     return kept
 

@@ -30,8 +30,8 @@ def pick_device(name: str) -> torch.device:
     return torch.device("cpu")
 
 
-def load_codec(source: str, config: ModelConfig) -> Codec:
-    """The tokenizer and prompt template of a model directory or hub id."""
+def load_codec(source: str, config: ModelConfig, model: Any = None) -> Codec:
+    """The tokenizer and prompt template of a model directory or hub id. model: whose context is the limit."""
     from transformers import AutoTokenizer, GenerationConfig
 
     try:
@@ -45,7 +45,9 @@ def load_codec(source: str, config: ModelConfig) -> Codec:
     except (OSError, ValueError):
         stop = None
     stop_ids = frozenset(stop if isinstance(stop, list) else [] if stop is None else [stop])
-    return Codec(tokenizer, Template.choose(config.template, Path(source), tokenizer), stop_ids)
+    template = Template.choose(config.template, Path(source), tokenizer)
+    known = model.config.get_text_config() if model is not None else None
+    return Codec(tokenizer, template, stop_ids, getattr(known, "max_position_embeddings", None))
 
 
 def load_model(

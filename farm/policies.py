@@ -43,7 +43,7 @@ class Policy(nn.Module):
             add_lora(model, config, seed)
         elif seed is None:
             model.requires_grad_(False)
-        return cls(model, load_codec(source, config)).eval()
+        return cls(model, load_codec(source, config, model)).eval()
 
     @property
     def device(self) -> torch.device:

@@ -143,8 +143,17 @@ def roll_out(
 
 
 def scored(reward: RewardFn, drawn: Responses, missing_eos_penalty: float) -> Tensor:
-    """The reward of each response, less the penalty where it was cut: (B,)."""
-    return reward(drawn.prompts, drawn.texts).to(drawn.logps) - missing_eos_penalty * ~drawn.ended
+    """The reward of each response, less the penalty where it was cut: (B,).
+
+    Raises DataError on a reward that is not finite.
+    """
+    rewards = reward(drawn.prompts, drawn.texts).to(drawn.logps)
+    if not rewards.isfinite().all():
+        wrong = int(rewards.isfinite().int().argmin())
+        what = f"the reward of a response of {len(drawn.texts[wrong])} characters is {rewards[wrong].item()}"
+        remedy = "lower max_new_tokens, or use a reward model with a longer context"
+        raise DataError(what, where=f"instruction {drawn.prompts[wrong].instruction[:60]!r}", remedy=remedy)
+    return rewards - missing_eos_penalty * ~drawn.ended
 
 
 def rated(rate: Callable[[Tokens], Tensor], tokens: Tokens, budget: int = TOKENS_AT_A_TIME) -> Tensor:

@@ -19,6 +19,7 @@ from torch import Tensor
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from db.errors import ConfigError
 from db.ids import content_hash
 from farm.config import Decoding
 from farm.loading import ModelError
@@ -30,7 +31,7 @@ class Drawn(NamedTuple):
 
     ids: list[int]  # the token that ended it included
     logps: list[float]  # at the temperature of the draw, before top-p, top-k and tokens that are never drawn
-    ended: bool  # False: cut at max_new_tokens
+    ended: bool  # False: cut at max_new_tokens, or where the model's context ends
 
 
 class Pick(NamedTuple):
@@ -204,6 +205,7 @@ def sample(
     prompts: token ids. slots: rows that are drawn at the same time. Raises ConfigError if a prompt leaves no
     room in the model's context.
     """
+    limits = [_room(prompt, policy, decoding) for prompt in prompts]
     owners = [(i, k) for i in range(len(prompts)) for k in range(n)]
     waiting = sorted(range(len(owners)), key=lambda row: (-len(prompts[owners[row][0]]), owners[row]))
     drawn = [Drawn([], [], False) for _ in owners]
@@ -224,10 +226,10 @@ def sample(
         stopped = torch.isin(pick.ids, ends).tolist()
         done = []
         for k, (token, logp) in enumerate(zip(pick.ids.tolist(), pick.logps.tolist(), strict=True)):
-            row = drawn[batch.owners[k]]
+            row, limit = drawn[batch.owners[k]], limits[owners[batch.owners[k]][0]]
             row.ids.append(token)
             row.logps.append(logp)
-            if stopped[k] or len(row.ids) == decoding.max_new_tokens:
+            if stopped[k] or len(row.ids) == limit:
                 drawn[batch.owners[k]] = row._replace(ended=stopped[k])
                 done.append(k)
         batch.remove(done)
@@ -235,6 +237,17 @@ def sample(
             batch.step()
     policy.train(was_training)
     return drawn
+
+
+def _room(prompt: Sequence[int], policy: Policy, decoding: Decoding) -> int:
+    """How many tokens a response to a prompt may have."""
+    context = policy.codec.context
+    if context is None:
+        return decoding.max_new_tokens
+    if len(prompt) >= context:
+        what = f"a prompt of {len(prompt)} tokens leaves no room in the model's context of {context}"
+        raise ConfigError(what, remedy="leave it out, or use a model with a longer context")
+    return min(decoding.max_new_tokens, context - len(prompt))
 
 
 def pick_token(logits: Tensor, uniform: Tensor, decoding: Decoding, never: Tensor | None = None) -> Pick:

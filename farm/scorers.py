@@ -64,7 +64,7 @@ class Scorer(nn.Module):
             model.score.requires_grad_(True)
         elif seed is None:
             model.requires_grad_(False)
-        scorer = cls(model, load_codec(source, config)).eval()
+        scorer = cls(model, load_codec(source, config, model)).eval()
         model.config.get_text_config().pad_token_id = (
             scorer.codec.pad_id
         )  # transformers asks for one in batches
@@ -95,7 +95,7 @@ class Scorer(nn.Module):
 
 
 class ScorerReward:
-    """A frozen scorer as a reward function: text in, scores out.
+    """A frozen scorer as a reward function: text in, scores out; not a number where its context ends before.
 
     Text is tokenized by the scorer's own codec, so policy and reward model need not share a tokenizer; the
     end of sequence is appended as it was in training.
@@ -109,8 +109,9 @@ class ScorerReward:
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
         codec = self.scorer.codec
         rows: list[Row] = [codec.row(p, r) for p, r in zip(prompts, responses, strict=True)]
-        scores = torch.zeros(len(rows))
-        order = sorted(range(len(rows)), key=lambda i: rows[i].length)
+        scores = torch.full((len(rows),), torch.nan)
+        read = [i for i, row in enumerate(rows) if codec.context is None or row.length <= codec.context]
+        order = sorted(read, key=lambda i: rows[i].length)
         for at in range(0, len(order), self.batch_rows):
             part = order[at : at + self.batch_rows]
             tokens = collate([rows[i] for i in part], codec.pad_id, self.scorer.device)

@@ -1,4 +1,4 @@
-"""A run's metrics in TensorBoard or trackio too, through accelerate's trackers; the ledger has them anyway."""
+"""A run's metrics in TensorBoard or trackio too, by accelerate's trackers; the ledger has them anyway."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ def tracked(name: str, folder: Path) -> Iterator[Log]:
 
 
 def _begun(name: str, folder: Path, step: int) -> Any:
-    from accelerate.tracking import TensorBoardTracker, TrackioTracker
+    from accelerate.tracking import (  # type: ignore[import-untyped]
+        TensorBoardTracker,
+        TrackioTracker,
+    )
 
     if name == "tensorboard":
         tracker = TensorBoardTracker(name, logging_dir=folder, purge_step=step)

@@ -84,6 +84,20 @@ def test_every_module_says_what_it_is(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text())), "a module docstring is missing"
 
 
+def test_nothing_is_written_twice() -> None:
+    """Two functions of three statements or more that do the same would drift apart."""
+    seen: dict[str, str] = {}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name != "__init__":
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                if len(body) > 2:
+                    shape = ast.dump(ast.Module(body, []))
+                    here = f"{name_of(path)}.{node.name}"
+                    assert shape not in seen, f"{here} does what {seen[shape]} does"
+                    seen[shape] = here
+
+
 def test_the_command_line_starts_light() -> None:
     heavy = ["torch", "transformers", "pandas", "numpy", "scipy", "sqlalchemy", "openai", "alembic", "rich"]
     code = f"import cli, sys; print([m for m in {heavy} if m in sys.modules])"

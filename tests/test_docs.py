@@ -77,6 +77,14 @@ def test_python_in_the_docs_compiles(page: Path) -> None:
         compile(block, str(page), "exec")
 
 
+def test_every_fault_has_tests_that_are_there() -> None:
+    rows = [line for line in (ROOT / "docs" / "faults.md").read_text().splitlines() if "`test_" in line]
+    written = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    named = [name for row in rows for name in re.findall(r"`(test_\w+)`", row)]
+    assert len(rows) > 20
+    assert [name for name in named if f"def {name}(" not in written] == []
+
+
 def test_both_commands_stand_in_the_readme() -> None:
     assert "make run" in README
     assert "make test" in README

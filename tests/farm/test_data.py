@@ -1,4 +1,5 @@
 import logging
+from dataclasses import replace
 
 import pytest
 import torch
@@ -163,6 +164,14 @@ def test_overlong_rows_are_an_error_or_left_out_aloud(codec, caplog):
         source = demonstrations(Data(records), codec, TrainConfig(overlong="drop"), CPU)
     assert len(source.rows) == 3
     assert "left out: 1 of 4 rows" in caplog.text
+
+
+def test_rows_beyond_the_models_context_are_named_so(codec):
+    short = replace(codec, context=100)
+    records = [*demos(3), Demonstration(Prompt("q"), "x" * 200)]
+    with pytest.raises(DataError, match="1 of 4 rows are longer than the model's context, 100 tokens"):
+        demonstrations(Data(records), short, TrainConfig(), CPU)
+    assert len(demonstrations(Data(records), short, TrainConfig(overlong="drop"), CPU).rows) == 3
 
 
 def test_held_out_rows_come_in_order(codec):

@@ -73,6 +73,13 @@ def test_training_lowers_the_loss(name, model_dir):
     assert log[-1]["loss"] < log[0]["loss"] * 0.97
 
 
+def test_a_step_has_no_gradients_of_the_step_before(model_dir):
+    """Where the weights stand still, the same rows give the same gradient at every step."""
+    _, log = run("sft", model_dir, batch_size=16, epochs=3.0, learning_rate=1e-12)
+    norms = [line["grad_norm"] for line in log]
+    assert norms == pytest.approx([norms[0]] * 3, rel=1e-5)
+
+
 def test_batch_order_changes_nothing(model_dir):
     config = load("dpo").Config(batch_size=16)
     method = load("dpo")(config, Data(PAIRS), LoadedModels(model_dir, config))

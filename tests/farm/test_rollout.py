@@ -3,9 +3,11 @@ import torch
 from torch import tensor
 
 from farm.config import Decoding
+from farm.data import DataError
+from farm.distribution import World
 from farm.methods.method import Prompt, Rollout, Tokens
 from farm.policies import Policy
-from farm.rollout import parts, roll_out, take, widths
+from farm.rollout import parts, roll_out, rollout_stats, take, widths
 from farm.scorers import Scorer
 
 PROMPTS = [Prompt(f"say {'so ' * (i % 3)}{i}") for i in range(4)]
@@ -66,6 +68,43 @@ def test_the_penalty_is_for_responses_that_were_cut(ending_dir):
     _, without = rolled(ending_dir)
     _, with_it = rolled(ending_dir, penalty=2.5)
     assert torch.equal(without.score - with_it.score, 2.5 * (~without.ended).float())
+
+
+def test_a_stop_token_of_the_generation_config_spares_the_penalty(ending_dir, tmp_path):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(ending_dir)
+    model.generation_config.eos_token_id = [2, *range(150, 259)]
+    model.save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(ending_dir).save_pretrained(tmp_path)
+    _, paid = rolled(str(tmp_path), penalty=100.0)
+    last = paid.tokens.ids[torch.arange(len(paid.score)), widths(paid.tokens) - 1]
+    assert (last >= 150).any()
+    assert torch.equal(paid.ended, (last >= 150) | (last == 2))
+    assert torch.equal(paid.score < 0, ~paid.ended)
+
+
+def test_what_is_logged_of_a_rollout_is_about_response_tokens_alone():
+    """KL (1 + 2) and −1, entropy 3 and 5, of two responses; what stands beside them, NaN too, is ignored."""
+    nan = float("nan")
+    mask = tensor([[False, True, True, False], [False, False, True, False]])
+    logps = tensor([[nan, -1.0, -2.0, 9.0], [9.0, nan, -5.0, nan]])
+    ref = tensor([[7.0, -2.0, -4.0, nan], [nan, 1.0, -4.0, 9.0]])
+    tokens = Tokens(torch.zeros(2, 4, dtype=torch.long), mask)
+    rollout = Rollout(tokens, logps, ref, logps, tensor([1.0, 2.0]), tensor([True, False]))
+    found = {name: value.item() for name, value in rollout_stats(rollout, World()).items()}
+    assert found == {
+        "objective/scores": 1.5,
+        "objective/kl": 1.0,
+        "objective/entropy": 4.0,
+        "completions/mean_length": 1.5,
+        "completions/ended": 0.5,
+    }
+
+
+def test_a_reward_that_is_not_a_number_is_a_clear_error(ending_dir):
+    with pytest.raises(DataError, match=r"the reward of a response of .* is nan.*longer context"):
+        rolled(ending_dir, reward=lambda prompts, _: torch.full((len(prompts),), float("nan")))
 
 
 def test_padding_with_the_end_of_sequence_changes_nothing(make_model):

@@ -6,6 +6,7 @@ from scipy.stats import chisquare
 from torch import tensor
 from transformers import MambaConfig, MambaForCausalLM
 
+from db.errors import ConfigError
 from farm.codec import Row, collate
 from farm.config import Decoding, ModelConfig
 from farm.loading import ModelError
@@ -121,6 +122,17 @@ def test_control_tokens_are_never_drawn_by_us_or_by_transformers(make_model, tmp
         assert max(token for one in drawn for token in one.ids) < 259
     made = saved.model.generate(tensor([PROMPTS[0]] * 20), do_sample=True, max_new_tokens=20, pad_token_id=0)
     assert made.max() < 259
+
+
+def test_a_response_is_cut_where_the_context_ends(policy):
+    """Ours has 256 positions."""
+    prompts = [[10] * 250, [20] * 20]
+    drawn = sample(policy, prompts, Decoding(max_new_tokens=12), seed=1, n=30)
+    assert max(len(one.ids) for one in drawn[:30]) == 6
+    assert max(len(one.ids) for one in drawn[30:]) == 12
+    assert all(one.ended == (one.ids[-1] == 2) for one in drawn)
+    with pytest.raises(ConfigError, match="a prompt of 256 tokens leaves no room in the model's context"):
+        sample(policy, [[10] * 256], Decoding(), seed=0)
 
 
 def test_sampling_leaves_the_policy_in_training_mode_and_without_gradients(policy):

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torch.nn.functional import pad
@@ -50,6 +52,13 @@ def test_new_heads_are_a_function_of_the_seed(model_dir):
     assert torch.equal(heads[0], heads[1])
     assert not torch.equal(heads[0], heads[2])
     assert heads[0].std().item() == pytest.approx(33**-0.5, rel=0.5)
+
+
+def test_text_beyond_the_context_has_no_score(scorer_dir):
+    """256 positions, a token for each byte."""
+    long, short = ScorerReward(Scorer.load(scorer_dir))([Prompt("q")] * 2, ["x" * 300, "x"]).tolist()
+    assert math.isnan(long)
+    assert math.isfinite(short)
 
 
 def test_a_reward_is_the_score_of_the_text_with_its_end(model_dir):

@@ -218,9 +218,11 @@ def test_metrics_go_to_trackio_on_request(
 
 
 def test_a_tracker_that_is_not_installed_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no_such_tracker is not installed.*pip install no_such_tracker"):
-        with tracked("no_such_tracker", tmp_path):
-            pass
+    with (
+        pytest.raises(ConfigError, match="no_such_tracker is not installed"),
+        tracked("no_such_tracker", tmp_path),
+    ):
+        pass
 
 
 def test_progress_says_the_step_and_the_loss(ledger: Path, tmp_path: Path, model_dir: str) -> None:

@@ -88,6 +88,19 @@ def test_a_fresh_policy_is_its_reference(model_dir):
     assert method.loss(held_out).loss.item() == pytest.approx(math.log(2), abs=1e-6)
 
 
+def test_label_smoothing_reaches_the_loss(model_dir, make_model):
+    losses = []
+    for smoothing in (0.0, 0.3):
+        config = DPOConfig(batch_size=8, label_smoothing=smoothing, beta=1.0)
+        models = LoadedModels(model_dir, config, reference=str(make_model(seed=1)))
+        method = DPO(config, Data(RECORDS), models)
+        (batch,) = next(method.batches(0))
+        loss, stats = method.loss(batch)
+        losses.append(loss.item())
+    margin = stats["rewards/margins"].item()
+    assert losses[1] - losses[0] == pytest.approx(0.3 * margin, rel=1e-4)  # −ε log σ(−m) + ε log σ(m) = ε m
+
+
 def test_the_end_of_sequence_is_part_of_the_response(model_dir):
     config = DPOConfig(batch_size=8)
     method = DPO(config, Data(RECORDS), LoadedModels(model_dir, config))

@@ -58,6 +58,12 @@ def test_reward_by_hand():
     assert reward.tolist()[0] == pytest.approx([0, -half, 3 - half, 0])
 
 
+def test_a_token_made_less_likely_is_rewarded():
+    """The KL term of one token may be negative: cut at 0, it would be biased. Half as likely, β ½."""
+    reward = kl_shaped_reward(tensor([0.0]), tensor([[-math.log(2)]]), tensor([[0.0]]), tensor([[1]]), 0.5)
+    assert reward.item() == pytest.approx(math.log(2) / 2)
+
+
 def test_value_loss_by_hand():
     """From V = 0, clip ½. A return of 1: V = ¾ is followed to ½ alone, so ¼. A return of −1: (¾ + 1)²."""
     loss = value_loss(tensor([[0.75, 0.75]]), torch.zeros(1, 2), tensor([[1.0, -1.0]]), torch.ones(1, 2), 0.5)
