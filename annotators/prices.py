@@ -37,11 +37,12 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per million tokens."""
+    """US dollars per million tokens. checked: the month of what it was compared with; or unverified."""
 
     input: float
     output: float
     cached_input: float | None = None  # None: as input
+    checked: str = ""
 
     def cost(self, usage: Usage) -> float:
         """US dollars."""
@@ -52,7 +53,7 @@ class Price:
     def scaled(self, factor: float) -> Price:
         """The price times a factor, as the Batch API's."""
         cached = None if self.cached_input is None else self.cached_input * factor
-        return Price(self.input * factor, self.output * factor, cached)
+        return Price(self.input * factor, self.output * factor, cached, self.checked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,7 @@ def _read(path: Path, base: PriceTable) -> PriceTable:
             line.number("input", 0.0, 0.0, _HIGHEST),
             line.number("output", 0.0, 0.0, _HIGHEST),
             line.maybe_number("cached_input", 0.0, _HIGHEST),
+            line.text("checked", checked),
         )
         line.close()
     reader.finish(str(path), "see the form in docs/providers.md")

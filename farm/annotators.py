@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from annotators import catalogue
 from annotators.clients.budget import estimate
 from annotators.clients.request import Request
+from annotators.draws import Orders
 from annotators.pool import Pool
-from annotators.prices import PriceTable
+from annotators.prices import Price, PriceTable
 from annotators.render import Asked, messages
 from annotators.spec import AnnotatorSpec
 from db.ids import Json
 from db.ledger import Ledger, PairFilter
-from db.records import Instruction, Output, Pair
+from db.records import AnnotatorKind, Instruction, Output, Pair
 
 TYPICAL = {"instruction": 200, "output": 600}  # characters, about what instruction sets hold
 
 
 @dataclass(frozen=True)
 class Line:
-    """One annotator of the catalogue. price_per_1000: US dollars at a typical length, None where unknown."""
+    """One annotator of the catalogue, or a member of a pool.
+
+    prompt: how it replies, and what its prompt has beside rules. share: of a member, of the pool's pairs.
+    price_per_1000: US dollars for so many pairs of typical length in its own orders, None where unknown;
+    priced: when prices were checked, empty where there is none.
+    """
 
     name: str
     kind: str
     model: str
+    prompt: str
     batch: int
     orders: str
     noise: float
+    share: float | None
     price_per_1000: float | None
+    priced: str
     summary: str
 
 
@@ -54,7 +63,7 @@ def annotators(models: tuple[str, ...] = ()) -> list[Line]:
 def annotator(name: str, ledger: Ledger | None, models: tuple[str, ...] = ()) -> Shown:
     """One annotator with its prompt rendered on the ledger's first pair, or on a typical one."""
     found = catalogue.load(name, catalogue.Models.of(models))
-    members = tuple(_line(each.spec) for each in found.members) if isinstance(found, Pool) else ()
+    members = _members(found) if isinstance(found, Pool) else ()
     spec = found.members[0].spec if isinstance(found, Pool) else found
     pair = next(ledger.pairs(PairFilter(limit=1)), None) if ledger else None
     said = messages(spec, [Asked(pair or _typical(), swapped=False)]) if spec.prompt else ()
@@ -62,38 +71,59 @@ def annotator(name: str, ledger: Ledger | None, models: tuple[str, ...] = ()) ->
     return Shown(_line(found), found.fingerprint, members, prompt)
 
 
+def _members(pool: Pool) -> tuple[Line, ...]:
+    """The members in the pool's orders, each with its share of the pairs."""
+    total = sum(member.weight for member in pool.members)
+    return tuple(
+        replace(_line(replace(member.spec, orders=pool.orders)), share=member.weight / total)
+        for member in pool.members
+    )
+
+
 def _line(found: AnnotatorSpec | Pool) -> Line:
     if isinstance(found, Pool):
-        each = [_line(member.spec) for member in found.members]
-        total = sum(member.weight for member in found.members)
-        prices = [line.price_per_1000 for line in each]
-        known = [price for price in prices if price is not None]
-        weighted = sum(p * m.weight for p, m in zip(known, found.members, strict=False)) / total
-        price = weighted if len(known) == len(prices) else None
+        each = _members(found)
+        parts = [line.price_per_1000 * (line.share or 0) for line in each if line.price_per_1000 is not None]
+        total = sum(parts) if len(parts) == len(each) else None
         used = ", ".join(sorted({line.model for line in each}))
-        noise = found.noise.flip
-        return Line(found.name, "pool", used, 0, str(found.orders), noise, price, found.summary)
+        oldest = min(line.priced for line in each)
+        prompt = f"{len(each)} members"
+        orders, noise = str(found.orders), found.noise.flip
+        return Line(found.name, "pool", used, prompt, 0, orders, noise, None, total, oldest, found.summary)
+    price = PriceTable.load().price(found.model) if found.prompt else None
     return Line(
         found.name,
         str(found.kind),
         found.recorded.annotator if found.recorded else found.model,
+        _style(found),
         found.batch,
         str(found.orders),
         found.noise.flip,
-        _price(found),
+        None,
+        _cost(found, price),
+        price.checked if price else "",
         found.summary,
     )
 
 
-def _price(spec: AnnotatorSpec) -> float | None:
-    """US dollars for 1,000 judgements of typical pairs; what prompts no language model costs nothing."""
+def _style(spec: AnnotatorSpec) -> str:
+    """The parser that reads its replies, and what is in the prompt beside rules."""
+    if spec.kind is AnnotatorKind.RULE:
+        return ""
+    shots = f"{len(spec.shots)} examples" if len(spec.shots) != 1 else "1 example"
+    return ", ".join([spec.parser.name, *["persona"] * bool(spec.persona), *[shots] * bool(spec.shots)])
+
+
+def _cost(spec: AnnotatorSpec, price: Price | None) -> float | None:
+    """US dollars for 1,000 typical pairs; what prompts no language model costs nothing."""
     if not spec.prompt:
         return 0.0
     asked = [Asked(_typical(number), swapped=False) for number in range(spec.batch)]
     request = Request(spec.model, messages(spec, asked), spec.decoding)
     reply = spec.reply_tokens * spec.batch or spec.decoding.max_tokens or 0
-    cost = estimate([request], PriceTable.load().price, lambda _: float(reply)).cost
-    return None if cost is None else 1000 * cost / spec.batch
+    cost = estimate([request], lambda model: price, lambda _: float(reply)).cost
+    times = 2 if spec.orders is Orders.BOTH else 1
+    return None if cost is None else 1000 * times * cost / spec.batch
 
 
 def _typical(number: int = 0) -> Pair:

@@ -98,6 +98,11 @@ def annotate_view(report: AnnotateReport) -> RenderableType:
     )
 
 
+def members_view(reports: Sequence[AnnotateReport]) -> RenderableType:
+    """One line for each member of a pool."""
+    return Group(*map(annotate_view, reports))
+
+
 def _bill(report: AnnotateReport) -> str:
     """What was asked and paid, and what the server did otherwise than it was told."""
     if not report.requests:
@@ -129,13 +134,19 @@ def estimate_view(estimate: Estimate) -> RenderableType:
 
 
 def annotators_view(lines: Sequence[Line]) -> RenderableType:
-    """The catalogue, one line each; prices are for pairs of a typical length."""
-    rows = table("annotator", "model", "batch#", "noise#", "$ per 1000#", "what it is")
+    """The catalogue, one line each, and how its prices are meant."""
+    shares = ["share#"] if any(line.share is not None for line in lines) else []
+    rows = table("annotator", "model", "replies", "batch#", "noise#", *shares, "$#", "what it is")
     for line in lines:
         price = "?" if line.price_per_1000 is None else f"{line.price_per_1000:.2f}"
         batch, noise = str(line.batch or ""), f"{line.noise:.2f}" if line.noise else ""
-        rows.add_row(plain(line.name), plain(line.model), batch, noise, price, plain(line.summary[:44]))
-    return rows
+        share = ["" if line.share is None else f"{line.share:.3f}" for _ in shares]
+        texts = (plain(line.name), plain(line.model), plain(line.prompt))
+        rows.add_row(*texts, batch, noise, *share, price, plain(line.summary))
+    checked = sorted({line.priced for line in lines if line.priced})
+    when = f", as they were in {' to '.join(dict.fromkeys((checked[0], checked[-1])))}" if checked else ""
+    unknown = "; ? where the price is unknown" if any(line.price_per_1000 is None for line in lines) else ""
+    return Group(rows, Text(f"\n$: US dollars for 1,000 pairs of typical length{when}{unknown}."))
 
 
 def annotator_view(shown: Shown) -> RenderableType:

@@ -70,8 +70,8 @@ def test_a_file_of_the_users_overrides_line_by_line(tmp_path: Path) -> None:
     lines = "  gpt-4o: {input: 1, output: 2}\n  mine: {input: 0, output: 0}\n"
     path.write_text(f"checked: '2030'\nmodels:\n{lines}")
     table = PriceTable.load(path)
-    assert table.price("gpt-4o") == Price(1.0, 2.0)
-    assert table.price("mine") == Price(0.0, 0.0)
+    assert table.price("gpt-4o") == Price(1.0, 2.0, checked="2030")
+    assert table.price("mine") == Price(0.0, 0.0, checked="2030")
     assert table.price("gpt-4") == PriceTable.load().price("gpt-4")
     assert (table.checked, table.batch_factor) == ("2030", 0.5)
 
