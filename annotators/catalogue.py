@@ -7,10 +7,13 @@ may say otherwise.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+
+import yaml
 
 from annotators.parsers import example_problems, parser_problems
 from annotators.pool import Pool, read_pool
@@ -66,6 +69,26 @@ def load(name: str, models: Models | None = None) -> AnnotatorSpec | Pool:
     if path.name == SPEC_FILE:
         return _load_annotator(path, library)
     return _load_pool(path, library)
+
+
+def reweighted(name: str, pool: Pool, title: str, weights: Sequence[float], flip: float, folder: Path) -> str:
+    """The text of a pool file for `folder`: `name`, loaded as `pool`, with other weights, noise and name.
+
+    Members name their models, for which alone the weights are good; those without weight are left out.
+    """
+    path = _path_of(name)
+    entries = _with_base(read_yaml(path), path.parent)
+    assert isinstance(entries, dict)  # it was loaded
+    members = []
+    for line, member, weight in zip(entries.pop("members"), pool.members, weights, strict=True):
+        if weight > 0:
+            own = path.parent / line["annotator"]
+            place = os.path.relpath(own, folder) if (own / SPEC_FILE).is_file() else line["annotator"]
+            members.append({**line, "annotator": place, "model": member.spec.model, "weight": weight})
+    noise = {**entries.pop("noise", {}), "flip": flip}
+    summary = f"{pool.name} with weights and noise fitted to people's votes."
+    changed = {**entries, "name": title, "summary": summary, "noise": noise, "members": members}
+    return yaml.safe_dump(changed, sort_keys=False, allow_unicode=True, width=110)
 
 
 def _path_of(name: str) -> Path:

@@ -68,9 +68,21 @@ class Pool:
     def fingerprint(self) -> str:
         return self.card.key
 
+    @property
+    def alone(self) -> tuple[AnnotatorSpec, ...]:
+        """Each member as an annotator of its own: with this pool's orders, without its noise."""
+        return tuple(
+            replace(each.spec, name=f"{self.name}/{each.spec.name}", orders=self.orders, noise=NO_NOISE)
+            for each in self.members
+        )
+
     def member(self, occasion: Occasion) -> AnnotatorSpec:
         """Who judges on this occasion: a function of the pair, this pool and the replicate."""
-        return self.members[bisect(self._bounds, occasion.uniform("member") * self._bounds[-1])].spec
+        return self.members[self.place(occasion)].spec
+
+    def place(self, occasion: Occasion) -> int:
+        """The same by its place among the members."""
+        return bisect(self._bounds, occasion.uniform("member") * self._bounds[-1])
 
     @cached_property
     def _bounds(self) -> list[float]:

@@ -23,6 +23,7 @@ from db.models import (
     ClaimSlotRow,
     CompletionRow,
     ImportedRow,
+    InstructionRow,
     ItemRow,
     OutputRow,
     PairRow,
@@ -216,3 +217,16 @@ def _place(rows: pd.DataFrame, items: pd.DataFrame, units: pd.DataFrame) -> pd.D
         },
         copy=False,
     )
+
+
+def identities(ledger: Ledger) -> pd.DataFrame:
+    """What a pair is in every ledger: pair_id, pair and instruction (their content hashes)."""
+    query = (
+        select(PairRow.id, PairRow.key, InstructionRow.key)
+        .join(OutputRow, OutputRow.id == PairRow.output_a_id)
+        .join(InstructionRow, InstructionRow.id == OutputRow.instruction_id)
+        .order_by(PairRow.id)
+    )
+    with ledger.reading() as connection:
+        rows = connection.execute(query).all()
+    return pd.DataFrame(rows, columns=["pair_id", "pair", "instruction"])

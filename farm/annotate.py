@@ -120,19 +120,57 @@ def annotate(
     Raises ConfigError on a wrong name or option, RunStopped where the provider or the budget ends the run
     early: what was done until then is in the ledger.
     """
-    annotator = _load(name, task, provider)
+    annotator = loaded(name, task, provider)
     if isinstance(annotator, AnnotatorSpec) and is_quiet(annotator):
         judge = quiet_judge(ledger, annotator, task.replicates, task.orders, task.utility)
         return _asking_nobody(ledger, judge, _of_source(annotator, task.pairs), progress)
-    return _by_model(ledger, _whom(annotator, provider), task, provider, progress)
+    return _by_model(ledger, _whom(annotator, provider), task, provider, progress, _account(provider))
+
+
+def annotate_members(
+    ledger: Ledger, name: str, task: Task, progress: Progress, provider: Provider = Provider()
+) -> list[AnnotateReport]:
+    """Let each member of a pool judge all the pairs, as an annotator of its own and without label noise.
+
+    One budget holds for all of them. Raises as `annotate` does, and ConfigError where the name is no pool's.
+    """
+    pool = loaded(name, task, provider)
+    if not isinstance(pool, Pool):
+        raise ConfigError(f"{pool.name} is one annotator and has no members", where="--members")
+    account = _account(provider)
+    return [
+        _by_model(ledger, _whom(member, provider), task, provider, progress, account) for member in pool.alone
+    ]
+
+
+def _account(provider: Provider) -> Account:
+    return Account(Budget(provider.max_cost, provider.max_requests))
 
 
 def plan(ledger: Ledger, name: str, task: Task, provider: Provider) -> Estimate:
     """What `annotate` would ask and cost, with nothing asked and nothing written but the annotator's card."""
-    annotator = _load(name, task, provider)
+    annotator = loaded(name, task, provider)
     if isinstance(annotator, AnnotatorSpec) and is_quiet(annotator):
         return Estimate(0, 0, 0, 0.0)
-    whom = _whom(annotator, provider)
+    return _plan(ledger, _whom(annotator, provider), task, provider)
+
+
+def plan_members(ledger: Ledger, name: str, task: Task, provider: Provider) -> Estimate:
+    """The same for `annotate_members`."""
+    pool = loaded(name, task, provider)
+    members = pool.alone if isinstance(pool, Pool) else (pool,)
+    found = [_plan(ledger, _whom(member, provider), task, provider) for member in members]
+    costs = [each.cost for each in found]
+    known = [cost for cost in costs if cost is not None]
+    return Estimate(
+        sum(each.requests for each in found),
+        sum(each.prompt_tokens for each in found),
+        sum(each.completion_tokens for each in found),
+        sum(known) if len(known) == len(costs) else None,
+    )
+
+
+def _plan(ledger: Ledger, whom: _Whom, task: Task, provider: Provider) -> Estimate:
     replies = {spec.decoding: spec.reply_tokens * spec.batch for spec in _specs(whom.annotator)}
     judging = Judging(ledger, whom.annotator, whom.endpoint, _silent)
     requests = judging.requests(task.pairs, task.replicates, claim=False)
@@ -157,7 +195,8 @@ class _Whom:
     sources: Mapping[str, str]
 
 
-def _load(name: str, task: Task, provider: Provider) -> AnnotatorSpec | Pool:
+def loaded(name: str, task: Task, provider: Provider) -> AnnotatorSpec | Pool:
+    """The annotator as the task and the provider change it."""
     found = catalogue.load(name, catalogue.Models.of(provider.models))
     seed = found.seed if task.seed is None else task.seed
     changed = replace(found, orders=task.orders or found.orders, seed=seed)
@@ -193,9 +232,9 @@ def _refuse_provider_models(annotator: AnnotatorSpec | Pool) -> None:
 
 
 def _by_model(
-    ledger: Ledger, whom: _Whom, task: Task, provider: Provider, progress: Progress
+    ledger: Ledger, whom: _Whom, task: Task, provider: Provider, progress: Progress, account: Account
 ) -> AnnotateReport:
-    account = Account(Budget(provider.max_cost, provider.max_requests))
+    before = account.spent
     client = _transport(ledger, whom, provider, account)
     judging = Judging(ledger, whom.annotator, whom.endpoint, progress)
     replies = _Replies()
@@ -214,6 +253,7 @@ def _by_model(
             where=whom.endpoint,
             remedy="check --base-url and the server, then run the same command again",
         )
+    spent = account.spent - before
     return AnnotateReport(
         whom.annotator.name,
         whom.annotator.fingerprint,
@@ -221,8 +261,8 @@ def _by_model(
         judging.known,
         dict(judging.statuses),
         judging.elsewhere,
-        account.spent.requests,
-        account.spent.tokens,
+        spent.requests,
+        spent.tokens,
         replies.cost,
         replies.cost_bound,
         dict(replies.failures),

@@ -128,7 +128,7 @@ def questioned(
 def audit(found: Judgements, options: AuditOptions) -> AuditReport:
     """Audit judgements given as frames (db/frames.py)."""
     who = named(found.annotators)
-    reference = _reference(who, options.reference)
+    reference = reference_members(who, options.reference)
     shown = _chosen(who, options.annotators)
     whole = _slice(_sample(found.judgements, found.units, who), reference, shown, options)
     slices = tuple(
@@ -149,7 +149,7 @@ def named(cards: Sequence[AnnotatorCard]) -> tuple[Who, ...]:
     )
 
 
-def _reference(who: Sequence[Who], name: str | None) -> tuple[Who, ...]:
+def reference_members(who: Sequence[Who], name: str | None) -> tuple[Who, ...]:
     """The reference's members: a group of a kind, or the annotator of that name."""
     if name is None:
         people = [each for each in who if each.kind is AnnotatorKind.HUMAN]

@@ -1,6 +1,7 @@
 """The commands of `farm`, by group; importing them loads neither torch, transformers nor pandas."""
 
 from farm.commands import (
+    annotators,
     auditing,
     data,
     judging,
@@ -19,6 +20,7 @@ GROUPS = (
     data.commands,
     world.commands,
     sampling.commands,
+    annotators.commands,
     judging.commands,
     labelling.commands,
     training.commands,

@@ -20,32 +20,6 @@ Local = Annotated[
 ]
 
 
-@commands.command("annotators")
-def annotators_(
-    context: typer.Context,
-    name: Annotated[str | None, typer.Argument(help="Show this one whole, with its prompt.")] = None,
-    model: Models = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """List the catalogue, or show one annotator with its prompt on a real pair."""
-    from dataclasses import asdict
-
-    from db.errors import LedgerNotFound
-    from farm.annotators import annotator, annotators
-    from farm.views import annotator_view, annotators_view
-
-    if name is None:
-        lines = annotators(tuple(model or ()))
-        print_(as_json, lambda: [asdict(line) for line in lines], lambda: annotators_view(lines))
-        return
-    try:
-        with context.obj.open() as ledger:
-            shown = annotator(name, ledger, tuple(model or ()))
-    except LedgerNotFound:
-        shown = annotator(name, None, tuple(model or ()))
-    print_(as_json, shown.to_json, lambda: annotator_view(shown))
-
-
 @commands.command()
 def annotate(
     context: typer.Context,
@@ -73,36 +47,33 @@ def annotate(
     poll_seconds: Annotated[float, typer.Option(min=0.01, help="Between two looks at a batch.")] = 30.0,
     local: Local = False,
     rows: Annotated[int, typer.Option(min=1, help="Of a model in this process: rows in one pass.")] = 8,
+    members: Annotated[
+        bool, typer.Option("--members", help="Let each member of the pool judge all pairs, by itself.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would ask and cost.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Let an annotator judge the ledger's pairs. What it has judged already it does not judge again."""
     from db.ledger import PairFilter
-    from farm.annotate import Provider, Task, orders_named, plan
+    from farm.annotate import Provider, Task, annotate_members, orders_named, plan, plan_members
     from farm.annotate import annotate as run
-    from farm.views import annotate_view, estimate_json, estimate_view, progress_of
+    from farm.views import annotate_view, estimate_json, estimate_view, members_view, progress_of
 
     task = Task(PairFilter(source, subset, limit), replicates, orders_named(orders), seed, utility)
     provider = Provider(
-        tuple(model or ()),
-        base_url,
-        concurrency,
-        rpm,
-        tpm,
-        max_cost,
-        max_requests,
-        prices,
-        batch,
-        poll_seconds,
-        local,
-        rows,
-    )
+        tuple(model or ()), base_url, concurrency, rpm, tpm, max_cost, max_requests, prices, batch,
+        poll_seconds, local, rows,
+    )  # fmt: skip
     if dry_run:
         with context.obj.open() as ledger:
-            estimate = plan(ledger, annotator, task, provider)
+            estimate = (plan_members if members else plan)(ledger, annotator, task, provider)
         print_(as_json, lambda: estimate_json(estimate), lambda: estimate_view(estimate))
         return
     with context.obj.open() as ledger, progress_of("judgements", not as_json) as progress:
+        if members:
+            each = annotate_members(ledger, annotator, task, progress, provider)
+            print_(as_json, lambda: {"members": [one.to_json() for one in each]}, lambda: members_view(each))
+            return
         report = run(ledger, annotator, task, progress, provider)
     print_(as_json, report.to_json, lambda: annotate_view(report))
 

@@ -1,0 +1,315 @@
+"""A pool made to judge as people here do: `farm annotators calibrate`.
+
+Weights of the members and label noise are fitted to people's votes on one part of the instructions
+(farm/statistics/crowd_fit.py) and scored on the other by `farm audit`'s measures, before and after: the pool
+is let judge on paper, by the draws that it would make, from its members' verdicts in the ledger. Asks nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from annotators import catalogue
+from annotators.draws import Occasion, Orders
+from annotators.pool import Pool
+from annotators.rules import has_list
+from annotators.spec import AnnotatorSpec
+from db.errors import ConfigError
+from db.frames import Judgements, identities, judgements
+from db.ids import Json, keyed_index, keyed_uniform
+from db.ledger import Ledger
+from db.records import AnnotatorCard
+from farm.annotate import Provider, Task, loaded
+from farm.audit import AuditOptions, audit, named, reference_members
+from farm.audit_report import interval_json
+from farm.in_process import named as named_models
+from farm.statistics.bootstrap import Interval
+from farm.statistics.crowd_fit import FOLDS, LEAST, CrowdFit, Judged, fit_crowd
+from farm.statistics.vote_distribution import Shares, shares
+
+SCORES = ("agreement", "variance", "brier", "kl")
+DECIMALS = 4  # of what is written
+
+
+@dataclass(frozen=True)
+class CalibrateTask:
+    """What is fitted to whom. out: the pool file to write; held_out: share of the instructions to check on.
+
+    reference: human, or an annotator's name; seed: of the split and the bootstrap.
+    """
+
+    pool: str
+    out: Path
+    source: str | None = None
+    subset: str | None = None
+    reference: str = "human"
+    held_out: float = 0.5
+    draws: int = 1000
+    seed: int = 0
+    models: tuple[str, ...] = ()
+    local: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.held_out < 1:
+            raise ConfigError(f"--held-out is {self.held_out:g}", remedy="a share between 0 and 1")
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A member, how often it judged one question, and its weights in the pool before and after, of sum 1."""
+
+    name: str
+    judgements: float
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was fitted and how it fares. scores: of people, the pool before and after, on the held part alone.
+
+    votes: of people on one question, and labels of the pool on it, mostly.
+    """
+
+    pool: str
+    out: Path
+    fingerprint: str
+    fitted: int
+    held: int
+    votes: int
+    members: tuple[Weighed, ...]
+    flip_before: float
+    fit: CrowdFit
+    scores: Mapping[str, Mapping[str, Interval]]
+
+    @property
+    def judged_once(self) -> bool:
+        """Whether members' own chance cannot be told from their opinions."""
+        return min(member.judgements for member in self.members) < 1.5
+
+    @property
+    def better(self) -> bool:
+        """Whether the Brier score on the held part is less than before."""
+        before, after = (self.scores[when]["brier"].value for when in ("before", "after"))
+        return before is not None and after is not None and after < before
+
+    def to_json(self) -> Json:
+        scores: dict[str, Json] = {
+            who: {name: interval_json(each) for name, each in found.items()}
+            for who, found in self.scores.items()
+        }
+        members: list[Json] = [
+            {"name": each.name, "judgements": each.judgements, "before": each.before, "after": each.after}
+            for each in self.members
+        ]
+        return {
+            "pool": self.pool,
+            "out": str(self.out),
+            "fingerprint": self.fingerprint,
+            "questions": {"fitted": self.fitted, "held_out": self.held},
+            "votes": self.votes,
+            "members": members,
+            "flip": {"before": self.flip_before, "after": self.fit.flip},
+            "penalty": self.fit.penalty,
+            "judged_once": self.judged_once,
+            "better": self.better,
+            "scores": scores,
+        }
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """Questions that people judged, with what they and the members said.
+
+    units: of db/frames, with pair and instruction (hashes) and held; people, members: judgements of them,
+    members' by their place in the pool; cards: people's.
+    """
+
+    units: pd.DataFrame
+    people: pd.DataFrame
+    members: tuple[pd.DataFrame, ...]
+    cards: tuple[AnnotatorCard, ...]
+
+    @property
+    def votes(self) -> int:
+        """How many people judged a question, mostly, of those that two or more judged; at least 2."""
+        counts = np.bincount(self.people.dropna(subset="preference")["unit"].value_counts().to_numpy())
+        return int(counts[2:].argmax()) + 2 if len(counts) > 2 else 2
+
+
+def calibrate(ledger: Ledger, task: CalibrateTask) -> Calibration:
+    """Fit, score, and write the new pool's file. Raises ConfigError where judgements are missing."""
+    if task.out.exists():
+        raise ConfigError("there is a file already", where=str(task.out), remedy="name another with --out")
+    if not task.out.parent.is_dir():
+        raise ConfigError("there is no such folder", where=str(task.out.parent), remedy="make it first")
+    pool = loaded(task.pool, Task(), Provider(task.models))
+    if not isinstance(pool, Pool):
+        raise ConfigError(f"{pool.name} is no pool", remedy="`farm annotators` lists them: crowd is one")
+    judging = named_models(pool).annotator if task.local else pool
+    assert isinstance(judging, Pool)
+    labelled = _labelled(ledger, judging, task)
+    held = labelled.units["held"]
+    fit = _fitted(labelled, task)
+    if held.sum() < LEAST:
+        remedy = "hold more out with --held-out, or let people judge more"
+        raise ConfigError(f"{held.sum()} questions are held out; a check wants {LEAST}", remedy=remedy)
+    fit = replace(fit, weights=np.round(fit.weights, DECIMALS), flip=round(fit.flip, DECIMALS))
+    fresh = _reweighted(pool, fit, task.out.stem)
+    kept = tuple(labelled.members[place] for place in np.flatnonzero(fit.weights > 0))
+    scores = _scores(labelled, {"before": (pool, labelled.members), "after": (fresh, kept)}, task)
+    weights = fit.weights.tolist()
+    text = catalogue.reweighted(task.pool, pool, fresh.name, weights, fit.flip, task.out.parent)
+    task.out.write_text(_heading(task) + text, encoding="utf-8")
+    total = sum(member.weight for member in pool.members)
+    members = tuple(
+        Weighed(member.spec.name, len(rows) / max(rows["unit"].nunique(), 1), member.weight / total, after)
+        for member, rows, after in zip(pool.members, labelled.members, weights, strict=True)
+    )
+    return Calibration(
+        pool.name, task.out, fresh.fingerprint, int((~held).sum()), int(held.sum()), labelled.votes, members,
+        pool.noise.flip, fit, scores,
+    )  # fmt: skip
+
+
+def _reweighted(pool: Pool, fit: CrowdFit, name: str) -> Pool:
+    """The pool that the fit makes of this one; members without weight are left out."""
+    members = (replace(m, weight=w) for m, w in zip(pool.members, fit.weights.tolist(), strict=True) if w > 0)
+    return replace(pool, name=name, members=tuple(members), noise=replace(pool.noise, flip=fit.flip))
+
+
+def _heading(task: CalibrateTask) -> str:
+    what = f"the votes of {task.reference!r} on questions of {task.source or 'all sources'!r}"
+    return (
+        f"# {task.pool!r}, weights and noise fitted by `farm annotators calibrate` to {what};\n"
+        f"# {task.held_out:g} of the instructions were held out (seed {task.seed}).\n"
+    )
+
+
+def _labelled(ledger: Ledger, pool: Pool, task: CalibrateTask) -> _Labelled:
+    """Raises ConfigError where nobody of the reference, or not every member, has judged."""
+    found = judgements(ledger, has_list, task.source, task.subset)
+    people = reference_members(named(found.annotators), task.reference)
+    ours = _who(found, pool, task)
+    rows = found.judgements
+    by_people = rows[rows["annotator"].isin([each.code for each in people])]
+    units = found.units[~found.units["identical"]].merge(identities(ledger), on="pair_id")
+    units = units[units["unit"].isin(by_people.dropna(subset="preference")["unit"])]
+    draws = [keyed_uniform("calibration held out", key, task.seed) for key in units["instruction"]]
+    units = units.assign(held=np.array(draws) < task.held_out)
+
+    def of(codes: list[int]) -> pd.DataFrame:
+        mine = rows[rows["annotator"].isin(codes) & rows["unit"].isin(units["unit"])]
+        return mine.sort_values(["unit", "replicate", "swapped"], kind="stable")
+
+    def verdicts(codes: list[int]) -> pd.DataFrame:
+        """What two names for one annotator were told by the same reply counts once."""
+        return of(codes).drop_duplicates(["unit", "replicate", "swapped"])
+
+    cards = tuple(card for card in found.annotators if card.id in {each.code for each in people})
+    members = tuple(verdicts([card.id for card in mine]) for mine in ours)
+    return _Labelled(units, of([each.code for each in people]), members, cards)
+
+
+def _who(found: Judgements, pool: Pool, task: CalibrateTask) -> list[list[AnnotatorCard]]:
+    """The annotators that each member was alone, in any orders. Raises ConfigError where there is none."""
+    by_spec: dict[str, list[AnnotatorCard]] = {}
+    for card in found.annotators:
+        by_spec.setdefault(card.spec_json, []).append(card)
+    ours = [
+        [card for orders in Orders for card in by_spec.get(_spec_json(spec, orders), [])]
+        for spec in pool.alone
+    ]
+    missing = [spec.name for spec, mine in zip(pool.alone, ours, strict=True) if not mine]
+    if missing:
+        some = f"{', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}"
+        raise ConfigError(
+            f"{len(missing)} of {len(ours)} members have judged nothing that people judged ({some})",
+            where=task.pool,
+            remedy=f"`farm annotate {task.pool} --members --replicates 2`, with the same --model as here",
+        )
+    return ours
+
+
+def _spec_json(spec: AnnotatorSpec, orders: Orders) -> str:
+    return replace(spec, orders=orders).card.spec_json
+
+
+def _fitted(labelled: _Labelled, task: CalibrateTask) -> CrowdFit:
+    """Fitted to what is not held out."""
+    units = labelled.units[~labelled.units["held"]]
+    place = pd.Series(np.arange(len(units)), index=units["unit"])
+
+    def votes(rows: pd.DataFrame) -> Shares:
+        mine = rows[rows["unit"].isin(place.index)]
+        return shares(place[mine["unit"]].to_numpy(), mine["preference"].to_numpy(float), len(units))
+
+    folds = [keyed_index(FOLDS, "calibration fold", key) for key in units["instruction"]]
+    judged = Judged.of([votes(rows) for rows in labelled.members], votes(labelled.people))
+    try:
+        return fit_crowd(judged, np.array(folds, dtype=np.int64))
+    except ValueError as error:
+        remedy = (
+            f"let people and all members judge more of the same pairs; {LEAST} are few, hundreds are well"
+        )
+        raise ConfigError(str(error), where=task.pool, remedy=remedy) from None
+
+
+def _scores(
+    labelled: _Labelled, pools: Mapping[str, tuple[Pool, tuple[pd.DataFrame, ...]]], task: CalibrateTask
+) -> dict[str, dict[str, Interval]]:
+    """`farm audit --labels` on the held part, were the pools to judge each question as often as people did.
+
+    pools: each with its members' verdicts.
+    """
+    units = labelled.units[labelled.units["held"]]
+    people = labelled.people[labelled.people["unit"].isin(units["unit"])]
+    free = max(card.id for card in labelled.cards) + 1
+    rows, cards = [people], list(labelled.cards)
+    for code, (when, (pool, members)) in enumerate(pools.items(), free):
+        rows.append(_rehearsed(pool, members, units, labelled.votes, code))
+        cards.append(replace(pool.card, name=f"pool {when}", id=code))
+    frames = Judgements(pd.concat(rows, ignore_index=True), units, tuple(cards))
+    report = audit(frames, AuditOptions(reference=task.reference, draws=task.draws, seed=task.seed)).whole
+    found = {each.name: dict(each.measures) for each in report.annotators}
+    reference = dict(report.reference.measures)
+    reference["variance"] = _complement(reference["agreement"])
+    every = {"people": reference} | {when: found[f"pool {when}"] for when in pools}
+    return {who: {name: each[name] for name in SCORES if name in each} for who, each in every.items()}
+
+
+def _complement(found: Interval) -> Interval:
+    value, low, high = (None if each is None else 1 - each for each in (found.value, found.low, found.high))
+    return Interval(value, high, low, found.n)
+
+
+def _rehearsed(
+    pool: Pool, members: tuple[pd.DataFrame, ...], units: pd.DataFrame, times: int, code: int
+) -> pd.DataFrame:
+    """Labels that the pool would give: the k-th time that a member is drawn for a question it gives its k-th
+    verdict, beginning anew after the last."""
+    verdicts = [
+        {unit: part[["preference", "swapped"]].to_numpy(float) for unit, part in rows.groupby("unit")}
+        for rows in members
+    ]
+    labels = []
+    for unit, pair in zip(units["unit"].tolist(), units["pair"].tolist(), strict=True):
+        drawn = [0] * len(members)
+        for replicate in range(times):
+            occasion = Occasion(pair, pool.draw_key, replicate)
+            place = pool.place(occasion)
+            own = verdicts[place].get(unit)
+            if own is None:
+                continue
+            preference, swapped = own[drawn[place] % len(own)]
+            drawn[place] += 1
+            coin = pool.noise.coin(occasion)
+            label = pool.noise.label(preference, occasion) if coin is None else coin
+            labels.append((unit, code, label, int(swapped), replicate, np.nan, np.nan))
+    columns = ["unit", "annotator", "preference", "swapped", "replicate", "price", "seconds"]
+    return pd.DataFrame(labels, columns=columns)
