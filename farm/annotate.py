@@ -134,13 +134,18 @@ def annotate_members(
 
     One budget holds for all of them. Raises as `annotate` does, and ConfigError where the name is no pool's.
     """
+    account = _account(provider)
+    return [
+        _by_model(ledger, _whom(member, provider), task, provider, progress, account)
+        for member in _members(name, task, provider)
+    ]
+
+
+def _members(name: str, task: Task, provider: Provider) -> Sequence[AnnotatorSpec]:
     pool = loaded(name, task, provider)
     if not isinstance(pool, Pool):
         raise ConfigError(f"{pool.name} is one annotator and has no members", where="--members")
-    account = _account(provider)
-    return [
-        _by_model(ledger, _whom(member, provider), task, provider, progress, account) for member in pool.alone
-    ]
+    return pool.alone
 
 
 def _account(provider: Provider) -> Account:
@@ -157,8 +162,7 @@ def plan(ledger: Ledger, name: str, task: Task, provider: Provider) -> Estimate:
 
 def plan_members(ledger: Ledger, name: str, task: Task, provider: Provider) -> Estimate:
     """The same for `annotate_members`."""
-    pool = loaded(name, task, provider)
-    members = pool.alone if isinstance(pool, Pool) else (pool,)
+    members = _members(name, task, provider)
     found = [_plan(ledger, _whom(member, provider), task, provider) for member in members]
     costs = [each.cost for each in found]
     known = [cost for cost in costs if cost is not None]

@@ -16,7 +16,7 @@ from annotators.simulator import Judge
 from db.errors import ConfigError
 from db.ids import keyed_uniform
 from db.ledger import Ledger
-from farm.annotate import Provider, Task, annotate_members
+from farm.annotate import Provider, Task, annotate_members, plan_members
 from farm.calibrate import CalibrateTask, calibrate
 
 NAMES = ("one", "two", "three")
@@ -138,6 +138,8 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(tmp_path: Path) 
         assert f"farm annotate {pool} --members --replicates 2" in caught.value.remedy
         with pytest.raises(ConfigError, match="one annotator and has no members"):
             annotate_members(ledger, "plain", Task(), lambda *_: None)
+        with pytest.raises(ConfigError, match="one annotator and has no members"):
+            plan_members(ledger, "plain", Task(), Provider())
         with pytest.raises(ConfigError, match="plain is no pool"):
             calibrate(ledger, CalibrateTask("plain", tmp_path / "out.yaml"))
         with pytest.raises(ConfigError, match="there is no such folder"):
@@ -160,6 +162,7 @@ def test_one_budget_holds_for_all_members_and_few_questions_are_refused(tmp_path
     pool = EVEN.file(tmp_path / "even.yaml")
     with Ledger.open(path) as ledger, EVEN.served() as simulator:
         provider = Provider(base_url=simulator.base_url, max_requests=50)
+        assert plan_members(ledger, str(pool), Task(), provider).requests == 90
         with pytest.raises(Exception, match="the budget is used up"):
             annotate_members(ledger, str(pool), Task(), lambda *_: None, provider)
         assert simulator.stats().hits == 50
