@@ -36,5 +36,5 @@ def calibration_view(found: Calibration) -> RenderableType:
         parts.append(Text(ONCE))
     if not found.better:
         parts.append(Text("\nIts Brier score is NO better than before on the questions held out."))
-    parts.append(plain(f"\nWritten to {found.out}: `farm annotate {found.out}`."))
+    parts += [Text(), plain(f"Written to {found.out}: `farm annotate {found.out}`.")]
     return Group(*parts)

@@ -173,7 +173,8 @@ class Judging:
                 for slots in asking.unanswered(self.ledger, draw_key, [q.pair.id for q in mine]):
                     if all(slot in open_ for slot in slots):
                         yield self._batch(spec, [open_.pop(slot) for slot in slots])
-            for _, group in groupby(open_.values(), key=lambda question: question.asked.replicate):
+            by_replicate = sorted(open_.values(), key=lambda question: question.asked.replicate)
+            for _, group in groupby(by_replicate, key=lambda question: question.asked.replicate):
                 each = list(group)
                 for i in range(0, len(each), spec.batch):
                     yield self._batch(spec, each[i : i + spec.batch])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, JustifyMethod, RenderableType
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 REFUSALS = 10  # shown of each file; --json shows more
 OVERLAPS = 20
+SUMMARY = 34  # characters of what an annotator is
 LEVELS = {"ok": "green", "warning": "yellow", "fault": "red"}
 
 
@@ -142,7 +144,9 @@ def annotators_view(lines: Sequence[Line]) -> RenderableType:
         batch, noise = str(line.batch or ""), f"{line.noise:.2f}" if line.noise else ""
         share = ["" if line.share is None else f"{line.share:.3f}" for _ in shares]
         texts = (plain(line.name), plain(line.model), plain(line.prompt))
-        rows.add_row(*texts, batch, noise, *share, price, plain(line.summary))
+        rows.add_row(
+            *texts, batch, noise, *share, price, plain(shorten(line.summary, SUMMARY, placeholder=" …"))
+        )
     checked = sorted({line.priced for line in lines if line.priced})
     when = f", as they were in {' to '.join(dict.fromkeys((checked[0], checked[-1])))}" if checked else ""
     unknown = "; ? where the price is unknown" if any(line.price_per_1000 is None for line in lines) else ""

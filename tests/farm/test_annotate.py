@@ -85,6 +85,12 @@ def test_orders_and_replicates(ledger: Ledger, simulator: Simulator) -> None:
     }
 
 
+def test_replicates_share_prompts_as_single_judgements_do(ledger: Ledger, simulator: Simulator) -> None:
+    """Twelve prompts of five pairs, each twice: replicates of a pair stand in prompts of their own."""
+    report = run(ledger, simulator, "ranked-list", Task(replicates=2))
+    assert (report.statuses, report.requests) == ({"ok": 120}, 24)
+
+
 def test_identical_outputs_are_a_tie_that_nobody_is_asked(tmp_path: Path, simulator: Simulator) -> None:
     with Ledger.open(tmp_path / "x.db", create=True) as ledger:
         with ledger.writing() as writer:
