@@ -253,7 +253,7 @@ def _by_model(
         judging.commit()
     if replies.none_usable:
         raise ProviderDown(
-            f"none of {replies.count} requests was answered, the last: {replies.last_failure}",
+            f"none of {replies.count} requests brought a usable reply, the last: {replies.last_failure}",
             where=whom.endpoint,
             remedy="check --base-url and the server, then run the same command again",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,8 +13,9 @@ from db.records import Annotation, AnnotatorCard, AnnotatorKind, Instruction, It
 
 
 @pytest.fixture
-def ledger(ledger_url: str) -> Ledger:
-    return Ledger.open(ledger_url, create=True)
+def ledger(ledger_url: str) -> Iterator[Ledger]:
+    with Ledger.open(ledger_url, create=True) as opened:
+        yield opened
 
 
 def pair_of(text: str) -> tuple[Pair, bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,8 +38,9 @@ def bulleted(text: str) -> bool:
 
 
 @pytest.fixture
-def ledger(ledger_url: str) -> Ledger:
-    return Ledger.open(ledger_url, create=True)
+def ledger(ledger_url: str) -> Iterator[Ledger]:
+    with Ledger.open(ledger_url, create=True) as opened:
+        yield opened
 
 
 def imported(

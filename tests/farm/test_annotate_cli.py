@@ -96,5 +96,5 @@ def test_a_server_that_is_not_there_is_one_clear_line(ledger: Path) -> None:
     done = subprocess.run(command(ledger, nobody, "plain"), capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith(f"farm: {nobody.base_url}: none of {PAIRS} requests was answered")
+    assert done.stderr.startswith(f"farm: {nobody.base_url}: none of {PAIRS} requests brought a usable reply")
     assert "unreachable" in done.stderr

@@ -115,7 +115,7 @@ def test_a_server_error_that_stays_loses_what_was_answered(tmp_path: Path) -> No
             port = int(server.base_url.split(":")[2].split("/")[0])
         with Simulator(CALM, port=port) as nobody:
             pass
-        with pytest.raises(ProviderDown, match="none of 10 requests was answered"):
+        with pytest.raises(ProviderDown, match="none of 10 requests brought a usable reply"):
             run(ledger, nobody)  # its address; it has closed
         with Simulator(CALM, port=port) as server:
             report = run(ledger, server)

@@ -10,7 +10,7 @@ from db.errors import ConfigError
 from db.ledger import Ledger
 from db.records import Use
 from db.training import demonstrated, instructed
-from farm.world.build import SHARES, Sizes, WorldSpec, build, set_name, sizes_of, split_of, splits
+from farm.world.build import PAPER, SHARES, Sizes, WorldSpec, build, set_name, sizes_of, split_of, splits
 from farm.world.families import draw
 
 SIZES = Sizes(sft=300, preference=200, unlabelled=200, validation=100, evaluation=100)
@@ -65,6 +65,6 @@ def test_more_than_there_is_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_scale_has_a_name() -> None:
-    assert sizes_of("paper") == Sizes()
+    assert sizes_of("paper") == PAPER
     with pytest.raises(ConfigError, match="small, paper"):
         sizes_of("huge")
