@@ -173,11 +173,7 @@ def number(interval: Interval) -> str:
 
 def rate(interval: Interval) -> str:
     """A value with its interval."""
-    if interval.value is None:
-        return ""
-    if interval.low is None or interval.high is None:
-        return f"{interval.value:.3f}"
-    return f"{interval.value:.3f} [{interval.low:.2f}, {interval.high:.2f}]"
+    return interval.text(".3f", ".2f")
 
 
 def write_csv(report: AuditReport, path: Path) -> None:

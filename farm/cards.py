@@ -106,11 +106,7 @@ def _share(each: AnnotatorAudit) -> str:
 
 
 def _interval(found: Interval) -> str:
-    if found.value is None:
-        return ""
-    if found.low is None or found.high is None:
-        return f"{found.value:.3f}"
-    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+    return found.text(".3f", ".3f")
 
 
 def _prompts(card: AnnotatorCard) -> Iterator[tuple[str, str, str]]:

@@ -30,6 +30,14 @@ class Interval:
     high: float | None
     n: int
 
+    def text(self, value: str, bounds: str) -> str:
+        """Formatted as `value` and `bounds` say, such as .3f; without a value nothing."""
+        if self.value is None:
+            return ""
+        if self.low is None or self.high is None:
+            return f"{self.value:{value}}"
+        return f"{self.value:{value}} [{self.low:{bounds}}, {self.high:{bounds}}]"
+
 
 @dataclass(frozen=True, slots=True)
 class Measure:
