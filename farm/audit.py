@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
@@ -291,14 +292,14 @@ def _annotator_audit(
 ) -> AnnotatorAudit:
     judged, rows = sample.of(who)
     table = profile.confusion_table(judged, counts)
-    price, seconds = (1000 * rows[name].mean() for name in ("price", "seconds"))
+    price, seconds = (_per_1000(rows[name]) for name in ("price", "seconds"))
     return AnnotatorAudit(
         who.name,
         who.kind.value,
         len(rows),
         dict(measured),
-        None if np.isnan(price) else float(price),
-        None if np.isnan(seconds) else float(seconds),
+        price,
+        seconds,
         Confusion(table),
         panel.reliability(who.name),
     )
@@ -310,3 +311,9 @@ def _reference_audit(
     kinds = sorted({each.kind.value for each in members})
     label = name or (kinds[0] if kinds else None)
     return ReferenceAudit(label, tuple(kinds), raters, int((counts.sum(axis=1) > 0).sum()), n, dict(found))
+
+
+def _per_1000(each: pd.Series[float]) -> float | None:
+    """Of the judgements for which it is known; the same in whatever order they came."""
+    known = each.dropna()
+    return 1000 * fmean(known) if len(known) else None

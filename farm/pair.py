@@ -2,6 +2,7 @@
 
 The pairs stand under the name as their source, so that every other verb can be told of them. Which outputs
 meet is a function of their content and the seed alone; again is harmless, and later outputs make new pairs.
+Two outputs of one text are no pair, for there is nothing to prefer; against a baseline they are, and a tie.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations
+from itertools import combinations, islice
 from types import MappingProxyType
 
 from db import outputs
@@ -46,8 +47,8 @@ class PairTask:
 
 @dataclass(frozen=True)
 class PairReport:
-    """What was made. alone: instructions with nothing to pair; they stay in the denominator of no estimate
-    unless its evaluation set is named."""
+    """What was made. alone: instructions with nothing to pair, too few outputs or all of one text; they stay
+    in the denominator of no estimate unless its evaluation set is named."""
 
     name: str
     instructions: int
@@ -98,12 +99,17 @@ def _derangement(group: Sequence[Output], task: PairTask) -> Iterator[Ordered]:
     cycle = sorted(group, key=lambda each: keyed_uniform("derangement", each.key, task.seed))
     size = len(cycle)
     starts = [*range(0, size - 1, 2), *range(1, size, 2), *([size - 1] if size % 2 and size > 1 else [])]
-    for start in starts[: 1 if size == 2 else task.per_instruction]:
-        yield cycle[start], cycle[(start + 1) % size]
+    met = ((cycle[start], cycle[(start + 1) % size]) for start in starts)
+    return islice(filter(_differ, met), 1 if size == 2 else task.per_instruction)
 
 
 def _all(group: Sequence[Output], task: PairTask) -> Iterator[Ordered]:
-    return combinations(group, 2)
+    return filter(_differ, combinations(group, 2))
+
+
+def _differ(met: Ordered) -> bool:
+    first, second = met
+    return first.text != second.text
 
 
 def _against(rivals: Sequence[Output], group: Sequence[Output]) -> Iterator[Ordered]:

@@ -27,4 +27,6 @@ def pair_view(report: PairReport) -> RenderableType:
         plain(report.name),
         f": {report.pairs:,} pairs of {report.instructions:,} instructions, {report.new:,} of them new",
     )
-    return text.append(f"\n{report.alone:,} instructions have too few outputs") if report.alone else text
+    return (
+        text.append(f"\n{report.alone:,} instructions have no two outputs to pair") if report.alone else text
+    )

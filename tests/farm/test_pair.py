@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,18 @@ def test_a_derangement_does_not_depend_on_the_order_in_which_outputs_came() -> N
     assert list(ways(group, task)) == list(ways(group[::-1], task))
 
 
+def test_outputs_of_one_text_are_no_pair_but_against_a_baseline() -> None:
+    asked = Instruction("Sing.")
+    group = [Output(asked, text, "m", sample=k) for k, text in enumerate(("la", "la", "lo"))]
+    for seed in range(5):
+        task = PairTask("p", (Source("m"),), per_instruction=3, seed=seed)
+        for way in WAYS.values():
+            assert [{a.text, b.text} for a, b in way(group, task)] == [{"la", "lo"}] * 2
+    [first] = WAYS["derangement"](group, replace(task, per_instruction=1))
+    assert {each.text for each in first} == {"la", "lo"}  # the next of the cycle stands in
+    assert not list(WAYS["derangement"](group[:2], task))
+
+
 def test_one_pair_an_instruction_and_again_is_harmless(ledger: Path) -> None:
     report, pairs = made(ledger)
     assert (report.pairs, report.new, report.alone, len(pairs)) == (20, 20, 0, 20)
@@ -81,6 +94,8 @@ def test_all_pairs_of_several_producers(ledger: Path) -> None:
 def test_against_a_baseline_each_output_meets_one_and_who_has_no_rival_is_counted(ledger: Path) -> None:
     report, pairs = made(ledger, sources=(Source("sft"),), against=Source("ppo"))
     assert (report.instructions, report.pairs, report.alone) == (20, 15 * 6, 5)
+    echoed, same = made(ledger, name="echo", against=Source("sft"))
+    assert (echoed.pairs, all(len(each) == 1 for each in same)) == (20 * 6, True)
     assert all(len([text for text in each if text.startswith("ppo")]) == 1 for each in pairs)
     with Ledger.open(ledger) as opened:
         assert len(list(opened.pairs(PairFilter(source="p", subset="sft")))) == 90
