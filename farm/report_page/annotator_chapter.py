@@ -11,12 +11,14 @@ from farm.report_page import figures
 from farm.report_page.content import Headline, Section, Table
 from farm.report_page.drawing import Figure
 from farm.statistics.bootstrap import Interval
+from farm.studies.results import CROWD_PRICE
 
 SIMULATED = ("llm", "rm")
 PEOPLE = 8  # drawn one by one; of more there is one mark for all
 ANNOTATORS = 60  # shown; the audit's own CSV has all
 SAME = 0.9  # of the questions, judged by everybody, and figures may be compared
 FEW = 30  # judgements below which a person's own figures say nothing
+NAMED = 3  # simulators in a sentence; of others the range
 MEASURES = {
     "agreement": "agreement",
     "accuracy": "accuracy",
@@ -44,21 +46,21 @@ def percent(interval: Interval) -> str:
 
 
 def headlines(report: AuditReport) -> list[Headline]:
-    """People with each other, the simulated annotator nearest to them, and the longer output's own figure."""
+    """People with each other; the simulator nearest to them, beside the others; the longer output."""
     people, longest = (report.whole.reference.measures[name] for name in ("agreement", "longest"))
     found = []
     if people.value is not None:
         words = "one person against the majority of the others, on the same pairs: the measure for judges"
         found.append(Headline(f"{100 * people.value:.0f} %", "People agree with people", words))
-    if best := _best(report):
-        agreement = best.measures["agreement"]
+    if simulated := _simulated(report):
+        best, *others = simulated
         price = "" if best.price_per_1000 is None else f", at ${best.price_per_1000:.2f} per 1,000"
-        words = (
-            f"{best.name}{price}: the simulated annotator that is nearest to people; {_interval(agreement)}"
-        )
-        found.append(
-            Headline(f"{100 * (agreement.value or 0):.0f} %", "A simulator agrees with people", words)
-        )
+        place = f"the nearest to people of {len(simulated)} simulated annotators" if others else "simulated"
+        words = f"{place}{price}; {_interval(best.measures['agreement'])}."
+        if others:
+            words += f" Beside it {'; '.join(_rates(others))}."
+        value = f"{100 * _agreement(best):.0f} %"
+        found.append(Headline(value, f"Simulator {best.name} agrees with people", words))
     if longest.value is not None:
         words = "for nothing: what no judge should fall below"
         found.append(Headline(f"{100 * longest.value:.0f} %", "The longer output agrees with people", words))
@@ -72,9 +74,22 @@ def _interval(measure: Interval) -> str:
     )
 
 
-def _best(report: AuditReport) -> AnnotatorAudit | None:
-    simulated = [each for each in report.whole.annotators if each.kind in SIMULATED and _agreement(each)]
-    return max(simulated, key=_agreement, default=None)
+def _simulated(report: AuditReport) -> list[AnnotatorAudit]:
+    """The simulated annotators that can be compared with people, the nearest to them first."""
+    found = (each for each in report.whole.annotators if each.kind in SIMULATED and _agreement(each))
+    return sorted(found, key=_agreement, reverse=True)
+
+
+def _rates(simulated: Sequence[AnnotatorAudit], people: float | None = None) -> list[str]:
+    """How far the first agree with people, compared with one person if given; the range of the rest."""
+    said = []
+    for each in simulated[:NAMED]:
+        compared = "" if people is None else f", {_compared(each.measures['agreement'], people)}"
+        said.append(f"{each.name} on {100 * _agreement(each):.0f} %{compared}")
+    if rest := simulated[NAMED:]:
+        high, low = (100 * _agreement(each) for each in (rest[0], rest[-1]))
+        said.append(f"{len(rest)} more on {low:.0f} to {high:.0f} %")
+    return said
 
 
 def _agreement(each: AnnotatorAudit) -> float:
@@ -84,18 +99,15 @@ def _agreement(each: AnnotatorAudit) -> float:
 def summary(report: AuditReport) -> list[str]:
     """What the audit found, in sentences."""
     people, longest = (report.whole.reference.measures[name] for name in ("agreement", "longest"))
-    best = _best(report)
-    if best is None or people.value is None:
+    simulated = _simulated(report)
+    if not simulated or people.value is None:
         return []
-    agreement = best.measures["agreement"]
     said = [
         f"A person agrees with the majority of other people on {100 * people.value:.0f} % of the judgements;"
-        f" the simulated annotator {best.name} on {100 * _agreement(best):.0f} %,"
-        f" {_compared(agreement, people.value)}."
+        f" simulated annotators: {'; '.join(_rates(simulated, people.value))}."
     ]
-    simulated = [each for each in report.whole.annotators if each.kind in SIMULATED]
     behind = [each.name for each in simulated if each.beats_longest is False]
-    if longest.value is not None and simulated:
+    if longest.value is not None:
         said.append(
             f"Always preferring the longer output would agree on {100 * longest.value:.0f} %. "
             + (
@@ -138,9 +150,13 @@ def chapter(report: AuditReport) -> Section:
             "Not everybody judged the same questions: compare figures of annotators within one source alone"
             " (--source).",
         )
-    return Section(
-        "annotators", "Annotators against people", sentences, tuple(_figures(report, shown)), _tables(shown)
-    )
+    drawn = _figures(report, shown)
+    if any(figure.name == "agreement-price" for figure in drawn):
+        sentences += (
+            f"Agreement against price shows people at what AlpacaFarm paid its crowd, ${CROWD_PRICE:.0f} for"
+            " 1,000 judgements, where their own price is not known; the dashed line is their agreement.",
+        )
+    return Section("annotators", "Annotators against people", sentences, tuple(drawn), _tables(shown))
 
 
 def _named(reference: ReferenceAudit) -> str:
@@ -156,8 +172,9 @@ def _figures(report: AuditReport, shown: Sequence[AnnotatorAudit]) -> list[Figur
     if one_by_one:
         data = pd.DataFrame([_agreed(each) for each in one_by_one[:ANNOTATORS]])
         drawn.append(figures.agreement(data, people))
-        if data["price"].nunique() > 1:
-            drawn.append(figures.agreement_against_price(data, people))
+        priced = _priced(data, report.whole.reference.measures["agreement"])
+        if priced["price"].nunique() > 1:
+            drawn.append(figures.agreement_against_price(priced, people))
     together = _bias_and_variance(alone, people)
     if len(together) > 1:
         drawn.append(figures.bias_and_variance(together))
@@ -165,6 +182,16 @@ def _figures(report: AuditReport, shown: Sequence[AnnotatorAudit]) -> list[Figur
     if len(leaning):
         drawn.append(figures.leanings(leaning))
     return drawn
+
+
+def _priced(data: pd.DataFrame, people: Interval) -> pd.DataFrame:
+    """Those whose price is known, and people at AlpacaFarm's, where no person's is."""
+    rows = data.dropna(subset="price")
+    if people.value is None or rows.empty or (rows["kind"] == "human").any():
+        return rows
+    crowd = {"annotator": "people, at AlpacaFarm's price", "kind": "human", "price": CROWD_PRICE}
+    crowd |= {"agreement": people.value, "low": people.low, "high": people.high}
+    return pd.concat([rows, pd.DataFrame([crowd])], ignore_index=True)
 
 
 def _bias_and_variance(alone: Sequence[AnnotatorAudit], people: float | None) -> pd.DataFrame:

@@ -26,6 +26,7 @@ KIND_NAMES = {
 }
 LEANINGS = {"first": "the first shown", "longer": "the longer", "list": "the one with a list"}
 CROWDED = 6  # names in a small figure
+NAMED = 8  # annotators in the words of a figure
 PEOPLE_TOGETHER = "people with each other"
 
 
@@ -43,32 +44,35 @@ def agreement(data: pd.DataFrame, people: float | None) -> Figure:
         axes.grid(axis="y", visible=False)
         if ordered["kind"].nunique() > 1:
             drawing.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=5)
-    said = [f"{row['annotator']} {row['agreement']:.3f}" for _, row in ordered[::-1].iterrows()][:8]
+    said = [f"{row['annotator']} {row['agreement']:.3f}" for _, row in ordered[::-1].iterrows()][:NAMED]
     together = "" if people is None else f" People agree with each other {people:.3f}."
     words = f"Agreement with people, best first: {', '.join(said)}.{together}"
     return Figure("agreement", "Agreement with people", words, data, drawing)
 
 
 def agreement_against_price(data: pd.DataFrame, people: float | None) -> Figure:
-    """AlpacaFarm's figure 2. data: annotator, kind, agreement, low, high, price (US dollars per 1,000)."""
-    rows = data.dropna(subset="price").sort_values("price")
+    """AlpacaFarm's figure 2. data: annotator, kind, agreement, low, high, price (US dollars per 1,000).
+
+    people: how far they agree with each other, a dashed line.
+    """
+    rows = data.sort_values("price")
     with style():
         drawing, axes = new_axes(4.2, 3.4)
         axes.set_xscale("symlog", linthresh=max(rows.loc[rows["price"] > 0, "price"].min() / 2, 1e-3))
         _by_kind(axes, rows, "price", "agreement", upright=True)
         if people is not None:
             axes.axhline(people, linestyle="--", linewidth=1, color="black", alpha=0.6)
-            axes.annotate(PEOPLE_TOGETHER, (1, people), xycoords=("axes fraction", "data"), fontsize=8,
-                          xytext=(0, 3), textcoords="offset points", ha="right")  # fmt: skip
         axes.margins(x=0.15)
         axes.set_xlabel("US dollars per 1,000 judgements")
         axes.set_ylabel("agreement with people")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
         points = list(zip(rows["price"], rows["agreement"], strict=True))
         name_points(drawing, axes, points, list(rows["annotator"]))
-    best = rows.sort_values("agreement").iloc[-1]
-    top = f"{best['annotator']}, {best['agreement']:.3f} at ${best['price']:.2f}"
-    words = f"Agreement with people against price. Highest: {top}."
+    said = [
+        f"{row['annotator']}, {row['agreement']:.3f} at ${row['price']:.2f}"
+        for _, row in rows.sort_values("agreement", ascending=False).iterrows()
+    ][:NAMED]
+    words = f"Agreement with people against price per 1,000 judgements, best first: {'; '.join(said)}."
     return Figure("agreement-price", "Agreement against price", words, rows, drawing)
 
 

@@ -19,7 +19,17 @@ from hypothesis import strategies as st
 
 from db.errors import ConfigError, FarmError
 from db.ledger import Ledger
-from db.records import Annotation, AnnotatorCard, AnnotatorKind, Instruction, Output, Pair
+from db.records import (
+    Annotation,
+    AnnotatorCard,
+    AnnotatorKind,
+    Claim,
+    Completion,
+    Instruction,
+    Output,
+    Pair,
+    Slot,
+)
 from farm.report import ReportOptions, figures, report
 from farm.report_page.content import LONGEST, marked
 from farm.report_page.drawing import as_csv
@@ -192,6 +202,42 @@ def test_the_pairs_that_differ_most_come_first(tmp_path: Path) -> None:
     ]  # gaps 1, .5, .25; none on ask 2
     assert (found[0].people, found[0].simulators) == (0.0, 1.0)
     assert [o.annotator for o in found[0].opinions] == ["p0", "p1", "p2", "p3", "judge"]
+
+
+def test_the_nearest_simulator_is_named_beside_the_others_and_people_have_alpacafarms_price(
+    tmp_path: Path,
+) -> None:
+    """Three people agree on ten pairs; quiet is with them on nine, noisy, at half a cent each, on five."""
+    with Ledger.open(tmp_path / "farm.db", create=True) as ledger:
+        with ledger.writing() as writer:
+            people = writer.annotators([AnnotatorCard(name, AnnotatorKind.HUMAN) for name in "abc"])
+            quiet, noisy = writer.annotators(
+                [AnnotatorCard(name, AnnotatorKind.LLM) for name in ("quiet", "noisy")]
+            )
+            asked = [Instruction(f"ask {number}") for number in range(10)]
+            pairs = writer.pairs([Pair.of(Output(a, "one", "x"), Output(a, "two", "y"))[0] for a in asked])
+            claims = [Claim(f"k{pair}", "d", "r", "{}", (Slot(pair, 0, False),)) for pair in pairs]
+            replies = [reply for reply in writer.claims(claims) if reply is not None]
+            writer.completions([Completion(reply, "A", cost=0.005) for reply in replies])
+            for number, (pair, reply) in enumerate(zip(pairs, replies, strict=True)):
+                facts = [Annotation(pair, person, 1.0, 1.0, False) for person in people]
+                first, second = float(number < 9), float(number < 5)
+                facts += [Annotation(pair, quiet, first, first, False)]
+                facts += [Annotation(pair, noisy, second, second, False, completion_id=reply, slot=0)]
+                writer.annotations(facts)
+        report(ledger, tmp_path / "r.html", ReportOptions(draws=100))
+        figures(ledger, tmp_path, ReportOptions(draws=100))
+    said = " ".join(Page((tmp_path / "r.html").read_text()).text.split())
+    assert "90 % Simulator quiet agrees with people the nearest to people of 2 simulated annotators" in said
+    assert "Beside it noisy on 50 %." in said
+    assert "judgements; simulated annotators: quiet on 90 %, as often as one person" in said
+    assert "noisy on 50 %, less often than one person." in said
+    assert "what AlpacaFarm paid its crowd, $300 for 1,000 judgements" in said
+    rows = csv.DictReader(io.StringIO((tmp_path / "agreement-price.csv").read_text()))
+    assert [(row["annotator"], float(row["price"]), float(row["agreement"])) for row in rows] == [
+        ("noisy", pytest.approx(5), 0.5),
+        ("people, at AlpacaFarm's price", 300.0, 1.0),
+    ]
 
 
 def results() -> StudyResults:
