@@ -48,20 +48,22 @@ def answers(ledger: Ledger, request_keys: Sequence[str]) -> dict[str, Answer]:
     return found
 
 
-def unanswered(ledger: Ledger, draw_key: str, pair_ids: Sequence[int]) -> list[tuple[Slot, ...]]:
-    """The batches that were claimed for these pairs and never answered: to be asked again as they were."""
-    batches: dict[str, dict[int, Slot]] = {}
+def batches(ledger: Ledger, draw_key: str, pair_ids: Sequence[int]) -> list[tuple[Slot, ...]]:
+    """The batches that were claimed for these pairs, the answered first: to be read or asked as they were.
+
+    The answered count too: another parser reads them, or another run is about to write what they say.
+    """
+    found: dict[str, dict[int, Slot]] = {}
     answered: set[str] = set()
     for i in range(0, len(pair_ids), LOOKUP):
         for row in ledger.stream(_claims_of(draw_key, pair_ids[i : i + LOOKUP])):
-            slots = batches.setdefault(row.request_key, {})
+            slots = found.setdefault(row.request_key, {})
             slots[row.slot] = Slot(row.pair_id, row.replicate, bool(row.swapped))
             if row.answered is not None and row.failure is None:
                 answered.add(row.request_key)
     return [
         tuple(slots[place] for place in sorted(slots))
-        for key, slots in batches.items()
-        if key not in answered
+        for _, slots in sorted(found.items(), key=lambda batch: batch[0] not in answered)
     ]
 
 

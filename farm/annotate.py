@@ -76,7 +76,7 @@ class AnnotateReport:
     pairs: int
     known: int  # judged before
     statuses: dict[str, int]  # of the new judgements
-    elsewhere: int = 0  # left to another process, which is asking
+    elsewhere: int = 0  # left to another run, which is asking
     requests: int = 0  # sendings
     tokens: int = 0
     cost: float | None = None  # US dollars; None: nothing was paid for, or a price is unknown
@@ -247,10 +247,8 @@ def _by_model(
         replies.add(completion)
         judging.deliver(request, completion)
 
-    try:
+    with judging:
         run_all(client, judging.requests(task.pairs, task.replicates), deliver, judging.commit)
-    finally:
-        judging.commit()
     if replies.none_usable:
         raise ProviderDown(
             f"none of {replies.count} requests brought a usable reply, the last: {replies.last_failure}",

@@ -16,8 +16,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
+from types import TracebackType
 
 from annotators.clients.request import Completion as Reply
 from annotators.clients.request import Request, TokenLogprob
@@ -38,6 +39,8 @@ WINDOW = 256  # pairs looked at and claimed together
 BUFFER = 64  # completions in one transaction
 CLAIM_HOURS = 1.0  # for how long a claim of another machine is believed to be in flight
 IDENTICAL = "identical outputs: a tie, not asked"
+_NUMBERS = count()  # of the runs of this process
+_under_way: set[str] = set()  # those that may be waiting for a reply
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,11 @@ class Batch:
 
 
 class Judging:
-    """One run of one annotator over the ledger's pairs."""
+    """One run of one annotator over the ledger's pairs.
+
+    Within `with` its claims are its own, for other threads of this process too; at the end what was delivered
+    is committed.
+    """
 
     def __init__(
         self,
@@ -77,15 +84,28 @@ class Judging:
         self.annotator = annotator
         self.statuses: Counter[str] = Counter()
         self.known = 0
-        self.elsewhere = 0  # questions that another process is asking
+        self.elsewhere = 0  # questions that another run is asking
         self.pairs = 0
         self._endpoint = endpoint
         self._progress = progress
-        self._run = f"{socket.gethostname()}/{os.getpid()}/{int(time.time())}/{_birth(os.getpid())}"
+        pid = os.getpid()
+        self._run = f"{socket.gethostname()}/{pid}/{int(time.time())}/{_birth(pid)}/{next(_NUMBERS)}"
         self._open: dict[str, tuple[int, Batch]] = {}  # by request key: claim, what was asked
         self._held: list[tuple[int, Batch, Reply]] = []
         with ledger.writing() as writer:
             [self._id] = writer.annotators([annotator.card])
+
+    def __enter__(self) -> Judging:
+        _under_way.add(self._run)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.commit()
+        finally:
+            _under_way.discard(self._run)
 
     def requests(self, wanted: PairFilter, replicates: int, claim: bool = True) -> Iterator[Request]:
         """What is still to be asked, claimed; everything else is judged on the way.
@@ -160,7 +180,7 @@ class Judging:
         return rest
 
     def _batches(self, questions: Sequence[Question]) -> Iterator[Batch]:
-        """Group questions by who is asked; batches that were in flight are asked again as they were."""
+        """Group questions by who is asked; a batch that was claimed before stays as it was."""
         by_spec: dict[str, list[Question]] = {}
         specs: dict[str, AnnotatorSpec] = {}
         for question in questions:
@@ -170,7 +190,7 @@ class Judging:
         for draw_key, mine in by_spec.items():
             spec, open_ = specs[draw_key], {question.slot: question for question in mine}
             if spec.batch > 1:
-                for slots in asking.unanswered(self.ledger, draw_key, [q.pair.id for q in mine]):
+                for slots in asking.batches(self.ledger, draw_key, [q.pair.id for q in mine]):
                     if all(slot in open_ for slot in slots):
                         yield self._batch(spec, [open_.pop(slot) for slot in slots])
             by_replicate = sorted(open_.values(), key=lambda question: question.asked.replicate)
@@ -200,7 +220,7 @@ class Judging:
                 yield batch.request
 
     def _claimed(self, batches: Sequence[Batch]) -> list[Request]:
-        """Read what was answered before; claim the rest. What another process is asking is left to it."""
+        """Read what was answered before; claim the rest. What another run is asking is left to it."""
         answers = asking.answers(self.ledger, [batch.request.key for batch in batches])
         facts: list[Annotation] = []
         claims: list[tuple[Claim, Batch]] = []
@@ -224,7 +244,7 @@ class Judging:
         self.statuses.update(fact.status.value for fact in facts)
         taken = []
         for number, (_, batch) in zip(ids, claims, strict=True):
-            if number is None:  # another process was quicker
+            if number is None:  # another run was quicker
                 self.elsewhere += len(batch.questions)
             else:
                 self._open[batch.request.key] = (number, batch)
@@ -272,11 +292,11 @@ def _least(window: int, left: int | None) -> int:
 
 def _alive(run: str) -> bool:
     """Whether the run that claimed a request may still be waiting for it."""
-    host, pid, started, birth = run.split("/")
+    host, pid, started, birth, *_ = run.split("/")
     if host != socket.gethostname():
         return time.time() - float(started) < CLAIM_HOURS * 3600
     if int(pid) == os.getpid():
-        return False
+        return run in _under_way
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:

@@ -93,7 +93,7 @@ def annotate_view(report: AnnotateReport) -> RenderableType:
     """One line of what became of the pairs."""
     new = sum(report.statuses.values())
     parts = ", ".join(f"{count:,} {status}" for status, count in report.statuses.items()) or "none"
-    elsewhere = f", {report.elsewhere:,} being asked by another process" if report.elsewhere else ""
+    elsewhere = f", {report.elsewhere:,} being asked by another run" if report.elsewhere else ""
     return plain(
         f"{report.annotator} judged {report.pairs:,} pairs: {new:,} new judgements ({parts}), "
         f"{report.known:,} there already{elsewhere}{_bill(report)}"

@@ -66,6 +66,13 @@ def test_another_noise_or_parser_reads_the_same_completions(ledger: Ledger, simu
             assert found["crowd-quiet", *rest] == preference  # noise is in the label, not in the preference
 
 
+def test_batched_prompts_are_read_again_as_they_were_composed(ledger: Ledger, simulator: Simulator) -> None:
+    for limit in (7, 23, None):  # which leaves prompts of fewer pairs in between
+        run(ledger, simulator, "crowd", Task(PairFilter(limit=limit)))
+    quiet = run(ledger, simulator, "crowd-quiet")
+    assert (quiet.statuses, quiet.requests) == ({"ok": 60}, 0)
+
+
 def test_label_noise_stands_beside_the_preference(tmp_path: Path, simulator: Simulator) -> None:
     fill(tmp_path / "x.db", 400)
     with Ledger.open(tmp_path / "x.db") as ledger:

@@ -12,6 +12,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from db.ids import keyed_index, keyed_uniform
 from db.ledger import Ledger
 from db.models import CLAIM, COMPLETION
 from farm import judging
+from farm.annotate import AnnotateReport
 
 WIDTH = 8  # requests in flight
 
@@ -102,6 +104,28 @@ def test_two_processes_share_the_work(ledger_url: str, slow: Simulator) -> None:
         assert report["already"] + statuses.get("ok", 0) + report["elsewhere"] == 200  # type: ignore[operator]
     with Ledger.open(ledger_url) as ledger:
         assert len(verdicts(ledger)) == 200
+
+
+@pytest.mark.parametrize("name", ["plain", "ranked-list"])
+def test_two_threads_share_the_work(ledger_url: str, slow: Simulator, name: str) -> None:
+    """Each has the ledger open; the second begins while the first waits for replies."""
+    fill(ledger_url, 300)
+
+    def judge() -> AnnotateReport:
+        with Ledger.open(ledger_url) as ledger:
+            return run(ledger, slow, name, concurrency=WIDTH)
+
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(judge)
+        while slow.stats().hits < 1 and not first.done():
+            time.sleep(0.002)
+        reports = [threads.submit(judge).result(), first.result()]
+    stats = slow.stats()
+    assert stats.hits == stats.requests == sum(report.requests for report in reports)
+    with Ledger.open(ledger_url) as ledger:
+        assert count(ledger, COMPLETION) == stats.hits
+        assert len(verdicts(ledger)) == 300
+    assert sum(report.elsewhere for report in reports) > 0
 
 
 def test_what_a_dead_process_had_claimed_is_taken_up_by_the_next(tmp_path: Path, slow: Simulator) -> None:
