@@ -1,15 +1,21 @@
-"""What every test shares: no network beyond this machine, ledgers of both kinds, the real data."""
+"""What every test shares: no network beyond this machine, ledgers of both kinds, the real data, a study."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from farm.studies.quickstart import Quickstart
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job that a shell put in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # else the processes we start ignore Ctrl-C
@@ -32,7 +38,7 @@ def no_network() -> Iterator[None]:
     socket.socket.connect = _connect  # type: ignore[method-assign]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real preference data; the test skips where there is none."""
     folder = os.environ.get("FARM_REAL_DATA")
@@ -69,3 +75,31 @@ def _fresh_database() -> Iterator[str]:
     finally:
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that is made once for all processes of a run of the tests; no test changes it."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (made := folder.with_suffix(".made")).exists():
+            make(folder)
+            made.touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def studied(tmp_path_factory: pytest.TempPathFactory) -> Quickstart:
+    """A finished quickstart of seconds, with what it found as a file of its own gives it back."""
+    from studying import study
+
+    from farm.studies.quickstart import Quickstart
+    from farm.studies.results import StudyResults
+
+    def make(folder: Path) -> None:
+        with ThreadPoolExecutor(1) as aside:  # an open browser keeps an event loop in this thread
+            aside.submit(study, folder).result()[0].results.write(folder / "found.json")
+
+    folder = once(tmp_path_factory, "studied", make)
+    return Quickstart(folder / "farm.db", folder / "report.html", StudyResults.read(folder / "found.json"))

@@ -18,7 +18,7 @@ PEOPLE = 8  # drawn one by one; of more there is one mark for all
 ANNOTATORS = 60  # shown; the audit's own CSV has all
 SAME = 0.9  # of the questions, judged by everybody, and figures may be compared
 FEW = 30  # judgements below which a person's own figures say nothing
-NAMED = 3  # simulators in a sentence; of others the range
+NAMED = 3  # simulators in a sentence; of more than one other the range
 MEASURES = {
     "agreement": "agreement",
     "accuracy": "accuracy",
@@ -82,11 +82,12 @@ def _simulated(report: AuditReport) -> list[AnnotatorAudit]:
 
 def _rates(simulated: Sequence[AnnotatorAudit], people: float | None = None) -> list[str]:
     """How far the first agree with people, compared with one person if given; the range of the rest."""
+    named = NAMED if len(simulated) > NAMED + 1 else NAMED + 1
     said = []
-    for each in simulated[:NAMED]:
+    for each in simulated[:named]:
         compared = "" if people is None else f", {_compared(each.measures['agreement'], people)}"
         said.append(f"{each.name} on {100 * _agreement(each):.0f} %{compared}")
-    if rest := simulated[NAMED:]:
+    if rest := simulated[named:]:
         high, low = (100 * _agreement(each) for each in (rest[0], rest[-1]))
         said.append(f"{len(rest)} more on {low:.0f} to {high:.0f} %")
     return said

@@ -38,7 +38,9 @@ STYLE: dict[Any, Any] = {  # names of matplotlib's settings
     "figure.constrained_layout.use": True,
 }
 FORMATS = ("pdf", "png")
-PLACES = ((6, 4), (6, -11), (-6, 4), (-6, -11), (6, 14), (6, -21), (-6, 14), (-6, -21))  # points from a mark
+PLACES = tuple(  # points from a mark, the nearest first
+    (x, y) for above, below in ((4, -11), (14, -21), (24, -31)) for x in (6, -6) for y in (above, below)
+)
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,7 @@ def leanings(data: pd.DataFrame) -> Figure:
             places = [len(data) - 1 - i + 0.18 * (len(shown) / 2 - 0.5 - k) for i in range(len(data))]
             axes.plot(data[name], places, linestyle="", label=words, **mark(k))
         axes.set_yticks(range(len(data)), [short(name) for name in data["annotator"][::-1]])
+        axes.set_ylim(-0.6, len(data) - 0.4)
         axes.axvline(0.5, linestyle="--", linewidth=1, color="black", alpha=0.6)
         axes.set_xlabel("share in which it prefers this output")
         axes.grid(axis="y", visible=False)

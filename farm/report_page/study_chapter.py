@@ -18,7 +18,7 @@ def study_headlines(results: StudyResults) -> list[Headline]:
         f"Spearman's correlation of {found.methods} methods, trained on and judged by simulators against"
         f" people; 95 % interval {found.spearman.low:.2f} to {found.spearman.high:.2f}"
     )
-    return [Headline(f"{found.spearman.value:.2f}", "Simulators rank methods as people do", words)]
+    return [Headline(f"{found.spearman.value:.2f}", "How alike simulators and people rank methods", words)]
 
 
 def study_summary(results: StudyResults) -> list[str]:

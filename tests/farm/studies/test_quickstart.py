@@ -8,52 +8,27 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+from studying import METHODS, SIZES, TINY, study
 
 from db.errors import ConfigError
 from db.history import metrics
 from db.ids import content_hash
 from db.ledger import Ledger
+from db.maintenance import backup
 from farm.studies import quickstart as module
-from farm.studies.quickstart import Quickstart, QuickstartTask, quickstart
+from farm.studies.quickstart import Quickstart, QuickstartTask
 from farm.studies.recipe import Recipe
 from farm.studies.results import StudyResults
 from farm.studies.view import quickstart_view
 from farm.world import gold as truth
-from farm.world.build import Sizes
 
 FARM = Path(sys.executable).parent / "farm"
 RECIPES = sorted(Path(module.__file__).parent.glob("*.yaml"))
-TINY = """
-sampling: {temperature: 1.0, max_new_tokens: 12}
-sft: {max_steps: 4, batch_size: 16, learning_rate: 1e-3, max_length: 128}
-reward_model: {max_steps: 3, batch_size: 16, learning_rate: 1e-3, max_length: 128}
-methods:
-  best_of_n: {n: 2}
-  ppo: {max_steps: 4, batch_size: 8, learning_rate: 1e-3, max_length: 128, max_new_tokens: 12, save_every: 1}
-  dpo: {max_steps: 2, batch_size: 16, learning_rate: 1e-3, max_length: 128}
-  feedme: {max_steps: 2, batch_size: 16, learning_rate: 1e-3, max_length: 128}
-"""
-METHODS = {"sft", "best_of_n", "ppo", "dpo", "feedme"}
-SIZES = Sizes(sft=80, preference=40, unlabelled=20, validation=20, evaluation=30)
-
-
-def study(
-    folder: Path, seed: int = 0, say: Callable[[str], None] | None = None
-) -> tuple[Quickstart, list[str]]:
-    """A quickstart of seconds."""
-    folder.mkdir(exist_ok=True)
-    (folder / "tiny.yaml").write_text(TINY)
-    scale = module.Scale(SIZES, str(folder / "tiny.yaml"), curve_samples=4, curve_instructions=10)
-    lines: list[str] = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(module.SCALES, "tiny", scale)
-        return quickstart(QuickstartTask(folder, "tiny", seed, processes=2), say or lines.append), lines
 
 
 def contents(ledger: Path) -> str:
@@ -81,40 +56,34 @@ def contents(ledger: Path) -> str:
     return content_hash("contents", [sorted(map(repr, judged)), sorted(sampled), sorted(map(repr, kept))])
 
 
-@pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Quickstart:
-    return study(tmp_path_factory.mktemp("study"))[0]
-
-
-def test_every_method_is_judged_in_every_world_by_everybody(done: Quickstart) -> None:
-    worlds = {(each.trained_on, each.judged_by) for each in done.results.judged}
+def test_every_method_is_judged_in_every_world_by_everybody(studied: Quickstart) -> None:
+    worlds = {(each.trained_on, each.judged_by) for each in studied.results.judged}
     assert worlds == {(a, b) for a in ("people", "simulators") for b in ("people", "simulators", "gold")}
     for world in worlds:
-        assert set(done.results.rates(*world)) == METHODS
-    assert all(each.n + each.n_failed == SIZES.evaluation for each in done.results.judged)
-    assert all(each.n_failed == 0 for each in done.results.judged if each.judged_by != "simulators")
+        assert set(studied.results.rates(*world)) == METHODS
+    assert all(each.n + each.n_failed == SIZES.evaluation for each in studied.results.judged)
+    assert all(each.n_failed == 0 for each in studied.results.judged if each.judged_by != "simulators")
 
 
-def test_the_report_and_the_results_are_there(done: Quickstart) -> None:
-    page = done.report.read_text()
+def test_the_report_and_the_results_are_there(studied: Quickstart) -> None:
+    page = studied.report.read_text()
     assert "Do simulators rank methods as people do?" in page
     assert "Do simulators judge as people do?" in page
     assert "Points of win rate over the supervised model" in page
     assert "Over-optimisation: best-of-n" in page
     assert "Over-optimisation: PPO" in page
-    assert StudyResults.read(done.ledger.parent / "study.json") == done.results
     for feedback in ("people", "simulators", "quiet"):
-        points = [point for point in done.results.curves if point.feedback == feedback]
+        points = [point for point in studied.results.curves if point.feedback == feedback]
         assert [point.level for point in points if point.curve == "best-of-n"] == [1, 2, 4]
         steps = [point for point in points if point.curve == "PPO"]
         assert {point.level for point in steps} == {0, 4} | {step for step in (1, 2, 3) if step % 4 == 0}
         assert min(steps, key=lambda point: point.level).sqrt_kl < 1e-3  # the SFT policy itself
-    assert len(done.results.turns) == 6
+    assert len(studied.results.turns) == 6
 
 
-def test_every_figure_is_printed(done: Quickstart) -> None:
+def test_every_figure_is_printed(studied: Quickstart) -> None:
     console = Console(width=100, record=True, file=io.StringIO())
-    console.print(quickstart_view(done))
+    console.print(quickstart_view(studied))
     shown = console.export_text()
     for words in (
         "agreement with people",
@@ -128,22 +97,23 @@ def test_every_figure_is_printed(done: Quickstart) -> None:
     for method in METHODS:
         assert shown.count(f"\n{method} ") == 2  # trained on people, and on simulators
     assert "…" not in shown  # nothing is cut
-    gains = {each.method: each.gain for each in done.results.judged}
+    gains = {each.method: each.gain for each in studied.results.judged}
     assert {method for method, gain in gains.items() if gain is None} == {"sft"}
 
 
-def test_again_it_asks_samples_and_trains_nothing_and_finds_the_same(done: Quickstart) -> None:
-    with Ledger.open(done.ledger) as ledger:
+def test_again_it_asks_samples_and_trains_nothing_and_finds_the_same(studied: Quickstart) -> None:
+    with Ledger.open(studied.ledger) as ledger:
         before = ledger.counts()
-    again, lines = study(done.ledger.parent)
-    with Ledger.open(done.ledger) as ledger:
+    again, lines = study(studied.ledger.parent)
+    with Ledger.open(studied.ledger) as ledger:
         assert ledger.counts() == before
-    assert replace(again.results, seconds=0) == replace(done.results, seconds=0)
+    assert replace(again.results, seconds=0) == replace(studied.results, seconds=0)
+    assert StudyResults.read(again.ledger.parent / "study.json") == again.results
     assert all(line.endswith(" 0 new judgements") for line in lines if "judged" in line)
 
 
 def test_nobody_but_the_columns_called_gold_asks_the_truth(
-    done: Quickstart, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    studied: Quickstart, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With gold made to raise in every process all is sampled, judged and trained before it fails."""
     (tmp_path / "sitecustomize.py").write_text(
@@ -156,10 +126,10 @@ def test_nobody_but_the_columns_called_gold_asks_the_truth(
     monkeypatch.setattr(truth, "gold", raising)
     with pytest.raises(AssertionError, match="gold was asked"):
         study(tmp_path / "study")
-    assert contents(tmp_path / "study" / "farm.db") == contents(done.ledger)
+    assert contents(tmp_path / "study" / "farm.db") == contents(studied.ledger)
     monkeypatch.undo()
     again, lines = study(tmp_path / "study")  # it goes on where it was
-    assert replace(again.results, seconds=0) == replace(done.results, seconds=0)
+    assert replace(again.results, seconds=0) == replace(studied.results, seconds=0)
     assert all(line.endswith(" 0 new judgements") for line in lines if "judged" in line)
 
 
@@ -168,14 +138,14 @@ def raising(instruction: str, input: str, output: str) -> float:
 
 
 @pytest.mark.slow
-def test_killed_and_started_again_it_ends_as_if_undisturbed(done: Quickstart, tmp_path: Path) -> None:
+def test_killed_and_started_again_it_ends_as_if_undisturbed(studied: Quickstart, tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from test_quickstart import study\n"
+        "import sys; from pathlib import Path; from studying import study\n"
         "if __name__ == '__main__':\n"
         "    study(Path(sys.argv[1]), say=lambda line: print(line, flush=True))\n"
     )
     (tmp_path / "run.py").write_text(script)
-    environment = {**os.environ, "PYTHONPATH": f"{Path(__file__).parent}:{Path.cwd()}"}
+    environment = {**os.environ, "PYTHONPATH": f"{Path(__file__).parents[2]}:{Path.cwd()}"}
     command = [sys.executable, tmp_path / "run.py", tmp_path / "study"]
     for fatal in ("crowd judged", "/ppo:"):  # while judges are asked; while methods are trained
         with subprocess.Popen(
@@ -185,25 +155,27 @@ def test_killed_and_started_again_it_ends_as_if_undisturbed(done: Quickstart, tm
             assert any(fatal in line for line in running.stdout)
             os.killpg(running.pid, signal.SIGKILL)
     again, _ = study(tmp_path / "study")
-    assert contents(again.ledger) == contents(done.ledger)
-    assert replace(again.results, seconds=0) == replace(done.results, seconds=0)
+    assert contents(again.ledger) == contents(studied.ledger)
+    assert replace(again.results, seconds=0) == replace(studied.results, seconds=0)
 
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_contents_and_another_seed_others(
-    done: Quickstart, tmp_path_factory: pytest.TempPathFactory
+    studied: Quickstart, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     same = study(tmp_path_factory.mktemp("same"))[0]
     other = study(tmp_path_factory.mktemp("other"), seed=1)[0]
-    assert contents(same.ledger) == contents(done.ledger)
-    assert contents(other.ledger) != contents(done.ledger)
+    assert contents(same.ledger) == contents(studied.ledger)
+    assert contents(other.ledger) != contents(studied.ledger)
 
 
-def test_the_ledger_can_be_validated_again_as_any_other(done: Quickstart, tmp_path: Path) -> None:
+def test_the_ledger_can_be_validated_again_as_any_other(studied: Quickstart, tmp_path: Path) -> None:
     """With people who cannot be asked: what they have not judged is said to await them."""
-    sft = next((done.ledger.parent / "runs" / "sft").glob("step-*/model"))
+    sft = next((studied.ledger.parent / "runs" / "sft").glob("step-*/model"))
     (tmp_path / "tiny.yaml").write_text(TINY)
-    command = [FARM, "--ledger", done.ledger, "validate", "--model", sft, "--pairs", "preferences"]
+    with Ledger.open(studied.ledger) as ledger:
+        backup(ledger, tmp_path / "farm.db")
+    command = [FARM, "--ledger", tmp_path / "farm.db", "validate", "--model", sft, "--pairs", "preferences"]
     command += [
         "--unlabelled",
         "world-unlabelled",
