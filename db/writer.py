@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import Connection, Table, func, select
+from sqlalchemy.exc import DataError
 
 from db.errors import LedgerError
 from db.models import (
@@ -289,10 +290,11 @@ class Writer:
         try:
             return self._connection.exec_driver_sql(statement, list(rows)).rowcount
         except UnicodeEncodeError as error:
-            raise LedgerError(
-                f"a text for the table {table.name} holds a lone surrogate, which is no character",
-                remedy="repair the text where it comes from",
-            ) from error
+            raise _unstorable(table, "a lone surrogate, which is no character") from error
+        except DataError as error:
+            if "NUL" not in str(error.orig):
+                raise
+            raise _unstorable(table, "a NUL character, which PostgreSQL does not store") from error
 
     # Annotations: the natural key is a unique index over integers.
 
@@ -347,6 +349,11 @@ class Writer:
                 row, rest = tuple(found)[1:width], tuple(found)[width:]
                 held[_natural_key(row)] = (row, None if rest[0] is None else rest[1:])
         return held
+
+
+def _unstorable(table: Table, what: str) -> LedgerError:
+    remedy = "repair the text where it comes from"
+    return LedgerError(f"a text for the table {table.name} holds {what}", remedy=remedy)
 
 
 _ANNOTATION_COLUMNS = ANNOTATION.columns.keys()[1:]

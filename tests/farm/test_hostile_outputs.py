@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from annotators.clients.failures import ProviderDown
 from annotators.draws import Orders
@@ -23,7 +24,8 @@ from db.errors import FarmError
 from db.exports import RowFilter, preference_rows
 from db.ids import keyed_uniform
 from db.ledger import Ledger
-from db.records import Instruction, Output, Pair
+from db.models import ANNOTATION
+from db.records import Instruction, Output, Pair, Status
 from farm.annotate import Provider, Task, annotate
 
 EXAMPLES = 100 if os.environ.get("FARM_FULL") else 6
@@ -75,13 +77,14 @@ def judged(ledger: Ledger, pairs: Sequence[Pair], server: Simulator, judges: Seq
     expected = {}
     for pair in ledger.pairs():
         a, b = (worth("", "", each.text) for each in (pair.output_a, pair.output_b))
-        expected[pair.output_a.text, pair.output_b.text] = 0.5 if a == b else float(a > b)
+        shown = (pair.instruction.text, pair.output_a.text, pair.output_b.text)
+        expected[shown] = 0.5 if a == b else float(a > b)
     rows = list(preference_rows(ledger, RowFilter()))
     assert len(rows) == 2 * len(expected) * len(judges)
     for row in rows:
-        wanted = expected.get((row.output_1, row.output_2))
+        wanted = expected.get((row.instruction, row.output_1, row.output_2))
         if wanted is None:
-            wanted = 1 - expected[row.output_2, row.output_1]
+            wanted = 1 - expected[row.instruction, row.output_2, row.output_1]
         assert row.preference is not None
         side = 0.5 if row.preference == 0.5 else float(row.preference > 0.5)
         assert side == wanted, (row.annotator, row.output_1, row.output_2)
@@ -106,11 +109,19 @@ def test_an_output_of_a_megabyte(server: Simulator, tmp_path: Path) -> None:
         judged(ledger, [Pair.of(long, Output(ask, "short", "n"))[0]], server, ("plain", "ranked-list"))
 
 
-def test_half_a_character_is_refused_at_the_door_and_nothing_is_lost(tmp_path: Path) -> None:
+def test_half_a_character_is_refused_at_the_door_and_nothing_is_lost(ledger_url: str) -> None:
     ask = Instruction("Say something.")
-    with Ledger.open(tmp_path / "farm.db", create=True) as ledger:
+    with Ledger.open(ledger_url, create=True) as ledger:
         with pytest.raises(FarmError, match="lone surrogate"), ledger.writing() as writer:
             writer.pairs([Pair.of(Output(ask, "half \ud83d a pair", "m"), Output(ask, "x", "n"))[0]])
+        assert list(ledger.pairs()) == []
+
+
+def test_nul_is_refused_where_the_database_does_not_store_it(postgres_url: str) -> None:
+    ask = Instruction("Say something.")
+    with Ledger.open(postgres_url, create=True) as ledger:
+        with pytest.raises(FarmError, match="table output holds a NUL"), ledger.writing() as writer:
+            writer.pairs([Pair.of(Output(ask, "nothing \0 at all", "m"), Output(ask, "x", "n"))[0]])
         assert list(ledger.pairs()) == []
 
 
@@ -118,17 +129,19 @@ def test_half_a_character_is_refused_at_the_door_and_nothing_is_lost(tmp_path: P
     "fault",
     ["nul", "lone_surrogate", "bom", "right_to_left", "emoji", "combining", "crlf", "braces", "megabyte"],
 )
-def test_a_strange_reply_is_a_judgement_or_has_a_reason(tmp_path: Path, fault: str) -> None:
+def test_a_strange_reply_is_a_judgement_or_has_a_reason(ledger_url: str, fault: str) -> None:
     ask = Instruction("Say something.")
     config = SimulatorConfig(judge=Judge(utility=worth, noise=0), faults=FaultPlan(rate=1, names=(fault,)))
-    with Simulator(config) as server, Ledger.open(tmp_path / "farm.db", create=True) as ledger:
+    with Simulator(config) as server, Ledger.open(ledger_url, create=True) as ledger:
         with ledger.writing() as writer:
             writer.pairs([Pair.of(Output(ask, f"{i}", "m"), Output(ask, "x", "n"))[0] for i in range(4)])
         unusable = fault in ("nul", "lone_surrogate")  # no database stores them
         with pytest.raises(ProviderDown, match=fault) if unusable else nullcontext():
             annotate(ledger, "plain", Task(), lambda *_: None, Provider(base_url=server.base_url))
-        rows = list(preference_rows(ledger, RowFilter()))
-        assert len(rows) == 4
-        for row in rows:
+        with ledger.reading() as connection:
+            kept = connection.execute(select(ANNOTATION.c.status, ANNOTATION.c.reason)).all()
+        named = [row.status == Status.FAILED and row.reason.startswith(fault) for row in kept]
+        assert named == [unusable] * 4
+        for row in preference_rows(ledger, RowFilter()):
             first, second = (worth("", "", each) for each in (row.output_1, row.output_2))
             assert row.preference in (None, float(first > second))
