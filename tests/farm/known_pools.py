@@ -78,7 +78,7 @@ Said = tuple[AnnotatorCard, Sequence[float] | Floats]
 """Somebody, and the preference on each pair."""
 
 
-def write(path: Path, pairs: Sequence[Pair], *verdicts: Said) -> Path:
+def write(path: Path | str, pairs: Sequence[Pair], *verdicts: Said) -> Path | str:
     """A ledger with these pairs, and what is said of them."""
     with Ledger.open(path, create=True) as ledger, ledger.writing() as writer:
         ids = writer.pairs(pairs)
@@ -96,7 +96,7 @@ def people_of(chances: Floats, persons: int, seed: int) -> list[Said]:
     return [(card, (dice.random(len(chances)) < chances).astype(float)) for card in cards]
 
 
-def told(ledger: Path, *arguments: object) -> Any:
+def told(ledger: Path | str, *arguments: object) -> Any:
     """What `farm ... --json` says."""
     command = [FARM, "--ledger", ledger, *arguments, "--json"]
     done = subprocess.run([str(each) for each in command], capture_output=True, text=True, check=False)

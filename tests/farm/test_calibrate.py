@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,24 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(tmp_path: Path) 
     with pytest.raises(ConfigError, match="--held-out is 1"):
         CalibrateTask(str(pool), tmp_path / "out.yaml", held_out=1.0)
     assert not (tmp_path / "out.yaml").exists()
+
+
+def test_on_postgresql_it_finds_what_it_finds_on_sqlite(postgres_url: str, tmp_path: Path) -> None:
+    pairs = pairs_of(100)
+    votes = people_of(PEOPLE.chances(pairs, FLIP), 3, seed=5)
+    pool = str(EVEN.file(tmp_path / "even.yaml", 0.25))
+    found, files = [], []
+    for place, path in enumerate((str(tmp_path / "farm.db"), postgres_url)):
+        write(path, pairs, *votes)
+        out = tmp_path / f"{place}" / "fitted.yaml"
+        out.parent.mkdir()
+        with Ledger.open(path) as ledger, EVEN.served() as simulator:
+            task = Task(replicates=2)
+            annotate_members(ledger, pool, task, lambda *_: None, Provider(base_url=simulator.base_url))
+            found.append(replace(calibrate(ledger, CalibrateTask(pool, out, draws=50)), out=Path()).to_json())
+        files.append(out.read_text())
+    assert found[0] == found[1]
+    assert files[0] == files[1]
 
 
 def test_too_few_held_out_are_refused(study: dict[str, Any], tmp_path: Path) -> None:
