@@ -84,6 +84,11 @@ class Moments(NamedTuple):
         return Moments(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
     @property
+    def least(self) -> int:
+        """How many questions told the product that fewest told."""
+        return int(min(self.members_n.min(), self.people_n.min()))
+
+    @property
     def quadratic(self) -> Floats:
         return self.members / self.members_n
 
@@ -104,21 +109,25 @@ def fit_crowd(judged: Judged, folds: Ints) -> CrowdFit:
     rows = np.flatnonzero(~np.isnan(judged.people))
     parts = [Moments.of(judged, rows[folds[rows] == fold]) for fold in range(FOLDS)]
     whole = _total(parts)
-    common = int(min(whole.members_n.min(), whole.people_n.min()))
-    if common < LEAST:
-        raise ValueError(f"{common} questions are judged in common; a fit wants {LEAST}")
-    rest = [_total(parts[:fold] + parts[fold + 1 :]) for fold in range(FOLDS)]
-    losses = [
-        sum(part.loss(_solve(other, penalty)) for part, other in zip(parts, rest, strict=True))
-        for penalty in PENALTIES
-    ]
-    penalty = PENALTIES[int(np.argmin(losses))]
+    if whole.least < LEAST:
+        raise ValueError(f"{whole.least} questions are judged in common; a fit wants {LEAST}")
+    penalty = _best_penalty(parts)
     v = _solve(whole, penalty)
     total = float(v.sum())
     if total < NEGLIGIBLE:
         return CrowdFit(np.full(len(v), 1 / len(v)), 0.5, penalty)
     weights = np.where(v < NEGLIGIBLE * total, 0.0, v)
     return CrowdFit(weights / weights.sum(), (1 - min(total, 1.0)) / 2, penalty)
+
+
+def _best_penalty(parts: Sequence[Moments]) -> float:
+    """By cross-validation over the folds that have questions; the heaviest where all stand in one."""
+    rest = [_total([*parts[:fold], *parts[fold + 1 :]]) for fold in range(FOLDS)]
+    told = [(part, other) for part, other in zip(parts, rest, strict=True) if part.least and other.least]
+    if not told:
+        return PENALTIES[-1]
+    losses = [sum(part.loss(_solve(other, penalty)) for part, other in told) for penalty in PENALTIES]
+    return PENALTIES[int(np.argmin(losses))]
 
 
 def _total(parts: Sequence[Moments]) -> Moments:

@@ -9,7 +9,7 @@ import pytest
 from scipy.optimize import minimize
 
 from farm.statistics.agreement import Floats
-from farm.statistics.crowd_fit import FOLDS, Judged, Moments, _solve, fit_crowd
+from farm.statistics.crowd_fit import FOLDS, PENALTIES, Judged, Moments, _solve, fit_crowd
 from farm.statistics.vote_distribution import Shares, shares
 
 N = 3_000
@@ -123,3 +123,11 @@ def test_too_few_common_questions_are_refused() -> None:
     judged.mean[:20, 0] = np.nan
     with pytest.raises(ValueError, match="20 questions are judged in common"):
         fit_crowd(judged, folds)
+
+
+def test_folds_without_a_question_are_passed_over() -> None:
+    """Few instructions fill few folds: two choose a penalty as five do, one can choose none."""
+    judged, folds = world((0.7, 0.3, 0.0), 0.1)
+    assert fit_crowd(judged, folds % 2).weights == pytest.approx(fit_crowd(judged, folds).weights, abs=0.05)
+    alone = fit_crowd(judged, np.zeros_like(folds))
+    assert (alone.weights == pytest.approx([1 / 3] * 3, abs=0.01), alone.penalty) == (True, PENALTIES[-1])
