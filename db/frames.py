@@ -20,6 +20,7 @@ from sqlalchemy.orm import aliased
 from db.ledger import Ledger
 from db.models import (
     AnnotationRow,
+    ClaimRow,
     ClaimSlotRow,
     CompletionRow,
     ImportedRow,
@@ -40,7 +41,8 @@ class Judgements:
 
     judgements: one row per judgement: unit, annotator (id), preference (P(first output of the unit
         preferred), NaN without a verdict), swapped (1 second output shown first, 0 first, -1 unknown),
-        replicate, price (US dollars), seconds.
+        replicate, price (US dollars), seconds, retries (above 0 where the reply did not come at the
+        first try; NaN where nothing was asked).
     units: one row per question: unit, pair_id, name, source, subset, length_1 and length_2 (characters),
         list_1 and list_2, identical (equal texts).
     annotators: the cards of all who judged any of these.
@@ -74,7 +76,7 @@ def judgements(
     latest = _latest(rows)
     if average_orders:
         asked = ("pair_id", "annotator", "item_id", "replicate")
-        latest = averaged_over_orders(latest, asked, ("preference",), ("price", "seconds"))
+        latest = averaged_over_orders(latest, asked, ("preference",), ("price", "seconds", "retries"))
     placed = _place(latest, items, units)
     present = set(placed["annotator"].unique())
     cards = tuple(card for card in ledger.annotators() if card.id in present)
@@ -135,14 +137,16 @@ def _annotations(connection: Connection, labels: bool) -> pd.DataFrame:
             row.label if labels else row.preference,
             func.coalesce(extra.price, paid.cost / share.c.slots),
             func.coalesce(extra.seconds, paid.seconds / share.c.slots),
+            paid.sendings - 1 + ClaimRow.attempt + row.attempt,
         )
         .outerjoin(extra, extra.annotation_id == row.id)
         .outerjoin(paid, paid.claim_id == row.completion_id)
         .outerjoin(share, share.c.claim_id == row.completion_id)
+        .outerjoin(ClaimRow, ClaimRow.id == row.completion_id)
         .order_by(row.id)
     )
     integers = ["pair_id", "annotator", "item_id", "replicate", "swapped", "attempt", "silent"]
-    numbers = ["preference", "price", "seconds"]
+    numbers = ["preference", "price", "seconds", "retries"]
     kinds: dict[str, str] = dict.fromkeys(integers, "int32") | dict.fromkeys(numbers, "float64")
     kinds |= {"swapped": "int8", "attempt": "int16", "silent": "int8", "replicate": "int16"}
     chunks = [
@@ -214,6 +218,7 @@ def _place(rows: pd.DataFrame, items: pd.DataFrame, units: pd.DataFrame) -> pd.D
             "replicate": placed["replicate"].to_numpy(),
             "price": placed["price"].to_numpy(),
             "seconds": placed["seconds"].to_numpy(),
+            "retries": placed["retries"].to_numpy(),
         },
         copy=False,
     )

@@ -6,7 +6,7 @@ are fractions with 95 % bootstrap intervals by question.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import NamedTuple
@@ -40,7 +40,8 @@ from farm.statistics.panel import Votes, consensus_of, effective_judges_of, pair
 from farm.statistics.vote_distribution import least_brier, shares_of_counts
 
 NULLS = ("wrong", "drop")
-SLICES = ("source", "subset")
+TRIES = "tries"
+SLICES = ("source", "subset", TRIES)
 MADE_TO_TEST = (ATTACKS, CATCH_SOURCE)  # sources of pairs that are no study's
 GROUPS = {"human": AnnotatorKind.HUMAN, "gold": AnnotatorKind.GOLD}
 
@@ -65,7 +66,7 @@ class AuditOptions:
             raise ConfigError(f"--nulls is {self.nulls!r}", remedy="wrong or drop")
         for name in self.by:
             if name not in SLICES:
-                raise ConfigError(f"--by is {name!r}", remedy="source or subset")
+                raise ConfigError(f"--by is {name!r}", remedy=f"one of {', '.join(SLICES)}")
 
 
 class Who(NamedTuple):
@@ -134,7 +135,7 @@ def audit(found: Judgements, options: AuditOptions) -> AuditReport:
     whole = _slice(_sample(found.judgements, found.units, who), reference, shown, options)
     slices = tuple(
         replace(_slice(sample, reference, shown, options), where=where)
-        for where, sample in _slices(found, who, options.by)
+        for where, sample in _slices(found, who, reference, options.by)
     )
     return AuditReport(whole, slices, options.nulls, options.draws)
 
@@ -188,21 +189,49 @@ def _sample(rows: pd.DataFrame, units: pd.DataFrame, who: tuple[Who, ...]) -> Sa
     return Sample(features, places, rows["annotator"].to_numpy(dtype=np.int64), rows, kept)
 
 
+class _Part(NamedTuple):
+    """Some of the questions, and what was judged of them. where: as of Slice."""
+
+    where: Mapping[str, str | None]
+    units: pd.DataFrame
+    rows: pd.DataFrame
+
+
 def _slices(
-    found: Judgements, who: tuple[Who, ...], by: Sequence[str]
+    found: Judgements, who: tuple[Who, ...], reference: Sequence[Who], by: Sequence[str]
 ) -> list[tuple[Mapping[str, str | None], Sample]]:
-    """The sample of each source, or subset, or both, in the order of their names."""
+    """The sample of each source and subset, in the order of their names, of first and of later tries."""
+    parts = _of_questions(found, [name for name in by if name != TRIES]) if by else []
+    if TRIES in by:
+        codes = [each.code for each in reference]
+        parts = [each for part in parts for each in _of_tries(part, codes)]
+    return [(part.where, _sample(part.rows, part.units, who)) for part in parts]
+
+
+def _of_questions(found: Judgements, by: Sequence[str]) -> list[_Part]:
     if not by:
-        return []
-    parts: list[tuple[Mapping[str, str | None], Sample]] = []
+        return [_Part({}, found.units, found.judgements)]
+    parts = []
     texts = found.units[list(by)].astype(object).where(found.units[list(by)].notna(), None)
     keys = list(map(tuple, texts.to_numpy().tolist()))
     for key in sorted(set(keys), key=str):
         units = found.units[[each == key for each in keys]]
         rows = found.judgements[found.judgements["unit"].isin(units["unit"])]
         if len(rows):
-            parts.append((dict(zip(by, key, strict=True)), _sample(rows, units, who)))
+            parts.append(_Part(dict(zip(by, key, strict=True)), units, rows))
     return parts
+
+
+def _of_tries(part: _Part, reference: Sequence[int]) -> Iterator[_Part]:
+    """Judgements of replies that came at once, and of those that came after a failure, each beside all that
+    the reference said of the same questions."""
+    inside, retries = part.rows["annotator"].isin(reference), part.rows["retries"]
+    for name, came in (("first", retries == 0), ("later", retries > 0)):
+        mine = part.rows[came & ~inside]
+        if len(mine):
+            units = part.units[part.units["unit"].isin(mine["unit"])]
+            rows = part.rows[(came | inside) & part.rows["unit"].isin(units["unit"])]
+            yield _Part({**part.where, TRIES: name}, units, rows)
 
 
 def _slice(sample: Sample, reference: Sequence[Who], shown: Sequence[Who], options: AuditOptions) -> Slice:

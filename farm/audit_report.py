@@ -137,7 +137,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Slice:
-    """An audit of some of the questions. where: the source or subset they belong to; empty for all."""
+    """An audit of some of the questions. where: their source, subset or tries; empty for all."""
 
     where: Mapping[str, str | None]
     reference: ReferenceAudit
@@ -179,6 +179,7 @@ class AuditReport:
                 row: dict[str, str | float | None] = {
                     "source": part.where.get("source"),
                     "subset": part.where.get("subset"),
+                    "tries": part.where.get("tries"),
                     "annotator": each.name,
                     "kind": each.kind,
                     "n": each.n,

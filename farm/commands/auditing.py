@@ -29,7 +29,7 @@ def audit(
     subset: Subset = None,
     annotator: Annotated[list[str] | None, typer.Option(help="Only these annotators; repeat it.")] = None,
     reference: Annotated[str | None, typer.Option(help="human, gold, or the name of an annotator.")] = None,
-    by: Annotated[list[str] | None, typer.Option(help="Slice by source or subset; repeat it.")] = None,
+    by: Annotated[list[str] | None, typer.Option(help="Slice by source, subset or tries; repeat it.")] = None,
     nulls: Nulls = "wrong",
     labels: Labels = False,
     average_orders: AverageOrders = False,
