@@ -54,7 +54,7 @@ def command(ledger: Path, file: Path) -> list[str]:
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3600)
 def test_killed_imports_end_as_undisturbed_ones(tmp_path: Path) -> None:
     file = preferences(tmp_path / "rows.jsonl", 6_000)
     start = time.monotonic()
