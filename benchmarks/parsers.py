@@ -40,6 +40,23 @@ CHECK_ORDER = "recorded (a) because (a) is looked for first: exchanging the labe
 LINE_START = "recorded the label that begins a line, though the reply declares the other output better"
 TURNED = "the reply begins with one verdict and ends with the other: recorded the first, ours the last"
 OTHER = "other"
+ALONE = "read by us alone"
+UNREAD = "unread: no verdict is declared"
+WHY = {
+    CHECK_ORDER: "the record says how the reply was searched, not what it says. The rules that give all"
+    " records of the judge look for (a) in the whole reply first. We exchange (a) and (b) everywhere in it:"
+    " whoever reads its meaning must now say the other output, and every such rule says (a) again.",
+    TURNED: "the reply contradicts itself. Its prompt asked for the verdict at the end, where ours reads it.",
+    LINE_START: "a line begins by finding fault with one output, its last sentence concludes for the other;"
+    " the rule that gives all records of the judge takes the label at the beginning of the line.",
+    ALONE: "the choice is declared in other words than upstream's pattern, or behind a mark of layout.",
+    UNREAD: "neither output is said to be better: both or neither are, or the question is refused, or"
+    " features are listed, or one output is called wrong. Upstream's pattern fits a part of it.",
+}
+"""Class of difference -> why the record is not what the reply says."""
+OPENED = "opens with (b); (a) is nowhere called better, but begins a later line or sentence"
+REPORTED = "reports what somebody said for (a), and decides for (b)"
+LIMITED = "calls (a) better in one respect, on a condition or in a part of its own, and concludes for (b)"
 
 
 @dataclass
@@ -145,8 +162,17 @@ def difference(text: str, recorded: float, rules: tuple[Rule, ...]) -> str:
     return OTHER
 
 
-def llmbar(files: Sequence[Path], examples: dict[str, list[dict[str, Json]]]) -> dict[str, Tally]:
-    """Tallies by judge. examples: class -> some of its rows, filled here."""
+def form(text: str) -> str:
+    """What a reply of the class CHECK_ORDER looks like, in which (b) is declared."""
+    if "Output (a) is better" in text:
+        return REPORTED if "Assistant (a)" in text else LIMITED
+    return OPENED if re.match(r"\s*Output \(b\)", text) else OTHER
+
+
+def llmbar(
+    files: Sequence[Path], examples: dict[str, list[dict[str, Json]]], forms: Counter[str]
+) -> dict[str, Tally]:
+    """Tallies by judge. Filled here: examples, class -> some of its rows; forms, of the class CHECK_ORDER."""
     names = OutputNames("a", "b")
     parsers = {start: parser_of(spec("verdict", names, start=start)) for start in (True, False)}
     tallies: dict[str, Tally] = {}
@@ -158,6 +184,8 @@ def llmbar(files: Sequence[Path], examples: dict[str, list[dict[str, Json]]]) ->
         found = _count(tallies.setdefault(judge, Tally()), row, verdict, rules[row["annotator"]])
         if found and len(examples.setdefault(found, [])) < 10:
             examples[found].append(_example(row, verdict.first))
+        if found == CHECK_ORDER:
+            forms[form(row["raw_completion"])] += 1
     return tallies
 
 
@@ -167,7 +195,7 @@ def _count(tally: Tally, row: Row, verdict: Verdict, rules: tuple[Rule, ...]) ->
     if recorded is None:
         tally.neither += ours is None
         tally.more += ours is not None
-        return "" if ours is None else "read by us alone"
+        return "" if ours is None else ALONE
     tally.recorded += 1
     if ours is None:
         tally.unread[reason] += 1
@@ -250,6 +278,11 @@ def markdown(result: dict[str, Any]) -> str:
         first = each["examples"][0]
         order = "second output first" if first["order_swapped"] else "first output first"
         lines.append(f"| {name} | {each['rows']} | {first['item_id']}, {first['annotator']}, {order} |")
+    lines += ["\nWhy the record is not what the reply says:\n"]
+    lines += [f"- **{name}**: {WHY[name]}" for name in result["classes"] if name in WHY]
+    lines += [f"\nThe replies of the class *{CHECK_ORDER}*:\n"]
+    lines += ["| what they look like | rows |", "|---|---|"]
+    lines += [f"| {name} | {n} |" for name, n in result["forms_of_check_order"].items()]
     lines += ["\n## Other judges\n", "| source | parser | same | differ | unread | largest difference |"]
     lines += ["|---|---|---|---|---|---|"]
     for each in result["other_judges"]:
@@ -269,14 +302,16 @@ def main() -> None:
         sys.exit(f"{chosen.data}: no llmbar_judge_*.jsonl.gz there")
     begun = time.perf_counter()
     examples: dict[str, list[dict[str, Json]]] = {}
-    tallies = llmbar(files, examples)
+    forms: Counter[str] = Counter()
+    tallies = llmbar(files, examples, forms)
     tallies["all"] = whole = total(tallies.values())
     rows_of = whole.differ + Counter({f"unread: {reason}": n for reason, n in whole.unread.items()})
-    rows_of["read by us alone"] = whole.more
+    rows_of[ALONE] = whole.more
     result: dict[str, Any] = {
         "command": "python benchmarks/parsers.py --data FOLDER",
         "llmbar": {name: each.to_json() for name, each in tallies.items()},
         "classes": {name: {"rows": n, "examples": examples[name]} for name, n in rows_of.most_common() if n},
+        "forms_of_check_order": dict(forms.most_common()),
         "other_judges": list(other_judges(chosen.data)),
         "environment": {"python": platform.python_version(), "machine": platform.machine()},
     }
