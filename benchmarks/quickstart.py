@@ -3,7 +3,8 @@
     python benchmarks/quickstart.py FOLDER --scale small --json benchmarks/results/quickstart_small.json
 
 Another seed is another world: instructions, people, judges, models. Intervals over seeds are Student's, 95 %.
-FOLDER keeps a study for each seed; again, it goes on there.
+FOLDER keeps a study for each seed; again, it goes on there. The result has the most memory that the processes
+of a study held together, of those made in this call (proportional set size, every two seconds; Linux).
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import psutil
 from scipy.stats import t as student
 
 from farm.studies.quickstart import QuickstartTask, quickstart
@@ -101,6 +105,33 @@ def said(rate: dict[str, float], times: float = 1) -> str:
     return f"{value} [{low}, {high}]"
 
 
+class Memory:
+    """The most that a process and its descendants held at one moment, in MiB."""
+
+    def __init__(self) -> None:
+        self.peak = 0.0
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        over = threading.Event()
+        watcher = threading.Thread(target=self._watch, args=(over,), daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
+
+    def _watch(self, over: threading.Event) -> None:
+        me = psutil.Process()
+        while not over.wait(2):
+            held = 0
+            for process in (me, *me.children(recursive=True)):
+                with suppress(psutil.Error):  # it ended meanwhile
+                    held += process.memory_full_info().pss
+            self.peak = max(self.peak, held / 2**20)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -111,13 +142,14 @@ def main() -> None:
     parser.add_argument("--processes", type=int)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    found = []
+    found, memory = [], Memory()
     for seed in given.seeds:
         folder = given.folder / f"{given.scale}-{seed}"
         finished = folder / "study.json"
         if not finished.exists():
             task = QuickstartTask(folder, given.scale, seed, given.processes)
-            quickstart(task, lambda line: print(line, flush=True))
+            with memory.watched():
+                quickstart(task, lambda line: print(line, flush=True))
         found.append(StudyResults.read(finished))
     summed = summary(found)
     print(shown(summed, given.scale))
@@ -125,7 +157,12 @@ def main() -> None:
         seeds = " ".join(map(str, given.seeds))
         command = f"python benchmarks/quickstart.py FOLDER --scale {given.scale} --seeds {seeds}"
         studies = [{**asdict(each), "curves": None, "seconds": None} for each in found]
-        made = {"command": command, "python": platform.python_version(), **summed, "studies": studies}
+        made = {
+            "command": command,
+            "python": platform.python_version(),
+            "peak_memory_mib": memory.peak or None,
+        }
+        made |= {**summed, "studies": studies}
         given.json.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
 
 
