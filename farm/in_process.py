@@ -22,6 +22,7 @@ from annotators.pool import Pool
 from annotators.prices import Price
 from annotators.spec import AnnotatorSpec
 from db.errors import ConfigError
+from farm.hub import check_found
 
 ENDPOINT = "in process"  # what stands for the server's address
 FREE = Price(0.0, 0.0)
@@ -109,6 +110,7 @@ def name_of(source: str) -> str:
         return f"{folder.resolve().name}@{digest.hexdigest()[:12]}"
     from transformers import AutoConfig
 
+    check_found(source)
     try:
         config = AutoConfig.from_pretrained(source)
     except (OSError, ValueError, KeyError) as error:

@@ -15,6 +15,7 @@ from db.errors import FarmError
 from farm.codec import Codec, Template
 from farm.config import ModelConfig
 from farm.distribution import whole
+from farm.hub import check_found
 
 
 class ModelError(FarmError):
@@ -34,6 +35,7 @@ def load_codec(source: str, config: ModelConfig, model: Any = None) -> Codec:
     """The tokenizer and prompt template of a model directory or hub id. model: whose context is the limit."""
     from transformers import AutoTokenizer, GenerationConfig
 
+    check_found(source)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=config.trust_remote_code)
     except (OSError, ValueError, KeyError, ImportError) as error:
@@ -56,8 +58,10 @@ def load_model(
     """A transformers model in evaluation mode on its device.
 
     auto: a transformers Auto class. may_be_new: names of weights that the checkpoint need not have, because
-    the caller initialises them. Raises ModelError on anything that is missing, misshapen or not finite.
+    the caller initialises them. Raises ModelError on anything that is missing, misshapen or not finite, and
+    ConfigError where there is no such model.
     """
+    check_found(source)
     try:
         with quiet():
             model, info = auto.from_pretrained(

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -141,3 +142,25 @@ def test_a_full_disk_while_saving(tmp_path: Path, model_dir: str) -> None:
     )
     assert whole_checkpoints(run) == []
     assert [path.name for path in run.iterdir()] == ["reference"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train", "dpo", "--snapshot", "people", "--out", "run", "--model"],
+        ["annotate", "plain", "--local", "--model"],
+    ],
+    ids=["train", "annotate"],
+)
+def test_a_hub_that_does_not_answer_is_said_once(
+    tmp_path: Path, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # where nobody listens
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.chdir(tmp_path)
+    done = farm(write_ledger(tmp_path, PLAIN), *command, "somebody/some-model")
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        "farm: somebody/some-model: no such folder, not in the cache, and the hub does"
+    )
+    assert done.stderr.count("\n") == 1

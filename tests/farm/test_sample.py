@@ -14,7 +14,7 @@ import pytest
 
 from annotators.simulator import FaultPlan, Judge, Simulator, SimulatorConfig
 from db import outputs
-from db.errors import ConfigError, FarmError
+from db.errors import ConfigError
 from db.ledger import Ledger
 from db.outputs import Source
 from db.records import Instruction, Membership, Output
@@ -123,7 +123,7 @@ def test_bad_options_are_said_before_anything_is_loaded(ledger: Path, model_dir:
     with Ledger.open(ledger) as opened:
         with pytest.raises(ConfigError, match="no instructions in this set"):
             sample(opened, model_dir, SampleTask("nowhere"), quiet)
-        with pytest.raises(FarmError, match="could be loaded"):
+        with pytest.raises(ConfigError, match="no such folder"):
             sample(opened, "no/such/model", SampleTask("sums"), quiet)
         assert opened.counts()["output"] == 0
 

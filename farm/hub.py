@@ -1,0 +1,40 @@
+"""Whether a model that is named by an id is to be had: the hub is asked once, and its silence said at once.
+
+transformers asks for every file of its own, each five times over half a minute, and prints every failure.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx2
+
+from db.errors import ConfigError
+
+SECONDS = 10.0  # for the hub's answer
+REMEDY = "give a folder of weights, or the id of a model on the hub"
+
+
+def check_found(source: str) -> None:
+    """Raise ConfigError where a model is no folder, not in the cache, and not on the hub or out of its reach.
+
+    What else may be wrong, transformers says: an access that is not granted, a cache that is not whole.
+    """
+    if Path(source).exists():
+        return
+    from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+
+    try:
+        if not try_to_load_from_cache(source, "config.json"):
+            HfApi().model_info(source, timeout=SECONDS)
+    except (RepositoryNotFoundError, HFValidationError):
+        raise ConfigError(
+            "no such folder, and no such model on the hub", where=source, remedy=REMEDY
+        ) from None
+    except HfHubHTTPError:
+        return
+    except (OSError, httpx2.TransportError) as error:
+        said = " ".join(str(error).split())[:200]
+        what = f"no such folder, not in the cache, and the hub does not answer: {said}"
+        raise ConfigError(what, where=source, remedy=REMEDY) from None
