@@ -62,12 +62,12 @@ class Policy(nn.Module):
 
     def response_logits(self, tokens: Tokens) -> Tensor:
         """Logits that predict each response token: (N, V), in the order of tokens.ids[tokens.mask]."""
-        predicts = tokens.mask[:, 1:]  # position t predicts token t + 1
-        inputs = model_inputs(tokens)
+        predicts = tokens.mask[:, 1:]  # position t predicts token t + 1, so nothing reads the last
+        inputs = {name: values[:, :-1] for name, values in model_inputs(tokens).items()}
         if not self.plain_head:
-            return cast(Tensor, self.model(**inputs, use_cache=False).logits[:, :-1][predicts])
+            return cast(Tensor, self.model(**inputs, use_cache=False).logits[predicts])
         hidden = self.model.base_model(**inputs, use_cache=False).last_hidden_state
-        return cast(Tensor, self.model.get_output_embeddings()(hidden[:, :-1][predicts]))
+        return cast(Tensor, self.model.get_output_embeddings()(hidden[predicts]))
 
     def step_logits(self, ids: Tensor, attention: Tensor, positions: Tensor, cache: Any) -> Tensor:
         """Logits after the last of ids, adding their keys and values to the cache: (B, S) -> (B, V)."""

@@ -190,7 +190,7 @@ class _Batch:
             self.attention[:n, length - unused : length] = False
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def sample(
     policy: Policy,
     prompts: Sequence[list[int]],
@@ -273,9 +273,10 @@ def pick_token(logits: Tensor, uniform: Tensor, decoding: Decoding, never: Tenso
         )  # a token stays while those above it fall short of top_p
         probabilities = probabilities.masked_fill(before >= decoding.top_p * probabilities.sum(-1, True), 0)
     reached = probabilities.cumsum(-1)
-    wanted = uniform[:, None] * reached[:, -1:]
-    last = (probabilities > 0).cumsum(-1).argmax(-1, keepdim=True)  # rounding must not reach beyond it
-    ids = torch.searchsorted(reached, wanted, right=True).minimum(last)
+    total = reached[:, -1:]
+    below = total.nextafter(torch.zeros_like(total))  # rounding must not reach beyond the last likely token
+    ids = torch.searchsorted(reached, (uniform[:, None] * total).minimum(below), right=True)
+    ids = ids.clamp(max=logits.shape[1] - 1)  # logits that are no numbers are for the loss to refuse
     ids = ids if order is None else order.gather(1, ids)
     return Pick(ids[:, 0], logps.gather(1, ids)[:, 0])
 
