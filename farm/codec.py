@@ -7,8 +7,10 @@ A response ends with the end-of-sequence token everywhere.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -163,6 +165,16 @@ class Codec:
     def save(self, directory: Path) -> None:
         self.tokenizer.save_pretrained(directory)
         self.template.save(directory)
+
+    def fingerprint(self) -> str:
+        """Identity of all that makes tokens of a prompt: a hash of the files that `save` writes."""
+        digest = hashlib.sha256()
+        with tempfile.TemporaryDirectory() as folder:
+            self.save(Path(folder))
+            for path in sorted(Path(folder).rglob("*")):
+                if path.is_file():
+                    digest.update(path.name.encode() + path.read_bytes())
+        return digest.hexdigest()[:32]
 
     def _ids(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])

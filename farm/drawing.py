@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from annotators.clients.online import OnlineClient
     from annotators.clients.request import Completion, Request
     from farm.annotate import Provider
+    from farm.codec import Codec
     from farm.methods.method import RewardFn
 
 AT_A_TIME = 512  # responses drawn together
@@ -122,29 +123,43 @@ class LocalModel:
 
 
 class ServedModel:
-    """A model behind an OpenAI-compatible server. max_words: asked of it in a system message."""
+    """A model behind an OpenAI-compatible server. max_words: asked of it in a system message.
+
+    tokenizer: a checkpoint whose tokenizer and template make the prompts, which are then sent as token ids,
+    those that training and a model run here would read; else the server's chat template makes them.
+    """
 
     def __init__(
-        self, model: str, decoding: Decoding, seed: int, max_words: int | None, provider: Provider
+        self,
+        model: str,
+        decoding: Decoding,
+        seed: int,
+        provider: Provider,
+        max_words: int | None = None,
+        tokenizer: str | None = None,
     ) -> None:
         from annotators.clients.endpoint import Endpoint
 
         self._model, self._provider, self._max_words = model, provider, max_words
         self._settings, self._seed = decoding, seed
+        self._codec = _codec(tokenizer) if tokenizer is not None else None
         self._endpoint = Endpoint.from_environment(provider.base_url)
         self.failures: Counter[str] = Counter()
         self._costs: list[float | None] = []
-        self.decoding = canonical_json(
-            {
-                "model": model,
-                "endpoint": self._endpoint.name,
-                "temperature": decoding.temperature,
-                "top_p": decoding.top_p,
-                "max_new_tokens": decoding.max_new_tokens,
-                "max_words": max_words,
-                "seed": seed,
-            }
-        )
+        identity: dict[str, Json] = {
+            "model": model,
+            "endpoint": self._endpoint.name,
+            "temperature": decoding.temperature,
+            "top_p": decoding.top_p,
+            "max_new_tokens": decoding.max_new_tokens,
+            "max_words": max_words,
+            "seed": seed,
+        }
+        if decoding.top_k:
+            identity["top_k"] = decoding.top_k
+        if self._codec is not None:
+            identity["tokenizer"] = self._codec.fingerprint()
+        self.decoding = canonical_json(identity)
 
     @property
     def cost(self) -> float | None:
@@ -190,16 +205,27 @@ class ServedModel:
 
     def _request(self, instruction: Instruction, draw: int) -> Request:
         from annotators.clients import request as api
+        from farm.methods.method import Prompt
 
-        said = "\n\n".join(part for part in (instruction.text, instruction.input) if part)
-        messages = [api.Message(api.Role.USER, said)]
-        if self._max_words is not None:
-            cap = f"Keep every answer to {self._max_words} words at most."
-            messages.insert(0, api.Message(api.Role.SYSTEM, cap))
         decoding = api.Decoding(
             temperature=self._settings.temperature,
             top_p=self._settings.top_p,
             max_tokens=self._settings.max_new_tokens,
             seed=self._seed,
+            extra={"top_k": self._settings.top_k} if self._settings.top_k else {},
         )
+        if self._codec is not None:
+            ids = tuple(self._codec.prompt_ids(Prompt(instruction.text, instruction.input)))
+            return api.Request(self._model, (), decoding, draw, self._endpoint.name, prompt=ids)
+        said = "\n\n".join(part for part in (instruction.text, instruction.input) if part)
+        messages = [api.Message(api.Role.USER, said)]
+        if self._max_words is not None:
+            cap = f"Keep every answer to {self._max_words} words at most."
+            messages.insert(0, api.Message(api.Role.SYSTEM, cap))
         return api.Request(self._model, tuple(messages), decoding, draw, self._endpoint.name)
+
+
+def _codec(source: str) -> Codec:
+    from farm.loading import load_codec
+
+    return load_codec(source, ModelConfig())

@@ -33,7 +33,8 @@ class SampleTask:
     """What is drawn: n outputs to each instruction of a set, under a producer's name.
 
     best_of: keep the best of so many responses by `reward`, a reward model's directory or hub id.
-    max_words: the length that a served model is asked to keep to.
+    max_words: the length that a served model is asked to keep to. tokenizer: the checkpoint by whose
+    tokenizer and template a served model is asked, in token ids.
     """
 
     set_name: str
@@ -45,12 +46,16 @@ class SampleTask:
     best_of: int | None = None
     reward: str | None = None
     max_words: int | None = None
+    tokenizer: str | None = None
 
     def __post_init__(self) -> None:
         if (self.best_of is None) != (self.reward is None):
             raise ConfigError("best-of-n needs both --best-of and --reward", remedy="give both or neither")
         if self.best_of is not None and self.n != 1:
             raise ConfigError("best-of-n gives one output to an instruction", remedy="leave --n at 1")
+        if self.tokenizer is not None and self.max_words is not None:
+            what = "a prompt of token ids has no room for --max-words"
+            raise ConfigError(what, remedy="leave --tokenizer or --max-words out")
 
 
 @dataclass(frozen=True)
@@ -114,10 +119,13 @@ def sample(
 
 def _drawing(model: str, task: SampleTask, provider: Provider | None) -> Drawing:
     if provider is None:
+        if task.tokenizer is not None:
+            remedy = "leave --tokenizer out, or name the server with --base-url"
+            raise ConfigError("a model run here has a tokenizer of its own", remedy=remedy)
         return LocalModel(model, task.decoding, task.seed, task.n, task.best_of, task.reward)
     if task.reward is not None:
         raise ConfigError("best-of-n draws from a model run here", remedy="leave --base-url out")
-    return ServedModel(model, task.decoding, task.seed, task.max_words, provider)
+    return ServedModel(model, task.decoding, task.seed, provider, task.max_words, task.tokenizer)
 
 
 def _missing(

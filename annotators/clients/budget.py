@@ -158,13 +158,14 @@ def estimate(
 
 def prompt_tokens(request: Request) -> int:
     """About how many prompt tokens a request is."""
-    said = sum(count_tokens(each.content) for each in request.messages)
+    said = sum(count_tokens(each.content) for each in request.messages) + len(request.prompt)
     return said + MESSAGE_TOKENS * len(request.messages) + REPLY_TOKENS
 
 
 def prompt_token_bound(request: Request) -> int:
     """A number of prompt tokens that no byte-level tokenizer exceeds."""
     said = sum(len(each.content.encode("utf-8", "surrogatepass")) for each in request.messages)
+    said += len(request.prompt)
     schema = request.decoding.response_format
     said += 0 if schema is None else len(canonical_json(schema).encode("utf-8", "surrogatepass"))
     return said + 2 * MESSAGE_TOKENS * len(request.messages) + 2 * REPLY_TOKENS

@@ -177,7 +177,7 @@ class OnlineClient:
         try:
             async with asyncio.timeout(self.options.timeout):
                 response = await next(self._turns).post(
-                    "/chat/completions", cast_to=httpx2.Response, content=body, options={"headers": _JSON}
+                    request.path, cast_to=httpx2.Response, content=body, options={"headers": _JSON}
                 )
         except WIRE_ERRORS as error:
             return reply_of_error(error, self.endpoint)

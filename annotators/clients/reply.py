@@ -83,7 +83,7 @@ def read_reply(request: Request, body: bytes) -> Reply:
 
 
 def read_completion(request: Request, data: object) -> Reply:
-    """What a chat-completion object, already parsed, amounts to; the Batch API hands us such objects."""
+    """What a completion object, already parsed, amounts to; the Batch API hands us such objects."""
     if not isinstance(data, dict):
         return failed("wrong_shape", _shown(data))
     if "choices" not in data and "error" in data:
@@ -96,7 +96,7 @@ def read_completion(request: Request, data: object) -> Reply:
     if not choices:
         return Reply(failure="no_choices", usage=usage, model=model)
     choice = choices[0]
-    message = choice.get("message") if isinstance(choice, dict) else None
+    message = _message(request, choice) if isinstance(choice, dict) else None
     if not isinstance(message, dict) or not isinstance(message.get("content"), str | None):
         return Reply(failure="wrong_shape", detail=one_line(_shown(choice)), usage=usage, model=model)
     finish = choice.get("finish_reason")
@@ -115,6 +115,11 @@ def read_completion(request: Request, data: object) -> Reply:
         usage=usage,
         warnings=tuple(_warnings(request, content or "", len(choices), model, bool(logprobs), usage)),
     )
+
+
+def _message(request: Request, choice: Mapping[str, object]) -> object:
+    """What a choice says, in the form of the chat API; the completions API says its text alone."""
+    return {"content": choice["text"]} if request.prompt and "text" in choice else choice.get("message")
 
 
 def _unusable(

@@ -88,7 +88,8 @@ class Request:
     """One question to one model.
 
     replicate: which independent draw this is. endpoint: the server's clean base URL where the same model
-    name elsewhere must be another request; empty where it need not.
+    name elsewhere must be another request; empty where it need not. prompt: token ids to go on from, asked
+    of the completions API in place of messages.
     """
 
     model: str
@@ -96,16 +97,26 @@ class Request:
     decoding: Decoding = Decoding()
     replicate: int = 0
     endpoint: str = ""
+    prompt: tuple[int, ...] = ()
 
     @cached_property
     def key(self) -> str:
         """Identity: a hash of all that can change the reply, and of nothing else."""
         said = [[str(message.role), message.content] for message in self.messages]
         drawn = self.decoding.body(0, "max_tokens")
-        return content_hash("request", [self.endpoint, self.model, said, drawn, self.replicate])
+        asked: list[Json] = [self.endpoint, self.model, said, drawn, self.replicate]
+        return content_hash("request", [*asked, list(self.prompt)] if self.prompt else asked)
+
+    @property
+    def path(self) -> str:
+        """Where it is asked, below the base URL."""
+        return "/completions" if self.prompt else "/chat/completions"
 
     def body(self, max_tokens_field: str = "max_tokens") -> dict[str, Json]:
-        """The chat-completions body. Lone surrogates, which no server accepts, become U+FFFD."""
+        """The body for `path`. Lone surrogates, which no server accepts, become U+FFFD."""
+        if self.prompt:
+            drawn = self.decoding.body(self.replicate, "max_tokens")
+            return {"model": self.model, "prompt": list(self.prompt), **drawn}
         said = [{"role": str(each.role), "content": encodable(each.content)} for each in self.messages]
         return {"model": self.model, "messages": said, **self.decoding.body(self.replicate, max_tokens_field)}
 

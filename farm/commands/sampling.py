@@ -29,6 +29,9 @@ def sample(
     reward: Annotated[str | None, typer.Option(help="The reward model that chooses it.")] = None,
     base_url: Annotated[str | None, typer.Option(help="Ask this OpenAI-compatible server.")] = None,
     max_words: Annotated[int | None, typer.Option(min=1, help="Ask a served model to be brief.")] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Ask a served model in token ids, as this checkpoint makes them.")
+    ] = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests in flight.")] = 100,
     rpm: Annotated[float | None, typer.Option(help="Requests per minute, at most.")] = None,
     tpm: Annotated[float | None, typer.Option(help="Tokens per minute, at most.")] = None,
@@ -47,7 +50,7 @@ def sample(
 
     options = {"temperature": temperature, "top_p": top_p, "top_k": top_k, "max_new_tokens": max_new_tokens}
     decoding = build(Decoding, options, where=["flags"])
-    task = SampleTask(set_name, producer, n, limit, decoding, seed, best_of, reward, max_words)
+    task = SampleTask(set_name, producer, n, limit, decoding, seed, best_of, reward, max_words, tokenizer)
     provider = None
     if base_url is not None:
         provider = Provider((), base_url, concurrency, rpm, tpm, max_cost, max_requests, prices)

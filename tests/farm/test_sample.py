@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from completions_server import completions_server
 
 from annotators.simulator import FaultPlan, Judge, Simulator, SimulatorConfig
 from db import outputs
@@ -19,7 +20,9 @@ from db.ledger import Ledger
 from db.outputs import Source
 from db.records import Instruction, Membership, Output
 from farm.annotate import Provider
-from farm.config import Decoding
+from farm.config import Decoding, ModelConfig
+from farm.loading import load_codec
+from farm.methods.method import Prompt
 from farm.sample import SampleReport, SampleTask, sample
 
 FARM = Path(sys.executable).parent / "farm"
@@ -150,6 +153,48 @@ def test_what_a_server_fails_to_answer_is_counted_and_asked_again(ledger: Path) 
         assert (report.new, report.failures) == (0, {"refusal": 60})
         again = served(ledger, simulator)
         assert (again.known, again.new, again.failures) == (0, 60, {})
+
+
+def test_a_served_model_is_asked_to_be_brief_where_told_so_and_is_then_another_source(
+    ledger: Path, model_dir: str
+) -> None:
+    with completions_server(model_dir) as (url, bodies), Ledger.open(ledger) as opened:
+        asked = Provider((), url)
+        free, brief = (
+            sample(opened, "judge", SampleTask("sums", limit=1, decoding=SHORT, max_words=cap), quiet, asked)
+            for cap in (None, 50)
+        )
+    question = {"role": "user", "content": "Add 0 and 2."}
+    cap = {"role": "system", "content": "Keep every answer to 50 words at most."}
+    assert [body["messages"] for body in bodies] == [[question], [cap, question]]
+    assert free.source != brief.source
+
+
+def test_a_served_policy_reads_the_tokens_that_it_would_read_here_and_answers_the_same(
+    ledger: Path, model_dir: str
+) -> None:
+    greedy = Decoding(temperature=0, max_new_tokens=6)
+    _, here = drawn(ledger, model_dir, decoding=greedy)
+    codec = load_codec(model_dir, ModelConfig())
+    task = SampleTask("sums", "served", decoding=greedy, tokenizer=model_dir)
+    with completions_server(model_dir) as (url, bodies), Ledger.open(ledger) as opened:
+        report = sample(opened, "policy", task, quiet, Provider((), url))
+        there = list(outputs.outputs_of(opened, report.source))
+    texts = {each.instruction.key: each.text for each in here}
+    written = {key: text for key, text in texts.items() if text.strip()}  # the rest is a failure by name
+    assert len(written) > 10
+    assert {each.instruction.key: each.text for each in there} == written
+    assert sum(report.failures.values()) == len(texts) - len(written)
+    prompts = [codec.prompt_ids(Prompt(each.instruction.text, each.instruction.input)) for each in here]
+    assert {tuple(body["prompt"]) for body in bodies} == set(map(tuple, prompts))
+    assert json.loads(report.decoding)["tokenizer"] == codec.fingerprint()
+
+
+def test_token_ids_are_for_served_models_and_leave_no_room_for_words(ledger: Path, model_dir: str) -> None:
+    with pytest.raises(ConfigError, match="no room for --max-words"):
+        SampleTask("sums", tokenizer=model_dir, max_words=50)
+    with pytest.raises(ConfigError, match="tokenizer of its own"):
+        drawn(ledger, model_dir, tokenizer=model_dir)
 
 
 def test_the_command_line_goes_on_after_a_kill(ledger: Path, model_dir: str) -> None:
