@@ -27,6 +27,7 @@ CHANGES = {
     "fewer messages": replace(BASE, messages=BASE.messages[1:]),
     "replicate": replace(BASE, replicate=1),
     "endpoint": replace(BASE, endpoint="http://127.0.0.1:8000/v1"),
+    "prompt": replace(BASE, prompt=(1, 17)),
     "temperature": replace(BASE, decoding=replace(BASE.decoding, temperature=0.6)),
     "no temperature": replace(BASE, decoding=replace(BASE.decoding, temperature=None)),
     "top_p": replace(BASE, decoding=replace(BASE.decoding, top_p=0.8)),
