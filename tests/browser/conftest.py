@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -21,12 +22,20 @@ STAY_HERE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE l
 DESK = (1280, 900)
 
 
+def starts(path: str | None) -> bool:
+    """Whether there is a program here; some systems have one that only says where to get it."""
+    return (
+        path is not None
+        and not subprocess.run([path, "--version"], capture_output=True, check=False).returncode
+    )
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium as FARM_CHROMIUM or the PATH names it; the test skips where there is none."""
-    path = os.environ.get("FARM_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    """Chromium as FARM_CHROMIUM or the PATH names it; the test skips where none of these starts."""
+    path = os.environ.get("FARM_CHROMIUM") or next(filter(starts, map(shutil.which, NAMES)), None)
     if not path:
-        pytest.skip("no Chromium here: install it, or name it in FARM_CHROMIUM")
+        pytest.skip("no Chromium that starts: install it, or name it in FARM_CHROMIUM")
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=path, args=[STAY_HERE, "--no-sandbox"])
         yield launched
