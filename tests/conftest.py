@@ -6,6 +6,8 @@ import fcntl
 import os
 import signal
 import socket
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -103,3 +105,23 @@ def studied(tmp_path_factory: pytest.TempPathFactory) -> Quickstart:
 
     folder = once(tmp_path_factory, "studied", make)
     return Quickstart(folder / "farm.db", folder / "report.html", StudyResults.read(folder / "found.json"))
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The documentation as a site, built strictly; the test skips where its builder is not installed."""
+    pytest.importorskip("mkdocs", reason="the extra `docs` is not installed: no site is built")
+
+    def make(folder: Path) -> None:
+        command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder]
+        built = subprocess.run(
+            command,
+            cwd=Path(__file__).parent.parent,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+        )
+        assert built.returncode == 0, built.stdout + built.stderr
+
+    return once(tmp_path_factory, "site", make)

@@ -43,14 +43,14 @@ def train(
         return
     if not model or out is None:
         raise typer.BadParameter("train needs --model and --out")
-    flags = _flags(context.args)
+    flags = flags_of(context.args)
     task = TrainTask(model, out, snapshot, set_name, reference, reward, held_out)
     with context.obj.open() as ledger, progress_of("steps", not as_json) as progress:
         report = run(ledger, method, task, config, flags, progress)
     print_(as_json, report.to_json, lambda: train_view(report))
 
 
-def _flags(arguments: list[str]) -> dict[str, str]:
+def flags_of(arguments: list[str]) -> dict[str, str]:
     """--name value and --name=value as a mapping; raises on anything else."""
     flags, left = {}, list(arguments)
     while left:
