@@ -14,6 +14,7 @@ from db.ledger import Ledger
 from farm.guard import Guard, listening, serve
 
 FOLDER = Path(__file__).parent / "queries"
+OURS = "-/farm"  # where our style and script stand: contrast, and names for a screen reader
 HOST = "127.0.0.1"
 TITLES = {
     "people": "People against the others",
@@ -63,9 +64,12 @@ def browse(ledger: Ledger, port: int, announce: Callable[[str], None]) -> None:
         raise ConfigError("datasette is not installed", remedy=remedy) from None
     # else it prints every local variable to the terminal, texts of models among them
     pm.get_plugin("datasette.handle_exception").rich = None
-    named: dict[str, Json] = {path.stem: {"queries": queries()}}
+    asked: Json = {name: {**query, "hide_sql": True} for name, query in queries().items()}  # a click shows it
+    named: dict[str, Json] = {path.stem: {"queries": asked}}
     about: dict[str, Json] = {"title": "Preference Farm", "databases": named}
-    pages = Datasette([str(path)], metadata=about, settings=SETTINGS, cors=False)
+    about |= {"extra_css_urls": [f"/{OURS}/browse.css"], "extra_js_urls": [f"/{OURS}/browse.js"]}
+    mounts = [(OURS, str(FOLDER))]
+    pages = Datasette([str(path)], metadata=about, settings=SETTINGS, static_mounts=mounts, cors=False)
     with listening(HOST, port) as socket_:
         address = f"http://{HOST}:{socket_.getsockname()[1]}"
         announce(f"{address}{pages.urls.database(path.stem)}")

@@ -69,6 +69,8 @@ PAYLOADS = (
     "x" * 100_000,
 )
 
+REPLY = "as the judge replied"
+
 
 def fill(ledger: Ledger, texts: tuple[str, ...] = PAYLOADS) -> None:
     """Each text is instruction, input, output, model, judge and its reply, and another's that is unreadable.
@@ -89,7 +91,7 @@ def fill(ledger: Ledger, texts: tuple[str, ...] = PAYLOADS) -> None:
             )
             claims = [Claim(f"{pair_id} {n}", "d", text, "{}", (Slot(pair_id, 0, False),)) for n in range(2)]
             replies = [reply for reply in writer.claims(claims) if reply is not None]
-            writer.completions([Completion(reply, text) for reply in replies])
+            writer.completions([Completion(reply, f"{text} {REPLY}") for reply in replies])
             first = 0.0 if flipped else 1.0
             facts = [Annotation(pair_id, person, 1 - first, 1 - first, False) for person in people]
             facts.append(Annotation(pair_id, judge, first, first, False, completion_id=replies[0], slot=0))

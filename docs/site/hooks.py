@@ -1,4 +1,4 @@
-"""What the site's builder does beside Markdown: reference pages, pages that no list names, links outside."""
+"""What the site's builder does beside Markdown: reference pages, pages that no list names, links, names."""
 
 from __future__ import annotations
 
@@ -46,3 +46,8 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
         return f"{match[1]} (`{target.relative_to(folder.parent)}`)"
 
     return OUTSIDE.sub(named, markdown)
+
+
+def on_post_page(output: str, page: Any, config: Any) -> str:
+    """The theme's dialog gets the name that a screen reader says."""
+    return output.replace('role="dialog"', 'role="dialog" aria-label="Search"')

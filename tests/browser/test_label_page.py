@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
+import payloads
 from accessibility import grave
 from labelling import labelling
+from payloads import PAYLOADS
 from playwright.sync_api import Page, expect
 
 from db.contests import contests
@@ -20,26 +22,12 @@ OpenPage = Callable[..., Page]
 LONG = "\n\n".join(
     f"{i}. Water it when the top of the soil is dry, and turn the pot now and then." for i in range(1, 9)
 )
-HOSTILE = (
-    "<script>document.title = 'owned'</script><img src=x onerror=\"document.title='owned'\">",
-    "</p></section></main></form><form action=//evil.example><button name=verdict value=2>",
-    "<style>body { display: none }</style><svg onload=\"document.title='owned'\">",
-    "{{ form }}{% include 'label.js' %}",
-    "\x1b]8;;http://evil.example\x07\x00\u202egnp.exe",
-    "[x](javascript:document.title='owned')",
-    "x" * 20_000,
-)
 
 
-def fill(path: Path, count: int = 30, texts: tuple[str, ...] = ()) -> None:
-    """So many pairs of a good and a bad output; or one for each text, which stands everywhere in it."""
+def fill(path: Path, count: int = 30) -> None:
+    """So many pairs of a good and a bad output."""
     asked = [Instruction(f"How do I keep basil alive? ({i})", "On a windowsill.") for i in range(count)]
     pairs = [Pair.of(Output(each, f"good. {LONG}", "m"), Output(each, "bad.", "n")) for each in asked]
-    if texts:
-        pairs = [
-            Pair.of(Output(Instruction(text, text), text, "m"), Output(Instruction(text, text), "bad.", "n"))
-            for text in texts
-        ]
     with Ledger.open(path, create=True) as made, made.writing() as writer:
         writer.items([Item("crossed", str(i), pair, flipped) for i, (pair, flipped) in enumerate(pairs)])
 
@@ -123,19 +111,22 @@ def test_a_key_that_is_held_or_comes_too_early_judges_one_pair_only(
 
 
 def test_hostile_texts_are_text(tmp_path: Path, open_page: OpenPage) -> None:
+    """Nothing runs, and nothing of what judges replied to the same pairs is shown."""
     path = tmp_path / "farm.db"
-    fill(path, texts=tuple(text.replace("\x00", "") for text in HOSTILE))
+    with Ledger.open(path, create=True) as ledger:
+        payloads.fill(ledger)
     with labelling(path, "--annotator", "<b>ada</b>", "--catch", "0") as running:
         page = open_page(running.link("<b>ada</b>"))
-        for _ in HOSTILE:
+        for _ in PAYLOADS:
             assert "owned" not in page.title()
             assert page.locator("script").count() == 1
             assert page.locator("form").count() == 1
             assert page.locator("main img, main svg, main style, main a, header b").count() == 0
+            assert page.locator("main").get_by_text(payloads.REPLY).count() == 0
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
             assert "\u202e" not in page.content()
             press(page, "s")
-        assert running.stop()["people"][0]["skipped"] == len(HOSTILE)
+        assert running.stop()["people"][0]["skipped"] == len(PAYLOADS)
 
 
 def test_the_page_cannot_be_framed_or_driven_by_another_site(tmp_path: Path, open_page: OpenPage) -> None:
