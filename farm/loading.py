@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,18 @@ def pick_device(name: str) -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device("cpu")
+
+
+def source_key(source: str | None) -> str:
+    """Identity of a model: of a directory by its files, wherever it stands, of a hub id by its name."""
+    if source is None or not Path(source).is_dir():
+        return source or ""
+    digest = hashlib.sha256()
+    for path in sorted(Path(source).iterdir()):
+        if path.is_file() and path.suffix != ".md":
+            with path.open("rb") as file:
+                digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def load_codec(source: str, config: ModelConfig, model: Any = None) -> Codec:

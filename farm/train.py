@@ -18,6 +18,7 @@ from farm.checkpoint import RunFolder
 from farm.config import Option, TrainConfig, build, options, read_yaml
 from farm.data import Data, Demonstration, PreferencePair
 from farm.distribution import World
+from farm.loading import source_key
 from farm.loop import Log, fit
 from farm.methods import METHODS, load
 from farm.methods.method import Prompt, Trainer
@@ -96,7 +97,8 @@ def train(
         models = LoadedModels(task.model, config, reference=task.reference, reward=task.reward, keep=keep)
         method = method_class(config, data, models)
         run = _Run(ledger, name, config, task, world, [track, shown(name, method.steps, progress)])
-        inputs = content_hash("inputs", [task.model, task.reference, task.reward, run.data_key])
+        named = [source_key(source) for source in (task.model, task.reference, task.reward)]
+        inputs = content_hash("inputs", [*named, run.data_key])
         folder = RunFolder(task.folder, config, world, inputs)
         fit(method, config, run, folder, world)
         if summary := getattr(method, "summary", None):

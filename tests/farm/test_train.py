@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 from typer.testing import CliRunner
 
@@ -29,11 +31,12 @@ from db.records import (
     ProducerKind,
     Status,
 )
+from farm.checkpoint import CheckpointError
 from farm.methods import METHODS, load
 from farm.scorers import Scorer
 from farm.snapshot import Choice, snapshot
 from farm.tracking import tracked
-from farm.train import TrainTask, method_options, train
+from farm.train import TrainReport, TrainTask, method_options, train
 
 FARM = Path(sys.executable).parent / "farm"
 QUICK = {"max_steps": "3", "batch_size": "8", "max_length": "128", "log_every": "1"}
@@ -215,6 +218,28 @@ def test_metrics_go_to_trackio_on_request(
         report = train(opened, "dpo", task, None, QUICK | {"track": "trackio"})
     [run] = trackio.Api().runs("preference-farm")
     assert run.summary["loss"] == pytest.approx(report.metrics["loss"])
+
+
+def test_a_study_may_move_but_other_weights_are_another_run(
+    ledger: Path, tmp_path: Path, model_dir: str
+) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(model_dir, home / "model")
+
+    def trained(home: Path) -> TrainReport:
+        with Ledger.open(ledger) as opened:
+            return train(
+                opened, "sft", TrainTask(str(home / "model"), home / "run", None, "sums"), None, QUICK
+            )
+
+    first = trained(home)
+    moved = home.rename(tmp_path / "moved")
+    again = trained(moved)
+    assert (again.steps, again.checkpoint) == (first.steps, str(moved / "run" / "step-00000003"))
+    weights = load_file(moved / "model" / "model.safetensors")
+    save_file({name: weight * 2 for name, weight in weights.items()}, moved / "model" / "model.safetensors")
+    with pytest.raises(CheckpointError, match="another configuration or other data"):
+        trained(moved)
 
 
 def test_a_tracker_that_is_not_installed_is_a_clear_error(tmp_path: Path) -> None:
