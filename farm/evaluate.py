@@ -21,6 +21,7 @@ from db.ledger import Ledger, PairFilter
 from db.outputs import Source
 from farm.annotate import AnnotateReport, Provider, Task, annotate
 from farm.evaluation_set import EvaluationSet, choose_set
+from farm.hub import ModelError
 from farm.leaderboard import LeaderboardOptions, against, board_of, rate_of
 from farm.leaderboard_report import Place, bounds, percent
 from farm.pair import PairTask, pair
@@ -141,8 +142,6 @@ def _source(
                 f"{model!r} has no outputs to {task.set_name!r}", remedy="`farm sample` makes some"
             )
         return known, 0
-    from farm.loading import ModelError  # loads torch
-
     try:
         report = sample(ledger, model, task, progress, sampler)
     except ModelError as error:

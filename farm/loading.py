@@ -12,15 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from db.errors import FarmError
 from farm.codec import Codec, Template
 from farm.config import ModelConfig
 from farm.distribution import whole
-from farm.hub import check_found
-
-
-class ModelError(FarmError):
-    """A model cannot be loaded, saved or used for what was asked."""
+from farm.hub import ModelError, check_found
 
 
 def pick_device(name: str) -> torch.device:

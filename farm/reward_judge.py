@@ -19,7 +19,8 @@ from annotators.prices import Usage
 from annotators.reward_model import reply, scored
 from farm.codec import TEMPLATE_FILE
 from farm.config import ModelConfig
-from farm.loading import ModelError, load_model
+from farm.hub import ModelError
+from farm.loading import load_model
 from farm.local_judge import usual_dtype
 from farm.methods.method import Prompt
 from farm.scorers import Scorer, ScorerReward

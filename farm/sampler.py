@@ -22,7 +22,7 @@ from transformers.cache_utils import DynamicLayer
 from db.errors import ConfigError
 from db.ids import content_hash
 from farm.config import Decoding
-from farm.loading import ModelError
+from farm.hub import ModelError
 from farm.policies import Policy
 
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from farm.codec import Codec, Row, collate
 from farm.config import ModelConfig
-from farm.loading import ModelError, add_lora, load_codec, load_model, save_model
+from farm.hub import ModelError
+from farm.loading import add_lora, load_codec, load_model, save_model
 from farm.methods.method import Prompt, Tokens
 from farm.ops import last_token
 from farm.policies import model_inputs

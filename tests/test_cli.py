@@ -114,7 +114,7 @@ def test_csv_defuses_formulas(sums: Path, tmp_path: Path) -> None:
     told("import", "preferences", tmp_path / "x.jsonl", ledger=tmp_path / "x.db")
     told("audit", "--csv", tmp_path / "x.csv", ledger=tmp_path / "x.db")
     header, line = (tmp_path / "x.csv").read_text().splitlines()[:2]
-    assert header.startswith("source,subset,annotator,kind,n,")
+    assert header.startswith("source,subset,tries,annotator,kind,n,")
     assert "'=cmd" in line
 
 

@@ -122,7 +122,7 @@ def base_model() -> Path:
     weights = BASE / "model.safetensors"
     found = hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else "missing"
     if found != BASE_SHA256:
-        from farm.loading import ModelError
+        from farm.hub import ModelError
 
         raise ModelError(
             f"the base model's weights are not those shipped: {found[:12]}",

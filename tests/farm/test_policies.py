@@ -8,10 +8,9 @@ from safetensors.torch import load_file, save_file
 from torch.nn.functional import log_softmax, pad
 from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM
 
-from db.errors import ConfigError
 from farm.codec import Row, collate
 from farm.config import ModelConfig
-from farm.loading import ModelError
+from farm.hub import ModelError
 from farm.methods.method import Prompt, Tokens
 from farm.policies import Policy
 from farm.scorers import Scorer
@@ -154,7 +153,7 @@ def test_control_tokens_start_near_the_mean_embedding_and_are_asked_for(tmp_path
 
 
 def test_a_missing_model_is_a_clear_error(tmp_path):
-    with pytest.raises(ConfigError, match="no such folder"):
+    with pytest.raises(ModelError, match="no such folder"):
         Policy.load(str(tmp_path / "nothing"))
 
 

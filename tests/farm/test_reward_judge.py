@@ -19,7 +19,7 @@ from db.ledger import Ledger
 from db.models import ANNOTATION, COMPLETION
 from db.records import AnnotatorKind, Instruction, Output, Pair
 from farm.annotate import AnnotateReport, Provider, Task, annotate, plan
-from farm.loading import ModelError
+from farm.hub import ModelError
 from farm.methods.method import Prompt
 from farm.scorers import Scorer, ScorerReward
 

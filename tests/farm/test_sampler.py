@@ -9,7 +9,7 @@ from transformers import MambaConfig, MambaForCausalLM
 from db.errors import ConfigError
 from farm.codec import Row, collate
 from farm.config import Decoding, ModelConfig
-from farm.loading import ModelError
+from farm.hub import ModelError
 from farm.methods.method import Prompt
 from farm.policies import Policy
 from farm.rollout import draw

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from farm.config import ModelConfig
-from farm.loading import ModelError, load_codec
+from farm.hub import ModelError
+from farm.loading import load_codec
 from farm.methods.method import Prompt
 from farm.policies import Policy
 from farm.world import language
