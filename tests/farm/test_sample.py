@@ -21,6 +21,7 @@ from db.outputs import Source
 from db.records import Instruction, Membership, Output
 from farm.annotate import Provider
 from farm.config import Decoding, ModelConfig
+from farm.hub import ModelError
 from farm.loading import load_codec
 from farm.methods.method import Prompt
 from farm.sample import SampleReport, SampleTask, sample
@@ -126,7 +127,7 @@ def test_bad_options_are_said_before_anything_is_loaded(ledger: Path, model_dir:
     with Ledger.open(ledger) as opened:
         with pytest.raises(ConfigError, match="no instructions in this set"):
             sample(opened, model_dir, SampleTask("nowhere"), quiet)
-        with pytest.raises(ConfigError, match="no such folder"):
+        with pytest.raises(ModelError, match="no such folder"):
             sample(opened, "no/such/model", SampleTask("sums"), quiet)
         assert opened.counts()["output"] == 0
 
