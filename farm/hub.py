@@ -1,10 +1,13 @@
-"""Whether a model that is named by an id is to be had: the hub is asked once, and its silence said at once.
+"""Models by what a user names them: a folder, known by its files, or an id, asked of the hub once.
 
-transformers asks for every file of its own, each five times over half a minute, and prints every failure.
+transformers asks the hub for every file by itself, each five times over half a minute, and prints every
+failure.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from db.errors import FarmError
@@ -15,6 +18,15 @@ REMEDY = "give a folder of weights, or the id of a model on the hub"
 
 class ModelError(FarmError):
     """A model cannot be loaded, saved or used for what was asked."""
+
+
+def digest_of(files: Iterable[Path]) -> str:
+    """A hash of these files, by name and content, in the order of their names."""
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        with path.open("rb") as file:
+            digest.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def check_found(source: str) -> None:

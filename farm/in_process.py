@@ -8,7 +8,6 @@ another judge.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +21,7 @@ from annotators.pool import Pool
 from annotators.prices import Price
 from annotators.spec import AnnotatorSpec
 from db.errors import ConfigError
-from farm.hub import check_found
+from farm.hub import check_found, digest_of
 
 ENDPOINT = "in process"  # what stands for the server's address
 FREE = Price(0.0, 0.0)
@@ -85,7 +84,7 @@ class Named:
 def named(annotator: AnnotatorSpec | Pool) -> Named:
     """The annotator with its models' folders or hub ids replaced by their names.
 
-    Raises ConfigError where there is no such model.
+    Raises ConfigError where no model is named or it cannot be read, ModelError where there is none.
     """
     specs = [m.spec for m in annotator.members] if isinstance(annotator, Pool) else [annotator]
     names = {source: name_of(source) for source in {spec.model for spec in specs}}
@@ -102,12 +101,8 @@ def name_of(source: str) -> str:
         raise ConfigError("no model is named", where="--model", remedy="give a folder of weights or a hub id")
     folder = Path(source)
     if folder.is_dir():
-        files = sorted({file for pattern in DEFINING for file in folder.glob(pattern)})
-        digest = hashlib.sha256()
-        for file in files:
-            with file.open("rb") as opened:
-                digest.update(file.name.encode() + b"\0" + hashlib.file_digest(opened, "sha256").digest())
-        return f"{folder.resolve().name}@{digest.hexdigest()[:12]}"
+        files = {file for pattern in DEFINING for file in folder.glob(pattern)}
+        return f"{folder.resolve().name}@{digest_of(files)[:12]}"
     from transformers import AutoConfig
 
     check_found(source)

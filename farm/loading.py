@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from farm.codec import Codec, Template
 from farm.config import ModelConfig
 from farm.distribution import whole
-from farm.hub import ModelError, check_found
+from farm.hub import ModelError, check_found, digest_of
 
 
 def pick_device(name: str) -> torch.device:
@@ -31,12 +30,7 @@ def source_key(source: str | None) -> str:
     """Identity of a model: of a directory by its files, wherever it stands, of a hub id by its name."""
     if source is None or not Path(source).is_dir():
         return source or ""
-    digest = hashlib.sha256()
-    for path in sorted(Path(source).iterdir()):
-        if path.is_file() and path.suffix != ".md":
-            with path.open("rb") as file:
-                digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
+    return digest_of(path for path in Path(source).iterdir() if path.is_file() and path.suffix != ".md")
 
 
 def load_codec(source: str, config: ModelConfig, model: Any = None) -> Codec:
@@ -66,8 +60,7 @@ def load_model(
     """A transformers model in evaluation mode on its device.
 
     auto: a transformers Auto class. may_be_new: names of weights that the checkpoint need not have, because
-    the caller initialises them. Raises ModelError on anything that is missing, misshapen or not finite, and
-    ConfigError where there is no such model.
+    the caller initialises them. Raises ModelError on anything that is missing, misshapen or not finite.
     """
     check_found(source)
     try:
