@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from farm.codec import Codec
 from farm.config import ModelConfig
 from farm.loading import add_lora, load_codec, load_model, save_model
-from farm.methods.method import Tokens
+from farm.methods.method import Prompt, Tokens
 from farm.ops import spread, token_logps
 
 
@@ -84,8 +84,11 @@ class Policy(nn.Module):
     def condition_on(self, tokens: Sequence[str]) -> None:
         """Add control tokens to tokenizer and model, and ask for the last of them from now on.
 
-        Each starts as the mean embedding with some noise, the same in every process. None is ever drawn.
+        Each starts as half the embedding of the token that it follows, with some noise, the same in every
+        process: normalisation makes it read as that token, so that the policy answers as before, yet it is far
+        less likely than that token where embeddings are tied. None is ever drawn.
         """
+        before = self.codec.prompt_ids(Prompt(""))[-1]
         self.codec = self.codec.with_control(tokens[-1])
         added = self.codec.tokenizer.add_special_tokens({"additional_special_tokens": list(tokens)})
         ids = self.codec.tokenizer.convert_tokens_to_ids(list(tokens))
@@ -95,11 +98,13 @@ class Policy(nn.Module):
         generator = torch.Generator().manual_seed(len(tokens))
         old = self.model.get_input_embeddings().weight.shape[0]
         self.model.resize_token_embeddings(max(old, len(self.codec.tokenizer)), mean_resizing=False)
-        weights = {id(layer.weight): layer.weight for layer in _embeddings(self.model)}  # one, if tied
+        read, drawn = (layer.weight for layer in _embeddings(self.model))
+        starts = {id(drawn): (drawn, drawn[:old].mean(0))}
+        starts[id(read)] = (read, read[before] / 2)  # in place of the mean, if tied
         with torch.no_grad():
-            for weight in weights.values():
+            for weight, start in starts.values():
                 noise = torch.randn(len(ids), weight.shape[1], generator=generator).to(weight)
-                weight[ids] = weight[:old].mean(0) + 0.1 * weight[:old].std(0) * noise
+                weight[ids] = start + 0.1 * weight[:old].std(0) * noise
 
     def save(self, directory: Path | None) -> None:
         """Write a directory that transformers loads by itself."""

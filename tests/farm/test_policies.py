@@ -12,8 +12,10 @@ from farm.codec import Row, collate
 from farm.config import ModelConfig
 from farm.hub import ModelError
 from farm.methods.method import Prompt, Tokens
+from farm.ops import full_kl, full_logps
 from farm.policies import Policy
 from farm.scorers import Scorer
+from farm.world.language import BASE
 
 ROWS = [Row([10, 11, 12], [20, 21, 2]), Row([10], [30, 2]), Row([9, 8, 7, 6], [5, 4, 3, 20, 2])]
 
@@ -137,19 +139,32 @@ def test_lora_trains_adapters_alone_and_saves_whole_weights(tmp_path, model_dir)
         Policy.load(model_dir, ModelConfig(lora_rank=2, lora_targets=("nothing",)), seed=0)
 
 
-def test_control_tokens_start_near_the_mean_embedding_and_are_asked_for(tmp_path, model_dir):
+def test_control_tokens_start_as_the_token_before_them_and_are_asked_for(tmp_path, model_dir):
     policy = Policy.load(model_dir, seed=0)
     before = policy.model.get_input_embeddings().weight.detach().clone()
+    last = policy.codec.prompt_ids(Prompt("x"))[-1]
     policy.condition_on(["<|bad|>", "<|good|>"])
     after = policy.model.get_input_embeddings().weight
     assert torch.equal(after[: len(before)], before)
     assert after.shape[0] == len(before) + 2
-    assert (after[-2:] - before.mean(0)).abs().max() < before.std()
+    assert (after[-2:] - before[last] / 2).abs().max() < before.std()
     assert not torch.equal(after[-1], after[-2])
     good = policy.codec.tokenizer.convert_tokens_to_ids("<|good|>")
     assert policy.codec.prompt_ids(Prompt("x"))[-1] == good
     policy.save(tmp_path)
     assert Policy.load(str(tmp_path)).codec.prompt_ids(Prompt("x"))[-1] == good
+
+
+def test_new_control_tokens_leave_a_policy_all_but_undisturbed():
+    """A token of random meaning before the response would cost most of what was learnt: over 1 nat a token."""
+    reference, policy = Policy.load(str(BASE)), Policy.load(str(BASE))
+    policy.condition_on(["<|bad|>", "<|good|>"])
+    asked = [Prompt("name an animal ."), Prompt("what color is the sky ?")]
+    plain, controlled = (
+        full_logps(each.response_logits(collate([each.codec.row(p, "a red cat .") for p in asked], 0)))
+        for each in (reference, policy)
+    )
+    assert full_kl(plain, controlled[:, : plain.shape[1]]).mean() < 0.3
 
 
 def test_a_missing_model_is_a_clear_error(tmp_path):
