@@ -84,9 +84,9 @@ class Policy(nn.Module):
     def condition_on(self, tokens: Sequence[str]) -> None:
         """Add control tokens to tokenizer and model, and ask for the last of them from now on.
 
-        Each starts as half the embedding of the token that it follows, with some noise, the same in every
-        process: normalisation makes it read as that token, so that the policy answers as before, yet it is far
-        less likely than that token where embeddings are tied. None is ever drawn.
+        Each starts as half the embedding of the token that it follows, so that the policy answers as before,
+        with noise as large as embeddings differ, so that tokens are soon told apart; the same in every process.
+        None is ever drawn.
         """
         before = self.codec.prompt_ids(Prompt(""))[-1]
         self.codec = self.codec.with_control(tokens[-1])
@@ -104,7 +104,7 @@ class Policy(nn.Module):
         with torch.no_grad():
             for weight, start in starts.values():
                 noise = torch.randn(len(ids), weight.shape[1], generator=generator).to(weight)
-                weight[ids] = start + 0.1 * weight[:old].std(0) * noise
+                weight[ids] = start + weight[:old].std(0) * noise
 
     def save(self, directory: Path | None) -> None:
         """Write a directory that transformers loads by itself."""

@@ -59,20 +59,21 @@ RESPONSES = 4  # PPO is measured on so many times the instructions of best-of-n,
 
 @dataclass(frozen=True)
 class Scale:
-    """How large a study is. crossed: people, and simulators, to a pair where agreement is measured; jury:
-    people to an evaluated pair."""
+    """How large a study is. crossed: people, and simulators, to a pair where agreement is measured; jury, panel:
+    people, and simulators, to an evaluated pair."""
 
     sizes: Sizes
     recipe: str
     crossed: int = 4
     jury: int = 3
+    panel: int = 1
     curve_samples: int = 128
     curve_instructions: int = 100
 
 
 SCALES = {
     "small": Scale(SMALL, "small.yaml"),
-    "paper": Scale(PAPER, "paper.yaml", curve_samples=256, curve_instructions=200),
+    "paper": Scale(PAPER, "paper.yaml", panel=3, curve_samples=256, curve_instructions=200),
 }
 
 
@@ -157,7 +158,7 @@ class Stages:
         """People and simulators judge the evaluation's pairs."""
         pairs = PairFilter(source=EVALUATION)
         self._ask_people(pairs, self.scale.jury)
-        self.ask(QUIET, pairs, provider)
+        self.ask(QUIET, pairs, provider, self.scale.panel)
 
     def curves(self, study: Study) -> list[Future[Curves]]:
         """Begin to measure over-optimisation on the validation split."""

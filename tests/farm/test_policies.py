@@ -147,7 +147,8 @@ def test_control_tokens_start_as_the_token_before_them_and_are_asked_for(tmp_pat
     after = policy.model.get_input_embeddings().weight
     assert torch.equal(after[: len(before)], before)
     assert after.shape[0] == len(before) + 2
-    assert (after[-2:] - before[last] / 2).abs().max() < before.std()
+    noise = (after[-2:] - before[last] / 2) / before.std(0)
+    assert 0.6 < noise.std() < 1.4 and noise.abs().max() < 6
     assert not torch.equal(after[-1], after[-2])
     good = policy.codec.tokenizer.convert_tokens_to_ids("<|good|>")
     assert policy.codec.prompt_ids(Prompt("x"))[-1] == good
@@ -164,7 +165,7 @@ def test_new_control_tokens_leave_a_policy_all_but_undisturbed():
         full_logps(each.response_logits(collate([each.codec.row(p, "a red cat .") for p in asked], 0)))
         for each in (reference, policy)
     )
-    assert full_kl(plain, controlled[:, : plain.shape[1]]).mean() < 0.3
+    assert full_kl(plain, controlled[:, : plain.shape[1]]).mean() < 1
 
 
 def test_a_missing_model_is_a_clear_error(tmp_path):
