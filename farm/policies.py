@@ -85,7 +85,7 @@ class Policy(nn.Module):
         """Add control tokens to tokenizer and model, and ask for the last of them from now on.
 
         Each starts as half the embedding of the token that it follows, so that the policy answers as before,
-        with noise as large as embeddings differ, so that tokens are soon told apart; the same in every process.
+        with noise as large as embeddings differ, so that it soon tells them apart; alike in every process.
         None is ever drawn.
         """
         before = self.codec.prompt_ids(Prompt(""))[-1]

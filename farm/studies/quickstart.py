@@ -59,8 +59,8 @@ RESPONSES = 4  # PPO is measured on so many times the instructions of best-of-n,
 
 @dataclass(frozen=True)
 class Scale:
-    """How large a study is. crossed: people, and simulators, to a pair where agreement is measured; jury, panel:
-    people, and simulators, to an evaluated pair."""
+    """How large a study is. crossed: people, and simulators, to a pair where agreement is measured; jury,
+    panel: people, and simulators, to an evaluated pair."""
 
     sizes: Sizes
     recipe: str

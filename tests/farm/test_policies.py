@@ -148,7 +148,8 @@ def test_control_tokens_start_as_the_token_before_them_and_are_asked_for(tmp_pat
     assert torch.equal(after[: len(before)], before)
     assert after.shape[0] == len(before) + 2
     noise = (after[-2:] - before[last] / 2) / before.std(0)
-    assert 0.6 < noise.std() < 1.4 and noise.abs().max() < 6
+    assert 0.6 < noise.std() < 1.4
+    assert noise.abs().max() < 6
     assert not torch.equal(after[-1], after[-2])
     good = policy.codec.tokenizer.convert_tokens_to_ids("<|good|>")
     assert policy.codec.prompt_ids(Prompt("x"))[-1] == good
@@ -157,7 +158,7 @@ def test_control_tokens_start_as_the_token_before_them_and_are_asked_for(tmp_pat
 
 
 def test_new_control_tokens_leave_a_policy_all_but_undisturbed():
-    """A token of random meaning before the response would cost most of what was learnt: over 1 nat a token."""
+    """A token of random meaning before the response costs most of what was learnt, 2 nats a token here."""
     reference, policy = Policy.load(str(BASE)), Policy.load(str(BASE))
     policy.condition_on(["<|bad|>", "<|good|>"])
     asked = [Prompt("name an animal ."), Prompt("what color is the sky ?")]
