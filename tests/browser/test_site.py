@@ -46,8 +46,9 @@ def test_what_it_looks_like(address: str, open_page: Open, screenshots: Path) ->
     assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
 
 
-def test_it_is_searched(address: str, open_page: Open) -> None:
-    page = open_page(f"{address}/index.html")
+@pytest.mark.parametrize("read", ["served", "from disk"])
+def test_it_is_searched(address: str, site: Path, open_page: Open, read: str) -> None:
+    page = open_page(f"{address if read == 'served' else site.as_uri()}/index.html")
     page.keyboard.press("s")
     page.keyboard.type("derangement")
     assert "pair.html" in (page.locator(".md-search-result__link").first.get_attribute("href") or "")
