@@ -56,6 +56,12 @@ def plain(text: str) -> Text:
     return Text(printed(text))
 
 
+def counted(count: int, thing: str) -> str:
+    """A number of things: 1 reply, 2,000 replies, 0 pairs."""
+    several = f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}s"
+    return f"{count:,} {thing if count == 1 else several}"
+
+
 def table(*columns: str) -> Table:
     """A plain table; a column whose name ends in `#` holds numbers."""
     made = Table(box=None, pad_edge=False, header_style="bold")
@@ -94,8 +100,9 @@ def annotate_view(report: AnnotateReport) -> RenderableType:
     new = sum(report.statuses.values())
     parts = ", ".join(f"{count:,} {status}" for status, count in report.statuses.items()) or "none"
     elsewhere = f", {report.elsewhere:,} being asked by another run" if report.elsewhere else ""
+    made = f"{counted(new, 'new judgement')} ({parts})"
     return plain(
-        f"{report.annotator} judged {report.pairs:,} pairs: {new:,} new judgements ({parts}), "
+        f"{report.annotator} judged {counted(report.pairs, 'pair')}: {made}, "
         f"{report.known:,} there already{elsewhere}{_bill(report)}"
     )
 
@@ -112,9 +119,10 @@ def _bill(report: AnnotateReport) -> str:
     cost = "cost unknown" if report.cost is None else f"${report.cost:.4f}"
     if report.cost_bound != report.cost:
         cost += f" (${report.cost_bound:.4f} at most: some replies came without their bill)"
-    told = [(report.failures, "requests failed"), (report.warnings, "replies")]
-    odd = (f"; {count:,} {what}: {name}" for seen, what in told for name, count in (seen or {}).items())
-    return f"; {report.requests:,} requests, {report.tokens:,} tokens, {cost}{''.join(odd)}"
+    told = [f"{counted(n, 'request')} failed: {name}" for name, n in (report.failures or {}).items()]
+    told += [f"{counted(n, 'reply')}: {name}" for name, n in (report.warnings or {}).items()]
+    asked = f"{counted(report.requests, 'request')}, {counted(report.tokens, 'token')}"
+    return "; ".join(["", asked + f", {cost}", *told])
 
 
 def estimate_json(estimate: Estimate) -> Json:
@@ -130,7 +138,7 @@ def estimate_view(estimate: Estimate) -> RenderableType:
     """One line of what a run would ask and cost."""
     cost = "at an unknown price" if estimate.cost is None else f"for about ${estimate.cost:.4f}"
     return plain(
-        f"would ask {estimate.requests:,} requests, about {estimate.prompt_tokens:,} prompt and "
+        f"would ask {counted(estimate.requests, 'request')}, about {estimate.prompt_tokens:,} prompt and "
         f"{estimate.completion_tokens:,} completion tokens, {cost}"
     )
 
@@ -166,7 +174,7 @@ def annotator_view(shown: Shown) -> RenderableType:
 def snapshot_view(report: SnapshotReport) -> RenderableType:
     card = report.card
     left = f"; {report.identical:,} of identical outputs left out" if report.identical else ""
-    return plain(f"snapshot {card.name}: {card.rows:,} judgements, {card.key}{left}")
+    return plain(f"snapshot {card.name}: {counted(card.rows, 'judgement')}, {card.key}{left}")
 
 
 def train_view(report: TrainReport) -> RenderableType:
@@ -174,7 +182,8 @@ def train_view(report: TrainReport) -> RenderableType:
     rows = table("metric", "#")
     for name, value in sorted(report.metrics.items()):
         rows.add_row(name, f"{value:.4g}")
-    head = f"{report.method}: {report.steps:,} steps on {report.rows:,} rows ({report.held_out:,} held out)"
+    took = f"{counted(report.steps, 'step')} on {counted(report.rows, 'row')}"
+    head = f"{report.method}: {took} ({report.held_out:,} held out)"
     return Group(plain(head), rows, plain(f"checkpoint: {report.checkpoint}"))
 
 
@@ -241,6 +250,8 @@ def merge_view(merged: Merged) -> RenderableType:
     for name, count in merged.added.items():
         rows.add_row(f"{name}s", f"{count:,}")
     kept = (
-        f"{len(merged.conflicts):,} judgements differed; this ledger's were kept." if merged.conflicts else ""
+        f"{counted(len(merged.conflicts), 'judgement')} differed; this ledger's were kept."
+        if merged.conflicts
+        else ""
     )
     return Group(rows, Text(kept))

@@ -7,14 +7,15 @@ from rich.text import Text
 
 from farm.pair import PairReport
 from farm.sample import SampleReport
-from farm.views import plain
+from farm.views import counted, plain
 
 
 def sample_view(report: SampleReport) -> RenderableType:
     """One paragraph: what was drawn, what was there, what failed."""
     text = Text.assemble(
         plain(report.producer),
-        f": {report.new:,} outputs to {report.instructions:,} instructions, {report.known:,} were there",
+        f": {counted(report.new, 'output')} to {counted(report.instructions, 'instruction')}, "
+        f"{report.known:,} were there",
     )
     for name, count in sorted(report.failures.items()):
         text.append(f"\n{count:,} failed: {name}; run it again to ask for them again")
@@ -25,8 +26,9 @@ def pair_view(report: PairReport) -> RenderableType:
     """One line: pairs, those that are new, and instructions with nothing to pair."""
     text = Text.assemble(
         plain(report.name),
-        f": {report.pairs:,} pairs of {report.instructions:,} instructions, {report.new:,} of them new",
+        f": {counted(report.pairs, 'pair')} of {counted(report.instructions, 'instruction')}, "
+        f"{report.new:,} of them new",
     )
-    return (
-        text.append(f"\n{report.alone:,} instructions have no two outputs to pair") if report.alone else text
-    )
+    if report.alone:
+        text.append(f"\n{counted(report.alone, 'instruction')} without two outputs to pair")
+    return text

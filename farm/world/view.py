@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from farm.views import table
+from farm.views import counted, table
 from farm.world.build import WorldReport
 from farm.world.people import PeopleReport
 
@@ -24,5 +24,6 @@ def judged_view(report: PeopleReport) -> RenderableType:
     """Who judged how much."""
     who = report.annotators[0] if len(report.annotators) == 1 else f"{len(report.annotators)} people"
     return Text(
-        f"{who}: {report.new:,} new judgements of {report.pairs:,} pairs, {report.known:,} were there"
+        f"{who}: {counted(report.new, 'new judgement')} of {counted(report.pairs, 'pair')}, "
+        f"{report.known:,} were there"
     )
