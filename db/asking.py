@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Row, Select, select
 
 from db.ledger import Ledger
 from db.models import CLAIM, CLAIM_SLOT, COMPLETION
@@ -26,6 +27,16 @@ class Answer:
     run: str  # of the latest claim
     latest: Completion | None  # of the latest claim; None: no word of it
     completion: Completion | None  # a reply where there is one
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A batch that was claimed: its questions in their places, who claimed it last, and what came of that."""
+
+    slots: tuple[Slot, ...]
+    run: str
+    answered: bool  # by a reply
+    failed: bool
 
 
 def answers(ledger: Ledger, request_keys: Sequence[str]) -> dict[str, Answer]:
@@ -48,22 +59,29 @@ def answers(ledger: Ledger, request_keys: Sequence[str]) -> dict[str, Answer]:
     return found
 
 
-def batches(ledger: Ledger, draw_key: str, pair_ids: Sequence[int]) -> list[tuple[Slot, ...]]:
+def batches(ledger: Ledger, draw_key: str, pair_ids: Sequence[int]) -> list[Shared]:
     """The batches that were claimed for these pairs, the answered first: to be read or asked as they were.
 
     The answered count too: another parser reads them, or another run is about to write what they say.
     """
-    found: dict[str, dict[int, Slot]] = {}
+    places: dict[str, dict[int, Slot]] = {}
+    latest: dict[str, Row[Any]] = {}
     answered: set[str] = set()
     for i in range(0, len(pair_ids), LOOKUP):
         for row in ledger.stream(_claims_of(draw_key, pair_ids[i : i + LOOKUP])):
-            slots = found.setdefault(row.request_key, {})
+            slots = places.setdefault(row.request_key, {})
             slots[row.slot] = Slot(row.pair_id, row.replicate, bool(row.swapped))
+            latest[row.request_key] = row
             if row.answered is not None and row.failure is None:
                 answered.add(row.request_key)
     return [
-        tuple(slots[place] for place in sorted(slots))
-        for _, slots in sorted(found.items(), key=lambda batch: batch[0] not in answered)
+        Shared(
+            tuple(slots[place] for place in sorted(slots)),
+            latest[key].run,
+            key in answered,
+            latest[key].failure is not None,
+        )
+        for key, slots in sorted(places.items(), key=lambda batch: batch[0] not in answered)
     ]
 
 
@@ -83,6 +101,7 @@ def _claims_of(draw_key: str, pair_ids: Sequence[int]) -> Select[*tuple[object, 
     return (
         select(
             CLAIM.c.request_key,
+            CLAIM.c.run,
             CLAIM_SLOT.c.slot,
             CLAIM_SLOT.c.pair_id,
             CLAIM_SLOT.c.replicate,

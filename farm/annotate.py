@@ -31,7 +31,7 @@ from db.ids import Json
 from db.ledger import Ledger, PairFilter
 from db.records import Annotation, AnnotatorKind, Status
 from farm.in_process import ENDPOINT, FREE, Answerer, InProcess, named
-from farm.judging import Judging
+from farm.judging import Judging, specs_of
 from farm.quiet_judges import Question, QuietJudge, is_quiet, quiet_judge
 
 BATCH = 1_000  # pairs judged in one transaction where nobody is asked
@@ -175,7 +175,7 @@ def plan_members(ledger: Ledger, name: str, task: Task, provider: Provider) -> E
 
 
 def _plan(ledger: Ledger, whom: _Whom, task: Task, provider: Provider) -> Estimate:
-    replies = {spec.decoding: spec.reply_tokens * spec.batch for spec in _specs(whom.annotator)}
+    replies = {spec.decoding: spec.reply_tokens * spec.batch for spec in specs_of(whom.annotator)}
     judging = Judging(ledger, whom.annotator, whom.endpoint, _silent)
     requests = judging.requests(task.pairs, task.replicates, claim=False)
 
@@ -210,10 +210,6 @@ def loaded(name: str, task: Task, provider: Provider) -> AnnotatorSpec | Pool:
     return changed
 
 
-def _specs(annotator: AnnotatorSpec | Pool) -> list[AnnotatorSpec]:
-    return [member.spec for member in annotator.members] if isinstance(annotator, Pool) else [annotator]
-
-
 def _whom(annotator: AnnotatorSpec | Pool, provider: Provider) -> _Whom:
     """Reward models run in this process, language models where the provider says."""
     if provider.local and (provider.base_url or provider.batch):
@@ -221,7 +217,7 @@ def _whom(annotator: AnnotatorSpec | Pool, provider: Provider) -> _Whom:
         raise ConfigError("a model in this process has no server", where="--local", remedy=remedy)
     if provider.local:
         _refuse_provider_models(annotator)
-    if provider.local or any(spec.kind is AnnotatorKind.REWARD_MODEL for spec in _specs(annotator)):
+    if provider.local or any(spec.kind is AnnotatorKind.REWARD_MODEL for spec in specs_of(annotator)):
         found = named(annotator)
         return _Whom(found.annotator, ENDPOINT, found.sources)
     return _Whom(annotator, Endpoint.from_environment(provider.base_url).name, {})
@@ -230,7 +226,7 @@ def _whom(annotator: AnnotatorSpec | Pool, provider: Provider) -> _Whom:
 def _refuse_provider_models(annotator: AnnotatorSpec | Pool) -> None:
     """Raise ConfigError where a slot was left to the catalogue, whose models are a provider's."""
     usual = set(catalogue.default_slots().values())
-    for name in sorted(usual & {spec.model for spec in _specs(annotator)}):
+    for name in sorted(usual & {spec.model for spec in specs_of(annotator)}):
         remedy = "name a folder of weights or a hub id with --model"
         raise ConfigError(f"{name} does not run in this process", where="--local", remedy=remedy)
 
@@ -305,7 +301,7 @@ class _Replies:
 
 def _transport(ledger: Ledger, whom: _Whom, provider: Provider, account: Account) -> Transport:
     """In this process, online, or the Batch API, which looks first for what an earlier process left there."""
-    specs = _specs(whom.annotator)
+    specs = specs_of(whom.annotator)
     if whom.sources:
         return InProcess(_answerer(specs, whom.sources, provider.rows), provider.rows, account)
     prices = PriceTable.load(provider.prices)

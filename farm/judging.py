@@ -2,9 +2,9 @@
 
 Pairs are taken in windows. What can be answered without asking is: judgements that label noise replaces,
 identical outputs, and requests whose completion is in the ledger already. The rest is claimed, in one
-transaction, and only then sent. Completions are committed before they are parsed, so that a killed run
-parses them when it is started again; a claim without a completion was in flight, and its batch is asked
-again as it was.
+transaction, and only then sent. Completions are committed before they are parsed, and what they say with the
+completions after them, so that a killed run parses them when it is started again; a claim without a
+completion was in flight, and its batch is asked again as it was.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, groupby
 from pathlib import Path
@@ -35,7 +35,8 @@ from db.ids import canonical_json
 from db.ledger import Asked, Ledger, PairFilter, Standing
 from db.records import Annotation, AnnotatorKind, Claim, Completion, Pair, Slot, Status
 
-WINDOW = 256  # pairs looked at and claimed together
+WINDOW = 256  # pairs looked at and claimed together at most
+REQUESTS = 64  # claimed together, about: replies that come while they are made ready have to wait
 BUFFER = 64  # completions in one transaction
 CLAIM_HOURS = 1.0  # for how long a claim of another machine is believed to be in flight
 IDENTICAL = "identical outputs: a tie, not asked"
@@ -90,8 +91,10 @@ class Judging:
         self._progress = progress
         pid = os.getpid()
         self._run = f"{socket.gethostname()}/{pid}/{int(time.time())}/{_birth(pid)}/{next(_NUMBERS)}"
+        self._window = min(WINDOW, REQUESTS * sum(spec.batch for spec in specs_of(annotator)))
         self._open: dict[str, tuple[int, Batch]] = {}  # by request key: claim, what was asked
-        self._held: list[tuple[int, Batch, Reply]] = []
+        self._held: list[tuple[int, Batch, Reply]] = []  # to be committed
+        self._judged: list[Annotation] = []  # what the replies committed last say
         with ledger.writing() as writer:
             [self._id] = writer.annotators([annotator.card])
 
@@ -104,6 +107,8 @@ class Judging:
     ) -> None:
         try:
             self.commit()
+            self._write(self._take_judged())
+            self._tell()
         finally:
             _under_way.discard(self._run)
 
@@ -114,15 +119,13 @@ class Judging:
         """
         flipped = self.ledger.flipped_pairs() if self.annotator.orders is Orders.STORED else set()
         left = wanted.limit
-        while pairs := list(self.ledger.pairs(replace(wanted, limit=_least(WINDOW, left)))):
+        while pairs := list(self.ledger.pairs(replace(wanted, limit=_least(self._window, left)))):
             wanted = replace(wanted, after=pairs[-1].id)
             left = None if left is None else left - len(pairs)
             self.pairs += len(pairs)
-            questions = list(self._questions(pairs, replicates, flipped))
-            asked = self._without_asking(questions) if claim else questions
-            batches = list(self._batches(asked))
-            yield from self._claimed(batches) if claim else self._unanswered(batches)
-            self._progress(self.annotator.name, self.known + self.statuses.total())
+            questions = self._questions(pairs, replicates, flipped)
+            yield from self._claimed(questions) if claim else self._unanswered(questions)
+            self._tell()
             if left == 0:
                 return
 
@@ -134,18 +137,31 @@ class Judging:
             self.commit()
 
     def commit(self) -> None:
-        """Commit the completions held, then parse them and commit the judgements."""
+        """Commit the completions held, and what those before them say; then parse them.
+
+        So there is one transaction for each time that replies come, and a judgement is on disk after the
+        next: a run that is killed in between finds the completion, and reads it again. What failed says
+        nothing and is judged in its own transaction, so that no other run takes it for a first attempt.
+        """
         held, self._held = self._held, []
         if not held:
             return
+        judged = self._take_judged()
+        for claim_id, batch, reply in held:
+            if not reply.ok:
+                judged += self._failed(batch, f"{reply.failure}: {reply.detail}".rstrip(": "), claim_id)
         with self.ledger.writing() as writer:
             writer.completions([_record(claim_id, reply) for claim_id, _, reply in held])
-        facts: list[Annotation] = []
+            writer.annotations(judged)
+        self._count(judged)
         for claim_id, batch, reply in held:
-            failure = None if reply.ok else f"{reply.failure}: {reply.detail}".rstrip(": ")
-            facts += self._read(batch, Said(reply.text, reply.top_logprobs), claim_id, failure)
-        self._write(facts)
-        self._progress(self.annotator.name, self.known + self.statuses.total())
+            if reply.ok:
+                self._judged += self._read(batch, Said(reply.text, reply.top_logprobs), claim_id)
+        self._tell()
+
+    def _take_judged(self) -> list[Annotation]:
+        judged, self._judged = self._judged, []
+        return judged
 
     def _questions(self, pairs: Sequence[Pair], replicates: int, flipped: set[int]) -> Iterator[Question]:
         """Every question of these pairs that has no judgement, or a failure, so far."""
@@ -161,26 +177,21 @@ class Judging:
                     else:
                         yield Question(pair, asked, before.attempt + 1 if before else 0, occasion)
 
-    def _without_asking(self, questions: Sequence[Question]) -> list[Question]:
-        """Judge what needs no asking; returns the rest."""
-        facts: list[Annotation] = []
-        rest: list[Question] = []
-        for question in questions:
-            swapped = question.asked.swapped
-            judgement = spared(swapped, self.annotator.noise, question.occasion)
-            if judgement is None and question.pair.output_a.text == question.pair.output_b.text:
-                judgement = replace(
-                    judged(Verdict(0.5), swapped, self.annotator.noise, question.occasion), reason=IDENTICAL
-                )
-            if judgement is None:
-                rest.append(question)
-            else:
-                facts.append(self._annotation(question, judgement))
-        self._write(facts)
-        return rest
+    def _unasked(self, question: Question) -> Annotation | None:
+        """The judgement of a question that needs no asking."""
+        swapped = question.asked.swapped
+        judgement = spared(swapped, self.annotator.noise, question.occasion)
+        if judgement is None and question.pair.output_a.text == question.pair.output_b.text:
+            tie = judged(Verdict(0.5), swapped, self.annotator.noise, question.occasion)
+            judgement = replace(tie, reason=IDENTICAL)
+        return self._annotation(question, judgement) if judgement else None
 
-    def _batches(self, questions: Sequence[Question]) -> Iterator[Batch]:
-        """Group questions by who is asked; a batch that was claimed before stays as it was."""
+    def _batches(self, questions: Iterable[Question]) -> Iterator[Batch]:
+        """Group questions by who is asked; a batch that was claimed before stays as it was.
+
+        Where it shows pairs that are not ours to judge (another run has wider filters) and its run is at it,
+        its questions are left to that run.
+        """
         by_spec: dict[str, list[Question]] = {}
         specs: dict[str, AnnotatorSpec] = {}
         for question in questions:
@@ -190,9 +201,11 @@ class Judging:
         for draw_key, mine in by_spec.items():
             spec, open_ = specs[draw_key], {question.slot: question for question in mine}
             if spec.batch > 1:
-                for slots in asking.batches(self.ledger, draw_key, [q.pair.id for q in mine]):
-                    if all(slot in open_ for slot in slots):
-                        yield self._batch(spec, [open_.pop(slot) for slot in slots])
+                for shared in asking.batches(self.ledger, draw_key, [q.pair.id for q in mine]):
+                    if all(slot in open_ for slot in shared.slots):
+                        yield self._batch(spec, [open_.pop(slot) for slot in shared.slots])
+                    elif not shared.failed and _alive(shared.run):
+                        self.elsewhere += sum(open_.pop(slot, None) is not None for slot in shared.slots)
             by_replicate = sorted(open_.values(), key=lambda question: question.asked.replicate)
             for _, group in groupby(by_replicate, key=lambda question: question.asked.replicate):
                 each = list(group)
@@ -212,58 +225,69 @@ class Judging:
         request = Request(spec.model, said, spec.decoding, replicate, self._endpoint)
         return Batch(spec, tuple(questions), request)
 
-    def _unanswered(self, batches: Sequence[Batch]) -> Iterator[Request]:
+    def _unanswered(self, questions: Iterable[Question]) -> Iterator[Request]:
+        batches = list(self._batches(questions))
         answers = asking.answers(self.ledger, [batch.request.key for batch in batches])
         for batch in batches:
             answer = answers.get(batch.request.key)
             if not (answer and answer.completion and answer.completion.failure is None):
                 yield batch.request
 
-    def _claimed(self, batches: Sequence[Batch]) -> list[Request]:
-        """Read what was answered before; claim the rest. What another run is asking is left to it."""
-        answers = asking.answers(self.ledger, [batch.request.key for batch in batches])
-        facts: list[Annotation] = []
+    def _claimed(self, questions: Iterable[Question]) -> list[Request]:
+        """Judge what needs no asking, read what was answered before, claim the rest.
+
+        What another run is asking is left to it. All in one transaction, `questions` in it too: what is
+        looked at here nobody else judges or claims meanwhile.
+        """
         claims: list[tuple[Claim, Batch]] = []
-        for batch in batches:
-            answer = answers.get(batch.request.key)
-            if answer and answer.completion and answer.completion.failure is None:
-                stored = answer.completion
-                reply = stored_reply(stored.text, stored.top_logprobs)
-                facts += self._read(batch, reply, answer.completion.claim_id, None)
-            elif answer and answer.latest is None and _alive(answer.run):
-                self.elsewhere += len(batch.questions)
-            else:
-                slots = tuple(question.slot for question in batch.questions)
-                body = canonical_json(batch.request.body())
-                attempt = answer.attempts if answer else 0
-                key, draw_key = batch.request.key, batch.spec.draw_key
-                claims.append((Claim(key, draw_key, self._run, body, slots, attempt), batch))
         with self.ledger.writing() as writer:
+            known = [(question, self._unasked(question)) for question in questions]
+            facts = [fact for _, fact in known if fact]
+            batches = list(self._batches(question for question, fact in known if not fact))
+            answers = asking.answers(self.ledger, [batch.request.key for batch in batches])
+            for batch in batches:
+                answer = answers.get(batch.request.key)
+                if answer and answer.completion and answer.completion.failure is None:
+                    stored = answer.completion
+                    facts += self._read(
+                        batch, stored_reply(stored.text, stored.top_logprobs), stored.claim_id
+                    )
+                elif answer and answer.latest is None and _alive(answer.run):
+                    self.elsewhere += len(batch.questions)
+                else:
+                    claims.append((self._claim(batch, answer.attempts if answer else 0), batch))
             writer.annotations(facts)
             ids = writer.claims([claim for claim, _ in claims])
-        self.statuses.update(fact.status.value for fact in facts)
+        self._count(facts)
         taken = []
         for number, (_, batch) in zip(ids, claims, strict=True):
-            if number is None:  # another run was quicker
+            if number is None:  # the same prompt as another pair's
                 self.elsewhere += len(batch.questions)
             else:
                 self._open[batch.request.key] = (number, batch)
                 taken.append(batch.request)
         return taken
 
-    def _read(self, batch: Batch, reply: Said, claim_id: int, failure: str | None) -> Iterator[Annotation]:
-        """The judgements of a completion, one for each question of its batch."""
+    def _claim(self, batch: Batch, attempt: int) -> Claim:
+        slots = tuple(question.slot for question in batch.questions)
+        body = canonical_json(batch.request.body())
+        return Claim(batch.request.key, batch.spec.draw_key, self._run, body, slots, attempt)
+
+    def _read(self, batch: Batch, reply: Said, claim_id: int) -> Iterator[Annotation]:
+        """The judgements of a reply, one for each question of its batch."""
         count = len(batch.questions)
-        if failure is None:
-            verdicts = read_verdicts(parser_of(batch.spec), reply, count)
-            verdicts += [Verdict(None, "the reply does not name this pair")] * (count - len(verdicts))
+        verdicts = read_verdicts(parser_of(batch.spec), reply, count)
+        verdicts += [Verdict(None, "the reply does not name this pair")] * (count - len(verdicts))
         for slot, question in enumerate(batch.questions):
-            if failure is not None:
-                judgement = Judgement(None, None, question.asked.swapped, Status.FAILED, failure)
-            else:
-                judgement = judged(
-                    verdicts[slot], question.asked.swapped, self.annotator.noise, question.occasion
-                )
+            judgement = judged(
+                verdicts[slot], question.asked.swapped, self.annotator.noise, question.occasion
+            )
+            yield replace(self._annotation(question, judgement), completion_id=claim_id, slot=slot)
+
+    def _failed(self, batch: Batch, failure: str, claim_id: int) -> Iterator[Annotation]:
+        """The same where there is no usable reply."""
+        for slot, question in enumerate(batch.questions):
+            judgement = Judgement(None, None, question.asked.swapped, Status.FAILED, failure)
             yield replace(self._annotation(question, judgement), completion_id=claim_id, slot=slot)
 
     def _annotation(self, question: Question, judgement: Judgement) -> Annotation:
@@ -283,7 +307,18 @@ class Judging:
         if facts:
             with self.ledger.writing() as writer:
                 writer.annotations(facts)
-            self.statuses.update(fact.status.value for fact in facts)
+            self._count(facts)
+
+    def _count(self, facts: Sequence[Annotation]) -> None:
+        self.statuses.update(fact.status.value for fact in facts)
+
+    def _tell(self) -> None:
+        self._progress(self.annotator.name, self.known + self.statuses.total())
+
+
+def specs_of(annotator: AnnotatorSpec | Pool) -> list[AnnotatorSpec]:
+    """Those who may be asked: a pool's members, or the one."""
+    return [member.spec for member in annotator.members] if isinstance(annotator, Pool) else [annotator]
 
 
 def _least(window: int, left: int | None) -> int:

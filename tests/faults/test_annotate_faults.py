@@ -22,10 +22,10 @@ from annotators.simulator import FaultPlan, Judge, Simulator, SimulatorConfig
 from db import engine
 from db.errors import LedgerBusy
 from db.ids import keyed_index, keyed_uniform
-from db.ledger import Ledger
-from db.models import CLAIM, COMPLETION
+from db.ledger import Ledger, PairFilter
+from db.models import CLAIM, CLAIM_SLOT, COMPLETION
 from farm import judging
-from farm.annotate import AnnotateReport
+from farm.annotate import AnnotateReport, Task
 
 WIDTH = 8  # requests in flight
 
@@ -128,20 +128,36 @@ def test_two_threads_share_the_work(ledger_url: str, slow: Simulator, name: str)
     assert sum(report.elsewhere for report in reports) > 0
 
 
-def test_what_a_dead_process_had_claimed_is_taken_up_by_the_next(tmp_path: Path, slow: Simulator) -> None:
-    path = tmp_path / "farm.db"
-    fill(path, 200)
-    dead = start(path, slow, "plain")
-    wait_for(slow, 1, dead)
-    with Ledger.open(path) as ledger:
-        meanwhile = run(ledger, slow)  # everything stands in one window, and its owner lives
-        assert (meanwhile.elsewhere > 100, meanwhile.requests) == (True, 0)
+def test_a_pair_is_in_one_prompt_whatever_filters_two_runs_have(ledger_url: str) -> None:
+    """The second run wants two pairs out of different prompts of five that the first is asking."""
+    fill(ledger_url, 60)
+    config = SimulatorConfig(judge=Judge(utility="length"), latency=0.2)
+    with Simulator(config) as server, Ledger.open(ledger_url) as ledger, ThreadPoolExecutor() as threads:
+        first = threads.submit(run, ledger, server, "ranked-list", concurrency=2)
+        while server.stats().hits < 1 and not first.done():
+            time.sleep(0.002)
+        two = tuple(sorted(pair.id for pair in ledger.pairs())[-7::5])
+        second = run(ledger, server, "ranked-list", Task(PairFilter(ids=two)))
+        assert (second.requests, second.elsewhere, first.done()) == (0, 2, False)
+        assert first.result().statuses == {"ok": 60}
+        assert (server.stats().hits, count(ledger, CLAIM_SLOT), len(verdicts(ledger))) == (12, 60, 60)
+
+
+def test_what_a_dead_process_had_claimed_is_taken_up_by_the_next(tmp_path: Path) -> None:
+    path, pairs = tmp_path / "farm.db", 60
+    fill(path, pairs)
+    config = SimulatorConfig(judge=Judge(utility="length"), latency=0.2)
+    with Simulator(config) as server, Ledger.open(path) as ledger:
+        dead = start(path, server, "plain")
+        wait_for(server, 1, dead)
+        meanwhile = run(ledger, server)  # everything stands in one window, and its owner lives
+        assert (meanwhile.elsewhere > pairs / 2, meanwhile.requests) == (True, 0)
         dead.kill()
         dead.communicate()
-        after = run(ledger, slow)
+        after = run(ledger, server)
         assert after.elsewhere == 0
-        assert len(verdicts(ledger)) == 200
-    assert slow.stats().hits - 200 <= WIDTH
+        assert len(verdicts(ledger)) == pairs
+        assert server.stats().hits - pairs <= WIDTH
 
 
 def test_a_process_is_not_taken_for_an_earlier_one_of_its_number() -> None:
