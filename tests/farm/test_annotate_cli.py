@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 from judging_runs import command, verdicts
+from rich.console import Console
 
 from annotators.simulator import Judge, Simulator, SimulatorConfig
 from db.ledger import Ledger
 from db.records import Instruction, Item, Output, Pair
+from farm.annotate import AnnotateReport
+from farm.views import annotate_view
 
 PAIRS = 12
 
@@ -98,3 +101,15 @@ def test_a_server_that_is_not_there_is_one_clear_line(ledger: Path) -> None:
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith(f"farm: {nobody.base_url}: none of {PAIRS} requests brought a usable reply")
     assert "unreachable" in done.stderr
+
+
+def test_counts_agree_with_their_nouns() -> None:
+    odd: dict[str, Any] = {"failures": {"length": 1}, "warnings": {"usage_missing": 2}}
+    report = AnnotateReport("plain", "0a1b", 1, 0, {"failed": 1}, requests=1, tokens=1, **odd)
+    console = Console(width=200)
+    with console.capture() as shown:
+        console.print(annotate_view(report))
+    assert shown.get() == (
+        "plain judged 1 pair: 1 new judgement (1 failed), 0 there already; 1 request, 1 token, cost unknown"
+        "; 1 request failed: length; 2 replies: usage_missing\n"
+    )
