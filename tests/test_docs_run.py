@@ -73,8 +73,10 @@ class Line(NamedTuple):
 
     def printed_as(self, output: str) -> bool:
         """Whether the page shows this output; figures that rest on a training differ by machine."""
-        seen = _words(output) if self.long else [line.rstrip() for line in output.splitlines()]
-        return all((_words(line) if self.long else line) in seen for line in self.shown)
+        if self.long:
+            return all(_words(line) in _words(output) for line in self.shown)
+        seen = [line.rstrip() for line in output.splitlines()]
+        return all(line in seen for line in self.shown)
 
 
 def steps(page: Path) -> list[File | Line]:
@@ -93,8 +95,8 @@ def steps(page: Path) -> list[File | Line]:
 
 
 def _words(text: str) -> str:
-    """A text without its numbers, what stands in brackets, and how it is spaced."""
-    return " ".join(re.sub(r"\([^)]*\)|-?\d[\d,.]*", "#", text).split())
+    """A text without its numbers and digests, what stands in brackets, and how it is spaced."""
+    return " ".join(re.sub(r"\([^)]*\)|\b[0-9a-f]{32}\b|-?\d[\d,.]*", "#", text).split())
 
 
 RUN = [page for page in PAGES if any(isinstance(step, Line) for step in steps(page))]
