@@ -143,7 +143,11 @@ def test_a_damaged_checkpoint_is_a_clear_error(tmp_path, model_dir, victim):
     with pytest.raises(CheckpointError, match="damaged"):
         trained(tmp_path, model_dir)
     trained(tmp_path / "other", model_dir)
-    (tmp_path / "other" / "step-00000006" / "manifest.json").write_text("{")
+    training = tmp_path / "other" / "step-00000006" / "training.pt"
+    training.write_bytes(b"x" * training.stat().st_size)
+    with pytest.raises(CheckpointError, match=r"damaged: training\.pt does not hold what was written"):
+        trained(tmp_path / "other", model_dir)
+    (training.parent / "manifest.json").write_text("{")
     with pytest.raises(CheckpointError, match="damaged"):
         trained(tmp_path / "other", model_dir)
 
