@@ -17,7 +17,7 @@ from annotators.rules import has_list
 from db import history, training
 from db.costs import spent
 from db.exports import RowFilter
-from db.frames import Judgements, judgements, sources
+from db.frames import Judgements, judgements
 from db.history import Trained
 from db.ids import Json
 from db.ledger import Ledger
@@ -39,39 +39,45 @@ LICENCE = (
 def dataset_card(ledger: Ledger, file: Path, format_name: str, wanted: RowFilter, rows: int) -> str:
     """The card of a file of judgements that was written from the ledger."""
     found = _wanted(judgements(ledger, has_list, wanted.source, wanted.subset), wanted)
+    theirs = int(found.judgements["annotator"].isin(_asked(found, wanted)).sum())
     lines = ["---", "tags: [preference, preference-farm]", "---", "", f"# {_text(file.name)}", ""]
     lines.append(f"{rows:,} rows in the format `{format_name}`, written {_today()} by Preference Farm")
-    lines.append(
-        f"{package_version()} from {len(found.judgements):,} judgements of {len(found.units):,} questions."
-    )
+    lines.append(f"{package_version()} from {theirs:,} judgements of {len(found.units):,} questions.")
     chosen = [f"{key} {_text(value)}" for key, value in vars(wanted).items() if value is not None]
     lines += ["", f"Chosen: {', '.join(chosen) or 'everything that was judged'}.", ""]
     lines += ["## Where the questions come from", ""]
-    lines += _table(("source", "subset", "items"), _items(ledger, wanted))
+    lines += _table(("source", "subset", "questions"), _sources(found))
     if not found.judgements.empty:
-        lines += _annotators(ledger, found)
+        lines += _annotators(ledger, found, others=len(found.judgements) - theirs)
     return "\n".join([*lines, "## Licence", "", LICENCE, "", *_reading(file, format_name)]) + "\n"
 
 
 def _wanted(found: Judgements, wanted: RowFilter) -> Judgements:
     """The questions that the annotator asked for has judged, with what others said of them to compare."""
-    asked = {card.id for card in found.annotators if wanted.annotator in (None, card.name)}
-    units = found.judgements.loc[found.judgements["annotator"].isin(asked), "unit"].unique()
+    asked = found.judgements["annotator"].isin(_asked(found, wanted))
+    units = found.judgements.loc[asked, "unit"].unique()
     rows = found.judgements[found.judgements["unit"].isin(units)]
-    return Judgements(rows, found.units[found.units["unit"].isin(units)], found.annotators)
+    heard = tuple(card for card in found.annotators if card.id in set(rows["annotator"]))
+    return Judgements(rows, found.units[found.units["unit"].isin(units)], heard)
 
 
-def _items(ledger: Ledger, wanted: RowFilter) -> Iterator[Sequence[str]]:
-    for row in sources(ledger).itertuples(index=False):
-        if wanted.source in (None, row.source) and wanted.subset in (None, row.subset):
-            yield str(row.source), str(row.subset or ""), f"{row.items:,}"
+def _asked(found: Judgements, wanted: RowFilter) -> set[int]:
+    return {card.id for card in found.annotators if wanted.annotator in (None, card.name)}
 
 
-def _annotators(ledger: Ledger, found: Judgements) -> Iterator[str]:
+def _sources(found: Judgements) -> Iterator[Sequence[str]]:
+    named = found.units[["source", "subset"]].astype(object).fillna("")
+    for (source, subset), questions in named.groupby(["source", "subset"]):
+        yield str(source), str(subset), f"{len(questions):,}"
+
+
+def _annotators(ledger: Ledger, found: Judgements, others: int) -> Iterator[str]:
     report = audit(found, AuditOptions(draws=DRAWS))
     cards = {who.name: card for who, card in zip(named(found.annotators), found.annotators, strict=True)}
     paid = {each.annotator: each for each in spent(ledger)}
     yield from ("## Annotators", "", *_people(report), "")
+    if others:
+        yield from (f"What others said of these questions, {others:,} judgements, is here to compare.", "")
     rows = []
     for each in report.whole.annotators:
         card = cards[each.name]

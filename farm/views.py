@@ -235,9 +235,9 @@ def doctor_view(findings: Findings) -> RenderableType:
     lines = Text()
     for finding in findings.findings:
         lines.append(f"{finding.level:8}", style=LEVELS[finding.level])
-        lines.append(f"{finding.name:12}").append_text(plain(finding.found)).append("\n")
+        lines.append(f"{finding.name:13}").append_text(plain(finding.found)).append("\n")
         if finding.remedy:
-            lines.append(" " * 20 + f"-> {finding.remedy}\n", style="italic")
+            lines.append(" " * 21 + f"-> {finding.remedy}\n", style="italic")
     return lines
 
 

@@ -21,6 +21,7 @@ def quickstart_view(done: Quickstart) -> RenderableType:
         f"\nThe whole study is in {done.ledger}, the page to look at is {done.report}."
         f"\nNext: farm --ledger {done.ledger} audit --source crossed"
         f"\n      farm --ledger {done.ledger} label --annotator YOU --source crossed --limit 20"
+        f"\n      farm --ledger {done.ledger} export trl mine.jsonl --annotator YOU"
         "\n      docs/walkthrough.md does the same step by step, with your own models and people"
     )
     return Group(results_view(done.results), further)

@@ -54,6 +54,8 @@ def test_a_dataset_card_has_the_audits_own_figures(ledger: Ledger, tmp_path: Pat
     assert cells(card, "strict-judge")[4] == keys["strict-judge"]
     assert f"majority of each other: {report.whole.reference.measures['agreement'].value:.3f}" in card
     assert "| sums | even | 120 |" in card
+    assert "from 480 judgements of 240 questions" in card
+    assert "What others said of these questions, 720 judgements" in card
     assert "farm import trl pairs.jsonl" in card
     assert "licence of their source" in card
 
