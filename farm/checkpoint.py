@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -152,7 +151,7 @@ def _read(checkpoint: Path) -> dict[str, Any]:
             return state
     except (OSError, ValueError, RuntimeError) as error:
         damaged = [" ".join(str(error).split())[:200]]
-    except (EOFError, UnpicklingError):
+    except Exception:  # the unpickler says much of itself, and nothing of the file
         damaged = [f"{TRAINING} does not hold what was written"]
     remedy = "remove this folder to go on from the checkpoint before it"
     raise CheckpointError(f"the checkpoint is damaged: {damaged[0]}", where=str(checkpoint), remedy=remedy)
