@@ -122,6 +122,19 @@ def test_every_figure_can_be_downloaded_and_every_chapter_reached(quickstart: st
     assert page.locator("figure svg[role=img]").count() == page.locator("a[download]").count() >= 5
 
 
+def test_a_caption_is_read_whole_on_a_phone_where_its_table_is_wider(quickstart: str, open_page: Open) -> None:
+    page = open_page(quickstart, (390, 800))
+    ends = page.evaluate(
+        """[...document.querySelectorAll(".scroll caption:not(.hidden)")].map((caption) => {
+            const words = document.createRange();
+            words.selectNodeContents(caption);
+            return [caption.textContent, words.getBoundingClientRect().right];
+        })"""
+    )
+    assert ends
+    assert [words for words, right in ends if right > 390] == []
+
+
 def test_with_the_keyboard_alone(quickstart: str, open_page: Open) -> None:
     page = open_page(quickstart)
     page.keyboard.press("Tab")
