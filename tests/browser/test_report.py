@@ -122,7 +122,7 @@ def test_every_figure_can_be_downloaded_and_every_chapter_reached(quickstart: st
     assert page.locator("figure svg[role=img]").count() == page.locator("a[download]").count() >= 5
 
 
-def test_a_caption_is_read_whole_on_a_phone_where_its_table_is_wider(quickstart: str, open_page: Open) -> None:
+def test_a_caption_is_read_whole_on_a_phone(quickstart: str, open_page: Open) -> None:
     page = open_page(quickstart, (390, 800))
     ends = page.evaluate(
         """[...document.querySelectorAll(".scroll caption:not(.hidden)")].map((caption) => {
