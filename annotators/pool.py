@@ -89,6 +89,11 @@ class Pool:
         return list(accumulate(member.weight for member in self.members))
 
 
+def specs_of(annotator: AnnotatorSpec | Pool) -> list[AnnotatorSpec]:
+    """Those who may be asked: a pool's members, or the one."""
+    return [member.spec for member in annotator.members] if isinstance(annotator, Pool) else [annotator]
+
+
 def read_pool(entry: Reader, read_member: ReadMember) -> Pool | None:
     """The pool of a mapping, None where no member can be read; what is wrong gathers in the reader."""
     name, summary = entry.text("name"), entry.text("summary", "")

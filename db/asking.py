@@ -31,11 +31,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """A batch that was claimed: its questions in their places, who claimed it last, and what came of that."""
+    """A batch that was claimed: its questions in their places, who did so last, and whether that failed."""
 
     slots: tuple[Slot, ...]
     run: str
-    answered: bool  # by a reply
     failed: bool
 
 
@@ -76,10 +75,7 @@ def batches(ledger: Ledger, draw_key: str, pair_ids: Sequence[int]) -> list[Shar
                 answered.add(row.request_key)
     return [
         Shared(
-            tuple(slots[place] for place in sorted(slots)),
-            latest[key].run,
-            key in answered,
-            latest[key].failure is not None,
+            tuple(slots[place] for place in sorted(slots)), latest[key].run, latest[key].failure is not None
         )
         for key, slots in sorted(places.items(), key=lambda batch: batch[0] not in answered)
     ]

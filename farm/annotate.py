@@ -22,7 +22,7 @@ from annotators.clients.online import OnlineClient, OnlineOptions
 from annotators.clients.request import Completion, Request, Transport
 from annotators.clients.run import run_all
 from annotators.draws import Orders
-from annotators.pool import Pool
+from annotators.pool import Pool, specs_of
 from annotators.prices import PriceTable
 from annotators.spec import AnnotatorSpec
 from db import asking
@@ -31,7 +31,7 @@ from db.ids import Json
 from db.ledger import Ledger, PairFilter
 from db.records import Annotation, AnnotatorKind, Status
 from farm.in_process import ENDPOINT, FREE, Answerer, InProcess, named
-from farm.judging import Judging, specs_of
+from farm.judging import Judging
 from farm.quiet_judges import Question, QuietJudge, is_quiet, quiet_judge
 
 BATCH = 1_000  # pairs judged in one transaction where nobody is asked

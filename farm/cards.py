@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pandas as pd
+
 from annotators.rules import has_list
 from db import history, training
 from db.costs import spent
@@ -39,7 +41,7 @@ LICENCE = (
 def dataset_card(ledger: Ledger, file: Path, format_name: str, wanted: RowFilter, rows: int) -> str:
     """The card of a file of judgements that was written from the ledger."""
     found = _wanted(judgements(ledger, has_list, wanted.source, wanted.subset), wanted)
-    theirs = int(found.judgements["annotator"].isin(_asked(found, wanted)).sum())
+    theirs = int(_by_asked(found, wanted).sum())
     lines = ["---", "tags: [preference, preference-farm]", "---", "", f"# {_text(file.name)}", ""]
     lines.append(f"{rows:,} rows in the format `{format_name}`, written {_today()} by Preference Farm")
     lines.append(f"{package_version()} from {theirs:,} judgements of {len(found.units):,} questions.")
@@ -54,15 +56,17 @@ def dataset_card(ledger: Ledger, file: Path, format_name: str, wanted: RowFilter
 
 def _wanted(found: Judgements, wanted: RowFilter) -> Judgements:
     """The questions that the annotator asked for has judged, with what others said of them to compare."""
-    asked = found.judgements["annotator"].isin(_asked(found, wanted))
-    units = found.judgements.loc[asked, "unit"].unique()
+    units = found.judgements.loc[_by_asked(found, wanted), "unit"].unique()
     rows = found.judgements[found.judgements["unit"].isin(units)]
-    heard = tuple(card for card in found.annotators if card.id in set(rows["annotator"]))
-    return Judgements(rows, found.units[found.units["unit"].isin(units)], heard)
+    heard = set(rows["annotator"])
+    cards = tuple(card for card in found.annotators if card.id in heard)
+    return Judgements(rows, found.units[found.units["unit"].isin(units)], cards)
 
 
-def _asked(found: Judgements, wanted: RowFilter) -> set[int]:
-    return {card.id for card in found.annotators if wanted.annotator in (None, card.name)}
+def _by_asked(found: Judgements, wanted: RowFilter) -> pd.Series[bool]:
+    """Of each judgement, whether it is of the annotator asked for, or of any where none is."""
+    asked = {card.id for card in found.annotators if wanted.annotator in (None, card.name)}
+    return found.judgements["annotator"].isin(asked)
 
 
 def _sources(found: Judgements) -> Iterator[Sequence[str]]:

@@ -147,14 +147,22 @@ def _read(checkpoint: Path) -> dict[str, Any]:
         sizes = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
         damaged = [name for name, size in sizes.items() if (checkpoint / name).stat().st_size != size]
         if not damaged:
-            state: dict[str, Any] = torch.load(checkpoint / TRAINING, map_location="cpu", weights_only=True)
-            return state
-    except (OSError, ValueError, RuntimeError) as error:
+            return _loaded(checkpoint / TRAINING)
+    except (OSError, ValueError, RuntimeError, AttributeError) as error:
         damaged = [" ".join(str(error).split())[:200]]
-    except Exception:  # the unpickler says much of itself, and nothing of the file
-        damaged = [f"{TRAINING} does not hold what was written"]
     remedy = "remove this folder to go on from the checkpoint before it"
     raise CheckpointError(f"the checkpoint is damaged: {damaged[0]}", where=str(checkpoint), remedy=remedy)
+
+
+def _loaded(path: Path) -> dict[str, Any]:
+    """What was saved. Raises what torch does on reading, ValueError on what is no saved state."""
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return state
+    except (OSError, ValueError, RuntimeError, MemoryError):
+        raise
+    except Exception as error:  # the unpickler says much of itself, and nothing of the file
+        raise ValueError(f"{path.name} does not hold what was written") from error
 
 
 def _seal(directory: Path) -> None:

@@ -17,7 +17,7 @@ from annotators.clients.budget import Account, Charge
 from annotators.clients.reply import Reply
 from annotators.clients.request import Commit, Deliver, Request, keep_nothing
 from annotators.clients.tally import Tally
-from annotators.pool import Pool
+from annotators.pool import Pool, specs_of
 from annotators.prices import Price
 from annotators.spec import AnnotatorSpec
 from db.errors import ConfigError
@@ -86,8 +86,7 @@ def named(annotator: AnnotatorSpec | Pool) -> Named:
 
     Raises ConfigError where no model is named or it cannot be read, ModelError where there is none.
     """
-    specs = [m.spec for m in annotator.members] if isinstance(annotator, Pool) else [annotator]
-    names = {source: name_of(source) for source in {spec.model for spec in specs}}
+    names = {source: name_of(source) for source in {spec.model for spec in specs_of(annotator)}}
     sources = {name: source for source, name in names.items()}
     if isinstance(annotator, Pool):
         members = (replace(m, spec=replace(m.spec, model=names[m.spec.model])) for m in annotator.members)

@@ -25,7 +25,7 @@ from annotators.clients.request import Request, TokenLogprob
 from annotators.draws import Occasion, Orders
 from annotators.judgement import Judgement, Verdict, judged, spared
 from annotators.parsers import Said, parser_of, read_verdicts
-from annotators.pool import Pool
+from annotators.pool import Pool, specs_of
 from annotators.render import Asked as Shown
 from annotators.render import messages
 from annotators.reward_model import question as scoring_question
@@ -314,11 +314,6 @@ class Judging:
 
     def _tell(self) -> None:
         self._progress(self.annotator.name, self.known + self.statuses.total())
-
-
-def specs_of(annotator: AnnotatorSpec | Pool) -> list[AnnotatorSpec]:
-    """Those who may be asked: a pool's members, or the one."""
-    return [member.spec for member in annotator.members] if isinstance(annotator, Pool) else [annotator]
 
 
 def _least(window: int, left: int | None) -> int:

@@ -73,10 +73,8 @@ class Line(NamedTuple):
 
     def printed_as(self, output: str) -> bool:
         """Whether the page shows this output; figures that rest on a training differ by machine."""
-        if self.long:
-            return all(_words(line) in _words(output) for line in self.shown)
-        seen = [line.rstrip() for line in output.splitlines()]
-        return all(line in seen for line in self.shown)
+        seen = _words(output) if self.long else [line.rstrip() for line in output.splitlines()]
+        return all((_words(line) if self.long else line) in seen for line in self.shown)
 
 
 def steps(page: Path) -> list[File | Line]:
