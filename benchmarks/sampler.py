@@ -2,7 +2,7 @@
 
     python benchmarks/sampler.py [--prompts 128] [--mean-length 40] [--max-new 128] [--rounds 3]
 
-A random Llama (hidden 256, 4 layers, 4096 words) whose end of sequence is drawn with chance 1 / mean-length,
+A random Llama (--hidden, --layers; 4096 words) whose end of sequence is drawn with chance 1 / mean-length,
 so that lengths are geometric. Both draw at temperature 1 from the same prompts, 64 rows at a time; rounds
 alternate. Only tokens of responses count, padding after the end does not.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from trainers import make_inputs
 
-from farm.config import Decoding
+from farm.config import Decoding, ModelConfig
 from farm.policies import Policy
 from farm.sampler import sample
 
@@ -30,7 +30,7 @@ ROWS = 64
 def with_ends(policy: Policy, mean_length: float) -> None:
     """Give the end of sequence a logit that makes its chance 1 / mean_length where the others' are even."""
     head = policy.model.lm_head
-    bias = torch.zeros(head.weight.shape[0], device=head.weight.device)
+    bias = head.weight.new_zeros(head.weight.shape[0])
     bias[policy.codec.eos_id] = math.log(head.weight.shape[0] / mean_length)
     head.bias = torch.nn.Parameter(bias, requires_grad=False)
 
@@ -65,11 +65,14 @@ def main() -> None:
     parser.add_argument("--mean-length", type=float, default=40)
     parser.add_argument("--max-new", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--hidden", type=int, default=256)
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     options = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     with tempfile.TemporaryDirectory() as name:
-        make_inputs(Path(name), 256, 4, 1)
-        policy = Policy.load(str(Path(name) / "model"))
+        make_inputs(Path(name), options.hidden, options.layers, 1)
+        policy = Policy.load(str(Path(name) / "model"), ModelConfig(dtype=options.dtype))
     with_ends(policy, options.mean_length)
     generator = torch.Generator().manual_seed(0)
     lengths = torch.randint(24, 41, (options.prompts,), generator=generator).tolist()

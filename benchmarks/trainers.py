@@ -2,14 +2,19 @@
 
     python benchmarks/trainers.py --trl-python PATH/TO/VENV/bin/python [--methods sft,dpo] [--rounds 3]
 
-Every round runs each method once in our interpreter and once in one that has TRL, in turn, each in a process
-of its own; the table gives the median over rounds of each run's median step. A step is one optimizer step
-with everything in it: batches, forward, backward, optimizer, metrics. Inputs are made up: a random Llama
-(--hidden, --layers) with a vocabulary of 4096 words, prompts of 24-40 words and responses of 64-128.
-dpo has its reference log-probabilities before the clock starts, on both sides; dpo_online computes them in
-the step. RLOO and GRPO learn from 8 responses of 64 tokens a step, 4 to a prompt, PPO from one to each of 8
-prompts; drawing them is part of the step. --trl-old is the folder of an unpacked trl==1.12.0, whose times
-stand beside: TRL 1.16 is slower on a CPU, and PPO left it, so there the ratio is to 1.12.
+Every round runs each method once in our interpreter and once in one that has TRL, in turn; the table gives
+the median over rounds of each run's median step. A step is one optimizer step with everything in it: batches,
+forward, backward, optimizer, metrics. Inputs are made up: a random Llama (--hidden, --layers) with a
+vocabulary of 4096 words, prompts of 24-40 words and responses of 64-128. dpo has its reference
+log-probabilities before the clock starts, on both sides; dpo_online computes them in the step. RLOO and GRPO
+learn from --batch responses of 64 tokens a step, 4 to a prompt, PPO from one to each of as many prompts;
+drawing them is part of the step. --trl-old is the folder of an unpacked trl==1.12.0, whose times stand
+beside: TRL 1.16 is slower on a CPU, and PPO left it, so there the ratio is to 1.12.
+
+Each run is a process of its own, for peak memory is a process's; with --keep a side keeps one for all runs,
+for a GPU, where the peak is the allocator's and can be reset. --peak, the most TFLOP/s that the device can
+do, adds what share of it our step reaches: 2 operations a weight for each token of each forward pass that the
+method's definition needs (PASSES), twice that for a backward pass; the input embedding is no operation.
 """
 
 from __future__ import annotations
@@ -35,12 +40,55 @@ TARGETS = {
     "grpo": 0.65,
     "ppo": 0.50,
 }
+PASSES = {  # forward passes over a step's tokens; a backward pass is two
+    "sft": 3,
+    "reward_model": 3,
+    "dpo": 3,
+    "dpo_online": 4,  # and the reference's
+    "rloo": 5,  # and the draw's
+    "grpo": 5,
+    "ppo": 10,  # policy and value model learn, policy draws; reference, value and reward model rate
+}
 WORDS = 4096
-PRIVATE = ("json", "trl_python", "trl_old")  # paths of this machine
+PROMPT, RESPONSE, DRAWN = (24, 40), (64, 128), 64  # words
+PRIVATE = ("json", "trl_python", "trl_old", "methods")  # paths of this machine, and what stands beside
 
 
-def make_inputs(folder: Path, hidden: int, layers: int, rows: int) -> None:
-    """Directories of a model and a reward model, and pairs.jsonl with prompt, chosen and rejected."""
+class Side:
+    """A process of one side: an interpreter that has ours or TRL's, which runs one job after another."""
+
+    def __init__(self, name: str, folder: Path, options: argparse.Namespace) -> None:
+        self.name, self.errors = name, folder / f"{name}.log"
+        python, script = options.trl_python, "trainers_trl.py"
+        path = str(options.trl_old) if name == OLD else ""
+        if name == OURS:
+            python, script, path = sys.executable, "trainers_ours.py", str(ROOT)
+        path = os.pathsep.join(filter(None, [path, os.environ.get("PYTHONPATH")]))
+        environment = os.environ | {"OMP_NUM_THREADS": str(options.threads), "PYTHONPATH": path}
+        command, pipe = [python, str(ROOT / "benchmarks" / script)], subprocess.PIPE
+        with self.errors.open("w") as errors:
+            self.process = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, stderr=errors, text=True, env=environment
+            )
+
+    def run(self, job: dict[str, object]) -> dict[str, float]:
+        """The median step in seconds, peak memory in MB, the version of what ran."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(json.dumps(job), file=self.process.stdin, flush=True)
+        if line := self.process.stdout.readline():
+            return json.loads(line)
+        sys.exit(f"{self.name} {job['method']} failed:\n{self.errors.read_text()[-3000:]}")
+
+    def close(self) -> None:
+        self.process.communicate()
+
+
+def make_inputs(folder: Path, hidden: int, layers: int, rows: int) -> int:
+    """Directories of a model and a reward model, and pairs.jsonl with prompt, chosen and rejected.
+
+    Returns the number of weights that a token is multiplied with: all but the input embedding's.
+    """
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import (
@@ -69,12 +117,14 @@ def make_inputs(folder: Path, hidden: int, layers: int, rows: int) -> None:
         bos_token_id=1,
         eos_token_id=2,
     )
-    LlamaForCausalLM(config).save_pretrained(folder / "model")
+    model = LlamaForCausalLM(config)
+    model.save_pretrained(folder / "model")
     config.num_labels = 1
     LlamaForSequenceClassification(config).save_pretrained(folder / "reward")
-    spans = {"prompt": (24, 40), "chosen": (64, 128), "rejected": (64, 128)}
+    spans = {"prompt": PROMPT, "chosen": RESPONSE, "rejected": RESPONSE}
     made = [{key: words(shuffler, *span) for key, span in spans.items()} for _ in range(rows)]
     (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in made))
+    return model.num_parameters() - model.get_input_embeddings().weight.numel()
 
 
 def words(shuffler: random.Random, low: int, high: int) -> str:
@@ -87,32 +137,30 @@ def sides(method: str, options: argparse.Namespace) -> list[str]:
     return [OURS, *old] if method == "ppo" else [OURS, *old, TRL]
 
 
-def measure(side: str, method: str, folder: Path, options: argparse.Namespace) -> dict[str, float]:
-    """One run: the median step in seconds, peak memory in MB, the version of what ran."""
-    python, script = options.trl_python, "trainers_trl.py"
-    path = str(options.trl_old) if side == OLD else ""
-    if side == OURS:
-        python, script, path = sys.executable, "trainers_ours.py", str(ROOT)
-    environment = os.environ | {"OMP_NUM_THREADS": str(options.threads), "PYTHONPATH": path}
-    runner = str(ROOT / "benchmarks" / script)
-    command = [python, runner, method, str(folder), str(options.steps), options.precision]
-    out = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if out.returncode:
-        sys.exit(f"{side} {method} failed:\n{out.stderr[-3000:]}")
-    return json.loads(out.stdout.splitlines()[-1])
+def tokens_a_step(method: str, batch: int) -> float:
+    """Tokens that a step learns from, on average, without padding; a drawn response seldom ends early."""
+    prompt, response = sum(PROMPT) / 2, sum(RESPONSE) / 2
+    if method in ("rloo", "grpo", "ppo"):
+        return batch * (prompt + DRAWN)
+    return batch * (prompt + response + 1) * (1 if method == "sft" else 2)
 
 
-def compare(method: str, folder: Path, options: argparse.Namespace) -> dict[str, object]:
+def compare(method: str, job: dict[str, object], kept: dict[str, Side], options: argparse.Namespace) -> dict:
     """All runs of a method, in turn, and how ours stands to the peer's."""
     who = sides(method, options)
     runs: dict[str, list[dict[str, float]]] = {side: [] for side in who}
     for _ in range(options.rounds):
-        for side in who:
-            runs[side].append(measure(side, method, folder, options))
-    step = {side: statistics.median(run["step_s"] for run in of) for side, of in runs.items()}
-    peak = {side: max(run["peak_mb"] for run in of) for side, of in runs.items()}
+        for name in who:
+            side = kept.pop(name, None) or Side(name, Path(str(job["folder"])), options)
+            runs[name].append(side.run({"method": method, **job}))
+            if options.keep:
+                kept[name] = side
+            else:
+                side.close()
+    step = {name: statistics.median(run["step_s"] for run in of) for name, of in runs.items()}
+    peak = {name: max(run["peak_mb"] for run in of) for name, of in runs.items()}
     ratio, target = step[OURS] / step[who[-1]], TARGETS[method]
-    shown = "  ".join(f"{side} {step[side]:.3f} s {peak[side]:.0f} MB" for side in who)
+    shown = "  ".join(f"{name} {step[name]:.3f} s {peak[name]:.0f} MB" for name in who)
     print(f"{method:13} ratio {ratio:.2f} (at most {target:.2f})  {shown}", flush=True)
     return {"ratio": ratio, "target": target, "peak_ratio": peak[OURS] / peak[who[-1]], **runs}
 
@@ -126,21 +174,35 @@ def main() -> None:
     parser.add_argument("--methods", default=",".join(TARGETS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=15)
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    parser.add_argument("--keep", action="store_true", help="one process a side for all runs")
+    parser.add_argument("--peak", type=float, help="TFLOP/s that the device can do at most")
     parser.add_argument("--json", type=Path, help="add the results to this file")
     options = parser.parse_args()
-    shown = {key: str(value) for key, value in vars(options).items() if key not in (*PRIVATE, "methods")}
+    shown = {key: str(value) for key, value in vars(options).items() if key not in PRIVATE}
+    kept: dict[str, Side] = {}
     with tempfile.TemporaryDirectory() as name:
-        make_inputs(Path(name), options.hidden, options.layers, 512)
+        weights = make_inputs(Path(name), options.hidden, options.layers, options.batch * (options.steps + 4))
+        job = {"folder": name} | {key: vars(options)[key] for key in ("steps", "precision", "batch")}
         for method in options.methods.split(","):
-            found = compare(method, Path(name), options)
+            found = compare(method, job, kept, options)
+            median = statistics.median(run["step_s"] for run in found[OURS])
+            tokens = tokens_a_step(method, options.batch)
+            found |= {"weights": weights, "tokens_a_second": tokens / median}
+            if options.peak:
+                operations = 2 * weights * tokens * PASSES[method]
+                found["share_of_peak"] = operations / median / options.peak / 1e12
+                print(f"{'':13} {tokens / median:.0f} tokens/s, {found['share_of_peak']:.1%} of the peak")
             if options.json:
                 known = json.loads(options.json.read_text()) if options.json.exists() else {}
                 known[method] = {"options": shown, **found}
                 options.json.write_text(json.dumps(known, indent=1) + "\n")
+    for side in kept.values():
+        side.close()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Our side of trainers.py: METHOD FOLDER STEPS PRECISION -> one line of JSON."""
+"""Our side of trainers.py: a line of JSON for each line of JSON, to the end."""
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -21,7 +22,6 @@ from farm.methods.method import Method, Prompt
 from farm.models import LoadedModels
 
 WARM_UP = 3
-BATCH = 8
 DRAWN = {"max_new_tokens": 64, "rollout_epochs": 1, "minibatches": 1}
 OWN_ROLLOUTS = {
     "rloo": DRAWN | {"n": 4, "beta": 0.05},
@@ -61,12 +61,12 @@ def mean_word(_: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
     return torch.tensor([sum(of) / max(1, len(of)) for of in numbers])
 
 
-def make(name: str, folder: Path, steps: int, precision: str) -> tuple[Method, object]:
+def make(name: str, folder: Path, steps: int, precision: str, batch: int) -> tuple[Method, object]:
     rows = [json.loads(line) for line in (folder / "pairs.jsonl").read_text().splitlines()]
     method = load(name.removesuffix("_online"))
     own = OWN_ROLLOUTS.get(name, {})
     config = method.Config(
-        batch_size=BATCH // own.get("n", 1),
+        batch_size=batch // own.get("n", 1),
         max_steps=steps,
         epochs=1.0,
         learning_rate=1e-5,
@@ -86,10 +86,10 @@ def make(name: str, folder: Path, steps: int, precision: str) -> tuple[Method, o
     return method(config, data, LoadedModels(str(folder / "model"), config, reward=reward)), config
 
 
-def main() -> None:
-    name, folder, steps, precision = sys.argv[1:]
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    method, config = make(name, Path(folder), int(steps), precision)
+def run(job: dict[str, object]) -> dict[str, object]:
+    """The median step in seconds, peak memory in MB, the version of what ran."""
+    name = str(job["method"])
+    method, config = make(name, Path(str(job["folder"])), *(job[k] for k in ("steps", "precision", "batch")))
     if name == "dpo":
         for _ in method.batches(0):  # reference log-probabilities
             pass
@@ -99,11 +99,17 @@ def main() -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if torch.cuda.is_available():
         peak = torch.cuda.max_memory_allocated() / 2**20
-    print(
-        json.dumps(
-            {"step_s": statistics.median(seconds), "peak_mb": peak, "transformers": transformers.__version__}
-        )
-    )
+    return {"step_s": statistics.median(seconds), "peak_mb": peak, "transformers": transformers.__version__}
+
+
+def main() -> None:
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    for line in sys.stdin:
+        print(json.dumps(run(json.loads(line))), flush=True)
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""TRL's side of trainers.py: METHOD FOLDER STEPS PRECISION -> one line of JSON. Needs trl alone."""
+"""TRL's side of trainers.py: a line of JSON for each line of JSON, to the end. Needs trl alone."""
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -22,7 +23,6 @@ from transformers import (
 )
 
 WARM_UP = 3
-BATCH = 8
 
 
 class Clock(TrainerCallback):
@@ -41,11 +41,13 @@ class Clock(TrainerCallback):
         self.times.append(time.perf_counter())
 
 
-def trainer(name: str, folder: Path, steps: int, precision: str, out: str, clock: Clock) -> object:
+def trainer(
+    name: str, folder: Path, steps: int, precision: str, batch: int, out: str, clock: Clock
+) -> object:
     model_dir = folder / "model"
     rows = [json.loads(line) for line in (folder / "pairs.jsonl").read_text().splitlines()]
     settings = {
-        "output_dir": out, "per_device_train_batch_size": BATCH, "max_steps": steps, "learning_rate": 1e-5,
+        "output_dir": out, "per_device_train_batch_size": batch, "max_steps": steps, "learning_rate": 1e-5,
         "gradient_checkpointing": False, "bf16": precision == "bf16", "report_to": "none",
         "save_strategy": "no", "logging_steps": 10, "disable_tqdm": True, "max_length": 512,
         "use_cpu": not torch.cuda.is_available(),
@@ -62,7 +64,7 @@ def trainer(name: str, folder: Path, steps: int, precision: str, out: str, clock
         config = trl.DPOConfig(precompute_ref_log_probs=name == "dpo", beta=0.1, **settings)
         return trl.DPOTrainer(lm(), ref_model=lm(), args=config, train_dataset=spaced, **common)
     if name in ("rloo", "grpo", "ppo"):
-        return own_rollouts(name, folder, steps, rows, settings, common)
+        return own_rollouts(name, folder, steps, batch, rows, settings, common)
     scorer = AutoModelForSequenceClassification.from_pretrained(model_dir, num_labels=1, dtype=torch.float32)
     return trl.RewardTrainer(scorer, args=trl.RewardConfig(**settings), train_dataset=spaced, **common)
 
@@ -72,9 +74,9 @@ def mean_word(completion_ids: list[list[int]], **_: object) -> list[float]:
 
 
 def own_rollouts(
-    name: str, folder: Path, steps: int, rows: list[dict], settings: dict, common: dict
+    name: str, folder: Path, steps: int, batch: int, rows: list[dict], settings: dict, common: dict
 ) -> object:
-    """Trainers that draw their own responses: 8 of 64 tokens a step."""
+    """Trainers that draw their own responses: a batch of 64 tokens each a step."""
     lm = lambda: AutoModelForCausalLM.from_pretrained(folder / "model", dtype=torch.float32)  # noqa: E731
     settings.pop("max_length")
     if name in ("rloo", "grpo"):
@@ -95,29 +97,39 @@ def own_rollouts(
         folder / "reward", num_labels=1, dtype=torch.float32
     )
     config = PPOConfig(
-        response_length=64, total_episodes=BATCH * steps, num_ppo_epochs=1, num_mini_batches=1, kl_coef=0.05,
-        local_rollout_forward_batch_size=BATCH, temperature=1.0, stop_token="eos", num_sample_generations=0,
+        response_length=64, total_episodes=batch * steps, num_ppo_epochs=1, num_mini_batches=1, kl_coef=0.05,
+        local_rollout_forward_batch_size=batch, temperature=1.0, stop_token="eos", num_sample_generations=0,
         gradient_accumulation_steps=1, **settings,
     )  # fmt: skip
     return PPOTrainer(
         args=config, processing_class=tokenizer, model=lm(), ref_model=lm(), reward_model=scorer(),
-        value_model=scorer(), train_dataset=data, eval_dataset=data.select(range(BATCH)),
+        value_model=scorer(), train_dataset=data, eval_dataset=data.select(range(batch)),
         callbacks=common["callbacks"],
     )  # fmt: skip
 
 
-def main() -> None:
-    name, folder, steps, precision = sys.argv[1:]
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    datasets.disable_progress_bars()
+def run(job: dict) -> dict[str, object]:
     clock = Clock()
+    given = (job[key] for key in ("steps", "precision", "batch"))
     with tempfile.TemporaryDirectory() as out:
-        trainer(name, Path(folder), int(steps), precision, out, clock).train()
+        trainer(job["method"], Path(job["folder"]), *given, out, clock).train()
     seconds = [b - a for a, b in zip(clock.times, clock.times[1:], strict=False)][WARM_UP:]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if torch.cuda.is_available():
         peak = torch.cuda.max_memory_allocated() / 2**20
-    print(json.dumps({"step_s": statistics.median(seconds), "peak_mb": peak, "trl": trl.__version__}))
+    return {"step_s": statistics.median(seconds), "peak_mb": peak, "trl": trl.__version__}
+
+
+def main() -> None:
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    datasets.disable_progress_bars()
+    answers, sys.stdout = sys.stdout, sys.stderr  # trainers print what they log
+    for line in sys.stdin:
+        print(json.dumps(run(json.loads(line))), file=answers, flush=True)
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
 
 
 if __name__ == "__main__":

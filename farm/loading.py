@@ -83,7 +83,10 @@ def load_model(
     for name, weight in model.named_parameters():
         if not any(new in name for new in may_be_new) and not torch.isfinite(weight).all():
             raise ModelError(f"weight {name} is not finite", where=source, remedy="use an earlier checkpoint")
-    return model.eval().to(pick_device(config.device))
+    device = pick_device(config.device)
+    if device.type == "cuda":
+        torch.backends.cuda.enable_cudnn_sdp(False)  # plans for .1 s at each new shape, and ours are many
+    return model.eval().to(device)
 
 
 def add_lora(model: Any, config: ModelConfig, seed: int) -> None:

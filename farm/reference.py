@@ -1,8 +1,9 @@
 """Log-probabilities under a frozen reference, computed once for each (row, reference, tokenizer) and kept.
 
 They are kept by content: the key of a row is a hash of its token ids, the file is named after a hash of the
-reference's weights. So another method, another selection of rows or another order finds them again, and
-where all are known the reference is never loaded.
+reference's weights and after the precision, which is the run's, so that policy and reference round alike. So
+another method, another selection of rows or another order finds them again, and where all are known the
+reference is never loaded.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import torch
 from torch import Tensor
 
 from db.ids import content_hash
-from farm.config import ModelConfig
+from farm.config import ModelConfig, TrainConfig
+from farm.loop import autocast
 from farm.methods.method import Tokens
 from farm.ops import masked_sum
 from farm.policies import Policy
@@ -27,7 +29,7 @@ class ReferenceLogps:
     """Sum of log π_ref over the response tokens of each row: Tokens -> (B,). Kept in memory and in a file."""
 
     def __init__(
-        self, source: str, config: ModelConfig, load: Callable[[], Policy], folder: Path | None = None
+        self, source: str, config: TrainConfig, load: Callable[[], Policy], folder: Path | None = None
     ) -> None:
         self.source, self.config, self.load, self.folder = source, config, load, folder
         self.computed = 0  # rows that the reference was run on
@@ -41,7 +43,8 @@ class ReferenceLogps:
     @torch.no_grad()
     def _compute(self, tokens: Tokens, keys: list[str]) -> None:
         # The whole batch, even where some rows are known: values never depend on what was known.
-        sums = masked_sum(self.load()(tokens), tokens.mask).float().tolist()
+        with autocast(self.config):
+            sums = masked_sum(self.load()(tokens), tokens.mask).float().tolist()
         self.computed += len(keys)
         new = {key: value for key, value in zip(keys, sums, strict=True) if key not in self._known}
         self._known.update(new)
@@ -67,7 +70,8 @@ class ReferenceLogps:
         if self.folder is None:
             return None
         self.folder.mkdir(parents=True, exist_ok=True)
-        return self.folder / f"{fingerprint(self.source, self.config, self.load)}.jsonl"
+        weights = fingerprint(self.source, self.config, self.load)
+        return self.folder / f"{weights}-{self.config.precision}.jsonl"
 
 
 def row_keys(tokens: Tokens) -> list[str]:

@@ -37,3 +37,8 @@ def test_the_sampler_draws_what_it_draws_on_a_cpu(make_model: Callable[..., Path
         for device in ("cpu", "cuda")
     ]
     assert [one.ids for one in drawn[0]] == [one.ids for one in drawn[1]]
+
+
+def test_new_shapes_cost_no_planning(make_model: Callable[..., Path]) -> None:
+    Policy.load(str(make_model()))
+    assert not torch.backends.cuda.cudnn_sdp_enabled()

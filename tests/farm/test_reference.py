@@ -3,7 +3,7 @@ import torch
 from torch.nn.functional import pad
 
 from farm.codec import Row, collate
-from farm.config import ModelConfig
+from farm.config import TrainConfig
 from farm.methods.method import Tokens
 from farm.ops import masked_sum
 from farm.policies import Policy
@@ -17,8 +17,8 @@ def reference(model_dir):
     return Policy.load(model_dir)
 
 
-def make(model_dir, load, folder):
-    return ReferenceLogps(model_dir, ModelConfig(), load, folder)
+def make(model_dir, load, folder, precision="fp32"):
+    return ReferenceLogps(model_dir, TrainConfig(precision=precision), load, folder)
 
 
 def test_each_row_is_computed_once_for_all_orders_selections_and_runs(tmp_path, model_dir, reference):
@@ -74,3 +74,14 @@ def test_values_survive_the_file_to_the_last_bit(tmp_path, model_dir, reference)
     in_memory = make(model_dir, lambda: reference, None)(tokens)
     make(model_dir, lambda: reference, tmp_path)(tokens)
     assert torch.equal(make(model_dir, lambda: reference, tmp_path)(tokens), in_memory)
+
+
+def test_the_reference_rounds_as_the_policy_does(tmp_path, model_dir, reference):
+    tokens = collate(ROWS, 0)
+    exact = make(model_dir, lambda: reference, tmp_path)(tokens)
+    rounded = make(model_dir, lambda: reference, tmp_path, "bf16")(tokens)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        policy = masked_sum(reference(tokens), tokens.mask)
+    assert torch.equal(rounded, policy)
+    assert not torch.equal(rounded, exact)
+    assert torch.equal(make(model_dir, lambda: reference, tmp_path)(tokens), exact), "each has its own file"
