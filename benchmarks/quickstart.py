@@ -19,11 +19,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import psutil
 from scipy.stats import t as student
 
+from farm.statistics.ranking import rank_correlation
 from farm.studies.quickstart import QuickstartTask, quickstart
 from farm.studies.results import PEOPLE, SIMULATORS, Annotators, StudyResults
+
+WORLDS = ((PEOPLE, PEOPLE), (SIMULATORS, SIMULATORS))
+JUDGES = ((PEOPLE, PEOPLE), (PEOPLE, SIMULATORS))  # of the same models
 
 
 def over_seeds(values: Sequence[float]) -> dict[str, float]:
@@ -37,8 +42,11 @@ def summary(found: Sequence[StudyResults]) -> dict[str, object]:
     """Each figure over the seeds."""
     ranked = [each.ranking for each in found if each.ranking is not None]
     beside = [each.annotators for each in found if each.annotators is not None]
+    methods = sorted({each.method for results in found for each in results.judged})
     return {
         "spearman": over_seeds([each.spearman.value for each in ranked]),
+        "spearman_without": {name: over_seeds([alike(e, WORLDS, name) for e in found]) for name in methods},
+        "spearman_of_judges": over_seeds([alike(each, JUDGES) for each in found]),
         "kendall": over_seeds([each.kendall for each in ranked]),
         "resolved_by_people": over_seeds([each.resolved_by_people for each in ranked]),
         "resolved_by_simulators": over_seeds([each.resolved_by_simulators for each in ranked]),
@@ -58,6 +66,21 @@ def annotators(found: Sequence[Annotators]) -> dict[str, object]:
         "simulators_bias": over_seeds([each.simulators_bias.value for each in found]),
         "price_per_1000": over_seeds([each.price_per_1000 or 0.0 for each in found]),
     }
+
+
+def alike(results: StudyResults, worlds: Sequence[tuple[str, str]], without: str = "") -> float:
+    """Spearman's correlation of methods' win rates in two worlds, each (trained on, judged by)."""
+    one, other = (
+        pd.Series(
+            {
+                each.method: each.win_rate.value
+                for each in results.judged
+                if (each.trained_on, each.judged_by) == world and each.method != without
+            }
+        )
+        for world in worlds
+    )
+    return rank_correlation(one, other, draws=10).value
 
 
 def by_world(found: Sequence[StudyResults], gains: bool) -> dict[str, dict[str, object]]:
@@ -92,6 +115,8 @@ def turns(found: Sequence[StudyResults]) -> dict[str, object]:
 def shown(summed: dict[str, object], scale: str) -> str:
     """What a reader wants first."""
     lines = [f"{scale}: Spearman {said(summed['spearman'])}, Kendall {said(summed['kendall'])}"]
+    lines += [f"  without {name:20} {said(rate)}" for name, rate in summed["spearman_without"].items()]
+    lines.append(f"  by judges of the same models {said(summed['spearman_of_judges'])}")
     for world in (f"on {kind}, by {kind}" for kind in (PEOPLE, SIMULATORS)):
         lines.append(f"win rates over the supervised model's, {world}")
         lines += [f"  {name:22} {said(rate, 100)}" for name, rate in summed["gains"][world].items()]

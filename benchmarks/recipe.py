@@ -29,13 +29,12 @@ from farm.statistics.win_rates import win_rates
 from farm.studies.quickstart import QUIET, QuickstartTask, Stages, judging
 from farm.studies.recipe import BEST_OF_N
 from farm.studies.results import SIMULATORS
-from farm.studies.validation import Study, method_step, oriented, reward_step
+from farm.studies.validation import REWARD_MODEL, Study, method_step, oriented, reward_step
 from farm.studies.work import Step, run, workers
 from farm.world.build import set_name
 
 CHOICE = "choice"  # the source of the pairs, and the first part of every producer's name
 BASELINE = f"{CHOICE}/baseline"
-REWARD_MODEL = "reward_model"
 REPLICATES = 2
 
 
@@ -83,7 +82,7 @@ def choose(grid: Path, folder: Path, scale: str, seed: int, processes: int) -> l
         study = stages.supervised()
         stages.paired(study)
         with judging(seed) as provider:
-            stages.judged(provider)
+            stages.judged_by_simulators(provider)
         snapshot(ledger, SIMULATORS, Choice(stages.simulators.trains, study.pairs))
         study = replace(study, evaluation=set_name("validation"))
         run(Step(BASELINE, study.ledger, samples=(study.sampled(BASELINE, seed + 1),), model=study.sft))

@@ -36,6 +36,7 @@ from farm.studies.validation import (
     SFT,
     Feedback,
     Study,
+    begin,
     judged,
     meet,
     rank_agreement,
@@ -143,12 +144,15 @@ class Stages:
         for name, split in ((PREFERENCES, "preference"), (CROSSED, "validation")):
             pair(self.ledger, PairTask(name, (Source(DRAWS),), set_name(split), seed=self.task.seed))
 
-    def judged(self, provider: Provider) -> None:
-        """People and simulators judge the preference pairs, and the crossed ones several times."""
+    def judged_by_people(self) -> None:
+        """People judge the preference pairs, and the crossed ones several times."""
+        self._ask_people(PairFilter(source=PREFERENCES), 1)
+        self._ask_people(PairFilter(source=CROSSED), self.scale.crossed)
+
+    def judged_by_simulators(self, provider: Provider) -> None:
+        """Simulators judge the same."""
         training, crossed = PairFilter(source=PREFERENCES), PairFilter(source=CROSSED)
         strong = replace(provider, models=(QUIET_MODEL,))
-        self._ask_people(training, 1)
-        self._ask_people(crossed, self.scale.crossed)
         self.ask(NOISY, training, provider)
         self.ask(STRONG, training, strong)
         self.ask(QUIET, crossed, provider, self.scale.crossed)
@@ -206,9 +210,11 @@ def quickstart(task: QuickstartTask, say: Say) -> Quickstart:
         study = steps.supervised()
         steps.paired(study)
         both = (steps.people, steps.simulators)
+        steps.judged_by_people()
+        begun = {PEOPLE: begin(ledger, study, steps.people, pool)}
         with judging(task.seed) as provider:
-            steps.judged(provider)
-            producers = train_all(ledger, study, both, pool, told, studied=(steps.quiet,))
+            steps.judged_by_simulators(provider)
+            producers = train_all(ledger, study, both, pool, told, (steps.quiet,), begun)
             curves = steps.curves(study)
             meet(ledger, study, [SFT, *producers])
             steps.evaluated(provider)

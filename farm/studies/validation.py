@@ -6,7 +6,8 @@ both kinds of evaluator judge them. Do both worlds rank the methods alike (Duboi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -30,7 +31,7 @@ from farm.studies.work import Done, Step, Workers, run
 from farm.train import TrainTask
 
 Say = Callable[[str], None]
-BASELINE, SFT, PPO = "baseline", "sft", "ppo"
+BASELINE, SFT, PPO, REWARD_MODEL = "baseline", "sft", "ppo", "reward_model"
 EVALUATION = "evaluation"  # the source of the pairs that evaluators judge
 
 
@@ -68,6 +69,13 @@ class Study:
         return SampleTask(self.evaluation, producer, decoding=self.decoding, seed=seed, **more)  # type: ignore[arg-type]
 
 
+def begin(ledger: Ledger, study: Study, feedback: Feedback, pool: Workers) -> list[Future[Done]]:
+    """Begin what needs no more than the labels: the reward model, and the methods that learn from pairs."""
+    snapshot(ledger, feedback.name, Choice(feedback.trains, study.pairs))
+    steps = [method_step(study, feedback.name, each) for each in study.recipe.methods if from_pairs(each)]
+    return [pool.begin(partial(run, step)) for step in (reward_step(study, feedback.name), *steps)]
+
+
 def train_all(
     ledger: Ledger,
     study: Study,
@@ -75,20 +83,33 @@ def train_all(
     pool: Workers,
     say: Say,
     studied: Sequence[Feedback] = (),
+    begun: Mapping[str, Sequence[Future[Done]]] | None = None,
 ) -> list[str]:
-    """Reward models, then every method on every kind of feedback; returns the producers of their outputs.
+    """Reward models and every method on every kind of feedback; returns the producers of their outputs.
 
     studied: further kinds of feedback, of which there are to be a reward model and a PPO policy and no more.
+    begun: what was begun before, by the name of its feedback.
     """
-    for each in (*feedback, *studied):
+    known = begun or {}
+    first = [f for each in feedback for f in known.get(each.name) or begin(ledger, study, each, pool)]
+    for each in studied:
         snapshot(ledger, each.name, Choice(each.trains, study.pairs))
-    for done in pool.each([partial(run, reward_step(study, each.name)) for each in feedback]):
+    further = [pool.begin(partial(studied_policy, study, each.name)) for each in studied]
+    scored = [method for method in study.recipe.methods if not from_pairs(method)]
+
+    def with_rewards(done: Done) -> Iterator[Callable[[], Done]]:
+        name, _, what = done.name.partition("/")
+        if what == REWARD_MODEL:
+            yield from (partial(run, method_step(study, name, method)) for method in scored)
+
+    for done in pool.finished([*first, *further], with_rewards):
         say(_said(done))
-    steps = [method_step(study, each.name, method) for method in study.recipe.methods for each in feedback]
-    further = [partial(studied_policy, study, each.name) for each in studied]
-    for done in pool.each([*further, *(partial(run, step) for step in steps)]):
-        say(_said(done))
-    return [step.name for step in steps]
+    return [f"{each.name}/{method}" for method in study.recipe.methods for each in feedback]
+
+
+def from_pairs(method: str) -> bool:
+    """Whether a method learns from the labelled pairs themselves."""
+    return method != BEST_OF_N and load(method).data_kind == "pairs"
 
 
 def studied_policy(study: Study, feedback: str) -> Done:
@@ -99,27 +120,28 @@ def studied_policy(study: Study, feedback: str) -> Done:
 
 def reward_model_of(study: Study, feedback: str) -> str:
     """The directory of the trained reward model of a kind of feedback."""
-    return str(whole_checkpoints(study.folder / feedback / "reward_model")[-1] / MODEL)
+    return str(whole_checkpoints(study.folder / feedback / REWARD_MODEL)[-1] / MODEL)
 
 
 def reward_step(study: Study, feedback: str) -> Step:
     """A reward model of one kind of feedback."""
-    task = TrainTask(study.sft, study.folder / feedback / "reward_model", snapshot=feedback)
+    task = TrainTask(study.sft, study.folder / feedback / REWARD_MODEL, snapshot=feedback)
     options = _options(study, study.recipe.reward_model)
-    return Step(f"{feedback}/reward_model", study.ledger, "reward_model", options, task)
+    return Step(f"{feedback}/{REWARD_MODEL}", study.ledger, REWARD_MODEL, options, task)
 
 
 def method_step(study: Study, feedback: str, method: str) -> Step:
     """A method on one kind of feedback, and its outputs to the evaluation set. Best-of-n only samples."""
-    name, reward = f"{feedback}/{method}", reward_model_of(study, feedback)
-    options = study.recipe.methods[method]
+    name, options = f"{feedback}/{method}", study.recipe.methods[method]
     if method == BEST_OF_N:
+        reward = reward_model_of(study, feedback)
         task = study.sampled(name, seed=study.seed, best_of=int(str(options["n"])), reward=reward)
         return Step(name, study.ledger, samples=(task,), model=study.sft)
     folder = study.folder / feedback / method
-    if load(method).data_kind == "pairs":
+    if from_pairs(method):
         train = TrainTask(study.sft, folder, snapshot=feedback)
     else:
+        reward = reward_model_of(study, feedback)
         train = TrainTask(study.sft, folder, set_name=study.unlabelled, reward=reward, held_out=0.0)
     sampled = study.sampled(name, seed=study.seed)
     return Step(name, study.ledger, method, _options(study, options), train, (sampled,))

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -79,12 +79,24 @@ class Workers:
 
     def each(self, jobs: Sequence[Callable[[], Result]]) -> Iterator[Result]:
         """Do all jobs; give each result as it comes. The first error ends the rest. Jobs are pickled."""
-        futures = [self.begin(job) for job in jobs]
+        yield from self.finished([self.begin(job) for job in jobs], lambda _: ())
+
+    def finished(
+        self, begun: Iterable[Future[Result]], then: Callable[[Result], Iterable[Callable[[], Result]]]
+    ) -> Iterator[Result]:
+        """Give each result as it comes, and begin the jobs that it makes possible.
+
+        The first error ends the rest.
+        """
+        waiting = set(begun)
         try:
-            for future in as_completed(futures):
-                yield future.result()
+            while waiting:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                results = [future.result() for future in done]
+                waiting |= {self.begin(job) for result in results for job in then(result)}
+                yield from results
         finally:
-            for future in futures:
+            for future in waiting:
                 future.cancel()
 
 
@@ -97,7 +109,10 @@ def workers(count: int | None = None) -> Iterator[Workers]:
     os.environ.update(_THREADS)
     try:
         with ProcessPoolExecutor(size, mp_context=spawn, initializer=_quiet) as pool:
-            yield Workers(pool)
+            try:
+                yield Workers(pool)
+            finally:
+                pool.shutdown(cancel_futures=True)
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
