@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 from torch.optim import AdamW
-from trainers import make_inputs
+from trainers import make_inputs, rows
 from trainers_ours import Clock, make
 
 from farm import loop, rollout
@@ -76,7 +76,7 @@ def main() -> None:
     for part, (owner, name) in PARTS.items():
         timed(owner, name, part, seconds)
     with tempfile.TemporaryDirectory() as folder:
-        make_inputs(Path(folder), options.hidden, options.layers, options.batch * (options.steps + 4))
+        make_inputs(Path(folder), options.hidden, options.layers, rows(options))
         for each in options.methods.split(","):
             method, config = make(each, Path(folder), options.steps, options.precision, options.batch)
             timed(method, "loss", "loss", seconds)

@@ -50,6 +50,7 @@ PASSES = {  # forward passes over a step's tokens; a backward pass is two
     "ppo": 10,  # policy and value model learn, policy draws; reference, value and reward model rate
 }
 WORDS = 4096
+ROWS = 512  # at least: batches are sorted by length over many steps, so fewer rows are other batches
 PROMPT, RESPONSE, DRAWN = (24, 40), (64, 128), 64  # words
 PRIVATE = ("json", "trl_python", "trl_old", "methods")  # paths of this machine, and what stands beside
 
@@ -84,7 +85,7 @@ class Side:
         self.process.communicate()
 
 
-def make_inputs(folder: Path, hidden: int, layers: int, rows: int) -> int:
+def make_inputs(folder: Path, hidden: int, layers: int, count: int) -> int:
     """Directories of a model and a reward model, and pairs.jsonl with prompt, chosen and rejected.
 
     Returns the number of weights that a token is multiplied with: all but the input embedding's.
@@ -122,9 +123,14 @@ def make_inputs(folder: Path, hidden: int, layers: int, rows: int) -> int:
     config.num_labels = 1
     LlamaForSequenceClassification(config).save_pretrained(folder / "reward")
     spans = {"prompt": PROMPT, "chosen": RESPONSE, "rejected": RESPONSE}
-    made = [{key: words(shuffler, *span) for key, span in spans.items()} for _ in range(rows)]
+    made = [{key: words(shuffler, *span) for key, span in spans.items()} for _ in range(count)]
     (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in made))
     return model.num_parameters() - model.get_input_embeddings().weight.numel()
+
+
+def rows(options: argparse.Namespace) -> int:
+    """How many pairs a run of so many steps needs."""
+    return max(ROWS, options.batch * (options.steps + 4))
 
 
 def words(shuffler: random.Random, low: int, high: int) -> str:
@@ -145,7 +151,9 @@ def tokens_a_step(method: str, batch: int) -> float:
     return batch * (prompt + response + 1) * (1 if method == "sft" else 2)
 
 
-def compare(method: str, job: dict[str, object], kept: dict[str, Side], options: argparse.Namespace) -> dict:
+def compare(
+    method: str, job: dict[str, object], weights: int, kept: dict[str, Side], options: argparse.Namespace
+) -> dict:
     """All runs of a method, in turn, and how ours stands to the peer's."""
     who = sides(method, options)
     runs: dict[str, list[dict[str, float]]] = {side: [] for side in who}
@@ -162,7 +170,18 @@ def compare(method: str, job: dict[str, object], kept: dict[str, Side], options:
     ratio, target = step[OURS] / step[who[-1]], TARGETS[method]
     shown = "  ".join(f"{name} {step[name]:.3f} s {peak[name]:.0f} MB" for name in who)
     print(f"{method:13} ratio {ratio:.2f} (at most {target:.2f})  {shown}", flush=True)
-    return {"ratio": ratio, "target": target, "peak_ratio": peak[OURS] / peak[who[-1]], **runs}
+    found = {"ratio": ratio, "target": target, "peak_ratio": peak[OURS] / peak[who[-1]], **runs}
+    return found | speed(method, step[OURS], weights, options)
+
+
+def speed(method: str, seconds: float, weights: int, options: argparse.Namespace) -> dict[str, float]:
+    """Tokens a second of a step that takes so long, and its share of the device's peak, if that is said."""
+    tokens = tokens_a_step(method, options.batch)
+    found = {"weights": weights, "tokens_a_second": tokens / seconds}
+    if options.peak:
+        found["share_of_peak"] = 2 * weights * tokens * PASSES[method] / seconds / options.peak / 1e12
+        print(f"{'':13} {tokens / seconds:.0f} tokens/s, {found['share_of_peak']:.1%} of the peak")
+    return found
 
 
 def main() -> None:
@@ -186,17 +205,10 @@ def main() -> None:
     shown = {key: str(value) for key, value in vars(options).items() if key not in PRIVATE}
     kept: dict[str, Side] = {}
     with tempfile.TemporaryDirectory() as name:
-        weights = make_inputs(Path(name), options.hidden, options.layers, options.batch * (options.steps + 4))
+        weights = make_inputs(Path(name), options.hidden, options.layers, rows(options))
         job = {"folder": name} | {key: vars(options)[key] for key in ("steps", "precision", "batch")}
         for method in options.methods.split(","):
-            found = compare(method, job, kept, options)
-            median = statistics.median(run["step_s"] for run in found[OURS])
-            tokens = tokens_a_step(method, options.batch)
-            found |= {"weights": weights, "tokens_a_second": tokens / median}
-            if options.peak:
-                operations = 2 * weights * tokens * PASSES[method]
-                found["share_of_peak"] = operations / median / options.peak / 1e12
-                print(f"{'':13} {tokens / median:.0f} tokens/s, {found['share_of_peak']:.1%} of the peak")
+            found = compare(method, job, weights, kept, options)
             if options.json:
                 known = json.loads(options.json.read_text()) if options.json.exists() else {}
                 known[method] = {"options": shown, **found}
