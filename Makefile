@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= out
 
-.PHONY: run test prove check bench bench-reward-model docs setup clean
+.PHONY: run test test-gpu prove check bench bench-reward-model docs setup clean
 
 setup: $(STAMP)
 
@@ -21,6 +21,10 @@ run: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 -m 'not slow and not gpu'
+
+# What only a GPU can show; all other tests run on the CPU, where their values are exact.
+test-gpu: $(STAMP)
+	$(BIN)/python -m pytest -m gpu
 
 # The long proofs in full: kill storms, interval coverage, validation.
 prove: $(STAMP)

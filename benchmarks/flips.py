@@ -1,10 +1,11 @@
-"""Is it the flips? DPO on people's labels, on the crowd's, and on the crowd's without its label noise.
+"""What would flips do? DPO on people's labels, on the crowd's, and on the crowd's with a quarter flipped.
 
     python benchmarks/flips.py FOLDER --scale paper --json benchmarks/results/flips.json
 
-Takes the studies of benchmarks/quickstart.py in FOLDER, lets the crowd without label noise judge the pairs
-that methods learn from, and trains DPO on that from the same supervised model. People judge one output to
-each evaluation instruction against a second draw of the supervised model. Intervals over seeds are Student's.
+Takes the studies of benchmarks/quickstart.py in FOLDER, flips a quarter of the labels of the crowd that they
+train on, as AlpacaFarm did with its crowd, and trains DPO on that from the same supervised model. People
+judge one output to each evaluation instruction against a second draw of the supervised model. Intervals over
+seeds are Student's.
 """
 
 from __future__ import annotations
@@ -21,16 +22,17 @@ from db.outputs import Source
 from farm.pair import PairTask, pair
 from farm.snapshot import Choice, snapshot
 from farm.statistics.win_rates import win_rates
-from farm.studies.quickstart import PREFERENCES, QUIET, QuickstartTask, Stages, judging
+from farm.studies.quickstart import PREFERENCES, QuickstartTask, Stages, judging
 from farm.studies.results import PEOPLE, SIMULATORS
 from farm.studies.validation import BASELINE, SFT, method_step, oriented
 from farm.studies.work import run, workers
 from farm.world.people import people
 
 FLIPS = "flips"  # the source of the pairs
-UNFLIPPED = "unflipped"
+NOISY = "crowd"  # of the catalogue: the crowd with flips
+FLIPPED = "flipped"
 METHOD = "dpo"
-PRODUCERS = (SFT, *(f"{kind}/{METHOD}" for kind in (PEOPLE, SIMULATORS, UNFLIPPED)))
+PRODUCERS = (SFT, *(f"{kind}/{METHOD}" for kind in (PEOPLE, SIMULATORS, FLIPPED)))
 
 
 def judged_by_people(folder: Path, scale: str, seed: int) -> dict[str, float]:
@@ -39,9 +41,9 @@ def judged_by_people(folder: Path, scale: str, seed: int) -> dict[str, float]:
         stages = Stages(QuickstartTask(folder, scale, seed), ledger, pool, lambda line: None)
         study = stages.supervised()
         with judging(seed) as provider:
-            stages.ask(QUIET, PairFilter(source=PREFERENCES), provider)
-        snapshot(ledger, UNFLIPPED, Choice((QUIET,), study.pairs))
-        [done] = pool.each([partial(run, method_step(study, UNFLIPPED, METHOD))])
+            stages.ask(NOISY, PairFilter(source=PREFERENCES), provider)
+        snapshot(ledger, FLIPPED, Choice((NOISY,), study.pairs))
+        [done] = pool.each([partial(run, method_step(study, FLIPPED, METHOD))])
         print(f"seed {seed}: {done.name} in {done.seconds:.0f} s", flush=True)
         for producer in PRODUCERS:
             pair(ledger, PairTask(FLIPS, (Source(producer),), study.evaluation, Source(BASELINE)))

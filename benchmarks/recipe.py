@@ -26,7 +26,7 @@ from db.outputs import Source
 from farm.pair import PairTask, pair
 from farm.snapshot import Choice, snapshot
 from farm.statistics.win_rates import win_rates
-from farm.studies.quickstart import QUIET, QuickstartTask, Stages, judging
+from farm.studies.quickstart import CROWD, QuickstartTask, Stages, judging
 from farm.studies.recipe import BEST_OF_N
 from farm.studies.results import SIMULATORS
 from farm.studies.validation import REWARD_MODEL, Study, method_step, oriented, reward_step
@@ -94,7 +94,7 @@ def choose(grid: Path, folder: Path, scale: str, seed: int, processes: int) -> l
         for producer in tried:
             pair(ledger, PairTask(CHOICE, (Source(producer),), study.evaluation, Source(BASELINE)))
         with judging(seed) as provider:
-            stages.ask(QUIET, PairFilter(source=CHOICE), provider, REPLICATES)
+            stages.ask(CROWD, PairFilter(source=CHOICE), provider, REPLICATES)
         rates = win_rates(oriented(ledger, CHOICE, BASELINE), by="producer")
     found = sorted(tried, key=lambda name: (name.split("/")[1], -rates[name].value))
     return [

@@ -33,6 +33,12 @@ def _local_connect(self: socket.socket, address: object) -> None:
     _connect(self, address)  # type: ignore[arg-type]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Exact values are a CPU's: a GPU is hidden, from tests' processes too, but for its own tests."""
+    if config.option.markexpr != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 @pytest.fixture(autouse=True, scope="session")
 def no_network() -> Iterator[None]:
     socket.socket.connect = _local_connect  # type: ignore[method-assign, assignment]

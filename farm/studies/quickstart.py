@@ -54,7 +54,7 @@ Say = Callable[[str], None]
 DRAWS = "sft-draws"
 TRUTH = Feedback("gold", (), (GOLD.name,))
 PREFERENCES, CROSSED = "preferences", "crossed"  # one person a pair; several, for agreement
-NOISY, QUIET, STRONG = "crowd", "crowd-quiet", "judge"  # of the catalogue
+CROWD, STRONG = "crowd-quiet", "judge"  # of the catalogue; these judges vary as people do without any flips
 RESPONSES = 4  # PPO is measured on so many times the instructions of best-of-n, which draws many to each
 
 
@@ -111,7 +111,7 @@ class Stages:
         self.recipe = Recipe.read(Path(__file__).parent / self.scale.recipe)
         names = tuple(person.name for person in crowd(task.seed))
         self.people = Feedback(PEOPLE, names, names)
-        self.simulators = Feedback(SIMULATORS, (NOISY,), (QUIET,))
+        self.simulators = Feedback(SIMULATORS, (CROWD,), (CROWD,))
         self.quiet = Feedback("quiet", (STRONG,), ())
 
     def supervised(self) -> Study:
@@ -153,16 +153,16 @@ class Stages:
         """Simulators judge the same."""
         training, crossed = PairFilter(source=PREFERENCES), PairFilter(source=CROSSED)
         strong = replace(provider, models=(QUIET_MODEL,))
-        self.ask(NOISY, training, provider)
+        self.ask(CROWD, training, provider)
         self.ask(STRONG, training, strong)
-        self.ask(QUIET, crossed, provider, self.scale.crossed)
+        self.ask(CROWD, crossed, provider, self.scale.crossed)
         self.ask(STRONG, crossed, strong)
 
     def evaluated(self, provider: Provider) -> None:
         """People and simulators judge the evaluation's pairs."""
         pairs = PairFilter(source=EVALUATION)
         self._ask_people(pairs, self.scale.jury)
-        self.ask(QUIET, pairs, provider, self.scale.panel)
+        self.ask(CROWD, pairs, provider, self.scale.panel)
 
     def curves(self, study: Study) -> list[Future[Curves]]:
         """Begin to measure over-optimisation on the validation split."""
@@ -228,7 +228,7 @@ def quickstart(task: QuickstartTask, say: Say) -> Quickstart:
             tuple(point for each in found for point in each.points),
             perf_counter() - began,
             tuple(turn for each in found for turn in each.turns),
-            compared(ledger, CROSSED, QUIET),
+            compared(ledger, CROSSED, CROWD),
         )
         results.write(task.out / "study.json")
         page = task.out / "report.html"

@@ -147,7 +147,7 @@ def test_killed_and_started_again_it_ends_as_if_undisturbed(studied: Quickstart,
     (tmp_path / "run.py").write_text(script)
     environment = {**os.environ, "PYTHONPATH": f"{Path(__file__).parents[2]}:{Path.cwd()}"}
     command = [sys.executable, tmp_path / "run.py", tmp_path / "study"]
-    for fatal in ("crowd judged", "/ppo:"):  # while judges are asked; while methods are trained
+    for fatal in (f"{module.CROWD} judged", "/ppo:"):  # while judges are asked; while methods are trained
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
         ) as running:
@@ -182,7 +182,7 @@ def test_the_ledger_can_be_validated_again_as_any_other(studied: Quickstart, tmp
         "--evaluation",
         "world-validation",
         "--simulators",
-        "crowd",
+        module.CROWD,
     ]
     command += [
         "--evaluators",
