@@ -24,7 +24,7 @@ import psutil
 from scipy.stats import t as student
 
 from farm.statistics.ranking import rank_correlation
-from farm.studies.quickstart import QuickstartTask, quickstart
+from farm.studies.quickstart import CROWD, QuickstartTask, quickstart
 from farm.studies.results import PEOPLE, SIMULATORS, Annotators, StudyResults
 
 WORLDS = ((PEOPLE, PEOPLE), (SIMULATORS, SIMULATORS))
@@ -165,6 +165,7 @@ def main() -> None:
     parser.add_argument("--scale", default="small")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
     parser.add_argument("--processes", type=int)
+    parser.add_argument("--simulators", default=CROWD)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     found, memory = [], Memory()
@@ -172,7 +173,7 @@ def main() -> None:
         folder = given.folder / f"{given.scale}-{seed}"
         finished = folder / "study.json"
         if not finished.exists():
-            task = QuickstartTask(folder, given.scale, seed, given.processes)
+            task = QuickstartTask(folder, given.scale, seed, given.processes, given.simulators)
             with memory.watched():
                 quickstart(task, lambda line: print(line, flush=True))
         found.append(StudyResults.read(finished))
@@ -181,6 +182,7 @@ def main() -> None:
     if given.json:
         seeds = " ".join(map(str, given.seeds))
         command = f"python benchmarks/quickstart.py FOLDER --scale {given.scale} --seeds {seeds}"
+        command += f" --simulators {given.simulators}" if given.simulators != CROWD else ""
         studies = [{**asdict(each), "curves": None, "seconds": None} for each in found]
         made = {
             "command": command,

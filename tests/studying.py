@@ -26,7 +26,7 @@ SIZES = Sizes(sft=80, preference=40, unlabelled=20, validation=20, evaluation=30
 
 
 def study(
-    folder: Path, seed: int = 0, say: Callable[[str], None] | None = None
+    folder: Path, seed: int = 0, say: Callable[[str], None] | None = None, simulators: str = module.CROWD
 ) -> tuple[Quickstart, list[str]]:
     """A quickstart of seconds, and the lines that it said."""
     folder.mkdir(exist_ok=True)
@@ -35,4 +35,5 @@ def study(
     lines: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(module.SCALES, "tiny", scale)
-        return quickstart(QuickstartTask(folder, "tiny", seed, processes=2), say or lines.append), lines
+        task = QuickstartTask(folder, "tiny", seed, processes=2, simulators=simulators)
+        return quickstart(task, say or lines.append), lines

@@ -20,6 +20,9 @@ def quickstart(
     scale: Annotated[str, typer.Option(help="small: minutes; paper: AlpacaFarm's sizes, an hour.")] = "small",
     seed: Annotated[int, typer.Option(min=0, help="Another seed is another world.")] = 0,
     processes: Annotated[int | None, typer.Option(min=1, help="Side by side; else one a core.")] = None,
+    simulators: Annotated[
+        str, typer.Option(help="The annotator whose labels are learnt from: a name or a file.")
+    ] = "crowd-quiet",
     as_json: JsonFlag = False,
 ) -> None:
     """AlpacaFarm's whole study in the embedded world: no key, no download, no GPU. Again, it goes on."""
@@ -27,7 +30,7 @@ def quickstart(
     from farm.studies.quickstart import quickstart as run
     from farm.studies.view import quickstart_view
 
-    task = QuickstartTask(out, scale, seed, processes)
+    task = QuickstartTask(out, scale, seed, processes, simulators)
     done = run(task, lambda line: typer.echo(line, err=as_json))
     print_(as_json, done.results.to_json, lambda: quickstart_view(done))
 

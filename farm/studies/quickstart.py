@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
+from annotators import catalogue
 from annotators.simulator import Simulator
 from db.errors import ConfigError
 from db.ledger import Ledger, PairFilter
@@ -80,12 +81,14 @@ SCALES = {
 
 @dataclass(frozen=True)
 class QuickstartTask:
-    """What to do. out: the folder of everything, the ledger included."""
+    """What to do. out: the folder of everything, the ledger included; simulators: the annotator, of the
+    catalogue or a file, whose labels methods learn from."""
 
     out: Path
     scale: str = "small"
     seed: int = 0
     processes: int | None = None
+    simulators: str = CROWD
 
     def __post_init__(self) -> None:
         if self.scale not in SCALES:
@@ -111,7 +114,7 @@ class Stages:
         self.recipe = Recipe.read(Path(__file__).parent / self.scale.recipe)
         names = tuple(person.name for person in crowd(task.seed))
         self.people = Feedback(PEOPLE, names, names)
-        self.simulators = Feedback(SIMULATORS, (CROWD,), (CROWD,))
+        self.simulators = Feedback(SIMULATORS, (catalogue.load(task.simulators).name,), (CROWD,))
         self.quiet = Feedback("quiet", (STRONG,), ())
 
     def supervised(self) -> Study:
@@ -153,7 +156,7 @@ class Stages:
         """Simulators judge the same."""
         training, crossed = PairFilter(source=PREFERENCES), PairFilter(source=CROSSED)
         strong = replace(provider, models=(QUIET_MODEL,))
-        self.ask(CROWD, training, provider)
+        self.ask(self.task.simulators, training, provider)
         self.ask(STRONG, training, strong)
         self.ask(CROWD, crossed, provider, self.scale.crossed)
         self.ask(STRONG, crossed, strong)

@@ -20,6 +20,7 @@ from db.history import metrics
 from db.ids import content_hash
 from db.ledger import Ledger
 from db.maintenance import backup
+from db.training import snapshots
 from farm.studies import quickstart as module
 from farm.studies.quickstart import Quickstart, QuickstartTask
 from farm.studies.recipe import Recipe
@@ -167,6 +168,23 @@ def test_the_same_seed_gives_the_same_contents_and_another_seed_others(
     other = study(tmp_path_factory.mktemp("other"), seed=1)[0]
     assert contents(same.ledger) == contents(studied.ledger)
     assert contents(other.ledger) != contents(studied.ledger)
+
+
+@pytest.mark.slow
+def test_methods_learn_from_the_annotator_that_is_named(studied: Quickstart, tmp_path: Path) -> None:
+    """With a quarter of the labels flipped: another world of simulators, the same one of people."""
+    noisy = study(tmp_path, simulators="crowd")[0].results
+    assert noisy.rates("people", "people") == studied.results.rates("people", "people")
+    assert noisy.rates("simulators", "people") != studied.results.rates("simulators", "people")
+    with Ledger.open(tmp_path / "farm.db") as ledger:
+        [found] = [each for each in snapshots(ledger) if each.name == "simulators"]
+    assert json.loads(found.choice)["annotators"] == ["crowd"]
+
+
+def test_an_unknown_annotator_is_said_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="crowds"):
+        study(tmp_path, simulators="crowds")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_ledger_can_be_validated_again_as_any_other(studied: Quickstart, tmp_path: Path) -> None:
