@@ -143,6 +143,29 @@ def test_sampling_leaves_the_policy_in_training_mode_and_without_gradients(polic
     assert sample(policy, [], Decoding(), seed=0) == []
 
 
+def test_weights_lie_by_columns_in_a_draw_and_where_they_were_after_it_even_if_it_fails(policy, monkeypatch):
+    weights = [layer.weight for layer in policy.modules() if isinstance(layer, torch.nn.Linear)]
+    before = [weight.data_ptr() for weight in weights]
+    strides = []
+    step_logits = policy.step_logits
+
+    def failing_third(*inputs):
+        strides.append([weight.stride() for weight in weights])
+        if len(strides) == 3:
+            raise KeyboardInterrupt
+        return step_logits(*inputs)
+
+    monkeypatch.setattr(policy, "step_logits", failing_third)
+    policy.train()
+    with pytest.raises(KeyboardInterrupt):
+        sample(policy, PROMPTS, Decoding(max_new_tokens=9), seed=0)
+    assert strides == [[(1, weight.shape[0]) for weight in weights]] * 3
+    assert [weight.data_ptr() for weight in weights] == before
+    assert all(weight.is_contiguous() for weight in weights)
+    assert policy.training
+    policy.eval()
+
+
 def test_states_that_are_not_keys_and_values_are_a_clear_error(tmp_path, policy):
     MambaForCausalLM(
         MambaConfig(vocab_size=259, hidden_size=16, num_hidden_layers=1, state_size=4)
