@@ -1,9 +1,11 @@
 """Where the time of a step of ours goes, on the inputs of trainers.py: milliseconds a step.
 
-    python benchmarks/trainer_parts.py [--methods rloo,grpo,ppo] [--steps 9]
+    python benchmarks/trainer_parts.py [--methods rloo,grpo,ppo] [--steps 9] [--operators 8] [--by-rows]
 
 Parts that stand indented are within the one above them. On a CPU it is CPU time; on a GPU it is the clock's,
-and every part waits until the GPU has done it, so parts add up to more than an undisturbed step.
+and every part waits until the GPU has done it, so parts add up to more than an undisturbed step. --operators
+lists the operators that take most, from a second run under torch's profiler, which slows small ones down.
+--by-rows draws with the weights as they lie, to show what it brings to have them by columns meanwhile.
 """
 
 from __future__ import annotations
@@ -20,14 +22,15 @@ from torch.optim import AdamW
 from trainers import make_inputs, rows
 from trainers_ours import Clock, make
 
-from farm import loop, rollout
+from farm import loop, rollout, sampler
+from farm.config import TrainConfig
+from farm.methods.method import Method
 from farm.policies import Policy
-from farm.sampler import _Batch
 
 PARTS = {
     "draw": (rollout, "sample"),
     "  the model's steps": (Policy, "step_logits"),
-    "  picking tokens": (_Batch, "pick"),
+    "  picking tokens": (sampler._Batch, "pick"),
     "rate (reference, value)": (rollout, "rated"),
     "reward": (rollout, "scored"),
     "backward": (torch.Tensor, "backward"),
@@ -60,6 +63,18 @@ def timed(owner: object, name: str, part: str, seconds: Counter[str]) -> None:
     setattr(owner, name, outer)
 
 
+def by_operator(method: Method, config: TrainConfig) -> list[tuple[str, float]]:
+    """Operators and the seconds that each takes in a run, most first; a GPU's where there is one."""
+    with torch.profiler.profile() as found:
+        loop.fit(method, config, lambda *_: None, Clock())
+    gpu = torch.cuda.is_available()
+    spent = [
+        (each.key, (each.self_device_time_total if gpu else each.self_cpu_time_total) / 1e6)
+        for each in found.key_averages()
+    ]
+    return sorted(spent, key=lambda pair: -pair[1])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -69,9 +84,13 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--operators", type=int, default=0, help="how many")
+    parser.add_argument("--by-rows", action="store_true")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.by_rows:
+        sampler.BY_COLUMNS = 0
     seconds: Counter[str] = Counter()
     for part, (owner, name) in PARTS.items():
         timed(owner, name, part, seconds)
@@ -87,6 +106,9 @@ def main() -> None:
             for part in (*PARTS, "loss"):
                 if seconds[part]:
                     print(f"  {part:24} {seconds[part] / options.steps * 1000:6.1f}")
+            if options.operators:
+                for operator, spent in by_operator(method, config)[: options.operators]:
+                    print(f"    {operator:50} {spent / options.steps * 1000:6.1f}")
 
 
 if __name__ == "__main__":
