@@ -65,6 +65,11 @@ def masked_whiten(
     return (white if shift_mean else white + mean).masked_fill(mask == 0, 0.0)
 
 
+def at_temperature(logits: Tensor, temperature: float) -> Tensor:
+    """Logits of the distribution at a temperature above 0; at 1 themselves, without a copy."""
+    return logits if temperature == 1 else logits / temperature
+
+
 def token_logps(logits: Tensor, ids: Tensor) -> Tensor:
     """log softmax(logits)[ids], in float32 or better: (N, V), (N,) -> (N,)."""
     return -cross_entropy(_wide(logits), ids, reduction="none")

@@ -13,7 +13,7 @@ from farm.codec import Codec
 from farm.config import ModelConfig
 from farm.loading import add_lora, load_codec, load_model, save_model
 from farm.methods.method import Prompt, Tokens
-from farm.ops import spread, token_logps
+from farm.ops import at_temperature, spread, token_logps
 
 
 class Policy(nn.Module):
@@ -56,8 +56,7 @@ class Policy(nn.Module):
 
     def forward(self, tokens: Tokens, temperature: float = 1.0) -> Tensor:
         """Log-probabilities of the response tokens at a temperature: (B, T), 0 off the mask."""
-        logits = self.response_logits(tokens)
-        logits = logits if temperature == 1 else logits / temperature
+        logits = at_temperature(self.response_logits(tokens), temperature)
         return spread(token_logps(logits, tokens.ids[tokens.mask]), tokens.mask)
 
     def response_logits(self, tokens: Tokens) -> Tensor:

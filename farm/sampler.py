@@ -24,6 +24,7 @@ from db.errors import ConfigError
 from db.ids import content_hash
 from farm.config import Decoding
 from farm.hub import ModelError
+from farm.ops import at_temperature
 from farm.policies import Policy
 
 BY_COLUMNS = 2**20  # numbers, at most, of weights that are kept by columns: larger ones are not always faster
@@ -288,8 +289,7 @@ def pick_token(logits: Tensor, uniform: Tensor, decoding: Decoding, never: Tenso
         logps = logits.log_softmax(-1)
         ids = (logits if never is None else logits.index_fill(1, never, -torch.inf)).argmax(-1)
         return Pick(ids, logps.gather(1, ids[:, None])[:, 0])
-    logits = logits if decoding.temperature == 1 else logits / decoding.temperature
-    logps = logits.log_softmax(-1)
+    logps = at_temperature(logits, decoding.temperature).log_softmax(-1)
     probabilities, order = logps.exp(), None
     if never is not None:
         probabilities[:, never] = 0
