@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import aliased
 
 from db.ledger import Ledger
-from db.models import AnnotationRow, ItemRow, MembershipRow, OutputRow, PairRow
+from db.models import JUDGEMENT, AnnotationRow, ItemRow, MembershipRow, OutputRow, PairRow
 from db.orders import averaged_over_orders
 from db.records import Status
 
@@ -65,7 +65,7 @@ def contests(
         .join(PairRow, PairRow.id == row.pair_id)
         .join(a, a.id == PairRow.output_a_id)
         .join(b, b.id == PairRow.output_b_id)
-        .order_by(row.id)
+        .order_by(*JUDGEMENT)
     )
     if source is not None or subset is not None:
         items = select(ItemRow.pair_id)

@@ -19,6 +19,7 @@ from sqlalchemy.orm import aliased
 
 from db.ledger import Ledger
 from db.models import (
+    JUDGEMENT,
     AnnotationRow,
     ClaimRow,
     ClaimSlotRow,
@@ -143,7 +144,7 @@ def _annotations(connection: Connection, labels: bool) -> pd.DataFrame:
         .outerjoin(paid, paid.claim_id == row.completion_id)
         .outerjoin(share, share.c.claim_id == row.completion_id)
         .outerjoin(ClaimRow, ClaimRow.id == row.completion_id)
-        .order_by(row.id)
+        .order_by(*JUDGEMENT)
     )
     integers = ["pair_id", "annotator", "item_id", "replicate", "swapped", "attempt", "silent"]
     numbers = ["preference", "price", "seconds", "retries"]

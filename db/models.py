@@ -115,16 +115,15 @@ class AnnotationRow(Base):
     slot: Mapped[int | None]
 
 
-Index(
-    "uq_annotation_judgement",
+JUDGEMENT = (  # also the order in which frames read them: that of arrival differs from run to run
     AnnotationRow.pair_id,
     AnnotationRow.annotator_id,
     func.coalesce(AnnotationRow.item_id, 0),
     AnnotationRow.replicate,
     func.coalesce(AnnotationRow.swapped, -1),
     AnnotationRow.attempt,
-    unique=True,
 )
+Index("uq_annotation_judgement", *JUDGEMENT, unique=True)
 
 
 class ImportedRow(Base):

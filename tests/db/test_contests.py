@@ -66,3 +66,24 @@ def test_the_latest_attempt_stands_and_what_was_taken_back_does_not(ledger: Ledg
     assert set(zip(sliced["model_a"], sliced["model_b"], sliced["key"], strict=True)) == {
         (first.output_a.producer, first.output_b.producer, first.key)
     }
+
+
+def test_rows_come_in_the_order_of_what_was_asked_not_in_that_of_arrival(ledger: Ledger) -> None:
+    """So that what is computed from them is the same to the last bit, whichever reply came first."""
+    with ledger:
+        with ledger.writing() as writer:
+            ids = writer.pairs([pair_of(text)[0] for text in ("one", "two")])
+            [first, second] = writer.annotators(
+                [AnnotatorCard(name, AnnotatorKind.LLM) for name in ("judge", "other")]
+            )
+            asked = [
+                Annotation(pair, annotator, 1.0, 1.0, swapped, replicate=replicate)
+                for pair in ids
+                for annotator in (first, second)
+                for replicate in (0, 1)
+                for swapped in (False, True)
+            ]
+            writer.annotations(asked[::-1])
+        found = contests(ledger)[["pair_id", "annotator", "replicate", "swapped"]]
+    wanted = [(each.pair_id, each.annotator_id, each.replicate, each.swapped) for each in asked]
+    assert found.to_numpy(int).tolist() == [list(map(int, each)) for each in wanted]

@@ -169,3 +169,14 @@ def test_pairs_without_items_are_units_of_their_own(tmp_path: Path) -> None:
         assert found.units["identical"].tolist() == [True]
         imported(ledger, "1", "blue", "green", 1.0)
         assert sorted(judgements(ledger, bulleted).units["unit"].tolist()) == [0, 1]
+
+
+def test_rows_come_in_the_order_of_what_was_asked_not_in_that_of_arrival(ledger: Ledger) -> None:
+    with ledger:
+        ids = [imported(ledger, name, "red", f"blue {name}", 1.0) for name in ("1", "2")]
+        for pair_id in ids[::-1]:
+            for replicate in (2, 0, 1):
+                here(ledger, pair_id, replicate / 2, replicate=replicate)
+        found = judgements(ledger, bulleted).judgements
+    rule = found[found["annotator"] == 2]
+    assert rule[["unit", "replicate"]].to_numpy().tolist() == [[u, r] for u in (0, 1) for r in (0, 1, 2)]
