@@ -12,7 +12,7 @@ from annotators.simulator.config import (
 )
 from annotators.simulator.faults import FAULTS, STORM
 from annotators.simulator.reading import Extractor, Question, Said, Shown
-from annotators.simulator.server import Simulator, serve
+from annotators.simulator.server import Simulator, serve, simulator_process
 
 __all__ = [
     "FAULTS",
@@ -32,4 +32,5 @@ __all__ = [
     "Utility",
     "request_key",
     "serve",
+    "simulator_process",
 ]

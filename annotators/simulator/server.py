@@ -1,10 +1,14 @@
-"""The simulated provider as a running server: within this process, or as a command's own."""
+"""The simulated provider as a running server: in a thread, in a process of its own, or as a command's own."""
 
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import TypeVar
 
@@ -76,6 +80,34 @@ class Simulator:
             self._ready.set()
         await self._done.wait()
         await server.close()
+
+
+@contextmanager
+def simulator_process(config: SimulatorConfig) -> Iterator[str]:
+    """The provider in a process of its own, on a free loopback port: its base URL.
+
+    It ends with the `with`, and with this process, however that ends. The configuration is pickled.
+    """
+    App(config)  # what is wrong with it is said here
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe()
+    process = spawn.Process(target=_serve_for, args=(config, theirs), name="simulator", daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        yield ours.recv()
+    finally:
+        ours.close()
+        process.join()
+
+
+def _serve_for(config: SimulatorConfig, parent: Connection) -> None:
+    """Serve until the other end of the pipe is closed. Ctrl-C is the parent's to handle."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with Simulator(config) as simulator:
+        parent.send(simulator.base_url)
+        with suppress(EOFError):
+            parent.recv()
 
 
 def serve(

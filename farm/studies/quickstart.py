@@ -17,7 +17,7 @@ from pathlib import Path
 from time import perf_counter
 
 from annotators import catalogue
-from annotators.simulator import Simulator
+from annotators.simulator import simulator_process
 from db.errors import ConfigError
 from db.ledger import Ledger, PairFilter
 from db.outputs import Source
@@ -243,8 +243,8 @@ def quickstart(task: QuickstartTask, say: Say) -> Quickstart:
 @contextmanager
 def judging(seed: int) -> Iterator[Provider]:
     """The world's simulated judges behind HTTP, and how to ask them."""
-    with Simulator(world_simulator_config(seed)) as simulator:
-        yield Provider((), simulator.base_url)
+    with simulator_process(world_simulator_config(seed)) as base_url:
+        yield Provider((), base_url)
 
 
 def _silent(annotator: str, done: int) -> None:

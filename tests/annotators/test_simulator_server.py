@@ -28,6 +28,7 @@ from annotators.simulator import (
     SimulatorConfig,
     request_key,
     serve,
+    simulator_process,
 )
 from db.errors import ConfigError
 
@@ -291,3 +292,40 @@ def test_the_command_serves_until_it_is_interrupted() -> None:
     assert process.exitcode is not None
     here.close()
     there.close()
+
+
+def _own_a_server(ready: Any) -> None:
+    with simulator_process(SimulatorConfig(judge=Judge(utility="length"))) as base_url:
+        ready.send(base_url)
+        ready.recv()
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_process_of_its_own_ends_with_its_owner_however_that_ends(killed: bool) -> None:
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    owner = context.Process(target=_own_a_server, args=(there,))
+    owner.start()
+    base_url = here.recv()
+    assert post(base_url, request().body())[0] == 200
+    if killed:
+        owner.kill()
+    else:
+        here.send("enough")
+    owner.join(20)
+    for _ in range(200):
+        try:
+            post(base_url, request().body())
+        except OSError:
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("the server outlives its owner")
+    here.close()
+    there.close()
+
+
+def test_a_process_is_not_begun_for_a_wrong_configuration() -> None:
+    wrong = SimulatorConfig(judges={"x": Judge(utility="taste")})
+    with pytest.raises(ConfigError, match="taste"), simulator_process(wrong):
+        pass
