@@ -52,6 +52,7 @@ PASSES = {  # forward passes over a step's tokens; a backward pass is two
 WORDS = 4096
 ROWS = 512  # at least: batches are sorted by length over many steps, so fewer rows are other batches
 PROMPT, RESPONSE, DRAWN = (24, 40), (64, 128), 64  # words
+JOB = ("steps", "precision", "batch", "compile")  # options that both sides are told
 PRIVATE = ("json", "trl_python", "trl_old", "methods")  # paths of this machine, and what stands beside
 
 
@@ -198,6 +199,7 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    parser.add_argument("--compile", action="store_true", help="torch.compile on every side")
     parser.add_argument("--keep", action="store_true", help="one process a side for all runs")
     parser.add_argument("--peak", type=float, help="TFLOP/s that the device can do at most")
     parser.add_argument("--json", type=Path, help="add the results to this file")
@@ -206,7 +208,7 @@ def main() -> None:
     kept: dict[str, Side] = {}
     with tempfile.TemporaryDirectory() as name:
         weights = make_inputs(Path(name), options.hidden, options.layers, rows(options))
-        job = {"folder": name} | {key: vars(options)[key] for key in ("steps", "precision", "batch")}
+        job = {"folder": name} | {key: vars(options)[key] for key in JOB}
         for method in options.methods.split(","):
             found = compare(method, job, weights, kept, options)
             if options.json:

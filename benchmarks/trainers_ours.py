@@ -61,7 +61,9 @@ def mean_word(_: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
     return torch.tensor([sum(of) / max(1, len(of)) for of in numbers])
 
 
-def make(name: str, folder: Path, steps: int, precision: str, batch: int) -> tuple[Method, object]:
+def make(
+    name: str, folder: Path, steps: int, precision: str, batch: int, compile: bool = False
+) -> tuple[Method, object]:
     rows = [json.loads(line) for line in (folder / "pairs.jsonl").read_text().splitlines()]
     method = load(name.removesuffix("_online"))
     own = OWN_ROLLOUTS.get(name, {})
@@ -72,6 +74,7 @@ def make(name: str, folder: Path, steps: int, precision: str, batch: int) -> tup
         learning_rate=1e-5,
         template="{instruction}",
         precision=precision,
+        compile=compile,
         **own,
     )
     if method.data_kind == "demonstrations":
@@ -89,7 +92,8 @@ def make(name: str, folder: Path, steps: int, precision: str, batch: int) -> tup
 def run(job: dict[str, object]) -> dict[str, object]:
     """The median step in seconds, peak memory in MB, the version of what ran."""
     name = str(job["method"])
-    method, config = make(name, Path(str(job["folder"])), *(job[k] for k in ("steps", "precision", "batch")))
+    given = (job[key] for key in ("steps", "precision", "batch", "compile"))
+    method, config = make(name, Path(str(job["folder"])), *given)
     if name == "dpo":
         for _ in method.batches(0):  # reference log-probabilities
             pass

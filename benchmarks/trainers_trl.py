@@ -42,7 +42,7 @@ class Clock(TrainerCallback):
 
 
 def trainer(
-    name: str, folder: Path, steps: int, precision: str, batch: int, out: str, clock: Clock
+    name: str, folder: Path, steps: int, precision: str, batch: int, compile: bool, out: str, clock: Clock
 ) -> object:
     model_dir = folder / "model"
     rows = [json.loads(line) for line in (folder / "pairs.jsonl").read_text().splitlines()]
@@ -50,7 +50,7 @@ def trainer(
         "output_dir": out, "per_device_train_batch_size": batch, "max_steps": steps, "learning_rate": 1e-5,
         "gradient_checkpointing": False, "bf16": precision == "bf16", "report_to": "none",
         "save_strategy": "no", "logging_steps": 10, "disable_tqdm": True, "max_length": 512,
-        "use_cpu": not torch.cuda.is_available(),
+        "use_cpu": not torch.cuda.is_available(), "torch_compile": compile,
     }  # fmt: skip
     common = {"processing_class": AutoTokenizer.from_pretrained(model_dir), "callbacks": [clock]}
     lm = lambda: AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32)  # noqa: E731
@@ -110,7 +110,7 @@ def own_rollouts(
 
 def run(job: dict) -> dict[str, object]:
     clock = Clock()
-    given = (job[key] for key in ("steps", "precision", "batch"))
+    given = (job[key] for key in ("steps", "precision", "batch", "compile"))
     with tempfile.TemporaryDirectory() as out:
         trainer(job["method"], Path(job["folder"]), *given, out, clock).train()
     seconds = [b - a for a, b in zip(clock.times, clock.times[1:], strict=False)][WARM_UP:]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from functools import cached_property
 from pathlib import Path
 
@@ -67,7 +69,9 @@ class LoadedModels:
 
     @cached_property
     def _reference(self) -> Policy:
-        return Policy.load(self.reference_source, self.config)
+        reference = Policy.load(self.reference_source, self.config)
+        _compile(reference, self.config)
+        return reference
 
     @cached_property
     def _reward(self) -> RewardFn:
@@ -76,12 +80,24 @@ class LoadedModels:
                 "this method needs a reward model", where="reward", remedy="name one with --reward"
             )
         if isinstance(self.reward_source, str):
-            return ScorerReward(Scorer.load(self.reward_source, self.config))
+            scorer = Scorer.load(self.reward_source, self.config)
+            _compile(scorer, self.config)
+            return ScorerReward(scorer)
         return self.reward_source
 
 
 def _prepare(module: Policy | Scorer, config: TrainConfig) -> None:
     if config.gradient_checkpointing:
         module.model.activation_checkpointing_enable({"use_reentrant": False})
-    if config.compile:
-        module.model.base_model.compile()
+    _compile(module, config)
+
+
+def _compile(module: Policy | Scorer, config: TrainConfig) -> None:
+    """torch.compile, if config asks for it: for any width, as no two batches are alike, and for draws too."""
+    if not config.compile:
+        return
+    compilers = [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++", "cl"]
+    if module.device.type == "cpu" and not any(map(shutil.which, compilers)):
+        remedy = "install one (g++), name one with CXX, or leave compile out"
+        raise ConfigError("torch.compile needs a C++ compiler on a CPU", where="compile", remedy=remedy)
+    module.model.base_model.compile(dynamic=True)

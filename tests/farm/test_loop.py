@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import tensor
 
+from db.errors import ConfigError
 from farm.checkpoint import RunFolder
 from farm.config import TrainConfig
 from farm.data import Data, Demonstration, PreferencePair
@@ -194,3 +195,9 @@ def test_options_of_memory_and_precision_train_too(options, model_dir):
     assert log[0]["loss"] == pytest.approx(plain[0]["loss"], rel=tolerance)
     assert log[-1]["loss"] < log[0]["loss"]
     assert all(w.dtype == torch.float32 for w in weights.values())
+
+
+def test_without_a_compiler_what_to_do_about_compile_is_said(model_dir, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ConfigError, match="needs a C\\+\\+ compiler"):
+        run("sft", model_dir, compile=True)
