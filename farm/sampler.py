@@ -27,6 +27,11 @@ from farm.hub import ModelError
 from farm.ops import at_temperature
 from farm.policies import Policy
 
+ROWS = (64, 256)  # that are drawn at the same time: so many at least, and at most
+CACHE_BYTES = {
+    "cpu": 2**28,
+    "cuda": 2**32,
+}  # of keys and values, beyond which there are no more rows than that
 BY_COLUMNS = 2**20  # numbers, at most, of weights that are kept by columns: larger ones are not always faster
 
 
@@ -202,19 +207,19 @@ def sample(
     *,
     seed: int,
     n: int = 1,
-    slots: int = 64,
+    slots: int | None = None,
 ) -> list[Drawn]:
     """n responses to each prompt, those to one prompt standing together.
 
-    prompts: token ids. slots: rows that are drawn at the same time. Raises ConfigError if a prompt leaves no
-    room in the model's context.
+    prompts: token ids. slots: rows that are drawn at the same time; None: as many as pay. Raises ConfigError
+    if a prompt leaves no room in the model's context.
     """
     limits = [_room(prompt, policy, decoding) for prompt in prompts]
     owners = [(i, k) for i in range(len(prompts)) for k in range(n)]
     waiting = sorted(range(len(owners)), key=lambda row: (-len(prompts[owners[row][0]]), owners[row]))
     drawn = [Drawn([], [], False) for _ in owners]
     columns = max((len(prompt) for prompt in prompts), default=0) + decoding.max_new_tokens + 32
-    slots = min(slots, len(owners))
+    slots = min(slots or _rows_that_pay(policy, columns), len(owners))
     batch = _Batch(policy, slots, columns, decoding.max_new_tokens)
     ends = torch.tensor(sorted(policy.codec.ends), device=policy.device)
     with _at_work(policy):
@@ -266,6 +271,14 @@ def _faster_by_columns(weight: Tensor) -> bool:
     """
     plain = type(weight) is nn.Parameter and weight.dtype == torch.float32 and weight.is_contiguous()
     return plain and weight.device.type == "cpu" and weight.numel() <= BY_COLUMNS
+
+
+def _rows_that_pay(policy: Policy, columns: int) -> int:
+    """How many rows to draw at the same time: the smaller the model, the less of a pass depends on them."""
+    config = policy.model.config.get_text_config()
+    row: int = 2 * config.num_hidden_layers * config.hidden_size * policy.model.dtype.itemsize * columns
+    few, many = ROWS
+    return max(few, min(many, CACHE_BYTES.get(policy.device.type, 0) // row))
 
 
 def _room(prompt: Sequence[int], policy: Policy, decoding: Decoding) -> int:

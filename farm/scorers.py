@@ -109,7 +109,10 @@ class ScorerReward:
     @torch.no_grad()
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
         codec = self.scorer.codec
-        rows: list[Row] = [codec.row(p, r) for p, r in zip(prompts, responses, strict=True)]
+        asked = list(zip(prompts, responses, strict=True))
+        place = {each: i for i, each in enumerate(dict.fromkeys(asked))}  # many draws are alike
+        prompt_ids = {prompt: codec.prompt_ids(prompt) for prompt in set(prompts)}
+        rows = [Row(prompt_ids[prompt], codec.response_ids(response)) for prompt, response in place]
         scores = torch.full((len(rows),), torch.nan)
         read = [i for i, row in enumerate(rows) if codec.context is None or row.length <= codec.context]
         order = sorted(read, key=lambda i: rows[i].length)
@@ -117,4 +120,4 @@ class ScorerReward:
             part = order[at : at + self.batch_rows]
             tokens = collate([rows[i] for i in part], codec.pad_id, self.scorer.device)
             scores[part] = self.scorer(tokens).cpu()
-        return scores
+        return scores[[place[each] for each in asked]]

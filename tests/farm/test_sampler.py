@@ -7,6 +7,7 @@ from torch import tensor
 from transformers import MambaConfig, MambaForCausalLM
 
 from db.errors import ConfigError
+from farm import sampler
 from farm.codec import Row, collate
 from farm.config import Decoding, ModelConfig
 from farm.hub import ModelError
@@ -47,6 +48,23 @@ def test_a_sample_is_a_function_of_prompt_seed_and_index_alone(policy):
     assert together[3].ids != together[4].ids
     other = sample(policy, PROMPTS, decoding, seed=6, n=3)
     assert [d.ids for d in other] != [d.ids for d in together]
+
+
+def test_more_rows_of_a_small_model_than_of_a_large_one_are_drawn_at_a_time(policy, monkeypatch):
+    read, step_logits = [], policy.step_logits
+
+    def counted(ids, *more):
+        read.append(len(ids))
+        return step_logits(ids, *more)
+
+    monkeypatch.setattr(policy, "step_logits", counted)
+    decoding, drawn = Decoding(max_new_tokens=4), []
+    for size, rows in ((2**28, 256), (0, 64)):
+        monkeypatch.setitem(sampler.CACHE_BYTES, "cpu", size)
+        drawn.append([each.ids for each in sample(policy, [[10]], decoding, seed=0, n=300)])
+        assert 0.5 * rows < max(read) <= rows
+        read.clear()
+    assert drawn[0] == drawn[1]
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])

@@ -71,3 +71,16 @@ def test_a_reward_is_the_score_of_the_text_with_its_end(model_dir):
         assert reward.item() == pytest.approx(scorer(tokens).item(), abs=1e-5)
     with pytest.raises(ValueError, match="shorter"):
         ScorerReward(scorer)(prompts, responses[:2])
+
+
+def test_responses_that_are_alike_are_read_once_and_score_the_same(scorer_dir):
+    scorer, read = Scorer.load(scorer_dir), []
+    scorer.register_forward_pre_hook(lambda _, given: read.append(len(given[0].ids)))
+    prompts = [Prompt("q"), Prompt("q"), Prompt("p"), Prompt("q"), Prompt("q", "p")]
+    responses = ["yes", "no", "yes", "yes", "yes"]
+    scores = ScorerReward(scorer, batch_rows=3)(prompts, responses).tolist()
+    assert sum(read) == 4
+    assert scores[0] == scores[3]
+    assert len(set(scores)) == 4
+    alone = [ScorerReward(scorer)([p], [r]).item() for p, r in zip(prompts, responses, strict=True)]
+    assert scores == pytest.approx(alone, abs=1e-6)

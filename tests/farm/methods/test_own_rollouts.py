@@ -194,12 +194,12 @@ def test_20_steps_go_where_they_went(name, trained):
 @pytest.mark.slow
 @pytest.mark.skipif(not COMPILER, reason="no C++ compiler here, which torch.compile needs on a CPU")
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # torch's own
-def test_compiled_it_draws_and_learns_the_same(trained, caplog):
-    """With prompts of many lengths, so that no two batches are of one shape; each is compiled for once."""
+def test_compiled_it_draws_and_learns_the_same(trained, monkeypatch):
+    """With prompts of many lengths, so that no two batches are of one shape; never compiled anew for ever."""
+    monkeypatch.setattr(torch._dynamo.config, "fail_on_recompile_limit_hit", True)
     options = {"epochs": 3.0, "batch_size": 2, "n": 2, "seed": 1}
-    plain, compiled = (trained("rloo", compile=each, **options) for each in (False, True))
+    plain, compiled = (trained("ppo", compile=each, **options) for each in (False, True))
     assert len(compiled.log) == len(plain.log) > 8
     for mine, theirs in zip(compiled.log, plain.log, strict=True):
-        for name in ("loss", "objective/scores", "completions/mean_length"):
+        for name in ("loss", "objective/scores", "value/explained_variance", "completions/mean_length"):
             assert mine[name] == pytest.approx(theirs[name], abs=1e-4), name
-    assert "recompile_limit" not in caplog.text
