@@ -28,10 +28,7 @@ from farm.ops import at_temperature
 from farm.policies import Policy
 
 ROWS = (64, 256)  # that are drawn at the same time: so many at least, and at most
-CACHE_BYTES = {
-    "cpu": 2**28,
-    "cuda": 2**32,
-}  # of keys and values, beyond which there are no more rows than that
+CACHE_BYTES = {"cpu": 2**28, "cuda": 2**32}  # of keys and values that more than the least rows may take
 BY_COLUMNS = 2**20  # numbers, at most, of weights that are kept by columns: larger ones are not always faster
 
 

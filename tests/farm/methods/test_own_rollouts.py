@@ -2,8 +2,6 @@
 
 import importlib.util
 import json
-import os
-import shutil
 from itertools import islice
 from pathlib import Path
 
@@ -20,7 +18,6 @@ from farm.methods.method import Tokens
 
 RATIO_NAMES = ("rloo", "grpo", "ppo")  # those whose loss is about the ratio to the policy that drew
 NAMES = (*RATIO_NAMES, "quark")
-COMPILER = shutil.which(os.environ.get("CXX", "g++"))
 GOLDEN = Path(__file__).parents[2] / "golden" / "own_rollout_trajectories.py"
 
 
@@ -189,17 +186,3 @@ def test_20_steps_go_where_they_went(name, trained):
     found = golden.trajectory(trained(name, **golden.COMMON, **golden.OPTIONS[name]).log)
     for metric, values in kept["cases"][name].items():
         assert found[metric] == pytest.approx(values, rel=1e-3, abs=1e-4), metric
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not COMPILER, reason="no C++ compiler here, which torch.compile needs on a CPU")
-@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # torch's own
-def test_compiled_it_draws_and_learns_the_same(trained, monkeypatch):
-    """With prompts of many lengths, so that no two batches are of one shape; never compiled anew for ever."""
-    monkeypatch.setattr(torch._dynamo.config, "fail_on_recompile_limit_hit", True)
-    options = {"epochs": 3.0, "batch_size": 2, "n": 2, "seed": 1}
-    plain, compiled = (trained("ppo", compile=each, **options) for each in (False, True))
-    assert len(compiled.log) == len(plain.log) > 8
-    for mine, theirs in zip(compiled.log, plain.log, strict=True):
-        for name in ("loss", "objective/scores", "value/explained_variance", "completions/mean_length"):
-            assert mine[name] == pytest.approx(theirs[name], abs=1e-4), name
