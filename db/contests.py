@@ -77,7 +77,7 @@ def contests(
     rows = [tuple(each) for each in ledger.stream(query)]
     frame = pd.DataFrame(rows, columns=[*COLUMNS, "item", "attempt"])
     asked = ["pair_id", "annotator", "item", "replicate", "swapped"]
-    frame = frame.sort_values("attempt", kind="stable").drop_duplicates(asked, keep="last").sort_index()
+    frame = frame.drop_duplicates(asked, keep="last")
     frame = frame[frame["status"] != Status.RETRACTED.value]
     frame = frame.astype({"preference": np.float64, "label": np.float64})
     if average_orders:

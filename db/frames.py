@@ -173,10 +173,10 @@ def _chunks(connection: Connection, query: Select[*tuple[Any, ...]]) -> Iterator
 
 
 def _latest(rows: pd.DataFrame) -> pd.DataFrame:
-    """The latest attempt at each judgement, without those taken back or spared."""
+    """The latest attempt at each judgement, the last in a row, without those taken back or spared."""
     if rows["attempt"].any():
         asked = ["pair_id", "annotator", "item_id", "replicate", "swapped"]
-        rows = rows.sort_values("attempt", kind="stable").drop_duplicates(asked, keep="last").sort_index()
+        rows = rows.drop_duplicates(asked, keep="last")
     return rows[rows["silent"] == 0].drop(columns=["attempt", "silent"])
 
 

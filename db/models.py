@@ -115,7 +115,7 @@ class AnnotationRow(Base):
     slot: Mapped[int | None]
 
 
-JUDGEMENT = (  # also the order in which frames read them: that of arrival differs from run to run
+JUDGEMENT = (  # also the order in which frames read them, latest attempt last: that of arrival differs by run
     AnnotationRow.pair_id,
     AnnotationRow.annotator_id,
     func.coalesce(AnnotationRow.item_id, 0),

@@ -12,6 +12,9 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import openai
@@ -275,23 +278,30 @@ def test_a_port_that_is_taken_is_told() -> None:
             serve("127.0.0.1", port, SimulatorConfig())
 
 
+@contextmanager
+def begun(target: Callable[[Any], None]) -> Iterator[tuple[BaseProcess, Any, str]]:
+    """A process that serves: it, our end of its pipe, and the base URL that it sent and that answers."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=target, args=(there,))
+    process.start()
+    base_url = here.recv()
+    assert post(base_url, request().body())[0] == 200
+    yield process, here, base_url
+    here.close()
+    there.close()
+
+
 def _serve(ready: Any) -> None:
     serve("127.0.0.1", 0, SimulatorConfig(judge=Judge(utility="length")), ready.send)
 
 
 def test_the_command_serves_until_it_is_interrupted() -> None:
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there,))
-    process.start()
-    base_url = here.recv()
-    assert post(base_url, request().body())[0] == 200
-    assert process.pid is not None
-    os.kill(process.pid, signal.SIGINT)
-    process.join(5)
-    assert process.exitcode is not None
-    here.close()
-    there.close()
+    with begun(_serve) as (process, _, _):
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGINT)
+        process.join(5)
+        assert process.exitcode is not None
 
 
 def _own_a_server(ready: Any) -> None:
@@ -302,27 +312,20 @@ def _own_a_server(ready: Any) -> None:
 
 @pytest.mark.parametrize("killed", [False, True])
 def test_a_process_of_its_own_ends_with_its_owner_however_that_ends(killed: bool) -> None:
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    owner = context.Process(target=_own_a_server, args=(there,))
-    owner.start()
-    base_url = here.recv()
-    assert post(base_url, request().body())[0] == 200
-    if killed:
-        owner.kill()
-    else:
-        here.send("enough")
-    owner.join(20)
-    for _ in range(200):
-        try:
-            post(base_url, request().body())
-        except OSError:
-            break
-        time.sleep(0.05)
-    else:
-        pytest.fail("the server outlives its owner")
-    here.close()
-    there.close()
+    with begun(_own_a_server) as (owner, here, base_url):
+        if killed:
+            owner.kill()
+        else:
+            here.send("enough")
+        owner.join(20)
+        for _ in range(200):
+            try:
+                post(base_url, request().body())
+            except OSError:
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail("the server outlives its owner")
 
 
 def test_a_process_is_not_begun_for_a_wrong_configuration() -> None:
