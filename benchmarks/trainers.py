@@ -5,7 +5,7 @@
 Every round runs each method once in our interpreter and once in one that has TRL, in turn; the table gives
 the median over rounds of each run's median step. A step is one optimizer step with everything in it: batches,
 forward, backward, optimizer, metrics. Inputs are made up: a random Llama (--hidden, --layers) with a
-vocabulary of 4096 words, prompts of 24-40 words and responses of 64-128. dpo has its reference
+vocabulary of 4096 words, prompts of 24-40 words (--prompt) and responses of 64-128. dpo has its reference
 log-probabilities before the clock starts, on both sides; dpo_online computes them in the step. RLOO and GRPO
 learn from --batch responses of 64 tokens a step, 4 to a prompt, PPO from one to each of as many prompts;
 drawing them is part of the step. --trl-old is the folder of an unpacked trl==1.12.0, whose times stand
@@ -86,7 +86,7 @@ class Side:
         self.process.communicate()
 
 
-def make_inputs(folder: Path, hidden: int, layers: int, count: int) -> int:
+def make_inputs(folder: Path, hidden: int, layers: int, count: int, prompt: tuple[int, int] = PROMPT) -> int:
     """Directories of a model and a reward model, and pairs.jsonl with prompt, chosen and rejected.
 
     Returns the number of weights that a token is multiplied with: all but the input embedding's.
@@ -123,7 +123,7 @@ def make_inputs(folder: Path, hidden: int, layers: int, count: int) -> int:
     model.save_pretrained(folder / "model")
     config.num_labels = 1
     LlamaForSequenceClassification(config).save_pretrained(folder / "reward")
-    spans = {"prompt": PROMPT, "chosen": RESPONSE, "rejected": RESPONSE}
+    spans = {"prompt": prompt, "chosen": RESPONSE, "rejected": RESPONSE}
     made = [{key: words(shuffler, *span) for key, span in spans.items()} for _ in range(count)]
     (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in made))
     return model.num_parameters() - model.get_input_embeddings().weight.numel()
@@ -144,9 +144,9 @@ def sides(method: str, options: argparse.Namespace) -> list[str]:
     return [OURS, *old] if method == "ppo" else [OURS, *old, TRL]
 
 
-def tokens_a_step(method: str, batch: int) -> float:
+def tokens_a_step(method: str, options: argparse.Namespace) -> float:
     """Tokens that a step learns from, on average, without padding; a drawn response seldom ends early."""
-    prompt, response = sum(PROMPT) / 2, sum(RESPONSE) / 2
+    batch, prompt, response = options.batch, sum(options.prompt) / 2, sum(RESPONSE) / 2
     if method in ("rloo", "grpo", "ppo"):
         return batch * (prompt + DRAWN)
     return batch * (prompt + response + 1) * (1 if method == "sft" else 2)
@@ -177,7 +177,7 @@ def compare(
 
 def speed(method: str, seconds: float, weights: int, options: argparse.Namespace) -> dict[str, float]:
     """Tokens a second of a step that takes so long, and its share of the device's peak, if that is said."""
-    tokens = tokens_a_step(method, options.batch)
+    tokens = tokens_a_step(method, options)
     found = {"weights": weights, "tokens_a_second": tokens / seconds}
     if options.peak:
         found["share_of_peak"] = 2 * weights * tokens * PASSES[method] / seconds / options.peak / 1e12
@@ -195,6 +195,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=15)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--prompt", type=int, nargs=2, default=PROMPT, help="words, at least and at most")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--layers", type=int, default=4)
@@ -207,7 +208,9 @@ def main() -> None:
     shown = {key: str(value) for key, value in vars(options).items() if key not in PRIVATE}
     kept: dict[str, Side] = {}
     with tempfile.TemporaryDirectory() as name:
-        weights = make_inputs(Path(name), options.hidden, options.layers, rows(options))
+        weights = make_inputs(
+            Path(name), options.hidden, options.layers, rows(options), tuple(options.prompt)
+        )
         job = {"folder": name} | {key: vars(options)[key] for key in JOB}
         for method in options.methods.split(","):
             found = compare(method, job, weights, kept, options)

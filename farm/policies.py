@@ -14,6 +14,7 @@ from farm.config import ModelConfig
 from farm.loading import add_lora, load_codec, load_model, save_model
 from farm.methods.method import Prompt, Tokens
 from farm.ops import at_temperature, spread, token_logps
+from farm.reading import model_inputs, read
 
 
 class Policy(nn.Module):
@@ -61,11 +62,11 @@ class Policy(nn.Module):
 
     def response_logits(self, tokens: Tokens) -> Tensor:
         """Logits that predict each response token: (N, V), in the order of tokens.ids[tokens.mask]."""
-        predicts = tokens.mask[:, 1:]  # position t predicts token t + 1, so nothing reads the last
-        inputs = {name: values[:, :-1] for name, values in model_inputs(tokens).items()}
         if not self.plain_head:
-            return cast(Tensor, self.model(**inputs, use_cache=False).logits[predicts])
-        hidden = self.model.base_model(**inputs, use_cache=False).last_hidden_state
+            inputs = {name: values[:, :-1] for name, values in model_inputs(tokens).items()}
+            return cast(Tensor, self.model(**inputs, use_cache=False).logits[tokens.mask[:, 1:]])
+        hidden, mask = read(self.model.base_model, tokens, last=False)
+        predicts = mask[:, 1:]  # position t predicts token t + 1, so nothing reads the last
         return cast(Tensor, self.model.get_output_embeddings()(hidden[predicts]))
 
     def step_logits(self, ids: Tensor, attention: Tensor, positions: Tensor, cache: Any) -> Tensor:
@@ -108,18 +109,6 @@ class Policy(nn.Module):
     def save(self, directory: Path | None) -> None:
         """Write a directory that transformers loads by itself."""
         save_model(self.model, self.codec, directory)
-
-
-def model_inputs(tokens: Tokens) -> dict[str, Tensor]:
-    """What a transformers model is called with. Padding at the right needs no mask: nothing attends to it."""
-    if tokens.attention is None:
-        return {"input_ids": tokens.ids}
-    attention = tokens.attention.long()
-    return {
-        "input_ids": tokens.ids,
-        "attention_mask": attention,
-        "position_ids": (attention.cumsum(-1) - 1).clamp(min=0),
-    }
 
 
 def _embeddings(model: Any) -> list[Any]:

@@ -14,8 +14,8 @@ from farm.config import ModelConfig
 from farm.hub import ModelError
 from farm.loading import add_lora, load_codec, load_model, save_model
 from farm.methods.method import Prompt, Tokens
-from farm.ops import last_token
-from farm.policies import model_inputs
+from farm.ops import last_token, spread
+from farm.reading import read
 
 
 class Scorer(nn.Module):
@@ -77,18 +77,14 @@ class Scorer(nn.Module):
 
     def forward(self, tokens: Tokens) -> Tensor:
         """Score of each row: (B,)."""
-        hidden = self._hidden(tokens)
+        hidden, mask = read(self.model.base_model, tokens)
         rows = torch.arange(hidden.shape[0], device=hidden.device)
-        return cast(Tensor, self.model.score(hidden[rows, last_token(tokens.mask)]))[:, 0].float()
+        return cast(Tensor, self.model.score(hidden[rows, last_token(mask)]))[:, 0].float()
 
     def values(self, tokens: Tokens) -> Tensor:
         """Value of the state before each response token is chosen: (B, T), 0 off the mask."""
-        values = self.model.score(self._hidden(tokens))[..., 0].float()
-        before = torch.nn.functional.pad(values[:, :-1], (1, 0))  # aligned with the token that is chosen
-        return before.masked_fill(~tokens.mask, 0.0)
-
-    def _hidden(self, tokens: Tokens) -> Tensor:
-        return cast(Tensor, self.model.base_model(**model_inputs(tokens), use_cache=False).last_hidden_state)
+        hidden, mask = read(self.model.base_model, tokens, last=False)
+        return spread(self.model.score(hidden)[..., 0][mask[:, 1:]].float(), tokens.mask)
 
     def save(self, directory: Path | None) -> None:
         """Write a directory that transformers loads by itself."""

@@ -69,11 +69,12 @@ def dpo_loss(
 
 
 def pair_logps(policy: Policy, batch: PairBatch) -> PairLogps:
-    return PairLogps(*(masked_sum(policy(tokens), tokens.mask) for tokens in (batch.chosen, batch.rejected)))
+    tokens = batch.both
+    return PairLogps(*masked_sum(policy(tokens), tokens.mask).chunk(2))
 
 
 def with_reference(batch: PairBatch, reference: SequenceLogps) -> ReferencedPairs:
-    return ReferencedPairs(batch, PairLogps(reference(batch.chosen), reference(batch.rejected)))
+    return ReferencedPairs(batch, PairLogps(*reference(batch.both).chunk(2)))
 
 
 def pair_stats(policy: PairLogps, reference: PairLogps, beta: float) -> Stats:

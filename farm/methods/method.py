@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, 
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,6 +63,16 @@ class PairBatch(NamedTuple):
     def weight(self) -> Tensor:
         """Number of pairs."""
         return torch.tensor(self.preference.shape[0])
+
+    @property
+    def both(self) -> Tokens:
+        """The chosen rows and then the rejected ones, for one pass over both."""
+        width = max(self.chosen.ids.shape[1], self.rejected.ids.shape[1])
+        halves = [
+            [pad(each, (0, width - each.shape[1])) for each in side if each is not None]
+            for side in (self.chosen, self.rejected)
+        ]
+        return Tokens(*map(torch.cat, zip(*halves, strict=True)))
 
 
 class Rollout(NamedTuple):

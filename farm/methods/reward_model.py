@@ -84,7 +84,7 @@ def calibration(margins: Tensor, preference: Tensor) -> Calibration:
 
 
 def pair_scores(scorer: Scorer, batch: PairBatch) -> PairScores:
-    return PairScores(scorer(batch.chosen), scorer(batch.rejected))
+    return PairScores(*scorer(batch.both).chunk(2))
 
 
 def reward_stats(scores: PairScores) -> Stats:
