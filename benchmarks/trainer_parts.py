@@ -1,17 +1,19 @@
 """Where the time of a step of ours goes, on the inputs of trainers.py: milliseconds a step.
 
-    python benchmarks/trainer_parts.py [--methods rloo,grpo,ppo] [--steps 9] [--operators 8] [--by-rows]
+    python benchmarks/trainer_parts.py [--methods rloo,grpo,ppo] [--steps 9] [--operators 8]
 
 Parts that stand indented are within the one above them. On a CPU it is CPU time; on a GPU it is the clock's,
 and every part waits until the GPU has done it, so parts add up to more than an undisturbed step. --operators
 lists the operators that take most, from a second run under torch's profiler, which slows small ones down.
---by-rows draws with the weights as they lie, to show what it brings to have them by columns meanwhile.
+--by-rows draws with the weights as they lie, to show what it brings to have them by columns meanwhile; with
+--whole every row is run whole, to show what it brings to run a prompt once where rows share it.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -19,10 +21,10 @@ from pathlib import Path
 
 import torch
 from torch.optim import AdamW
-from trainers import make_inputs, rows
+from trainers import PROMPT, make_inputs, rows
 from trainers_ours import Clock, make
 
-from farm import loop, rollout, sampler
+from farm import loop, reading, rollout, sampler
 from farm.config import TrainConfig
 from farm.methods.method import Method
 from farm.policies import Policy
@@ -86,16 +88,20 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--operators", type=int, default=0, help="how many")
     parser.add_argument("--by-rows", action="store_true")
+    parser.add_argument("--whole", action="store_true")
+    parser.add_argument("--prompt", type=int, nargs=2, default=PROMPT, help="words, at least and at most")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.by_rows:
         sampler.BY_COLUMNS = 0
+    if options.whole:
+        reading.LEAST_WORK = sys.maxsize
     seconds: Counter[str] = Counter()
     for part, (owner, name) in PARTS.items():
         timed(owner, name, part, seconds)
     with tempfile.TemporaryDirectory() as folder:
-        make_inputs(Path(folder), options.hidden, options.layers, rows(options))
+        make_inputs(Path(folder), options.hidden, options.layers, rows(options), tuple(options.prompt))
         for each in options.methods.split(","):
             method, config = make(each, Path(folder), options.steps, options.precision, options.batch)
             timed(method, "loss", "loss", seconds)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
+from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from farm.methods.method import Tokens
@@ -46,29 +46,51 @@ class Shared(NamedTuple):
         return len(self.example) * self.width + rows * (columns - self.width)
 
 
+class _Prompts(DynamicLayer):  # type: ignore[no-untyped-call]
+    """Keys and values of distinct prompts in one layer; for those who follow, of the prompt that each has."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.owner: Tensor | None = None  # (B,) whose prompt each row has, once rows follow
+
+    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        """What attention looks at. Only prompts are kept: rows have no successors."""
+        if self.owner is None:
+            return super().update(key_states, value_states)
+        assert self.keys is not None
+        assert self.values is not None
+        keys, values = (states.index_select(0, self.owner) for states in (self.keys, self.values))
+        return torch.cat([keys, key_states], -2), torch.cat([values, value_states], -2)
+
+
 def read(model: Any, tokens: Tokens, *, last: bool = True) -> Read:
     """Last hidden states of a base model of transformers.
 
     last: also of the last column, which predicts no token; without it hidden has a column less than mask.
     """
-    drop = 0 if last else 1
     shared = _shared(model, tokens)
-    if shared is None:
-        inputs = {name: values[:, : values.shape[1] - drop] for name, values in model_inputs(tokens).items()}
-        return Read(model(**inputs, use_cache=False).last_hidden_state, tokens.mask)
-    inputs, width, cache = model_inputs(shared.rows), shared.width, DynamicCache(config=model.config)
-    prompts = {name: values[shared.example, :width] for name, values in inputs.items()}
-    model(**prompts, past_key_values=cache, use_cache=True)
-    cache.batch_select_indices(shared.owner)
-    end = shared.rows.ids.shape[1] - drop
-    out = model(
-        input_ids=inputs["input_ids"][:, width:end],
-        position_ids=inputs["position_ids"][:, width:end],
-        attention_mask=inputs["attention_mask"][:, :end],
-        past_key_values=cache,
-        use_cache=True,
-    )
+    if shared is not None:
+        return _read_shared(model, shared, last)
+    inputs = {name: values[:, : _end(values, last)] for name, values in model_inputs(tokens).items()}
+    return Read(model(**inputs, use_cache=False).last_hidden_state, tokens.mask)
+
+
+def _read_shared(model: Any, shared: Shared, last: bool) -> Read:
+    """Every distinct prompt but for its last token, then that and the response of each row."""
+    inputs, width = model_inputs(shared.rows), shared.width
+    layers = [_Prompts() for _ in DynamicCache(config=model.config).layers]
+    options = {"past_key_values": Cache(layers=layers), "use_cache": True}  # type: ignore[arg-type]
+    model(**{name: values[shared.example, :width] for name, values in inputs.items()}, **options)
+    for layer in layers:
+        layer.owner = shared.owner
+    end = _end(shared.rows.ids, last)
+    rest = {name: inputs[name][:, width:end] for name in ("input_ids", "position_ids")}
+    out = model(**rest, attention_mask=inputs["attention_mask"][:, :end], **options)
     return Read(out.last_hidden_state, shared.rows.mask[:, width:])
+
+
+def _end(columns: Tensor, last: bool) -> int:
+    return columns.shape[1] if last else columns.shape[1] - 1
 
 
 def model_inputs(tokens: Tokens) -> dict[str, Tensor]:

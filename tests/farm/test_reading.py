@@ -166,6 +166,19 @@ def test_rows_are_moved_until_their_responses_begin_together():
         assert shared.rows.attention[1].tolist() == [False] * 8 + [True] * 5 + [False] * 2
 
 
+def test_of_what_rows_read_only_the_prompts_are_kept():
+    """Else a pass without gradients would keep every layer's keys and values of every row."""
+    layer = reading._Prompts()
+    prompts, rows = torch.randn(2, 4, 7, 8), torch.randn(3, 4, 5, 8)
+    assert torch.equal(layer.update(prompts, -prompts)[0], prompts)
+    layer.owner = tensor([1, 0, 1])
+    keys, values = layer.update(rows, -rows)
+    assert torch.equal(keys, torch.cat([prompts[[1, 0, 1]], rows], 2))
+    assert torch.equal(values, -keys)
+    assert torch.equal(layer.keys, prompts)
+    assert layer.get_seq_length() == 7
+
+
 def test_padding_is_no_token_of_a_prompt():
     assert reading.share(collate([Row([0, 5, 6], [2]), Row([5, 6], [2])], 0)).tokens == 2 * 2 + 2 * 2
 
