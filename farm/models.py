@@ -88,7 +88,11 @@ class LoadedModels:
 
 def _prepare(module: Policy | Scorer, config: TrainConfig) -> None:
     if config.gradient_checkpointing:
-        module.model.activation_checkpointing_enable({"use_reentrant": False})
+        model = module.model  # the older transformers of the range have another name for it
+        enable = (
+            getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+        )
+        enable({"use_reentrant": False})
     _compile(module, config)
 
 

@@ -143,10 +143,9 @@ def _can_share(model: Any) -> bool:
 
     if model.device.type != "cpu" or model._compiled_call_impl is not None:
         return False
-    if model.training and model.is_activation_checkpointing:
-        return False
-    if any(isinstance(part, FSDPModule) for part in model.modules()):
-        return False
+    for part in model.modules():
+        if isinstance(part, FSDPModule) or (part.training and getattr(part, "gradient_checkpointing", False)):
+            return False
     layers = DynamicCache(config=model.config).layers
     placed = "position_ids" in inspect.signature(model.forward).parameters
     return placed and bool(layers) and all(isinstance(layer, DynamicLayer) for layer in layers)

@@ -22,6 +22,8 @@ from farm.distribution import shard
 from farm.methods.dpo import pair_logps
 from farm.methods.method import PairBatch, Tokens
 from farm.methods.reward_model import pair_scores
+from farm.methods.sft import SFTConfig
+from farm.models import LoadedModels
 from farm.policies import Policy
 from farm.scorers import Scorer
 
@@ -212,8 +214,7 @@ def test_models_that_keep_more_than_keys_and_values_read_every_row_whole(tmp_pat
 def test_activations_that_are_computed_again_and_compiled_passes_go_without(model_dir, sharing):
     sharing(True)
     whole, tokens = 6 * 13, collate(ROWS, 0)
-    again = Policy.load(model_dir, seed=0)
-    again.model.activation_checkpointing_enable({"use_reentrant": False})
+    again = LoadedModels(model_dir, SFTConfig(gradient_checkpointing=True)).policy()
     assert tokens_run(again.train(), lambda: again(tokens))[1] == whole
     assert tokens_run(again.eval(), lambda: again(tokens))[1] < whole
     compiled = Policy.load(model_dir)
