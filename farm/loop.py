@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
@@ -19,6 +21,7 @@ from farm.config import TrainConfig
 from farm.distribution import World
 from farm.methods.method import Method, Stats
 
+MALLOPT = ((-1, 2**30), (-3, 2**25))  # glibc's M_TRIM_THRESHOLD and M_MMAP_THRESHOLD: number, bytes
 NO_DECAY_BELOW = 2  # weight decay is for matrices: biases, norms and scalars keep clear of it
 
 
@@ -50,6 +53,7 @@ def fit(
     The gradient of a step is that of the mean over all its tokens or pairs, whatever the micro-batches and
     processes they are spread over. Raises TrainingDiverged before a gradient that is not finite is applied.
     """
+    keep_freed_memory()
     world = world or World()
     world.distribute(method.trained, config.distribute)
     optimizer = make_optimizer(method.trained, config)
@@ -85,6 +89,17 @@ def fit(
         if step == method.steps or (due and step % method.rollout_steps == 0):
             checkpoints.save(step, method, optimizer, schedule)
             due = False
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep up to 1 GiB of what it frees, for the next step needs it again.
+
+    To give it back and to have it mapped and zeroed anew takes up to 4 % of a step on a CPU in the kernel
+    alone. glibc would, from 64 MiB on; other C libraries are left alone.
+    """
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
+        for option in MALLOPT:
+            mallopt(*option)
 
 
 def _diverged(step: int, grad_norm: float, latest: str) -> TrainingDiverged:

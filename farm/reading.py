@@ -32,9 +32,7 @@ class Read(NamedTuple):
 class Shared(NamedTuple):
     """Rows whose responses all begin in the same column, and which of them have the same prompt."""
 
-    rows: (
-        Tokens  # (B, P + S): P columns of a prompt but for its last token, padded at the left; then the rest
-    )
+    rows: Tokens  # (B, P + S): a prompt but for its last token, padded at the left; then the rest
     width: int  # P
     owner: Tensor  # (B,) the distinct prompt of each row
     example: Tensor  # (D,) a row of each distinct prompt
