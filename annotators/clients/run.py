@@ -76,16 +76,23 @@ async def run_each(
     the error is raised. Cancelled, the run ends within GRACE seconds.
     """
 
+    failed = False
+
     async def work() -> None:
-        for request in requests:
-            try:
-                completion = await client.complete(request)
-            except Interrupted as interrupted:
-                deliver(request, interrupted.completion)
-                raise
-            deliver(request, completion)
-            await asyncio.sleep(0)  # replies that came with this one are delivered, and committed with it
-            commit()
+        nonlocal failed
+        try:
+            while not failed and (request := next(requests, None)):
+                try:
+                    completion = await client.complete(request)
+                except Interrupted as interrupted:
+                    deliver(request, interrupted.completion)
+                    raise
+                deliver(request, completion)
+                await asyncio.sleep(0)  # replies that came with this one are delivered, and committed with it
+                commit()
+        except BaseException:
+            failed = True  # at once: who waited for this commit would send the next before this is heard of
+            raise
 
     workers = [asyncio.create_task(work()) for _ in range(width)]
     try:

@@ -1,4 +1,4 @@
-"""Ending a run: Ctrl-C and SIGTERM in a process of its own, against a server that never answers."""
+"""Ending a run: Ctrl-C and SIGTERM in a process of its own, against a server that never answers; an error."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
-from serving import provider
+from serving import QUICK, provider, request
 
+from annotators.clients import Completion, Endpoint, run_all
+from annotators.clients.online import OnlineClient, OnlineOptions
 from annotators.simulator import FaultPlan
 
 SCRIPT = """
@@ -57,3 +59,22 @@ def test_every_request_that_was_sent_is_accounted_for_within_seconds(sent: signa
     assert 3 <= len(unknown) <= 8
     assert all(unmetered == 1 for _, _, unmetered in unknown)
     assert all(failure is None for _, failure, _ in delivered if failure != "interrupted")
+
+
+def test_after_a_commit_that_failed_nothing_more_is_sent() -> None:
+    """Replies that came together fail together; the first who commits hears of it, and all must stop."""
+    held: list[Completion] = []
+
+    def commit() -> None:
+        if held:
+            held.clear()
+            raise OSError("the disk is full")
+
+    options = OnlineOptions(concurrency=8, retry=QUICK)
+    for _ in range(5):
+        with provider(latency=0.05) as simulator:
+            client = OnlineClient(Endpoint(simulator.base_url), options)
+            with pytest.raises(OSError, match="the disk is full"):
+                run_all(client, map(request, range(1000)), lambda _, reply: held.append(reply), commit)
+            assert simulator.stats().hits <= 8
+        held.clear()
