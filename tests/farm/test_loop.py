@@ -202,13 +202,16 @@ def test_options_of_memory_and_precision_train_too(options, model_dir):
 
 
 PAGES_TOUCHED = """
-import resource, torch
+import ctypes, resource
 from farm import loop
+libc = ctypes.CDLL(None)
+libc.malloc.restype, size = ctypes.c_void_p, 2**23
 if {keep}: loop.keep_freed_memory()
 pages = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(4):
-    before, blocks = pages(), [torch.ones(2**21) for _ in range(20)]
-    while blocks: blocks.pop()
+for _ in range(5):
+    before, blocks = pages(), [libc.malloc(size) for _ in range(20)]
+    for block in blocks: libc.memset(ctypes.c_void_p(block), 1, size)
+    for block in blocks[::-1]: libc.free(ctypes.c_void_p(block))
 print(pages() - before)
 """
 
