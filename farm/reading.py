@@ -76,7 +76,7 @@ def read(model: Any, tokens: Tokens, *, last: bool = True) -> Read:
 def _read_shared(model: Any, shared: Shared, last: bool) -> Read:
     """Every distinct prompt but for its last token, then that and the response of each row."""
     inputs, width = model_inputs(shared.rows), shared.width
-    layers = [_Prompts() for _ in DynamicCache(config=model.config).layers]
+    layers = [_Prompts() for _ in range(key_value_layers(model.config))]
     options = {"past_key_values": Cache(layers=layers), "use_cache": True}  # type: ignore[arg-type]
     model(**{name: values[shared.example, :width] for name, values in inputs.items()}, **options)
     for layer in layers:
@@ -144,6 +144,13 @@ def _can_share(model: Any) -> bool:
     for part in model.modules():
         if isinstance(part, FSDPModule) or (part.training and getattr(part, "gradient_checkpointing", False)):
             return False
-    layers = DynamicCache(config=model.config).layers
     placed = "position_ids" in inspect.signature(model.forward).parameters
-    return placed and bool(layers) and all(isinstance(layer, DynamicLayer) for layer in layers)
+    return placed and key_value_layers(model.config) > 0
+
+
+def key_value_layers(config: Any) -> int:
+    """How many layers keep keys and values of what they have read; 0 where some keep more than that."""
+    layers = DynamicCache(config=config).layers
+    if not all(isinstance(layer, DynamicLayer) for layer in layers):
+        return 0
+    return len(layers) or int(config.get_text_config().num_hidden_layers)

@@ -26,6 +26,7 @@ from farm.config import Decoding
 from farm.hub import ModelError
 from farm.ops import at_temperature
 from farm.policies import Policy
+from farm.reading import key_value_layers
 
 ROWS = (64, 256)  # that are drawn at the same time: so many at least, and at most
 CACHE_BYTES = {"cpu": 2**28, "cuda": 2**32}  # of keys and values that more than the least rows may take
@@ -95,13 +96,11 @@ class _Batch:
     """The rows being drawn: slot k of the cache, of the masks and of the lists belongs to `owners[k]`."""
 
     def __init__(self, policy: Policy, slots: int, columns: int, width: int) -> None:
-        config = policy.model.config.get_text_config()
-        layers = DynamicCache(config=config).layers
-        if not all(isinstance(layer, DynamicLayer) for layer in layers):
+        count = key_value_layers(policy.model.config)
+        if not count:
             raise ModelError(
                 f"{type(policy.model).__name__} keeps more than keys and values of what it has read"
             )
-        count = len(layers) or config.num_hidden_layers
         self.policy = policy
         self.layers = [_Slots(slots, columns) for _ in range(count)]
         self.cache = Cache(layers=self.layers)  # type: ignore[arg-type]
