@@ -5,7 +5,7 @@
 Parts that stand indented are within the one above them. On a CPU it is CPU time; on a GPU it is the clock's,
 and every part waits until the GPU has done it, so parts add up to more than an undisturbed step. --operators
 lists the operators that take most, from a second run under torch's profiler, which slows small ones down.
---by-rows draws with the weights as they lie, to show what it brings to have them by columns meanwhile; with
+--unpacked draws with the weights as they lie, to show what it brings to have them packed meanwhile; with
 --whole every row is run whole, to show what it brings to run a prompt once where rows share it.
 """
 
@@ -24,7 +24,7 @@ from torch.optim import AdamW
 from trainers import PROMPT, make_inputs, rows
 from trainers_ours import Clock, make
 
-from farm import loop, reading, rollout, sampler
+from farm import loop, packing, reading, rollout, sampler
 from farm.config import TrainConfig
 from farm.methods.method import Method
 from farm.policies import Policy
@@ -87,14 +87,14 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--operators", type=int, default=0, help="how many")
-    parser.add_argument("--by-rows", action="store_true")
+    parser.add_argument("--unpacked", action="store_true")
     parser.add_argument("--whole", action="store_true")
     parser.add_argument("--prompt", type=int, nargs=2, default=PROMPT, help="words, at least and at most")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    if options.by_rows:
-        sampler.BY_COLUMNS = 0
+    if options.unpacked:
+        packing.MOST_BYTES = 0
     if options.whole:
         reading.LEAST_WORK = sys.maxsize
     seconds: Counter[str] = Counter()

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
@@ -25,12 +25,12 @@ from db.ids import content_hash
 from farm.config import Decoding
 from farm.hub import ModelError
 from farm.ops import at_temperature
+from farm.packing import packed
 from farm.policies import Policy
 from farm.reading import key_value_layers
 
 ROWS = (64, 256)  # that are drawn at the same time: so many at least, and at most
 CACHE_BYTES = {"cpu": 2**28, "cuda": 2**32}  # of keys and values that more than the least rows may take
-BY_COLUMNS = 2**20  # numbers, at most, of weights that are kept by columns: larger ones are not always faster
 
 
 class Drawn(NamedTuple):
@@ -244,29 +244,14 @@ def sample(
 
 @contextmanager
 def _at_work(policy: Policy) -> Iterator[None]:
-    """Without dropout, and with the weights of linear layers column by column where that is faster."""
+    """Without dropout, and with products that are fast for few rows."""
     was_training = policy.training
-    weights = [layer.weight for layer in policy.modules() if isinstance(layer, nn.Linear)]
-    by_rows = {weight: weight.data for weight in weights if _faster_by_columns(weight)}
     policy.eval()
-    for weight in by_rows:
-        weight.data = weight.data.t().contiguous().t()
     try:
-        yield
+        with packed(policy):
+            yield
     finally:
-        for weight, data in by_rows.items():
-            weight.data = data
         policy.train(was_training)
-
-
-def _faster_by_columns(weight: Tensor) -> bool:
-    """Whether a product of few rows with a linear layer's weights is faster where they lie by columns.
-
-    On a CPU most of it goes into rearranging weights that lie by rows. Many rows make no difference, and an
-    optimizer wants them by rows.
-    """
-    plain = type(weight) is nn.Parameter and weight.dtype == torch.float32 and weight.is_contiguous()
-    return plain and weight.device.type == "cpu" and weight.numel() <= BY_COLUMNS
 
 
 def _rows_that_pay(policy: Policy, columns: int) -> int:

@@ -1,0 +1,59 @@
+"""Products of few rows with the weights of linear layers, on a CPU, from weights that are packed once.
+
+Torch's own product rearranges the weights at every call, which for few rows takes most of its time. Here they
+lie as oneDNN wants them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+MOST_BYTES = 2**31  # of weights that are packed, for packed ones stand beside the others
+
+
+@contextmanager
+def packed(model: nn.Module) -> Iterator[None]:
+    """Meanwhile linear layers multiply with packed weights, as they are now and without gradients.
+
+    Compiled models and autocast products go without, and so do models of more than MOST_BYTES.
+    """
+    layers = _linear_layers(model)
+    for layer in layers:
+        layer.forward = _product(layer)  # type: ignore[assignment, method-assign]
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward
+
+
+def _linear_layers(model: nn.Module) -> list[nn.Linear]:
+    """The layers that can be packed, if that is worth it."""
+    compiled = any(part._compiled_call_impl is not None for part in model.modules())
+    has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if compiled or torch.is_autocast_enabled("cpu") or not has_onednn:
+        return []
+    layers = [layer for layer in model.modules() if type(layer) is nn.Linear and _is_plain(layer)]
+    return layers if sum(layer.weight.nbytes for layer in layers) <= MOST_BYTES else []
+
+
+def _is_plain(layer: nn.Linear) -> bool:
+    """Whether a layer has whole float32 weights on a CPU and the forward pass of its class."""
+    weight = layer.weight
+    plain = type(weight) is nn.Parameter and weight.dtype == torch.float32 and weight.device.type == "cpu"
+    return plain and "forward" not in vars(layer)
+
+
+def _product(layer: nn.Linear) -> Callable[[Tensor], Tensor]:
+    """The forward pass of a layer."""
+    ops, bias = torch.ops.mkldnn, layer.bias
+    weight = ops._reorder_linear_weight(layer.weight.detach(), None)
+
+    def forward(input: Tensor) -> Tensor:
+        return ops._linear_pointwise(input, weight, bias, "none", [], "")  # type: ignore[no-any-return]
+
+    return forward
