@@ -44,7 +44,7 @@ docs: $(STAMP)
 
 # A reward model on real human preferences, DATA: a folder of preference rows.
 bench-reward-model: $(STAMP)
-	$(BIN)/python benchmarks/reward_model.py --data $(DATA) --seeds 1 --json benchmarks/results/reward_model.json
+	$(BIN)/python benchmarks/reward_model.py --data $(DATA) --json benchmarks/results/reward_model.json
 
 clean:
 	rm -rf $(VENV) $(OUT) build dist site *.egg-info
