@@ -22,13 +22,13 @@ def packed(model: nn.Module) -> Iterator[None]:
     Compiled models and autocast products go without, and so do models of more than MOST_BYTES.
     """
     layers = _linear_layers(model)
-    for layer in layers:
-        layer.forward = _product(layer)  # type: ignore[assignment, method-assign]
     try:
+        for layer in layers:
+            layer.forward = _product(layer)  # type: ignore[assignment, method-assign]
         yield
     finally:
         for layer in layers:
-            del layer.forward
+            vars(layer).pop("forward", None)
 
 
 def _linear_layers(model: nn.Module) -> list[nn.Linear]:

@@ -58,6 +58,20 @@ def test_one_inside_another_leaves_everything_as_it_was(model):
     assert not any("forward" in vars(part) for part in model)
 
 
+def test_where_there_is_no_room_for_packed_weights_no_layer_keeps_old_ones(model, monkeypatch):
+    product = packing._product
+
+    def failing_second(layer):
+        if layer is model[2]:
+            raise MemoryError
+        return product(layer)
+
+    monkeypatch.setattr(packing, "_product", failing_second)
+    with pytest.raises(MemoryError), packed(model):
+        pass
+    assert not any("forward" in vars(part) for part in model)
+
+
 def test_what_is_no_plain_linear_layer_of_float32_is_left_alone(model, monkeypatch):
     class Doubled(nn.Linear):
         def forward(self, input):
