@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+OPERATORS = ("_reorder_linear_weight", "_linear_pointwise")  # torch's own, which torch.compile packs with
 MOST_BYTES = 2**31  # of weights that are packed, for packed ones stand beside the others
 
 
@@ -19,7 +20,7 @@ MOST_BYTES = 2**31  # of weights that are packed, for packed ones stand beside t
 def packed(model: nn.Module) -> Iterator[None]:
     """Meanwhile linear layers multiply with packed weights, as they are now and without gradients.
 
-    Compiled models and autocast products go without, and so do models of more than MOST_BYTES.
+    Compiled models go without, autocast, models of more than MOST_BYTES, and a torch without oneDNN.
     """
     layers = _linear_layers(model)
     try:
@@ -34,8 +35,8 @@ def packed(model: nn.Module) -> Iterator[None]:
 def _linear_layers(model: nn.Module) -> list[nn.Linear]:
     """The layers that can be packed, if that is worth it."""
     compiled = any(part._compiled_call_impl is not None for part in model.modules())
-    has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    if compiled or torch.is_autocast_enabled("cpu") or not has_onednn:
+    known = all(hasattr(torch.ops.mkldnn, name) for name in OPERATORS)
+    if compiled or torch.is_autocast_enabled("cpu") or not known:
         return []
     layers = [layer for layer in model.modules() if type(layer) is nn.Linear and _is_plain(layer)]
     return layers if sum(layer.weight.nbytes for layer in layers) <= MOST_BYTES else []
@@ -50,10 +51,10 @@ def _is_plain(layer: nn.Linear) -> bool:
 
 def _product(layer: nn.Linear) -> Callable[[Tensor], Tensor]:
     """The forward pass of a layer."""
-    ops, bias = torch.ops.mkldnn, layer.bias
-    weight = ops._reorder_linear_weight(layer.weight.detach(), None)
+    pack, product = (getattr(torch.ops.mkldnn, name) for name in OPERATORS)
+    weight, bias = pack(layer.weight.detach(), None), layer.bias
 
     def forward(input: Tensor) -> Tensor:
-        return ops._linear_pointwise(input, weight, bias, "none", [], "")  # type: ignore[no-any-return]
+        return product(input, weight, bias, "none", [], "")  # type: ignore[no-any-return]
 
     return forward

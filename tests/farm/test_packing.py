@@ -84,5 +84,9 @@ def test_what_is_no_plain_linear_layer_of_float32_is_left_alone(model, monkeypat
     assert packs(model) == [False] * 3
     monkeypatch.setattr(packing, "MOST_BYTES", 4 * 130 * (48 + 7))
     assert packs(model) == [True, False, True]
-    monkeypatch.setattr(model[0], "_compiled_call_impl", model[0].forward)
+    with monkeypatch.context() as compiled:
+        compiled.setattr(model[0], "_compiled_call_impl", model[0].forward)
+        assert packs(model) == [False] * 3
+    assert packs(model) == [True, False, True]
+    monkeypatch.setattr(packing, "OPERATORS", ("_reorder_linear_weight", "_of_no_torch"))
     assert packs(model) == [False] * 3
