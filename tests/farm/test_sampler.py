@@ -163,6 +163,8 @@ def test_sampling_leaves_the_policy_in_training_mode_and_without_gradients(polic
 
 def test_weights_are_packed_in_a_draw_and_in_nothing_after_it_even_if_it_fails(policy, monkeypatch):
     layers = [layer for layer in policy.modules() if isinstance(layer, torch.nn.Linear)]
+    weights = [layer.weight for layer in layers]
+    before = [weight.data_ptr() for weight in weights]
     seen = []
     step_logits = policy.step_logits
 
@@ -178,6 +180,8 @@ def test_weights_are_packed_in_a_draw_and_in_nothing_after_it_even_if_it_fails(p
         sample(policy, PROMPTS, Decoding(max_new_tokens=9), seed=0)
     assert seen == [[True] * len(layers)] * 3
     assert not any("forward" in vars(layer) for layer in layers)
+    assert [weight.data_ptr() for weight in weights] == before
+    assert all(weight.is_contiguous() for weight in weights)
     assert policy.training
     policy.eval()
 
