@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+OLDEST := .venv-oldest
 OUT ?= out
 
-.PHONY: run test test-gpu prove check bench bench-reward-model docs setup clean
+.PHONY: run test test-gpu test-oldest prove check bench bench-reward-model docs setup clean
 
 setup: $(STAMP)
 
@@ -25,6 +26,13 @@ test: $(STAMP)
 # What only a GPU can show; all other tests run on the CPU, where their values are exact.
 test-gpu: $(STAMP)
 	$(BIN)/python -m pytest -m gpu
+
+# The same tests with the oldest version of each package that pyproject.toml allows: torch's alone is gigabytes.
+test-oldest:
+	test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
+	sed -n '/^dependencies/,/^dev/s/.*"\([a-z0-9-]*\).*>=\([0-9.]*\)".*/\1==\2/p' pyproject.toml > $(OLDEST)/constraints.txt
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(OLDEST)/constraints.txt --editable '.[dev,postgres,browse]'
+	$(OLDEST)/bin/python -m pytest -n 2 -m 'not slow and not gpu'
 
 # The long proofs in full: kill storms, interval coverage, validation.
 prove: $(STAMP)
@@ -47,4 +55,4 @@ bench-reward-model: $(STAMP)
 	$(BIN)/python benchmarks/reward_model.py --data $(DATA) --json benchmarks/results/reward_model.json
 
 clean:
-	rm -rf $(VENV) $(OUT) build dist site *.egg-info
+	rm -rf $(VENV) $(OLDEST) $(OUT) build dist site *.egg-info

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 from typing import Annotated
 
@@ -20,6 +21,12 @@ app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(importlib.metadata.version("preference-farm"))
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     context: typer.Context,
@@ -27,6 +34,10 @@ def _options(
         str, typer.Option(envvar="FARM_LEDGER", help="The ledger: a SQLite file or a PostgreSQL URL.")
     ] = "farm.db",
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
 ) -> None:
     context.obj = Context(ledger, debug)
 

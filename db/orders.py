@@ -27,8 +27,10 @@ def averaged_over_orders(
     both = known[known.duplicated(list(asked), keep=False)]
     both = both.assign(told=both[means[0]].notna()).sort_values([*asked, "told", "swapped"])
     one, other = both.iloc[::2], both.iloc[1::2]
-    merged = one.drop(columns="told").assign(swapped=BOTH)
+    merged = rows.drop(index=other.index).sort_index()
+    merged.loc[one.index, "swapped"] = BOTH
     for name in (*means, *sums):
         total = one[name].to_numpy() + other[name].to_numpy()
-        merged[name] = total / 2 if name in means else total
-    return pd.concat([rows.drop(index=both.index), merged.astype(rows.dtypes)]).sort_index()
+        mean = pd.Series(total / 2 if name in means else total, one.index)
+        merged.loc[one.index, name] = mean.astype(rows[name].dtype)
+    return merged

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,12 @@ def test_wrong_usage_and_no_ledger(tmp_path: Path) -> None:
     assert "there is no ledger here (make one with `farm import`" in missing.stderr
     assert not (tmp_path / "x.db").exists()
     assert "Traceback" in farm("--debug", "audit", ledger=tmp_path / "x.db").stderr
+
+
+def test_the_version_is_the_declared_one(tmp_path: Path) -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    told = farm("--version", ledger=tmp_path / "x.db")
+    assert (told.returncode, told.stdout) == (0, f"{declared}\n")
 
 
 def test_contamination(tmp_path: Path, sums: Path) -> None:

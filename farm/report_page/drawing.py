@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Drawing
 from matplotlib.transforms import Bbox
+from numpy.typing import NDArray
 
 from farm.foreign import cell
 
@@ -82,11 +84,11 @@ def mark(k: int) -> dict[str, Any]:
     return {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
 
 
-def errors(rows: pd.DataFrame, name: str, low: str = "low", high: str = "high") -> list[pd.Series[float]]:
-    """The lengths of error bars; where an interval is unknown there is no bar."""
+def errors(rows: pd.DataFrame, name: str, low: str = "low", high: str = "high") -> NDArray[np.float64]:
+    """The lengths of error bars, (2, rows): below and above; where an interval is unknown there is no bar."""
     known = rows[low].notna() & rows[high].notna()
     sides = (rows[name] - rows[low], rows[high] - rows[name])
-    return [side.where(known, 0.0).clip(lower=0.0) for side in sides]
+    return np.array([side.where(known, 0.0).clip(lower=0.0) for side in sides])
 
 
 def level(axes: Axes, at: float, words: str) -> None:
