@@ -106,7 +106,7 @@ def add_lora(model: Any, config: ModelConfig, seed: int) -> None:
             )
         )
     except ValueError as error:
-        remedy = "name linear layers of the model in lora_targets"
+        remedy = "name linear layers of the model in lora_targets, or install the peft that it asks for"
         raise ModelError(f"LoRA does not fit: {_line(error)}", where="lora_targets", remedy=remedy) from None
 
 

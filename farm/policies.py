@@ -14,7 +14,7 @@ from farm.config import ModelConfig
 from farm.loading import add_lora, load_codec, load_model, save_model
 from farm.methods.method import Prompt, Tokens
 from farm.ops import at_temperature, spread, token_logps
-from farm.reading import model_inputs, read
+from farm.reading import cache_option, model_inputs, read
 
 
 class Policy(nn.Module):
@@ -32,6 +32,7 @@ class Policy(nn.Module):
         self.model = model
         self.codec = codec
         self.plain_head = _has_plain_head(model)
+        self.cache_option = cache_option(model)
 
     @classmethod
     def load(cls, source: str, config: ModelConfig | None = None, *, seed: int | None = None) -> Policy:
@@ -75,9 +76,9 @@ class Policy(nn.Module):
             input_ids=ids,
             attention_mask=attention,
             position_ids=positions,
-            past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
+            **{self.cache_option: cache},
         )
         return out.logits[:, -1]  # type: ignore[no-any-return]
 

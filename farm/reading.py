@@ -77,7 +77,8 @@ def _read_shared(model: Any, shared: Shared, last: bool) -> Read:
     """Every distinct prompt but for its last token, then that and the response of each row."""
     inputs, width = model_inputs(shared.rows), shared.width
     layers = [_Prompts() for _ in range(key_value_layers(model.config))]
-    options = {"past_key_values": Cache(layers=layers), "use_cache": True}  # type: ignore[arg-type]
+    kept = Cache(layers=layers)  # type: ignore[arg-type]
+    options = {cache_option(model): kept, "use_cache": True}
     model(**{name: values[shared.example, :width] for name, values in inputs.items()}, **options)
     for layer in layers:
         layer.owner = shared.owner
@@ -146,6 +147,11 @@ def _can_share(model: Any) -> bool:
             return False
     placed = "position_ids" in inspect.signature(model.forward).parameters
     return placed and key_value_layers(model.config) > 0
+
+
+def cache_option(model: Any) -> str:
+    """What a model calls the keys and values that it is given: `cache` since transformers 5.24."""
+    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
 
 
 def key_value_layers(config: Any) -> int:
