@@ -31,6 +31,6 @@ def averaged_over_orders(
     merged.loc[one.index, "swapped"] = BOTH
     for name in (*means, *sums):
         total = one[name].to_numpy() + other[name].to_numpy()
-        mean = pd.Series(total / 2 if name in means else total, one.index)
-        merged.loc[one.index, name] = mean.astype(rows[name].dtype)
+        value = pd.Series(total / 2 if name in means else total, one.index)
+        merged.loc[one.index, name] = value.astype(rows[name].dtype)
     return merged

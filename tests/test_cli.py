@@ -214,8 +214,8 @@ def test_wrong_usage_and_no_ledger(tmp_path: Path) -> None:
 
 def test_the_version_is_the_declared_one(tmp_path: Path) -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    told = farm("--version", ledger=tmp_path / "x.db")
-    assert (told.returncode, told.stdout) == (0, f"{declared}\n")
+    shown = farm("--version", ledger=tmp_path / "x.db")
+    assert (shown.returncode, shown.stdout) == (0, f"{declared}\n")
 
 
 def test_contamination(tmp_path: Path, sums: Path) -> None:
