@@ -118,7 +118,7 @@ class TrainConfig(ModelConfig):
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, more time."""
     compile: bool = False
-    """torch.compile the models: a quarter faster on a CPU, after a minute of compiling. Pays in long runs."""
+    """torch.compile the models, a minute at the start. Measure if it pays: a quarter at best on a CPU."""
     distribute: Literal["ddp", "fsdp"] = "ddp"
     """With several processes: every one holds the model (ddp) or a share of it (fsdp, which is FSDP2)."""
     log_every: int = option(10, at_least=1)
