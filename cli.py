@@ -55,7 +55,7 @@ def main() -> None:
 
         if "--debug" in sys.argv or not isinstance(error, FarmError):
             raise
-        from farm.foreign import printed
+        from farm.escaping import printed
 
         typer.echo(printed(f"farm: {error}"), err=True)
         sys.exit(1)

@@ -17,10 +17,10 @@ import yaml
 
 from annotators.parsers import example_problems, parser_problems
 from annotators.pool import Pool, read_pool
-from annotators.reading import Reader, nearest, read_yaml
 from annotators.render import prompt_problems
 from annotators.rules import rule_problems
 from annotators.spec import AnnotatorSpec, Library, Shot, read_spec
+from annotators.strict_yaml import Reader, nearest, read_yaml
 from db.errors import ConfigError
 from db.records import AnnotatorKind
 

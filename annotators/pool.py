@@ -14,8 +14,8 @@ from itertools import accumulate
 
 from annotators.draws import Occasion, Orders
 from annotators.noise import NO_NOISE, LabelNoise
-from annotators.reading import Reader, nearest
 from annotators.spec import AnnotatorSpec, read_noise
+from annotators.strict_yaml import Reader, nearest
 from db.ids import Json, content_hash
 from db.records import AnnotatorCard, AnnotatorKind
 

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-from annotators.reading import Reader, read_yaml
+from annotators.strict_yaml import Reader, read_yaml
 
 _HIGHEST = 1e6  # US dollars per million tokens: what is above is a slip
 

@@ -14,7 +14,7 @@ from jinja2 import StrictUndefined, TemplateError, nodes
 from jinja2.meta import find_referenced_templates, find_undeclared_variables
 from jinja2.sandbox import SandboxedEnvironment
 
-from annotators.reading import nearest
+from annotators.strict_yaml import nearest
 
 SYSTEM, USER, ANSWER = "system", "user", "answer"
 _FIXED = {"names", "persona", "batch", "about_marks"}

@@ -18,8 +18,8 @@ from types import MappingProxyType
 
 from annotators.draws import Occasion
 from annotators.judgement import Judgement, Verdict, judged, spared
-from annotators.reading import nearest
 from annotators.spec import AnnotatorSpec
+from annotators.strict_yaml import nearest
 from db.errors import ConfigError
 from db.ids import content_hash
 from db.records import AnnotatorCard, Pair, Status

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from annotators.clients.request import Decoding
 from annotators.draws import Orders
 from annotators.noise import NO_NOISE, LabelNoise
-from annotators.reading import Reader, nearest
+from annotators.strict_yaml import Reader, nearest
 from db.errors import ConfigError
 from db.ids import Json, content_hash
 from db.records import AnnotatorCard, AnnotatorKind

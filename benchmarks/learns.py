@@ -22,10 +22,10 @@ import yaml
 from quickstart import over_seeds, said
 
 from db.ledger import Ledger, PairFilter
-from db.outputs import Source
+from db.queries.outputs import Source
 from farm.pair import PairTask, pair
+from farm.quickstart import QuickstartTask, Stages, quickstart
 from farm.statistics.win_rates import win_rates
-from farm.studies.quickstart import QuickstartTask, Stages, quickstart
 from farm.studies.results import PEOPLE
 from farm.studies.validation import BASELINE, SFT, method_step, oriented
 from farm.studies.work import run, workers

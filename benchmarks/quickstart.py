@@ -23,8 +23,8 @@ import pandas as pd
 import psutil
 from scipy.stats import t as student
 
+from farm.quickstart import CROWD, QuickstartTask, quickstart
 from farm.statistics.ranking import rank_correlation
-from farm.studies.quickstart import CROWD, QuickstartTask, quickstart
 from farm.studies.results import PEOPLE, SIMULATORS, Annotators, StudyResults
 
 WORLDS = ((PEOPLE, PEOPLE), (SIMULATORS, SIMULATORS))

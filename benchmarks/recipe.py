@@ -22,11 +22,11 @@ from pathlib import Path
 import yaml
 
 from db.ledger import Ledger, PairFilter
-from db.outputs import Source
+from db.queries.outputs import Source
 from farm.pair import PairTask, pair
+from farm.quickstart import CROWD, QuickstartTask, Stages, judging
 from farm.snapshot import Choice, snapshot
 from farm.statistics.win_rates import win_rates
-from farm.studies.quickstart import CROWD, QuickstartTask, Stages, judging
 from farm.studies.recipe import BEST_OF_N
 from farm.studies.results import SIMULATORS
 from farm.studies.validation import REWARD_MODEL, Study, method_step, oriented, reward_step

@@ -28,11 +28,11 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from db.ids import keyed_uniform
 from db.interchange.rows import ReadOptions
 from db.ledger import Ledger
+from db.queries.training import Labelled, labelled
 from db.records import AnnotatorKind
-from db.training import Labelled, labelled
-from farm.exchange import import_files
-from farm.methods.method import Prompt
-from farm.scorers import Scorer, ScorerReward
+from farm.import_ import import_files
+from farm.models.scorer import Scorer, ScorerReward
+from farm.models.tokens import Prompt
 from farm.snapshot import Choice, snapshot
 from farm.statistics.bootstrap import Interval, Panel, intervals, mean_of
 from farm.train import TrainTask, train

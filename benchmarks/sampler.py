@@ -23,8 +23,8 @@ import torch
 from trainers import make_inputs
 
 from farm.config import Decoding, ModelConfig
-from farm.policies import Policy
-from farm.sampler import sample
+from farm.models.generation import sample
+from farm.models.policy import Policy
 
 ROWS = 64
 

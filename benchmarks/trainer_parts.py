@@ -24,10 +24,13 @@ from torch.optim import AdamW
 from trainers import PROMPT, make_inputs, rows
 from trainers_ours import Clock, make
 
-from farm import loop, packing, reading, rollout, sampler
 from farm.config import TrainConfig
-from farm.methods.method import Method
-from farm.policies import Policy
+from farm.models import forward as reading
+from farm.models import generation as sampler
+from farm.models import packed_weights as packing
+from farm.models.policy import Policy
+from farm.training import loop, rollout
+from farm.training.method import Method
 
 PARTS = {
     "draw": (rollout, "sample"),

@@ -15,11 +15,12 @@ from pathlib import Path
 import torch
 import transformers
 
-from farm.data import Data, Demonstration, PreferencePair
-from farm.loop import fit
 from farm.methods import load
-from farm.methods.method import Method, Prompt
-from farm.models import LoadedModels
+from farm.models.tokens import Prompt
+from farm.training.data import Data, Demonstration, PreferencePair
+from farm.training.loop import fit
+from farm.training.method import Method
+from farm.training.run_models import LoadedModels
 
 WARM_UP = 3
 DRAWN = {"max_new_tokens": 64, "rollout_epochs": 1, "minibatches": 1}

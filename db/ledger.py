@@ -21,17 +21,6 @@ from sqlalchemy.orm import aliased
 
 from db.engine import WRITE, Address, clear_errors, make_engine
 from db.errors import LedgerCorrupt, LedgerNotFound
-from db.models import (
-    AnnotationRow,
-    AnnotatorRow,
-    Base,
-    InstructionRow,
-    ItemRow,
-    MembershipRow,
-    OutputRow,
-    PairRow,
-    SchemaRow,
-)
 from db.records import (
     AnnotatorCard,
     AnnotatorKind,
@@ -44,6 +33,17 @@ from db.records import (
     Use,
 )
 from db.schema import ensure_current, is_current
+from db.tables import (
+    AnnotationRow,
+    AnnotatorRow,
+    Base,
+    InstructionRow,
+    ItemRow,
+    MembershipRow,
+    OutputRow,
+    PairRow,
+    SchemaRow,
+)
 from db.writer import Writer
 
 CHUNK = 2_000  # rows fetched at a time when streaming

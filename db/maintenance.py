@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Result, Table, select
 from db.engine import Address, clear_errors
 from db.errors import ConfigError, LedgerError
 from db.ledger import Ledger
-from db.models import ANNOTATION, CLAIM, CLAIM_SLOT, COMPLETION, IMPORTED, Base, SchemaRow
+from db.tables import ANNOTATION, CLAIM, CLAIM_SLOT, COMPLETION, IMPORTED, Base, SchemaRow
 from db.writer import Conflict, Row, Writer
 
 PAGES = 4_096  # copied at a time, so that writers get their turn

@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, select
 
 from db.errors import LedgerCorrupt, LedgerReadOnly, LedgerTooNew
-from db.models import SchemaRow
+from db.tables import SchemaRow
 
 KNOWN = ("0001", "0002", "0003")
 HEAD = KNOWN[-1]

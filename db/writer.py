@@ -16,7 +16,21 @@ from sqlalchemy import Connection, Table, func, select
 from sqlalchemy.exc import DataError
 
 from db.errors import LedgerError
-from db.models import (
+from db.records import (
+    Annotation,
+    AnnotatorCard,
+    Claim,
+    Completion,
+    Imported,
+    Instruction,
+    Item,
+    Membership,
+    Output,
+    Pair,
+    Run,
+    SourceFile,
+)
+from db.tables import (
     ANNOTATION,
     CHECKPOINT,
     CLAIM,
@@ -35,20 +49,6 @@ from db.models import (
     MembershipRow,
     OutputRow,
     PairRow,
-)
-from db.records import (
-    Annotation,
-    AnnotatorCard,
-    Claim,
-    Completion,
-    Imported,
-    Instruction,
-    Item,
-    Membership,
-    Output,
-    Pair,
-    Run,
-    SourceFile,
 )
 
 LOOKUP = 5_000  # keys in one SELECT

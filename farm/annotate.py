@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from pathlib import Path
 
 from annotators import catalogue
 from annotators.clients.batch import BatchClient, BatchOptions
@@ -21,50 +20,22 @@ from annotators.clients.limits import RateLimits
 from annotators.clients.online import OnlineClient, OnlineOptions
 from annotators.clients.request import Completion, Request, Transport
 from annotators.clients.run import run_all
-from annotators.draws import Orders
 from annotators.pool import Pool, specs_of
 from annotators.prices import PriceTable
 from annotators.spec import AnnotatorSpec
-from db import asking
 from db.errors import ConfigError
 from db.ids import Json
 from db.ledger import Ledger, PairFilter
+from db.queries import asking
 from db.records import Annotation, AnnotatorKind, Status
-from farm.in_process import ENDPOINT, FREE, Answerer, InProcess, named
-from farm.judging import Judging
-from farm.quiet_judges import Question, QuietJudge, is_quiet, quiet_judge
+from farm.judging.asking import Judging
+from farm.judging.in_process import ENDPOINT, FREE, Answerer, InProcess, named
+from farm.judging.provider import Provider, Task
+from farm.judging.unasked import Question, QuietJudge, is_quiet, quiet_judge
 
 BATCH = 1_000  # pairs judged in one transaction where nobody is asked
+ANYWHERE = Provider()  # no limit, the server that the environment names
 Progress = Callable[[str, int], None]  # (annotator, judgements so far)
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is asked of an annotator: which pairs, how often, in which orders. None: as its spec says."""
-
-    pairs: PairFilter = field(default_factory=PairFilter)
-    replicates: int = 1
-    orders: Orders | None = None
-    seed: int | None = None
-    utility: str = ""  # of the oracle: package.module:function
-
-
-@dataclass(frozen=True)
-class Provider:
-    """Where language models are asked, and what that may take. models: as catalogue.Models.of has them."""
-
-    models: tuple[str, ...] = ()
-    base_url: str | None = None  # None: OPENAI_BASE_URL, or OpenAI's
-    concurrency: int = 100
-    requests_per_minute: float | None = None
-    tokens_per_minute: float | None = None
-    max_cost: float | None = None  # US dollars
-    max_requests: int | None = None
-    prices: Path | None = None
-    batch: bool = False  # through the provider's Batch API
-    poll_seconds: float = 30.0
-    local: bool = False  # models is folders or hub ids, run in this process
-    rows: int = 8  # in one forward pass of a model in this process
 
 
 @dataclass(frozen=True)
@@ -102,18 +73,8 @@ class AnnotateReport:
         }
 
 
-def orders_named(name: str | None) -> Orders | None:
-    """random, both or stored; raises ConfigError on another name."""
-    if name is None:
-        return None
-    try:
-        return Orders(name)
-    except ValueError:
-        raise ConfigError(f"--orders is {name!r}", remedy=f"one of {', '.join(Orders)}") from None
-
-
 def annotate(
-    ledger: Ledger, name: str, task: Task, progress: Progress, provider: Provider = Provider()
+    ledger: Ledger, name: str, task: Task, progress: Progress, provider: Provider = ANYWHERE
 ) -> AnnotateReport:
     """Let the annotator of this name, or of this path, judge the pairs that it has not judged yet.
 
@@ -128,7 +89,7 @@ def annotate(
 
 
 def annotate_members(
-    ledger: Ledger, name: str, task: Task, progress: Progress, provider: Provider = Provider()
+    ledger: Ledger, name: str, task: Task, progress: Progress, provider: Provider = ANYWHERE
 ) -> list[AnnotateReport]:
     """Let each member of a pool judge all the pairs, as an annotator of its own and without label noise.
 
@@ -323,10 +284,10 @@ def _transport(ledger: Ledger, whom: _Whom, provider: Provider, account: Account
 def _answerer(specs: Sequence[AnnotatorSpec], sources: Mapping[str, str], rows: int) -> Answerer:
     """What runs the weights; torch is loaded here and not before."""
     if specs[0].kind is AnnotatorKind.REWARD_MODEL:
-        from farm.reward_judge import RewardJudge
+        from farm.judging.reward_model import RewardJudge
 
         return RewardJudge(sources[specs[0].model], rows)
-    from farm.local_judge import LocalJudge
+    from farm.judging.language_model import LocalJudge
 
     return LocalJudge(sources, frozenset(name for spec in specs for name in spec.outputs))
 

@@ -14,14 +14,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from annotators.rules import has_list
 from db.errors import ConfigError
-from db.frames import Judgements, judgements
 from db.ledger import Ledger
-from db.records import AnnotatorCard, AnnotatorKind
-from farm.attacks import SOURCE as ATTACKS
-from farm.audit_report import AnnotatorAudit, AuditReport, Confusion, Panel, ReferenceAudit, Slice
-from farm.labelling.questions import CATCH_SOURCE
+from db.queries.frames import Judgements
+from farm.evaluation.audit_report import AnnotatorAudit, AuditReport, Confusion, Panel, ReferenceAudit, Slice
+from farm.evaluation.questions import questioned
+from farm.evaluation.references import GROUPS, Who, _chosen, named, reference_members
 from farm.statistics import profile, reliability
 from farm.statistics.agreement import (
     Bools,
@@ -42,8 +40,6 @@ from farm.statistics.vote_distribution import least_brier, shares_of_counts
 NULLS = ("wrong", "drop")
 TRIES = "tries"
 SLICES = ("source", "subset", TRIES)
-MADE_TO_TEST = (ATTACKS, CATCH_SOURCE)  # sources of pairs that are no study's
-GROUPS = {"human": AnnotatorKind.HUMAN, "gold": AnnotatorKind.GOLD}
 
 
 @dataclass(frozen=True)
@@ -67,14 +63,6 @@ class AuditOptions:
         for name in self.by:
             if name not in SLICES:
                 raise ConfigError(f"--by is {name!r}", remedy=f"one of {', '.join(SLICES)}")
-
-
-class Who(NamedTuple):
-    """An annotator of the frames: its code there, its name and kind."""
-
-    code: int
-    name: str
-    kind: AnnotatorKind
 
 
 @dataclass(frozen=True)
@@ -110,25 +98,8 @@ def audit_ledger(ledger: Ledger, options: AuditOptions) -> AuditReport:
     return audit(found, options)
 
 
-def questioned(
-    ledger: Ledger,
-    source: str | None = None,
-    subset: str | None = None,
-    labels: bool = False,
-    average_orders: bool = False,
-) -> Judgements:
-    """As db.frames.judgements, less what is made to mislead, or to catch who does not look: that counts where
-    its source is asked for alone."""
-    found = judgements(ledger, has_list, source, subset, labels, average_orders)
-    if source is not None:
-        return found
-    units = found.units[~found.units["source"].isin(MADE_TO_TEST)]
-    rows = found.judgements[found.judgements["unit"].isin(units["unit"])]
-    return replace(found, units=units, judgements=rows)
-
-
 def audit(found: Judgements, options: AuditOptions) -> AuditReport:
-    """Audit judgements given as frames (db/frames.py)."""
+    """Audit judgements given as frames (db/queries/frames.py)."""
     who = named(found.annotators)
     reference = reference_members(who, options.reference)
     shown = _chosen(who, options.annotators)
@@ -138,41 +109,6 @@ def audit(found: Judgements, options: AuditOptions) -> AuditReport:
         for where, sample in _slices(found, who, reference, options.by)
     )
     return AuditReport(whole, slices, options.nulls, options.draws)
-
-
-def named(cards: Sequence[AnnotatorCard]) -> tuple[Who, ...]:
-    """The annotators by names that are told apart where two share one."""
-    count: dict[str, int] = {}
-    for card in cards:
-        count[card.name] = count.get(card.name, 0) + 1
-    return tuple(
-        Who(card.id, card.name if count[card.name] == 1 else f"{card.name}#{card.key[:6]}", card.kind)
-        for card in cards
-    )
-
-
-def reference_members(who: Sequence[Who], name: str | None) -> tuple[Who, ...]:
-    """The reference's members: a group of a kind, or the annotator of that name."""
-    if name is None:
-        people = [each for each in who if each.kind is AnnotatorKind.HUMAN]
-        return tuple(people or [each for each in who if each.kind is AnnotatorKind.GOLD])
-    if name in GROUPS:
-        members = tuple(each for each in who if each.kind is GROUPS[name])
-        if not members:
-            raise ConfigError(
-                f"nobody of kind {name} judged here", where="--reference", remedy="name another"
-            )
-        return members
-    return _chosen(who, (name,))
-
-
-def _chosen(who: Sequence[Who], names: Sequence[str]) -> tuple[Who, ...]:
-    known = {each.name for each in who}
-    for name in names:
-        if name not in known:
-            some = ", ".join(sorted(known)[:8])
-            raise ConfigError(f"no annotator {name!r} judged here", remedy=f"there are {some} ...")
-    return tuple(each for each in who if not names or each.name in names)
 
 
 def _sample(rows: pd.DataFrame, units: pd.DataFrame, who: tuple[Who, ...]) -> Sample:

@@ -11,9 +11,9 @@ from pathlib import Path
 from db.errors import ConfigError
 from db.ids import Json
 from db.ledger import Ledger
-from farm.guard import Guard, listening, serve
+from farm.pages.guard import Guard, listening, serve
 
-FOLDER = Path(__file__).parent / "queries"
+FOLDER = Path(__file__).parent / "pages" / "queries"
 OURS = "-/farm"  # where our style and script stand: contrast, and names for a screen reader
 HOST = "127.0.0.1"
 TITLES = {

@@ -20,14 +20,16 @@ from annotators.pool import Pool
 from annotators.rules import has_list
 from annotators.spec import AnnotatorSpec
 from db.errors import ConfigError
-from db.frames import Judgements, identities, judgements
 from db.ids import Json, keyed_index, keyed_uniform
 from db.ledger import Ledger
+from db.queries.frames import Judgements, identities, judgements
 from db.records import AnnotatorCard
-from farm.annotate import Provider, Task, loaded
-from farm.audit import AuditOptions, audit, named, reference_members
-from farm.audit_report import interval_json
-from farm.in_process import named as named_models
+from farm.annotate import loaded
+from farm.audit import AuditOptions, audit
+from farm.evaluation.audit_report import interval_json
+from farm.evaluation.references import named, reference_members
+from farm.judging.in_process import named as named_models
+from farm.judging.provider import Provider, Task
 from farm.statistics.bootstrap import Interval
 from farm.statistics.crowd_fit import FOLDS, LEAST, CrowdFit, Judged, fit_crowd
 from farm.statistics.vote_distribution import Shares, shares

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from annotators.reading import read_yaml as read_strictly
+from annotators.strict_yaml import read_yaml as read_strictly
 from db.errors import ConfigError
 
 C = TypeVar("C", bound="Config")

@@ -13,17 +13,18 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 
 from annotators import catalogue
-from db import outputs
-from db.contests import contests, members
 from db.errors import ConfigError
 from db.ids import Json
 from db.ledger import Ledger, PairFilter
-from db.outputs import Source
-from farm.annotate import AnnotateReport, Provider, Task, annotate
-from farm.evaluation_set import EvaluationSet, choose_set
-from farm.hub import ModelError
+from db.queries import outputs
+from db.queries.contests import contests, members
+from db.queries.outputs import Source
+from farm.annotate import AnnotateReport, annotate
+from farm.evaluation.leaderboard_report import Place, bounds, percent
+from farm.evaluation.sets import EvaluationSet, choose_set
+from farm.judging.provider import Provider, Task
 from farm.leaderboard import LeaderboardOptions, against, board_of, rate_of
-from farm.leaderboard_report import Place, bounds, percent
+from farm.models.hub import ModelError
 from farm.pair import PairTask, pair
 from farm.sample import SampleTask, sample
 from farm.statistics.win_rates import WinRate

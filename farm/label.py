@@ -15,12 +15,12 @@ from db.errors import ConfigError
 from db.ids import Json
 from db.ledger import Ledger, PairFilter
 from db.records import Pair
-from farm import attacks
-from farm.guard import is_local, listening, serve
-from farm.labelling.app import FOLDER, Page, app
-from farm.labelling.door import Door
-from farm.labelling.questions import in_random_order, questions
-from farm.labelling.sitting import Sitting, Summary, person
+from farm.evaluation import attacks
+from farm.pages.guard import is_local, listening, serve
+from farm.pages.labelling.app import FOLDER, Page, app
+from farm.pages.labelling.door import Door
+from farm.pages.labelling.questions import in_random_order, questions
+from farm.pages.labelling.sitting import Sitting, Summary, person
 
 MOST_CATCH = 0.5
 
@@ -82,7 +82,8 @@ def chosen_pairs(ledger: Ledger, task: LabelTask) -> list[Pair]:
         keys = {i: keys[i] for i in keys.keys() - ledger.pair_keys(PairFilter(attacks.SOURCE)).keys()}
     order = in_random_order(keys)
     if task.doubt is not None:
-        from farm.people import Scope, by_doubt
+        from farm.evaluation.scope import Scope
+        from farm.people import by_doubt
 
         doubted = by_doubt(ledger, task.doubt, Scope(task.source, task.subset))
         order = [number for number in doubted["pair_id"].drop_duplicates() if number in keys]

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from db.contests import contests, members, texts_of
 from db.errors import ConfigError
 from db.ledger import Ledger
-from farm.audit import named
-from farm.evaluation_set import EvaluationSet, choose_set
-from farm.leaderboard_report import NOT_ASKED, Controlled, Leaderboard, Place, Strength, Strengths
-from farm.people import made_to_test
-from farm.rankings import codes_named, common_reference, sides
+from db.queries.contests import contests, members, texts_of
+from farm.evaluation.leaderboard_report import NOT_ASKED, Controlled, Leaderboard, Place, Strength, Strengths
+from farm.evaluation.rankings import codes_named, common_reference, sides
+from farm.evaluation.references import named
+from farm.evaluation.scope import made_to_test
+from farm.evaluation.sets import EvaluationSet, choose_set
 from farm.statistics.bradley_terry import bradley_terry
 from farm.statistics.difficulty import Difficulty, fit_difficulty
 from farm.statistics.length_control import FEATURES, ControlledWinRate, controlled_win_rate
@@ -92,7 +92,7 @@ def judged_pairs(ledger: Ledger, options: LeaderboardOptions) -> pd.DataFrame:
 
 
 def board_of(ledger: Ledger, rows: pd.DataFrame, options: LeaderboardOptions) -> Leaderboard:
-    """The leaderboard of these judgements, as db/contests.py has them; raises as `leaderboard`."""
+    """The leaderboard of these judgements, as db/queries/contests.py has them; raises as `leaderboard`."""
     reference = options.reference or reference_of(rows)
     frame = against(rows, reference)
     chosen = choose_set(members(ledger), set(frame["instruction"]), options.set_name)

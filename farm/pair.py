@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass
 from itertools import combinations, islice
 from types import MappingProxyType
 
-from db import outputs
 from db.errors import ConfigError
 from db.ids import Json, keyed_uniform
 from db.ledger import Ledger
-from db.outputs import Source
+from db.queries import outputs
+from db.queries.outputs import Source
 from db.records import Item, Output, Pair
 
 Ordered = tuple[Output, Output]

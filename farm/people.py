@@ -14,14 +14,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from db.contests import contests
 from db.errors import ConfigError
 from db.ids import Json, keyed_uniform
 from db.ledger import Ledger
+from db.queries.contests import contests
 from db.records import AnnotatorKind, Status
-from farm.attacks import PREFIX
-from farm.audit import Who, named, questioned
-from farm.labelling.questions import CATCH_PREFIX
+from farm.evaluation.questions import questioned
+from farm.evaluation.references import Who, named
+from farm.evaluation.scope import EVERYTHING, Scope, made_to_test, who_named
 from farm.statistics.agreement import VALUES, categories
 from farm.statistics.alt_test import MIN_ITEMS, AltTest, alt_test
 from farm.statistics.bootstrap import Interval
@@ -41,19 +41,6 @@ class Beginning(NamedTuple):
 
     pool: pd.DataFrame
     inclusion: Floats
-
-
-@dataclass(frozen=True)
-class Scope:
-    """Which pairs count. model: those in which this producer takes part; against: with this one."""
-
-    source: str | None = None
-    subset: str | None = None
-    model: str | None = None
-    against: str | None = None
-
-
-EVERYTHING = Scope()
 
 
 @dataclass(frozen=True)
@@ -249,15 +236,6 @@ def label_table(ledger: Ledger, annotator: str, scope: Scope) -> pd.DataFrame:
     return table
 
 
-def who_named(who: Sequence[Who], name: str) -> Who:
-    """The annotator of this name. Raises ConfigError where there is none."""
-    for each in who:
-        if each.name == name:
-            return each
-    some = ", ".join(sorted(each.name for each in who)[:8])
-    raise ConfigError(f"no annotator {name!r} judged here", remedy=f"there are {some} ...")
-
-
 def _oriented(ledger: Ledger, scope: Scope) -> pd.DataFrame:
     """Judgements as P(model preferred), or P(first output preferred): question, pair_id, key, instruction,
     annotator, preference. Attacks of the robustness audit and catch items are no part."""
@@ -283,12 +261,6 @@ def _oriented(ledger: Ledger, scope: Scope) -> pd.DataFrame:
     first = (rows["model_a"] == scope.model).to_numpy()
     preference = np.where(first, rows["preference"], 1 - rows["preference"])
     return pd.DataFrame(rows.assign(question=rows["pair_id"], preference=preference))
-
-
-def made_to_test(rows: pd.DataFrame) -> pd.Series[bool]:
-    """Which rows of `contests` are pairs of the robustness audit, or catch items of the labelling page."""
-    tests = (PREFIX, CATCH_PREFIX)
-    return rows["model_a"].str.startswith(tests) | rows["model_b"].str.startswith(tests)
 
 
 def priorities(pool: pd.DataFrame) -> Floats:

@@ -18,13 +18,14 @@ from db.ids import Json
 from db.ledger import Ledger
 from db.records import AnnotatorKind
 from db.schema import package_version
-from farm.audit import AuditOptions, audit, questioned
-from farm.report_page import annotator_chapter, chapters
-from farm.report_page.content import Disagreement, Report, Section
-from farm.report_page.disagreements import disagreements
-from farm.report_page.figures import save_all
-from farm.report_page.page import page
-from farm.report_page.study_chapter import study_headlines, study_sections, study_summary
+from farm.audit import AuditOptions, audit
+from farm.evaluation.questions import questioned
+from farm.pages.report import annotator_chapter, chapters
+from farm.pages.report.content import Disagreement, Report, Section
+from farm.pages.report.disagreements import disagreements
+from farm.pages.report.figures import save_all
+from farm.pages.report.page import page
+from farm.pages.report.study_chapter import study_headlines, study_sections, study_summary
 from farm.studies.results import StudyResults
 
 LIMIT = 5_000_000  # bytes of a page

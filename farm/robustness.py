@@ -1,9 +1,9 @@
 """Do attacks lose? Outputs that deserve to lose are evaluated like models: `farm audit --robustness`.
 
-Each attack of farm/attacks.py, and each suspect producer of the ledger, is paired with the honest outputs of
-one reference producer and judged by each annotator through the one engine; pairs and judgements stay in the
-ledger under the source `robustness`, so that a second call costs nothing. An attack's move is its win rate
-less the 0.5 that the honest output would have against itself.
+Each attack of farm/evaluation/attacks.py, and each suspect producer of the ledger, is paired with the
+honest outputs of one reference producer and judged by each annotator through the one engine. Pairs and
+judgements stay in the ledger under the source `robustness`, so that a second call costs nothing. An attack's
+move is its win rate less the 0.5 that the honest output would have against itself.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ import numpy as np
 import pandas as pd
 
 from annotators import catalogue
-from db import outputs
-from db.contests import contests
 from db.errors import ConfigError
 from db.ids import Json, canonical_json, keyed_uniform
 from db.ledger import Ledger, PairFilter
+from db.queries import outputs
+from db.queries.contests import contests
 from db.records import AnnotatorKind, Item, Output, Pair, Status
-from farm.annotate import Progress, Provider, Task, annotate
-from farm.attacks import ATTACKS, PREFIX, SOURCE, Attack, Kind
-from farm.audit_report import interval_json
+from farm.annotate import Progress, annotate
+from farm.evaluation.attacks import ATTACKS, PREFIX, SOURCE, Attack, Kind
+from farm.evaluation.audit_report import interval_json
+from farm.judging.provider import Provider, Task
 from farm.statistics.bootstrap import Interval
 from farm.statistics.win_rates import win_rate
 
@@ -37,9 +38,9 @@ class RobustnessTask:
     """What attacks whom.
 
     annotators: names of the catalogue; none: those of it that have judged here. against: the honest producer;
-    None: the one with most outputs. attacks: names of farm/attacks.py; none: all. suspects: producers of the
-    ledger that are judged like nulls. instructions: at most so many, by keyed draw; None: all. largest: the
-    win rate that a null may have.
+    None: the one with most outputs. attacks: names of farm/evaluation/attacks.py; none: all. suspects:
+    producers of the ledger that are judged like nulls. instructions: at most so many, by keyed draw; None:
+    all. largest: the win rate that a null may have.
     """
 
     annotators: tuple[str, ...] = ()
@@ -217,7 +218,7 @@ def _honest(ledger: Ledger, producer: str, task: RobustnessTask) -> dict[str, Ou
 
 
 def _written(task: RobustnessTask, honest: Mapping[str, Output]) -> Iterator[_Assault]:
-    """The attacks of farm/attacks.py, written on every honest output."""
+    """The attacks of farm/evaluation/attacks.py, written on every honest output."""
     for name in task.attacks or ATTACKS:
         attack = ATTACKS[name]
         made = [(output, attack.write(output.instruction, output.text)) for output in honest.values()]

@@ -13,17 +13,17 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from db import outputs, training
 from db.errors import ConfigError
 from db.ids import Json
 from db.ledger import Ledger
-from db.outputs import Source
+from db.queries import outputs, training
+from db.queries.outputs import Source
 from db.records import Instruction, Output
 from farm.config import Decoding
-from farm.drawing import Answer, Drawing, LocalModel, ServedModel, Wanted
+from farm.producers.answers import Answer, Drawing, Wanted
 
 if TYPE_CHECKING:
-    from farm.annotate import Provider
+    from farm.judging.provider import Provider
 
 Progress = Callable[[str, int], None]  # (producer, outputs so far)
 
@@ -122,9 +122,13 @@ def _drawing(model: str, task: SampleTask, provider: Provider | None) -> Drawing
         if task.tokenizer is not None:
             remedy = "leave --tokenizer out, or name the server with --base-url"
             raise ConfigError("a model run here has a tokenizer of its own", remedy=remedy)
+        from farm.producers.local import LocalModel  # torch is loaded where it is needed
+
         return LocalModel(model, task.decoding, task.seed, task.n, task.best_of, task.reward)
     if task.reward is not None:
         raise ConfigError("best-of-n draws from a model run here", remedy="leave --base-url out")
+    from farm.producers.served import ServedModel
+
     return ServedModel(model, task.decoding, task.seed, provider, task.max_words, task.tokenizer)
 
 

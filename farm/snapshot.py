@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from db import training
 from db.errors import ConfigError
 from db.ids import Json, canonical_json
 from db.ledger import Ledger
-from db.training import SnapshotCard
+from db.queries import training
+from db.queries.training import SnapshotCard
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import numpy as np
 from scipy import sparse
 
 from db.errors import ConfigError
-from db.frames import sources
 from db.ids import Json
 from db.ledger import Ledger
+from db.queries.frames import sources
 from db.records import Instruction, Use
 
 SHINGLE = 3  # words

@@ -14,15 +14,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from db import asking, history, lineage, training
-from db.contests import contests
 from db.errors import ConfigError
 from db.ids import Json
 from db.ledger import Ledger
-from db.lineage import Judgement, Of
-from db.outputs import producers
+from db.queries import asking, history, lineage, training
+from db.queries.contests import contests
+from db.queries.lineage import Judgement, Of
+from db.queries.outputs import producers
 from db.records import AnnotatorCard, Output
-from farm.audit import named
+from farm.evaluation.references import named
 
 MODEL = "model"  # the folder of a checkpoint that others can load
 KEY = re.compile(r"[0-9a-f]{6,32}")
@@ -169,8 +169,8 @@ class Tracer:
         if not there:
             return {}
         from farm.config import ModelConfig
-        from farm.policies import Policy
-        from farm.reference import fingerprint
+        from farm.models.identity import fingerprint
+        from farm.models.policy import Policy
 
         config = ModelConfig()
         return {

@@ -7,24 +7,25 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from db import history, training
 from db.errors import ConfigError
 from db.ids import Json, canonical_json, content_hash, keyed_uniform
 from db.ledger import Ledger
+from db.queries import history, training
 from db.records import Instruction, Run
 from db.schema import package_version
-from farm.cards import write_model_card
-from farm.checkpoint import RunFolder
 from farm.config import Option, TrainConfig, build, options, read_yaml
-from farm.data import Data, Demonstration, PreferencePair
-from farm.distribution import World
-from farm.loading import source_key
-from farm.loop import Log, fit
+from farm.evaluation.cards import write_model_card
 from farm.methods import METHODS, load
-from farm.methods.method import Prompt, Trainer
-from farm.models import LoadedModels
+from farm.models.loading import source_key
+from farm.models.tokens import Prompt
 from farm.snapshot import snapshot_named
-from farm.tracking import tracked
+from farm.training.checkpoint import RunFolder
+from farm.training.data import Data, Demonstration, PreferencePair
+from farm.training.loop import Log, fit
+from farm.training.method import Trainer
+from farm.training.processes import Processes
+from farm.training.run_models import LoadedModels
+from farm.training.tracking import tracked
 
 Progress = Callable[[str, int], None]  # (what, steps so far)
 
@@ -91,16 +92,16 @@ def train(
     sources = [read_yaml(yaml)] if yaml else []
     where = ([str(yaml)] if yaml else []) + ["flags"]
     config = build(method_class.Config, *sources, flags, where=where)
-    with World.joined() as world, tracked(config.track, task.folder) as track:
-        data = _data(ledger, method_class.data_kind, task, world)
+    with Processes.joined() as processes, tracked(config.track, task.folder) as track:
+        data = _data(ledger, method_class.data_kind, task, processes)
         keep = task.folder / "reference"
         models = LoadedModels(task.model, config, reference=task.reference, reward=task.reward, keep=keep)
         method = method_class(config, data, models)
-        run = _Run(ledger, name, config, task, world, [track, shown(name, method.steps, progress)])
+        run = _Run(ledger, name, config, task, processes, [track, shown(name, method.steps, progress)])
         named = [source_key(source) for source in (task.model, task.reference, task.reward)]
         inputs = content_hash("inputs", [*named, run.data_key])
-        folder = RunFolder(task.folder, config, world, inputs)
-        fit(method, config, run, folder, world)
+        folder = RunFolder(task.folder, config, processes, inputs)
+        fit(method, config, run, folder, processes)
         if summary := getattr(method, "summary", None):
             run(method.steps, summary())
         run.finish(method.steps, folder.latest)
@@ -127,11 +128,11 @@ class _Run:
         name: str,
         config: TrainConfig,
         task: TrainTask,
-        world: World,
+        processes: Processes,
         others: Sequence[Log],
     ) -> None:
         """others: where else metrics go."""
-        self._ledger, self._first, self._others = ledger, world.rank == 0, others
+        self._ledger, self._first, self._others = ledger, processes.rank == 0, others
         self.last: dict[str, float] = {}
         self.id = 0
         card = snapshot_named(ledger, task.snapshot) if task.snapshot else None
@@ -168,7 +169,7 @@ class _Run:
             write_model_card(self._ledger, self.id, Path(path))
 
 
-def _data(ledger: Ledger, kind: str, task: TrainTask, world: World) -> Data[object]:
+def _data(ledger: Ledger, kind: str, task: TrainTask, processes: Processes) -> Data[object]:
     """The records that the method wants, split by the hash of their instruction."""
     records: list[tuple[str, object]] = []
     if kind == "pairs":
@@ -192,7 +193,7 @@ def _data(ledger: Ledger, kind: str, task: TrainTask, world: World) -> Data[obje
         raise ConfigError(f"there are no {kind} to learn from", where=task.snapshot or task.set_name or "")
     kept_out = {key for key, _ in records if keyed_uniform("held out", key) < task.held_out}
     train_rows = [record for key, record in records if key not in kept_out]
-    return Data(train_rows, [record for key, record in records if key in kept_out], world)
+    return Data(train_rows, [record for key, record in records if key in kept_out], processes)
 
 
 def _prompt(instruction: Instruction) -> Prompt:

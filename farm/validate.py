@@ -13,11 +13,12 @@ from time import perf_counter
 
 from db.errors import ConfigError
 from db.ledger import Ledger, PairFilter
+from db.queries.training import instructed
 from db.records import AnnotatorKind
-from db.training import instructed
-from farm.annotate import Provider, Task, annotate
+from farm.annotate import annotate
+from farm.judging.provider import Provider, Task
 from farm.sample import sample
-from farm.studies.recipe import Recipe
+from farm.studies.recipe import FOLDER, Recipe
 from farm.studies.results import PEOPLE, SIMULATORS, StudyResults
 from farm.studies.validation import (
     BASELINE,
@@ -78,7 +79,7 @@ def validate(ledger: Ledger, task: ValidateTask, provider: Provider, say: Say) -
     """
     began = perf_counter()
     people, simulators = _feedback(ledger, task)
-    recipe = Recipe.read(task.recipe or Path(__file__).parent / "studies" / "small.yaml")
+    recipe = Recipe.read(task.recipe or FOLDER / "small.yaml")
     study = Study(
         str(ledger.address),
         task.out,

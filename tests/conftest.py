@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from farm.studies.quickstart import Quickstart
+    from farm.quickstart import Quickstart
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job that a shell put in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # else the processes we start ignore Ctrl-C
@@ -100,10 +100,9 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], obje
 @pytest.fixture(scope="session")
 def studied(tmp_path_factory: pytest.TempPathFactory) -> Quickstart:
     """A finished quickstart of seconds, with what it found as a file of its own gives it back."""
-    from studying import study
-
-    from farm.studies.quickstart import Quickstart
+    from farm.quickstart import Quickstart
     from farm.studies.results import StudyResults
+    from tests.support.studying import study
 
     def make(folder: Path) -> None:
         with ThreadPoolExecutor(1) as aside:  # an open browser keeps an event loop in this thread

@@ -19,14 +19,14 @@ import yaml
 from rich.console import Console
 
 from annotators.clients.endpoint import Endpoint
-from annotators.reading import read_yaml
+from annotators.strict_yaml import read_yaml
 from db.errors import ConfigError
 from db.ledger import Ledger
 from db.records import Instruction, Item, Output, Pair
 from farm.config import read_yaml as read_options
-from farm.foreign import cell, printed, seen
+from farm.escaping import cell, printed, seen
 from farm.studies.recipe import Recipe
-from farm.views import plain
+from farm.terminal.common import plain
 
 ROOT = Path(__file__).parent.parent
 SOURCES = [p for top in ("annotators", "db", "farm") for p in (ROOT / top).rglob("*.py")] + [ROOT / "cli.py"]
@@ -131,7 +131,7 @@ def test_a_spreadsheet_runs_nothing() -> None:
     for path in SOURCES:  # whoever writes CSV defuses it
         text = path.read_text()
         if re.search(r"csv\.(writer|DictWriter)\(|\.to_csv\(", text):
-            assert path.name == "foreign.py" or "farm.foreign import cell" in text, path
+            assert path.name == "foreign.py" or "farm.escaping import cell" in text, path
 
 
 @pytest.mark.parametrize("read", [read_yaml, read_options, Recipe.read])
@@ -216,7 +216,7 @@ def test_names_do_not_leave_their_folder(tmp_path: Path) -> None:
 
 
 def test_every_page_is_served_behind_the_guard_or_is_no_page() -> None:
-    """Whoever listens does so through farm/guard.py; the simulator serves JSON to clients and no page."""
+    """Whoever listens does so through farm/pages/guard.py; the simulator serves JSON and no page."""
     allowed = {"guard.py", "http.py"}
     for path in SOURCES:
         if {"uvicorn.run", "uvicorn.Config", "socket.create_server", "loop.create_server"} & set(calls(path)):

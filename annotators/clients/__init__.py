@@ -1,16 +1,20 @@
 """The client side of judging: requests out, completions back, nothing paid for without a trace.
 
-request     what is asked, what came of it, and the two seams: Client (one) and Transport (a stream)
-failures    every way to fail by name and remedy, and the errors that stop a run
-reply       bytes or JSON -> Reply: what a server's answer amounts to
-retry       when to try again; Retry-After in every form
-limits      the gate: number in flight, requests and tokens per minute, the pause after a 429
-budget      what a run will cost, and the cap that it cannot pass
-endpoint    where the server is and how we prove who we are
-online      the online client, on one shared SDK client
-batch       the provider's Batch API behind the same seam, at half the price
-run         from synchronous code: lazy, bounded, clean on Ctrl-C
-wire, tally, tokens, batch_api, batch_lines    their smaller parts
+request        what is asked, what came of it, and the two seams: Client (one) and Transport (a stream)
+failures       every way to fail by name and remedy, and the errors that stop a run
+reply          bytes or JSON -> Reply: what a server's answer amounts to
+retry          when to try again; Retry-After in every form
+limits         the gate: number in flight, requests and tokens per minute, the pause after a 429
+budget         what a run will cost, and the cap that it cannot pass
+endpoint       where the server is and how we prove who we are
+online         the online client, on one shared SDK client
+batch          the provider's Batch API behind the same seam, at half the price
+run            from synchronous code: lazy, bounded, clean on Ctrl-C
+wire           an exception of the SDK -> a failed reply
+tally          the sum over the sendings of one request
+tokens         how many tokens a text is, without any model's own tokenizer
+batch_api      the Files and Batch endpoints, with patience
+batch_lines    the lines of the Batch API's files
 
 OnlineClient and BatchClient load the openai SDK: import them from their modules.
 """

@@ -22,8 +22,8 @@ from annotators.parsers.grammar import Labels
 from annotators.parsers.json_text import JsonParser
 from annotators.parsers.numbers import LogprobParser, RatingParser, ScoresParser
 from annotators.parsers.text import ListParser, VerdictParser
-from annotators.reading import Reader, nearest
 from annotators.spec import AnnotatorSpec
+from annotators.strict_yaml import Reader, nearest
 
 __all__ = [
     "PARSERS",

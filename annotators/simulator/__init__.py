@@ -1,4 +1,15 @@
-"""A provider of judges that runs on this machine: real HTTP, known utilities, every fault on demand."""
+"""A provider of judges that runs on this machine: real HTTP, known utilities, every fault on demand.
+
+config          whom it plays, what goes wrong, and when
+prompt_forms    what a judging prompt shows and how it wants its reply
+judges          what each output is worth to a judge, and which it prefers
+replies         the wording of verdicts, plain and hard to read
+faults          everything that can go wrong at a provider, by name
+batches         the Files and Batch API
+app             the API as a function from request to reply
+http            a small HTTP server that can misbehave
+server          the provider running: in a thread, a process, or as a command
+"""
 
 from annotators.simulator.app import Bill, Stats
 from annotators.simulator.config import (
@@ -11,7 +22,7 @@ from annotators.simulator.config import (
     request_key,
 )
 from annotators.simulator.faults import FAULTS, STORM
-from annotators.simulator.reading import Extractor, Question, Said, Shown
+from annotators.simulator.prompt_forms import Extractor, Question, Said, Shown
 from annotators.simulator.server import Simulator, serve, simulator_process
 
 __all__ = [

@@ -24,7 +24,7 @@ from annotators.simulator.config import Judge, SimulatorConfig, Utility, request
 from annotators.simulator.faults import FAULTS, GOOD, Body, refuse
 from annotators.simulator.http import HttpReply, HttpRequest
 from annotators.simulator.judges import TRICKS, decide, utility_of
-from annotators.simulator.reading import Extractor, Said, orders, standing
+from annotators.simulator.prompt_forms import Extractor, Said, orders, standing
 from annotators.simulator.replies import FORMS, Asked, Wording, word
 from db.errors import ConfigError
 

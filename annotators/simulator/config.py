@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal, TypeVar
 
-from annotators.simulator.reading import Extractor, find_questions
+from annotators.simulator.prompt_forms import Extractor, find_questions
 from db.errors import ConfigError
 from db.ids import content_hash, keyed_index, keyed_uniform
 

@@ -14,7 +14,7 @@ from statistics import NormalDist
 from types import MappingProxyType
 
 from annotators.simulator.config import Judge, Utility, resolve
-from annotators.simulator.reading import Question
+from annotators.simulator.prompt_forms import Question
 from db.ids import keyed_uniform
 
 _LIST = re.compile(r"^\s*(?:[-*\u2022]|\d+[.)])\s+\S", re.MULTILINE)

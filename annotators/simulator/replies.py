@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from annotators.simulator.judges import Verdict
-from annotators.simulator.reading import Question
+from annotators.simulator.prompt_forms import Question
 from db.ids import Json, keyed_index, keyed_uniform
 
 _REASON = (

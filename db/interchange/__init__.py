@@ -1,4 +1,16 @@
-"""The field's file formats: readers and writers of plain row records, and their registry."""
+"""The field's file formats: readers and writers of plain row records, and their registry.
+
+rows            the records that readers give and writers take
+files           JSON lines, JSON, CSV, parquet and compressed files as objects, one at a time
+fields          the fields of an object, each read or refused with a reason
+preferences     our own rows: one judgement each
+alpaca_eval     AlpacaEval's outputs, annotations and results folder
+alpaca_farm     AlpacaFarm's preferences and outputs
+hh_rlhf         transcripts, chosen and rejected
+instructions    instructions, and models' answers to them
+pandalm         PandaLM's test sets
+trl             TRL's preference and unpaired rows
+"""
 
 from __future__ import annotations
 
@@ -10,6 +22,7 @@ from typing import Any
 
 from db.errors import FormatError
 from db.interchange import alpaca_eval, alpaca_farm, hh_rlhf, instructions, pandalm, preferences, trl
+from db.interchange.fields import UnlikeFormat
 from db.interchange.rows import PreferenceRow, ReadOptions, Refusal, Row
 
 DATA = (".jsonl", ".json", ".parquet", ".csv", ".jsonl.gz", ".json.gz", ".txt")
@@ -17,55 +30,73 @@ DATA = (".jsonl", ".json", ".parquet", ".csv", ".jsonl.gz", ".json.gz", ".txt")
 
 @dataclass(frozen=True)
 class Format:
-    """A format: how to read it, and how to write it where that can be done."""
+    """A format: the fields that mark its rows, how to read it, and how to write it where that can be done."""
 
     name: str
     summary: str
-    read: Callable[[Path, ReadOptions], Iterator[Row | Refusal]]
+    marks: frozenset[str]
+    reader: Callable[[Path, ReadOptions], Iterator[Row | Refusal]]
     write: Callable[[Iterable[PreferenceRow], Path], int] | None = None
     writes: tuple[str, ...] = (".jsonl", ".jsonl.gz", ".parquet")  # endings
     reads_folders: bool = False  # as one thing; else a folder stands for the files in it
 
+    def read(self, path: Path, options: ReadOptions) -> Iterator[Row | Refusal]:
+        """The rows of a file. Raises FormatError where the file is of another format, which it names."""
+        try:
+            yield from self.reader(path, options)
+        except UnlikeFormat as error:
+            looks = guess(error.row)
+            remedy = f"it looks like the format {looks}" if looks else error.remedy
+            raise FormatError(error.what, where=error.where, remedy=remedy) from None
 
+
+# The order is that of guessing: a format whose marks are a part of another's stands after it.
 _ALL = (
-    Format("preferences", "our own rows: one judgement each", preferences.read, preferences.write),
+    Format(
+        "preferences",
+        "our own rows: one judgement each",
+        preferences.MARKS,
+        preferences.read,
+        preferences.write,
+    ),
+    Format("pandalm", "PandaLM's test sets", pandalm.MARKS, pandalm.read),
+    Format(
+        "alpaca-eval",
+        "AlpacaEval's outputs, annotations, results folder",
+        alpaca_eval.MARKS,
+        alpaca_eval.read,
+        reads_folders=True,
+    ),
     Format(
         "alpaca-farm",
         "AlpacaFarm's preferences and outputs",
+        alpaca_farm.MARKS,
         alpaca_farm.read,
         alpaca_farm.write,
         writes=(".json", ".json.gz"),
     ),
     Format(
-        "alpaca-eval",
-        "AlpacaEval's outputs, annotations, results folder",
-        alpaca_eval.read,
-        reads_folders=True,
+        "trl-unpaired",
+        "prompt, completion, label",
+        trl.UNPAIRED_MARKS,
+        trl.read_unpaired,
+        trl.write_unpaired,
     ),
-    Format("pandalm", "PandaLM's test sets", pandalm.read),
-    Format("hh-rlhf", "transcripts, chosen and rejected", hh_rlhf.read),
-    Format("trl", "prompt, chosen, rejected", trl.read, trl.write),
-    Format("trl-unpaired", "prompt, completion, label", trl.read_unpaired, trl.write_unpaired),
-    Format("instructions", "instructions, with reference answers perhaps", instructions.read),
-    Format("outputs", "models' answers to instructions", instructions.read_outputs),
+    Format("trl", "prompt, chosen, rejected", trl.MARKS, trl.read, trl.write),
+    Format("hh-rlhf", "transcripts, chosen and rejected", hh_rlhf.MARKS, hh_rlhf.read),
+    Format(
+        "outputs", "models' answers to instructions", instructions.OUTPUT_MARKS, instructions.read_outputs
+    ),
+    Format(
+        "instructions", "instructions, with reference answers perhaps", instructions.MARKS, instructions.read
+    ),
 )
 FORMATS = MappingProxyType({each.name: each for each in _ALL})
 
 
 def guess(row: Mapping[str, Any]) -> str | None:
-    """The format whose fields an object has, for error texts."""
-    marks = {
-        "preferences": {"annotator_kind", "output_1", "item_id"},
-        "pandalm": {"response1", "response2"},
-        "alpaca-eval": {"generator_2", "output_1"},
-        "alpaca-farm": {"output_1", "preference"},
-        "trl-unpaired": {"prompt", "completion", "label"},
-        "trl": {"prompt", "chosen", "rejected"},
-        "hh-rlhf": {"chosen", "rejected"},
-        "outputs": {"instruction", "output", "model"},
-        "instructions": {"instruction"},
-    }
-    return next((name for name, fields in marks.items() if fields <= row.keys()), None)
+    """The first format whose marks an object has, for error texts."""
+    return next((each.name for each in _ALL if each.marks <= row.keys()), None)
 
 
 def expand(paths: Iterable[Path], chosen: Format) -> Iterator[Path]:

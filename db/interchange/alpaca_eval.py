@@ -26,6 +26,7 @@ from db.interchange.rows import InstructionRow, OutputRow, PreferenceRow, ReadOp
 from db.records import AnnotatorKind, Use
 
 NAME = "alpaca_eval"
+MARKS = frozenset({"generator_2", "output_1"})
 SHAPE = (("instruction",), ("output_1", "output"), ("output_2", "generator", "model", "output"))
 FIRST_VERSION = "reference_v1_"
 KNOWN = (

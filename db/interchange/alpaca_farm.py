@@ -17,6 +17,7 @@ from db.interchange.rows import OutputRow, PreferenceRow, ReadOptions, Refusal
 from db.records import AnnotatorKind
 
 CODES = {1: 1.0, 2: 0.0, 0: 0.5, 1.5: 0.5}
+MARKS = frozenset({"output_1", "preference"})
 SHAPE = (("instruction",), ("output_1", "output"), ("preference", "raw_preference", "output", "generator"))
 KNOWN = (
     "instruction", "input", "output_1", "output_2", "preference", "raw_preference", "annotator",

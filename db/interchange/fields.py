@@ -15,6 +15,14 @@ Made = TypeVar("Made")
 Fields = Mapping[str, Any]
 
 
+class UnlikeFormat(FormatError):
+    """An object has not the fields of the format that it was read as. row: the object."""
+
+    def __init__(self, what: str, *, where: str, row: Fields) -> None:
+        super().__init__(what, where=where, remedy="docs/import.md shows every format")
+        self.row = row
+
+
 def storable(name: str, text: str) -> str:
     """The text; no database holds NUL or half a surrogate pair: such a text is refused, not repaired."""
     if "\0" in text:
@@ -101,8 +109,8 @@ def rows_of(
 ) -> Iterator[Made | Refusal]:
     """Read every object; a bad one becomes a Refusal with its number.
 
-    shape: groups of names; the first object has one name of each group, or the file is of another format and
-    FormatError says which it looks like.
+    shape: groups of names; the first object has one name of each group, or the file is of another format:
+    UnlikeFormat.
     """
     for i, (number, row) in enumerate(objects):
         if i == 0:
@@ -114,15 +122,9 @@ def rows_of(
 
 
 def require_shape(path: Path, number: int, row: Fields, shape: Sequence[Sequence[str]]) -> None:
-    """Raise FormatError where the object lacks a field of the format, guessing what the file is."""
+    """Raise UnlikeFormat where the object lacks a field of the format."""
     missing = [group for group in shape if not any(name in row for name in group)]
     if missing:
-        from db.interchange import guess
-
-        looks = guess(row)
         found = ", ".join(list(row)[:8]) or "nothing"
-        raise FormatError(
-            f"no field {' or '.join(missing[0])} here, but {found}",
-            where=f"{path}:{number}",
-            remedy=f"it looks like the format {looks}" if looks else "docs/import.md shows every format",
-        )
+        what = f"no field {' or '.join(missing[0])} here, but {found}"
+        raise UnlikeFormat(what, where=f"{path}:{number}", row=row)

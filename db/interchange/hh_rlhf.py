@@ -16,6 +16,7 @@ from db.interchange.files import objects
 from db.interchange.rows import PreferenceRow, ReadOptions, Refusal
 from db.records import AnnotatorKind
 
+MARKS = frozenset({"chosen", "rejected"})
 SHAPE = (("chosen",), ("rejected",))
 TURN = re.compile(r"\n\n(?=(?:Human|Assistant):)")
 

@@ -20,6 +20,8 @@ ASKED = ("instruction", "prompt", "question", "text")
 ANSWER = ("reference_output", "output", "response", "completion", "answer")
 PRODUCER = ("model", "generator")
 REFERENCE = "reference"  # the producer of answers that no model is named for
+MARKS = frozenset({"instruction"})
+OUTPUT_MARKS = frozenset({"instruction", "output", "model"})
 PLAIN = (".txt", ".text")
 
 

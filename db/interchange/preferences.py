@@ -25,6 +25,7 @@ FIELDS: Final = (
     "order_swapped", "raw_completion", "scores", "meta",
 )  # fmt: skip
 NAMES = frozenset(FIELDS)
+MARKS = frozenset({"annotator_kind", "output_1", "item_id"})
 SHAPE = tuple((name,) for name in ("item_id", "annotator_kind", "output_1", "output_2", "order_swapped"))
 TEXTS = ("source", "item_id", "instruction_id", "instruction", "input", "output_1", "output_2", "annotator")
 OPTIONAL_TEXTS = ("subset", "output_1_model", "output_2_model", "raw_completion")

@@ -16,6 +16,8 @@ from db.interchange.files import objects, write_objects
 from db.interchange.rows import OutputRow, PreferenceRow, ReadOptions, Refusal
 from db.records import AnnotatorKind
 
+MARKS = frozenset({"prompt", "chosen", "rejected"})
+UNPAIRED_MARKS = frozenset({"prompt", "completion", "label"})
 PAIRED = (("chosen",), ("rejected",))
 UNPAIRED = (("prompt",), ("completion",), ("label",))
 KNOWN = ("prompt", "chosen", "rejected", "completion", "label")

@@ -43,7 +43,7 @@ def show(
 
     from db.errors import LedgerNotFound
     from farm.annotators import annotator, annotators
-    from farm.views import annotator_view, annotators_view
+    from farm.terminal.annotators import annotator_view, annotators_view
 
     if name is None:
         lines = annotators(tuple(model or ()))
@@ -75,7 +75,7 @@ def calibrate(
     """Fit a pool's weights and label noise to people's votes, and check them on other instructions."""
     from farm.calibrate import CalibrateTask
     from farm.calibrate import calibrate as run
-    from farm.calibrate_view import calibration_view
+    from farm.terminal.calibrate import calibration_view
 
     task = CalibrateTask(
         pool, out, source, subset, reference, held_out, draws, seed, tuple(model or ()), local

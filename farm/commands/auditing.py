@@ -11,7 +11,7 @@ from farm.commands import people
 from farm.commands.common import AverageOrders, JsonFlag, Source, Subset, print_
 
 if TYPE_CHECKING:
-    from farm.annotate import Provider
+    from farm.judging.provider import Provider
     from farm.robustness import RobustnessTask
 
 commands = typer.Typer()
@@ -58,7 +58,7 @@ def audit(
 ) -> None:
     """How far annotators agree with people, with a gold standard and with each other."""
     if robustness:
-        from farm.annotate import Provider, Task, orders_named
+        from farm.judging.provider import Provider, Task, orders_named
         from farm.robustness import RobustnessTask
 
         who, attacks, suspects = tuple(annotator or ()), tuple(attack or ()), tuple(suspect or ())
@@ -71,7 +71,7 @@ def audit(
         )
         return
     from farm.audit import AuditOptions, audit_ledger
-    from farm.audit_view import audit_view, write_csv
+    from farm.terminal.audit import audit_view, write_csv
 
     options = AuditOptions(
         source, subset, tuple(annotator or ()), reference, nulls, draws, seed, tuple(by or ()), labels,
@@ -86,8 +86,8 @@ def audit(
 
 def _robustness(context: typer.Context, task: RobustnessTask, provider: Provider, as_json: bool) -> None:
     from farm.robustness import robustness
-    from farm.robustness_view import robustness_view
-    from farm.views import progress_of
+    from farm.terminal.common import progress_of
+    from farm.terminal.robustness import robustness_view
 
     with context.obj.open() as ledger, progress_of("judgements", not as_json) as progress:
         report = robustness(ledger, task, progress, provider)
@@ -102,7 +102,7 @@ def over_optimisation(
 ) -> None:
     """Gold utility or win rate against sqrt(KL) for several reward models, and which of them has turned."""
     from farm.over_optimisation import curves, read_curves
-    from farm.people_view import curves_view
+    from farm.terminal.over_optimisation import curves_view
 
     found = curves(read_curves(path), share=share)
     print_(as_json, lambda: {"curves": [each.to_json() for each in found]}, lambda: curves_view(found))

@@ -29,8 +29,9 @@ def import_(
     as_json: JsonFlag = False,
 ) -> None:
     """Bring files of the field's formats into the ledger. Again is harmless."""
-    from farm.exchange import import_files, read_options
-    from farm.views import import_view, progress_of
+    from farm.import_ import import_files, read_options
+    from farm.terminal.common import progress_of
+    from farm.terminal.import_ import import_view
 
     options = read_options(source, annotator, kind, set_name, use)
     with context.obj.open(create=True) as ledger, progress_of("rows", not as_json) as progress:
@@ -49,8 +50,8 @@ def export(
     as_json: JsonFlag = False,
 ) -> None:
     """Write the ledger's judgements in one of the field's formats."""
-    from db.exports import RowFilter
-    from farm.exchange import card_path, export_file
+    from db.queries.exports import RowFilter
+    from farm.export import card_path, export_file
 
     with context.obj.open() as ledger:
         rows = export_file(ledger, format_name, path, RowFilter(source, subset, annotator))
@@ -76,7 +77,7 @@ def snapshot(
     """Freeze judgements, by content, for training."""
     from farm.snapshot import Choice
     from farm.snapshot import snapshot as freeze
-    from farm.views import snapshot_view
+    from farm.terminal.snapshot import snapshot_view
 
     with context.obj.open() as ledger:
         report = freeze(ledger, name, Choice(tuple(annotator or ()), source, subset, average_orders))

@@ -55,9 +55,11 @@ def annotate(
 ) -> None:
     """Let an annotator judge the ledger's pairs. What it has judged already it does not judge again."""
     from db.ledger import PairFilter
-    from farm.annotate import Provider, Task, annotate_members, orders_named, plan, plan_members
     from farm.annotate import annotate as run
-    from farm.views import annotate_view, estimate_json, estimate_view, members_view, progress_of
+    from farm.annotate import annotate_members, plan, plan_members
+    from farm.judging.provider import Provider, Task, orders_named
+    from farm.terminal.annotate import annotate_view, estimate_json, estimate_view, members_view
+    from farm.terminal.common import progress_of
 
     task = Task(PairFilter(source, subset, limit), replicates, orders_named(orders), seed, utility)
     provider = Provider(
@@ -85,6 +87,6 @@ def serve_simulator(
     config: Annotated[Path | None, typer.Option(help="Judges, faults and latency (YAML).")] = None,
 ) -> None:
     """Play an OpenAI-compatible provider of judges on this machine, until interrupted."""
-    from farm.simulator import serve_simulator as serve
+    from farm.serve_simulator import serve_simulator as serve
 
     serve(host, port, config, lambda url: typer.echo(f"serving {url}"))

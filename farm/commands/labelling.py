@@ -35,7 +35,7 @@ def label(
     """Judge pairs yourself, in the browser, until Ctrl-C."""
     from farm.label import LabelTask
     from farm.label import label as serve
-    from farm.label_view import label_view
+    from farm.terminal.label import label_view
 
     task = LabelTask(tuple(annotator), source, subset, limit, doubt, catch, guideline, host, port)
     with context.obj.open() as ledger:

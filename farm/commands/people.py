@@ -32,8 +32,9 @@ def replace(
     as_json: JsonFlag = False,
 ) -> None:
     """May this annotator replace people here? The alternative annotator test."""
-    from farm.people import EPSILONS, Scope, may_replace
-    from farm.people_view import replacement_view
+    from farm.evaluation.scope import Scope
+    from farm.people import EPSILONS, may_replace
+    from farm.terminal.people import replacement_view
 
     with context.obj.open() as ledger:
         found = may_replace(
@@ -61,8 +62,9 @@ def win_rate(
     as_json: JsonFlag = False,
 ) -> None:
     """What people would say: their few labels and this annotator's many give one interval."""
-    from farm.people import Scope, people_win_rate
-    from farm.people_view import win_rate_view
+    from farm.evaluation.scope import Scope
+    from farm.people import people_win_rate
+    from farm.terminal.people import win_rate_view
 
     with context.obj.open() as ledger:
         scope = Scope(source, subset, model, against)
@@ -82,8 +84,9 @@ def next_(
     as_json: JsonFlag = False,
 ) -> None:
     """Which pairs a person should label next, by the annotator's doubt: pair ids, in order."""
-    from farm.people import Scope, next_pairs
-    from farm.people_view import next_view
+    from farm.evaluation.scope import Scope
+    from farm.people import next_pairs
+    from farm.terminal.people import next_view
 
     with context.obj.open() as ledger:
         found = next_pairs(ledger, annotator, n, Scope(source, subset, model, against))
@@ -103,9 +106,9 @@ def rank(
     as_json: JsonFlag = False,
 ) -> None:
     """Do two evaluators rank the models alike? Spearman, Kendall, and agreement where both judged."""
-    from farm.people import Scope
-    from farm.people_view import comparisons_view
-    from farm.rankings import rank_agreement
+    from farm.evaluation.rankings import rank_agreement
+    from farm.evaluation.scope import Scope
+    from farm.terminal.people import comparisons_view
 
     with context.obj.open() as ledger:
         scope = Scope(source, subset, against=against)
@@ -125,9 +128,9 @@ def sensitivity(
     as_json: JsonFlag = False,
 ) -> None:
     """How far rankings move with annotator and prompt, shown order, label noise and the draw."""
-    from farm.people import Scope
-    from farm.people_view import sensitivity_view
-    from farm.rankings import sensitivity as measure
+    from farm.evaluation.rankings import sensitivity as measure
+    from farm.evaluation.scope import Scope
+    from farm.terminal.people import sensitivity_view
 
     with context.obj.open() as ledger:
         scope = Scope(source, subset, against=against)

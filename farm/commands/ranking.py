@@ -43,14 +43,14 @@ def evaluate(
     as_json: JsonFlag = False,
 ) -> None:
     """A model's win rate against a reference: samples, pairs and judges what is missing, then counts."""
-    from farm.annotate import Provider, Task, orders_named
     from farm.config import Decoding, build
     from farm.evaluate import EvaluateTask
     from farm.evaluate import evaluate as run
+    from farm.judging.provider import Provider, Task, orders_named
     from farm.leaderboard import LENGTH, LeaderboardOptions
-    from farm.leaderboard_view import evaluation_view
     from farm.sample import SampleTask
-    from farm.views import progress_of
+    from farm.terminal.common import progress_of
+    from farm.terminal.evaluate import evaluation_view
 
     options = {"temperature": temperature, "top_p": top_p, "max_new_tokens": max_new_tokens}
     decoding = build(Decoding, options, where=["flags"])
@@ -97,11 +97,11 @@ def leaderboard(
     as_json: JsonFlag = False,
 ) -> None:
     """Win rates against one reference, length-controlled too; or Bradley-Terry strengths."""
+    from farm.evaluation.published import compare_published
+    from farm.evaluation.published import published as read
     from farm.leaderboard import LENGTH, LeaderboardOptions, strengths
     from farm.leaderboard import leaderboard as rank
-    from farm.leaderboard_view import compared_view, leaderboard_view, strengths_view
-    from farm.published import compare_published
-    from farm.published import published as read
+    from farm.terminal.leaderboard import compared_view, leaderboard_view, strengths_view
 
     if annotator is None and published is None:
         raise typer.BadParameter("name an --annotator, or a table with --published")

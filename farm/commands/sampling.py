@@ -41,12 +41,12 @@ def sample(
     as_json: JsonFlag = False,
 ) -> None:
     """Draw a model's outputs to a set of instructions. What is there already is not drawn again."""
-    from farm.annotate import Provider
     from farm.config import Decoding, build
+    from farm.judging.provider import Provider
     from farm.sample import SampleTask
     from farm.sample import sample as draw
-    from farm.views import progress_of
-    from farm.views_sampling import sample_view
+    from farm.terminal.common import progress_of
+    from farm.terminal.sample import sample_view
 
     options = {"temperature": temperature, "top_p": top_p, "top_k": top_k, "max_new_tokens": max_new_tokens}
     decoding = build(Decoding, options, where=["flags"])
@@ -72,10 +72,10 @@ def pair(
     as_json: JsonFlag = False,
 ) -> None:
     """Make pairs of outputs in the ledger; of a producer's, those of its latest decoding."""
-    from db.outputs import latest
+    from db.queries.outputs import latest
     from farm.pair import PairTask
     from farm.pair import pair as make
-    from farm.views_sampling import pair_view
+    from farm.terminal.pair import pair_view
 
     with context.obj.open() as ledger:
         rival = latest(ledger, against) if against is not None else None

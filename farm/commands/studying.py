@@ -26,9 +26,9 @@ def quickstart(
     as_json: JsonFlag = False,
 ) -> None:
     """AlpacaFarm's whole study in the embedded world: no key, no download, no GPU. Again, it goes on."""
-    from farm.studies.quickstart import QuickstartTask
-    from farm.studies.quickstart import quickstart as run
-    from farm.studies.view import quickstart_view
+    from farm.quickstart import QuickstartTask
+    from farm.quickstart import quickstart as run
+    from farm.terminal.quickstart import quickstart_view
 
     task = QuickstartTask(out, scale, seed, processes, simulators)
     done = run(task, lambda line: typer.echo(line, err=as_json))
@@ -60,8 +60,8 @@ def validate(
     as_json: JsonFlag = False,
 ) -> None:
     """Train every method on people's and on simulators' feedback: do both rank the methods alike?"""
-    from farm.annotate import Provider
-    from farm.studies.view import validation_view
+    from farm.judging.provider import Provider
+    from farm.terminal.validate import validation_view
     from farm.validate import ValidateTask
     from farm.validate import validate as run
 

@@ -32,9 +32,10 @@ def train(
     as_json: JsonFlag = False,
 ) -> None:
     """Train a reference method; every option of the method is a flag too."""
+    from farm.terminal.common import progress_of
+    from farm.terminal.train import options_view, train_view
     from farm.train import TrainTask, method_options
     from farm.train import train as run
-    from farm.views import options_view, progress_of, train_view
 
     if help_ or not method:
         typer.echo(context.get_help())

@@ -26,7 +26,7 @@ def status(
     """What the ledger holds."""
     from farm.status import contamination as find
     from farm.status import status as summarise
-    from farm.views import contamination_view, status_view
+    from farm.terminal.status import contamination_view, status_view
 
     with context.obj.open() as ledger:
         if contamination:
@@ -62,8 +62,8 @@ def trace(
     as_json: JsonFlag = False,
 ) -> None:
     """What a number, a checkpoint or a judgement rests on, down to prompts and replies."""
+    from farm.terminal.trace import trace_view
     from farm.trace import trace as follow
-    from farm.trace_view import trace_view
 
     with context.obj.open(read_only=True) as ledger:
         found = follow(ledger, wanted, limit)
@@ -78,7 +78,7 @@ def doctor(
 ) -> None:
     """What of the environment and the ledger works, with a remedy for each fault."""
     from farm.doctor import examine
-    from farm.views import doctor_view
+    from farm.terminal.doctor import doctor_view
 
     findings = examine(context.obj.ledger, base_url)
     print_(as_json, findings.to_json, lambda: doctor_view(findings))
@@ -112,7 +112,7 @@ def merge(
     """Bring another ledger's facts into this one, by content; nothing is doubled."""
     from db.ledger import Ledger
     from db.maintenance import merge as bring
-    from farm.views import merge_json, merge_view
+    from farm.terminal.merge import merge_json, merge_view
 
     with context.obj.open(create=True) as ledger, Ledger.open(other) as theirs:
         merged = bring(ledger, theirs, keep_ours)

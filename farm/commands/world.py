@@ -33,8 +33,8 @@ def world(
 ) -> None:
     """Make the embedded world in the ledger, or let its people or its truth judge pairs; twice is as once."""
     from db.ledger import PairFilter
+    from farm.terminal.world import judged_view, world_view
     from farm.world.build import WorldSpec, sizes_of
-    from farm.world.view import judged_view, world_view
 
     spec = WorldSpec(seed=seed, sizes=sizes_of(scale))
     with context.obj.open(create=not who) as ledger:

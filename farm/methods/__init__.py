@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from farm.methods.method import Trainer
+    from farm.training.method import Trainer
 
 METHODS: dict[str, str] = {
     "sft": "SFT",

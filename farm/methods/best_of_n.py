@@ -20,9 +20,10 @@ import torch
 from torch import Tensor
 
 from farm.config import Decoding, option
-from farm.methods.method import Prompt, RewardFn
-from farm.policies import Policy
-from farm.rollout import draw, scored
+from farm.models.policy import Policy
+from farm.models.tokens import Prompt
+from farm.training.method import RewardFn
+from farm.training.rollout import draw, scored
 
 PROMPTS_AT_A_TIME = 64  # bounds memory; changes nothing else
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from farm.config import TrainConfig
-from farm.data import Data, Demonstration, PreferencePair, check_pairs, decided
-from farm.methods.method import DataKind, Models
 from farm.methods.sft import SFT, SFTConfig
+from farm.training.data import Data, Demonstration, PreferencePair, check_pairs, decided
+from farm.training.method import DataKind, Models
 
 
 @dataclass(frozen=True, kw_only=True)

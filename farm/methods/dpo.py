@@ -18,10 +18,10 @@ from typing import ClassVar, NamedTuple
 from torch import Tensor
 
 from farm.config import TrainConfig, option
-from farm.data import Data, PreferencePair, pairs
-from farm.methods.method import DataKind, Loss, Models, PairBatch, SequenceLogps, Stats
-from farm.ops import masked_sum, preference_loss
-from farm.policies import Policy
+from farm.models.ops import masked_sum, preference_loss
+from farm.models.policy import Policy
+from farm.training.data import Data, PreferencePair, pairs
+from farm.training.method import DataKind, Loss, Models, PairBatch, SequenceLogps, Stats
 
 
 @dataclass(frozen=True, kw_only=True)

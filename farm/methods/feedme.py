@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from farm.config import option
-from farm.data import Data, Demonstration
 from farm.methods.best_of_n import BestOfNConfig, Scored, draw_scored
-from farm.methods.method import DataKind, Models, Prompt
 from farm.methods.sft import SFT, SFTConfig
+from farm.models.tokens import Prompt
+from farm.training.data import Data, Demonstration
+from farm.training.method import DataKind, Models
 
 
 @dataclass(frozen=True, kw_only=True)

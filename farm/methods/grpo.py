@@ -22,10 +22,11 @@ import torch
 from torch import Tensor
 
 from farm.config import option
-from farm.data import Data
-from farm.methods.method import DataKind, Loss, Models, Prompt, Rollout
-from farm.ops import clipped_objective, kl_k3, masked_row_mean
-from farm.rollout import Graded, RolloutConfig, Rollouts, mean_over, rollout_stats
+from farm.models.ops import clipped_objective, kl_k3, masked_row_mean
+from farm.models.tokens import Prompt
+from farm.training.data import Data
+from farm.training.method import DataKind, Loss, Models, Rollout
+from farm.training.rollout import Graded, RolloutConfig, Rollouts, mean_over, rollout_stats
 
 STD_FLOOR = 1e-4  # added to the standard deviation of a group
 
@@ -88,10 +89,10 @@ class GRPO:
         return self.rollouts.held_out(self.graded)
 
     def graded(self, rollout: Rollout) -> Graded:
-        config, world = self.config, self.rollouts.world
+        config, processes = self.config, self.rollouts.processes
         flat = rollout.score.view(-1, config.n).std(1) == 0
-        (no_signal,) = mean_over(world, flat)
-        stats = rollout_stats(rollout, world) | {"frac_reward_zero_std": no_signal}
+        (no_signal,) = mean_over(processes, flat)
+        stats = rollout_stats(rollout, processes) | {"frac_reward_zero_std": no_signal}
         tokens = rollout.tokens.mask.sum(-1)
         weights = tokens if config.every_token else torch.ones_like(tokens)
         return Graded(rollout, group_advantages(rollout.score, config.n, config.scale), weights, stats)

@@ -17,9 +17,9 @@ from typing import ClassVar
 from torch import Tensor
 
 from farm.config import TrainConfig, option
-from farm.data import Data, PreferencePair, pairs
 from farm.methods.dpo import PairLogps, ReferencedPairs, pair_logps, pair_stats, with_reference
-from farm.methods.method import DataKind, Loss, Models, PairBatch
+from farm.training.data import Data, PreferencePair, pairs
+from farm.training.method import DataKind, Loss, Models, PairBatch
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,12 +24,21 @@ import torch
 from torch import Tensor, nn
 
 from farm.config import Schedule, option
-from farm.data import Data
-from farm.methods.method import DataKind, Experience, Loss, Models, Prompt, Rollout, Stats
-from farm.ops import clipped_objective, explained_variance, gae, kl_k1, last_token, masked_mean, masked_whiten
-from farm.policies import Policy
-from farm.rollout import RolloutConfig, Rollouts, rollout_stats
-from farm.scorers import Scorer
+from farm.models.ops import (
+    clipped_objective,
+    explained_variance,
+    gae,
+    kl_k1,
+    last_token,
+    masked_mean,
+    masked_whiten,
+)
+from farm.models.policy import Policy
+from farm.models.scorer import Scorer
+from farm.models.tokens import Prompt
+from farm.training.data import Data
+from farm.training.method import DataKind, Experience, Loss, Models, Rollout, Stats
+from farm.training.rollout import RolloutConfig, Rollouts, rollout_stats
 
 KL_ERROR = 0.2  # how far the adaptive controller believes that KL is off its target
 
@@ -145,20 +154,20 @@ class PPO:
         return self.rollouts.held_out(self.lesson)
 
     def lesson(self, rollout: Rollout) -> Lesson:
-        config, mask, world = self.config, rollout.tokens.mask, self.rollouts.world
+        config, mask, processes = self.config, rollout.tokens.mask, self.rollouts.processes
         beta = self.trained.kl_coef
         reward = kl_shaped_reward(rollout.score, rollout.logps, rollout.ref_logps, mask, beta)
         if config.whiten_rewards:
-            reward = masked_whiten(reward, mask, shift_mean=False, total=world.sum)
+            reward = masked_whiten(reward, mask, shift_mean=False, total=processes.sum)
         advantages, returns = gae(reward, rollout.values, mask, config.gamma, config.lam)
-        explained = explained_variance(rollout.values, returns, mask, world.sum)
-        found = rollout_stats(rollout, world)
+        explained = explained_variance(rollout.values, returns, mask, processes.sum)
+        found = rollout_stats(rollout, processes)
         stats = found | {
             "objective/kl_coef": beta.clone(),
             "objective/rlhf_reward": found["objective/scores"] - beta * found["objective/kl"],
             "value/explained_variance": explained,
         }
-        white = masked_whiten(advantages, mask, total=world.sum)
+        white = masked_whiten(advantages, mask, total=processes.sum)
         return Lesson(Experience(rollout, white, returns), torch.tensor(1.0), stats)
 
     def loss(self, batch: Lesson) -> Loss:

@@ -22,14 +22,15 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from farm.codec import Row, collate
 from farm.config import Schedule, option
-from farm.data import Data
 from farm.methods.binary_reward_conditioning import control_problems, control_tokens
-from farm.methods.method import DataKind, Loss, Models, Prompt, Stats, Tokens
 from farm.methods.reward_conditioning import quantile_levels
-from farm.ops import entropy, full_kl, full_logps
-from farm.rollout import RolloutConfig, Rollouts, Turn, mean_over
+from farm.models.codec import Row, collate
+from farm.models.ops import entropy, full_kl, full_logps
+from farm.models.tokens import Prompt, Tokens
+from farm.training.data import Data
+from farm.training.method import DataKind, Loss, Models, Stats
+from farm.training.rollout import RolloutConfig, Rollouts, Turn, mean_over
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,12 +120,12 @@ class Quark:
     @torch.no_grad()
     def levelled(self, turn: Turn) -> Levelled:
         """Responses to a rollout's prompts under the tokens of their quantiles."""
-        world = self.rollouts.world
+        processes = self.rollouts.processes
         drawn = self.rollouts.responses(turn, self.policy if turn.number else self.reference)
         scores = self.rollouts.scores(drawn)
-        levels = quantile_levels(scores, self.config.levels, world.gathered(scores)).tolist()
+        levels = quantile_levels(scores, self.config.levels, processes.gathered(scores)).tolist()
         mask = drawn.tokens.mask
-        means = mean_over(world, scores, mask.sum(-1), drawn.ended)
+        means = mean_over(processes, scores, mask.sum(-1), drawn.ended)
         names = ("objective/scores", "completions/mean_length", "completions/ended")
         responses = [ids[chosen].tolist() for ids, chosen in zip(drawn.tokens.ids, mask, strict=True)]
         return Levelled(

@@ -21,11 +21,12 @@ import torch
 from torch import Tensor
 
 from farm.config import option
-from farm.data import Data, Demonstration
 from farm.methods.best_of_n import BestOfNConfig, Scored, draw_scored
 from farm.methods.binary_reward_conditioning import control_problems, control_tokens
-from farm.methods.method import DataKind, Models, Prompt
 from farm.methods.sft import SFT, SFTConfig
+from farm.models.tokens import Prompt
+from farm.training.data import Data, Demonstration
+from farm.training.method import DataKind, Models
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from farm.config import TrainConfig, option
-from farm.data import Data, PreferencePair, pairs
-from farm.methods.method import DataKind, Loss, Models, PairBatch, Stats
-from farm.ops import preference_loss
-from farm.scorers import Scorer
+from farm.models.ops import preference_loss
+from farm.models.scorer import Scorer
+from farm.training.data import Data, PreferencePair, pairs
+from farm.training.method import DataKind, Loss, Models, PairBatch, Stats
 
 BINS = 10  # of the reliability curve
 

@@ -22,10 +22,11 @@ import torch
 from torch import Tensor
 
 from farm.config import option
-from farm.data import Data
-from farm.methods.method import DataKind, Loss, Models, Prompt, Rollout
-from farm.ops import clipped_objective, kl_k1, masked_sum
-from farm.rollout import Graded, RolloutConfig, Rollouts, mean_over, rollout_stats
+from farm.models.ops import clipped_objective, kl_k1, masked_sum
+from farm.models.tokens import Prompt
+from farm.training.data import Data
+from farm.training.method import DataKind, Loss, Models, Rollout
+from farm.training.rollout import Graded, RolloutConfig, Rollouts, mean_over, rollout_stats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,10 +79,10 @@ class RLOO:
         return self.rollouts.held_out(self.graded)
 
     def graded(self, rollout: Rollout) -> Graded:
-        mask, world = rollout.tokens.mask, self.rollouts.world
+        mask, processes = rollout.tokens.mask, self.rollouts.processes
         rewards = sequence_reward(rollout.score, rollout.logps, rollout.ref_logps, mask, self.config.beta)
-        (mean_reward,) = mean_over(world, rewards)
-        stats = rollout_stats(rollout, world) | {"objective/rlhf_reward": mean_reward}
+        (mean_reward,) = mean_over(processes, rewards)
+        stats = rollout_stats(rollout, processes) | {"objective/rlhf_reward": mean_reward}
         advantages = leave_one_out(rewards, self.config.n)
         return Graded(rollout, advantages, torch.ones_like(rewards), stats)
 

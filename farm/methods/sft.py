@@ -16,9 +16,10 @@ from typing import ClassVar
 from torch import Tensor
 
 from farm.config import TrainConfig, option
-from farm.data import Data, Demonstration, demonstrations
-from farm.methods.method import DataKind, Loss, Models, Stats, Tokens
-from farm.ops import masked_mean
+from farm.models.ops import masked_mean
+from farm.models.tokens import Tokens
+from farm.training.data import Data, Demonstration, demonstrations
+from farm.training.method import DataKind, Loss, Models, Stats
 
 
 @dataclass(frozen=True, kw_only=True)

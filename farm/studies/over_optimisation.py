@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from db import training
 from db.ledger import Ledger
-from farm.checkpoint import MODEL, whole_checkpoints
+from db.queries import training
 from farm.config import Decoding, ModelConfig
-from farm.methods.method import Prompt
+from farm.models.tokens import Prompt
 from farm.over_optimisation import curves
 from farm.studies.results import CurvePoint, Turn, rate_of
+from farm.training.checkpoint import MODEL, whole_checkpoints
 from farm.world import gold as truth
 
 if TYPE_CHECKING:
+    from farm.models.policy import Policy
     from farm.over_optimisation import Curve
-    from farm.policies import Policy
 
 BEST_OF_N, PPO = "best-of-n", "PPO"
 
@@ -69,9 +69,9 @@ def best_of_n_curves(task: CurveTask, arms: Sequence[Arm]) -> Curves:
     import torch
 
     from farm.methods.best_of_n import best_of_n_estimate, best_of_n_kl
-    from farm.policies import Policy
-    from farm.rollout import draw
-    from farm.scorers import Scorer, ScorerReward
+    from farm.models.policy import Policy
+    from farm.models.scorer import Scorer, ScorerReward
+    from farm.training.rollout import draw
 
     prompts = task.prompts()
     drawn = draw(Policy.load(task.sft), prompts, task.decoding, seed=task.seed, n=task.samples)
@@ -89,8 +89,8 @@ def best_of_n_curves(task: CurveTask, arms: Sequence[Arm]) -> Curves:
 
 def ppo_curves(task: CurveTask, arms: Sequence[Arm]) -> Curves:
     """The SFT policy and every kept checkpoint of each PPO run, with its KL from the SFT policy."""
-    from farm.policies import Policy
-    from farm.scorers import Scorer, ScorerReward
+    from farm.models.policy import Policy
+    from farm.models.scorer import Scorer, ScorerReward
 
     prompts, sft = task.prompts(), Policy.load(task.sft)
     frames = []
@@ -113,8 +113,8 @@ def _drawn(policy: Policy, sft: Policy, prompts: list[Prompt], task: CurveTask) 
     """One response of the policy to each prompt."""
     import torch
 
-    from farm.ops import kl_k1, masked_sum
-    from farm.rollout import draw, rated
+    from farm.models.ops import kl_k1, masked_sum
+    from farm.training.rollout import draw, rated
 
     drawn = draw(policy, prompts, task.decoding, seed=task.seed)
     with torch.no_grad():

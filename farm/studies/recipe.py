@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from annotators.reading import read_yaml
+from annotators.strict_yaml import read_yaml
 from db.errors import ConfigError
 from farm.config import Config, build
 from farm.methods import METHODS, load
 from farm.methods.best_of_n import BestOfNConfig
 
 BEST_OF_N = "best_of_n"  # samples and trains nothing, so it is not among METHODS
+FOLDER = Path(__file__).parent  # of the recipes that come with the package
 GROUPS = ("sft", "reward_model", "methods", "sampling")
 
 

@@ -14,10 +14,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from db.contests import contests
 from db.ledger import Ledger
-from db.outputs import Source
-from farm.checkpoint import MODEL, whole_checkpoints
+from db.queries.contests import contests
+from db.queries.outputs import Source
 from farm.config import Decoding, build
 from farm.methods import load
 from farm.pair import PairTask, pair
@@ -29,6 +28,7 @@ from farm.studies.recipe import BEST_OF_N, Recipe, options_of
 from farm.studies.results import Judged, RankAgreement, Rate, rate_of
 from farm.studies.work import Done, Step, Workers, run
 from farm.train import TrainTask
+from farm.training.checkpoint import MODEL, whole_checkpoints
 
 Say = Callable[[str], None]
 BASELINE, SFT, PPO, REWARD_MODEL = "baseline", "sft", "ppo", "reward_model"

@@ -86,9 +86,9 @@ def demonstration_pairs(seed: int = 0, count: int = 500) -> list[Pair]:
 def drawn_pairs(seed: int = 0, count: int = 2_000) -> list[Pair]:
     """Two answers of the base model, at temperature 1, to each of so many validation instructions."""
     from farm.config import Decoding
-    from farm.methods.method import Prompt
-    from farm.policies import Policy
-    from farm.rollout import draw
+    from farm.models.policy import Policy
+    from farm.models.tokens import Prompt
+    from farm.training.rollout import draw
 
     tasks = _validation(seed, count)
     prompts = [Prompt(task.instruction.text, task.instruction.input) for task in tasks]

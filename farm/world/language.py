@@ -107,8 +107,8 @@ def untrained(shape: Shape, seed: int) -> LlamaForCausalLM:
 
 def write_untrained(directory: Path, shape: Shape, seed: int) -> None:
     """Write what `farm train sft --model DIRECTORY` starts from: model, tokenizer and prompt template."""
-    from farm.codec import Codec, Template
-    from farm.loading import save_model
+    from farm.models.codec import Codec, Template
+    from farm.models.loading import save_model
 
     template = Template(without_input=PROMPT, with_input=PROMPT_WITH_INPUT)
     save_model(untrained(shape, seed), Codec(tokenizer(), template), directory)
@@ -122,7 +122,7 @@ def base_model() -> Path:
     weights = BASE / "model.safetensors"
     found = hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else "missing"
     if found != BASE_SHA256:
-        from farm.hub import ModelError
+        from farm.models.hub import ModelError
 
         raise ModelError(
             f"the base model's weights are not those shipped: {found[:12]}",

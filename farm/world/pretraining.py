@@ -19,9 +19,9 @@ from typing import NamedTuple
 import torch
 from torch.nn.functional import cross_entropy
 
-from farm.codec import Codec, Template
-from farm.loading import save_model
-from farm.methods.method import Prompt
+from farm.models.codec import Codec, Template
+from farm.models.loading import save_model
+from farm.models.tokens import Prompt
 from farm.world.answers import Features, features
 from farm.world.build import split_of
 from farm.world.demonstrations import demonstrate

@@ -14,8 +14,8 @@ from annotators import catalogue
 from annotators.clients.request import Decoding
 from annotators.draws import Orders
 from annotators.noise import LabelNoise
-from annotators.reading import MAX_BYTES, Reader, read_yaml
 from annotators.spec import AnnotatorSpec, Library, OutputNames, ParserSpec, Shot, read_spec
+from annotators.strict_yaml import MAX_BYTES, Reader, read_yaml
 from db.errors import ConfigError
 from db.ids import canonical_json
 from db.records import AnnotatorKind

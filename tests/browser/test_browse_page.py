@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from accessibility import grave
-from payloads import PAYLOADS, fill
 from playwright.sync_api import Page
 
 from db.ledger import Ledger
 from farm.browse import TITLES
+from tests.support.accessibility import grave
+from tests.support.payloads import PAYLOADS, fill
 
 FARM = Path(sys.executable).parent / "farm"
 Open = Callable[..., Page]

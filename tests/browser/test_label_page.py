@@ -7,16 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
-import payloads
-from accessibility import grave
-from labelling import labelling
-from payloads import PAYLOADS
 from playwright.sync_api import Page, expect
 
-from db.contests import contests
-from db.given import given_by
 from db.ledger import Ledger
+from db.queries.contests import contests
+from db.queries.given import given_by
 from db.records import Instruction, Item, Output, Pair, Status
+from tests.support import payloads
+from tests.support.accessibility import grave
+from tests.support.labelling import labelling
+from tests.support.payloads import PAYLOADS
 
 OpenPage = Callable[..., Page]
 LONG = "\n\n".join(

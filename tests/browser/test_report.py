@@ -9,15 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from accessibility import grave
-from payloads import PAYLOADS, fill
 from playwright.sync_api import Page
 
 from db.interchange.rows import ReadOptions
 from db.ledger import Ledger
-from farm.exchange import import_files
+from farm.import_ import import_files
+from farm.quickstart import Quickstart
 from farm.report import ReportOptions, report
-from farm.studies.quickstart import Quickstart
+from tests.support.accessibility import grave
+from tests.support.payloads import PAYLOADS, fill
 
 Open = Callable[..., Page]
 VIEWS = (("light", (1280, 900)), ("dark", (1280, 900)), ("light", (390, 800)), ("dark", (390, 800)))

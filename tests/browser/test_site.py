@@ -9,8 +9,9 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from accessibility import grave
 from playwright.sync_api import Page
+
+from tests.support.accessibility import grave
 
 PAGES = ("index", "walkthrough", "reference/options")
 Open = Callable[..., Page]

@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from db.errors import ConfigError, FarmError, LedgerBusy
-from farm.loop import TrainingDiverged
+from farm.training.loop import TrainingDiverged
 
 
 @pytest.mark.parametrize("kind", [FarmError, ConfigError, LedgerBusy, TrainingDiverged])

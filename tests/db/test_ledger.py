@@ -11,7 +11,6 @@ from sqlalchemy.exc import DBAPIError
 
 from db.errors import LedgerError
 from db.ledger import Ledger, PairFilter
-from db.models import Base
 from db.records import (
     Annotation,
     AnnotatorCard,
@@ -30,6 +29,7 @@ from db.records import (
     SourceFile,
     Use,
 )
+from db.tables import Base
 from db.writer import Judgement
 
 HI = Instruction("Say hi.")

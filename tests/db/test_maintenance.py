@@ -9,10 +9,9 @@ import pytest
 from sqlalchemy import select
 
 from db.errors import ConfigError, LedgerError
-from db.exports import RowFilter, preference_rows
 from db.ledger import Ledger
 from db.maintenance import backup, merge
-from db.models import ANNOTATION, COMPLETION, Base
+from db.queries.exports import RowFilter, preference_rows
 from db.records import (
     Annotation,
     AnnotatorCard,
@@ -29,6 +28,7 @@ from db.records import (
     SourceFile,
     Status,
 )
+from db.tables import ANNOTATION, COMPLETION, Base
 from db.writer import Judgement
 
 PAIR = Base.metadata.tables["pair"]

@@ -11,8 +11,8 @@ from sqlalchemy import create_engine, inspect
 from db.engine import Address, make_engine
 from db.errors import LedgerCorrupt, LedgerError, LedgerNotFound, LedgerReadOnly, LedgerTooNew
 from db.ledger import Ledger
-from db.models import Base
 from db.schema import HEAD, KNOWN, upgrade
+from db.tables import Base
 
 ASSETS = Path(__file__).parent / "assets"
 

@@ -80,7 +80,7 @@ def pad_is_eos_dir(make_model: ModelMaker) -> str:
 @pytest.fixture(scope="session")
 def scorer_dir(model_dir: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A reward model with a random head on the tiny model."""
-    from farm.scorers import Scorer
+    from farm.models.scorer import Scorer
 
     directory = tmp_path_factory.mktemp("scorer")
     Scorer.load(model_dir, seed=0, new_head=True).save(directory)

@@ -9,16 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from judging_runs import FARM, command, count, fill, run, verdicts
 
 from annotators.clients.failures import BudgetExhausted
 from annotators.draws import Orders
 from annotators.simulator import BatchPlan, FaultPlan, Judge, Simulator, SimulatorConfig
 from db.errors import ConfigError
 from db.ledger import Ledger, PairFilter
-from db.models import ANNOTATION, COMPLETION
 from db.records import Instruction, Output, Pair
-from farm.annotate import Provider, Task, plan
+from db.tables import ANNOTATION, COMPLETION
+from farm.annotate import plan
+from farm.judging.provider import Provider, Task
+from tests.support.judging_runs import FARM, command, count, fill, run, verdicts
 
 KEY = "sk-canary-0123456789abcdef"
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from judging_runs import fill, run, verdicts
-from serving import QUICK
 from sqlalchemy import select
 
 from annotators.clients.failures import RunStopped
@@ -28,9 +26,11 @@ from annotators.simulator import (
 )
 from annotators.simulator.app import Stats
 from db.ledger import Ledger
-from db.models import CLAIM, COMPLETION
+from db.tables import CLAIM, COMPLETION
 from farm import annotate as engine
 from farm.annotate import AnnotateReport
+from tests.support.judging_runs import fill, run, verdicts
+from tests.support.serving import QUICK
 
 PAIRS = 3
 PERHAPS = ("408",)  # a server on the way gave up waiting: billed, as far as a client can tell

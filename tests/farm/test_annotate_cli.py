@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from judging_runs import command, verdicts
 from rich.console import Console
 
 from annotators.simulator import Judge, Simulator, SimulatorConfig
 from db.ledger import Ledger
 from db.records import Instruction, Item, Output, Pair
 from farm.annotate import AnnotateReport
-from farm.views import annotate_view
+from farm.terminal.annotate import annotate_view
+from tests.support.judging_runs import command, verdicts
 
 PAIRS = 12
 

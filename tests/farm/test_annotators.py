@@ -11,7 +11,7 @@ from rich.console import Console
 from annotators import catalogue
 from annotators.prices import PriceTable
 from farm.annotators import annotator, annotators
-from farm.views import annotator_view, annotators_view
+from farm.terminal.annotators import annotator_view, annotators_view
 
 LINES = {line.name: line for line in annotators()}
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from db.errors import ConfigError
-from db.frames import Judgements
+from db.queries.frames import Judgements
 from db.records import AnnotatorCard, AnnotatorKind
 from farm.audit import AuditOptions, audit
 

@@ -8,9 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from judging_runs import run
-from known_pools import pairs_of, write
-from serving import QUICK
 
 from annotators.clients.online import OnlineOptions
 from annotators.simulator import FaultPlan, Judge, Simulator, SimulatorConfig
@@ -18,7 +15,10 @@ from db.ledger import Ledger
 from db.records import AnnotatorCard, AnnotatorKind
 from farm import annotate as engine
 from farm.audit import AuditOptions, audit_ledger
-from farm.audit_report import AnnotatorAudit, Slice
+from farm.evaluation.audit_report import AnnotatorAudit, Slice
+from tests.support.judging_runs import run
+from tests.support.known_pools import pairs_of, write
+from tests.support.serving import QUICK
 
 PAIRS = pairs_of(300)
 RIGHT = Judge(utility="length", noise=0)

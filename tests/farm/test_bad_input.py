@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 
 from db.ledger import Ledger
 from db.records import Annotation, AnnotatorCard, AnnotatorKind, Instruction, Membership, Output, Pair
-from farm.checkpoint import whole_checkpoints
-from farm.scorers import Scorer
+from farm.models.scorer import Scorer
 from farm.snapshot import Choice, snapshot
+from farm.training.checkpoint import whole_checkpoints
 
 FARM = Path(sys.executable).parent / "farm"
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from known_pools import FARM, Known, pairs_of, people_of, told, write
 
 from annotators import catalogue
 from annotators.pool import Pool
@@ -17,8 +16,10 @@ from annotators.simulator import Judge
 from db.errors import ConfigError
 from db.ids import keyed_uniform
 from db.ledger import Ledger
-from farm.annotate import Provider, Task, annotate_members, plan_members
+from farm.annotate import annotate_members, plan_members
 from farm.calibrate import CalibrateTask, calibrate
+from farm.judging.provider import Provider, Task
+from tests.support.known_pools import FARM, Known, pairs_of, people_of, told, write
 
 NAMES = ("one", "two", "three")
 PAIRS = pairs_of(400)

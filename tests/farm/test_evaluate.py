@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from boards import farm, refused, told
 
 from annotators.draws import Orders
 from annotators.simulator import FaultPlan, Judge, Simulator, SimulatorConfig
 from db.errors import ConfigError
 from db.ledger import Ledger
 from db.records import Instruction, Membership, Output
-from farm.annotate import Provider, Task
 from farm.evaluate import EvaluateTask, Evaluation, evaluate
+from farm.judging.provider import Provider, Task
 from farm.leaderboard import LeaderboardOptions
 from farm.sample import SampleTask
+from tests.support.boards import farm, refused, told
 
 N = 20
 

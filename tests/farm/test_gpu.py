@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from train_script import train
 
 from farm.config import Decoding, ModelConfig
-from farm.policies import Policy
-from farm.sampler import sample
+from farm.models.generation import sample
+from farm.models.policy import Policy
+from tests.support.train_script import train
 
 pytestmark = [
     pytest.mark.gpu,

@@ -21,12 +21,13 @@ from annotators.clients.failures import ProviderDown
 from annotators.draws import Orders
 from annotators.simulator import FaultPlan, Judge, Simulator, SimulatorConfig
 from db.errors import FarmError
-from db.exports import RowFilter, preference_rows
 from db.ids import keyed_uniform
 from db.ledger import Ledger
-from db.models import ANNOTATION
+from db.queries.exports import RowFilter, preference_rows
 from db.records import Instruction, Output, Pair, Status
-from farm.annotate import Provider, Task, annotate
+from db.tables import ANNOTATION
+from farm.annotate import annotate
+from farm.judging.provider import Provider, Task
 
 EXAMPLES = 100 if os.environ.get("FARM_FULL") else 6
 JUDGES = ("plain", "explained", "ranked-list", "structured-list", "rating", "logprob")  # every form of reply

@@ -11,21 +11,21 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from labelling import Labelling, labelling
 
-from db.contests import contests
 from db.errors import ConfigError
-from db.given import given_by
 from db.ledger import Ledger, PairFilter
+from db.queries.contests import contests
+from db.queries.given import given_by
 from db.records import Instruction, Item, Output, Pair, Status
-from farm import attacks
 from farm.audit import AuditOptions, audit_ledger
-from farm.guard import host_is_ours, is_local
+from farm.evaluation import attacks
 from farm.label import LabelTask, chosen_pairs, label
-from farm.labelling.questions import Kind, places, questions
-from farm.labelling.sitting import Outcome, Sitting, Verdict, person
 from farm.leaderboard import LeaderboardOptions, leaderboard
+from farm.pages.guard import host_is_ours, is_local
+from farm.pages.labelling.questions import Kind, places, questions
+from farm.pages.labelling.sitting import Outcome, Sitting, Verdict, person
 from farm.people import by_doubt
+from tests.support.labelling import Labelling, labelling
 
 
 def pairs_of(count: int) -> list[Pair]:

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from boards import REFERENCE, farm, judge, name_set, refused, text, told
 
 from db.ledger import Ledger
 from db.records import AnnotatorCard, AnnotatorKind, Instruction, Membership
 from farm.leaderboard import LeaderboardOptions, leaderboard
 from farm.statistics.difficulty import Difficulty
 from farm.statistics.length_control import controlled_win_rate
+from tests.support.boards import REFERENCE, farm, judge, name_set, refused, text, told
 
 QUICK = ("--annotator", "judge", "--draws", 40)
 rng = np.random.default_rng(0)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from db.errors import ConfigError
 from db.ledger import Ledger, PairFilter
-from db.outputs import Source
+from db.queries.outputs import Source
 from db.records import Instruction, Membership, Output
 from farm.pair import WAYS, PairReport, PairTask, pair
 

@@ -19,17 +19,9 @@ from db.errors import ConfigError
 from db.interchange.rows import ReadOptions
 from db.ledger import Ledger
 from db.records import Annotation, AnnotatorCard, AnnotatorKind, Instruction, Output, Pair, Status
-from farm.exchange import import_files
-from farm.people import (
-    Scope,
-    in_order,
-    label_table,
-    may_replace,
-    next_pairs,
-    people_win_rate,
-    priorities,
-    shrunk,
-)
+from farm.evaluation.scope import Scope
+from farm.import_ import import_files
+from farm.people import in_order, label_table, may_replace, next_pairs, people_win_rate, priorities, shrunk
 from farm.statistics.prediction_powered import PredictionPowered, prediction_powered_win_rate
 from farm.statistics.rogan_gladen import RoganGladen
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from known_pools import Known, pairs_of, told, write
 
 from annotators.simulator import Judge
 from db.records import AnnotatorCard, AnnotatorKind
 from farm.statistics.agreement import Floats
+from tests.support.known_pools import Known, pairs_of, told, write
 
 GOLD = AnnotatorCard("truth", AnnotatorKind.GOLD)
 TIMES = 4  # judgements of each pair, as AlpacaFarm's people gave

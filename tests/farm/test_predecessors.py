@@ -9,16 +9,16 @@ import re
 from pathlib import Path
 
 import pytest
-from judging_runs import count, fill, run, verdicts
 
 from annotators.clients.failures import NotFound, ProviderDown
 from annotators.draws import Orders
 from annotators.simulator import FaultPlan, Judge, Simulator, SimulatorConfig
 from db.ledger import Ledger, PairFilter
-from db.models import ANNOTATION, CLAIM, COMPLETION
 from db.records import Instruction, Item, Output, Pair
-from farm.annotate import Task
+from db.tables import ANNOTATION, CLAIM, COMPLETION
+from farm.judging.provider import Task
 from farm.leaderboard import LeaderboardOptions, leaderboard
+from tests.support.judging_runs import count, fill, run, verdicts
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "predecessors.md").read_text()

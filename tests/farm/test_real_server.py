@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tiny_judges import write_judge
 
 from db.ledger import Ledger
-from db.models import COMPLETION
 from db.records import Instruction, Output, Pair
-from farm.annotate import AnnotateReport, Provider, Task, annotate
+from db.tables import COMPLETION
+from farm.annotate import AnnotateReport, annotate
+from farm.judging.provider import Provider, Task
+from tests.support.tiny_judges import write_judge
 
 PAIRS = 200
 SPEC = "kind: llm\nmodel: small\nprompt: prompt.jinja\n"

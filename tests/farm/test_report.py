@@ -30,9 +30,9 @@ from db.records import (
     Pair,
     Slot,
 )
+from farm.pages.report.content import LONGEST, marked
+from farm.pages.report.drawing import as_csv
 from farm.report import ReportOptions, figures, report
-from farm.report_page.content import LONGEST, marked
-from farm.report_page.drawing import as_csv
 from farm.studies.results import CurvePoint, Judged, RankAgreement, Rate, StudyResults
 
 FARM = Path(sys.executable).parent / "farm"
@@ -191,8 +191,8 @@ def test_the_pairs_that_differ_most_come_first(tmp_path: Path) -> None:
                 ]
                 writer.annotations([*facts, Annotation(i, judge, 1.0, 1.0, False)])
         from annotators.rules import has_list
-        from db.frames import judgements
-        from farm.report_page.disagreements import disagreements
+        from db.queries.frames import judgements
+        from farm.pages.report.disagreements import disagreements
 
         found = disagreements(ledger, judgements(ledger, has_list), 10)
     assert [each.instruction for each in found] == [

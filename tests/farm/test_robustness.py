@@ -19,11 +19,11 @@ from annotators.simulator.judges import TRICKS
 from cli import app
 from db.errors import ConfigError
 from db.ledger import Ledger
-from db.outputs import Source, outputs_of
+from db.queries.outputs import Source, outputs_of
 from db.records import Annotation, AnnotatorCard, AnnotatorKind, Instruction, Membership, Output, Pair
-from farm.annotate import Provider
-from farm.attacks import ATTACKS, PREFIX, Kind
 from farm.audit import AuditOptions, audit_ledger
+from farm.evaluation.attacks import ATTACKS, PREFIX, Kind
+from farm.judging.provider import Provider
 from farm.robustness import RobustnessReport, RobustnessTask, robustness
 
 N = 24

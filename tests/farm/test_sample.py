@@ -11,20 +11,20 @@ import time
 from pathlib import Path
 
 import pytest
-from completions_server import completions_server
 
 from annotators.simulator import FaultPlan, Judge, Simulator, SimulatorConfig
-from db import outputs
 from db.errors import ConfigError
 from db.ledger import Ledger
-from db.outputs import Source
+from db.queries import outputs
+from db.queries.outputs import Source
 from db.records import Instruction, Membership, Output
-from farm.annotate import Provider
 from farm.config import Decoding, ModelConfig
-from farm.hub import ModelError
-from farm.loading import load_codec
-from farm.methods.method import Prompt
+from farm.judging.provider import Provider
+from farm.models.hub import ModelError
+from farm.models.loading import load_codec
+from farm.models.tokens import Prompt
 from farm.sample import SampleReport, SampleTask, sample
+from tests.support.completions_server import completions_server
 
 FARM = Path(sys.executable).parent / "farm"
 SHORT = Decoding(max_new_tokens=6)
@@ -106,8 +106,8 @@ def test_the_best_of_n_is_the_draw_that_the_reward_model_likes_best(
     ledger: Path, model_dir: str, scorer_dir: str
 ) -> None:
     from farm.config import ModelConfig
-    from farm.methods.method import Prompt
-    from farm.scorers import Scorer, ScorerReward
+    from farm.models.scorer import Scorer, ScorerReward
+    from farm.models.tokens import Prompt
 
     _, all_four = drawn(ledger, model_dir, n=4)
     _, best = drawn(ledger, model_dir, best_of=4, reward=scorer_dir)

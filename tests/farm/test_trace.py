@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from annotators.simulator import Judge, Simulator, SimulatorConfig
-from db import asking
 from db.errors import ConfigError
 from db.ledger import Ledger, PairFilter
-from db.outputs import Source
+from db.queries import asking
+from db.queries.outputs import Source
 from db.records import Instruction, Item, Membership, Output, Pair, ProducerKind
-from farm.annotate import Provider, Task, annotate
+from farm.annotate import annotate
 from farm.config import Decoding
+from farm.judging.provider import Provider, Task
 from farm.pair import PairTask, pair
 from farm.sample import SampleTask, sample
 from farm.snapshot import Choice, snapshot

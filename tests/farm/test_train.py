@@ -16,10 +16,9 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from typer.testing import CliRunner
 
 from cli import app
-from db import training
 from db.errors import ConfigError
 from db.ledger import Ledger
-from db.models import CHECKPOINT, METRIC, RUN
+from db.queries import training
 from db.records import (
     Annotation,
     AnnotatorCard,
@@ -31,12 +30,13 @@ from db.records import (
     ProducerKind,
     Status,
 )
-from farm.checkpoint import CheckpointError
+from db.tables import CHECKPOINT, METRIC, RUN
 from farm.methods import METHODS, load
-from farm.scorers import Scorer
+from farm.models.scorer import Scorer
 from farm.snapshot import Choice, snapshot
-from farm.tracking import tracked
 from farm.train import TrainReport, TrainTask, method_options, train
+from farm.training.checkpoint import CheckpointError
+from farm.training.tracking import tracked
 
 FARM = Path(sys.executable).parent / "farm"
 QUICK = {"max_steps": "3", "batch_size": "8", "max_length": "128", "log_every": "1"}

@@ -16,16 +16,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from judging_runs import FULL, command, count, fill, run, verdicts
 
 from annotators.simulator import FaultPlan, Judge, Simulator, SimulatorConfig
 from db import engine
 from db.errors import LedgerBusy
 from db.ids import keyed_index, keyed_uniform
 from db.ledger import Ledger, PairFilter
-from db.models import CLAIM, CLAIM_SLOT, COMPLETION
-from farm import judging
-from farm.annotate import AnnotateReport, Task
+from db.tables import CLAIM, CLAIM_SLOT, COMPLETION
+from farm.annotate import AnnotateReport
+from farm.judging import asking as judging
+from farm.judging.provider import Task
+from tests.support.judging_runs import FULL, command, count, fill, run, verdicts
 
 WIDTH = 8  # requests in flight
 

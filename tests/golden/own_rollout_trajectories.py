@@ -40,7 +40,8 @@ def trajectory(log: list[dict[str, float]]) -> dict[str, list[float]]:
 def main() -> None:
     sys.path[:0] = [str(HERE.parent / "farm"), str(HERE.parent / "farm" / "methods")]
     from conftest import write_model
-    from on_policy import PROMPTS, trained_on
+
+    from tests.support.on_policy import PROMPTS, trained_on
 
     with tempfile.TemporaryDirectory() as name:
         model = str(write_model(Path(name)))

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from db.exports import RowFilter
 from db.interchange.rows import ReadOptions
 from db.ledger import Ledger
+from db.queries.exports import RowFilter
 from farm.audit import AuditOptions, audit_ledger
-from farm.exchange import export_file, import_files
+from farm.export import export_file
+from farm.import_ import import_files
 
 REAL = pytest.StashKey[Path]()
 

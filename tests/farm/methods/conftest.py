@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 import pytest
-from on_policy import PROMPTS, Run, made_on, trained_on
+
+from tests.support.on_policy import PROMPTS, Run, made_on, trained_on
 
 
 @pytest.fixture

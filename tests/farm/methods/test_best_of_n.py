@@ -13,8 +13,8 @@ from farm.methods.best_of_n import (
     best_of_n_kl,
     draw_scored,
 )
-from farm.methods.method import Prompt
-from farm.policies import Policy
+from farm.models.policy import Policy
+from farm.models.tokens import Prompt
 
 
 def longest(_, responses):

@@ -7,10 +7,10 @@ import torch
 from torch import tensor
 from torch.autograd import gradcheck
 
-from farm.data import Data, PreferencePair
 from farm.methods.dpo import DPO, DPOConfig, PairLogps, dpo_loss, pair_logps
-from farm.methods.method import Prompt
-from farm.models import LoadedModels
+from farm.models.tokens import Prompt
+from farm.training.data import Data, PreferencePair
+from farm.training.run_models import LoadedModels
 
 VECTORS = json.loads((Path(__file__).parents[2] / "golden" / "vectors" / "dpo.json").read_text())["cases"]
 RECORDS = [PreferencePair(Prompt(f"q{i}"), "yes " * (1 + i % 3), f"no {i}", 1.0) for i in range(8)]

@@ -2,13 +2,14 @@ import math
 
 import pytest
 import torch
-from on_policy import padded, vectors
 from torch import tensor
 from torch.autograd import gradcheck
 
 from farm.methods.grpo import group_advantages, grpo_loss
-from farm.methods.method import Rollout, Tokens
-from farm.ops import masked_row_mean
+from farm.models.ops import masked_row_mean
+from farm.models.tokens import Tokens
+from farm.training.method import Rollout
+from tests.support.on_policy import padded, vectors
 
 
 @pytest.mark.parametrize("case", vectors("grpo"))

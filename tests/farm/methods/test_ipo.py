@@ -7,11 +7,12 @@ import torch
 from torch import tensor
 from torch.autograd import gradcheck
 
-from farm.data import Data, PreferencePair
 from farm.methods.dpo import PairLogps
 from farm.methods.ipo import IPO, IPOConfig, ipo_loss, per_token
-from farm.methods.method import PairBatch, Prompt, Tokens
-from farm.models import LoadedModels
+from farm.models.tokens import Prompt, Tokens
+from farm.training.data import Data, PreferencePair
+from farm.training.method import PairBatch
+from farm.training.run_models import LoadedModels
 
 VECTORS = json.loads((Path(__file__).parents[2] / "golden" / "vectors" / "ipo.json").read_text())["cases"]
 

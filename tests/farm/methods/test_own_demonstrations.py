@@ -7,19 +7,19 @@ import torch
 from torch import tensor
 
 from db.errors import ConfigError
-from farm.checkpoint import RunFolder
-from farm.data import Data, PreferencePair
-from farm.loop import fit
 from farm.methods import load
 from farm.methods.best_of_n import Scored
 from farm.methods.binary_feedme import preferred
 from farm.methods.binary_reward_conditioning import labelled
 from farm.methods.expert_iteration import best_demonstrations
 from farm.methods.feedme import top_demonstrations
-from farm.methods.method import Prompt
 from farm.methods.reward_conditioning import conditioned, quantile_levels
-from farm.models import LoadedModels
-from farm.policies import Policy
+from farm.models.policy import Policy
+from farm.models.tokens import Prompt
+from farm.training.checkpoint import RunFolder
+from farm.training.data import Data, PreferencePair
+from farm.training.loop import fit
+from farm.training.run_models import LoadedModels
 
 PROMPTS = [Prompt(f"p{i}") for i in range(6)]
 PAIRS = [PreferencePair(p, f"good {i}", f"bad {i}", 1.0) for i, p in enumerate(PROMPTS)]
@@ -123,7 +123,7 @@ def test_conditioning_separates_good_from_bad(tmp_path, model_dir):
     pairs = [PreferencePair(p, "yes", "no", 1.0) for p in PROMPTS]
     method = load("binary_reward_conditioning")(config, Data(pairs), LoadedModels(model_dir, config))
     fit(method, config, lambda *_: None, RunFolder(tmp_path, config))
-    from farm.codec import collate
+    from farm.models.codec import collate
 
     codec = method.policy.codec
     rows = [codec.row(PROMPTS[0], text, f"<|quality_{k}|>") for text in ("yes", "no") for k in (1, 0)]

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from on_policy import PROMPTS, letters
 
 from db.errors import ConfigError
-from farm.checkpoint import RunFolder
-from farm.data import DataError
-from farm.loop import autocast, fit
 from farm.methods import load
-from farm.methods.method import Tokens
+from farm.models.forward import autocast
+from farm.models.tokens import Tokens
+from farm.training.checkpoint import RunFolder
+from farm.training.data import DataError
+from farm.training.loop import fit
+from tests.support.on_policy import PROMPTS, letters
 
 RATIO_NAMES = ("rloo", "grpo", "ppo")  # those whose loss is about the ratio to the policy that drew
 NAMES = (*RATIO_NAMES, "quark")

@@ -2,14 +2,14 @@ import math
 
 import pytest
 import torch
-from on_policy import padded, vectors
 from torch import tensor
 from torch.autograd import gradcheck
 
 from db.errors import ConfigError
 from farm.methods.ppo import adapted, kl_shaped_reward, policy_loss, value_loss
-from farm.ops import gae, masked_whiten
-from farm.scorers import Scorer
+from farm.models.ops import gae, masked_whiten
+from farm.models.scorer import Scorer
+from tests.support.on_policy import padded, vectors
 
 
 def flat(rows):

@@ -2,13 +2,13 @@ import math
 
 import pytest
 import torch
-from on_policy import vectors
 from torch import tensor
 from torch.autograd import gradcheck
 
 from db.errors import ConfigError
 from farm.methods.quark import Quark, QuarkConfig, Terms, quark_loss, quark_terms
 from farm.methods.reward_conditioning import quantile_levels
+from tests.support.on_policy import vectors
 
 
 @pytest.mark.parametrize("case", vectors("quark"))
@@ -92,7 +92,7 @@ def test_only_the_first_rollout_is_the_references(made):
 
 
 def test_the_best_is_asked_for_from_then_on(made, tmp_path):
-    from farm.policies import Policy
+    from farm.models.policy import Policy
 
     method = made("quark", levels=3)
     method.product.save(tmp_path)

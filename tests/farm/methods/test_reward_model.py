@@ -7,10 +7,6 @@ import torch
 from torch import tensor
 from torch.autograd import gradcheck
 
-from farm.checkpoint import RunFolder
-from farm.data import Data, PreferencePair
-from farm.loop import fit
-from farm.methods.method import Prompt
 from farm.methods.reward_model import (
     PairScores,
     RewardModel,
@@ -18,8 +14,12 @@ from farm.methods.reward_model import (
     calibration,
     reward_model_loss,
 )
-from farm.models import LoadedModels
-from farm.scorers import Scorer, ScorerReward
+from farm.models.scorer import Scorer, ScorerReward
+from farm.models.tokens import Prompt
+from farm.training.checkpoint import RunFolder
+from farm.training.data import Data, PreferencePair
+from farm.training.loop import fit
+from farm.training.run_models import LoadedModels
 
 VECTORS = json.loads((Path(__file__).parents[2] / "golden" / "vectors" / "reward_model.json").read_text())[
     "cases"

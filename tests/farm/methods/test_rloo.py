@@ -2,13 +2,13 @@ import math
 
 import pytest
 import torch
-from on_policy import padded, vectors
 from torch import tensor
 from torch.autograd import gradcheck
 
 from db.errors import ConfigError
 from farm.methods.rloo import RLOOConfig, leave_one_out, rloo_loss, sequence_reward
-from farm.ops import masked_sum
+from farm.models.ops import masked_sum
+from tests.support.on_policy import padded, vectors
 
 
 @pytest.mark.parametrize("case", vectors("rloo"))

@@ -5,10 +5,10 @@ import torch
 from torch import tensor
 from transformers import AutoModelForCausalLM
 
-from farm.data import Data, Demonstration
-from farm.methods.method import Prompt
 from farm.methods.sft import SFT, SFTConfig, sft_loss
-from farm.models import LoadedModels
+from farm.models.tokens import Prompt
+from farm.training.data import Data, Demonstration
+from farm.training.run_models import LoadedModels
 
 RECORDS = [Demonstration(Prompt(f"say {i}"), "hello " * (1 + i % 3)) for i in range(6)]
 

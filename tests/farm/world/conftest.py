@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from db.ledger import Ledger
-from db.models import AnnotationRow, AnnotatorRow
+from db.tables import AnnotationRow, AnnotatorRow
 
 Verdicts = dict[str, dict[int, list[float]]]
 

@@ -8,8 +8,8 @@ import pytest
 
 from db.errors import ConfigError
 from db.ledger import Ledger
+from db.queries.training import demonstrated, instructed
 from db.records import Use
-from db.training import demonstrated, instructed
 from farm.world.build import PAPER, SHARES, Sizes, WorldSpec, build, set_name, sizes_of, split_of, splits
 from farm.world.families import draw
 

@@ -9,7 +9,8 @@ import pytest
 from annotators.simulator import Simulator
 from db.ledger import Ledger
 from db.records import Output, Pair
-from farm.annotate import Provider, Task, annotate
+from farm.annotate import annotate
+from farm.judging.provider import Provider, Task
 from farm.world import gold as truth
 from farm.world.build import Sizes, WorldSpec, build, splits
 from farm.world.demonstrations import demonstrate

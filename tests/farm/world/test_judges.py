@@ -11,7 +11,8 @@ import pytest
 
 from annotators.simulator import Simulator, SimulatorConfig
 from db.ledger import Ledger
-from farm.annotate import Provider, Task, annotate
+from farm.annotate import annotate
+from farm.judging.provider import Provider, Task
 from farm.world.fit import demonstration_pairs
 from farm.world.judges import MEMBERS, QUIET_MODEL, cast, member, world_simulator_config
 from farm.world.people import judge_by_gold

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from farm.config import ModelConfig
-from farm.hub import ModelError
-from farm.loading import load_codec
-from farm.methods.method import Prompt
-from farm.policies import Policy
+from farm.models.hub import ModelError
+from farm.models.loading import load_codec
+from farm.models.policy import Policy
+from farm.models.tokens import Prompt
 from farm.world import language
 from farm.world.answers import Features
 from farm.world.demonstrations import demonstrate

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForCausalLM
 
-from farm.codec import Codec, Template
+from farm.models.codec import Codec, Template
 from farm.world.answers import features
 from farm.world.build import split_of
 from farm.world.families import draw

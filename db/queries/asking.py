@@ -1,0 +1,143 @@
+"""What was asked of language models before, so that nothing is paid for twice.
+
+A request is known by its key. Before each asking there is a claim; what came of it is its completion. A
+claim without one was in flight when its process ended, or still is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from sqlalchemy import Row, Select, select
+
+from db.ledger import Ledger
+from db.records import Claim, Completion, Slot
+from db.tables import CLAIM, CLAIM_SLOT, COMPLETION
+
+LOOKUP = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Where a request stands: its latest claim, and the best that came of any: a reply before a failure."""
+
+    attempts: int  # claims so far
+    run: str  # of the latest claim
+    latest: Completion | None  # of the latest claim; None: no word of it
+    completion: Completion | None  # a reply where there is one
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A batch that was claimed: its questions in their places, who did so last, and whether that failed."""
+
+    slots: tuple[Slot, ...]
+    run: str
+    failed: bool
+
+
+def answers(ledger: Ledger, request_keys: Sequence[str]) -> dict[str, Answer]:
+    """By key, the requests that were claimed before."""
+    found: dict[str, Answer] = {}
+    for i in range(0, len(request_keys), LOOKUP):
+        query = (
+            select(CLAIM, COMPLETION)
+            .select_from(CLAIM.outerjoin(COMPLETION))
+            .where(CLAIM.c.request_key.in_(request_keys[i : i + LOOKUP]))
+            .order_by(CLAIM.c.attempt)
+        )
+        for row in ledger.stream(query):
+            completion = _completion(row)
+            before = found.get(row.request_key)
+            best = before.completion if before else None
+            if best is None or (best.failure is not None and completion is not None):
+                best = completion
+            found[row.request_key] = Answer(row.attempt + 1, row.run, completion, best)
+    return found
+
+
+def batches(ledger: Ledger, draw_key: str, pair_ids: Sequence[int]) -> list[Shared]:
+    """The batches that were claimed for these pairs, the answered first: to be read or asked as they were.
+
+    The answered count too: another parser reads them, or another run is about to write what they say.
+    """
+    places: dict[str, dict[int, Slot]] = {}
+    latest: dict[str, Row[Any]] = {}
+    answered: set[str] = set()
+    for i in range(0, len(pair_ids), LOOKUP):
+        for row in ledger.stream(_claims_of(draw_key, pair_ids[i : i + LOOKUP])):
+            slots = places.setdefault(row.request_key, {})
+            slots[row.slot] = Slot(row.pair_id, row.replicate, bool(row.swapped))
+            latest[row.request_key] = row
+            if row.answered is not None and row.failure is None:
+                answered.add(row.request_key)
+    return [
+        Shared(
+            tuple(slots[place] for place in sorted(slots)), latest[key].run, latest[key].failure is not None
+        )
+        for key, slots in sorted(places.items(), key=lambda batch: batch[0] not in answered)
+    ]
+
+
+def open_keys(ledger: Ledger, draw_keys: Sequence[str]) -> set[str]:
+    """The requests of these draw keys that were claimed and of which there is no word."""
+    query = (
+        select(CLAIM.c.request_key)
+        .select_from(CLAIM.outerjoin(COMPLETION))
+        .where(CLAIM.c.draw_key.in_(draw_keys), COMPLETION.c.claim_id.is_(None))
+    )
+    return {row.request_key for row in ledger.stream(query)}
+
+
+def _claims_of(draw_key: str, pair_ids: Sequence[int]) -> Select[*tuple[object, ...]]:
+    """Every slot of every claim of this draw key that shows any of these pairs."""
+    shown = select(CLAIM_SLOT.c.claim_id).where(CLAIM_SLOT.c.pair_id.in_(pair_ids))
+    return (
+        select(
+            CLAIM.c.request_key,
+            CLAIM.c.run,
+            CLAIM_SLOT.c.slot,
+            CLAIM_SLOT.c.pair_id,
+            CLAIM_SLOT.c.replicate,
+            CLAIM_SLOT.c.swapped,
+            COMPLETION.c.claim_id.label("answered"),
+            COMPLETION.c.failure,
+        )
+        .select_from(CLAIM.join(CLAIM_SLOT).outerjoin(COMPLETION, COMPLETION.c.claim_id == CLAIM.c.id))
+        .where(CLAIM.c.draw_key == draw_key, CLAIM.c.id.in_(shown))
+        .order_by(CLAIM.c.id, CLAIM_SLOT.c.slot)
+    )
+
+
+def claims(ledger: Ledger, claim_ids: Sequence[int]) -> dict[int, Claim]:
+    """Claims with their slots, by id: what a completion was an answer to."""
+    query = (
+        select(CLAIM, CLAIM_SLOT.c.slot, CLAIM_SLOT.c.pair_id, CLAIM_SLOT.c.replicate, CLAIM_SLOT.c.swapped)
+        .select_from(CLAIM.join(CLAIM_SLOT))
+        .where(CLAIM.c.id.in_(claim_ids))
+        .order_by(CLAIM.c.id, CLAIM_SLOT.c.slot)
+    )
+    slots: dict[int, list[Slot]] = {}
+    rows = {}
+    for row in ledger.stream(query):
+        rows[row.id] = row
+        slots.setdefault(row.id, []).append(Slot(row.pair_id, row.replicate, bool(row.swapped)))
+    return {
+        i: Claim(row.request_key, row.draw_key, row.run, row.request, tuple(slots[i]), row.attempt, i)
+        for i, row in rows.items()
+    }
+
+
+def completions(ledger: Ledger, claim_ids: Sequence[int]) -> dict[int, Completion]:
+    """What came of claims, by their ids."""
+    query = select(COMPLETION).where(COMPLETION.c.claim_id.in_(claim_ids))
+    found = map(_completion, ledger.stream(query))
+    return {each.claim_id: each for each in found if each is not None}
+
+
+def _completion(row: object) -> Completion | None:
+    if getattr(row, "claim_id", None) is None:
+        return None
+    return Completion(**{each.name: getattr(row, each.name) for each in fields(Completion)})

@@ -1,0 +1,106 @@
+"""Who met whom: the ledger's judgements with the two models that wrote the outputs, as a pandas frame.
+
+Rows are in the canonical orientation of their pair, without texts. Only the latest attempt counts, and
+nothing that was taken back. What an evaluator says of models (win rates, rankings) is made of this frame;
+what annotators say of questions is in db/queries/frames.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import func, select
+from sqlalchemy.orm import aliased
+
+from db.ledger import Ledger
+from db.queries.orders import averaged_over_orders
+from db.records import Status
+from db.tables import JUDGEMENT, AnnotationRow, ItemRow, MembershipRow, OutputRow, PairRow
+
+LOOKUP = 5_000
+COLUMNS = (
+    "pair_id",
+    "key",
+    "instruction",
+    "model_a",
+    "model_b",
+    "annotator",
+    "replicate",
+    "swapped",
+    "preference",
+    "label",
+    "status",
+)
+
+
+def contests(
+    ledger: Ledger, source: str | None = None, subset: str | None = None, average_orders: bool = False
+) -> pd.DataFrame:
+    """Every judgement of the pairs that stand in a source and subset (of all, where neither is given).
+
+    One row per judgement: pair_id, key (the pair's), instruction (id), model_a and model_b (producers),
+    annotator (id), replicate, swapped (1 second output shown first, 0 first, -1 unknown), preference (P(a
+    preferred), NaN without a verdict), label (the same after label noise), status. average_orders: see
+    db/queries/orders.py; a mean has the worse status of the two.
+    """
+    row, a, b = AnnotationRow, aliased(OutputRow), aliased(OutputRow)
+    query = (
+        select(
+            row.pair_id,
+            PairRow.key,
+            a.instruction_id,
+            a.producer,
+            b.producer,
+            row.annotator_id,
+            row.replicate,
+            func.coalesce(row.swapped, -1),
+            row.preference,
+            row.label,
+            row.status,
+            func.coalesce(row.item_id, 0),
+            row.attempt,
+        )
+        .join(PairRow, PairRow.id == row.pair_id)
+        .join(a, a.id == PairRow.output_a_id)
+        .join(b, b.id == PairRow.output_b_id)
+        .order_by(*JUDGEMENT)
+    )
+    if source is not None or subset is not None:
+        items = select(ItemRow.pair_id)
+        if source is not None:
+            items = items.where(ItemRow.source == source)
+        if subset is not None:
+            items = items.where(ItemRow.subset == subset)
+        query = query.where(row.pair_id.in_(items))
+    rows = [tuple(each) for each in ledger.stream(query)]
+    frame = pd.DataFrame(rows, columns=[*COLUMNS, "item", "attempt"])
+    asked = ["pair_id", "annotator", "item", "replicate", "swapped"]
+    frame = frame.drop_duplicates(asked, keep="last")
+    frame = frame[frame["status"] != Status.RETRACTED.value]
+    frame = frame.astype({"preference": np.float64, "label": np.float64})
+    if average_orders:
+        frame = averaged_over_orders(frame, asked[:-1], ("preference", "label"))
+    return frame[list(COLUMNS)].reset_index(drop=True)
+
+
+def members(ledger: Ledger) -> pd.DataFrame:
+    """The named sets: set_name, instruction (id), name, category, meta (canonical JSON or None), in order."""
+    row = MembershipRow
+    query = select(row.set_name, row.instruction_id, row.name, row.category, row.meta).order_by(row.id)
+    rows = [tuple(each) for each in ledger.stream(query)]
+    return pd.DataFrame(rows, columns=["set_name", "instruction", "name", "category", "meta"])
+
+
+def texts_of(ledger: Ledger, pair_ids: Sequence[int]) -> Iterator[tuple[int, str, str]]:
+    """Stream (pair_id, text of output_a, text of output_b)."""
+    a, b = aliased(OutputRow), aliased(OutputRow)
+    for at in range(0, len(pair_ids), LOOKUP):
+        query = (
+            select(PairRow.id, a.text, b.text)
+            .join(a, a.id == PairRow.output_a_id)
+            .join(b, b.id == PairRow.output_b_id)
+            .where(PairRow.id.in_([int(each) for each in pair_ids[at : at + LOOKUP]]))
+        )
+        yield from ledger.stream(query)

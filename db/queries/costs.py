@@ -1,0 +1,68 @@
+"""What judgements cost: requests, tokens, money and time, by annotator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import case, func, select
+
+from db.ledger import Ledger
+from db.records import AnnotatorKind
+from db.tables import AnnotationRow, AnnotatorRow, CompletionRow
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one annotator's judgements took. cost: US dollars of the requests whose price is known."""
+
+    annotator: str
+    kind: AnnotatorKind
+    judgements: int
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float
+    unpriced: int  # requests whose price is unknown
+
+
+def spent(ledger: Ledger) -> list[Spent]:
+    """Of the models that were asked here, and not of people, the dearest first. A batched request is one."""
+    row, reply = AnnotationRow, CompletionRow
+    asked = (
+        select(row.annotator_id, row.completion_id, func.count().label("judgements"))
+        .where(row.completion_id.is_not(None))
+        .group_by(row.annotator_id, row.completion_id)
+        .subquery()
+    )
+    unpriced = func.sum(case((reply.cost.is_(None), 1), else_=0))
+    query = (
+        select(
+            AnnotatorRow.name,
+            AnnotatorRow.kind,
+            func.sum(asked.c.judgements).label("judgements"),
+            func.sum(reply.sendings).label("requests"),
+            func.sum(reply.prompt_tokens).label("prompt_tokens"),
+            func.sum(reply.completion_tokens).label("completion_tokens"),
+            func.coalesce(func.sum(reply.cost), 0.0).label("cost"),
+            unpriced.label("unpriced"),
+        )
+        .select_from(asked)
+        .join(AnnotatorRow, AnnotatorRow.id == asked.c.annotator_id)
+        .join(reply, reply.claim_id == asked.c.completion_id)
+        .where(AnnotatorRow.kind != AnnotatorKind.HUMAN.value)
+        .group_by(AnnotatorRow.id, AnnotatorRow.name, AnnotatorRow.kind)
+    )
+    found = [
+        Spent(
+            row.name,
+            AnnotatorKind(row.kind),
+            int(row.judgements),
+            int(row.requests),
+            int(row.prompt_tokens),
+            int(row.completion_tokens),
+            float(row.cost),
+            int(row.unpriced),
+        )
+        for row in ledger.stream(query)
+    ]
+    return sorted(found, key=lambda each: (-each.cost, each.annotator))

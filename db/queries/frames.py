@@ -1,0 +1,238 @@
+"""The ledger as pandas frames: who judged which question how.
+
+The unit of an audit is a question: an imported item in its source's own orientation (several sources may
+number the same item), or a pair that was never imported. A judgement made here belongs to every question
+that its pair stands in. Only the latest attempt counts; what was taken back is no judgement, and neither is
+what label noise spared, unless labels are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import Connection, Select, case, func, select
+from sqlalchemy.orm import aliased
+
+from db.ledger import Ledger
+from db.queries.orders import averaged_over_orders
+from db.records import AnnotatorCard, Status
+from db.tables import (
+    JUDGEMENT,
+    AnnotationRow,
+    ClaimRow,
+    ClaimSlotRow,
+    CompletionRow,
+    ImportedRow,
+    InstructionRow,
+    ItemRow,
+    OutputRow,
+    PairRow,
+)
+
+CHUNK = 50_000
+
+
+@dataclass(frozen=True)
+class Judgements:
+    """What an audit reads.
+
+    judgements: one row per judgement: unit, annotator (id), preference (P(first output of the unit
+        preferred), NaN without a verdict), swapped (1 second output shown first, 0 first, -1 unknown),
+        replicate, price (US dollars), seconds, retries (above 0 where the reply did not come at the
+        first try; NaN where nothing was asked).
+    units: one row per question: unit, pair_id, name, source, subset, length_1 and length_2 (characters),
+        list_1 and list_2, identical (equal texts).
+    annotators: the cards of all who judged any of these.
+    """
+
+    judgements: pd.DataFrame
+    units: pd.DataFrame
+    annotators: tuple[AnnotatorCard, ...]
+
+
+def judgements(
+    ledger: Ledger,
+    has_list: Callable[[str], bool],
+    source: str | None = None,
+    subset: str | None = None,
+    labels: bool = False,
+    average_orders: bool = False,
+) -> Judgements:
+    """Every judgement of the questions of a source and subset (of all, where neither is given).
+
+    A question belongs to a source when any of its imported items does; all judgements of it count, those
+    that other sources brought too. labels: what training sees, in place of what was judged; average_orders:
+    see db/queries/orders.py.
+    """
+    with ledger.reading() as connection:
+        items = _items(connection)
+        texts = _text_features(connection, has_list)
+        rows = _annotations(connection, labels)
+    items["unit"] = items.groupby(["name", "pair_id"], sort=False).ngroup()
+    units = _units(items, texts, source, subset)
+    latest = _latest(rows)
+    if average_orders:
+        asked = ("pair_id", "annotator", "item_id", "replicate")
+        latest = averaged_over_orders(latest, asked, ("preference",), ("price", "seconds", "retries"))
+    placed = _place(latest, items, units)
+    present = set(placed["annotator"].unique())
+    cards = tuple(card for card in ledger.annotators() if card.id in present)
+    return Judgements(placed, units.drop(columns="flipped"), cards)
+
+
+def sources(ledger: Ledger) -> pd.DataFrame:
+    """The imported sources and subsets with their numbers of items: source, subset, items."""
+    query = (
+        select(ItemRow.source, ItemRow.subset, func.count().label("items"))
+        .group_by(ItemRow.source, ItemRow.subset)
+        .order_by(ItemRow.source, ItemRow.subset)
+    )
+    with ledger.reading() as connection:
+        rows = [tuple(row) for row in connection.execute(query)]
+    return pd.DataFrame(rows, columns=["source", "subset", "items"], dtype=object)  # None stays None
+
+
+def _items(connection: Connection) -> pd.DataFrame:
+    columns = [ItemRow.id, ItemRow.name, ItemRow.pair_id, ItemRow.flipped, ItemRow.source, ItemRow.subset]
+    rows = connection.execute(select(*columns).order_by(ItemRow.id)).all()
+    names = ["item_id", "name", "pair_id", "flipped", "source", "subset"]
+    frame = pd.DataFrame(rows, columns=names)
+    return frame.astype({"item_id": "int64", "pair_id": "int64", "flipped": bool})
+
+
+def _text_features(connection: Connection, has_list: Callable[[str], bool]) -> pd.DataFrame:
+    """Per pair, what the audit asks of its texts: lengths, lists, equality. Texts are not kept."""
+    a, b = aliased(OutputRow), aliased(OutputRow)
+    query = (
+        select(PairRow.id, a.text, b.text)
+        .join(a, a.id == PairRow.output_a_id)
+        .join(b, b.id == PairRow.output_b_id)
+        .order_by(PairRow.id)
+    )
+    parts = []
+    for rows in _chunks(connection, query):
+        parts.append([(i, len(x), len(y), has_list(x), has_list(y), x == y) for i, x, y in rows])
+    names = ["pair_id", "length_a", "length_b", "list_a", "list_b", "identical"]
+    return pd.DataFrame([row for part in parts for row in part], columns=names).astype({"pair_id": "int64"})
+
+
+def _annotations(connection: Connection, labels: bool) -> pd.DataFrame:
+    """Every attempt at every judgement; a completion's price and time are shared by its pairs."""
+    row, extra, paid = AnnotationRow, ImportedRow, CompletionRow
+    silent = [Status.RETRACTED.value] if labels else [Status.RETRACTED.value, Status.SPARED.value]
+    slots = select(ClaimSlotRow.claim_id, func.count().label("slots")).group_by(ClaimSlotRow.claim_id)
+    share = slots.subquery()
+    query = (
+        select(
+            row.pair_id,
+            row.annotator_id,
+            func.coalesce(row.item_id, 0),
+            row.replicate,
+            func.coalesce(row.swapped, -1),
+            row.attempt,
+            case((row.status.in_(silent), 1), else_=0),
+            row.label if labels else row.preference,
+            func.coalesce(extra.price, paid.cost / share.c.slots),
+            func.coalesce(extra.seconds, paid.seconds / share.c.slots),
+            paid.sendings - 1 + ClaimRow.attempt + row.attempt,
+        )
+        .outerjoin(extra, extra.annotation_id == row.id)
+        .outerjoin(paid, paid.claim_id == row.completion_id)
+        .outerjoin(share, share.c.claim_id == row.completion_id)
+        .outerjoin(ClaimRow, ClaimRow.id == row.completion_id)
+        .order_by(*JUDGEMENT)
+    )
+    integers = ["pair_id", "annotator", "item_id", "replicate", "swapped", "attempt", "silent"]
+    numbers = ["preference", "price", "seconds", "retries"]
+    kinds: dict[str, str] = dict.fromkeys(integers, "int32") | dict.fromkeys(numbers, "float64")
+    kinds |= {"swapped": "int8", "attempt": "int16", "silent": "int8", "replicate": "int16"}
+    chunks = [
+        [
+            np.array(column, dtype=kind)
+            for column, kind in zip(zip(*rows, strict=True), kinds.values(), strict=True)
+        ]
+        for rows in _chunks(connection, query)
+    ]
+    columns = [np.concatenate(parts) for parts in zip(*chunks, strict=True)] if chunks else []
+    if not columns:
+        columns = [np.empty(0, kind) for kind in kinds.values()]
+    return pd.DataFrame(dict(zip(kinds, columns, strict=True)), copy=False)
+
+
+def _chunks(connection: Connection, query: Select[*tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    """Plain tuples of the driver, in lists: a row object per judgement would double the time."""
+    compiled = query.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
+    cursor = connection.exec_driver_sql(str(compiled)).cursor
+    assert cursor is not None
+    while rows := list(cursor.fetchmany(CHUNK)):
+        yield rows
+
+
+def _latest(rows: pd.DataFrame) -> pd.DataFrame:
+    """The latest attempt at each judgement, the last in a row, without those taken back or spared."""
+    if rows["attempt"].any():
+        asked = ["pair_id", "annotator", "item_id", "replicate", "swapped"]
+        rows = rows.drop_duplicates(asked, keep="last")
+    return rows[rows["silent"] == 0].drop(columns=["attempt", "silent"])
+
+
+def _units(items: pd.DataFrame, texts: pd.DataFrame, source: str | None, subset: str | None) -> pd.DataFrame:
+    """The questions asked for, oriented as their first item is."""
+    wanted = items
+    if source is not None:
+        wanted = wanted[wanted["source"] == source]
+    if subset is not None:
+        wanted = wanted[wanted["subset"] == subset]
+    first = wanted.drop_duplicates("unit")
+    if source is None and subset is None:
+        loose = texts.loc[~texts["pair_id"].isin(items["pair_id"]), ["pair_id"]]
+        start = int(items["unit"].max()) + 1 if len(items) else 0
+        loose = loose.assign(unit=np.arange(start, start + len(loose)), flipped=False)
+        first = pd.concat([first, loose], ignore_index=True) if len(first) else loose
+        first = first.reindex(columns=["unit", "pair_id", "name", "source", "subset", "flipped"])
+    units = first[["unit", "pair_id", "name", "source", "subset", "flipped"]].merge(texts, on="pair_id")
+    flipped = units["flipped"].to_numpy(dtype=bool)
+    for name in ("length", "list"):
+        a, b = units.pop(f"{name}_a").to_numpy(), units.pop(f"{name}_b").to_numpy()
+        units[f"{name}_1"], units[f"{name}_2"] = np.where(flipped, b, a), np.where(flipped, a, b)
+    return units
+
+
+def _place(rows: pd.DataFrame, items: pd.DataFrame, units: pd.DataFrame) -> pd.DataFrame:
+    """Give every judgement its unit (imported: its item's; made here: all of its pair's) and orientation."""
+    imported = rows[rows["item_id"] > 0].merge(items[["item_id", "unit"]], on="item_id")
+    imported = imported.merge(units[["unit", "flipped"]], on="unit")
+    here = rows[rows["item_id"] == 0].merge(units[["pair_id", "unit", "flipped"]], on="pair_id")
+    placed = here if imported.empty else imported if here.empty else pd.concat([imported, here])
+    flipped = placed["flipped"].to_numpy(dtype=bool)
+    preference, swapped = placed["preference"].to_numpy(), placed["swapped"].to_numpy()
+    return pd.DataFrame(
+        {
+            "unit": placed["unit"].to_numpy(dtype=np.int64),
+            "annotator": placed["annotator"].to_numpy(),
+            "preference": np.where(flipped, 1 - preference, preference),
+            "swapped": np.where(flipped & (swapped >= 0), 1 - swapped, swapped).astype(np.int8),
+            "replicate": placed["replicate"].to_numpy(),
+            "price": placed["price"].to_numpy(),
+            "seconds": placed["seconds"].to_numpy(),
+            "retries": placed["retries"].to_numpy(),
+        },
+        copy=False,
+    )
+
+
+def identities(ledger: Ledger) -> pd.DataFrame:
+    """What a pair is in every ledger: pair_id, pair and instruction (their content hashes)."""
+    query = (
+        select(PairRow.id, PairRow.key, InstructionRow.key)
+        .join(OutputRow, OutputRow.id == PairRow.output_a_id)
+        .join(InstructionRow, InstructionRow.id == OutputRow.instruction_id)
+        .order_by(PairRow.id)
+    )
+    with ledger.reading() as connection:
+        rows = connection.execute(query).all()
+    return pd.DataFrame(rows, columns=["pair_id", "pair", "instruction"])

@@ -1,0 +1,56 @@
+"""What one annotator has said here so far, in the order in which it was said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from db.ledger import Ledger
+from db.records import Status
+from db.tables import AnnotationRow, CompletionRow, PairRow
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The latest attempt at one question. id: of the annotation; seconds: what it took, where known."""
+
+    id: int
+    pair_key: str
+    swapped: bool
+    attempt: int
+    status: Status
+    preference: float | None
+    seconds: float | None
+
+
+def given_by(ledger: Ledger, annotator_id: int) -> list[Given]:
+    """The judgements that this annotator made here, replicate 0, the taken back among them."""
+    row = AnnotationRow
+    query = (
+        select(
+            row.id, PairRow.key, row.swapped, row.attempt, row.status, row.preference, CompletionRow.seconds
+        )
+        .join(PairRow, PairRow.id == row.pair_id)
+        .outerjoin(CompletionRow, CompletionRow.claim_id == row.completion_id)
+        .where(
+            row.annotator_id == annotator_id,
+            row.item_id.is_(None),
+            row.replicate == 0,
+            row.swapped.is_not(None),
+        )
+        .order_by(row.attempt)
+    )
+    latest = {
+        (each.key, each.swapped): Given(
+            each.id,
+            each.key,
+            bool(each.swapped),
+            each.attempt,
+            Status(each.status),
+            each.preference,
+            each.seconds,
+        )
+        for each in ledger.stream(query)
+    }
+    return sorted(latest.values(), key=lambda each: each.id)

@@ -1,0 +1,69 @@
+"""What was trained: runs with what they learnt from, and their metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from sqlalchemy import func, select
+
+from db.ledger import Ledger
+from db.records import Run
+from db.tables import CHECKPOINT, METRIC, RUN, SNAPSHOT
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A run as the ledger knows it. steps: of its last checkpoint, None without one."""
+
+    id: int
+    run: Run
+    snapshot: str | None
+    steps: int | None
+
+
+def runs(ledger: Ledger) -> list[Trained]:
+    """Every run, in the order in which they began."""
+    done = select(CHECKPOINT.c.run_id, func.max(CHECKPOINT.c.step).label("steps")).group_by(
+        CHECKPOINT.c.run_id
+    )
+    steps = done.subquery()
+    query = (
+        select(RUN, SNAPSHOT.c.name, steps.c.steps)
+        .outerjoin(SNAPSHOT, SNAPSHOT.c.id == RUN.c.snapshot_id)
+        .outerjoin(steps, steps.c.run_id == RUN.c.id)
+        .order_by(RUN.c.id)
+    )
+    found = []
+    for row in ledger.stream(query):
+        run = Run(
+            command=row.command,
+            config=row.config,
+            version=row.version,
+            model=row.model,
+            folder=row.folder,
+            started=row.started,
+            seed=row.seed,
+            snapshot_id=row.snapshot_id,
+            set_name=row.set_name,
+        )
+        found.append(Trained(row.id, run, row.name, row.steps))
+    return found
+
+
+def parent(trained: Trained, runs: Sequence[Trained]) -> Trained | None:
+    """The run from whose checkpoint this one began; None where it began from a model of elsewhere."""
+    model = Path(trained.run.model)
+    others = (each for each in runs if each.id != trained.id)
+    return next((each for each in others if model.is_relative_to(each.run.folder)), None)
+
+
+def metrics(ledger: Ledger) -> pd.DataFrame:
+    """Every logged figure: run (id), step, name, value."""
+    query = select(METRIC.c.run_id, METRIC.c.step, METRIC.c.name, METRIC.c.value).order_by(
+        METRIC.c.run_id, METRIC.c.step
+    )
+    rows = [tuple(row) for row in ledger.stream(query)]
+    return pd.DataFrame(rows, columns=["run", "step", "name", "value"])

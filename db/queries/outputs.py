@@ -1,0 +1,70 @@
+"""What models answered: outputs by their producer, and who produced what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from db.ledger import Ledger
+from db.records import Instruction, Output, ProducerKind
+from db.tables import InstructionRow, MembershipRow, OutputRow
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Whose outputs: one producer's, drawn with one decoding (None: with any)."""
+
+    producer: str
+    decoding: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Produced:
+    """A producer with one of its decodings, and how many outputs it has made so."""
+
+    producer: str
+    kind: ProducerKind
+    decoding: str
+    outputs: int
+
+
+def producers(ledger: Ledger) -> list[Produced]:
+    """Every producer and decoding, in the order in which they came."""
+    row = OutputRow
+    query = (
+        select(row.producer, row.producer_kind, row.decoding, func.count())
+        .group_by(row.producer, row.producer_kind, row.decoding)
+        .order_by(func.min(row.id))
+    )
+    return [
+        Produced(name, ProducerKind(kind), decoding, count)
+        for name, kind, decoding, count in ledger.stream(query)
+    ]
+
+
+def outputs_of(ledger: Ledger, source: Source, set_name: str | None = None) -> Iterator[Output]:
+    """Stream a producer's outputs, to the instructions of a set where one is named; sample by sample."""
+    row = OutputRow
+    query = (
+        select(row.text, row.producer, row.producer_kind, row.decoding, row.sample)
+        .add_columns(InstructionRow.text.label("instruction"), InstructionRow.input)
+        .join(InstructionRow, InstructionRow.id == row.instruction_id)
+        .where(row.producer == source.producer)
+        .order_by(row.instruction_id, row.sample, row.id)
+    )
+    if source.decoding is not None:
+        query = query.where(row.decoding == source.decoding)
+    if set_name is not None:
+        members = select(MembershipRow.instruction_id).where(MembershipRow.set_name == set_name)
+        query = query.where(row.instruction_id.in_(members))
+    for text, producer, kind, decoding, sample, instruction, input in ledger.stream(query):
+        asked = Instruction(instruction, input)
+        yield Output(asked, text, producer, ProducerKind(kind), decoding, sample)
+
+
+def latest(ledger: Ledger, producer: str) -> Source:
+    """A producer's outputs with the decoding that came last; with any, where there are none."""
+    found = [each.decoding for each in producers(ledger) if each.producer == producer]
+    return Source(producer, found[-1] if found else None)

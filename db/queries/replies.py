@@ -1,0 +1,65 @@
+"""What was said about single pairs, in full: every judgement with the judge's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+
+from db.ledger import Ledger
+from db.records import AnnotatorKind, Status
+from db.tables import AnnotationRow, AnnotatorRow, CompletionRow, ImportedRow
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One judgement, the latest attempt at it. reply: the judge's own text, where there is one."""
+
+    pair_id: int
+    annotator: str
+    kind: AnnotatorKind
+    preference: float | None  # P(output_a preferred)
+    label: float | None
+    status: Status
+    reason: str | None
+    swapped: bool | None
+    replicate: int
+    reply: str | None
+
+
+def said_of(ledger: Ledger, pair_ids: Sequence[int]) -> Iterator[Said]:
+    """All that was said of these pairs, pair by pair, in the order in which it was said."""
+    row = AnnotationRow
+    query = (
+        select(
+            row.pair_id, row.annotator_id, row.item_id, row.replicate, row.swapped, row.preference, row.label,
+            row.status, row.reason, AnnotatorRow.name, AnnotatorRow.kind,
+            func.coalesce(CompletionRow.text, ImportedRow.raw_completion).label("reply"),
+        )
+        .join(AnnotatorRow, AnnotatorRow.id == row.annotator_id)
+        .outerjoin(ImportedRow, ImportedRow.annotation_id == row.id)
+        .outerjoin(CompletionRow, CompletionRow.claim_id == row.completion_id)
+        .where(row.pair_id.in_(pair_ids))
+        .order_by(row.pair_id, row.attempt, row.id)
+    )  # fmt: skip
+    latest: dict[tuple[object, ...], Any] = {}
+    for each in ledger.stream(query):
+        asked = (each.pair_id, each.annotator_id, each.item_id, each.replicate, each.swapped)
+        latest.pop(asked, None)
+        latest[asked] = each
+    for each in latest.values():
+        if each.status != Status.RETRACTED.value:
+            yield Said(
+                each.pair_id,
+                each.name,
+                AnnotatorKind(each.kind),
+                each.preference,
+                each.label,
+                Status(each.status),
+                each.reason,
+                None if each.swapped is None else bool(each.swapped),
+                each.replicate,
+                each.reply,
+            )

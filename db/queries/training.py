@@ -1,0 +1,198 @@
+"""What training reads from the ledger: snapshots of judgements, demonstrations, instructions; streamed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from sqlalchemy import func, select
+from sqlalchemy.orm import aliased
+
+from db.ids import Json, content_hash
+from db.ledger import Ledger
+from db.queries.orders import averaged_over_orders
+from db.records import Instruction, ProducerKind, Status
+from db.tables import (
+    AnnotationRow,
+    AnnotatorRow,
+    InstructionRow,
+    ItemRow,
+    MembershipRow,
+    OutputRow,
+    PairRow,
+    SnapshotMemberRow,
+    SnapshotRow,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A judged pair as training sees it. label: P(output_a preferred) after label noise."""
+
+    instruction: Instruction
+    output_a: str
+    output_b: str
+    label: float
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstrated:
+    """An instruction and a reference answer to it."""
+
+    instruction: Instruction
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotCard:
+    """A snapshot as the ledger knows it."""
+
+    id: int
+    key: str
+    name: str
+    choice: str  # canonical JSON
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Judgements that may be frozen: their ids, the hash of their content, and those left out."""
+
+    annotation_ids: tuple[int, ...]
+    key: str
+    identical: int  # pairs of equal texts teach nothing
+
+
+def choose(
+    ledger: Ledger,
+    annotators: Sequence[str],
+    source: str | None,
+    subset: str | None,
+    average_orders: bool = False,
+) -> Chosen:
+    """The latest labelled judgements of these annotators (of all, where none is named), by content.
+
+    average_orders: of a pair judged in both orders both or none, see db/queries/orders.py.
+    """
+    a, b = aliased(OutputRow), aliased(OutputRow)
+    row = AnnotationRow
+    query = (
+        select(
+            row.id, row.attempt, row.replicate, row.swapped, row.status, row.label, row.item_id,
+            PairRow.key.label("pair"), AnnotatorRow.key.label("annotator"), ItemRow.key.label("item"),
+            (a.text == b.text).label("identical"),
+        )
+        .join(PairRow, PairRow.id == row.pair_id)
+        .join(a, a.id == PairRow.output_a_id)
+        .join(b, b.id == PairRow.output_b_id)
+        .join(AnnotatorRow, AnnotatorRow.id == row.annotator_id)
+        .outerjoin(ItemRow, ItemRow.id == row.item_id)
+        .order_by(row.attempt, row.id)
+    )  # fmt: skip
+    if annotators:
+        query = query.where(AnnotatorRow.name.in_(annotators))
+    if source is not None or subset is not None:
+        items = select(ItemRow.pair_id)
+        for column, value in ((ItemRow.source, source), (ItemRow.subset, subset)):
+            items = items if value is None else items.where(column == value)
+        query = query.where(row.pair_id.in_(items))
+    latest: dict[tuple[object, ...], tuple[int, bool, Json]] = {}
+    unlabelled: set[tuple[object, ...]] = set()
+    for each in ledger.stream(query):
+        asked = (each.pair, each.annotator, each.item, each.replicate, each.swapped)
+        content: Json = [*asked, each.attempt, each.label]
+        latest.pop(asked, None)
+        unlabelled.discard(asked)
+        if each.status == Status.RETRACTED.value:
+            continue
+        if each.label is None:
+            unlabelled.add(asked)
+        else:
+            latest[asked] = (each.id, bool(each.identical), content)
+    if average_orders:
+        for *question, swapped in unlabelled:
+            if swapped is not None:
+                latest.pop((*question, not swapped), None)
+    kept = sorted((entry for entry in latest.values() if not entry[1]), key=lambda entry: entry[0])
+    contents = sorted((entry[2] for entry in kept), key=str) + ["orders averaged"] * average_orders
+    return Chosen(
+        tuple(entry[0] for entry in kept), content_hash("snapshot", contents), len(latest) - len(kept)
+    )
+
+
+def snapshots(ledger: Ledger) -> list[SnapshotCard]:
+    """Every snapshot with its number of rows."""
+    query = (
+        select(SnapshotRow.id, SnapshotRow.key, SnapshotRow.name, SnapshotRow.choice, func.count())
+        .join(SnapshotMemberRow, SnapshotMemberRow.snapshot_id == SnapshotRow.id)
+        .group_by(SnapshotRow.id, SnapshotRow.key, SnapshotRow.name, SnapshotRow.choice)
+        .order_by(SnapshotRow.id)
+    )
+    return [SnapshotCard(*row) for row in ledger.stream(query)]
+
+
+def labelled(ledger: Ledger, snapshot_id: int) -> Iterator[Labelled]:
+    """Stream a snapshot's judgements with their texts, in an order that their content alone decides."""
+    labels = _labels(ledger, snapshot_id)
+    a, b = aliased(OutputRow), aliased(OutputRow)
+    query = (
+        select(InstructionRow.text, InstructionRow.input, a.text, b.text, AnnotationRow.id)
+        .join(SnapshotMemberRow, SnapshotMemberRow.annotation_id == AnnotationRow.id)
+        .join(PairRow, PairRow.id == AnnotationRow.pair_id)
+        .join(a, a.id == PairRow.output_a_id)
+        .join(b, b.id == PairRow.output_b_id)
+        .join(InstructionRow, InstructionRow.id == a.instruction_id)
+        .join(AnnotatorRow, AnnotatorRow.id == AnnotationRow.annotator_id)
+        .where(SnapshotMemberRow.snapshot_id == snapshot_id)
+        .order_by(
+            PairRow.key, AnnotatorRow.key, AnnotationRow.replicate, AnnotationRow.swapped, AnnotationRow.id
+        )
+    )
+    for text, input, first, second, number in ledger.stream(query):
+        if number in labels:
+            yield Labelled(Instruction(text, input), first, second, labels[number])
+
+
+def _labels(ledger: Ledger, snapshot_id: int) -> dict[int, float]:
+    """The label by annotation; where the snapshot averages orders, one annotation stands for both."""
+    row = AnnotationRow
+    names = ("id", "pair", "annotator", "item", "replicate", "swapped", "label")
+    columns = (
+        row.id, row.pair_id, row.annotator_id, func.coalesce(row.item_id, 0), row.replicate,
+        func.coalesce(row.swapped, -1), row.label,
+    )  # fmt: skip
+    members = select(SnapshotMemberRow.annotation_id).where(SnapshotMemberRow.snapshot_id == snapshot_id)
+    rows = [tuple(each) for each in ledger.stream(select(*columns).where(row.id.in_(members)))]
+    frame = pd.DataFrame(rows, columns=list(names))
+    choice = next(iter(ledger.stream(select(SnapshotRow.choice).where(SnapshotRow.id == snapshot_id))))[0]
+    if json.loads(choice).get("average_orders"):
+        frame = averaged_over_orders(frame, names[1:5], ("label",))
+    return {int(number): float(label) for number, label in zip(frame["id"], frame["label"], strict=True)}
+
+
+def demonstrated(ledger: Ledger, set_name: str) -> Iterator[Demonstrated]:
+    """Stream the reference answers to the instructions of a set, each once."""
+    query = (
+        select(InstructionRow.text, InstructionRow.input, OutputRow.text)
+        .join(OutputRow, OutputRow.instruction_id == InstructionRow.id)
+        .where(
+            InstructionRow.id.in_(_members(set_name)),
+            OutputRow.producer_kind == ProducerKind.REFERENCE.value,
+        )
+        .order_by(OutputRow.id)
+    )
+    for text, input, output in ledger.stream(query):
+        yield Demonstrated(Instruction(text, input), output)
+
+
+def instructed(ledger: Ledger, set_name: str) -> Iterator[Instruction]:
+    """Stream the instructions of a set, each once."""
+    query = select(InstructionRow.text, InstructionRow.input).where(InstructionRow.id.in_(_members(set_name)))
+    for text, input in ledger.stream(query.order_by(InstructionRow.id)):
+        yield Instruction(text, input)
+
+
+def _members(set_name: str):  # type: ignore[no-untyped-def]
+    return select(MembershipRow.instruction_id).where(MembershipRow.set_name == set_name)

@@ -1,0 +1,217 @@
+"""Cards: what a file of judgements, or a checkpoint, says of itself to whoever receives it.
+
+A card is Markdown. It stands beside the file (`FILE.card.md`) or in the checkpoint's folder (`README.md`) and
+says what the ledger knows: counts, annotators with their agreement and fingerprints, prompts by hash, costs,
+lineage, figures. Of what nobody told the ledger, the licence of what was imported, it says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from annotators.rules import has_list
+from db.ids import Json
+from db.ledger import Ledger
+from db.queries import history, training
+from db.queries.costs import spent
+from db.queries.exports import RowFilter
+from db.queries.frames import Judgements, judgements
+from db.queries.history import Trained
+from db.records import AnnotatorCard
+from db.schema import package_version
+from farm.escaping import printed
+from farm.evaluation.audit_report import AnnotatorAudit, AuditReport
+from farm.evaluation.references import named
+from farm.statistics.bootstrap import Interval
+
+LICENCE = (
+    "The farm adds no licence of its own. Texts and judgements that were imported keep the licence of their"
+    " source; outputs of models and of judges may be bound by their providers' terms, for training above all."
+    " Find out which before you publish."
+)
+
+
+def dataset_card(
+    ledger: Ledger,
+    file: Path,
+    format_name: str,
+    wanted: RowFilter,
+    *,
+    rows: int,
+    audit: Callable[[Judgements], AuditReport],
+) -> str:
+    """The card of a file of judgements that was written from the ledger.
+
+    rows: how many the file has. audit: measures how the annotators of the file agree with people.
+    """
+    found = _wanted(judgements(ledger, has_list, wanted.source, wanted.subset), wanted)
+    theirs = int(_by_asked(found, wanted).sum())
+    lines = ["---", "tags: [preference, preference-farm]", "---", "", f"# {_text(file.name)}", ""]
+    lines.append(f"{rows:,} rows in the format `{format_name}`, written {_today()} by Preference Farm")
+    lines.append(f"{package_version()} from {theirs:,} judgements of {len(found.units):,} questions.")
+    chosen = [f"{key} {_text(value)}" for key, value in vars(wanted).items() if value is not None]
+    lines += ["", f"Chosen: {', '.join(chosen) or 'everything that was judged'}.", ""]
+    lines += ["## Where the questions come from", ""]
+    lines += _table(("source", "subset", "questions"), _sources(found))
+    if not found.judgements.empty:
+        lines += _annotators(ledger, found, audit(found), others=len(found.judgements) - theirs)
+    return "\n".join([*lines, "## Licence", "", LICENCE, "", *_reading(file, format_name)]) + "\n"
+
+
+def _wanted(found: Judgements, wanted: RowFilter) -> Judgements:
+    """The questions that the annotator asked for has judged, with what others said of them to compare."""
+    units = found.judgements.loc[_by_asked(found, wanted), "unit"].unique()
+    rows = found.judgements[found.judgements["unit"].isin(units)]
+    heard = set(rows["annotator"])
+    cards = tuple(card for card in found.annotators if card.id in heard)
+    return Judgements(rows, found.units[found.units["unit"].isin(units)], cards)
+
+
+def _by_asked(found: Judgements, wanted: RowFilter) -> pd.Series[bool]:
+    """Of each judgement, whether it is of the annotator asked for, or of any where none is."""
+    asked = {card.id for card in found.annotators if wanted.annotator in (None, card.name)}
+    return found.judgements["annotator"].isin(asked)
+
+
+def _sources(found: Judgements) -> Iterator[Sequence[str]]:
+    named = found.units[["source", "subset"]].astype(object).fillna("")
+    for (source, subset), questions in named.groupby(["source", "subset"]):
+        yield str(source), str(subset), f"{len(questions):,}"
+
+
+def _annotators(ledger: Ledger, found: Judgements, report: AuditReport, others: int) -> Iterator[str]:
+    cards = {who.name: card for who, card in zip(named(found.annotators), found.annotators, strict=True)}
+    paid = {each.annotator: each for each in spent(ledger)}
+    yield from ("## Annotators", "", *_people(report), "")
+    if others:
+        yield from (f"What others said of these questions, {others:,} judgements, is here to compare.", "")
+    rows = []
+    for each in report.whole.annotators:
+        card = cards[each.name]
+        cost = paid.get(card.name)
+        price = "" if cost is None else f"${cost.cost:,.4f}" + (" and more" if cost.unpriced else "")
+        rows.append((each.name, each.kind, f"{each.n:,}", _share(each), card.key, price))
+    head = ("annotator", "kind", "judgements", "agreement with people", "fingerprint", "cost in the ledger")
+    yield from _table(head, rows)
+    prompts = [row for card in cards.values() for row in _prompts(card)]
+    if prompts:
+        yield from ("## Prompts", "", "SHA-256 of the template's text; the fingerprint covers all else.", "")
+        yield from _table(("annotator", "model", "prompt"), prompts)
+
+
+def _people(report: AuditReport) -> Iterator[str]:
+    reference = report.whole.reference
+    if not reference.units:
+        yield "No person judged these questions."
+        return
+    agreement, longest = (reference.measures[name] for name in ("agreement", "longest"))
+    who = (
+        "People"
+        if reference.name == "human"
+        else f"The reference is {_text(reference.name or '')}. Its members"
+    )
+    yield f"{who} agree with the majority of each other: {_interval(agreement) or 'not known'}."
+    yield f"Always preferring the longer output: {_interval(longest)}. Intervals are 95 %, by question."
+
+
+def _share(each: AnnotatorAudit) -> str:
+    return _interval(each.measures["agreement"])
+
+
+def _interval(found: Interval) -> str:
+    return found.text(".3f", ".3f")
+
+
+def _prompts(card: AnnotatorCard) -> Iterator[tuple[str, str, str]]:
+    """The model and the prompt's hash of an annotator, or of each member of a pool."""
+    members = card.spec.get("members")
+    for spec in members if isinstance(members, list) else [dict(card.spec)]:
+        if isinstance(spec, dict) and isinstance(spec.get("prompt"), str):
+            name = f"{card.name}: {spec['name']}" if "name" in spec else card.name
+            digest = hashlib.sha256(str(spec["prompt"]).encode()).hexdigest()
+            yield name, str(spec.get("model", "")), digest[:16]
+
+
+def _reading(file: Path, format_name: str) -> Iterator[str]:
+    name = printed(file.name)
+    yield from ("## Reading it", "", f"    farm import {format_name} {name}", "")
+    if format_name.startswith("trl"):
+        kind = "parquet" if file.suffix == ".parquet" else "json"
+        yield from ("or, as TRL's trainers do,", "")
+        yield f'    datasets.load_dataset("{kind}", data_files="{name}")'
+
+
+def model_card(ledger: Ledger, run_id: int, checkpoint: Path) -> str:
+    """The card of a checkpoint: method, data, lineage, figures, how to load it."""
+    runs = {each.id: each for each in history.runs(ledger)}
+    lineage = list(_lineage(runs[run_id], list(runs.values())))
+    run, method = runs[run_id].run, runs[run_id].run.command.removeprefix("train ")
+    lines = ["---", f"tags: [preference-farm, {method}]", "---", "", f"# {method}, run {run_id}", ""]
+    lines += [f"Trained by Preference Farm {run.version}, begun {run.started}, seed {run.seed}.", ""]
+    lines += ["## Where it comes from", ""]
+    rows = [
+        (f"run {each.id}", each.run.command, _text(each.run.model), *_data(ledger, each)) for each in lineage
+    ]
+    lines += _table(("run", "command", "started from", "data", "hash of the data"), rows)
+    lines += ["## Figures", "", "The last of each that was logged.", ""]
+    last = history.metrics(ledger).query("run == @run_id").drop_duplicates("name", keep="last")
+    told = zip(last["name"].astype(str), last["value"].astype(float), strict=True)
+    figures = [(name, f"{value:.4g}") for name, value in told if not name.startswith("calibration/")]
+    lines += _table(("figure", "value"), figures)
+    config: dict[str, Json] = json.loads(run.config)
+    lines += ["## Options", "", *_table(("option", "value"), [(k, json.dumps(v)) for k, v in config.items()])]
+    kind = "AutoModelForSequenceClassification" if method == "reward_model" else "AutoModelForCausalLM"
+    lines += ["## Loading it", "", f"    from transformers import AutoTokenizer, {kind}", ""]
+    lines += [f'    model = {kind}.from_pretrained("{checkpoint.name}/model")']
+    lines += [f'    tokenizer = AutoTokenizer.from_pretrained("{checkpoint.name}/model")', ""]
+    lines += [
+        "`model/prompt_template.json` is the prompt that it was trained with: ask it in the same way.",
+        "",
+    ]
+    note = "Weights are bound by the licence of the model that training started from, and of the data."
+    return "\n".join([*lines, "## Licence", "", note, LICENCE]) + "\n"
+
+
+def write_model_card(ledger: Ledger, run_id: int, checkpoint: Path) -> None:
+    """README.md in the checkpoint's folder; a checkpoint that is not there has none."""
+    if checkpoint.is_dir():
+        (checkpoint / "README.md").write_text(model_card(ledger, run_id, checkpoint), encoding="utf-8")
+
+
+def _lineage(trained: Trained, runs: Sequence[Trained]) -> Iterator[Trained]:
+    """A run and those that it began from, the latest first."""
+    current: Trained | None = trained
+    while current is not None:
+        yield current
+        current = history.parent(current, runs)
+
+
+def _data(ledger: Ledger, trained: Trained) -> tuple[str, str]:
+    keys = {card.name: card.key for card in training.snapshots(ledger)}
+    if trained.snapshot is not None:
+        return _text(trained.snapshot), keys.get(trained.snapshot, "")
+    return _text(trained.run.set_name or ""), ""
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + "---|" * len(head)
+    for row in rows:
+        yield "| " + " | ".join(map(_text, row)) + " |"
+    yield ""
+
+
+def _text(value: str) -> str:
+    """A foreign text on one line, in which nothing is read as Markdown or HTML."""
+    flat = printed(" ".join(value.split()))
+    return "".join(f"\\{c}" if c in "\\`*<>|#$" else c for c in flat).replace("](", "]\\(")
+
+
+def _today() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%d")

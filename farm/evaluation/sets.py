@@ -1,0 +1,156 @@
+"""The evaluation set of a leaderboard: which instructions count, what length control knows of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from db.errors import ConfigError
+from farm.statistics.difficulty import Difficulty
+
+NAMES = ("index", "instruction", "instruction_id", "name")  # a table's column of instructions
+GAMED = "df_gamed*.csv"
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """name: of the set in the ledger, if there is one; rows: instruction (id), name, category and meta, in
+    order."""
+
+    name: str | None
+    rows: pd.DataFrame
+
+    @property
+    def instructions(self) -> list[Hashable]:
+        return list(self.rows["instruction"])
+
+    def difficulty(self, path: Path | None) -> Difficulty | None:
+        """From a table, else as it was imported with the set; None where neither says.
+
+        Raises ConfigError where the table is none, or lacks instructions.
+        """
+        if path is not None:
+            table = _table(path, "instruction_difficulty")
+            values = pd.Series(
+                table["instruction_difficulty"].to_numpy(float), self._placed(table, path), name="difficulty"
+            )
+            return _known(values, path.name)
+        known = {row.instruction: row.meta["difficulty"] for row in self._meta() if "difficulty" in row.meta}
+        if len(known) < len(self.rows):
+            return None
+        values = pd.Series(
+            [known[each] for each in self.rows["instruction"]], self.rows["instruction"], float
+        )
+        return _known(values, f"imported with {self.name}")
+
+    def anchors(self, path: Path | None, difficulty: Path | None) -> pd.DataFrame | None:
+        """AlpacaEval's regularising rows: from a table, one beside the difficulties, else as imported."""
+        beside = sorted(difficulty.parent.glob(GAMED))[:1] if difficulty is not None else []
+        for file in [path] if path is not None else beside:
+            table = _table(file, "preference", "std_delta_len")
+            return pd.DataFrame(
+                {
+                    "instruction": self._placed(table, file),
+                    "preference": table["preference"].to_numpy(float),
+                    "length": table["std_delta_len"].to_numpy(float),
+                }
+            )
+        if difficulty is not None:
+            return None
+        rows = [
+            (row.instruction, preference, length)
+            for row in self._meta()
+            for preference, length in row.meta.get("anchors", ())
+        ]
+        return pd.DataFrame(rows, columns=["instruction", "preference", "length"]) if rows else None
+
+    def by_row_position(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The rows as AlpacaEval joins them to difficulties: the k-th taken for the k-th instruction."""
+        order = {each: place for place, each in enumerate(self.rows["instruction"])}
+        rows = frame.iloc[np.argsort(frame["instruction"].map(order).to_numpy(), kind="stable")]
+        return rows.assign(instruction=self.rows["instruction"].to_numpy()[: len(rows)])
+
+    def _meta(self) -> list[_Row]:
+        rows = self.rows.dropna(subset="meta")
+        return [_Row(i, json.loads(meta)) for i, meta in zip(rows["instruction"], rows["meta"], strict=True)]
+
+    def _placed(self, table: pd.DataFrame, path: Path) -> list[Hashable]:
+        """Instruction ids of a table's rows: by the set's own names, else by place from 0."""
+        column = next((name for name in NAMES if name in table.columns), None)
+        if column is None:
+            raise ConfigError(f"no column {' or '.join(NAMES)}", where=str(path))
+        ids = dict(zip(self.rows["name"], self.rows["instruction"], strict=True))
+        wanted = table[column].tolist()
+        if all(each in ids for each in wanted):
+            return [ids[each] for each in wanted]
+        places = pd.to_numeric(table[column], errors="coerce")
+        bad = places.isna() | (places < 0) | (places >= len(self.rows)) | (places % 1 != 0)
+        if bad.any():
+            raise ConfigError(
+                f"{wanted[int(np.argmax(bad))]!r} is neither a name nor a place in {self.name or 'the set'}",
+                where=str(path),
+                remedy="give names of the set's instructions, or their places from 0",
+            )
+        return list(self.rows["instruction"].to_numpy()[places.astype(int)])
+
+
+@dataclass(frozen=True)
+class _Row:
+    instruction: Hashable
+    meta: dict[str, Any]  # as the import wrote it
+
+
+def choose_set(found: pd.DataFrame, judged: set[Hashable], name: str | None) -> EvaluationSet:
+    """The set of this name, else the smallest that holds all that was judged, else just that.
+
+    found: as `db.queries.contests.members` gives it. Raises ConfigError where there is no such set, or where
+    it holds nothing that was judged.
+    """
+    if name is not None:
+        rows = found[found["set_name"] == name]
+        if rows.empty:
+            there = ", ".join(sorted(found["set_name"].unique())) or "none"
+            raise ConfigError(f"no set {name!r} (there is {there})", where="--set")
+        if judged.isdisjoint(rows["instruction"]):
+            raise ConfigError(f"nothing of {name!r} was judged", where="--set", remedy="name another set")
+        return EvaluationSet(name, _once(rows))
+    holding = [
+        (len(rows), str(each), rows)
+        for each, rows in found.groupby("set_name", sort=True)
+        if judged <= set(rows["instruction"])
+    ]
+    if holding:
+        _, chosen, rows = min(holding, key=lambda each: each[:2])
+        return EvaluationSet(chosen, _once(rows))
+    rows = pd.DataFrame({"instruction": sorted(judged, key=str)}).assign(name=None, category=None, meta=None)
+    return EvaluationSet(None, rows)
+
+
+def _once(rows: pd.DataFrame) -> pd.DataFrame:
+    """Each instruction in its first place, with its category and meta where any membership has one."""
+    kept = ["name", "category", "meta"]
+    rows = rows.assign(**rows.groupby("instruction")[kept].transform("first"))
+    return rows.drop_duplicates("instruction").reset_index(drop=True)
+
+
+def _table(path: Path, *columns: str) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"not a table: {error}", where=str(path), remedy="give a CSV file") from None
+    if missing := [name for name in columns if name not in table.columns]:
+        raise ConfigError(f"no column {missing[0]!r}", where=str(path))
+    return table
+
+
+def _known(values: pd.Series, source: str) -> Difficulty:
+    try:
+        return Difficulty(values, source)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None

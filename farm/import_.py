@@ -1,0 +1,293 @@
+"""Bringing the field's files into the ledger and out of it: `farm import`, `farm export`.
+
+A file is read twice: once to see that it has the shape it should have (if not, the ledger stays as it
+was), once to write it in batches, each of which becomes visible whole. A file that was imported in part,
+because the process was killed, is imported again: what is there already is known and stays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from db.errors import ConfigError
+from db.ids import Json, canonical_json
+from db.interchange import FORMATS, Format, expand
+from db.interchange.rows import (
+    InstructionRow,
+    OutputRow,
+    PreferenceRow,
+    ReadOptions,
+    Refusal,
+    Row,
+)
+from db.ledger import Ledger
+from db.records import (
+    Annotation,
+    AnnotatorCard,
+    AnnotatorKind,
+    Imported,
+    Instruction,
+    Item,
+    Membership,
+    Output,
+    Pair,
+    SourceFile,
+    Status,
+    Use,
+)
+from db.writer import Judgement, Writer
+
+BATCH = 2_000  # rows in one transaction
+SHOWN = 1_000  # refusals kept with their reasons; all are counted
+Choice = TypeVar("Choice", AnnotatorKind, Use)
+Progress = Callable[[str, int], None]  # (file name, rows so far)
+
+
+@dataclass
+class FileReport:
+    """What became of one file: read = kept + known + refused."""
+
+    path: str
+    read: int = 0
+    kept: int = 0  # new in the ledger
+    known: int = 0  # in the ledger already
+    refused: int = 0
+    refusals: list[Refusal] = field(default_factory=list)  # the first of them, with reasons
+
+    def refuse(self, refusal: Refusal) -> None:
+        self.refused += 1
+        if len(self.refusals) < SHOWN:
+            self.refusals.append(refusal)
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What became of all the files."""
+
+    format: str
+    files: tuple[FileReport, ...]
+
+    def total(self, count: str) -> int:
+        """The sum over files of `read`, `kept`, `known` or `refused`."""
+        return sum(getattr(report, count) for report in self.files)
+
+    def to_json(self) -> Json:
+        counts = ("read", "kept", "known", "refused")
+        return {
+            "format": self.format,
+            **{count: self.total(count) for count in counts},
+            "files": [
+                {
+                    "path": report.path,
+                    **{count: int(getattr(report, count)) for count in counts},
+                    "refusals": [
+                        {"row": refusal.row, "reason": refusal.reason} for refusal in report.refusals
+                    ],
+                }
+                for report in self.files
+            ],
+        }
+
+
+def format_named(name: str) -> Format:
+    """The format of this name; raises ConfigError naming those there are."""
+    if name not in FORMATS:
+        raise ConfigError(f"there is no format {name!r}", remedy=f"one of {', '.join(sorted(FORMATS))}")
+    return FORMATS[name]
+
+
+def read_options(
+    source: str | None, annotator: str | None, kind: str | None, set_name: str | None, use: str | None
+) -> ReadOptions:
+    """What the user says of files whose format does not say it. Raises ConfigError on an unknown name."""
+    return ReadOptions(
+        source=source,
+        annotator=annotator,
+        annotator_kind=_member(AnnotatorKind, kind, "--kind"),
+        set_name=set_name,
+        use=_member(Use, use, "--use"),
+    )
+
+
+def _member(choices: type[Choice], value: str | None, option: str) -> Choice | None:
+    if value is None:
+        return None
+    try:
+        return choices(value)
+    except ValueError:
+        names = ", ".join(choice.value for choice in choices)
+        raise ConfigError(f"{option} is {value!r}", remedy=f"one of {names}") from None
+
+
+def import_files(
+    ledger: Ledger, format_name: str, paths: Sequence[Path], options: ReadOptions, progress: Progress
+) -> ImportReport:
+    """Bring files or folders of one format into the ledger. Idempotent.
+
+    All files are checked before the first is written. Raises FormatError for a file of the wrong shape;
+    the ledger is then as it was.
+    """
+    chosen = format_named(format_name)
+    files = list(expand(paths, chosen))
+    for path in files:
+        for _ in chosen.read(path, options):
+            pass
+    reports = (_import_file(ledger, chosen, path, options, progress) for path in files)
+    return ImportReport(chosen.name, tuple(reports))
+
+
+def _import_file(
+    ledger: Ledger, chosen: Format, path: Path, options: ReadOptions, progress: Progress
+) -> FileReport:
+    report = FileReport(str(path))
+    origin = SourceFile(chosen.name, path.name, _sha256(path))
+    rows = enumerate(chosen.read(path, options), 1)
+    while batch := list(islice(rows, BATCH)):
+        with ledger.writing() as writer:
+            _write(writer, origin, batch, report)
+        report.read += len(batch)
+        progress(path.name, report.read)
+    return report
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            with file.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+    return digest.hexdigest()
+
+
+def _write(
+    writer: Writer, origin: SourceFile, batch: Sequence[tuple[int, Row | Refusal]], report: FileReport
+) -> None:
+    """Write one batch and count what became of its rows."""
+    preferences: list[tuple[int, PreferenceRow]] = []
+    outputs: list[OutputRow] = []
+    instructions: list[InstructionRow] = []
+    for number, row in batch:
+        if isinstance(row, Refusal):
+            report.refuse(row)
+        elif isinstance(row, PreferenceRow):
+            preferences.append((number, row))
+        elif isinstance(row, OutputRow):
+            outputs.append(row)
+        else:
+            instructions.append(row)
+    _write_preferences(writer, origin, preferences, report)
+    new = writer.new_facts(writer.outputs, [_output(row) for row in outputs])
+    writer.memberships([membership for row in outputs if (membership := _membership(row))])
+    new += writer.new_facts(writer.memberships, [m for row in instructions if (m := _membership(row))])
+    report.kept += new
+    report.known += len(outputs) + len(instructions) - new
+
+
+def _write_preferences(
+    writer: Writer, origin: SourceFile, rows: Sequence[tuple[int, PreferenceRow]], report: FileReport
+) -> None:
+    if not rows:
+        return
+    [file_id] = writer.files([origin])
+    pairs = [_pair(row) for _, row in rows]
+    pair_ids = writer.pairs([pair for pair, _ in pairs])
+    items = [_item(row, pair, flipped) for (_, row), (pair, flipped) in zip(rows, pairs, strict=True)]
+    item_ids = writer.items(items)
+    annotator_ids = writer.annotators([_annotator(row) for _, row in rows])
+    written = writer.judgements(
+        [
+            Judgement(_annotation(row, flipped, pair_id, annotator_id, item_id), _imported(row, file_id))
+            for (_, row), (_, flipped), pair_id, annotator_id, item_id in zip(
+                rows, pairs, pair_ids, annotator_ids, item_ids, strict=True
+            )
+        ]
+    )
+    for conflict in written.conflicts:
+        report.refuse(Refusal(rows[conflict.place][0], conflict.reason))
+    report.kept += written.added
+    report.known += written.known
+
+
+@lru_cache(maxsize=4_096)
+def _instruction(text: str, input: str) -> Instruction:
+    return Instruction(text, input)
+
+
+@lru_cache(maxsize=4_096)
+def _answer(instruction: Instruction, text: str, producer: str) -> Output:
+    return Output(instruction, text, producer)
+
+
+@lru_cache(maxsize=4_096)
+def _pair_of(output_1: Output, output_2: Output) -> tuple[Pair, bool]:
+    return Pair.of(output_1, output_2)
+
+
+def _pair(row: PreferenceRow) -> tuple[Pair, bool]:
+    """The row's pair in canonical order, and whether its output_1 is the pair's output_b."""
+    instruction = _instruction(row.instruction, row.input)
+    return _pair_of(
+        _answer(instruction, row.output_1, row.output_1_model or ""),
+        _answer(instruction, row.output_2, row.output_2_model or ""),
+    )
+
+
+def _item(row: PreferenceRow, pair: Pair, flipped: bool) -> Item:
+    name = pair.key if row.item_id is None else row.item_id
+    return Item(row.source, name, pair, flipped, row.subset, row.instruction_id)
+
+
+def _annotator(row: PreferenceRow) -> AnnotatorCard:
+    return AnnotatorCard(row.annotator, row.annotator_kind, {"imported": True})
+
+
+def _annotation(
+    row: PreferenceRow, flipped: bool, pair_id: int, annotator_id: int, item_id: int
+) -> Annotation:
+    preference = row.preference if row.preference is None or not flipped else 1 - row.preference
+    return Annotation(
+        pair_id=pair_id,
+        annotator_id=annotator_id,
+        preference=preference,
+        label=preference,
+        swapped=None if row.order_swapped is None else row.order_swapped != flipped,
+        status=Status.UNREADABLE if preference is None else Status.OK,
+        reason=row.reason,
+        replicate=row.replicate,
+        item_id=item_id,
+    )
+
+
+def _imported(row: PreferenceRow, file_id: int) -> Imported:
+    return Imported(
+        file_id=file_id,
+        preference_raw=None if row.preference_raw is None else json.dumps(row.preference_raw),
+        scores=None if row.scores is None else json.dumps(list(row.scores)),
+        raw_completion=row.raw_completion,
+        price=row.price,
+        seconds=row.seconds,
+        meta=canonical_json(row.meta) if row.meta else None,
+    )
+
+
+def _output(row: OutputRow) -> Output:
+    return Output(_instruction(row.instruction, row.input), row.output, row.model, row.kind)
+
+
+def _membership(row: OutputRow | InstructionRow) -> Membership | None:
+    """The row's place in its set; None where it names no set."""
+    if row.set_name is None:
+        return None
+    instruction = _instruction(row.instruction, row.input)
+    if isinstance(row, OutputRow):
+        return Membership(instruction, row.set_name, name=row.name)
+    meta = canonical_json(row.meta) if row.meta else None
+    return Membership(instruction, row.set_name, row.use, row.category, row.name, meta)

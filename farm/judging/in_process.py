@@ -1,0 +1,117 @@
+"""Judges whose weights run in this process: the transport, and what a model is called.
+
+A model in process is asked as a server is, by requests that are claimed and completions that are stored;
+there is no wire and no bill. Its name holds a hash of its files, so that another model under the same path is
+another judge.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from annotators.clients.budget import Account, Charge
+from annotators.clients.reply import Reply
+from annotators.clients.request import Commit, Deliver, Request, keep_nothing
+from annotators.clients.tally import Tally
+from annotators.pool import Pool, specs_of
+from annotators.prices import Price
+from annotators.spec import AnnotatorSpec
+from db.errors import ConfigError
+from farm.models.hub import check_found
+from farm.models.identity import digest_of
+
+ENDPOINT = "in process"  # what stands for the server's address
+FREE = Price(0.0, 0.0)
+ONE = Charge(requests=1)
+DEFINING = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")  # the files of a model
+
+Answerer = Callable[[Sequence[Request]], Sequence[Reply]]
+"""Replies to some requests, in their order."""
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """A Transport without a wire: requests are answered in batches, in the order in which they come."""
+
+    answer: Answerer
+    batch: int
+    account: Account
+
+    async def run(self, requests: Iterator[Request], deliver: Deliver, commit: Commit = keep_nothing) -> None:
+        """See annotators.clients.Transport."""
+        waiting: list[Request] = []
+        try:
+            for request in requests:
+                if not self.account.fits(ONE):
+                    self._answer(waiting, deliver)
+                await self.account.reserve(ONE)
+                waiting.append(request)
+                if len(waiting) == self.batch:
+                    self._answer(waiting, deliver)
+                    commit()
+                    await asyncio.sleep(0)  # where Ctrl-C ends the run
+        finally:
+            self._answer(waiting, deliver)
+
+    def _answer(self, waiting: list[Request], deliver: Deliver) -> None:
+        """Answer and deliver what waits; it waits no more."""
+        asked = list(waiting)
+        waiting.clear()
+        if not asked:
+            return
+        started = time.perf_counter()
+        replies = self.answer(asked)
+        seconds = (time.perf_counter() - started) / len(asked)
+        for request, reply in zip(asked, replies, strict=True):
+            tally = Tally(request, FREE, ONE)
+            tally.book(reply, seconds)
+            completion = tally.completion()
+            self.account.settle(ONE, Charge(1, completion.usage.total, 0.0))
+            deliver(request, completion)
+
+
+@dataclass(frozen=True)
+class Named:
+    """An annotator whose models are called by what they are, and where each of them is."""
+
+    annotator: AnnotatorSpec | Pool
+    sources: Mapping[str, str]  # name -> folder or hub id
+
+
+def named(annotator: AnnotatorSpec | Pool) -> Named:
+    """The annotator with its models' folders or hub ids replaced by their names.
+
+    Raises ConfigError where no model is named or it cannot be read, ModelError where there is none.
+    """
+    names = {source: name_of(source) for source in {spec.model for spec in specs_of(annotator)}}
+    sources = {name: source for source, name in names.items()}
+    if isinstance(annotator, Pool):
+        members = (replace(m, spec=replace(m.spec, model=names[m.spec.model])) for m in annotator.members)
+        return Named(replace(annotator, members=tuple(members)), sources)
+    return Named(replace(annotator, model=names[annotator.model]), sources)
+
+
+def name_of(source: str) -> str:
+    """What a model is called: its folder's name and a hash of its files, or the hub id and its commit."""
+    if not source:
+        raise ConfigError("no model is named", where="--model", remedy="give a folder of weights or a hub id")
+    folder = Path(source)
+    if folder.is_dir():
+        files = {file for pattern in DEFINING for file in folder.glob(pattern)}
+        return f"{folder.resolve().name}@{digest_of(files)[:12]}"
+    from transformers import AutoConfig
+
+    check_found(source)
+    try:
+        config = AutoConfig.from_pretrained(source)
+    except (OSError, ValueError, KeyError) as error:
+        said = " ".join(str(error).split())[:200]
+        remedy = "give a folder of weights or a hub id"
+        raise ConfigError(
+            f"no model {source!r:.200} here or on the hub: {said}", where="--model", remedy=remedy
+        ) from None
+    return f"{source}@{(getattr(config, '_commit_hash', None) or 'unknown')[:12]}"

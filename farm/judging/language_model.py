@@ -1,0 +1,213 @@
+"""A causal language model in this process as a judge: greedy replies, log-probabilities of the first tokens.
+
+What the outputs' names (A and B) are worth is always told, whatever their rank, so that a preference is
+exact; where a single token is asked for, this takes one forward pass. Replies are greedy: that a temperature,
+a seed or an extra field of a request has no effect here is said in the reply's warnings.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from annotators.clients.reply import LOGPROB_POSITIONS, Reply, failed, read_completion
+from annotators.clients.request import Decoding, Message, Request, Role
+from db.ids import Json
+from farm.config import ModelConfig
+from farm.models.loading import load_codec, load_model, pick_device, quiet
+
+LONGEST_REPLY = 1_024  # tokens, where the request names no limit
+TEMPLATE_OPTIONS = "chat_template_kwargs"  # the extra field that vLLM and others take, too
+IGNORED = "settings_ignored"
+_AROUND = re.compile(r"^[\W_]+|[\W_]+$")
+
+
+@dataclass(frozen=True)
+class Generated:
+    """One reply. logprobs: (positions, vocabulary), of the first tokens; none where they were not wanted."""
+
+    prompt_tokens: int
+    ids: list[int]
+    logprobs: Tensor | None
+    ended: bool
+
+
+class LocalJudge:
+    """Answers requests by the models of `sources` (name -> folder or hub id), each loaded when it is needed.
+
+    names: the outputs' names, whose log-probabilities are always told. Use as an in_process.Answerer.
+    """
+
+    def __init__(
+        self, sources: Mapping[str, str], names: frozenset[str], config: ModelConfig | None = None
+    ) -> None:
+        self.sources = sources
+        self.names = frozenset(name.casefold() for name in names)
+        self.config = config or ModelConfig(dtype=usual_dtype())
+        self._models: dict[str, CausalModel] = {}
+
+    def __call__(self, requests: Sequence[Request]) -> list[Reply]:
+        """The replies, in order. Requests that agree in model and decoding run as one batch."""
+        groups: dict[tuple[str, Decoding], list[int]] = {}
+        for place, request in enumerate(requests):
+            groups.setdefault((request.model, request.decoding), []).append(place)
+        replies: dict[int, Reply] = {}
+        for (name, decoding), places in groups.items():
+            model = self._model(name)
+            prompts = {place: model.prompt(requests[place]) for place in places}
+            fitting = {place: prompt for place, prompt in prompts.items() if len(prompt) < model.longest}
+            made = model.generate(list(fitting.values()), decoding) if fitting else []
+            for place, each in zip(fitting, made, strict=True):
+                replies[place] = _reply(requests[place], model, each)
+            for place in prompts.keys() - fitting.keys():
+                said = f"{len(prompts[place])} tokens, and the model reads {model.longest}"
+                replies[place] = failed("context_length", said)
+        return [replies[place] for place in range(len(requests))]
+
+    def _model(self, name: str) -> CausalModel:
+        if name not in self._models:
+            self._models[name] = CausalModel(self.sources[name], self.names, self.config)
+        return self._models[name]
+
+
+class CausalModel:
+    """A causal language model with its tokenizer, asked in batches. names: as of LocalJudge."""
+
+    def __init__(self, source: str, names: frozenset[str], config: ModelConfig) -> None:
+        from transformers import AutoModelForCausalLM
+
+        self.names = names
+        self.codec = load_codec(source, config)
+        self.tokenizer = self.codec.tokenizer
+        self.model: Any = load_model(source, AutoModelForCausalLM, config)
+        self.longest = int(getattr(self.model.config, "max_position_embeddings", 0) or 2**31)
+
+    @cached_property
+    def tokens(self) -> list[str]:
+        """The text of every token."""
+        ids = [[i] for i in range(self.model.get_output_embeddings().weight.shape[0])]
+        decoded: list[str] = self.tokenizer.batch_decode(ids, clean_up_tokenization_spaces=False)
+        return decoded
+
+    @cached_property
+    def answers(self) -> list[int]:
+        """The tokens that say a name: " A", "a", "(A"."""
+        return [i for i, token in enumerate(self.tokens) if _AROUND.sub("", token).casefold() in self.names]
+
+    def prompt(self, request: Request) -> list[int]:
+        """The tokens of a request: by the chat template, or as plain text where there is none."""
+        if getattr(self.tokenizer, "chat_template", None) is None:
+            text = "\n\n".join(self._plain(each.content) for each in request.messages)
+            return list(self.tokenizer(f"{text}\n\nReply:")["input_ids"])
+        options = request.decoding.extra.get(TEMPLATE_OPTIONS)
+        text = self._chat(request.messages, options if isinstance(options, Mapping) else {})
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _chat(self, messages: Sequence[Message], options: Mapping[str, Json]) -> str:
+        from jinja2 import TemplateError
+
+        said = [{"role": str(each.role), "content": self._plain(each.content)} for each in messages]
+        settings: dict[str, Any] = {**options, "tokenize": False, "add_generation_prompt": True}
+        try:
+            return str(self.tokenizer.apply_chat_template(said, **settings))
+        except TemplateError:  # some models know no system role
+            if messages[0].role is not Role.SYSTEM or len(said) < 2:
+                raise
+            first = {"role": said[1]["role"], "content": f"{said[0]['content']}\n\n{said[1]['content']}"}
+            return str(self.tokenizer.apply_chat_template([first, *said[2:]], **settings))
+
+    def _plain(self, text: str) -> str:
+        """The text with special tokens broken up: nothing that is judged opens a turn of the chat."""
+        for token in self.tokenizer.all_special_tokens:
+            text = text.replace(token, f"{token[0]} {token[1:]}")
+        return text
+
+    @torch.no_grad()
+    def generate(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Generated]:
+        """Greedy replies to prompts that are shorter than `longest`."""
+        from transformers import GenerationConfig
+
+        width = max(map(len, prompts))
+        limit = min(decoding.max_tokens or LONGEST_REPLY, self.longest - width)
+        ids = torch.full((len(prompts), width), self.codec.pad_id)
+        mask = torch.zeros(len(prompts), width, dtype=torch.long)
+        for i, prompt in enumerate(prompts):
+            ids[i, width - len(prompt) :] = torch.tensor(prompt)
+            mask[i, width - len(prompt) :] = 1
+        settings = GenerationConfig(  # type: ignore[no-untyped-call]
+            do_sample=False,
+            max_new_tokens=limit,
+            pad_token_id=self.codec.pad_id,
+            eos_token_id=sorted(self.codec.ends),
+            return_dict_in_generate=True,
+            output_logits=decoding.wants_logprobs,
+        )
+        device = self.model.device
+        with quiet():
+            made = self.model.generate(
+                ids.to(device), attention_mask=mask.to(device), generation_config=settings
+            )
+        new = made.sequences[:, width:].tolist()
+        weights = _first_logprobs(made.logits) if decoding.wants_logprobs else None
+        return [
+            self._one(len(prompt), new[i], None if weights is None else weights[i])
+            for i, prompt in enumerate(prompts)
+        ]
+
+    def _one(self, prompt_tokens: int, ids: list[int], logprobs: Tensor | None) -> Generated:
+        end = next((i for i, token in enumerate(ids) if token in self.codec.ends), None)
+        return Generated(prompt_tokens, ids if end is None else ids[: end + 1], logprobs, end is not None)
+
+
+def _reply(request: Request, model: CausalModel, made: Generated) -> Reply:
+    """The reply, written as a server would and read by the code that reads a server's."""
+    text, stopped = _cut(model.codec.text(made.ids), request.decoding.stop)
+    choice: dict[str, object] = {
+        "message": {"role": "assistant", "content": text},
+        "finish_reason": "stop" if made.ended or stopped else "length",
+    }
+    if made.logprobs is not None:
+        choice["logprobs"] = {"content": list(_positions(request, model, made.ids, made.logprobs))}
+    usage = {"prompt_tokens": made.prompt_tokens, "completion_tokens": len(made.ids)}
+    reply = read_completion(request, {"model": request.model, "choices": [choice], "usage": usage})
+    return replace(reply, warnings=(*reply.warnings, IGNORED)) if _ignores(request) else reply
+
+
+def _positions(
+    request: Request, model: CausalModel, ids: Sequence[int], logprobs: Tensor
+) -> Iterator[dict[str, object]]:
+    """The first tokens with their alternatives: the likeliest, and those that say a name."""
+    top = min(request.decoding.top_logprobs or 0, logprobs.shape[-1])
+    for token, values in zip(ids, logprobs, strict=False):
+        shown = dict.fromkeys([token, *values.topk(top).indices.tolist(), *model.answers])
+        weighed = [{"token": model.tokens[each], "logprob": float(values[each])} for each in shown]
+        yield {**weighed[0], "top_logprobs": weighed}
+
+
+def _ignores(request: Request) -> bool:
+    """Whether the request asks for what greedy replies have not."""
+    decoding = request.decoding
+    return bool(decoding.temperature or request.replicate or decoding.extra.keys() - {TEMPLATE_OPTIONS})
+
+
+def usual_dtype() -> Any:
+    """bfloat16 on a GPU, float32 elsewhere."""
+    return "bfloat16" if pick_device("auto").type == "cuda" else "float32"
+
+
+def _first_logprobs(logits: Sequence[Tensor]) -> Tensor:
+    """(rows, positions, vocabulary) of the first positions, on the CPU."""
+    first = torch.stack([step.float() for step in logits[:LOGPROB_POSITIONS]], dim=1)
+    return torch.log_softmax(first, dim=-1).cpu()
+
+
+def _cut(text: str, stop: Sequence[str]) -> tuple[str, bool]:
+    """The text before the first of the stop texts, and whether there was one."""
+    places = [place for each in stop if (place := text.find(each)) >= 0]
+    return (text[: min(places)], True) if places else (text, False)

@@ -1,0 +1,114 @@
+"""A reward model in this process as a judge: a score for each output, by any sequence-classification model.
+
+A model of `farm train reward_model` is asked by the prompt template that is stored with it. Any other is
+asked by its tokenizer's chat template, or, without one, with instruction and output as a pair of texts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from annotators.clients.reply import Reply, failed
+from annotators.clients.request import Request
+from annotators.prices import Usage
+from annotators.reward_model import reply, scored
+from farm.config import ModelConfig
+from farm.judging.language_model import usual_dtype
+from farm.models.codec import TEMPLATE_FILE
+from farm.models.hub import ModelError
+from farm.models.loading import load_model
+from farm.models.scorer import Scorer, ScorerReward
+from farm.models.tokens import Prompt
+
+Score = Callable[[Sequence[Prompt], Sequence[str]], Sequence[float]]
+"""(prompts, responses) -> one score each."""
+
+
+class RewardJudge:
+    """Answers the requests of annotators.reward_model. Use as an in_process.Answerer.
+
+    source: a folder or hub id; loaded when it is needed. rows: in one forward pass.
+    """
+
+    def __init__(self, source: str, rows: int, config: ModelConfig | None = None) -> None:
+        self.source = source
+        self.rows = rows
+        self.config = config or ModelConfig(dtype=usual_dtype())
+        self._score: Score | None = None
+
+    def __call__(self, requests: Sequence[Request]) -> list[Reply]:
+        """Two scores for each request, as a reply."""
+        self._score = self._score or load_score(self.source, self.rows, self.config)
+        asked = [scored(request) for request in requests]
+        prompts = [Prompt(each.instruction, each.input) for each in asked for _ in range(2)]
+        scores = self._score(prompts, [text for each in asked for text in (each.first, each.second)])
+        return [_reply(request, scores[2 * i : 2 * i + 2]) for i, request in enumerate(requests)]
+
+
+def load_score(source: str, rows: int, config: ModelConfig) -> Score:
+    """The scores of one of our reward models, or of any other. Raises ModelError where there is none."""
+    if (Path(source) / TEMPLATE_FILE).is_file():
+        ours = ScorerReward(Scorer.load(source, config), rows)
+        return lambda prompts, responses: ours(prompts, responses).tolist()
+    return AnyRewardModel(source, rows, config)
+
+
+class AnyRewardModel:
+    """A sequence-classification model with one label, of any publisher; none of its code is run."""
+
+    def __init__(self, source: str, rows: int, config: ModelConfig) -> None:
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        self.model: Any = load_model(source, AutoModelForSequenceClassification, config)
+        if self.model.config.num_labels != 1:
+            what = f"the model has {self.model.config.num_labels} labels, a reward model has one"
+            raise ModelError(what, where=source, remedy="name a model that gives a single score")
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(source)
+        pads = self.tokenizer.pad_token is not None and self.model.config.pad_token_id is not None
+        self.rows = rows if pads else 1
+        self.longest = int(getattr(self.model.config, "max_position_embeddings", 0) or 2**31)
+
+    @torch.no_grad()
+    def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> list[float]:
+        """One score each; not a number where a text is longer than the model reads."""
+        rows = [self._encoded(*each) for each in zip(prompts, responses, strict=True)]
+        scores = [float("nan")] * len(rows)
+        fitting = [i for i, row in enumerate(rows) if len(row["input_ids"]) <= self.longest]
+        fitting.sort(key=lambda i: len(rows[i]["input_ids"]))
+        for at in range(0, len(fitting), self.rows):
+            part = fitting[at : at + self.rows]
+            found = self._scores([rows[i] for i in part])
+            for i, score in zip(part, found, strict=True):
+                scores[i] = score
+        return scores
+
+    def _encoded(self, prompt: Prompt, response: str) -> dict[str, list[int]]:
+        text = f"{prompt.instruction}\n\n{prompt.input}" if prompt.input else prompt.instruction
+        if getattr(self.tokenizer, "chat_template", None) is None:
+            return dict(self.tokenizer(text, response))
+        chat = [{"role": "user", "content": text}, {"role": "assistant", "content": response}]
+        whole = self.tokenizer.apply_chat_template(chat, tokenize=False)
+        return dict(self.tokenizer(whole, add_special_tokens=False))
+
+    def _scores(self, rows: Sequence[dict[str, list[int]]]) -> list[float]:
+        padded: Any = rows[0]
+        if len(rows) > 1:
+            padded = self.tokenizer.pad(rows, padding_side="right")
+        width = len(rows) > 1
+        inputs = {
+            name: torch.tensor(values if width else [values]).to(self.model.device)
+            for name, values in padded.items()
+        }
+        scores: list[float] = self.model(**inputs).logits[:, 0].float().tolist()
+        return scores
+
+
+def _reply(request: Request, scores: Sequence[float]) -> Reply:
+    if not all(map(math.isfinite, scores)):
+        return failed("context_length", "a score is not a number: the text is longer than the model reads")
+    return Reply(text=reply(scores), finish_reason="stop", model=request.model, usage=Usage())

@@ -1,0 +1,158 @@
+"""Judges that ask nobody: rules, and stored replies read again.
+
+Each lists its questions about some pairs, with what makes the judgement and where its reply is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple, Protocol
+
+from annotators.draws import Occasion, Orders
+from annotators.judgement import Judgement, Verdict, judged
+from annotators.parsers import Said
+from annotators.recorded import Reply, imported_reply, missing, replayed
+from annotators.rules import RuleAnnotator
+from annotators.spec import AnnotatorSpec
+from db.errors import ConfigError
+from db.ledger import Asked, Ledger
+from db.queries.recordings import Recording, has_recordings, recordings
+from db.records import AnnotatorCard, AnnotatorKind, Pair
+from farm.judging.asking import IDENTICAL, stored_reply
+
+SHORTEST = 8  # digits of a fingerprint that may stand for it
+
+
+class Question(NamedTuple):
+    """What to judge, how, and whose stored reply that reads, if any."""
+
+    asked: Asked
+    judge: Callable[[], Judgement]
+    completion_id: int | None = None
+    slot: int | None = None
+
+
+class QuietJudge(Protocol):
+    """An annotator that needs no transport."""
+
+    @property
+    def card(self) -> AnnotatorCard: ...
+
+    def questions(self, pairs: Sequence[Pair]) -> Iterator[Question]: ...
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A rule, asked in the orders and as often as the task says. flipped: as Ledger.flipped_pairs."""
+
+    annotator: RuleAnnotator
+    replicates: int
+    flipped: set[int]
+
+    @property
+    def card(self) -> AnnotatorCard:
+        return self.annotator.card()
+
+    def questions(self, pairs: Sequence[Pair]) -> Iterator[Question]:
+        """Every pair in every replicate and order that is asked for."""
+        for pair in pairs:
+            for replicate in range(self.replicates):
+                occasion = self.annotator.occasion(pair, replicate)
+                for swapped in occasion.shown(self.annotator.spec.orders, pair.id in self.flipped):
+                    judge = partial(self.annotator.judge, pair, replicate, swapped)
+                    yield Question(Asked(pair.id, replicate, swapped), judge)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Stored replies of one annotator, read by the spec's parser. Build with `of`."""
+
+    ledger: Ledger
+    spec: AnnotatorSpec  # names the recorded annotator by its whole fingerprint
+    recorded: AnnotatorCard
+
+    @classmethod
+    def of(cls, ledger: Ledger, spec: AnnotatorSpec) -> Replay:
+        """Find whose replies the spec means. Raises ConfigError where that is nobody, or not clear."""
+        assert spec.recorded is not None
+        card = _recorded(ledger, spec)
+        whole = replace(spec, recorded=replace(spec.recorded, annotator=card.key))
+        return cls(ledger, whole, card)
+
+    @property
+    def card(self) -> AnnotatorCard:
+        return self.spec.card
+
+    def questions(self, pairs: Sequence[Pair]) -> Iterator[Question]:
+        """Every recording, in its own order; for a pair that has none a question that fails."""
+        assert self.spec.recorded is not None
+        by_id = {pair.id: pair for pair in pairs}
+        found: set[int] = set()
+        for each in recordings(self.ledger, self.recorded.id, list(by_id), self.spec.recorded.source):
+            found.add(each.pair_id)
+            asked = Asked(each.pair_id, each.replicate, each.swapped)
+            judge = partial(self._judge, by_id[each.pair_id], each)
+            slot = each.slot if each.completion_id is not None else None
+            yield Question(asked, judge, each.completion_id, slot)
+        for pair_id in sorted(by_id.keys() - found):
+            reason = f"{self.recorded.name} has no recording of this pair"
+            yield Question(Asked(pair_id, 0, False), partial(missing, reason, False))
+
+    def _judge(self, pair: Pair, recording: Recording) -> Judgement:
+        name, swapped = self.recorded.name, recording.swapped
+        occasion = Occasion(pair.key, self.spec.draw_key, recording.replicate)
+        if recording.failure is not None:
+            return missing(f"{name} failed: {recording.failure} {recording.detail}".strip(), swapped)
+        if recording.text is not None:
+            said = _said(recording.text, recording)
+            return replayed(self.spec, Reply(said, recording.slot, recording.pairs), swapped, occasion)
+        if pair.output_a.text == pair.output_b.text:
+            return replace(judged(Verdict(0.5), swapped, self.spec.noise, occasion), reason=IDENTICAL)
+        why = f": {recording.reason}" if recording.reason else ""
+        return missing(f"{name} judged this pair, but its reply was not kept{why}", swapped)
+
+
+def is_quiet(spec: AnnotatorSpec) -> bool:
+    """Whether such an annotator asks nobody."""
+    return spec.kind is AnnotatorKind.RULE or spec.recorded is not None
+
+
+def quiet_judge(
+    ledger: Ledger, spec: AnnotatorSpec, replicates: int, orders: Orders | None, utility: str
+) -> QuietJudge:
+    """The judge of a spec that asks nobody. Raises ConfigError on what it cannot be or do."""
+    if spec.recorded is None:
+        flipped = ledger.flipped_pairs() if spec.orders is Orders.STORED else set()
+        return Rules(RuleAnnotator.of(spec, utility), replicates, flipped)
+    if replicates > 1 or orders:
+        what = "a recording is read as often, and in the orders, as it was made"
+        raise ConfigError(what, where=spec.name, remedy="leave out --replicates and --orders")
+    return Replay.of(ledger, spec)
+
+
+def _said(text: str, recording: Recording) -> Said:
+    if recording.completion_id is None:
+        return imported_reply(text)
+    return stored_reply(text, recording.top_logprobs)
+
+
+def _recorded(ledger: Ledger, spec: AnnotatorSpec) -> AnnotatorCard:
+    assert spec.recorded is not None
+    wanted, source = spec.recorded.annotator, spec.recorded.source
+    named = [card for card in ledger.annotators() if _is_called(card, wanted)]
+    found = [card for card in named if has_recordings(ledger, card.id, source)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        keys = ", ".join(card.key[:SHORTEST] for card in found)
+        remedy = "give the fingerprint of one of them"
+        raise ConfigError(f"{wanted!r} is the name of several: {keys}", where="recorded", remedy=remedy)
+    of_source = f" from {source}" if source else ""
+    what = f"{wanted!r} has no stored replies{of_source}" if named else f"no annotator {wanted!r} here"
+    raise ConfigError(what, where="recorded", remedy="`farm audit` lists those that judged")
+
+
+def _is_called(card: AnnotatorCard, wanted: str) -> bool:
+    return card.name == wanted or (len(wanted) >= SHORTEST and card.key.startswith(wanted))

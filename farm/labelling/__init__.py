@@ -1,1 +1,0 @@
-"""The page on which people judge pairs: which pairs in which order, what is written, who may come in."""

@@ -1,0 +1,191 @@
+"""Between text and tokens: the prompt template, the tokenizer, and rows of tokens padded into batches.
+
+A prompt and its response are tokenized apart and joined as tokens, so the prompt is always a prefix of the
+row, in training, in sampling and in scoring alike, and no beginning-of-sequence token is doubled or lost.
+A response ends with the end-of-sequence token everywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from db.errors import ConfigError
+from farm.models.tokens import Prompt, Tokens
+
+TEMPLATE_FILE = "prompt_template.json"
+PLAIN = "Instruction:\n{instruction}\n\nResponse:\n"
+PLAIN_WITH_INPUT = "Instruction:\n{instruction}\n\nInput:\n{input}\n\nResponse:\n"
+
+
+class Row(NamedTuple):
+    """One prompt and one response as token ids."""
+
+    prompt: list[int]
+    response: list[int]
+
+    @property
+    def length(self) -> int:
+        return len(self.prompt) + len(self.response)
+
+
+@dataclass(frozen=True)
+class Template:
+    """How a prompt becomes text. Stored with every checkpoint: a model is always asked as it was trained.
+
+    chat: by the tokenizer's chat template; else by the two texts, with {instruction} and {input}.
+    control: text put between prompt and response, for models that answer to a control token.
+    """
+
+    chat: bool = False
+    without_input: str = PLAIN
+    with_input: str = PLAIN_WITH_INPUT
+    control: str = ""
+
+    @classmethod
+    def choose(cls, name: str, directory: Path, tokenizer: Any) -> Template:
+        """The template that `ModelConfig.template` names. Raises ConfigError on one that cannot be used."""
+        stored = directory / TEMPLATE_FILE
+        if name == "auto" and stored.is_file():
+            return cls.read(stored)
+        has_chat = getattr(tokenizer, "chat_template", None) is not None
+        if name == "chat" and not has_chat:
+            remedy = "use --template plain, or a tokenizer with a chat template"
+            raise ConfigError("the tokenizer has no chat template", where=str(directory), remedy=remedy)
+        if name in ("auto", "chat", "plain"):
+            return cls(chat=has_chat and name != "plain")
+        if "{instruction}" not in name:
+            remedy = "use auto, chat, plain, or a text with {instruction} in it"
+            raise ConfigError(f"template {name!r} has no {{instruction}}", where="template", remedy=remedy)
+        return cls(without_input=name, with_input=name)
+
+    @classmethod
+    def read(cls, path: Path) -> Template:
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError, OSError) as error:
+            raise ConfigError(f"not a prompt template: {error}", where=str(path)) from None
+
+    def save(self, directory: Path) -> None:
+        text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
+        (directory / TEMPLATE_FILE).write_text(text + "\n", encoding="utf-8")
+
+    def text(self, prompt: Prompt, tokenizer: Any) -> str:
+        """The text of a prompt, without `control`. An instruction is never scanned for placeholders."""
+        if self.chat:
+            content = f"{prompt.instruction}\n\n{prompt.input}" if prompt.input else prompt.instruction
+            messages = [{"role": "user", "content": content}]
+            return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+        values = {"instruction": prompt.instruction, "input": prompt.input}
+        pattern = self.with_input if prompt.input else self.without_input
+        return re.sub(r"\{(instruction|input)\}", lambda match: values[match[1]], pattern)
+
+
+@dataclass(frozen=True)
+class Codec:
+    """A tokenizer with the template it is used with, and the context of the model that it serves."""
+
+    tokenizer: Any
+    template: Template = field(default_factory=Template)
+    stop_ids: frozenset[int] = frozenset()  # tokens that end a response, beside end-of-sequence
+    context: int | None = None  # tokens at most in a prompt with its response; None: the model has no limit
+
+    def __post_init__(self) -> None:
+        if self.tokenizer.eos_token_id is None:
+            raise ConfigError(
+                "the tokenizer has no end-of-sequence token, so no response could ever end",
+                where=str(getattr(self.tokenizer, "name_or_path", "")),
+                remedy="set eos_token in the model's tokenizer_config.json",
+            )
+
+    @property
+    def eos_id(self) -> int:
+        return int(self.tokenizer.eos_token_id)
+
+    @property
+    def pad_id(self) -> int:
+        """What fills a row up. Masks, never this id, say what is padding: it may be the end of sequence."""
+        pad = self.tokenizer.pad_token_id
+        return self.eos_id if pad is None else int(pad)
+
+    @property
+    def ends(self) -> frozenset[int]:
+        return self.stop_ids | {self.eos_id}
+
+    @cached_property
+    def _begin(self) -> list[int]:
+        """The beginning-of-sequence token, where the tokenizer puts one before a plain text."""
+        begin = self.tokenizer.bos_token_id
+        ids = self.tokenizer("a")["input_ids"]
+        return [begin] if begin is not None and ids[:1] == [begin] else []
+
+    def prompt_ids(self, prompt: Prompt) -> list[int]:
+        """The tokens that a response follows. Raises ConfigError if there are none."""
+        text = self.template.text(prompt, self.tokenizer) + self.template.control
+        ids = self._ids(text)
+        if not self.template.chat and ids[:1] != self._begin:
+            ids = self._begin + ids
+        if not ids:
+            raise ConfigError(
+                "a prompt has no tokens", where="template", remedy="put some text into the template"
+            )
+        return ids
+
+    def response_ids(self, output: str, *, ended: bool = True) -> list[int]:
+        """The tokens of a response, end of sequence last. Names of special tokens in it are plain text.
+
+        ended: False for a response that was cut, which has no end of sequence.
+        """
+        ids = self.tokenizer(output, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        return [*ids, self.eos_id] if ended else list(ids)
+
+    def row(self, prompt: Prompt, output: str, control: str = "", *, ended: bool = True) -> Row:
+        """A prompt with its response. control: in place of the template's own; see `Template`."""
+        codec = self.with_control(control) if control else self
+        return Row(codec.prompt_ids(prompt), self.response_ids(output, ended=ended))
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The text of response tokens, without special tokens."""
+        return str(
+            self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        )
+
+    def with_control(self, control: str) -> Codec:
+        return replace(self, template=replace(self.template, control=control))
+
+    def save(self, directory: Path) -> None:
+        self.tokenizer.save_pretrained(directory)
+        self.template.save(directory)
+
+    def fingerprint(self) -> str:
+        """Identity of all that makes tokens of a prompt: a hash of the files that `save` writes."""
+        digest = hashlib.sha256()
+        with tempfile.TemporaryDirectory() as folder:
+            self.save(Path(folder))
+            for path in sorted(Path(folder).rglob("*")):
+                if path.is_file():
+                    digest.update(path.name.encode() + path.read_bytes())
+        return digest.hexdigest()[:32]
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def collate(rows: Sequence[Row], pad_id: int, device: torch.device | str = "cpu") -> Tokens:
+    """Rows padded at the right to the longest: Tokens of (B, T)."""
+    width = max(row.length for row in rows)
+    ids = torch.full((len(rows), width), pad_id)
+    mask = torch.zeros(len(rows), width, dtype=torch.bool)
+    for i, row in enumerate(rows):
+        ids[i, : row.length] = torch.tensor(row.prompt + row.response)
+        mask[i, len(row.prompt) : row.length] = True
+    return Tokens(ids.to(device), mask.to(device))

@@ -1,0 +1,310 @@
+"""Drawing responses: a decoding loop that spends nothing on finished rows.
+
+Rows live in the slots of one preallocated key-value cache. A row that ends leaves its slot to a row from
+the tail, and when half of the slots are free the next prompts move in. Prompts are taken longest first, so
+those that follow always fit left of the present column; each distinct prompt is run once, however many
+responses are drawn from it.
+
+A token is drawn by inverting the cumulative distribution at a number that is a function of (prompt, seed,
+index, position) alone, so a response does not depend on its batch-mates beyond the rounding of the logits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from transformers import Cache, DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+from db.errors import ConfigError
+from db.ids import content_hash
+from farm.config import Decoding
+from farm.models.forward import key_value_layers
+from farm.models.hub import ModelError
+from farm.models.ops import at_temperature
+from farm.models.packed_weights import packed
+from farm.models.policy import Policy
+
+ROWS = (64, 256)  # that are drawn at the same time: so many at least, and at most
+CACHE_BYTES = {"cpu": 2**28, "cuda": 2**32}  # of keys and values that more than the least rows may take
+
+
+class Drawn(NamedTuple):
+    """One response."""
+
+    ids: list[int]  # the token that ended it included
+    logps: list[float]  # at the temperature of the draw, before top-p, top-k and tokens that are never drawn
+    ended: bool  # False: cut at max_new_tokens, or where the model's context ends
+
+
+class Pick(NamedTuple):
+    """The next token of each row."""
+
+    ids: Tensor  # (n,)
+    logps: Tensor  # (n,)
+
+
+class _Slots(DynamicLayer):  # type: ignore[no-untyped-call]
+    """Keys and values of one layer: `rows` of its slots are in use, `length` of their columns."""
+
+    def __init__(self, slots: int, columns: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.slots, self.columns, self.rows, self.length = slots, columns, 0, 0
+        self.buffers: list[Tensor] = []
+
+    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        end = self.length + key_states.shape[-2]
+        for buffer, new in zip(self.buffers, (key_states, value_states), strict=True):
+            buffer[: self.rows, :, self.length : end] = new
+        self.length = end
+        keys, values = (buffer[: self.rows, :, :end] for buffer in self.buffers)
+        return keys, values
+
+    def get_seq_length(self) -> int:
+        return self.length
+
+    def move(self, into: Tensor, out_of: Tensor) -> None:
+        for buffer in self.buffers:
+            buffer[into, :, : self.length] = buffer[out_of, :, : self.length]
+
+    def trim(self, columns: int) -> None:
+        for buffer in self.buffers:
+            buffer[: self.rows, :, : self.length - columns] = buffer[
+                : self.rows, :, columns : self.length
+            ].clone()
+        self.length -= columns
+
+    def admit(self, layer: DynamicLayer, repeats: Tensor) -> None:
+        """Put rows of a prefilled layer into the next slots, their last column at the present one."""
+        assert layer.keys is not None
+        assert layer.values is not None
+        for i, states in enumerate((layer.keys, layer.values)):
+            if len(self.buffers) <= i:
+                shape = (self.slots, states.shape[1], self.columns, states.shape[3])
+                self.buffers.append(states.new_zeros(shape))
+            width, rows = states.shape[2], len(repeats)
+            columns = slice(self.length - width, self.length)
+            self.buffers[i][self.rows : self.rows + rows, :, columns] = states[repeats]
+        self.rows += len(repeats)
+
+
+class _Batch:
+    """The rows being drawn: slot k of the cache, of the masks and of the lists belongs to `owners[k]`."""
+
+    def __init__(self, policy: Policy, slots: int, columns: int, width: int) -> None:
+        count = key_value_layers(policy.model.config)
+        if not count:
+            raise ModelError(
+                f"{type(policy.model).__name__} keeps more than keys and values of what it has read"
+            )
+        self.policy = policy
+        self.layers = [_Slots(slots, columns) for _ in range(count)]
+        self.cache = Cache(layers=self.layers)  # type: ignore[arg-type]
+        self.attention = torch.zeros(slots, columns, dtype=torch.bool, device=policy.device)
+        self.positions = torch.zeros(slots, dtype=torch.long, device=policy.device)
+        never = policy.never_drawn
+        self.never = torch.tensor(never, device=policy.device) if never else None
+        self.uniforms = torch.zeros(slots, width, device=policy.device)
+        self.made = torch.zeros(slots, dtype=torch.long, device=policy.device)
+        self.tokens = torch.zeros(slots, dtype=torch.long, device=policy.device)
+        self.logits = torch.empty(0)
+        self.owners: list[int] = []
+
+    def admit(self, owners: Sequence[int], prompts: Sequence[list[int]], uniforms: Sequence[Tensor]) -> None:
+        """Run the prompts of new rows and give them the next slots."""
+        distinct = list(dict.fromkeys(map(tuple, prompts)))
+        place = {prompt: i for i, prompt in enumerate(distinct)}
+        repeats = torch.tensor([place[tuple(prompt)] for prompt in prompts], device=self.policy.device)
+        width = max(map(len, distinct))
+        ids = torch.full((len(distinct), width), self.policy.codec.pad_id)
+        attention = torch.zeros(len(distinct), width, dtype=torch.long)
+        for i, prompt in enumerate(distinct):
+            ids[i, width - len(prompt) :] = torch.tensor(prompt)
+            attention[i, width - len(prompt) :] = 1
+        ids, attention = ids.to(self.policy.device), attention.to(self.policy.device)
+        cache = DynamicCache()
+        positions = (attention.cumsum(-1) - 1).clamp(min=0)
+        logits = self.policy.step_logits(ids, attention, positions, cache)[repeats]
+        old, new = len(self.owners), len(self.owners) + len(owners)
+        self._trim()
+        length = max(self.layers[0].length, width)
+        for slots, layer in zip(self.layers, cache.layers, strict=True):
+            slots.length = length
+            slots.admit(layer, repeats)  # type: ignore[arg-type]
+        self.attention[old:new] = False
+        self.attention[old:new, length - width : length] = attention[repeats].bool()
+        self.positions[old:new] = attention.sum(-1)[repeats]
+        self.uniforms[old:new] = torch.stack(list(uniforms)).to(self.policy.device)
+        self.made[old:new] = 0
+        self.logits = torch.cat([self.logits, logits]) if old else logits
+        self.owners.extend(owners)
+
+    def pick(self, decoding: Decoding) -> Pick:
+        """Draw every row's next token."""
+        rows = len(self.owners)
+        uniform = self.uniforms[:rows].gather(1, self.made[:rows, None])[:, 0]
+        pick = pick_token(self.logits, uniform, decoding, self.never)
+        self.tokens[:rows] = pick.ids
+        self.made[:rows] += 1
+        return pick
+
+    def step(self) -> None:
+        """Read every row's next token."""
+        rows, length = len(self.owners), self.layers[0].length
+        self.attention[:rows, length] = True
+        attention = self.attention[:rows, : length + 1].long()
+        ids, positions = self.tokens[:rows, None], self.positions[:rows, None]
+        self.logits = self.policy.step_logits(ids, attention, positions, self.cache)
+        self.positions[:rows] += 1
+        if length + 2 > self.layers[0].columns:
+            self._trim()
+
+    def remove(self, gone: Sequence[int]) -> None:
+        """Free slots: rows from the tail move into the holes."""
+        keep = len(self.owners) - len(gone)
+        holes = [k for k in gone if k < keep]
+        tail = [k for k in range(keep, len(self.owners)) if k not in set(gone)]
+        if holes:
+            into, out_of = (torch.tensor(x, device=self.policy.device) for x in (holes, tail))
+            for layer in self.layers:
+                layer.move(into, out_of)
+            for tensor in (self.attention, self.positions, self.uniforms, self.made, self.tokens):
+                tensor[into] = tensor[out_of]
+            for hole, k in zip(holes, tail, strict=True):
+                self.owners[hole] = self.owners[k]
+        del self.owners[keep:]
+        for layer in self.layers:
+            layer.rows = keep
+
+    def _trim(self) -> None:
+        """Cut the columns at the left that no row uses."""
+        n, length = len(self.owners), self.layers[0].length
+        if not n:
+            for layer in self.layers:
+                layer.length = 0
+            return
+        unused = int(self.attention[:n].int().argmax(-1).min())
+        if unused:
+            for layer in self.layers:
+                layer.trim(unused)
+            self.attention[:n, : length - unused] = self.attention[:n, unused:length].clone()
+            self.attention[:n, length - unused : length] = False
+
+
+@torch.inference_mode()
+def sample(
+    policy: Policy,
+    prompts: Sequence[list[int]],
+    decoding: Decoding,
+    *,
+    seed: int,
+    n: int = 1,
+    slots: int | None = None,
+) -> list[Drawn]:
+    """n responses to each prompt, those to one prompt standing together.
+
+    prompts: token ids. slots: rows that are drawn at the same time; None: as many as pay. Raises ConfigError
+    if a prompt leaves no room in the model's context.
+    """
+    limits = [_room(prompt, policy, decoding) for prompt in prompts]
+    owners = [(i, k) for i in range(len(prompts)) for k in range(n)]
+    waiting = sorted(range(len(owners)), key=lambda row: (-len(prompts[owners[row][0]]), owners[row]))
+    drawn = [Drawn([], [], False) for _ in owners]
+    columns = max((len(prompt) for prompt in prompts), default=0) + decoding.max_new_tokens + 32
+    slots = min(slots or _rows_that_pay(policy, columns), len(owners))
+    batch = _Batch(policy, slots, columns, decoding.max_new_tokens)
+    ends = torch.tensor(sorted(policy.codec.ends), device=policy.device)
+    with _at_work(policy):
+        while waiting or batch.owners:
+            if waiting and len(batch.owners) <= slots // 2:
+                new = waiting[: slots - len(batch.owners)]
+                del waiting[: len(new)]
+                own = [prompts[owners[row][0]] for row in new]
+                uniforms = [_uniforms(p, seed, owners[r][1], decoding) for r, p in zip(new, own, strict=True)]
+                batch.admit(new, own, uniforms)
+            pick = batch.pick(decoding)
+            stopped = torch.isin(pick.ids, ends).tolist()
+            done = []
+            for k, (token, logp) in enumerate(zip(pick.ids.tolist(), pick.logps.tolist(), strict=True)):
+                row, limit = drawn[batch.owners[k]], limits[owners[batch.owners[k]][0]]
+                row.ids.append(token)
+                row.logps.append(logp)
+                if stopped[k] or len(row.ids) == limit:
+                    drawn[batch.owners[k]] = row._replace(ended=stopped[k])
+                    done.append(k)
+            batch.remove(done)
+            if batch.owners:
+                batch.step()
+    return drawn
+
+
+@contextmanager
+def _at_work(policy: Policy) -> Iterator[None]:
+    """Without dropout, and with products that are fast for few rows."""
+    was_training = policy.training
+    policy.eval()
+    try:
+        with packed(policy):
+            yield
+    finally:
+        policy.train(was_training)
+
+
+def _rows_that_pay(policy: Policy, columns: int) -> int:
+    """How many rows to draw at the same time: the smaller the model, the less of a pass depends on them."""
+    config = policy.model.config.get_text_config()
+    row: int = 2 * config.num_hidden_layers * config.hidden_size * policy.model.dtype.itemsize * columns
+    few, many = ROWS
+    return max(few, min(many, CACHE_BYTES.get(policy.device.type, 0) // row))
+
+
+def _room(prompt: Sequence[int], policy: Policy, decoding: Decoding) -> int:
+    """How many tokens a response to a prompt may have."""
+    context = policy.codec.context
+    if context is None:
+        return decoding.max_new_tokens
+    if len(prompt) >= context:
+        what = f"a prompt of {len(prompt)} tokens leaves no room in the model's context of {context}"
+        raise ConfigError(what, remedy="leave it out, or use a model with a longer context")
+    return min(decoding.max_new_tokens, context - len(prompt))
+
+
+def pick_token(logits: Tensor, uniform: Tensor, decoding: Decoding, never: Tensor | None = None) -> Pick:
+    """The next token of each row, from logits (n, V) and a number in [0, 1) for each: (n,).
+
+    never: ids of tokens that are not drawn.
+    """
+    logits = logits.float()
+    if decoding.temperature == 0:
+        logps = logits.log_softmax(-1)
+        ids = (logits if never is None else logits.index_fill(1, never, -torch.inf)).argmax(-1)
+        return Pick(ids, logps.gather(1, ids[:, None])[:, 0])
+    logps = at_temperature(logits, decoding.temperature).log_softmax(-1)
+    probabilities, order = logps.exp(), None
+    if never is not None:
+        probabilities[:, never] = 0
+    if decoding.top_k or decoding.top_p < 1:
+        probabilities, order = probabilities.sort(-1, descending=True)
+        if decoding.top_k:
+            probabilities[:, decoding.top_k :] = 0
+        before = (
+            probabilities.cumsum(-1) - probabilities
+        )  # a token stays while those above it fall short of top_p
+        probabilities = probabilities.masked_fill(before >= decoding.top_p * probabilities.sum(-1, True), 0)
+    reached = probabilities.cumsum(-1)
+    total = reached[:, -1:]
+    below = total.nextafter(torch.zeros_like(total))  # rounding must not reach beyond the last likely token
+    ids = torch.searchsorted(reached, (uniform[:, None] * total).minimum(below), right=True)
+    ids = ids.clamp(max=logits.shape[1] - 1)  # logits that are no numbers are for the loss to refuse
+    ids = ids if order is None else order.gather(1, ids)
+    return Pick(ids[:, 0], logps.gather(1, ids)[:, 0])
+
+
+def _uniforms(prompt: Sequence[int], seed: int, index: int, decoding: Decoding) -> Tensor:
+    """A number in [0, 1) for each token of a response, from (prompt, seed, index) alone."""
+    key = int(content_hash("sample", [list(prompt), seed, index])[:15], 16)
+    return torch.rand(decoding.max_new_tokens, generator=torch.Generator().manual_seed(key))

@@ -1,0 +1,44 @@
+"""Models by what a user names them: a folder, known by its files, or an id, asked of the hub once.
+
+transformers asks the hub for every file by itself, each five times over half a minute, and prints every
+failure.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from db.errors import FarmError
+
+SECONDS = 10.0  # for the hub's answer
+REMEDY = "give a folder of weights, or the id of a model on the hub"
+
+
+class ModelError(FarmError):
+    """A model cannot be loaded, saved or used for what was asked."""
+
+
+def check_found(source: str) -> None:
+    """Raise ModelError where a model is no folder, not in the cache, and not on the hub or out of its reach.
+
+    What else may be wrong, transformers says: an access that is not granted, a cache that is not whole.
+    """
+    if Path(source).exists():
+        return
+    from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+    from huggingface_hub.errors import HTTPError as ClientError  # type: ignore[attr-defined]  # httpx's or httpx2's
+
+    try:
+        if not try_to_load_from_cache(source, "config.json"):
+            HfApi().model_info(source, timeout=SECONDS)
+    except (RepositoryNotFoundError, HFValidationError):
+        raise ModelError(
+            "no such folder, and no such model on the hub", where=source, remedy=REMEDY
+        ) from None
+    except HfHubHTTPError:
+        return
+    except (OSError, ClientError) as error:
+        said = " ".join(str(error).split())[:200]
+        what = f"no such folder, not in the cache, and the hub does not answer: {said}"
+        raise ModelError(what, where=source, remedy=REMEDY) from None

@@ -1,0 +1,162 @@
+"""Small tensor functions that several methods share. Each is pure and has golden tests.
+
+Shapes: B rows, T tokens, N response tokens of a batch (where the mask is 1, in row order), V vocabulary.
+`logps[b, t]` is log p(ids[b, t] | ids[b, :t]), so every (B, T) tensor is aligned with the token it is about;
+off the mask its value means nothing and must not reach a result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, log_softmax, logsigmoid
+
+EPSILON = 1e-8  # under a square root or a division
+
+Total: TypeAlias = Callable[[Tensor], Tensor]
+"""Adds numbers up over the processes of a run, elementwise: `Processes.sum`, or `alone`."""
+
+
+def alone(values: Tensor) -> Tensor:
+    """The total of one process."""
+    return values
+
+
+class Advantages(NamedTuple):
+    """Generalised advantages and the returns they imply, both (B, T) and 0 off the mask."""
+
+    advantages: Tensor
+    returns: Tensor
+
+
+def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
+    """Sum over each row's masked tokens: (B, T) -> (B,). What stands off the mask, even NaN, is ignored."""
+    return values.masked_fill(mask == 0, 0.0).sum(-1)
+
+
+def masked_mean(values: Tensor, mask: Tensor, total: Total = alone) -> Tensor:
+    """Mean over all masked tokens, each counting the same: (B, T) -> scalar; 0 on an empty mask."""
+    sums = total(torch.stack([masked_sum(values, mask).sum(), mask.sum().to(values.dtype)]))
+    return sums[0] / sums[1].clamp(min=1)
+
+
+def masked_row_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean over each row's masked tokens: (B, T) -> (B,); 0 for a row with none."""
+    return masked_sum(values, mask) / mask.sum(-1).clamp(min=1)
+
+
+def masked_var(values: Tensor, mask: Tensor, ddof: int = 1, total: Total = alone) -> Tensor:
+    """Variance over all masked tokens; ddof 1 (Bessel's correction) as in TRL's PPO; 0 for one token."""
+    centred = values - masked_mean(values, mask, total)
+    squares = masked_sum(centred.square(), mask).sum()
+    sums = total(torch.stack([squares, mask.sum().to(values.dtype)]))
+    return sums[0] / (sums[1] - ddof).clamp(min=1)
+
+
+def masked_whiten(
+    values: Tensor, mask: Tensor, *, shift_mean: bool = True, ddof: int = 1, total: Total = alone
+) -> Tensor:
+    """Scale to variance 1 over the masked tokens and, unless told not to, mean 0; 0 off the mask."""
+    mean = masked_mean(values, mask, total)
+    white = (values - mean) * torch.rsqrt(masked_var(values, mask, ddof, total) + EPSILON)
+    return (white if shift_mean else white + mean).masked_fill(mask == 0, 0.0)
+
+
+def at_temperature(logits: Tensor, temperature: float) -> Tensor:
+    """Logits of the distribution at a temperature above 0; at 1 themselves, without a copy."""
+    return logits if temperature == 1 else logits / temperature
+
+
+def token_logps(logits: Tensor, ids: Tensor) -> Tensor:
+    """log softmax(logits)[ids], in float32 or better: (N, V), (N,) -> (N,)."""
+    return -cross_entropy(_wide(logits), ids, reduction="none")
+
+
+def _wide(logits: Tensor) -> Tensor:
+    """In float32 or better: a softmax over a large vocabulary is not for half precision."""
+    return logits if logits.dtype == torch.float64 else logits.float()
+
+
+def full_logps(logits: Tensor) -> Tensor:
+    """log softmax(logits) over the whole vocabulary, in float32 or better: (N, V) -> (N, V)."""
+    return log_softmax(_wide(logits), -1)
+
+
+def entropy(logps: Tensor) -> Tensor:
+    """Shannon entropy in nats, from the log-probabilities of the whole vocabulary: (N, V) -> (N,)."""
+    return -(logps.exp() * logps).sum(-1)
+
+
+def full_kl(logps: Tensor, ref_logps: Tensor) -> Tensor:
+    """KL(π || π_ref) in nats, from the log-probabilities of the whole vocabulary: (N, V) -> (N,)."""
+    return (logps.exp() * (logps - ref_logps)).sum(-1)
+
+
+def kl_k1(logps: Tensor, ref_logps: Tensor) -> Tensor:
+    """log π - log π_ref of the sampled token: unbiased for KL(π || π_ref), may be negative. Schulman 2020."""
+    return logps - ref_logps
+
+
+def kl_k2(logps: Tensor, ref_logps: Tensor) -> Tensor:
+    """½ (log π - log π_ref)²: biased, low variance, its gradient is unbiased. Schulman 2020."""
+    return 0.5 * (logps - ref_logps).square()
+
+
+def kl_k3(logps: Tensor, ref_logps: Tensor) -> Tensor:
+    """r - 1 - log r with r = π_ref / π: unbiased and never negative. Schulman 2020."""
+    log_ratio = ref_logps - logps
+    return log_ratio.expm1() - log_ratio
+
+
+def gae(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, lam: float) -> Advantages:
+    """Generalised advantage estimation. Schulman et al. 2016, arXiv 1506.02438, eq. 16.
+
+    δ_t = r_t + γ V_{t+1} - V_t;  A_t = δ_t + γλ A_{t+1};  return_t = A_t + V_t, all (B, T).
+    The masked tokens of a row stand together; beyond the last of them V and A are 0.
+    """
+    values, rewards = values.masked_fill(mask == 0, 0.0), rewards.masked_fill(mask == 0, 0.0)
+    advantages = torch.zeros_like(values)
+    ahead = torch.zeros_like(values[:, 0])
+    for t in range(values.shape[1] - 1, -1, -1):
+        next_value = values[:, t + 1] if t + 1 < values.shape[1] else torch.zeros_like(ahead)
+        delta = rewards[:, t] + gamma * next_value - values[:, t]
+        ahead = (delta + gamma * lam * ahead).masked_fill(mask[:, t] == 0, 0.0)
+        advantages[:, t] = ahead
+    return Advantages(advantages, advantages + values)
+
+
+def explained_variance(values: Tensor, returns: Tensor, mask: Tensor, total: Total = alone) -> Tensor:
+    """1 - Var(returns - values) / Var(returns) over the masked tokens: 1 is perfect, 0 as bad as the mean."""
+    unexplained = masked_var(returns - values, mask, total=total)
+    return 1 - unexplained / masked_var(returns, mask, total=total).clamp(min=EPSILON)
+
+
+def last_token(mask: Tensor) -> Tensor:
+    """Column of each row's last masked token: (B, T) -> (B,). Where padding stands plays no part."""
+    columns = torch.arange(1, mask.shape[1] + 1, device=mask.device)
+    return ((mask != 0) * columns).argmax(-1)
+
+
+def spread(values: Tensor, mask: Tensor) -> Tensor:
+    """Put one value per response token in its place: (N,), (B, T) -> (B, T), 0 off the mask."""
+    return values.new_zeros(mask.shape).masked_scatter(mask != 0, values)
+
+
+def clipped_objective(ratio: Tensor, advantages: Tensor, clip: float) -> Tensor:
+    """min(ρ A, clip(ρ, 1 - ε, 1 + ε) A), elementwise. Schulman et al. 2017, arXiv 1707.06347, eq. 7.
+
+    ratio: ρ = π / π_old. A ratio is followed no further than ε from 1 where that would raise the objective.
+    """
+    return torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages)
+
+
+def preference_loss(margin: Tensor, preference: Tensor | float) -> Tensor:
+    """Cross-entropy of a preference under Bradley-Terry: -p log σ(m) - (1 - p) log σ(-m), elementwise.
+
+    margin: how much higher the first of the pair is rated, in nats; p = P(first preferred) in [0, 1]. A tie
+    is p = ½. Label smoothing by ε is p = 1 - ε (conservative DPO; Mitchell 2023, eq. 3).
+    """
+    return -preference * logsigmoid(margin) - (1 - preference) * logsigmoid(-margin)

@@ -1,0 +1,132 @@
+"""A policy: any causal language model of transformers, with its codec, that rates and draws responses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from farm.config import ModelConfig
+from farm.models.codec import Codec
+from farm.models.forward import cache_option, model_inputs, read
+from farm.models.loading import add_lora, load_codec, load_model, save_model
+from farm.models.ops import at_temperature, spread, token_logps
+from farm.models.tokens import Prompt, Tokens
+
+
+class Policy(nn.Module):
+    """log π(response | prompt), token by token.
+
+    The language-model head is applied to positions that predict response tokens and to no others: with
+    the vocabularies of today the head costs as much as many layers. Models that do more to their logits than
+    apply the head (a scale, a soft cap) are found out on a probe, and their own forward pass is used.
+    """
+
+    entry_points = ("response_logits", "step_logits")  # methods beside forward that reach the weights
+
+    def __init__(self, model: Any, codec: Codec) -> None:
+        super().__init__()
+        self.model = model
+        self.codec = codec
+        self.plain_head = _has_plain_head(model)
+        self.cache_option = cache_option(model)
+
+    @classmethod
+    def load(cls, source: str, config: ModelConfig | None = None, *, seed: int | None = None) -> Policy:
+        """From a directory or hub id. seed: make it trainable, with LoRA if config asks for it."""
+        from transformers import AutoModelForCausalLM
+
+        config = config or ModelConfig()
+        model = load_model(source, AutoModelForCausalLM, config)
+        if seed is not None and config.lora_rank:
+            add_lora(model, config, seed)
+        elif seed is None:
+            model.requires_grad_(False)
+        return cls(model, load_codec(source, config, model)).eval()
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device  # type: ignore[no-any-return]
+
+    @property
+    def never_drawn(self) -> list[int]:
+        """Tokens that stand in no response, by the generation config of the checkpoint."""
+        return list(getattr(self.model.generation_config, "suppress_tokens", None) or [])
+
+    def forward(self, tokens: Tokens, temperature: float = 1.0) -> Tensor:
+        """Log-probabilities of the response tokens at a temperature: (B, T), 0 off the mask."""
+        logits = at_temperature(self.response_logits(tokens), temperature)
+        return spread(token_logps(logits, tokens.ids[tokens.mask]), tokens.mask)
+
+    def response_logits(self, tokens: Tokens) -> Tensor:
+        """Logits that predict each response token: (N, V), in the order of tokens.ids[tokens.mask]."""
+        if not self.plain_head:
+            inputs = {name: values[:, :-1] for name, values in model_inputs(tokens).items()}
+            return cast(Tensor, self.model(**inputs, use_cache=False).logits[tokens.mask[:, 1:]])
+        hidden, mask = read(self.model.base_model, tokens, last=False)
+        predicts = mask[:, 1:]  # position t predicts token t + 1, so nothing reads the last
+        return cast(Tensor, self.model.get_output_embeddings()(hidden[predicts]))
+
+    def step_logits(self, ids: Tensor, attention: Tensor, positions: Tensor, cache: Any) -> Tensor:
+        """Logits after the last of ids, adding their keys and values to the cache: (B, S) -> (B, V)."""
+        out = self.model(
+            input_ids=ids,
+            attention_mask=attention,
+            position_ids=positions,
+            use_cache=True,
+            logits_to_keep=1,
+            **{self.cache_option: cache},
+        )
+        return out.logits[:, -1]  # type: ignore[no-any-return]
+
+    def condition_on(self, tokens: Sequence[str]) -> None:
+        """Add control tokens to tokenizer and model, and ask for the last of them from now on.
+
+        Each starts as half the embedding of the token that it follows, so that the policy answers as before,
+        with noise as large as embeddings differ, so that it soon tells them apart; alike in every process.
+        None is ever drawn.
+        """
+        before = self.codec.prompt_ids(Prompt(""))[-1]
+        self.codec = self.codec.with_control(tokens[-1])
+        added = self.codec.tokenizer.add_special_tokens({"additional_special_tokens": list(tokens)})
+        ids = self.codec.tokenizer.convert_tokens_to_ids(list(tokens))
+        self.model.generation_config.suppress_tokens = ids
+        if not added:
+            return
+        generator = torch.Generator().manual_seed(len(tokens))
+        old = self.model.get_input_embeddings().weight.shape[0]
+        self.model.resize_token_embeddings(max(old, len(self.codec.tokenizer)), mean_resizing=False)
+        read, drawn = (layer.weight for layer in _embeddings(self.model))
+        starts = {id(drawn): (drawn, drawn[:old].mean(0))}
+        starts[id(read)] = (read, read[before] / 2)  # in place of the mean, if tied
+        with torch.no_grad():
+            for weight, start in starts.values():
+                noise = torch.randn(len(ids), weight.shape[1], generator=generator).to(weight)
+                weight[ids] = start + weight[:old].std(0) * noise
+
+    def save(self, directory: Path | None) -> None:
+        """Write a directory that transformers loads by itself."""
+        save_model(self.model, self.codec, directory)
+
+
+def _embeddings(model: Any) -> list[Any]:
+    return [model.get_input_embeddings(), model.get_output_embeddings()]
+
+
+def _has_plain_head(model: Any) -> bool:
+    """Whether the logits are the output layer applied to the last hidden states, and nothing else."""
+    head = model.get_output_embeddings()
+    if head is None or model.base_model is model:
+        return False
+    ids = (
+        torch.arange(1, 4, device=next(model.parameters()).device)[None]
+        % model.config.get_text_config().vocab_size
+    )
+    with torch.no_grad():
+        hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+        return torch.allclose(
+            head(hidden), model(input_ids=ids, use_cache=False).logits, rtol=1e-4, atol=1e-5
+        )

@@ -1,0 +1,30 @@
+"""A prompt, and rows of tokens: what models read and write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a policy is asked: an instruction and its optional input. The policy's template makes the text."""
+
+    instruction: str
+    input: str = ""
+
+
+class Tokens(NamedTuple):
+    """Rows of prompt and response tokens."""
+
+    ids: Tensor  # (B, T) int64
+    mask: Tensor  # (B, T) bool, True on response tokens
+    attention: Tensor | None = None  # (B, T) bool, False on padding; None: padding on the right
+
+    @property
+    def weight(self) -> Tensor:
+        """Number of response tokens."""
+        return self.mask.sum()

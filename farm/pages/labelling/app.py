@@ -1,0 +1,163 @@
+"""The web page of `farm label`: one address, two forms, every text escaped, nothing loaded from anywhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import compare_digest
+from urllib.parse import parse_qs
+
+from markupsafe import Markup
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from db.errors import FarmError
+from farm.pages.guard import Guard
+from farm.pages.labelling.door import Door, Visit
+from farm.pages.labelling.sitting import Outcome, Sitting, Verdict
+from farm.pages.templates import source_hash, stylesheet, templates
+
+FOLDER = Path(__file__).parent / "templates"
+FORM_BYTES = 4_096
+COOKIE = "farm_label"
+NOTES: dict[str, str] = {
+    Verdict.FIRST: "Saved: output 1",
+    Verdict.SECOND: "Saved: output 2",
+    Verdict.TIE: "Saved: a tie",
+    Verdict.SKIP: "Skipped",
+    Outcome.UNDONE: "Taken back: judge it again",
+    Outcome.STALE: "That pair was judged already; here is the next",
+    Outcome.NOTHING: "There is nothing to take back",
+}
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a form of the page sent."""
+
+    token: str
+    question: str
+    verdict: str
+    seconds: float | None
+
+
+class Page:
+    """The handlers of the page. port: cookies are shared by all ports of a machine, so its name has it."""
+
+    def __init__(self, sittings: Mapping[str, Sitting], door: Door, guideline: str, port: int) -> None:
+        self._sittings = sittings
+        self._door = door
+        self._guideline = guideline
+        self._cookie = f"{COOKIE}_{port}"
+        self._template = templates(FOLDER).get_template("label.html.j2")
+        self._style = stylesheet(FOLDER / "label.css")
+        self._script = (FOLDER / "label.js").read_text(encoding="utf-8")
+
+    @property
+    def policy(self) -> str:
+        """The page's own style and script, its own forms, and nothing else."""
+        return (
+            f"default-src 'none'; style-src '{source_hash(self._style)}'; "
+            f"script-src '{source_hash(self._script)}'; img-src data:; form-action 'self'; base-uri 'none'; "
+            "frame-ancestors 'none'"
+        )
+
+    async def look(self, request: Request) -> Response:
+        """The current pair; or, with a link's token, the way in."""
+        token = request.query_params.get("token")
+        if token is not None:
+            return self._enter(token)
+        visit = self._visit(request)
+        if visit is None:
+            return _refused("open the link that `farm label` printed last; each opens once")
+        note = NOTES.get(request.query_params.get("said", ""), "")
+        return HTMLResponse(await run_in_threadpool(self._render, visit, note))
+
+    async def judge(self, request: Request) -> Response:
+        """A verdict, a skip or an undo; the next pair is shown once it is in the ledger."""
+        visit = self._visit(request)
+        if visit is None:
+            return _refused("open the link that `farm label` printed last; each opens once")
+        form = await read_form(request)
+        if form is None or not compare_digest(form.token.encode(), visit.form.encode()):
+            return _refused("that form is not of this page; load the page again")
+        sitting = self._sittings[visit.person]
+        if form.verdict == "u":
+            said: str = await run_in_threadpool(sitting.undo)
+        elif form.verdict not in set(Verdict) or not sitting.knows(form.question):
+            return PlainTextResponse("There is no such question or verdict.\n", 400)
+        else:
+            verdict = Verdict(form.verdict)
+            outcome = await run_in_threadpool(sitting.answer, form.question, verdict, form.seconds)
+            said = verdict if outcome is Outcome.SAVED else outcome
+        return RedirectResponse(f"/?said={said}", 303)
+
+    def _enter(self, token: str) -> Response:
+        cookie = self._door.enter(token)
+        if cookie is None:
+            return _refused("this link was used already, or is none; open the one that was printed last")
+        response = RedirectResponse("/", 303)
+        response.set_cookie(self._cookie, cookie, httponly=True, samesite="strict", path="/")
+        return response
+
+    def _visit(self, request: Request) -> Visit | None:
+        return self._door.visit(request.cookies.get(self._cookie))
+
+    def _render(self, visit: Visit, note: str) -> str:
+        return self._template.render(
+            shown=self._sittings[visit.person].shown(),
+            person=visit.person,
+            form=visit.form,
+            note=note,
+            guideline=self._guideline,
+            style=Markup(self._style),
+            script=Markup(self._script),
+        )
+
+
+async def read_form(request: Request) -> Form | None:
+    """The fields of a form, None where it is none of ours: an urlencoded body of a few fields."""
+    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        return None
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > FORM_BYTES:
+            return None
+    try:
+        fields = parse_qs(body.decode("ascii"), max_num_fields=8)
+    except ValueError:
+        return None
+    token, question, verdict, seconds = (
+        fields.get(name, [""])[0] for name in ("token", "question", "verdict", "seconds")
+    )
+    return Form(token, question, verdict, _seconds(seconds))
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        found = float(text)
+    except ValueError:
+        return None
+    return found if math.isfinite(found) else None
+
+
+def _refused(reason: str) -> Response:
+    return PlainTextResponse(f"Refused: {reason}.\n", 403)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """A ledger that cannot be read or written: nothing was saved, and the page says why."""
+    return PlainTextResponse(f"Nothing was saved: {error}\nGo back and try again.\n", 503)
+
+
+def app(page: Page, bound: str) -> ASGIApp:
+    """The page behind its guard."""
+    routes = [Route("/", page.look, methods=["GET"]), Route("/judge", page.judge, methods=["POST"])]
+    return Guard(Starlette(routes=routes, exception_handlers={FarmError: _failed}), bound, page.policy)

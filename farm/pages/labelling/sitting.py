@@ -1,0 +1,246 @@
+"""One person at work: what is shown now, and what becomes of a key press.
+
+The ledger is the state. What was judged is read from it at every request, so a reload, a second window, a
+second process and a kill change nothing; a judgement is written before the next pair is shown. What the
+person said, and how long it took, is kept like the reply of any other annotator.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from statistics import median
+from threading import Lock
+
+from db.errors import ConfigError
+from db.ids import Json, canonical_json, content_hash
+from db.ledger import Ledger
+from db.queries.given import Given, given_by
+from db.records import Annotation, AnnotatorCard, AnnotatorKind, Claim, Completion, Item, Slot, Status
+from farm.evaluation.questions import CATCH_SOURCE
+from farm.pages.labelling.questions import Kind, Question, question_key
+
+SKIPPED = "skipped by the person"
+
+
+class Verdict(StrEnum):
+    """What a person may say of a pair: the keys of the page."""
+
+    FIRST = "1"
+    SECOND = "2"
+    TIE = "0"
+    SKIP = "s"
+
+
+PREFERENCE = {Verdict.FIRST: 1.0, Verdict.SECOND: 0.0, Verdict.TIE: 0.5}  # P(the output shown first)
+
+
+class Outcome(StrEnum):
+    """What became of what a person did."""
+
+    SAVED = "saved"
+    UNDONE = "undone"
+    STALE = "stale"  # that question was not the current one any more; nothing was written
+    NOTHING = "nothing"  # there was nothing to take back
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How far a person has come, and how carefully. seconds: the median of a judgement."""
+
+    annotator: str
+    judged: int
+    ties: int
+    skipped: int
+    left: int
+    seconds: float | None
+    identical: int
+    identical_ties: int
+    repeats: int
+    repeats_same: int
+
+    def to_json(self) -> dict[str, Json]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the page shows. done of total questions are answered; waited: seconds since it was first shown."""
+
+    question: Question | None
+    done: int
+    total: int
+    waited: float
+    summary: Summary
+    may_undo: bool
+
+
+class Sitting:
+    """A person's questions and the ledger that takes the answers."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        card: AnnotatorCard,
+        wanted: Sequence[Question],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.card = card
+        self._ledger = ledger
+        self._clock = clock
+        self._lock = Lock()
+        self._since: dict[str, float] = {}
+        self._run = f"{socket.gethostname()}/{os.getpid()}/{int(time.time())}"
+        with ledger.writing() as writer:
+            [self._id] = writer.annotators([card])
+        before = self._given()
+        self._last = max((each.id for each in before.values()), default=0)
+        skipped = {question.key for question in wanted if _skipped(before.get(question.key))}
+        self._questions = sorted(wanted, key=lambda question: question.key in skipped)
+
+    def knows(self, key: str) -> bool:
+        """Whether this is a question of this sitting."""
+        return any(question.key == key for question in self._questions)
+
+    def shown(self) -> Shown:
+        """What the person sees now."""
+        given = self._given()
+        question, summary = self._current(given), self._summary(given)
+        waited = self._waited(question.key) if question else 0.0
+        undo, total = self._last_given(given) is not None, len(self._questions)
+        return Shown(question, total - summary.left, total, waited, summary, undo)
+
+    def answer(self, key: str, verdict: Verdict, seconds: float | None = None) -> Outcome:
+        """Take a verdict on a question. seconds: what the page measured; never more than passed here."""
+        with self._lock:
+            given = self._given()
+            question = self._current(given)
+            if question is None or question.key != key:
+                return Outcome.STALE
+            waited = self._waited(key)
+            took = waited if seconds is None else min(max(seconds, 0.0), waited)
+            before = given.get(key)
+            saved = self._write(question, verdict, before.attempt + 1 if before else 0, took)
+            self._since.pop(key, None)
+            return Outcome.SAVED if saved else Outcome.STALE
+
+    def undo(self) -> Outcome:
+        """Take the last judgement back: a later attempt without a verdict; the ledger keeps both."""
+        with self._lock:
+            last = self._last_given(self._given())
+            if last is None:
+                return Outcome.NOTHING
+            question, given = last
+            with self._ledger.writing() as writer:
+                [pair_id] = writer.pairs([question.pair])
+                written = writer.annotations(
+                    [
+                        Annotation(
+                            pair_id, self._id, None, None, question.swapped, Status.RETRACTED,
+                            "taken back by the person", attempt=given.attempt + 1,
+                        )
+                    ]
+                )  # fmt: skip
+            return Outcome.UNDONE if written.added else Outcome.STALE
+
+    def summary(self) -> Summary:
+        """How far the person has come."""
+        return self._summary(self._given())
+
+    def _given(self) -> Mapping[str, Given]:
+        """By the key of its question, what this person said so far."""
+        return {question_key(each.pair_key, each.swapped): each for each in given_by(self._ledger, self._id)}
+
+    def _current(self, given: Mapping[str, Given]) -> Question | None:
+        return next((each for each in self._questions if self._is_open(given.get(each.key))), None)
+
+    def _is_open(self, given: Given | None) -> bool:
+        """Not judged, taken back, or skipped in an earlier sitting."""
+        if given is None or given.status is Status.RETRACTED:
+            return True
+        return _skipped(given) and given.id <= self._last
+
+    def _last_given(self, given: Mapping[str, Given]) -> tuple[Question, Given] | None:
+        mine = ((question, given[question.key]) for question in self._questions if question.key in given)
+        standing = [each for each in mine if each[1].status is not Status.RETRACTED]
+        return max(standing, key=lambda each: each[1].id, default=None)
+
+    def _waited(self, key: str) -> float:
+        now = self._clock()
+        return now - self._since.setdefault(key, now)
+
+    def _write(self, question: Question, verdict: Verdict, attempt: int, seconds: float) -> bool:
+        """The claim, what was said and the judgement in one transaction; False where another process was
+        quicker."""
+        said = PREFERENCE.get(verdict)
+        preference = None if said is None else 1 - said if question.swapped else said
+        with self._ledger.writing() as writer:
+            [pair_id] = writer.pairs([question.pair])
+            if question.kind is Kind.IDENTICAL:
+                writer.items([Item(CATCH_SOURCE, question.pair.key, question.pair, False)])
+            [claim_id] = writer.claims([self._claim(question, pair_id, attempt)])
+            if claim_id is None:
+                return False
+            writer.completions([Completion(claim_id, verdict.value, seconds=seconds)])
+            judged = Annotation(
+                pair_id, self._id, preference, preference, question.swapped,
+                Status.OK if said is not None else Status.FAILED, None if said is not None else SKIPPED,
+                attempt=attempt, completion_id=claim_id, slot=0,
+            )  # fmt: skip
+            writer.annotations([judged])
+        return True
+
+    def _claim(self, question: Question, pair_id: int, attempt: int) -> Claim:
+        shown: Json = {
+            "shown": "farm label",
+            "pair": question.pair.key,
+            "swapped": question.swapped,
+            "kind": str(question.kind),
+        }
+        return Claim(
+            content_hash("shown to a person", [self.card.key, question.key]),
+            self.card.key,
+            self._run,
+            canonical_json(shown),
+            (Slot(pair_id, 0, question.swapped),),
+            attempt,
+        )
+
+    def _summary(self, given: Mapping[str, Given]) -> Summary:
+        found = [(each, given[each.key]) for each in self._questions if each.key in given]
+        done = [(question, each) for question, each in found if each.status is Status.OK]
+        same = {each.pair.key: said for each, said in done if each.kind is Kind.PAIR}
+        ties = [said.preference for each, said in done if each.kind is Kind.IDENTICAL]
+        repeats = [
+            said.preference == same[each.pair.key].preference
+            for each, said in done
+            if each.kind is Kind.REPEAT and each.pair.key in same
+        ]
+        times = [said.seconds for _, said in done if said.seconds is not None]
+        return Summary(
+            self.card.name,
+            judged=len(done),
+            ties=sum(said.preference == 0.5 for _, said in done),
+            skipped=sum(_skipped(said) for _, said in found),
+            left=sum(self._is_open(given.get(each.key)) for each in self._questions),
+            seconds=median(times) if times else None,
+            identical=len(ties),
+            identical_ties=ties.count(0.5),
+            repeats=len(repeats),
+            repeats_same=sum(repeats),
+        )
+
+
+def _skipped(given: Given | None) -> bool:
+    return given is not None and given.status is Status.FAILED
+
+
+def person(name: str, guideline: str) -> AnnotatorCard:
+    """Who judges by this guideline. Raises ConfigError where the name is no name."""
+    if not name.strip() or not name.isprintable() or len(name) > 80:
+        raise ConfigError(f"{name!r:.100} is no name for an annotator", where="--annotator")
+    return AnnotatorCard(name.strip(), AnnotatorKind.HUMAN, {"page": "farm label", "guideline": guideline})

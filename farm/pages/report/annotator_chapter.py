@@ -1,0 +1,269 @@
+"""The chapter of annotators: how far each agrees with people, at what price, with which leanings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from farm.evaluation.audit_report import HEADLINES, AnnotatorAudit, AuditReport, ReferenceAudit
+from farm.pages.report import figures
+from farm.pages.report.content import Headline, Section, Table
+from farm.pages.report.drawing import Figure
+from farm.statistics.bootstrap import Interval
+from farm.studies.results import CROWD_PRICE
+
+SIMULATED = ("llm", "rm")
+PEOPLE = 8  # drawn one by one; of more there is one mark for all
+ANNOTATORS = 60  # shown; the audit's own CSV has all
+SAME = 0.9  # of the questions, judged by everybody, and figures may be compared
+FEW = 30  # judgements below which a person's own figures say nothing
+NAMED = 3  # simulators in a sentence; of more than one other the range
+MEASURES = {
+    "agreement": "agreement",
+    "accuracy": "accuracy",
+    "bias": "bias",
+    "variance": "variance",
+    "position_bias": "first",
+    "length_bias": "longer",
+    "list_bias": "list",
+}
+LEANINGS = ("position_bias", "length_bias", "list_bias")
+
+
+def share(interval: Interval) -> str:
+    """65.1 % [63.0, 67.2]"""
+    if interval.value is None:
+        return ""
+    if interval.low is None or interval.high is None:
+        return f"{100 * interval.value:.1f} %"
+    return f"{100 * interval.value:.1f} % [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+
+
+def percent(interval: Interval) -> str:
+    """65.1 %"""
+    return "" if interval.value is None else f"{100 * interval.value:.1f} %"
+
+
+def headlines(report: AuditReport) -> list[Headline]:
+    """People with each other; the simulator nearest to them, beside the others; the longer output."""
+    people, longest = (report.whole.reference.measures[name] for name in ("agreement", "longest"))
+    found = []
+    if people.value is not None:
+        words = "one person against the majority of the others, on the same pairs: the measure for judges"
+        found.append(Headline(f"{100 * people.value:.0f} %", "People agree with people", words))
+    if simulated := _simulated(report):
+        best, *others = simulated
+        price = "" if best.price_per_1000 is None else f", at ${best.price_per_1000:.2f} per 1,000"
+        place = f"the nearest to people of {len(simulated)} simulated annotators" if others else "simulated"
+        words = f"{place}{price}; {_interval(best.measures['agreement'])}."
+        if others:
+            words += f" Beside it {'; '.join(_rates(others))}."
+        value = f"{100 * _agreement(best):.0f} %"
+        found.append(Headline(value, f"Simulator {best.name} agrees with people", words))
+    if longest.value is not None:
+        words = "for nothing: what no judge should fall below"
+        found.append(Headline(f"{100 * longest.value:.0f} %", "The longer output agrees with people", words))
+    return found
+
+
+def _interval(measure: Interval) -> str:
+    low, high = measure.low, measure.high
+    return (
+        "no interval" if low is None or high is None else f"95 % interval {100 * low:.0f} to {100 * high:.0f}"
+    )
+
+
+def _simulated(report: AuditReport) -> list[AnnotatorAudit]:
+    """The simulated annotators that can be compared with people, the nearest to them first."""
+    found = (each for each in report.whole.annotators if each.kind in SIMULATED and _agreement(each))
+    return sorted(found, key=_agreement, reverse=True)
+
+
+def _rates(simulated: Sequence[AnnotatorAudit], people: float | None = None) -> list[str]:
+    """How far the first agree with people, compared with one person if given; the range of the rest."""
+    named = NAMED if len(simulated) > NAMED + 1 else NAMED + 1
+    said = []
+    for each in simulated[:named]:
+        compared = "" if people is None else f", {_compared(each.measures['agreement'], people)}"
+        said.append(f"{each.name} on {100 * _agreement(each):.0f} %{compared}")
+    if rest := simulated[named:]:
+        high, low = (100 * _agreement(each) for each in (rest[0], rest[-1]))
+        said.append(f"{len(rest)} more on {low:.0f} to {high:.0f} %")
+    return said
+
+
+def _agreement(each: AnnotatorAudit) -> float:
+    return each.measures["agreement"].value or 0.0
+
+
+def summary(report: AuditReport) -> list[str]:
+    """What the audit found, in sentences."""
+    people, longest = (report.whole.reference.measures[name] for name in ("agreement", "longest"))
+    simulated = _simulated(report)
+    if not simulated or people.value is None:
+        return []
+    said = [
+        f"A person agrees with the majority of other people on {100 * people.value:.0f} % of the judgements;"
+        f" simulated annotators: {'; '.join(_rates(simulated, people.value))}."
+    ]
+    behind = [each.name for each in simulated if each.beats_longest is False]
+    if longest.value is not None:
+        said.append(
+            f"Always preferring the longer output would agree on {100 * longest.value:.0f} %. "
+            + (
+                f"No better on what they judged: {', '.join(behind)}."
+                if behind
+                else "Every simulator beats that on what it judged."
+            )
+        )
+    return said
+
+
+def _compared(measure: Interval, people: float) -> str:
+    if measure.low is None or measure.high is None:
+        return "with no interval to tell them apart"
+    if measure.low > people:
+        return "more often than one person"
+    return (
+        "less often than one person"
+        if measure.high < people
+        else "as often as one person, within the interval"
+    )
+
+
+def chapter(report: AuditReport) -> Section:
+    """The figures and tables of an audit."""
+    reference = report.whole.reference
+    shown = sorted(report.whole.annotators, key=lambda each: -_agreement(each))
+    sentences: tuple[str, ...] = (
+        f"{len(shown)} annotators judged. The reference is {_named(reference)}:"
+        f" {reference.annotators} of them, {reference.n:,} judgements of {reference.units:,} questions."
+        if reference.units
+        else "No person and no gold standard judged here, so nobody can be compared with people.",
+        "Agreement is with the majority of people, ties between them counting a half. Variance is how often"
+        " an annotator leaves its own majority; bias is what is left of the disagreement when its noise is"
+        " averaged out. First, longer and list say how often it prefers the output that is so.",
+    )
+    judged = [each.measures["agreement"].n for each in shown if each.kind != "human"]
+    if judged and min(judged) < SAME * reference.units:
+        sentences += (
+            "Not everybody judged the same questions: compare figures of annotators within one source alone"
+            " (--source).",
+        )
+    drawn = _figures(report, shown)
+    if any(figure.name == "agreement-price" for figure in drawn):
+        sentences += (
+            f"Agreement against price shows people at what AlpacaFarm paid its crowd, ${CROWD_PRICE:.0f} for"
+            " 1,000 judgements, where their own price is not known; the dashed line is their agreement.",
+        )
+    return Section("annotators", "Annotators against people", sentences, tuple(drawn), _tables(shown))
+
+
+def _named(reference: ReferenceAudit) -> str:
+    return "people" if reference.name == "human" else str(reference.name)
+
+
+def _figures(report: AuditReport, shown: Sequence[AnnotatorAudit]) -> list[Figure]:
+    people = report.whole.reference.measures["agreement"].value
+    told = [each for each in shown if each.measures["agreement"].value is not None]
+    alone, persons = _apart(told)
+    one_by_one = [*alone, *(persons if len(persons) <= PEOPLE else [])]
+    drawn = []
+    if one_by_one:
+        data = pd.DataFrame([_agreed(each) for each in one_by_one[:ANNOTATORS]])
+        drawn.append(figures.agreement(data, people))
+        priced = _priced(data, report.whole.reference.measures["agreement"])
+        if priced["price"].nunique() > 1:
+            drawn.append(figures.agreement_against_price(priced, people))
+    together = _bias_and_variance(alone, people)
+    if len(together) > 1:
+        drawn.append(figures.bias_and_variance(together))
+    leaning = _leanings(*_apart(shown))
+    if len(leaning):
+        drawn.append(figures.leanings(leaning))
+    return drawn
+
+
+def _priced(data: pd.DataFrame, people: Interval) -> pd.DataFrame:
+    """Those whose price is known, and people at AlpacaFarm's, where no person's is."""
+    rows = data.dropna(subset="price")
+    if people.value is None or rows.empty or (rows["kind"] == "human").any():
+        return rows
+    crowd = {"annotator": "people, at AlpacaFarm's price", "kind": "human", "price": CROWD_PRICE}
+    crowd |= {"agreement": people.value, "low": people.low, "high": people.high}
+    return pd.concat([rows, pd.DataFrame([crowd])], ignore_index=True)
+
+
+def _bias_and_variance(alone: Sequence[AnnotatorAudit], people: float | None) -> pd.DataFrame:
+    """Of those whose variance can be told, and of people: without bias by definition."""
+    names = ("variance", "bias")
+    rows = [{"annotator": a.name, "kind": a.kind} | {m: a.measures[m].value for m in names} for a in alone]
+    if people is not None:
+        rows.append({"annotator": "people", "kind": "human", "variance": 1 - people, "bias": 0.0})
+    return pd.DataFrame(rows, columns=["annotator", "kind", *names]).dropna()
+
+
+def _apart(shown: Sequence[AnnotatorAudit]) -> tuple[list[AnnotatorAudit], list[AnnotatorAudit]]:
+    """Those that are no persons, and the persons."""
+    persons = [each for each in shown if each.kind == "human"]
+    return [each for each in shown if each.kind != "human"], persons
+
+
+def _agreed(each: AnnotatorAudit) -> dict[str, object]:
+    found = each.measures["agreement"]
+    facts = {"annotator": each.name, "kind": each.kind, "agreement": found.value}
+    return {**facts, "low": found.low, "high": found.high, "price": each.price_per_1000}
+
+
+def _leanings(alone: Sequence[AnnotatorAudit], persons: Sequence[AnnotatorAudit]) -> pd.DataFrame:
+    """Of all people together, and of each annotator that is no person."""
+    names = ["people together"] if persons else []
+    rates = [[_together(persons, measure) for measure in LEANINGS]] if persons else []
+    for each in alone[:ANNOTATORS]:
+        names.append(each.name)
+        rates.append([each.measures[measure].value for measure in LEANINGS])
+    frame = pd.DataFrame(rates, columns=list(figures.LEANINGS), dtype=float)
+    frame.insert(0, "annotator", names)
+    return frame.dropna(subset=list(figures.LEANINGS), how="all").reset_index(drop=True)
+
+
+def _together(persons: Sequence[AnnotatorAudit], name: str) -> float | None:
+    """The mean of a rate over people, each by the number of questions that it rests on."""
+    found = [(each.measures[name].value, each.measures[name].n) for each in persons]
+    told = [(value, n) for value, n in found if value is not None]
+    total = sum(n for _, n in told)
+    return sum(value * n for value, n in told) / total if total else None
+
+
+def _tables(shown: Sequence[AnnotatorAudit]) -> tuple[Table, ...]:
+    """Those that are no persons; and persons, the busiest first, for who wants to see them."""
+    alone, persons = _apart(shown)
+    found = [_table("Annotators; intervals are 95 %, by question", alone[:ANNOTATORS])] if alone else []
+    busy = sorted((each for each in persons if each.n >= FEW), key=lambda each: -each.n)[:ANNOTATORS]
+    if busy:
+        few = len(persons) - len(busy)
+        words = "The people, the busiest first" + (
+            f"; {few} with fewer judgements are left out" if few else ""
+        )
+        found.append(_table(words, busy, folded=bool(alone)))
+    return tuple(found)
+
+
+def _table(caption: str, shown: Sequence[AnnotatorAudit], *, folded: bool = False) -> Table:
+    """Columns in which nobody has a figure are left out; the first two measures carry their intervals."""
+    told = [name for name in MEASURES if any(each.measures[name].value is not None for each in shown)]
+    priced = any(each.price_per_1000 is not None for each in shown)
+    rows = [
+        [
+            each.name,
+            each.kind,
+            f"{each.n:,}",
+            *((share if name in HEADLINES else percent)(each.measures[name]) for name in told),
+            *([f"${each.price_per_1000:,.2f}" if each.price_per_1000 is not None else ""] if priced else []),
+        ]
+        for each in shown
+    ]
+    columns = ("annotator", "kind", "judgements", *(MEASURES[name] for name in told))
+    columns = (*columns, "per 1,000") if priced else columns
+    return Table(caption, columns, rows, (False, False, *(True for _ in columns[2:])), folded)

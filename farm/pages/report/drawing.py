@@ -1,0 +1,146 @@
+"""How every figure is drawn: settings, colours that everyone can tell apart, labels that do not touch."""
+
+from __future__ import annotations
+
+import csv
+import io
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as Drawing
+from matplotlib.transforms import Bbox
+from numpy.typing import NDArray
+
+from farm.escaping import cell
+
+matplotlib.use("Agg")
+
+# Okabe and Ito (2008), without black and the yellow that white swallows
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+STYLE: dict[Any, Any] = {  # names of matplotlib's settings
+    "svg.fonttype": "none",
+    "svg.hashsalt": "farm",
+    "pdf.fonttype": 42,
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.6,
+    "figure.constrained_layout.use": True,
+}
+FORMATS = ("pdf", "png")
+PLACES = tuple(  # points from a mark, the nearest first
+    (x, y) for above, below in ((4, -11), (14, -21), (24, -31)) for x in (6, -6) for y in (above, below)
+)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure. description: what it shows, for those who cannot see it."""
+
+    name: str
+    title: str
+    description: str
+    data: pd.DataFrame
+    drawing: Drawing
+
+    def save(self, folder: Path) -> list[Path]:
+        """PDF, PNG and the data as CSV."""
+        paths = [folder / f"{self.name}.{kind}" for kind in FORMATS]
+        for path in paths:
+            with style():
+                self.drawing.savefig(path, dpi=200, facecolor="white")
+        table = folder / f"{self.name}.csv"
+        table.write_text(as_csv(self.data), encoding="utf-8", newline="")
+        return [*paths, table]
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Our settings of matplotlib, and no others."""
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+def new_axes(width: float = 6.4, height: float = 4.0) -> tuple[Drawing, Axes]:
+    drawing = Drawing(figsize=(width, height))
+    return drawing, drawing.subplots()
+
+
+def mark(k: int) -> dict[str, Any]:
+    """Colour and shape of the k-th series: each is told apart by either."""
+    return {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
+
+
+def errors(rows: pd.DataFrame, name: str, low: str = "low", high: str = "high") -> NDArray[np.float64]:
+    """The lengths of error bars, (2, rows): below and above; where an interval is unknown there is no bar."""
+    known = rows[low].notna() & rows[high].notna()
+    sides = (rows[name] - rows[low], rows[high] - rows[name])
+    return np.array([side.where(known, 0.0).clip(lower=0.0) for side in sides])
+
+
+def level(axes: Axes, at: float, words: str) -> None:
+    """A dashed upright line, named above the axes."""
+    axes.axvline(at, linestyle="--", linewidth=1, color="black", alpha=0.6)
+    axes.annotate(
+        words,
+        (at, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(0, 3),
+        textcoords="offset points",
+        fontsize=8,
+        ha="center",
+        va="bottom",
+    )
+
+
+def name_points(
+    drawing: Drawing, axes: Axes, points: Sequence[tuple[float, float]], names: Sequence[str]
+) -> None:
+    """Write each name beside its mark, inside the axes and over no mark or other name, if there is room."""
+    drawing.draw_without_rendering()
+    renderer = FigureCanvasAgg(drawing).get_renderer()  # type: ignore[no-untyped-call]
+    marks = [axes.transData.transform(point) for point in points]
+    taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in marks]
+    room = axes.get_window_extent(renderer)
+    for point, name in zip(points, names, strict=True):
+        for place in PLACES:
+            side = "left" if place[0] > 0 else "right"
+            text = axes.annotate(
+                short(name), point, xytext=place, textcoords="offset points", fontsize=8, ha=side
+            )
+            text.set_in_layout(False)
+            box = text.get_window_extent(renderer)
+            inside = room.x0 <= box.x0 and box.x1 <= room.x1
+            if (inside and not any(box.overlaps(other) for other in taken)) or place == PLACES[-1]:
+                taken.append(box)
+                break
+            text.remove()
+
+
+def short(text: str, limit: int = 34) -> str:
+    """A name as it fits beside a mark; dollar signs are no mathematics."""
+    clean = "".join(c for c in str(text) if c.isprintable()).replace("$", r"\$")
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def as_csv(data: pd.DataFrame) -> str:
+    """A frame as CSV; a text that a spreadsheet would run as a formula gets a quote before it."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(data.columns)
+    for row in data.itertuples(index=False):
+        writer.writerow(map(cell, row))
+    return buffer.getvalue()

@@ -1,0 +1,238 @@
+"""The figures: each drawn from a small frame that goes with it.
+
+A figure is a name, what it shows in words, its data, and a drawing. The page shows it as SVG; `save` writes
+PDF and PNG for a paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import FuncFormatter
+
+from farm.pages.report.drawing import Figure, errors, level, mark, name_points, new_axes, short, style
+
+KIND_PLACE = {"human": 0, "llm": 1, "rm": 2, "gold": 3, "rule": 4}
+KIND_NAMES = {
+    "human": "people",
+    "llm": "language models",
+    "rm": "reward models",
+    "gold": "gold",
+    "rule": "rules",
+}
+LEANINGS = {"first": "the first shown", "longer": "the longer", "list": "the one with a list"}
+CROWDED = 6  # names in a small figure
+NAMED = 8  # annotators in the words of a figure
+PEOPLE_TOGETHER = "people with each other"
+
+
+def agreement(data: pd.DataFrame, people: float | None) -> Figure:
+    """data: annotator, kind, agreement, low, high. people: how far people agree with each other."""
+    ordered = data.sort_values("agreement").reset_index(drop=True)
+    with style():
+        drawing, axes = new_axes(6.0, max(2.2, 0.3 * len(ordered) + 1.3))
+        _by_kind(axes, ordered.assign(place=ordered.index), "agreement", "place")
+        axes.set_yticks(range(len(ordered)), [short(name) for name in ordered["annotator"]])
+        axes.set_ylim(-0.6, len(ordered) - 0.4)
+        if people is not None:
+            level(axes, people, PEOPLE_TOGETHER)
+        axes.set_xlabel("agreement with people")
+        axes.grid(axis="y", visible=False)
+        if ordered["kind"].nunique() > 1:
+            drawing.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=5)
+    said = [f"{row['annotator']} {row['agreement']:.3f}" for _, row in ordered[::-1].iterrows()][:NAMED]
+    together = "" if people is None else f" People agree with each other {people:.3f}."
+    words = f"Agreement with people, best first: {', '.join(said)}.{together}"
+    return Figure("agreement", "Agreement with people", words, data, drawing)
+
+
+def agreement_against_price(data: pd.DataFrame, people: float | None) -> Figure:
+    """AlpacaFarm's figure 2. data: annotator, kind, agreement, low, high, price (US dollars per 1,000).
+
+    people: how far they agree with each other, a dashed line.
+    """
+    rows = data.sort_values("price")
+    with style():
+        drawing, axes = new_axes(4.2, 3.4)
+        axes.set_xscale("symlog", linthresh=max(rows.loc[rows["price"] > 0, "price"].min() / 2, 1e-3))
+        _by_kind(axes, rows, "price", "agreement", upright=True)
+        if people is not None:
+            axes.axhline(people, linestyle="--", linewidth=1, color="black", alpha=0.6)
+        axes.margins(x=0.15)
+        axes.set_xlabel("US dollars per 1,000 judgements")
+        axes.set_ylabel("agreement with people")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        points = list(zip(rows["price"], rows["agreement"], strict=True))
+        name_points(drawing, axes, points, list(rows["annotator"]))
+    said = [
+        f"{row['annotator']}, {row['agreement']:.3f} at ${row['price']:.2f}"
+        for _, row in rows.sort_values("agreement", ascending=False).iterrows()
+    ][:NAMED]
+    words = f"Agreement with people against price per 1,000 judgements, best first: {'; '.join(said)}."
+    return Figure("agreement-price", "Agreement against price", words, rows, drawing)
+
+
+def bias_and_variance(data: pd.DataFrame) -> Figure:
+    """data: annotator, kind, variance, bias, in shares."""
+    with style():
+        drawing, axes = new_axes(*((4.2, 3.4) if len(data) < CROWDED else (6.4, 4.6)))
+        _by_kind(axes, data, "variance", "bias", bars=False)
+        axes.margins(0.18)
+        axes.set_xlabel("variance")
+        axes.set_ylabel("bias")
+        name_points(
+            drawing, axes, list(zip(data["variance"], data["bias"], strict=True)), list(data["annotator"])
+        )
+    said = [
+        f"{row['annotator']} bias {row['bias']:.3f}, variance {row['variance']:.3f}"
+        for _, row in data.iterrows()
+    ]
+    return Figure("bias-variance", "Bias and variance", "; ".join(said) + ".", data, drawing)
+
+
+def leanings(data: pd.DataFrame) -> Figure:
+    """data: annotator, and `first`, `longer`, `list`: the share in which it prefers the output that is so."""
+    shown = {name: words for name, words in LEANINGS.items() if data[name].notna().any()}
+    with style():
+        drawing, axes = new_axes(6.0, max(2.2, 0.36 * len(data) + 1.3))
+        for k, (name, words) in enumerate(shown.items()):
+            places = [len(data) - 1 - i + 0.18 * (len(shown) / 2 - 0.5 - k) for i in range(len(data))]
+            axes.plot(data[name], places, linestyle="", label=words, **mark(k))
+        axes.set_yticks(range(len(data)), [short(name) for name in data["annotator"][::-1]])
+        axes.set_ylim(-0.6, len(data) - 0.4)
+        axes.axvline(0.5, linestyle="--", linewidth=1, color="black", alpha=0.6)
+        axes.set_xlabel("share in which it prefers this output")
+        axes.grid(axis="y", visible=False)
+        drawing.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=3)
+    words = (
+        f"How often each of {len(data)} annotators prefers {', '.join(shown.values())}; 0.5 is no leaning."
+    )
+    return Figure("leanings", "Leanings", words, data, drawing)
+
+
+def _by_kind(
+    axes: Any, rows: pd.DataFrame, x: str, y: str, *, bars: bool = True, upright: bool = False
+) -> None:
+    """Marks of each kind of annotator in its own colour and shape; bars are of the agreement."""
+    for kind, part in rows.groupby("kind", sort=False):
+        size = errors(part, "agreement") if bars else None
+        where = {"yerr" if upright else "xerr": size}
+        look = mark(KIND_PLACE.get(str(kind), 5))
+        label = KIND_NAMES.get(str(kind), str(kind))
+        axes.errorbar(part[x], part[y], **where, linestyle="", capsize=2, label=label, **look)
+
+
+def win_rates(data: pd.DataFrame) -> Figure:
+    """data: method, trained_on, judged_by, win_rate, low, high, in shares. One panel for each judge."""
+    judges = list(dict.fromkeys(data["judged_by"]))
+    feedback = list(dict.fromkeys(data["trained_on"]))
+    methods = list(dict.fromkeys(data["method"]))
+    with style():
+        drawing = Drawing(figsize=(max(5.2, 3.1 * len(judges)), max(3.0, 0.36 * len(methods) + 1.4)))
+        panels = drawing.subplots(1, len(judges), sharex=True, sharey=True, squeeze=False)[0]
+        for axes, judge in zip(panels, judges, strict=True):
+            for k, trained in enumerate(feedback):
+                chosen = (data["judged_by"] == judge) & (data["trained_on"] == trained)
+                rows = data[chosen]
+                shift = 0.2 * (len(feedback) / 2 - 0.5 - k)
+                places = [len(methods) - 1 - methods.index(m) + shift for m in rows["method"]]
+                label = f"trained on {trained}" if judge == judges[0] else None
+                axes.errorbar(
+                    rows["win_rate"], places, xerr=errors(rows, "win_rate"), linestyle="", capsize=2,
+                    markersize=5, label=label, **mark(k),
+                )  # fmt: skip
+            axes.axvline(0.5, linestyle="--", linewidth=1, color="black", alpha=0.6)
+            axes.set_title(f"judged by {judge}", fontsize=10)
+            axes.grid(axis="y", visible=False)
+        panels[0].set_yticks(range(len(methods)), [short(m) for m in methods[::-1]])
+        drawing.supxlabel("win rate against the baseline", fontsize=10)
+        drawing.legend(frameon=False, fontsize=9, loc="outside upper center", ncols=len(feedback))
+    best = data.sort_values("win_rate").iloc[-1]
+    words = (
+        f"Win rates of {len(methods)} methods against the baseline, judged by {', '.join(judges)}. Highest:"
+        f" {best['method']} trained on {best['trained_on']}, {best['win_rate']:.3f} by {best['judged_by']}."
+    )
+    return Figure("win-rates", "Methods", words, data, drawing)
+
+
+def ranking_scatter(data: pd.DataFrame, spearman: float | None) -> Figure:
+    """AlpacaFarm's figure 3. data: method, and win rates `simulators` and `people` with their _low, _high."""
+    with style():
+        drawing, axes = new_axes(5.8, 5.2)
+        x, y = data["simulators"], data["people"]
+        axes.errorbar(
+            x,
+            y,
+            xerr=errors(data, "simulators", "simulators_low", "simulators_high"),
+            yerr=errors(data, "people", "people_low", "people_high"),
+            fmt="o",
+            color=mark(0)["color"],
+            ecolor="black",
+            elinewidth=0.5,
+            alpha=0.9,
+        )
+        axes.axline((0.5, 0.5), slope=1, linestyle=":", linewidth=1, color="black", alpha=0.6)
+        axes.set_xlabel("trained on and judged by simulators")
+        axes.set_ylabel("trained on and judged by people")
+        name_points(drawing, axes, list(zip(x, y, strict=True)), list(data["method"]))
+    rho = "" if spearman is None else f" Spearman {spearman:.2f}."
+    title = "Do simulators rank methods as people do?" + rho
+    said = [f"{row['method']} {row['simulators']:.3f} and {row['people']:.3f}" for _, row in data.iterrows()]
+    words = f"Win rates by simulators and by people: {'; '.join(said)}.{rho}"
+    return Figure("ranking", title, words, data, drawing)
+
+
+def curves(
+    name: str,
+    title: str,
+    data: pd.DataFrame,
+    *,
+    x: str,
+    y: str,
+    labels: Sequence[str],
+    size: tuple[float, float] = (6.4, 4.0),
+) -> Figure:
+    """Lines with bands. data: curve, x, y and, where known, low and high. labels: of the two axes."""
+    with style():
+        drawing, axes = new_axes(*size)
+        for k, (curve, rows) in enumerate(data.groupby("curve", sort=False)):
+            rows = rows.sort_values(x)
+            look = mark(k) if len(rows) < 30 else {**mark(k), "marker": ""}
+            axes.plot(rows[x], rows[y], markersize=4, label=short(str(curve)), **look)
+            if {"low", "high"} <= set(rows):
+                axes.fill_between(
+                    rows[x], rows["low"], rows["high"], color=look["color"], alpha=0.15, linewidth=0
+                )
+        axes.set_xlabel(labels[0])
+        axes.set_ylabel(labels[1])
+        if data["curve"].nunique() > 1:
+            axes.legend(frameon=False, fontsize=8)
+    shown = ", ".join(map(str, dict.fromkeys(data["curve"])))
+    return Figure(name, title, f"{title}: {labels[1]} against {labels[0]} for {shown}.", data, drawing)
+
+
+def calibration(data: pd.DataFrame) -> Figure:
+    """A reliability curve. data: curve (the reward model), predicted, observed, low, high, n."""
+    with style():
+        drawing, axes = new_axes(5.0, 4.4)
+        axes.plot([0.5, 1], [0.5, 1], linestyle="--", color="black", linewidth=1, alpha=0.6)
+        for k, (curve, rows) in enumerate(data.groupby("curve", sort=False)):
+            axes.errorbar(
+                rows["predicted"] + 0.004 * k, rows["observed"], yerr=errors(rows, "observed"), capsize=2,
+                elinewidth=0.8, label=short(str(curve)), **mark(k),
+            )  # fmt: skip
+        axes.set_xlabel("predicted chance of the preferred output")
+        axes.set_ylabel("share in which it was preferred")
+        axes.legend(frameon=False, fontsize=8, loc="upper left")
+    words = "Predicted against observed preference on held-out pairs; on the dashed line both are alike."
+    return Figure("calibration", "Can a reward model's probabilities be believed?", words, data, drawing)
+
+
+def save_all(figures: Iterable[Figure], folder: Path) -> list[Path]:
+    """Every figure as PDF, PNG and CSV in a folder, which is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return [path for figure in figures for path in figure.save(folder)]

@@ -1,0 +1,125 @@
+"""A model behind an OpenAI-compatible server."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from annotators.clients.budget import Account, Budget
+from annotators.clients.endpoint import Endpoint
+from annotators.clients.limits import RateLimits
+from annotators.clients.online import OnlineClient, OnlineOptions
+from annotators.clients.request import Completion, Message, Request, Role
+from annotators.clients.request import Decoding as RequestDecoding
+from annotators.clients.run import run_all
+from annotators.prices import PriceTable
+from db.ids import Json, canonical_json
+from db.records import Instruction
+from farm.config import Decoding, ModelConfig
+from farm.judging.provider import Provider
+from farm.models.tokens import Prompt
+from farm.producers.answers import Answer, Wanted, Write
+
+if TYPE_CHECKING:
+    from farm.models.codec import Codec
+
+CUT = "length"  # a reply that was cut at max_new_tokens is an output all the same
+FLUSH = 16  # replies of a server in one transaction: they are paid for
+
+
+class ServedModel:
+    """A model behind an OpenAI-compatible server. max_words: asked of it in a system message.
+
+    tokenizer: a checkpoint whose tokenizer and template make the prompts, which are then sent as token ids,
+    those that training and a model run here would read; else the server's chat template makes them.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        decoding: Decoding,
+        seed: int,
+        provider: Provider,
+        max_words: int | None = None,
+        tokenizer: str | None = None,
+    ) -> None:
+        self._model, self._provider, self._max_words = model, provider, max_words
+        self._settings, self._seed = decoding, seed
+        self._codec = _codec(tokenizer) if tokenizer is not None else None
+        self._endpoint = Endpoint.from_environment(provider.base_url)
+        self.failures: Counter[str] = Counter()
+        self._costs: list[float | None] = []
+        identity: dict[str, Json] = {
+            "model": model,
+            "endpoint": self._endpoint.name,
+            "temperature": decoding.temperature,
+            "top_p": decoding.top_p,
+            "max_new_tokens": decoding.max_new_tokens,
+            "max_words": max_words,
+            "seed": seed,
+        }
+        if decoding.top_k:
+            identity["top_k"] = decoding.top_k
+        if self._codec is not None:
+            identity["tokenizer"] = self._codec.fingerprint()
+        self.decoding = canonical_json(identity)
+
+    @property
+    def cost(self) -> float | None:
+        known = [cost for cost in self._costs if cost is not None]
+        return sum(known) if known and len(known) == len(self._costs) else None
+
+    def draw(self, wanted: Sequence[Wanted], write: Write) -> None:
+        questions = [(each.instruction, k) for each in wanted for k in each.draws]
+        asked = {self._request(*question): question for question in questions}
+        batch: list[Answer] = []
+
+        def deliver(request: Request, completion: Completion) -> None:
+            self._costs.append(completion.cost)
+            if completion.failure not in (None, CUT):
+                self.failures[completion.failure] += 1
+                return
+            batch.append(Answer(*asked[request], completion.text))
+            if len(batch) >= FLUSH:
+                write(batch[:])
+                batch.clear()
+
+        try:
+            run_all(self._client(), asked, deliver)
+        finally:
+            if batch:
+                write(batch)
+
+    def _client(self) -> OnlineClient:
+        given = self._provider
+        rates = RateLimits(given.requests_per_minute, given.tokens_per_minute)
+        options = OnlineOptions(concurrency=given.concurrency, rates=rates)
+        account = Account(Budget(given.max_cost, given.max_requests))
+        return OnlineClient(
+            self._endpoint, options, price=PriceTable.load(given.prices).price, account=account
+        )
+
+    def _request(self, instruction: Instruction, draw: int) -> Request:
+        decoding = RequestDecoding(
+            temperature=self._settings.temperature,
+            top_p=self._settings.top_p,
+            max_tokens=self._settings.max_new_tokens,
+            seed=self._seed,
+            extra={"top_k": self._settings.top_k} if self._settings.top_k else {},
+        )
+        if self._codec is not None:
+            ids = tuple(self._codec.prompt_ids(Prompt(instruction.text, instruction.input)))
+            return Request(self._model, (), decoding, draw, self._endpoint.name, prompt=ids)
+        said = "\n\n".join(part for part in (instruction.text, instruction.input) if part)
+        messages = [Message(Role.USER, said)]
+        if self._max_words is not None:
+            cap = f"Keep every answer to {self._max_words} words at most."
+            messages.insert(0, Message(Role.SYSTEM, cap))
+        return Request(self._model, tuple(messages), decoding, draw, self._endpoint.name)
+
+
+def _codec(source: str) -> Codec:
+    from farm.models.loading import load_codec
+
+    return load_codec(source, ModelConfig())

@@ -1,0 +1,252 @@
+"""AlpacaFarm's whole argument in the embedded world, from nothing to a report: `farm quickstart`.
+
+World, supervised fine-tuning, sampling, pairs, people and simulated judges, reward models, methods on both
+kinds of feedback, evaluation by both, over-optimisation; then audit, ranking agreement and the report, which
+are read from the ledger. Each stage finds what an earlier call did, so an interrupted study goes on. The
+truth is asked last, for nothing but figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+
+from annotators import catalogue
+from annotators.simulator import simulator_process
+from db.errors import ConfigError
+from db.ledger import Ledger, PairFilter
+from db.queries.outputs import Source
+from db.queries.training import instructed
+from farm.annotate import annotate
+from farm.judging.provider import Provider, Task
+from farm.pair import PairTask, pair
+from farm.report import ReportOptions, report
+from farm.sample import SampleTask
+from farm.studies.annotators import compared
+from farm.studies.over_optimisation import Arm, Curves, CurveTask, best_of_n_curves, ppo_curves
+from farm.studies.recipe import FOLDER, Recipe, options_of
+from farm.studies.results import PEOPLE, SIMULATORS, StudyResults
+from farm.studies.validation import (
+    BASELINE,
+    EVALUATION,
+    PPO,
+    SFT,
+    Feedback,
+    Study,
+    begin,
+    judged,
+    meet,
+    rank_agreement,
+    reward_model_of,
+    train_all,
+)
+from farm.studies.work import Step, Workers, run, workers
+from farm.train import TrainTask
+from farm.world.build import PAPER, SMALL, Sizes, WorldSpec, build, set_name
+from farm.world.crowd import crowd
+from farm.world.judges import QUIET_MODEL, world_simulator_config
+from farm.world.people import GOLD, judge_by_gold, people
+
+Say = Callable[[str], None]
+DRAWS = "sft-draws"
+TRUTH = Feedback("gold", (), (GOLD.name,))
+PREFERENCES, CROSSED = "preferences", "crossed"  # one person a pair; several, for agreement
+CROWD, STRONG = "crowd-quiet", "judge"  # of the catalogue; these judges vary as people do without any flips
+RESPONSES = 4  # PPO is measured on so many times the instructions of best-of-n, which draws many to each
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large a study is. crossed: people, and simulators, to a pair where agreement is measured; jury,
+    panel: people, and simulators, to an evaluated pair."""
+
+    sizes: Sizes
+    recipe: str
+    crossed: int = 4
+    jury: int = 3
+    panel: int = 1
+    curve_samples: int = 128
+    curve_instructions: int = 100
+
+
+SCALES = {
+    "small": Scale(SMALL, "small.yaml"),
+    "paper": Scale(PAPER, "paper.yaml", panel=3, curve_samples=256, curve_instructions=200),
+}
+
+
+@dataclass(frozen=True)
+class QuickstartTask:
+    """What to do. out: the folder of everything, the ledger included; simulators: the annotator, of the
+    catalogue or a file, whose labels methods learn from."""
+
+    out: Path
+    scale: str = "small"
+    seed: int = 0
+    processes: int | None = None
+    simulators: str = CROWD
+
+    def __post_init__(self) -> None:
+        if self.scale not in SCALES:
+            raise ConfigError(f"--scale is {self.scale!r}", remedy=f"one of {', '.join(SCALES)}")
+
+
+@dataclass(frozen=True)
+class Quickstart:
+    """What came of it."""
+
+    ledger: Path
+    report: Path
+    results: StudyResults
+
+
+class Stages:
+    """One quickstart under way: its stages, and what they share."""
+
+    def __init__(self, task: QuickstartTask, ledger: Ledger, pool: Workers, say: Say) -> None:
+        self.task, self.ledger, self.pool, self.say = task, ledger, pool, say
+        self.scale = SCALES[task.scale]
+        self.world = WorldSpec(seed=task.seed, sizes=self.scale.sizes)
+        self.recipe = Recipe.read(FOLDER / self.scale.recipe)
+        names = tuple(person.name for person in crowd(task.seed))
+        self.people = Feedback(PEOPLE, names, names)
+        self.simulators = Feedback(SIMULATORS, (catalogue.load(task.simulators).name,), (CROWD,))
+        self.quiet = Feedback("quiet", (STRONG,), ())
+
+    def supervised(self) -> Study:
+        """The world and the SFT model."""
+        from farm.world.language import base_model
+
+        made = build(self.ledger, self.world)
+        self.say(f"world: {sum(made.instructions.values()):,} instructions, {made.demonstrations:,} answers")
+        folder = self.task.out / "runs"
+        train = TrainTask(str(base_model()), folder / SFT, set_name=set_name("sft"))
+        options = {**options_of(self.recipe.sft), "seed": str(self.task.seed)}
+        address = str(self.ledger.address)
+        [done] = self.pool.each([partial(run, Step(SFT, address, "sft", options, train))])
+        self.say(f"sft: {done.seconds:.0f} s")
+        unlabelled, evaluation = set_name("unlabelled"), set_name("evaluation")
+        return Study(
+            address, folder, done.model, PREFERENCES, unlabelled, evaluation, self.recipe, self.task.seed
+        )
+
+    def paired(self, study: Study) -> None:
+        """Outputs of the SFT model, pairs of them for training, and others on which judges are compared."""
+        draws = [
+            SampleTask(set_name(split), DRAWS, 2, decoding=study.decoding, seed=self.task.seed)
+            for split in ("preference", "validation")
+        ]
+        draws += [study.sampled(SFT, self.task.seed), study.sampled(BASELINE, self.task.seed + 1)]
+        steps = [Step(each.producer, study.ledger, samples=(each,), model=study.sft) for each in draws]
+        took = [done.seconds for done in self.pool.each([partial(run, step) for step in steps])]
+        self.say(f"sampled in {sum(took):.0f} s")
+        for name, split in ((PREFERENCES, "preference"), (CROSSED, "validation")):
+            pair(self.ledger, PairTask(name, (Source(DRAWS),), set_name(split), seed=self.task.seed))
+
+    def judged_by_people(self) -> None:
+        """People judge the preference pairs, and the crossed ones several times."""
+        self._ask_people(PairFilter(source=PREFERENCES), 1)
+        self._ask_people(PairFilter(source=CROSSED), self.scale.crossed)
+
+    def judged_by_simulators(self, provider: Provider) -> None:
+        """Simulators judge the same."""
+        training, crossed = PairFilter(source=PREFERENCES), PairFilter(source=CROSSED)
+        strong = replace(provider, models=(QUIET_MODEL,))
+        self.ask(self.task.simulators, training, provider)
+        self.ask(STRONG, training, strong)
+        self.ask(CROWD, crossed, provider, self.scale.crossed)
+        self.ask(STRONG, crossed, strong)
+
+    def evaluated(self, provider: Provider) -> None:
+        """People and simulators judge the evaluation's pairs."""
+        pairs = PairFilter(source=EVALUATION)
+        self._ask_people(pairs, self.scale.jury)
+        self.ask(CROWD, pairs, provider, self.scale.panel)
+
+    def curves(self, study: Study) -> list[Future[Curves]]:
+        """Begin to measure over-optimisation on the validation split."""
+        scale, kinds = self.scale, (self.people, self.simulators, self.quiet)
+        task = CurveTask(
+            study.ledger, study.sft, set_name("validation"), study.decoding, scale.curve_samples,
+            scale.curve_instructions, self.task.seed,
+        )  # fmt: skip
+        arms = [
+            Arm(each.name, reward_model_of(study, each.name), study.folder / each.name / PPO)
+            for each in kinds
+        ]
+        each_response = replace(task, instructions=scale.curve_instructions * RESPONSES)
+        jobs = partial(best_of_n_curves, task, arms), partial(ppo_curves, each_response, arms)
+        return [self.pool.begin(job) for job in jobs]
+
+    def true(self) -> None:
+        """The truth's own verdicts, for the columns called gold."""
+        for source in (CROSSED, EVALUATION):
+            judge_by_gold(self.ledger, PairFilter(source=source))
+
+    def _ask_people(self, pairs: PairFilter, persons: int) -> None:
+        made = people(self.ledger, self.world, pairs, persons)
+        self.say(f"people judged {made.pairs:,} pairs of {pairs.source}: {made.new:,} new judgements")
+
+    def ask(self, name: str, pairs: PairFilter, provider: Provider, replicates: int = 1) -> None:
+        """An annotator of the catalogue judges pairs."""
+        asked = Task(pairs, replicates, seed=self.task.seed)
+        made = annotate(self.ledger, name, asked, _silent, provider)
+        new = sum(made.statuses.values())
+        self.say(f"{name} judged {made.pairs:,} pairs of {pairs.source}: {new:,} new judgements")
+
+
+def quickstart(task: QuickstartTask, say: Say) -> Quickstart:
+    """Run the study, or go on with it. say: gets a line for each step, with the seconds since the start."""
+    began = perf_counter()
+    path = task.out / "farm.db"
+    task.out.mkdir(parents=True, exist_ok=True)
+
+    def told(line: str) -> None:
+        say(f"{perf_counter() - began:4.0f} s  {line}")
+
+    with Ledger.open(path, create=True) as ledger, workers(task.processes) as pool:
+        steps = Stages(task, ledger, pool, told)
+        study = steps.supervised()
+        steps.paired(study)
+        both = (steps.people, steps.simulators)
+        steps.judged_by_people()
+        begun = {PEOPLE: begin(ledger, study, steps.people, pool)}
+        with judging(task.seed) as provider:
+            steps.judged_by_simulators(provider)
+            producers = train_all(ledger, study, both, pool, told, (steps.quiet,), begun)
+            curves = steps.curves(study)
+            meet(ledger, study, [SFT, *producers])
+            steps.evaluated(provider)
+        steps.true()
+        found = [each.result() for each in curves]
+        results = StudyResults(
+            BASELINE,
+            task.seed,
+            judged(ledger, (*both, TRUTH), len(list(instructed(ledger, study.evaluation)))),
+            rank_agreement(ledger, *both),
+            tuple(point for each in found for point in each.points),
+            perf_counter() - began,
+            tuple(turn for each in found for turn in each.turns),
+            compared(ledger, CROSSED, CROWD),
+        )
+        results.write(task.out / "study.json")
+        page = task.out / "report.html"
+        report(ledger, page, ReportOptions(CROSSED, subject="Quickstart", study=task.out / "study.json"))
+        told(f"report: {page}")
+    return Quickstart(path, page, results)
+
+
+@contextmanager
+def judging(seed: int) -> Iterator[Provider]:
+    """The world's simulated judges behind HTTP, and how to ask them."""
+    with simulator_process(world_simulator_config(seed)) as base_url:
+        yield Provider((), base_url)
+
+
+def _silent(annotator: str, done: int) -> None:
+    pass

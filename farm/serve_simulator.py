@@ -1,0 +1,20 @@
+"""An OpenAI-compatible provider of judges on this machine: `farm serve-simulator`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from annotators.simulator import SimulatorConfig, serve
+from annotators.strict_yaml import read_yaml
+from db.errors import ConfigError
+
+
+def serve_simulator(host: str, port: int, config: Path | None, ready: Callable[[str], None]) -> None:
+    """Serve until interrupted; `ready` hears the base URL. Raises ConfigError on a wrong configuration."""
+    settings = read_yaml(config) if config else {}
+    if not isinstance(settings, dict):
+        raise ConfigError(
+            "a configuration maps names to values", where=str(config), remedy="docs/simulator.md"
+        )
+    serve(host, port, SimulatorConfig.from_mapping(settings), ready)

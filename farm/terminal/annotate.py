@@ -1,0 +1,63 @@
+"""What was judged and paid, on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+
+from db.ids import Json
+
+if TYPE_CHECKING:
+    from annotators.clients.budget import Estimate
+    from farm.annotate import AnnotateReport
+from farm.terminal.common import counted, plain
+
+
+def annotate_view(report: AnnotateReport) -> RenderableType:
+    """One line of what became of the pairs."""
+    new = sum(report.statuses.values())
+    parts = ", ".join(f"{count:,} {status}" for status, count in report.statuses.items()) or "none"
+    elsewhere = f", {report.elsewhere:,} being asked by another run" if report.elsewhere else ""
+    made = f"{counted(new, 'new judgement')} ({parts})"
+    return plain(
+        f"{report.annotator} judged {counted(report.pairs, 'pair')}: {made}, "
+        f"{report.known:,} there already{elsewhere}{_bill(report)}"
+    )
+
+
+def members_view(reports: Sequence[AnnotateReport]) -> RenderableType:
+    """One line for each member of a pool."""
+    return Group(*map(annotate_view, reports))
+
+
+def _bill(report: AnnotateReport) -> str:
+    """What was asked and paid, and what the server did otherwise than it was told."""
+    if not report.requests:
+        return ""
+    cost = "cost unknown" if report.cost is None else f"${report.cost:.4f}"
+    if report.cost_bound != report.cost:
+        cost += f" (${report.cost_bound:.4f} at most: some replies came without their bill)"
+    told = [f"{counted(n, 'request')} failed: {name}" for name, n in (report.failures or {}).items()]
+    told += [f"{counted(n, 'reply')}: {name}" for name, n in (report.warnings or {}).items()]
+    asked = f"{counted(report.requests, 'request')}, {counted(report.tokens, 'token')}"
+    return "; ".join(["", asked + f", {cost}", *told])
+
+
+def estimate_json(estimate: Estimate) -> Json:
+    return {
+        "requests": estimate.requests,
+        "prompt_tokens": estimate.prompt_tokens,
+        "completion_tokens": estimate.completion_tokens,
+        "cost": estimate.cost,
+    }
+
+
+def estimate_view(estimate: Estimate) -> RenderableType:
+    """One line of what a run would ask and cost."""
+    cost = "at an unknown price" if estimate.cost is None else f"for about ${estimate.cost:.4f}"
+    return plain(
+        f"would ask {counted(estimate.requests, 'request')}, about {estimate.prompt_tokens:,} prompt and "
+        f"{estimate.completion_tokens:,} completion tokens, {cost}"
+    )

@@ -1,0 +1,44 @@
+"""The catalogue of annotators on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import shorten
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from farm.annotators import Line, Shown
+from farm.terminal.common import plain, table
+
+SUMMARY = 34  # characters of what an annotator is
+
+
+def annotators_view(lines: Sequence[Line]) -> RenderableType:
+    """The catalogue, one line each, and how its prices are meant."""
+    shares = ["share#"] if any(line.share is not None for line in lines) else []
+    rows = table("annotator", "model", "replies", "batch#", "noise#", *shares, "$#", "what it is")
+    for line in lines:
+        price = "?" if line.price_per_1000 is None else f"{line.price_per_1000:.2f}"
+        batch, noise = str(line.batch or ""), f"{line.noise:.2f}" if line.noise else ""
+        share = ["" if line.share is None else f"{line.share:.3f}" for _ in shares]
+        texts = (plain(line.name), plain(line.model), plain(line.prompt))
+        rows.add_row(
+            *texts, batch, noise, *share, price, plain(shorten(line.summary, SUMMARY, placeholder=" …"))
+        )
+    checked = sorted({line.priced for line in lines if line.priced})
+    when = f", as they were in {' to '.join(dict.fromkeys((checked[0], checked[-1])))}" if checked else ""
+    unknown = "; ? where the price is unknown" if any(line.price_per_1000 is None for line in lines) else ""
+    return Group(rows, Text(f"\n$: US dollars for 1,000 pairs of typical length{when}{unknown}."))
+
+
+def annotator_view(shown: Shown) -> RenderableType:
+    """One annotator whole."""
+    parts: list[RenderableType] = [annotators_view([shown.line, *shown.members])]
+    parts.append(plain(f"fingerprint {shown.fingerprint}"))
+    for role, text in shown.prompt:
+        parts.append(Text(f"\n[{role}]", style="bold"))
+        parts += [plain(line) for line in text.splitlines()]
+    return Group(*parts)

@@ -1,0 +1,185 @@
+"""An audit on a terminal, and as a CSV file that a spreadsheet cannot be made to run."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from farm.escaping import cell
+from farm.evaluation.audit_report import AnnotatorAudit, AuditReport, Panel, ReferenceAudit, Slice
+from farm.statistics.bootstrap import Interval
+from farm.terminal.common import plain, table
+
+ANNOTATORS = 40  # shown; --json and --csv have all
+PAIRS = 12
+BIASES = """
+Bias and variance; fit of people's votes; prefers the first shown; the same in both orders, right in both;
+prefers the longer, the list; price and seconds per 1,000"""
+
+
+def audit_view(report: AuditReport) -> RenderableType:
+    """The whole, then each slice."""
+    return Group(*(part for each in (report.whole, *report.slices) for part in _slice(each, report.nulls)))
+
+
+def _slice(part: Slice, nulls: str) -> Iterator[RenderableType]:
+    if part.where:
+        yield Text("\n").append_text(
+            plain(", ".join(f"{name} {value}" for name, value in part.where.items()))
+        )
+    yield _reference(part.reference)
+    people = [each for each in part.annotators if each.kind in part.reference.kinds]
+    others = [each for each in part.annotators if each.kind not in part.reference.kinds]
+    shown = (others + people)[:ANNOTATORS]
+    unreadable = "counts as wrong" if nulls == "wrong" else "is left out"
+    yield Text(f"Against the reference (in accuracy an unreadable verdict {unreadable})")
+    yield _agreement(shown)
+    yield Text(BIASES)
+    yield _biases(shown)
+    hidden = len(part.annotators) - len(shown)
+    if hidden > 0:
+        yield Text(f"... and {hidden} more annotators: see --json or --csv")
+    yield from _pairs(part)
+    yield from _panel(part.panel)
+    if not any(each.name == "longest" for each in part.annotators):
+        yield from _longest(part.reference.measures["longest"])
+    weak = [each.name for each in others if each.beats_longest is False and each.name != "longest"]
+    if weak:
+        yield Text("\nNo better than preferring the longer output: ").append_text(plain(", ".join(weak)))
+
+
+def _longest(agreement: Interval) -> Iterator[RenderableType]:
+    """What a judge has to beat, said where `longest` itself has not judged."""
+    if agreement.value is not None:
+        yield Text(f"\nAlways preferring the longer output would have an agreement of {rate(agreement)}.")
+
+
+def _reference(reference: ReferenceAudit) -> RenderableType:
+    if not reference.units:
+        return Text(
+            "Nobody here can be a reference: no person and no gold standard judged these questions.\n"
+        )
+    found = reference.measures
+    parts = [
+        f"Reference: {reference.name} ({reference.annotators} annotators, {reference.n:,} judgements of "
+        f"{reference.units:,} questions)."
+    ]
+    if found["agreement"].value is not None:
+        parts.append(
+            f"With each other, one against the mode of the others: agreement {rate(found['agreement'])}, "
+            f"alpha {number(found['alpha'])}, pairwise {number(found['pairwise_agreement'])}."
+        )
+    return plain(" ".join(parts)).append("\n")
+
+
+def _agreement(annotators: list[AnnotatorAudit]) -> Table:
+    rows = table("annotator", "n#", "unread#", "agreement#", "accuracy#", "kappa#", "> longest")
+    for each in annotators:
+        found = each.measures
+        rows.add_row(
+            plain(each.name),
+            f"{each.n:,}",
+            number(found["unreadable"]),
+            rate(found["agreement"]),
+            rate(found["accuracy"]),
+            number(found["kappa"]),
+            {True: "yes", False: "NO", None: ""}[each.beats_longest],
+        )
+    return rows
+
+
+def _biases(annotators: list[AnnotatorAudit]) -> Table:
+    """Columns in which nobody has a figure are left out."""
+    names = {
+        "bias": "bias#",
+        "variance": "variance#",
+        "brier": "brier#",
+        "kl": "KL#",
+        "position_bias": "first#",
+        "order_consistency": "same#",
+        "both_orders_accuracy": "both#",
+        "length_bias": "longer#",
+        "list_bias": "list#",
+    }
+    told = [name for name in names if any(each.measures[name].value is not None for each in annotators)]
+    fitted = ["reliability#"] if any(each.reliability is not None for each in annotators) else []
+    rows = table("annotator", *(names[name] for name in told), *fitted, "$#", "s#")
+    for each in annotators:
+        costs = (each.price_per_1000, each.seconds_per_1000)
+        rows.add_row(
+            plain(each.name),
+            *(number(each.measures[name]) for name in told),
+            *(figure(each.reliability) for _ in fitted),
+            *("" if cost is None else f"{cost:,.2f}" for cost in costs),
+        )
+    return rows
+
+
+def _pairs(part: Slice) -> Iterator[RenderableType]:
+    if part.pairs:
+        yield Text("\nOf two annotators")
+        rows = table("annotator", "annotator", "n#", "agreement#", "Cohen's kappa#")
+        for pair in sorted(part.pairs, key=lambda pair: -pair.n)[:PAIRS]:
+            figures = (figure(pair.agreement), figure(pair.cohen_kappa))
+            rows.add_row(plain(pair.a), plain(pair.b), f"{pair.n:,}", *figures)
+        yield rows
+    if len(part.pairs) > PAIRS:
+        yield Text(f"... and {len(part.pairs) - PAIRS:,} more pairs: see --json")
+
+
+def _panel(panel: Panel) -> Iterator[RenderableType]:
+    said = [*_worth(panel), *_consensus(panel)]
+    if said:
+        yield Text()
+    yield from map(plain, said)
+
+
+def _worth(panel: Panel) -> Iterator[str]:
+    if panel.effective:
+        effective = panel.effective
+        yield (
+            f"{effective.judges} judges outside the reference are worth {effective.value:.1f} independent "
+            f"ones (by their errors on {effective.n:,} questions)."
+        )
+
+
+def _consensus(panel: Panel) -> Iterator[str]:
+    """A refusal is said only where there is a panel."""
+    if isinstance(panel.consensus, str):
+        if len(panel.members) > 2:
+            yield f"No consensus of theirs: {panel.consensus}."
+        return
+    consensus, rival = panel.consensus, panel.consensus.rival
+    name = panel.members[rival.annotator]
+    yield (
+        f"Their Dawid-Skene consensus is right on {consensus.accuracy:.3f} of {consensus.anchors:,} clear "
+        f"questions. Where {name} judged, it is right on {rival.consensus:.3f} and {name} on "
+        f"{rival.accuracy:.3f}: {'usable' if consensus.usable else 'NOT to be used'}."
+    )
+
+
+def figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def number(interval: Interval) -> str:
+    return figure(interval.value)
+
+
+def rate(interval: Interval) -> str:
+    """A value with its interval."""
+    return interval.text(".3f", ".2f")
+
+
+def write_csv(report: AuditReport, path: Path) -> None:
+    """All annotators and slices as rows; a text that a spreadsheet would run as a formula gets a quote."""
+    rows = list(report.rows())
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else [])
+        writer.writeheader()
+        writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)

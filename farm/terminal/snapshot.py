@@ -1,0 +1,17 @@
+"""A snapshot on a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import RenderableType
+
+if TYPE_CHECKING:
+    from farm.snapshot import SnapshotReport
+from farm.terminal.common import counted, plain
+
+
+def snapshot_view(report: SnapshotReport) -> RenderableType:
+    card = report.card
+    left = f"; {report.identical:,} of identical outputs left out" if report.identical else ""
+    return plain(f"snapshot {card.name}: {counted(card.rows, 'judgement')}, {card.key}{left}")

@@ -1,0 +1,183 @@
+"""Checkpoints in a folder: RUN/step-000100/{model/, training.pt, manifest.json}, each whole or not there.
+
+A checkpoint is written under a temporary name, flushed to the disk and renamed: whatever bears the name
+step-N was written to its end, and the manifest shows if a file was damaged since. `model/` is what
+transformers loads by itself. `training.pt` holds what is needed to go on exactly: all that is trained, the
+optimizer, the schedule. Data order and dropout are functions of (seed, step) and need no place in it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from db.errors import FarmError
+from db.ids import content_hash
+from farm.config import TrainConfig
+from farm.training.method import Method
+from farm.training.processes import Processes
+
+MANIFEST, TRAINING, MODEL = "manifest.json", "training.pt", "model"
+MAY_DIFFER = ("log_every", "track", "eval_every", "save_every", "keep", "device")  # when a run goes on
+
+
+class CheckpointError(FarmError):
+    """A checkpoint cannot be written or read; the earlier ones are as they were."""
+
+
+class RunFolder:
+    """The checkpoints of one run, the latest `config.keep` of them.
+
+    inputs: a hash of what the run starts and learns from; a folder is not gone on with from other inputs.
+    """
+
+    def __init__(
+        self, folder: Path, config: TrainConfig, processes: Processes | None = None, inputs: str = ""
+    ) -> None:
+        self.folder = folder
+        self.config = config
+        self.processes = processes or Processes()
+        self.identity = _identity(config, inputs)
+
+    @property
+    def latest(self) -> str:
+        """Where the latest whole checkpoint is, or that there is none."""
+        steps = whole_checkpoints(self.folder)
+        return str(steps[-1]) if steps else f"{self.folder} (no checkpoint yet)"
+
+    def due(self, step: int) -> bool:
+        return self.config.save_every is not None and step % self.config.save_every == 0
+
+    def restore(self, method: Method, optimizer: Optimizer, schedule: LambdaLR) -> int:
+        """Bring all to where the latest checkpoint was; the steps it had made, 0 without one."""
+        steps = whole_checkpoints(self.folder)
+        if not steps:
+            return 0
+        state = _read(steps[-1])
+        if state["identity"] != self.identity:
+            what = "the checkpoint is of a run with another configuration or other data"
+            raise CheckpointError(what, where=str(steps[-1]), remedy="use the same again, or another folder")
+        try:
+            _load(method, optimizer, state, self.config.distribute == "fsdp" and self.processes.size > 1)
+        except (RuntimeError, ValueError, KeyError) as error:
+            what = f"the checkpoint is of another architecture: {' '.join(str(error).split())[:200]}"
+            raise CheckpointError(what, where=str(steps[-1]), remedy="use another folder") from None
+        schedule.load_state_dict(state["schedule"])
+        return int(state["step"])
+
+    def save(self, step: int, method: Method, optimizer: Optimizer, schedule: LambdaLR) -> None:
+        """Write a checkpoint, then remove those beyond `keep`. Raises CheckpointError on a full disk."""
+        sharded = self.config.distribute == "fsdp" and self.processes.size > 1
+        state = _state(method, optimizer, sharded) | {"schedule": schedule.state_dict(), "step": step}
+        if self.processes.rank:
+            if sharded:
+                method.product.save(None)  # takes part in gathering the weights
+            return
+        target = self.folder / f"step-{step:08d}"
+        partial = self.folder / f".partial-{target.name}"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(partial, ignore_errors=True)
+            (partial / MODEL).mkdir(parents=True)
+            method.product.save(partial / MODEL)
+            torch.save(state | {"identity": self.identity}, partial / TRAINING)
+            _seal(partial)
+            if target.exists():
+                shutil.rmtree(target)
+            partial.rename(target)
+            _flush(self.folder)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            what = f"checkpoint of step {step} could not be written: {' '.join(str(error).split())[:200]}"
+            raise CheckpointError(
+                what, where=str(self.folder), remedy="free some space and run again"
+            ) from None
+        for old in whole_checkpoints(self.folder)[: -self.config.keep]:
+            shutil.rmtree(old)
+
+
+def whole_checkpoints(folder: Path) -> list[Path]:
+    """Checkpoints that were written to their end, in order of steps."""
+    return sorted(path.parent for path in folder.glob(f"step-*/{MANIFEST}"))
+
+
+def _identity(config: TrainConfig, inputs: str) -> str:
+    """Of everything that changes what is learnt."""
+    return content_hash("training", [inputs, {k: v for k, v in vars(config).items() if k not in MAY_DIFFER}])
+
+
+def _state(method: Method, optimizer: Optimizer, sharded: bool) -> dict[str, Any]:
+    if not sharded:
+        return {"trained": method.trained.state_dict(), "optimizer": optimizer.state_dict()}
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict
+
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    trained, moments = get_state_dict(method.trained, optimizer, options=options)
+    return {"trained": trained, "optimizer": moments}
+
+
+def _load(method: Method, optimizer: Optimizer, state: dict[str, Any], sharded: bool) -> None:
+    if not sharded:
+        method.trained.load_state_dict(state["trained"])
+        optimizer.load_state_dict(state["optimizer"])
+        return
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, set_state_dict
+
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    set_state_dict(
+        method.trained,
+        optimizer,
+        model_state_dict=state["trained"],
+        optim_state_dict=state["optimizer"],
+        options=options,
+    )
+
+
+def _read(checkpoint: Path) -> dict[str, Any]:
+    """training.pt of a checkpoint whose files all have the sizes that the manifest gives."""
+    try:
+        sizes = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
+        damaged = [name for name, size in sizes.items() if (checkpoint / name).stat().st_size != size]
+        if not damaged:
+            return _loaded(checkpoint / TRAINING)
+    except (OSError, ValueError, RuntimeError, AttributeError) as error:
+        damaged = [" ".join(str(error).split())[:200]]
+    remedy = "remove this folder to go on from the checkpoint before it"
+    raise CheckpointError(f"the checkpoint is damaged: {damaged[0]}", where=str(checkpoint), remedy=remedy)
+
+
+def _loaded(path: Path) -> dict[str, Any]:
+    """What was saved. Raises what torch does on reading, ValueError on what is no saved state."""
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return state
+    except (OSError, ValueError, RuntimeError, MemoryError):
+        raise
+    except Exception as error:  # the unpickler says much of itself, and nothing of the file
+        raise ValueError(f"{path.name} does not hold what was written") from error
+
+
+def _seal(directory: Path) -> None:
+    """Write the manifest last and force everything to the disk."""
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    sizes = {str(path.relative_to(directory)): path.stat().st_size for path in files}
+    manifest = directory / MANIFEST
+    manifest.write_text(json.dumps(sizes, indent=1), encoding="utf-8")
+    for path in [*files, manifest, *(p for p in directory.rglob("*") if p.is_dir()), directory]:
+        _flush(path)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

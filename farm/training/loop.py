@@ -1,0 +1,195 @@
+"""The one training loop: pull a step's batches, take the loss, step. The rest lives in the method."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import sys
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from db.errors import FarmError
+from db.ids import content_hash
+from farm.config import TrainConfig
+from farm.models.forward import autocast
+from farm.training.method import Method, Stats
+from farm.training.processes import Processes
+
+MALLOPT = ((-1, 2**30), (-3, 2**25))  # glibc's M_TRIM_THRESHOLD and M_MMAP_THRESHOLD: number, bytes
+NO_DECAY_BELOW = 2  # weight decay is for matrices: biases, norms and scalars keep clear of it
+
+
+class TrainingDiverged(FarmError):
+    """The gradient is no longer finite; the weights are those of the step before."""
+
+
+class Log(Protocol):
+    """Where metrics go: the step they are about, and name -> value."""
+
+    def __call__(self, step: int, metrics: Mapping[str, float]) -> None: ...
+
+
+class Checkpoints(Protocol):
+    """Where a run's progress is kept; `farm.training.checkpoint` has the one in a folder."""
+
+    @property
+    def latest(self) -> str: ...
+    def restore(self, method: Method, optimizer: Optimizer, schedule: LambdaLR) -> int: ...
+    def due(self, step: int) -> bool: ...
+    def save(self, step: int, method: Method, optimizer: Optimizer, schedule: LambdaLR) -> None: ...
+
+
+def fit(
+    method: Method,
+    config: TrainConfig,
+    log: Log,
+    checkpoints: Checkpoints,
+    processes: Processes | None = None,
+) -> None:
+    """Train to the end, from the latest checkpoint if there is one.
+
+    The gradient of a step is that of the mean over all its tokens or pairs, whatever the micro-batches and
+    processes they are spread over. Raises TrainingDiverged before a gradient that is not finite is applied.
+    """
+    keep_freed_memory()
+    processes = processes or Processes()
+    processes.distribute(method.trained, config.distribute)
+    optimizer = make_optimizer(method.trained, config)
+    schedule = LambdaLR(optimizer, learning_rate_factor(config, method.steps))
+    start = checkpoints.restore(method, optimizer, schedule)
+    meter = Meter(processes)
+    stream = iter(method.batches(start))
+    method.trained.train()
+    due = False
+    for step in range(start + 1, method.steps + 1):
+        seed_step(config.seed, step, processes.rank)
+        batches = next(stream)
+        total = processes.sum(torch.stack([batch.weight for batch in batches]).sum().double())
+        for batch in batches:
+            share = batch.weight / total
+            with autocast(config):
+                loss, stats = method.loss(batch)
+            (loss * (share * processes.size)).backward()  # type: ignore[no-untyped-call]
+            meter.add({"loss": loss.detach(), **stats}, share)
+        processes.average_gradients(method.trained, config.distribute)
+        grad_norm = clip_gradients(method.trained, config.max_grad_norm)
+        if not math.isfinite(grad_norm):
+            raise _diverged(step, grad_norm, checkpoints.latest)
+        optimizer.step()
+        meter.add({"grad_norm": torch.tensor(grad_norm), "lr": torch.tensor(schedule.get_last_lr()[0])}, 1.0)
+        schedule.step()
+        optimizer.zero_grad(set_to_none=True)
+        if step % config.log_every == 0 or step == method.steps:
+            log(step, meter.flush())
+        if step == method.steps or (config.eval_every and step % config.eval_every == 0):
+            log_held_out(step, method, config, log, processes)
+        due = due or checkpoints.due(step)
+        if step == method.steps or (due and step % method.rollout_steps == 0):
+            checkpoints.save(step, method, optimizer, schedule)
+            due = False
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep up to 1 GiB of what it frees, for the next step needs it again.
+
+    To give it back and to have it mapped and zeroed anew takes up to 4 % of a step on a CPU in the kernel
+    alone. glibc would, from 64 MiB on; other C libraries are left alone.
+    """
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
+        for option in MALLOPT:
+            mallopt(*option)
+
+
+def _diverged(step: int, grad_norm: float, latest: str) -> TrainingDiverged:
+    what = f"the gradient is {grad_norm} at step {step}; the weights are those of step {step - 1}"
+    return TrainingDiverged(what, where=f"latest checkpoint {latest}", remedy="lower learning_rate")
+
+
+def log_held_out(step: int, method: Method, config: TrainConfig, log: Log, processes: Processes) -> None:
+    """Evaluate and log, if anything was held out."""
+    if held_out := evaluate(method, config, processes):
+        log(step, {f"eval/{name}": value for name, value in held_out.items()})
+
+
+def evaluate(method: Method, config: TrainConfig, processes: Processes | None = None) -> dict[str, float]:
+    """Loss and statistics on the held-out rows, as means over tokens or pairs; empty if there are none."""
+    meter = Meter(processes or Processes())
+    was_training = method.trained.training
+    method.trained.eval()
+    with torch.no_grad(), autocast(config):
+        for batch in method.held_out():
+            loss, stats = method.loss(batch)
+            meter.add({"loss": loss, **stats}, batch.weight)
+    method.trained.train(was_training)
+    return meter.flush()
+
+
+def make_optimizer(module: nn.Module, config: TrainConfig) -> AdamW:
+    """AdamW over what requires a gradient; weight decay on matrices only."""
+    trainable = [p for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trainable if p.ndim >= NO_DECAY_BELOW], "weight_decay": config.weight_decay},
+        {"params": [p for p in trainable if p.ndim < NO_DECAY_BELOW], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    rate, betas, epsilon = config.learning_rate, config.adam_betas, config.adam_epsilon
+    return AdamW(groups, lr=rate, betas=betas, eps=epsilon, fused=True)
+
+
+def learning_rate_factor(config: TrainConfig, steps: int) -> Callable[[int], float]:
+    """Factor on the learning rate at the k-th step, k from 0: a linear rise, then the schedule down to 0."""
+    warmup = math.ceil(config.warmup * steps)
+
+    def factor(k: int) -> float:
+        if k < warmup:
+            return (k + 1) / (warmup + 1)
+        done = (k - warmup) / max(1, steps - warmup)
+        if config.schedule == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+        return 1.0 if config.schedule == "constant" else max(0.0, 1 - done)
+
+    return factor
+
+
+def clip_gradients(module: nn.Module, max_norm: float) -> float:
+    """Scale the gradients down to a norm of at most max_norm; the norm they had before."""
+    norm = clip_grad_norm_([p for p in module.parameters() if p.grad is not None], max_norm)
+    return float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
+
+
+def seed_step(seed: int, step: int, rank: int) -> None:
+    """Make all of torch's randomness in a step (dropout, above all) a function of (seed, step, process)."""
+    torch.manual_seed(int(content_hash("step", [seed, step, rank])[:15], 16))
+
+
+class Meter:
+    """Weighted means of named scalars, which stay on their device until `flush`: steps need not wait."""
+
+    def __init__(self, processes: Processes) -> None:
+        self.processes = processes
+        self.sums: dict[str, Tensor] = {}
+        self.weights: dict[str, Tensor] = {}
+
+    def add(self, stats: Stats, weight: Tensor | float) -> None:
+        for name, value in stats.items():
+            share = torch.as_tensor(weight, dtype=torch.float64, device=value.device)
+            self.sums[name] = self.sums.get(name, torch.zeros_like(share)) + value.detach().double() * share
+            self.weights[name] = self.weights.get(name, torch.zeros_like(share)) + share
+
+    def flush(self) -> dict[str, float]:
+        """The means over all processes since the last flush."""
+        if not self.sums:
+            return {}
+        known = list(self.sums.values())
+        device = next((value.device for value in known if value.device.type != "cpu"), torch.device("cpu"))
+        sums = torch.stack([value.to(device) for value in known])
+        weights = torch.stack([value.to(device) for value in self.weights.values()])
+        means = (self.processes.sum(sums) / self.processes.sum(weights)).tolist()
+        names, self.sums, self.weights = list(self.sums), {}, {}
+        return dict(zip(names, means, strict=True))

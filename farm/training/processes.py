@@ -1,0 +1,121 @@
+"""Several processes as one: started by torchrun or accelerate launch, they share each step's batches.
+
+A method's file knows nothing of it. The modules it trains are changed in place or not at all: with `ddp`
+every process holds the whole model and gradients are averaged once a step; with `fsdp` (FSDP2) every process
+holds a share of each weight, and torch gathers and scatters during the passes.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+BUCKET = 2**25  # gradient numbers that are averaged in one message
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes of a run and this one's place among them."""
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @classmethod
+    @contextmanager
+    def joined(cls) -> Iterator[Processes]:
+        """As torchrun or accelerate launch set it up, until the block ends; one process where neither did."""
+        from accelerate import PartialState  # type: ignore[import-untyped]
+
+        state = PartialState(cpu=not torch.cuda.is_available())
+        yield cls(state.process_index, state.num_processes, state.device)
+        if state.num_processes > 1:
+            torch.distributed.barrier()
+            torch.distributed.destroy_process_group()
+            gc.collect()  # what still holds a group must let it go before the interpreter ends
+
+    def distribute(self, module: nn.Module, how: Literal["ddp", "fsdp"]) -> None:
+        """Prepare a module for training, in place; before the optimizer is made."""
+        if self.size > 1 and how == "fsdp":
+            shard(module)
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Sum over the processes, elementwise."""
+        if self.size > 1:
+            values = values.to(self.device)
+            torch.distributed.all_reduce(values)
+        return values
+
+    def gathered(self, values: Tensor) -> Tensor:
+        """The numbers of all processes, in the order of these; each may have another count of them."""
+        if self.size == 1:
+            return values
+        counts = torch.zeros(self.size, dtype=torch.long)
+        counts[self.rank] = len(values)
+        counts = self.sum(counts)
+        found = values.new_zeros(int(counts.sum()))
+        start = int(counts[: self.rank].sum())
+        found[start : start + len(values)] = values
+        return self.sum(found)
+
+    def average_gradients(self, module: nn.Module, how: Literal["ddp", "fsdp"]) -> None:
+        """The mean gradient over the processes, on every one; FSDP2 has done it in the backward pass."""
+        if self.size == 1 or how == "fsdp":
+            return
+        bucket: list[Tensor] = []
+        for parameter in (p for p in module.parameters() if p.requires_grad):
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            bucket.append(parameter.grad)
+            if sum(grad.numel() for grad in bucket) >= BUCKET:
+                self._average(bucket)
+                bucket = []
+        self._average(bucket)
+
+    def _average(self, grads: list[Tensor]) -> None:
+        if not grads:
+            return
+        flat = self.sum(torch.cat([grad.flatten() for grad in grads])) / self.size
+        sizes = [grad.numel() for grad in grads]
+        for grad, mean in zip(grads, torch.split(flat, sizes), strict=True):
+            grad.copy_(mean.view_as(grad))
+
+
+def shard(module: nn.Module) -> None:
+    """FSDP2: each transformer block is a unit, what is left another."""
+    from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+
+    for part in module.modules():
+        blocks = set(getattr(part, "_no_split_modules", None) or ())
+        for block in [m for m in part.modules() if type(m).__name__ in blocks]:
+            fully_shard(block)
+    for part in [m for m in module.modules() if hasattr(m, "entry_points")]:
+        fully_shard(part)
+        for name in part.entry_points:  # type: ignore[union-attr]
+            register_fsdp_forward_method(part, name)
+
+
+@contextmanager
+def at_rest(module: nn.Module) -> Iterator[None]:
+    """Without dropout, and every weight held whole, so that processes need not make equally many passes."""
+    from torch.distributed.fsdp import FSDPModule
+
+    was_training = module.training
+    module.eval()
+    shards = [part for part in module.modules() if isinstance(part, FSDPModule)]
+    for part in shards:
+        part.set_reshard_after_forward(False, recurse=False)
+        part.unshard()
+    try:
+        yield
+    finally:
+        for part in shards:
+            part.set_reshard_after_forward(True, recurse=False)
+            part.reshard()
+        module.train(was_training)

@@ -1,0 +1,107 @@
+"""The models of a run: what a method asks for, from the directories or hub ids that the user named."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from functools import cached_property
+from pathlib import Path
+
+from db.errors import ConfigError
+from farm.config import TrainConfig
+from farm.models.policy import Policy
+from farm.models.scorer import Scorer, ScorerReward
+from farm.training.method import RewardFn, SequenceLogps
+from farm.training.reference import ReferenceLogps
+
+
+class LoadedModels:
+    """Loads on demand; a model that no method asks for is never read.
+
+    source: the model to start from, also the reference unless another is given. reward: a reward model's
+    directory or a function. keep: where reference log-probabilities are kept for later runs.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        config: TrainConfig,
+        *,
+        reference: str | None = None,
+        reward: str | RewardFn | None = None,
+        value: str | None = None,
+        keep: Path | None = None,
+    ) -> None:
+        self.source, self.config, self.keep = source, config, keep
+        self.reference_source = reference or source
+        self.reward_source, self.value_source = reward, value
+
+    def policy(self) -> Policy:
+        """The policy to train."""
+        policy = Policy.load(self.source, self.config, seed=self.config.seed)
+        _prepare(policy, self.config)
+        return policy
+
+    def reference(self) -> Policy:
+        """The frozen policy that training starts from or is held to."""
+        return self._reference
+
+    def reference_logps(self) -> SequenceLogps:
+        """Log-probabilities under the reference, each computed once and kept."""
+        return ReferenceLogps(self.reference_source, self.config, self.reference, self.keep)
+
+    def scorer(self) -> Scorer:
+        """A reward model to train, with a new head on the source's backbone."""
+        scorer = Scorer.load(self.source, self.config, seed=self.config.seed, new_head=True)
+        _prepare(scorer, self.config)
+        return scorer
+
+    def value(self) -> Scorer:
+        """A value model to train: from `value`, else the reward model, else a new head on the source."""
+        known = self.value_source or (self.reward_source if isinstance(self.reward_source, str) else None)
+        scorer = Scorer.load(known or self.source, self.config, seed=self.config.seed, new_head=known is None)
+        _prepare(scorer, self.config)
+        return scorer
+
+    def reward(self) -> RewardFn:
+        """What responses are scored with."""
+        return self._reward
+
+    @cached_property
+    def _reference(self) -> Policy:
+        reference = Policy.load(self.reference_source, self.config)
+        _compile(reference, self.config)
+        return reference
+
+    @cached_property
+    def _reward(self) -> RewardFn:
+        if self.reward_source is None:
+            raise ConfigError(
+                "this method needs a reward model", where="reward", remedy="name one with --reward"
+            )
+        if isinstance(self.reward_source, str):
+            scorer = Scorer.load(self.reward_source, self.config)
+            _compile(scorer, self.config)
+            return ScorerReward(scorer)
+        return self.reward_source
+
+
+def _prepare(module: Policy | Scorer, config: TrainConfig) -> None:
+    if config.gradient_checkpointing:
+        model = module.model  # the older transformers of the range have another name for it
+        enable = (
+            getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+        )
+        enable({"use_reentrant": False})
+    _compile(module, config)
+
+
+def _compile(module: Policy | Scorer, config: TrainConfig) -> None:
+    """torch.compile, if config asks for it: for any width, as no two batches are alike, and for draws too."""
+    if not config.compile:
+        return
+    compilers = [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++", "cl"]
+    if module.device.type == "cpu" and not any(map(shutil.which, compilers)):
+        remedy = "install one (g++), name one with CXX, or leave compile out"
+        raise ConfigError("torch.compile needs a C++ compiler on a CPU", where="compile", remedy=remedy)
+    module.model.base_model.compile(dynamic=True)

@@ -1,0 +1,1 @@
+"""The tests mirror the tree of the code; what several of them share is in `support`."""

@@ -1,0 +1,224 @@
+"""Estimates that come near the bill, and a cap that holds."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from annotators.clients import (
+    Account,
+    Budget,
+    BudgetExhausted,
+    Charge,
+    Endpoint,
+    Message,
+    Request,
+    Role,
+    count_tokens,
+    estimate,
+    run_all,
+)
+from annotators.clients.budget import prompt_token_bound, prompt_tokens
+from annotators.clients.online import OnlineClient, OnlineOptions
+from annotators.prices import Price, PriceTable, Usage
+from annotators.simulator import STORM, FaultPlan, Judge, Simulator, SimulatorConfig
+from db.errors import ConfigError
+from tests.support.serving import QUICK, ask, provider, request
+
+PRICE = Price(input=3.0, output=15.0, cached_input=0.3)
+PROSE = (
+    "Explain in two or three sentences why the sky looks blue at noon and red in the evening, and say what "
+    "would change if the air were thicker. Do not use formulas; a reader of twelve should follow it.\n"
+)
+CODE = "def mean(values: list[float]) -> float:\n    return sum(values) / len(values) if values else 0.0\n"
+
+
+def price(model: str) -> Price | None:
+    return PRICE if model == "judge" else None
+
+
+def test_the_cost_of_tokens() -> None:
+    # 800 fresh at $3, 200 cached at $0.30, 50 out at $15, each per million
+    assert PRICE.cost(Usage(1000, 50, 200)) == pytest.approx((800 * 3 + 200 * 0.3 + 50 * 15) / 1e6)
+    assert Price(3.0, 15.0).cost(Usage(1000, 0, 200)) == pytest.approx(0.003)
+    assert PRICE.scaled(0.5).cost(Usage(1000, 50, 200)) == pytest.approx(PRICE.cost(Usage(1000, 50, 200)) / 2)
+
+
+def test_the_table_knows_names_exactly_and_nothing_else() -> None:
+    table = PriceTable.load()
+    assert table.price("gpt-4o-mini") != table.price("gpt-4o") != table.price("gpt-4")
+    assert table.price("gpt-4o-mini-of-mine") is None
+    assert table.price("") is None
+    assert table.batch_factor == 0.5
+    for name, line in table.models.items():
+        assert 0 < line.input <= line.output, name
+        assert line.cached_input is None or 0 < line.cached_input < line.input, name
+
+
+def test_a_file_of_the_users_overrides_line_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "prices.yaml"
+    lines = "  gpt-4o: {input: 1, output: 2}\n  mine: {input: 0, output: 0}\n"
+    path.write_text(f"checked: '2030'\nmodels:\n{lines}")
+    table = PriceTable.load(path)
+    assert table.price("gpt-4o") == Price(1.0, 2.0, checked="2030")
+    assert table.price("mine") == Price(0.0, 0.0, checked="2030")
+    assert table.price("gpt-4") == PriceTable.load().price("gpt-4")
+    assert (table.checked, table.batch_factor) == ("2030", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("models:\n  a: {input: 1}\n", "models.a.output: is required"),
+        ("models:\n  a: {input: -1, output: 1}\n", "models.a.input"),
+        ("models:\n  a: {input: 1, output: .nan}\n", "models"),
+        ("models:\n  a: {input: 1, output: 2, cahced_input: 1}\n", "cahced_input"),
+        ("models:\n  a: 3\n", "models.a: expected a mapping"),
+        ("moduls: {}\n", "moduls: unknown key"),
+        ("models: [", "not readable"),
+    ],
+)
+def test_a_wrong_price_file_is_told_in_one_error(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "prices.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        PriceTable.load(path)
+
+
+@pytest.mark.parametrize("text", [PROSE * 20, CODE * 20, PROSE * 5 + CODE * 5, "日本語の文章です。" * 40])
+def test_the_estimate_comes_within_a_fifth_of_the_bill(text: str) -> None:
+    asked = [
+        Request("judge", (Message(Role.SYSTEM, text), *request(n).messages), request(n).decoding)
+        for n in range(20)
+    ]
+    expected = estimate(asked, price, reply_tokens=lambda each: count_tokens("a"))
+    with provider() as simulator:
+        completions = ask(simulator, asked, price=price)
+    bill = sum(each.cost or 0.0 for each in completions.values())
+    assert expected.requests == 20
+    assert expected.cost == pytest.approx(bill, rel=0.2)
+    assert expected.prompt_tokens == pytest.approx(sum(c.usage.prompt for c in completions.values()), rel=0.2)
+
+
+def lines(path: Path) -> Iterator[dict[str, Any]]:
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        yield from map(json.loads, file)
+
+
+@pytest.mark.skipif("FARM_REAL_DATA" not in os.environ, reason="FARM_REAL_DATA names no folder of real data")
+def test_the_count_of_tokens_agrees_with_published_bills() -> None:
+    """Prices of GPT-4-turbo judgements ($10 per million prompt tokens) on texts that we have."""
+    folder = Path(os.environ["FARM_REAL_DATA"]) / "alpaca_eval"
+    outputs = {}
+    asked = {}
+    for row in lines(folder / "outputs.jsonl.gz"):
+        outputs[row["model"], row["instruction_id"]] = row["output"]
+        asked[row["instruction_id"]] = row["instruction"]
+    billed, counted = [], []
+    for number, row in enumerate(lines(folder / "annotations_weighted_alpaca_eval_gpt4_turbo.jsonl.gz")):
+        names = (row["model"], row["instruction_id"]), (row["reference"], row["instruction_id"])
+        if number % 10 or row["price"] is None or not all(name in outputs for name in names):
+            continue
+        judged = row["judged_output_override"] or outputs[names[0]]
+        billed.append(row["price"] / 10e-6)
+        counted.append(count_tokens("\n".join([asked[row["instruction_id"]], judged, outputs[names[1]]])))
+    slope, intercept = np.polyfit(counted, billed, 1)
+    correlation = np.corrcoef(counted, billed)[0, 1]
+    assert len(billed) > 1000
+    assert slope == pytest.approx(1.0, abs=0.03)
+    assert correlation**2 > 0.98
+    assert intercept > 0  # the prompt around the texts, which we do not have
+
+
+def test_without_a_price_the_estimate_says_so() -> None:
+    known, unknown = request(model="judge"), request(model="stranger")
+    assert estimate([known], price).cost is not None
+    assert estimate([known, unknown], price).cost is None
+    assert estimate([], price).cost == 0.0
+    assert estimate([known], price).completion_tokens == 20  # max_tokens where nothing better is known
+
+
+@given(st.text(max_size=300))
+def test_the_worst_case_is_never_below_the_guess(text: str) -> None:
+    asked = Request("judge", (Message(Role.USER, text),))
+    assert prompt_token_bound(asked) >= prompt_tokens(asked)
+
+
+def test_a_budget_needs_to_know_the_worst() -> None:
+    account = Account(Budget(max_cost=1.0))
+    with pytest.raises(ConfigError, match="longest reply"):
+        account.worst_case(request(max_tokens=None), PRICE)
+    with pytest.raises(ConfigError, match="price of judge is unknown"):
+        account.worst_case(request(), None)
+    assert Account(Budget(max_requests=3)).worst_case(request(max_tokens=None), None).cost == 0.0
+
+
+def test_reserving_waits_for_what_is_in_flight_and_then_gives_up() -> None:
+    async def main() -> None:
+        account = Account(Budget(max_tokens=100))
+        worst = Charge(1, 60, 0.0)
+        await account.reserve(worst)
+        waiting = asyncio.create_task(account.reserve(worst))
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        account.settle(worst, Charge(1, 30, 0.0))
+        await asyncio.wait_for(waiting, 1)  # 30 + 60 fits
+        account.settle(worst, Charge(1, 60, 0.0))
+        with pytest.raises(BudgetExhausted, match="90 of 100 tokens"):
+            await account.reserve(worst)
+        assert account.spent == Charge(2, 90, 0.0)
+        assert account.reserved == Charge()
+
+    asyncio.run(main())
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    cap=st.sampled_from(["max_cost", "max_requests", "max_tokens"]),
+    share=st.floats(0.0, 1.3),
+    width=st.integers(1, 12),
+    rate=st.sampled_from([0.0, 0.3]),
+    seed=st.integers(0, 1000),
+)
+def test_no_cap_is_ever_passed(cap: str, share: float, width: int, rate: float, seed: int) -> None:
+    asked = [request(number) for number in range(25)]
+    whole = {"max_cost": 25 * PRICE.cost(Usage(72, 1)), "max_requests": 25, "max_tokens": 25 * 73}[cap]
+    limit = whole * share if cap == "max_cost" else int(whole * share)
+    account = Account(Budget(**{cap: limit}))
+    faults = FaultPlan(rate=rate, names=tuple(n for n in STORM if not n.startswith("429")), seed=seed)
+    with Simulator(SimulatorConfig(judge=Judge(utility="length"), faults=faults)) as simulator:
+        client = OnlineClient(
+            Endpoint(simulator.base_url),
+            OnlineOptions(concurrency=width, retry=QUICK),
+            price=price,
+            account=account,
+        )
+        delivered = []
+        try:
+            run_all(client, asked, lambda each, completion: delivered.append(completion))
+            finished = True
+        except BudgetExhausted:
+            finished = False
+        stats = simulator.stats()
+    bill = Charge(
+        stats.hits,
+        stats.prompt_tokens + stats.completion_tokens,
+        PRICE.cost(Usage(stats.prompt_tokens, stats.completion_tokens)),
+    )
+    assert account.budget.holds(bill)
+    assert account.spent.requests == stats.hits == sum(each.attempts for each in delivered)
+    assert account.spent.cost >= bill.cost * (1 - 1e-9)
+    assert account.reserved == Charge()
+    assert finished == (len(delivered) == 25) or rate > 0
+    if share == 0.0 or limit == 0:
+        assert stats.hits == 0

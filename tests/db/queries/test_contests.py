@@ -1,0 +1,89 @@
+"""Who met whom: one row per judgement that stands, in its pair's own orientation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import pytest
+
+from db.ledger import Ledger
+from db.queries.contests import COLUMNS, contests
+from db.records import Annotation, AnnotatorCard, AnnotatorKind, Instruction, Item, Output, Pair, Status
+
+
+@pytest.fixture
+def ledger(ledger_url: str) -> Iterator[Ledger]:
+    with Ledger.open(ledger_url, create=True) as opened:
+        yield opened
+
+
+def pair_of(text: str) -> tuple[Pair, bool]:
+    asked = Instruction(text)
+    return Pair.of(Output(asked, "yes", "x"), Output(asked, "no", "y"))
+
+
+def test_an_empty_ledger_has_the_columns(ledger: Ledger) -> None:
+    with ledger:
+        found = contests(ledger)
+    assert list(found.columns) == list(COLUMNS)
+    assert found.empty
+
+
+def test_the_latest_attempt_stands_and_what_was_taken_back_does_not(ledger: Ledger) -> None:
+    with ledger:
+        with ledger.writing() as writer:
+            made = [pair_of(text) for text in ("one", "two", "three")]
+            ids = writer.pairs([pair for pair, _ in made])
+            writer.items([Item("s", "1", made[0][0], made[0][1], "t")])
+            [llm, ann] = writer.annotators(
+                [AnnotatorCard("judge", AnnotatorKind.LLM), AnnotatorCard("ann", AnnotatorKind.HUMAN)]
+            )
+            writer.annotations(
+                [
+                    Annotation(ids[0], llm, None, None, True, Status.FAILED, "500"),
+                    Annotation(ids[0], llm, 1.0, 0.0, True, attempt=1),
+                    Annotation(ids[0], llm, 0.25, 0.25, False),
+                    Annotation(ids[1], llm, None, 1.0, False, Status.SPARED),
+                    Annotation(ids[2], ann, 0.5, 0.5, None),
+                    Annotation(ids[1], ann, 1.0, 1.0, None),
+                    Annotation(ids[1], ann, None, None, None, Status.RETRACTED, attempt=1),
+                ]
+            )
+        found = contests(ledger)
+        sliced = contests(ledger, "s", "t")
+        assert contests(ledger, "s", "other").empty
+    asked = found[["pair_id", "annotator", "swapped"]].to_numpy(int).tolist()
+    said = found[["preference", "label", "status"]].to_numpy(object).tolist()
+    rows = {tuple(key): tuple(values) for key, values in zip(asked, said, strict=True)}
+    assert len(rows) == 4
+    assert rows[ids[0], llm, 1] == (1.0, 0.0, "ok")
+    assert rows[ids[0], llm, 0] == (0.25, 0.25, "ok")
+    assert math.isnan(rows[ids[1], llm, 0][0])
+    assert rows[ids[1], llm, 0][1:] == (1.0, "spared")
+    assert rows[ids[2], ann, -1] == (0.5, 0.5, "ok")
+    first = made[0][0]
+    assert set(zip(sliced["model_a"], sliced["model_b"], sliced["key"], strict=True)) == {
+        (first.output_a.producer, first.output_b.producer, first.key)
+    }
+
+
+def test_rows_come_in_the_order_of_what_was_asked_not_in_that_of_arrival(ledger: Ledger) -> None:
+    """So that what is computed from them is the same to the last bit, whichever reply came first."""
+    with ledger:
+        with ledger.writing() as writer:
+            ids = writer.pairs([pair_of(text)[0] for text in ("one", "two")])
+            [first, second] = writer.annotators(
+                [AnnotatorCard(name, AnnotatorKind.LLM) for name in ("judge", "other")]
+            )
+            asked = [
+                Annotation(pair, annotator, 1.0, 1.0, swapped, replicate=replicate)
+                for pair in ids
+                for annotator in (first, second)
+                for replicate in (0, 1)
+                for swapped in (False, True)
+            ]
+            writer.annotations(asked[::-1])
+        found = contests(ledger)[["pair_id", "annotator", "replicate", "swapped"]]
+    wanted = [(each.pair_id, each.annotator_id, each.replicate, each.swapped) for each in asked]
+    assert found.to_numpy(int).tolist() == [list(map(int, each)) for each in wanted]

@@ -1,0 +1,211 @@
+"""Rankings beside each other: of evaluators, and of one evaluator when order, noise or the draw changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from annotators.draws import Orders
+from annotators.simulator import Judge, Simulator, SimulatorConfig
+from cli import app
+from db.errors import ConfigError
+from db.ids import keyed_uniform
+from db.interchange.rows import ReadOptions
+from db.ledger import Ledger
+from db.records import Annotation, AnnotatorCard, AnnotatorKind, Instruction, Output, Pair
+from farm.annotate import annotate
+from farm.evaluation.rankings import (
+    Evaluator,
+    common_reference,
+    compare,
+    model_table,
+    rank_agreement,
+    sensitivity,
+    sides,
+    variants,
+)
+from farm.evaluation.scope import Scope
+from farm.import_ import import_files
+from farm.judging.provider import Provider, Task
+
+MODELS = ("m0", "m1", "m2", "m3", "m4")
+
+
+def utility(instruction: str, input: str, output: str) -> float:
+    """m4 is the best, with some noise of its own."""
+    return int(output[1]) + 3 * (keyed_uniform("test utility", output) - 0.5)
+
+
+def contests(rows: list[tuple[int, str, str, float]], **columns: Any) -> pd.DataFrame:
+    """Rows (instruction, model_a, model_b, preference) as db/queries/contests.py has them."""
+    frame = pd.DataFrame(rows, columns=["instruction", "model_a", "model_b", "preference"])
+    frame["label"] = frame["preference"]
+    other = {"pair_id": range(len(frame)), "annotator": 1, "replicate": 0, "swapped": -1}
+    for name, values in {**other, **columns}.items():
+        frame[name] = values
+    return frame
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """All pairs of five models on 12 instructions, judged by people who know the utility."""
+    with Ledger.open(tmp_path / "farm.db", create=True) as opened:
+        pairs = []
+        for i in range(12):
+            asked = Instruction(f"Instruction {i}.")
+            outputs = [Output(asked, f"{name} says {i}.", name) for name in MODELS]
+            pairs += [Pair.of(a, b)[0] for a, b in combinations(outputs, 2)]
+        with opened.writing() as writer:
+            ids = writer.pairs(pairs)
+            [ann] = writer.annotators([AnnotatorCard("ann", AnnotatorKind.HUMAN)])
+            values = [
+                float(utility("", "", p.output_a.text) > utility("", "", p.output_b.text)) for p in pairs
+            ]
+            facts = [Annotation(i, ann, v, v, None) for i, v in zip(ids, values, strict=True)]
+            writer.annotations(facts)
+        yield opened
+
+
+def judged_by(ledger: Ledger, name: str, judge: Judge, orders: Orders, replicates: int = 1) -> None:
+    with Simulator(SimulatorConfig(judge=judge)) as simulator:
+        task = Task(orders=orders, replicates=replicates)
+        annotate(ledger, name, task, lambda *_: None, Provider(base_url=simulator.base_url))
+
+
+def test_scores_by_hand() -> None:
+    rows = sides(contests([(0, "x", "y", 1.0), (0, "x", "z", 0.5), (1, "y", "z", 0.25), (1, "x", "x", 1.0)]))
+    table = model_table(Evaluator("e", rows))
+    assert table.loc[0].to_dict() == {"x": 0.75, "y": 0.0, "z": 0.5}
+    assert table.loc[1, ["y", "z"]].to_dict() == {"y": 0.25, "z": 0.75}
+    assert table["x"].isna().tolist() == [False, True]  # x met only itself there
+    assert model_table(Evaluator("e", rows, "x")).loc[0].to_dict() == {"y": 0.0, "z": 0.5}
+
+
+def test_a_reference_is_who_meets_everybody() -> None:
+    assert common_reference(sides(contests([(0, "r", "x", 1), (0, "y", "r", 1)]))) == "r"
+    assert common_reference(sides(contests([(0, "x", "y", 1)]))) is None
+    assert common_reference(sides(contests([(0, "r", "x", 1), (0, "y", "r", 1), (0, "x", "y", 1)]))) is None
+
+
+def test_the_shown_place_is_the_models_own() -> None:
+    rows = sides(contests([(0, "x", "y", 1.0)], swapped=1)).set_index("model")["shown"]
+    assert rows.to_dict() == {"x": 1, "y": 0}
+    unknown = sides(contests([(0, "x", "y", 1.0)]))
+    assert set(unknown["shown"]) == {-1}
+
+
+def test_a_good_judge_ranks_as_people_do_and_a_blind_one_does_not(ledger: Ledger) -> None:
+    judged_by(ledger, "plain", Judge(utility=utility, noise=0), Orders.RANDOM)
+    judged_by(ledger, "structured", Judge(utility="random", noise=0), Orders.RANDOM)
+    good = rank_agreement(ledger, "human", "plain", draws=200)
+    assert good.spearman is not None
+    assert good.kendall is not None
+    assert (good.spearman.value, good.kendall.value) == (1.0, 1.0)
+    assert good.agreement is not None
+    assert (good.agreement.value, good.agreement.n) == (1.0, 12)
+    blind = rank_agreement(ledger, "human", "structured", draws=200)
+    assert blind.agreement is not None
+    assert blind.agreement.high is not None
+    assert blind.agreement.high < 0.75
+    found = sensitivity(ledger, draws=100)
+    assert [each.evaluator for each in found.rankings] == ["human", "plain", "structured"]
+    assert list(found.rankings[0].scores) == list(MODELS[::-1])
+    assert {(each.n, each.n_failed) for each in found.rankings} == {(120, 0)}
+    assert [each.kind for each in found.comparisons].count("annotator") == 3
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_shown_order_and_the_draw_are_told_apart(ledger: Ledger) -> None:
+    biased = Judge(utility=utility, noise=0.5, position_bias=1.5)
+    judged_by(ledger, "plain", biased, Orders.BOTH, replicates=2)
+    found = sensitivity(ledger, ["plain"], draws=100)
+    assert {each.kind for each in found.comparisons} == {"order", "draw"}
+    assert all(each.spearman is not None and each.spearman.value > 0.5 for each in found.comparisons)
+
+
+def test_orders_that_are_fixed_by_instruction_are_compared_over_those_of_each() -> None:
+    rows = [(i, a, b, 0.75 if i % 2 else 0.6) for i in range(8) for a, b in combinations("wxyz", 2)]
+    frame = contests(rows)
+    one = Evaluator("e", sides(frame.assign(swapped=frame["instruction"] % 2)))
+    [(kind, first, second)] = list(variants(one))
+    found = compare(kind, first, second)
+    assert kind == "order"
+    assert found.spearman is not None
+    assert found.spearman.value == pytest.approx(1.0)
+
+
+def test_label_noise_is_told_apart(ledger: Ledger) -> None:
+    judged_by(ledger, "crowd", Judge(utility=utility, noise=0), Orders.RANDOM)
+    [noise] = [each for each in sensitivity(ledger, ["crowd"], draws=50).comparisons if each.kind == "noise"]
+    assert noise.agreement is not None
+    assert noise.agreement.value is not None
+    assert noise.agreement.value < 1
+
+
+def test_nothing_to_tell_apart_gives_no_variant() -> None:
+    rows = sides(contests([(0, "x", "y", 1.0)]))
+    assert list(variants(Evaluator("e", rows))) == []
+
+
+def test_two_models_or_ties_alone_have_no_rank_correlation() -> None:
+    two = Evaluator("e", sides(contests([(0, "x", "y", 1.0), (1, "x", "y", 0.0)])))
+    assert "three common models" in compare("evaluators", two, two).refused
+    tied = [(i, a, b, 0.5) for i in range(3) for a, b in combinations("xyz", 2)]
+    ties = Evaluator("e", sides(contests(tied)))
+    refused = compare("evaluators", ties, ties)
+    assert "ties all" in refused.refused
+    assert refused.agreement is not None
+    assert refused.agreement.value == 1
+
+
+def test_evaluators_of_other_instructions_are_refused() -> None:
+    first = [(i, a, b, 0.9) for i in range(3) for a, b in combinations("xyz", 2)]
+    other = [(i + 10, a, b, 0.9) for i, a, b, _ in first]
+    a, b = (
+        Evaluator("a", sides(contests(first))),
+        Evaluator("b", sides(contests(other, pair_id=range(90, 99)))),
+    )
+    found = compare("evaluators", a, b)
+    assert "common) instructions" in found.refused
+    assert found.agreement is None
+
+
+def test_wrong_names_are_refused(ledger: Ledger) -> None:
+    with pytest.raises(ConfigError, match="no annotator 'nobody'"):
+        rank_agreement(ledger, "human", "nobody")
+    with pytest.raises(ConfigError, match="no judgement of two models"):
+        sensitivity(ledger, scope=Scope(source="nowhere"))
+
+
+def test_the_commands(ledger: Ledger, tmp_path: Path) -> None:
+    judged_by(ledger, "plain", Judge(utility=utility), Orders.RANDOM)
+    base = ["--ledger", str(tmp_path / "farm.db"), "people"]
+    ask = [*base, "rank", "--a", "human", "--b", "plain", "--draws", "50", "--json"]
+    found = json.loads(CliRunner().invoke(app, ask, catch_exceptions=False).stdout)
+    assert found["spearman"]["n_models"] == 5
+    shown = CliRunner().invoke(app, [*base, "sensitivity"], catch_exceptions=False).stdout
+    assert "human: m4 " in shown
+
+
+def test_rankings_of_real_people_and_judges(real_data: Path, tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "real.db", create=True) as opened:
+        import_files(opened, "preferences", [real_data / "llmfao.jsonl.gz"], ReadOptions(), lambda *_: None)
+        found = sensitivity(opened, draws=50)
+    values = {
+        (each.kind, each.a.split("/")[0], each.b.split("/")[0]): each.spearman.value
+        for each in found.comparisons
+        if each.spearman
+    }
+    assert values["annotator", "human", "gpt-4"] == pytest.approx(0.64, abs=0.005)
+    assert values["annotator", "human", "gpt-3.5-turbo-instruct"] == pytest.approx(0.54, abs=0.005)
+    assert values["order", "gpt-3.5-turbo-instruct", "gpt-3.5-turbo-instruct"] == pytest.approx(
+        0.14, abs=0.005
+    )
+    assert {each.reference for each in found.rankings} == {None}

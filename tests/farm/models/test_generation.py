@@ -1,0 +1,220 @@
+import math
+
+import pytest
+import torch
+from scipy.stats import chisquare
+from torch import tensor
+from transformers import MambaConfig, MambaForCausalLM
+
+from db.errors import ConfigError
+from farm.config import Decoding, ModelConfig
+from farm.models import generation as sampler
+from farm.models.codec import Row, collate
+from farm.models.generation import pick_token, sample
+from farm.models.hub import ModelError
+from farm.models.policy import Policy
+from farm.models.tokens import Prompt
+from farm.training.rollout import draw
+
+PROMPTS = [[10, 11, 12, 13, 14], [20], [30, 31], [40, 41, 42, 43, 44, 45, 46, 47], [20], [50, 51, 52]]
+
+
+@pytest.fixture(scope="module")
+def policy(make_model):
+    """Ends about one token in twenty, so that lengths are uneven."""
+    return Policy.load(str(make_model(end_bias=2.0)))
+
+
+def test_greedy_is_what_generate_gives(policy):
+    drawn = sample(policy, PROMPTS, Decoding(temperature=0, max_new_tokens=24), seed=0, slots=3)
+    for prompt, one in zip(PROMPTS, drawn, strict=True):
+        out = policy.model.generate(
+            tensor([prompt]), max_new_tokens=24, do_sample=False, eos_token_id=2, pad_token_id=0,
+            attention_mask=torch.ones(1, len(prompt)),
+        )  # fmt: skip
+        assert out[0, len(prompt) :].tolist() == one.ids
+
+
+def test_a_sample_is_a_function_of_prompt_seed_and_index_alone(policy):
+    decoding = Decoding(max_new_tokens=30)
+    together = sample(policy, PROMPTS, decoding, seed=5, n=3, slots=4)
+    for slots in (1, 64):
+        assert [d.ids for d in sample(policy, PROMPTS, decoding, seed=5, n=3, slots=slots)] == [
+            d.ids for d in together
+        ]
+    backwards = sample(policy, PROMPTS[::-1], decoding, seed=5, n=2)
+    assert [d.ids for d in backwards[:2]] == [d.ids for d in together[15:17]]
+    assert together[3].ids == together[12].ids, "equal prompts and index, equal samples"
+    assert together[3].ids != together[4].ids
+    other = sample(policy, PROMPTS, decoding, seed=6, n=3)
+    assert [d.ids for d in other] != [d.ids for d in together]
+
+
+def test_more_rows_of_a_small_model_than_of_a_large_one_are_drawn_at_a_time(policy, monkeypatch):
+    read, step_logits = [], policy.step_logits
+
+    def counted(ids, *more):
+        read.append(len(ids))
+        return step_logits(ids, *more)
+
+    monkeypatch.setattr(policy, "step_logits", counted)
+    decoding, drawn = Decoding(max_new_tokens=4), []
+    for size, rows in ((2**28, 256), (0, 64)):
+        monkeypatch.setitem(sampler.CACHE_BYTES, "cpu", size)
+        drawn.append([each.ids for each in sample(policy, [[10]], decoding, seed=0, n=300)])
+        assert 0.5 * rows < max(read) <= rows
+        read.clear()
+    assert drawn[0] == drawn[1]
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_logps_are_those_of_the_policy_at_this_temperature(policy, temperature):
+    decoding = Decoding(max_new_tokens=40, temperature=temperature)
+    drawn = sample(policy, PROMPTS, decoding, seed=1, n=4, slots=5)
+    tokens = collate([Row(PROMPTS[i // 4], d.ids) for i, d in enumerate(drawn)], 0)
+    flat = tensor([logp for d in drawn for logp in d.logps])
+    assert torch.allclose(policy(tokens, temperature)[tokens.mask], flat, atol=1e-4)
+
+
+def test_responses_stop_at_the_end_of_sequence_or_are_cut_and_say_which(policy):
+    drawn = sample(policy, PROMPTS, Decoding(max_new_tokens=12), seed=2, n=20)
+    assert {d.ended for d in drawn} == {True, False}
+    for d in drawn:
+        assert (d.ids[-1] == 2) == d.ended
+        assert 2 not in d.ids[:-1]
+        assert d.ended or len(d.ids) == 12
+        assert len(d.logps) == len(d.ids)
+
+
+def test_samples_follow_the_distribution(policy):
+    with torch.no_grad():
+        probabilities = policy.model(tensor([PROMPTS[0]])).logits[0, -1].double().softmax(-1)
+    drawn = sample(policy, [PROMPTS[0]], Decoding(max_new_tokens=1), seed=3, n=4000, slots=500)
+    counts = torch.bincount(tensor([d.ids[0] for d in drawn]), minlength=len(probabilities)).double()
+    likely = probabilities > 20 / 4000
+    observed = [*counts[likely].tolist(), counts[~likely].sum().item()]
+    expected = [*(4000 * probabilities[likely]).tolist(), 4000 * probabilities[~likely].sum().item()]
+    assert chisquare(observed, expected).pvalue > 1e-3
+
+
+def test_pick_by_hand():
+    logits = tensor([[0.1, 0.6, 0.3]]).log()
+    pick = lambda u, **options: pick_token(logits, tensor([u]), Decoding(**options)).ids.item()  # noqa: E731
+    assert [pick(u) for u in (0.0, 0.05, 0.15, 0.69, 0.71, 0.999)] == [0, 0, 1, 1, 2, 2]
+    assert [pick(u, temperature=0) for u in (0.0, 0.999)] == [1, 1]
+    assert {pick(u / 50, top_k=1) for u in range(50)} == {1}
+    assert {pick(u / 50, top_k=2) for u in range(50)} == {1, 2}
+    assert {pick(u / 50, top_p=0.59) for u in range(50)} == {1}
+    assert {pick(u / 50, top_p=0.61) for u in range(50)} == {1, 2}
+    assert [pick(u, top_p=0.7) for u in (0.65, 0.68)] == [1, 2], "0.6 of 0.9 of the mass is at token 1"
+    assert pick_token(logits, tensor([0.5]), Decoding(top_k=1)).logps.exp().item() == pytest.approx(0.6)
+
+
+def test_a_draw_near_1_never_takes_what_was_filtered_out():
+    logits = torch.zeros(1, 1000)
+    for u in (0.9999999, 1 - 2**-24):
+        assert pick_token(logits, tensor([u]), Decoding(top_k=3)).ids.item() < 1000
+        assert pick_token(tensor([[0.0, float("-inf")]]), tensor([u]), Decoding()).ids.item() == 0
+
+
+@pytest.mark.parametrize(
+    "decoding", [Decoding(temperature=0), Decoding(), Decoding(top_k=2), Decoding(top_p=0.9)]
+)
+def test_what_is_never_to_be_drawn_is_not_and_the_rest_in_proportion(decoding):
+    logits = tensor([[3.0, 9.0, 2.0]])
+    drawn = [pick_token(logits, tensor([u / 50]), decoding, tensor([1])) for u in range(50)]
+    share = sum(pick.ids.item() == 0 for pick in drawn) / 50
+    assert share == (1 if decoding.temperature == 0 else pytest.approx(1 / (1 + math.exp(-1)), abs=0.02))
+    assert drawn[0].logps.item() == pytest.approx(logits.log_softmax(-1)[0, 0].item())
+
+
+def test_control_tokens_are_never_drawn_by_us_or_by_transformers(make_model, tmp_path):
+    policy = Policy.load(str(make_model(end_bias=2.0)))
+    policy.condition_on(["<|bad|>", "<|good|>"])
+    with torch.no_grad():
+        policy.model.lm_head.weight[-2:] = 3 * policy.model.lm_head.weight[2]  # as likely as tokens get
+    policy.save(tmp_path)
+    saved = Policy.load(str(tmp_path))
+    for temperature in (0.0, 1.0):
+        drawn = sample(saved, PROMPTS, Decoding(max_new_tokens=20, temperature=temperature), seed=0, n=4)
+        assert max(token for one in drawn for token in one.ids) < 259
+    made = saved.model.generate(tensor([PROMPTS[0]] * 20), do_sample=True, max_new_tokens=20, pad_token_id=0)
+    assert made.max() < 259
+
+
+def test_a_response_is_cut_where_the_context_ends(policy):
+    """Ours has 256 positions."""
+    prompts = [[10] * 250, [20] * 20]
+    drawn = sample(policy, prompts, Decoding(max_new_tokens=12), seed=1, n=30)
+    assert max(len(one.ids) for one in drawn[:30]) == 6
+    assert max(len(one.ids) for one in drawn[30:]) == 12
+    assert all(one.ended == (one.ids[-1] == 2) for one in drawn)
+    with pytest.raises(ConfigError, match="a prompt of 256 tokens leaves no room in the model's context"):
+        sample(policy, [[10] * 256], Decoding(), seed=0)
+
+
+def test_sampling_leaves_the_policy_in_training_mode_and_without_gradients(policy):
+    policy.train()
+    sample(policy, PROMPTS[:1], Decoding(max_new_tokens=2), seed=0)
+    assert policy.training
+    policy.eval()
+    assert sample(policy, [], Decoding(), seed=0) == []
+
+
+def test_weights_are_packed_in_a_draw_and_in_nothing_after_it_even_if_it_fails(policy, monkeypatch):
+    layers = [layer for layer in policy.modules() if isinstance(layer, torch.nn.Linear)]
+    weights = [layer.weight for layer in layers]
+    before = [weight.data_ptr() for weight in weights]
+    seen = []
+    step_logits = policy.step_logits
+
+    def failing_third(*inputs):
+        seen.append(["forward" in vars(layer) for layer in layers])
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return step_logits(*inputs)
+
+    monkeypatch.setattr(policy, "step_logits", failing_third)
+    policy.train()
+    with pytest.raises(KeyboardInterrupt):
+        sample(policy, PROMPTS, Decoding(max_new_tokens=9), seed=0)
+    assert seen == [[True] * len(layers)] * 3
+    assert not any("forward" in vars(layer) for layer in layers)
+    assert [weight.data_ptr() for weight in weights] == before
+    assert all(weight.is_contiguous() for weight in weights)
+    assert policy.training
+    policy.eval()
+
+
+def test_states_that_are_not_keys_and_values_are_a_clear_error(tmp_path, policy):
+    MambaForCausalLM(
+        MambaConfig(vocab_size=259, hidden_size=16, num_hidden_layers=1, state_size=4)
+    ).save_pretrained(tmp_path)
+    policy.codec.save(tmp_path)
+    with pytest.raises(ModelError, match="keeps more than keys and values"):
+        mamba = Policy.load(str(tmp_path), ModelConfig(attention="eager"))
+        sample(mamba, PROMPTS, Decoding(max_new_tokens=2), seed=0)
+
+
+def test_rollouts_are_rows_in_order_with_text(policy):
+    prompts = [Prompt("a"), Prompt("bb", "c")]
+    responses = draw(policy, prompts, Decoding(max_new_tokens=9), seed=4, n=3)
+    assert responses.prompts == [prompts[0]] * 3 + [prompts[1]] * 3
+    assert responses.tokens.ids.shape == responses.logps.shape
+    assert torch.equal(responses.logps != 0, responses.tokens.mask)
+    for i, text in enumerate(responses.texts):
+        ids = responses.tokens.ids[i][responses.tokens.mask[i]].tolist()
+        assert text == policy.codec.text(ids)
+        assert "</s>" not in text
+        assert (ids[-1] == 2) == responses.ended[i]
+    assert torch.allclose(policy(responses.tokens), responses.logps, atol=1e-4)
+
+
+def test_a_stop_token_of_the_generation_config_ends_a_response_too(make_model):
+    policy = Policy.load(str(make_model(end_bias=2.0)))
+    policy.codec = type(policy.codec)(
+        policy.codec.tokenizer, policy.codec.template, frozenset(range(100, 259))
+    )
+    drawn = sample(policy, PROMPTS, Decoding(max_new_tokens=30), seed=0, n=4)
+    assert any(d.ids[-1] >= 100 for d in drawn)
+    assert all(token < 100 for d in drawn for token in d.ids[:-1])

@@ -1,0 +1,224 @@
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from farm.methods import load
+from farm.models.tokens import Prompt
+from farm.training.checkpoint import CheckpointError, RunFolder, whole_checkpoints
+from farm.training.data import Data, Demonstration
+from farm.training.loop import fit
+from farm.training.run_models import LoadedModels
+
+ROOT = Path(__file__).parents[3]
+SCRIPT = ROOT / "tests" / "support" / "train_script.py"
+DEMOS = [Demonstration(Prompt(f"say {i}"), "hello") for i in range(12)]
+SFT = load("sft")
+ON_POLICY = [
+    "max_new_tokens=8",
+    "epochs=1.5",
+    "rollout_epochs=2",
+    "minibatches=1",
+    "kl_target=0.1",
+]  # 12 steps
+
+
+def run(*arguments, kill_at=None):
+    """Train in a process of its own, which gets a SIGKILL right after the given line of its output."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        for number, _ in enumerate(process.stdout, 1):
+            if number == kill_at:
+                process.send_signal(signal.SIGKILL)
+    assert process.returncode == (0 if kill_at is None else -signal.SIGKILL)
+
+
+def final(folder):
+    """Every tensor of the latest checkpoint, optimizer included."""
+    latest = whole_checkpoints(folder / "run")[-1]
+    state = torch.load(latest / "training.pt", weights_only=True)
+    moments = {f"{i}.{k}": v for i, s in state["optimizer"]["state"].items() for k, v in s.items()}
+    return latest.name, load_file(latest / "model" / "model.safetensors") | state["trained"] | moments
+
+
+def assert_same_bits(one, other):
+    assert one[0] == other[0]
+    assert one[1].keys() == other[1].keys()
+    assert all(torch.equal(tensor, other[1][key]) for key, tensor in one[1].items())
+
+
+@pytest.mark.parametrize("name", ["sft", "dpo", "ppo"])
+def test_killed_and_resumed_is_bit_for_bit_the_uninterrupted_run(name, tmp_path, model_dir):
+    options = ["save_every=3"] + (ON_POLICY if name == "ppo" else [])
+    run(name, model_dir, tmp_path / "whole", *options)
+    run(name, model_dir, tmp_path / "killed", *options, kill_at=random.Random(os.getpid()).randrange(3, 12))
+    assert "step-00000012" not in [path.name for path in whole_checkpoints(tmp_path / "killed" / "run")]
+    run(name, model_dir, tmp_path / "killed", *options)
+    assert_same_bits(final(tmp_path / "whole"), final(tmp_path / "killed"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sft", "dpo", "ipo", "reward_model", "ppo"])
+def test_a_storm_of_kills_changes_no_bit(name, tmp_path, model_dir):
+    options = ["save_every=1", "epochs=4"] + (ON_POLICY if name == "ppo" else [])
+    run(name, model_dir, tmp_path / "whole", *options)
+    shuffler = random.Random(0)
+    for _ in range(6):
+        run(name, model_dir, tmp_path / "killed", *options, kill_at=shuffler.randrange(1, 3))
+    run(name, model_dir, tmp_path / "killed", *options)
+    assert_same_bits(final(tmp_path / "whole"), final(tmp_path / "killed"))
+
+
+def trained(folder, model_dir, **options):
+    """A run in this process; `stop` ends it after so many steps as a crash would."""
+    stop = options.pop("stop", None)
+    config = SFT.Config(**({"batch_size": 4, "learning_rate": 1e-2, "epochs": 2.0, "log_every": 1} | options))
+    method = SFT(config, Data(DEMOS), LoadedModels(model_dir, config))
+
+    def log(step, _):
+        if step == stop:
+            raise KeyboardInterrupt
+
+    if stop is None:
+        fit(method, config, log, RunFolder(folder, config))
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            fit(method, config, log, RunFolder(folder, config))
+    return method
+
+
+@pytest.mark.parametrize("options", [{}, {"lora_rank": 2, "lora_dropout": 0.5}])
+def test_resume_is_exact_with_dropout_too(tmp_path, model_dir, options):
+    whole = trained(tmp_path / "whole", model_dir, **options)
+    trained(tmp_path / "cut", model_dir, stop=5, save_every=2, **options)
+    resumed = trained(tmp_path / "cut", model_dir, save_every=2, **options)
+    for (name, weight), other in zip(
+        whole.trained.named_parameters(), resumed.trained.parameters(), strict=True
+    ):
+        assert torch.equal(weight, other), name
+
+
+def test_only_the_latest_checkpoints_are_kept(tmp_path, model_dir):
+    trained(tmp_path, model_dir, save_every=1, keep=2)
+    assert [p.name for p in whole_checkpoints(tmp_path)] == ["step-00000005", "step-00000006"]
+    assert sorted(os.listdir(tmp_path)) == ["step-00000005", "step-00000006"]
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path, model_dir):
+    first = trained(tmp_path, model_dir)
+    before = (tmp_path / "step-00000006" / "training.pt").stat().st_mtime_ns
+    second = trained(tmp_path, model_dir, stop=None)
+    assert (tmp_path / "step-00000006" / "training.pt").stat().st_mtime_ns == before
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(first.trained.parameters(), second.trained.parameters(), strict=True)
+    )
+
+
+def test_half_written_checkpoints_are_not_seen(tmp_path, model_dir):
+    trained(tmp_path, model_dir, save_every=3, stop=4)
+    half = tmp_path / ".partial-step-00000005"
+    half.mkdir()
+    (half / "training.pt").write_bytes(b"half")
+    (tmp_path / "step-00000006").mkdir()
+    assert [p.name for p in whole_checkpoints(tmp_path)] == ["step-00000003"]
+    trained(tmp_path, model_dir, save_every=3)
+    assert [p.name for p in whole_checkpoints(tmp_path)] == ["step-00000003", "step-00000006"]
+
+
+@pytest.mark.parametrize("victim", ["training.pt", "model/model.safetensors"])
+def test_a_damaged_checkpoint_is_a_clear_error(tmp_path, model_dir, victim):
+    trained(tmp_path, model_dir)
+    with (tmp_path / "step-00000006" / victim).open("r+b") as file:
+        file.truncate(1000)
+    with pytest.raises(CheckpointError, match="damaged"):
+        trained(tmp_path, model_dir)
+    trained(tmp_path / "other", model_dir)
+    training = tmp_path / "other" / "step-00000006" / "training.pt"
+    training.write_bytes(b"x" * training.stat().st_size)
+    with pytest.raises(CheckpointError, match=r"damaged: training\.pt does not hold what was written"):
+        trained(tmp_path / "other", model_dir)
+    (training.parent / "manifest.json").write_text("{")
+    with pytest.raises(CheckpointError, match="damaged"):
+        trained(tmp_path / "other", model_dir)
+
+
+def test_a_run_with_another_configuration_is_refused(tmp_path, model_dir):
+    trained(tmp_path, model_dir, save_every=2, stop=3)
+    with pytest.raises(CheckpointError, match="another configuration"):
+        trained(tmp_path, model_dir, learning_rate=1e-3)
+    other = RunFolder(tmp_path, SFT.Config(batch_size=4, learning_rate=1e-2, epochs=2.0), inputs="other data")
+    with pytest.raises(CheckpointError, match="other data"):
+        other.restore(None, None, None)
+    trained(tmp_path, model_dir, save_every=5, log_every=3)
+
+
+def test_a_run_of_another_architecture_is_refused(tmp_path, model_dir):
+    method = trained(tmp_path, model_dir)
+    config = load("reward_model").Config()
+    scorer = LoadedModels(model_dir, config).scorer()
+    folder = RunFolder(tmp_path, SFT.Config(batch_size=4, learning_rate=1e-2, epochs=2.0, log_every=1))
+    method.trained = scorer
+    optimizer = torch.optim.AdamW(scorer.parameters())
+    with pytest.raises(CheckpointError, match="another architecture"):
+        folder.restore(method, optimizer, None)
+
+
+@pytest.mark.parametrize(
+    "limit", [100, 30_000, 200_000]
+)  # fails in config.json, in the weights, in training.pt
+def test_a_full_disk_is_a_clear_error_and_leaves_the_old_checkpoint(tmp_path, model_dir, limit):
+    """A file-size limit fails writes half-way as a full disk does."""
+    code = f"""
+import resource, signal
+from pathlib import Path
+from farm.checkpoint import CheckpointError, RunFolder
+from farm.data import Data, Demonstration
+from farm.loop import fit
+from farm.methods.method import Prompt
+from farm.methods.sft import SFT, SFTConfig
+from farm.models import LoadedModels
+
+def log(step, metrics):
+    if step == 2:  # the checkpoint of step 1 is written, that of step 2 comes next
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, ({{limit}}, resource.RLIM_INFINITY))
+
+config = SFTConfig(batch_size=1, epochs=3, save_every=1, log_every=1)
+method = SFT(config, Data([Demonstration(Prompt("a"), "b")]), LoadedModels({model_dir!r}, config))
+try:
+    fit(method, config, log, RunFolder(Path({str(tmp_path)!r}), config))
+except CheckpointError as error:
+    print(error)
+"""
+    command = [sys.executable, "-c", code.replace("{limit}", str(limit))]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    out = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert "checkpoint of step 2 could not be written" in out.stdout
+    assert "free some space" in out.stdout
+    assert [path.name for path in whole_checkpoints(tmp_path)] == ["step-00000001"]
+    assert os.listdir(tmp_path) == ["step-00000001"]
+
+
+def test_what_a_checkpoint_holds(tmp_path, model_dir):
+    trained(tmp_path, model_dir)
+    checkpoint = tmp_path / "step-00000006"
+    sizes = json.loads((checkpoint / "manifest.json").read_text())
+    assert {
+        "training.pt",
+        "model/model.safetensors",
+        "model/config.json",
+        "model/prompt_template.json",
+    } <= set(sizes)
+    assert all((checkpoint / name).stat().st_size == size for name, size in sizes.items())
+    config = replace(SFT.Config(), save_every=4)
+    assert [RunFolder(tmp_path, config).due(step) for step in (3, 4, 8)] == [False, True, True]

@@ -1,0 +1,181 @@
+import logging
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoTokenizer
+
+from farm.config import TrainConfig
+from farm.models.codec import Codec
+from farm.models.tokens import Prompt
+from farm.training.data import (
+    Data,
+    DataError,
+    Demonstration,
+    PreferencePair,
+    check_pairs,
+    decided,
+    demonstrations,
+    epoch_order,
+    instructions,
+    pairs,
+    split,
+)
+from farm.training.processes import Processes
+
+CPU = torch.device("cpu")
+lengths_strategy = st.lists(st.integers(1, 200), min_size=1, max_size=100)
+
+
+@pytest.fixture
+def codec(model_dir):
+    return Codec(AutoTokenizer.from_pretrained(model_dir))
+
+
+def demos(n):
+    return [Demonstration(Prompt(f"say {i}"), "x" * (1 + i % 7)) for i in range(n)]
+
+
+@given(lengths_strategy, st.integers(1, 16), st.integers(0, 99), st.integers(0, 3))
+@settings(max_examples=50, deadline=None)
+def test_an_epoch_meets_every_row_once_in_an_order_that_seed_and_epoch_give(lengths, batch, seed, epoch):
+    order = epoch_order(lengths, batch, seed, epoch)
+    assert sorted(i for step in order for i in step) == list(range(len(lengths)))
+    assert order == epoch_order(lengths, batch, seed, epoch)
+    assert all(len(step) <= batch for step in order)
+    assert sum(len(step) < batch for step in order) <= 1 or len(lengths) > 32 * batch
+
+
+def test_orders_differ_between_seeds_and_epochs():
+    orders = [epoch_order([1] * 50, 4, seed, epoch) for seed, epoch in ((0, 0), (0, 1), (1, 0))]
+    assert orders[0] != orders[1] != orders[2] != orders[0]
+
+
+def test_rows_of_a_batch_are_of_like_length():
+    lengths = list(range(64)) * 4
+    spread = [max(lengths[i] for i in s) - min(lengths[i] for i in s) for s in epoch_order(lengths, 8, 0, 0)]
+    assert max(spread) <= 3
+
+
+@given(
+    lengths_strategy, st.integers(1, 20) | st.none(), st.integers(200, 2000) | st.none(), st.integers(1, 3)
+)
+@settings(max_examples=80, deadline=None)
+def test_a_step_is_split_within_its_limits_and_nothing_is_lost(lengths, micro, budget, processes):
+    config = TrainConfig(micro_batch=micro, token_budget=budget)
+    rows = list(range(len(lengths)))
+    if len(rows) < processes:
+        with pytest.raises(DataError, match="rows for"):
+            split(rows, lengths, config, processes)
+        return
+    try:
+        parts = split(rows, lengths, config, processes)
+    except DataError:
+        assert len(rows) % processes, "only where single rows do not divide"
+        return
+    assert sorted(i for part in parts for i in part) == rows
+    assert len(parts) % processes == 0
+    assert all(parts)
+    assert all(len(part) <= (micro or len(rows)) for part in parts)
+    if budget:
+        assert all(len(p) == 1 or len(p) * max(lengths[i] for i in p) <= budget for p in parts)
+
+
+def test_batches_from_a_step_on_are_those_of_the_whole_run(codec):
+    config = TrainConfig(batch_size=4, epochs=2.5, micro_batch=2)
+    source = demonstrations(Data(demos(10)), codec, config, CPU)
+    whole = list(source.batches(0))
+    assert source.steps == 8  # 2.5 epochs of 3 steps
+    for start in range(8):
+        rest = list(source.batches(start))
+        assert len(rest) == len(whole) - start
+        assert all(
+            torch.equal(a.ids, b.ids)
+            for x, y in zip(rest, whole[start:], strict=True)
+            for a, b in zip(x, y, strict=True)
+        )
+    assert demonstrations(Data(demos(10)), codec, TrainConfig(batch_size=4, max_steps=2), CPU).steps == 2
+
+
+def test_processes_share_a_step_without_overlap(codec):
+    config = TrainConfig(batch_size=4, micro_batch=1)
+    alone = next(demonstrations(Data(demos(8)), codec, config, CPU).batches(0))
+    shares = [
+        next(demonstrations(Data(demos(8), (), Processes(rank, 2)), codec, config, CPU).batches(0))
+        for rank in (0, 1)
+    ]
+    assert [len(share) for share in shares] == [2, 2]
+    found = sorted(tuple(batch.ids[0].tolist()) for share in shares for batch in share)
+    assert found == sorted(tuple(batch.ids[0].tolist()) for batch in alone)
+
+
+def test_pairs_have_the_preferred_output_first(codec):
+    records = [
+        PreferencePair(Prompt("q"), "a", "b", 0.2, 0.5),
+        PreferencePair(Prompt("q"), "cc", "dd", 0.75),
+        PreferencePair(Prompt("q"), "eee", "fff", 0.5),
+    ]
+    source = pairs(Data(records), codec, TrainConfig(batch_size=3), CPU)
+    (batch,) = next(source.batches(0))
+    text = [
+        codec.text(ids[mask].tolist()) for ids, mask in zip(batch.chosen.ids, batch.chosen.mask, strict=True)
+    ]
+    assert text == ["eee", "cc", "b"]
+    assert batch.preference.tolist() == pytest.approx([0.5, 0.75, 0.8])
+    assert batch.margin.tolist() == [0.0, 0.0, 0.5]
+    assert batch.weight == 3
+
+
+def test_ties_are_left_out_only_aloud(caplog):
+    records = [PreferencePair(Prompt("q"), "a", "b", p) for p in (0.0, 0.5, 1.0)]
+    with caplog.at_level(logging.WARNING):
+        kept = decided(records)
+    assert [(r.output_a, r.output_b, r.preference) for r in kept] == [("b", "a", 1.0), ("a", "b", 1.0)]
+    assert "1 of 3 pairs are ties" in caplog.text
+
+
+def test_nothing_to_learn_from_is_a_clear_error(codec):
+    for make in (demonstrations, pairs):
+        with pytest.raises(DataError, match="nothing to learn from"):
+            make(Data([]), codec, TrainConfig(), CPU)
+    with pytest.raises(DataError, match="nothing to learn from"):
+        instructions(Data([]), codec, TrainConfig())
+
+
+@pytest.mark.parametrize("preference", [float("nan"), 1.5, -1.0])
+def test_preferences_outside_0_and_1_are_a_clear_error(preference):
+    with pytest.raises(DataError, match="expected P"):
+        check_pairs([PreferencePair(Prompt("q"), "a", "b", preference)])
+
+
+def test_pairs_with_identical_outputs_are_a_clear_error(codec):
+    records = [PreferencePair(Prompt("q"), "a", "a", 1.0), PreferencePair(Prompt("q"), "a", "b", 1.0)]
+    with pytest.raises(DataError, match="1 of 2 pairs have two identical outputs"):
+        pairs(Data(records), codec, TrainConfig(), CPU)
+
+
+def test_overlong_rows_are_an_error_or_left_out_aloud(codec, caplog):
+    records = [*demos(3), Demonstration(Prompt("q"), "x" * 600)]
+    with pytest.raises(DataError, match="1 of 4 rows are longer than max_length, 512 tokens"):
+        demonstrations(Data(records), codec, TrainConfig(), CPU)
+    with caplog.at_level(logging.WARNING):
+        source = demonstrations(Data(records), codec, TrainConfig(overlong="drop"), CPU)
+    assert len(source.rows) == 3
+    assert "left out: 1 of 4 rows" in caplog.text
+
+
+def test_rows_beyond_the_models_context_are_named_so(codec):
+    short = replace(codec, context=100)
+    records = [*demos(3), Demonstration(Prompt("q"), "x" * 200)]
+    with pytest.raises(DataError, match="1 of 4 rows are longer than the model's context, 100 tokens"):
+        demonstrations(Data(records), short, TrainConfig(), CPU)
+    assert len(demonstrations(Data(records), short, TrainConfig(overlong="drop"), CPU).rows) == 3
+
+
+def test_held_out_rows_come_in_order(codec):
+    config = TrainConfig(batch_size=2)
+    source = instructions(Data([Prompt("a")], [Prompt("b"), Prompt("c"), Prompt("d")]), codec, config)
+    assert [batch.prompts for batch in source.held_out()] == [[Prompt("b"), Prompt("c")], [Prompt("d")]]
+    assert [batch.prompts for (batch,) in source.batches(0)] == [[Prompt("a")]]

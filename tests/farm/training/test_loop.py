@@ -1,0 +1,240 @@
+import json
+import math
+import platform
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import tensor
+
+from db.errors import ConfigError
+from farm.config import TrainConfig
+from farm.methods import load
+from farm.models.tokens import Prompt
+from farm.training import loop
+from farm.training.checkpoint import RunFolder
+from farm.training.data import Data, Demonstration, PreferencePair
+from farm.training.loop import (
+    Meter,
+    TrainingDiverged,
+    clip_gradients,
+    evaluate,
+    fit,
+    learning_rate_factor,
+    make_optimizer,
+)
+from farm.training.method import Loss
+from farm.training.processes import Processes
+from farm.training.run_models import LoadedModels
+
+DEMOS = [Demonstration(Prompt(f"say {i}"), "hello " * (1 + i % 4)) for i in range(16)]
+PAIRS = [
+    PreferencePair(Prompt(f"say {i}"), "yes " * (1 + i % 3), "no", 1.0 if i % 3 else 0.3) for i in range(16)
+]
+
+
+class NoCheckpoints:
+    latest = "nowhere"
+
+    def restore(self, *_):
+        return 0
+
+    def due(self, _):
+        return False
+
+    def save(self, *_):
+        pass
+
+
+def run(name, model_dir, held_out=(), **options):
+    """Weights and log of a short run."""
+    method_class = load(name)
+    given = {"batch_size": 8, "learning_rate": 3e-3, "log_every": 1, "epochs": 2.0} | options
+    config = method_class.Config(**given)
+    data = Data(DEMOS if method_class.data_kind == "demonstrations" else PAIRS, held_out)
+    method = method_class(config, data, LoadedModels(model_dir, config))
+    log = []
+    fit(method, config, lambda step, metrics: log.append({"step": step, **metrics}), NoCheckpoints())
+    return {name: p.detach() for name, p in method.trained.named_parameters()}, log
+
+
+@pytest.mark.parametrize("name", ["sft", "dpo", "ipo", "reward_model"])
+def test_1_batch_of_8_is_8_batches_of_1(name, model_dir):
+    options = {"max_grad_norm": 0.5, "max_steps": 2, "learning_rate": 1e-3, "adam_epsilon": 1e-3}
+    whole, log = run(name, model_dir, **options)
+    for limits in ({"micro_batch": 1}, {"micro_batch": 3}, {"token_budget": 200}):
+        parts, part_log = run(name, model_dir, **options, **limits)
+        for key, weight in whole.items():
+            assert torch.allclose(weight, parts[key], atol=1e-6), (limits, key)
+        for one, other in zip(log, part_log, strict=True):
+            assert other["loss"] == pytest.approx(one["loss"], rel=1e-5)
+            assert other["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["sft", "dpo", "ipo", "reward_model"])
+def test_training_lowers_the_loss(name, model_dir):
+    _, log = run(name, model_dir, epochs=6.0)
+    assert log[-1]["loss"] < log[0]["loss"] * 0.97
+
+
+def test_a_step_has_no_gradients_of_the_step_before(model_dir):
+    """Where the weights stand still, the same rows give the same gradient at every step."""
+    _, log = run("sft", model_dir, batch_size=16, epochs=3.0, learning_rate=1e-12)
+    norms = [line["grad_norm"] for line in log]
+    assert norms == pytest.approx([norms[0]] * 3, rel=1e-5)
+
+
+def test_batch_order_changes_nothing(model_dir):
+    config = load("dpo").Config(batch_size=16)
+    method = load("dpo")(config, Data(PAIRS), LoadedModels(model_dir, config))
+    (batch,) = next(method.batches(0))
+    order = torch.randperm(16)
+    shuffled = type(batch)(
+        type(batch.pairs)(
+            *(type(t)(t.ids[order], t.mask[order]) for t in (batch.pairs.chosen, batch.pairs.rejected)),
+            batch.pairs.preference[order],
+            batch.pairs.margin[order],
+        ),
+        type(batch.reference)(batch.reference.chosen[order], batch.reference.rejected[order]),
+    )
+    with torch.no_grad():
+        assert method.loss(shuffled).loss.item() == pytest.approx(method.loss(batch).loss.item(), rel=1e-5)
+
+
+def test_a_gradient_that_is_not_finite_stops_before_it_is_applied(model_dir):
+    config = load("sft").Config(batch_size=8, micro_batch=4, log_every=1, learning_rate=1e-3)
+
+    class Diverging(load("sft")):
+        seen = 0
+
+        def loss(self, batch):
+            self.seen += 1
+            loss = super().loss(batch)
+            if self.seen == 6:  # the second half of step 3
+                self.before = {k: v.clone() for k, v in self.trained.state_dict().items()}
+                return Loss(loss.loss * float("nan"), loss.stats)
+            return loss
+
+    method = Diverging(config, Data(DEMOS), LoadedModels(model_dir, config))
+    with pytest.raises(
+        TrainingDiverged, match="the gradient is nan at step 3; the weights are those of step 2"
+    ):
+        fit(method, config, lambda *_: None, NoCheckpoints())
+    assert all(torch.equal(v, method.before[k]) for k, v in method.trained.state_dict().items())
+
+
+def test_the_last_good_checkpoint_outlives_divergence(tmp_path, model_dir):
+    config = load("sft").Config(batch_size=8, save_every=1, learning_rate=1e30)
+    method = load("sft")(config, Data(DEMOS), LoadedModels(model_dir, config))
+    with pytest.raises(TrainingDiverged, match="step-00000001"):
+        fit(method, config, lambda *_: None, RunFolder(tmp_path, config))
+
+
+def test_learning_rates_by_hand():
+    rates = lambda schedule, warmup, steps: [  # noqa: E731
+        learning_rate_factor(TrainConfig(schedule=schedule, warmup=warmup), steps)(k) for k in range(steps)
+    ]
+    assert rates("constant", 0.0, 3) == [1, 1, 1]
+    assert rates("linear", 0.0, 4) == [1, 0.75, 0.5, 0.25]
+    assert rates("linear", 0.4, 5) == [1 / 3, 2 / 3, 1, pytest.approx(2 / 3), pytest.approx(1 / 3)]
+    assert rates("cosine", 0.0, 4) == pytest.approx(
+        [1, (1 + math.sqrt(0.5)) / 2, 0.5, (1 - math.sqrt(0.5)) / 2]
+    )
+
+
+def test_the_norm_before_clipping_is_what_is_logged():
+    layer = torch.nn.Linear(2, 1, bias=False)
+    layer.weight.grad = tensor([[3.0, 4.0]])
+    assert clip_gradients(layer, 1.0) == 5.0
+    assert layer.weight.grad.norm().item() == pytest.approx(1.0, rel=1e-4)
+
+
+def test_weight_decay_is_for_matrices_only():
+    layer = torch.nn.Linear(3, 2)
+    optimizer = make_optimizer(layer, TrainConfig(weight_decay=0.1))
+    decays = {tuple(p.shape): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
+    assert decays == {(2, 3): 0.1, (2,): 0.0}
+
+
+def test_meters_weigh_what_they_average():
+    meter = Meter(Processes())
+    meter.add({"a": tensor(1.0), "b": tensor(5.0)}, 3)
+    meter.add({"a": tensor(5.0)}, tensor(1))
+    assert meter.flush() == {"a": 2.0, "b": 5.0}
+    assert meter.flush() == {}
+
+
+def test_held_out_rows_are_evaluated_as_one_batch_would_be(model_dir):
+    config = load("sft").Config(batch_size=3)
+    method = load("sft")(config, Data(DEMOS, DEMOS[:8]), LoadedModels(model_dir, config))
+    wide = load("sft")(replace(config, batch_size=8), Data(DEMOS, DEMOS[:8]), LoadedModels(model_dir, config))
+    assert evaluate(method, config)["loss"] == pytest.approx(evaluate(wide, config)["loss"], rel=1e-5)
+    assert method.trained.training is False
+
+
+def test_evaluation_happens_when_asked_and_at_the_end(model_dir):
+    _, log = run("reward_model", model_dir, held_out=PAIRS[:4], eval_every=3, epochs=2.0)
+    assert [line["step"] for line in log if "eval/loss" in line] == [3, 4]
+    assert json.dumps(log[-1])
+    _, log = run("reward_model", model_dir)
+    assert not [line for line in log if "eval/loss" in line]
+
+
+def test_metrics_are_means_over_the_steps_between_two_lines(model_dir):
+    _, every = run("sft", model_dir, max_steps=4)
+    _, seldom = run("sft", model_dir, max_steps=4, log_every=2)
+    assert [line["step"] for line in seldom] == [2, 4]
+    assert seldom[0]["loss"] == pytest.approx((every[0]["loss"] + every[1]["loss"]) / 2)
+    assert seldom[1]["grad_norm"] == pytest.approx((every[2]["grad_norm"] + every[3]["grad_norm"]) / 2)
+
+
+@pytest.mark.parametrize(
+    "options", [{"precision": "bf16"}, {"gradient_checkpointing": True}, {"lora_rank": 2}]
+)
+def test_options_of_memory_and_precision_train_too(options, model_dir):
+    _, plain = run("sft", model_dir, max_steps=3)
+    weights, log = run("sft", model_dir, max_steps=3, **options)
+    tolerance = 0.02 if options.get("precision") else 1e-5
+    assert log[0]["loss"] == pytest.approx(plain[0]["loss"], rel=tolerance)
+    assert log[-1]["loss"] < log[0]["loss"]
+    assert all(w.dtype == torch.float32 for w in weights.values())
+
+
+PAGES_TOUCHED = """
+import ctypes, resource
+from farm import loop
+libc = ctypes.CDLL(None)
+libc.malloc.restype, size = ctypes.c_void_p, 2**23
+if {keep}: loop.keep_freed_memory()
+pages = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    before, blocks = pages(), [libc.malloc(size) for _ in range(20)]
+    for block in blocks: libc.memset(ctypes.c_void_p(block), 1, size)
+    for block in blocks[::-1]: libc.free(ctypes.c_void_p(block))
+print(pages() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left alone")
+def test_memory_that_a_step_frees_is_not_mapped_again_in_the_next():
+    """160 MiB, freed from the last block to the first as a backward pass does it."""
+    found = {}
+    for keep in (True, False):
+        command = [sys.executable, "-c", PAGES_TOUCHED.format(keep=keep)]
+        found[keep] = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert found[True] < found[False] / 10
+
+
+def test_training_keeps_freed_memory(model_dir, monkeypatch):
+    calls = []
+    monkeypatch.setattr(loop, "keep_freed_memory", lambda: calls.append(1))
+    run("sft", model_dir, max_steps=1)
+    assert calls == [1]
+
+
+def test_without_a_compiler_what_to_do_about_compile_is_said(model_dir, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ConfigError, match="needs a C\\+\\+ compiler"):
+        run("sft", model_dir, compile=True)

@@ -1,0 +1,80 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from farm.training.checkpoint import whole_checkpoints
+
+ROOT = Path(__file__).parents[3]
+SCRIPT = ROOT / "tests" / "support" / "train_script.py"
+OPTIONS = ["max_steps=4", "learning_rate=1e-3", "adam_epsilon=1e-3", "micro_batch=2"]
+ON_POLICY = ["max_new_tokens=8", "rollout_epochs=4", "minibatches=1"]  # one rollout: rounding may turn a draw
+
+
+def launch(processes, *arguments):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
+    start = (
+        [*torchrun, "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]
+        if processes > 1
+        else [sys.executable]
+    )
+    command = [*start, str(SCRIPT), *map(str, arguments)]
+    out = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert out.returncode == 0, out.stderr[-3000:]
+
+
+def lines(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def weights(folder):
+    return load_file(whole_checkpoints(folder / "run")[-1] / "model" / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("sft", "ddp"),
+        ("dpo", "fsdp"),
+        ("ppo", "fsdp"),
+        pytest.param("ppo", "ddp", marks=pytest.mark.slow),
+        pytest.param("rloo", "ddp", marks=pytest.mark.slow),
+        pytest.param("quark", "ddp", marks=pytest.mark.slow),
+        pytest.param("quark", "fsdp", marks=pytest.mark.slow),
+        pytest.param("grpo", "fsdp", marks=pytest.mark.slow),
+        pytest.param("sft", "fsdp", marks=pytest.mark.slow),
+        pytest.param("dpo", "ddp", marks=pytest.mark.slow),
+        pytest.param("reward_model", "ddp", marks=pytest.mark.slow),
+        pytest.param("reward_model", "fsdp", marks=pytest.mark.slow),
+    ],
+)
+def test_two_processes_are_one(name, how, tmp_path, model_dir):
+    options = OPTIONS + (ON_POLICY if name in ("ppo", "rloo", "grpo", "quark") else [])
+    launch(1, name, model_dir, tmp_path / "one", *options)
+    launch(2, name, model_dir, tmp_path / "two", *options, f"distribute={how}")
+    for one, two in zip(lines(tmp_path / "one"), lines(tmp_path / "two"), strict=True):
+        assert two["step"] == one["step"]
+        for metric in one:
+            assert two[metric] == pytest.approx(one[metric], rel=1e-5, abs=1e-5), metric
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert one.keys() == two.keys()
+    assert all(torch.allclose(one[key], two[key], atol=1e-6) for key in one)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["ddp", "fsdp"])
+def test_two_processes_resume_exactly(how, tmp_path, model_dir):
+    options = [*OPTIONS, f"distribute={how}", "save_every=2", "keep=3"]
+    launch(2, "sft", model_dir, tmp_path / "whole", *options)
+    launch(2, "sft", model_dir, tmp_path / "cut", *options)
+    latest = whole_checkpoints(tmp_path / "cut" / "run")[-1]
+    latest.rename(latest.parent / ".removed")
+    launch(2, "sft", model_dir, tmp_path / "cut", *options)
+    one, two = weights(tmp_path / "whole"), weights(tmp_path / "cut")
+    assert all(torch.equal(one[key], two[key]) for key in one)

@@ -1,0 +1,1 @@
+"""What several tests share: servers, small ledgers, small models, made-up judges."""

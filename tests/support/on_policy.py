@@ -1,0 +1,78 @@
+"""What tests of methods share that learn from the responses of their own policy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from farm.methods import load
+from farm.models.tokens import Prompt
+from farm.training.data import Data
+from farm.training.loop import fit
+from farm.training.method import Method
+from farm.training.run_models import LoadedModels
+
+VECTORS = Path(__file__).parents[1] / "golden" / "vectors"
+PROMPTS = [Prompt(f"say {'so ' * (i % 3)}{i}") for i in range(8)]
+SHORT = {"max_new_tokens": 8, "batch_size": 8, "n": 4, "log_every": 1, "rollout_epochs": 1, "minibatches": 1}
+
+
+class Run(NamedTuple):
+    """A finished training run."""
+
+    method: Method
+    log: list[dict[str, float]]  # of each step
+
+    def mean(self, metric: str, steps: slice) -> float:
+        values = [line[metric] for line in self.log if metric in line][steps]
+        return sum(values) / len(values)
+
+
+class NoCheckpoints:
+    latest = "nowhere"
+
+    def restore(self, *_: object) -> int:
+        return 0
+
+    def due(self, _: int) -> bool:
+        return False
+
+    def save(self, *_: object) -> None:
+        pass
+
+
+def letters(_: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
+    """How many characters of a response are lower-case letters: a reward that is quickly learnt."""
+    return torch.tensor([float(sum(c.islower() for c in text)) for text in responses])
+
+
+def vectors(name: str) -> list[dict[str, Any]]:
+    cases: list[dict[str, Any]] = json.loads((VECTORS / f"{name}.json").read_text())["cases"]
+    return cases
+
+
+def padded(rows: Sequence[Sequence[float]], left: int = 0, right: int = 0) -> torch.Tensor:
+    """Rows of numbers as (B, T), with NaN around them: padding must not reach a result."""
+    width = max(map(len, rows))
+    nan = float("nan")
+    whole = [[nan] * left + list(row) + [nan] * (width - len(row) + right) for row in rows]
+    return torch.tensor(whole, dtype=torch.float64)
+
+
+def made_on(name: str, model: str, prompts: Sequence[Prompt], **given: Any) -> Any:
+    """A method on a model. held_out: prompts; reward: a function or a reward model; the rest are options."""
+    held_out, reward = given.pop("held_out", []), given.pop("reward", letters)
+    method = load(name)
+    config = method.Config(**(SHORT | given))
+    return method(config, Data(prompts, held_out), LoadedModels(model, config, reward=reward))
+
+
+def trained_on(name: str, model: str, prompts: Sequence[Prompt], **given: Any) -> Run:
+    """As `made_on`, and trained to the end."""
+    method, log = made_on(name, model, prompts, **given), []
+    fit(method, method.config, lambda step, metrics: log.append({"step": step, **metrics}), NoCheckpoints())
+    return Run(method, log)

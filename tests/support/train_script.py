@@ -1,0 +1,70 @@
+"""Trains one method on made-up data in a process of its own, to be killed, or shared out by torchrun.
+
+    python train_script.py METHOD MODEL FOLDER [option=value ...]
+
+Prints a line for every step's metrics, which are written to FOLDER/log.jsonl too by the first process.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from farm.config import build
+from farm.methods import load
+from farm.models.tokens import Prompt
+from farm.training.checkpoint import RunFolder
+from farm.training.data import Data, Demonstration, PreferencePair
+from farm.training.loop import fit
+from farm.training.processes import Processes
+from farm.training.run_models import LoadedModels
+
+DEFAULTS = {"epochs": 3, "batch_size": 8, "micro_batch": 2, "learning_rate": 3e-3, "log_every": 1}
+
+
+def records(kind: str, count: int = 30) -> list[object]:
+    prompts = [Prompt(f"say {i}") for i in range(count)]
+    if kind == "instructions":
+        return list(prompts)
+    if kind == "demonstrations":
+        return [Demonstration(p, "hello " * (1 + i % 4)) for i, p in enumerate(prompts)]
+    return [
+        PreferencePair(p, "yes " * (1 + i % 3), f"no {i}", [1.0, 0.0, 0.7][i % 3])
+        for i, p in enumerate(prompts)
+    ]
+
+
+def letters(_: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
+    """How many characters of a response are lower-case letters."""
+    return torch.tensor([float(sum(c.islower() for c in text)) for text in responses])
+
+
+def train(
+    name: str, model: str, folder: Path, options: Mapping[str, object], processes: Processes | None = None
+) -> None:
+    processes = processes or Processes()
+    method_class = load(name)
+    config = build(method_class.Config, DEFAULTS, options)
+    data = Data(records(method_class.data_kind), records(method_class.data_kind, 5), processes)
+    models = LoadedModels(model, config, reward=letters, keep=folder / "reference")
+    method = method_class(config, data, models)
+
+    def log(step: int, metrics: Mapping[str, float]) -> None:
+        if processes.rank == 0:
+            with (folder / "log.jsonl").open("a") as file:
+                file.write(json.dumps({"step": step, **metrics}) + "\n")
+            print("step", step, flush=True)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    fit(method, config, log, RunFolder(folder / "run", config, processes), processes)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    given = dict(argument.split("=", 1) for argument in sys.argv[4:])
+    with Processes.joined() as processes:
+        train(sys.argv[1], sys.argv[2], Path(sys.argv[3]), given, processes)
