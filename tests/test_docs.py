@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from db.interchange import FORMATS
+from tests.test_architecture import MAY, MODULES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -89,3 +90,24 @@ def test_both_commands_stand_in_the_readme() -> None:
     assert "make run" in README
     assert "make test" in README
     assert "make test" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_architecture_page_is_the_architecture() -> None:
+    """Every room, every shared file at the top of farm/, and every rule of who may import whom."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rooms = {name for name, path in MODULES.items() if path.name == "__init__.py" and name.count(".") < 2}
+    assert [room for room in sorted(rooms) if f"`{room.replace('.', '/')}`" not in page] == []
+    assert [name for name in shared_files() if f"`{name.replace('.', '/')}.py`" not in page] == []
+    table = dict(re.findall(r"^\| `([\w.]+)` \| (.*?) \|$", page.split("| may import |")[1], re.M))
+    said = {room: tuple(re.findall(r"`([^`]+)`", cell)) for room, cell in table.items()}
+    assert said == MAY
+    named = re.findall(r"`((?:farm|annotators|db)/[\w/]+(?:\.\w+)?)`", page)
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def shared_files() -> list[str]:
+    """Modules at the top of farm/ that are no command's."""
+    shown = subprocess.run([BIN / "farm", "--help"], capture_output=True, text=True, check=True).stdout
+    commands = {each.replace("-", "_") for each in re.findall(r"^  ([a-z-]+)  ", shown, re.M)}
+    top = {name for name, path in MODULES.items() if path.parent == ROOT / "farm"} - {"farm"}
+    return sorted(top - {f"farm.{name}" for name in (*commands, "import_", "calibrate")})
