@@ -12,4 +12,14 @@ ledger         the door: opening, writing, reading facts
 queries        the other door: one question to the ledger a file
 interchange    the field's file formats, one a file
 maintenance    backup, and the merger of two ledgers
+moved          old names of modules, for one release
 """
+
+from db.moved import install
+
+READERS = (
+    "asking", "contests", "costs", "exports", "frames", "given", "history", "lineage", "orders", "outputs",
+    "recordings", "replies", "training",
+)  # fmt: skip
+
+install({f"db.{each}": (f"db.queries.{each}",) for each in READERS})
