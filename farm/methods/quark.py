@@ -30,7 +30,7 @@ from farm.models.ops import entropy, full_kl, full_logps
 from farm.models.tokens import Prompt, Tokens
 from farm.training.data import Data
 from farm.training.method import DataKind, Loss, Models, Stats
-from farm.training.rollout import RolloutConfig, Rollouts, Turn, mean_over
+from farm.training.rollout import RolloutConfig, RolloutPlan, Rollouts, mean_over
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +118,7 @@ class Quark:
         return iter(())
 
     @torch.no_grad()
-    def levelled(self, turn: Turn) -> Levelled:
+    def levelled(self, turn: RolloutPlan) -> Levelled:
         """Responses to a rollout's prompts under the tokens of their quantiles."""
         processes = self.rollouts.processes
         drawn = self.rollouts.responses(turn, self.policy if turn.number else self.reference)

@@ -46,7 +46,7 @@ class PairScores(NamedTuple):
     rejected: Tensor
 
 
-class Calibration(NamedTuple):
+class CalibrationCurve(NamedTuple):
     """How far predicted preferences can be believed, over n held-out pairs.
 
     Both orders of a pair count, so the curve is symmetric; bins of equal width over [0, 1], NaN where empty.
@@ -68,7 +68,7 @@ def reward_model_loss(
     return losses + centring * (scores.chosen + scores.rejected).square()
 
 
-def calibration(margins: Tensor, preference: Tensor) -> Calibration:
+def calibration(margins: Tensor, preference: Tensor) -> CalibrationCurve:
     """Of score differences and the preferences they predict, (n,) each. Guo et al. 2017, arXiv 1706.04599."""
     margins, preference = margins.double(), preference.double()
     agrees = (margins > 0) * preference + (margins < 0) * (1 - preference) + (margins == 0) * 0.5
@@ -80,7 +80,7 @@ def calibration(margins: Tensor, preference: Tensor) -> Calibration:
     mean_observed = torch.bincount(place, observed, BINS) / counts
     gaps = (mean_predicted - mean_observed).abs().nan_to_num(0.0)
     ece = float((gaps * counts).sum() / counts.sum().clamp(min=1))
-    return Calibration(len(margins), float(agrees.mean()), ece, mean_predicted, mean_observed, counts)
+    return CalibrationCurve(len(margins), float(agrees.mean()), ece, mean_predicted, mean_observed, counts)
 
 
 def pair_scores(scorer: Scorer, batch: PairBatch) -> PairScores:
@@ -123,7 +123,7 @@ class RewardModel:
         return Loss(losses.mean(), reward_stats(scores))
 
     @torch.no_grad()
-    def calibrate(self) -> Calibration:
+    def calibrate(self) -> CalibrationCurve:
         """Accuracy and calibration on the held-out pairs."""
         margins, preferences = [], []
         self.trained.eval()

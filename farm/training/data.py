@@ -73,7 +73,7 @@ class Data(Generic[R]):
         return Data(train, held_out, self.processes)
 
 
-class PairRow(NamedTuple):
+class TokenizedPair(NamedTuple):
     """A pair as tokens, the preferred output first."""
 
     chosen: Row
@@ -96,7 +96,7 @@ class PromptBatch(NamedTuple):
         return torch.tensor(len(self.prompts))
 
 
-class Source(Generic[R, B]):
+class BatchSource(Generic[R, B]):
     """Rows, and how they become batches; `steps` optimizer steps' worth of them."""
 
     def __init__(
@@ -144,7 +144,7 @@ class Source(Generic[R, B]):
 
 def demonstrations(
     data: Data[Demonstration], codec: Codec, config: TrainConfig, device: torch.device
-) -> Source[Row, Tokens]:
+) -> BatchSource[Row, Tokens]:
     """Batches of demonstrations for a policy with this codec."""
 
     def rows(records: Sequence[Demonstration]) -> list[Row]:
@@ -152,7 +152,7 @@ def demonstrations(
         return fitting(made, [row.length for row in made], config, codec.context)
 
     train = rows(data.train)
-    return Source(
+    return BatchSource(
         train,
         [row.length for row in train],
         lambda part: collate(part, codec.pad_id, device),
@@ -164,15 +164,15 @@ def demonstrations(
 
 def pairs(
     data: Data[PreferencePair], codec: Codec, config: TrainConfig, device: torch.device
-) -> Source[PairRow, PairBatch]:
+) -> BatchSource[TokenizedPair, PairBatch]:
     """Batches of pairs for a policy or scorer with this codec, the preferred output first."""
 
-    def rows(records: Sequence[PreferencePair]) -> list[PairRow]:
+    def rows(records: Sequence[PreferencePair]) -> list[TokenizedPair]:
         check_pairs(records)
         made = [_pair_row(record, codec) for record in records]
         return fitting(made, [row.length for row in made], config, codec.context)
 
-    def make(part: Sequence[PairRow]) -> PairBatch:
+    def make(part: Sequence[TokenizedPair]) -> PairBatch:
         return PairBatch(
             collate([row.chosen for row in part], codec.pad_id, device),
             collate([row.rejected for row in part], codec.pad_id, device),
@@ -181,15 +181,19 @@ def pairs(
         )
 
     train = rows(data.train)
-    return Source(train, [row.length for row in train], make, config, data.processes, rows(data.held_out))
+    return BatchSource(
+        train, [row.length for row in train], make, config, data.processes, rows(data.held_out)
+    )
 
 
-def instructions(data: Data[Prompt], codec: Codec, config: TrainConfig) -> Source[Prompt, PromptBatch]:
+def instructions(data: Data[Prompt], codec: Codec, config: TrainConfig) -> BatchSource[Prompt, PromptBatch]:
     """Batches of prompts for a policy to respond to; held-out prompts likewise."""
     lengths = [len(codec.prompt_ids(prompt)) for prompt in data.train]
     kept = fitting(list(data.train), lengths, config, codec.context)
     lengths = [len(codec.prompt_ids(prompt)) for prompt in kept]
-    return Source(kept, lengths, lambda part: PromptBatch(list(part)), config, data.processes, data.held_out)
+    return BatchSource(
+        kept, lengths, lambda part: PromptBatch(list(part)), config, data.processes, data.held_out
+    )
 
 
 def decided(records: Sequence[PreferencePair]) -> list[PreferencePair]:
@@ -278,11 +282,11 @@ def split(
         count += 1
 
 
-def _pair_row(record: PreferencePair, codec: Codec) -> PairRow:
+def _pair_row(record: PreferencePair, codec: Codec) -> TokenizedPair:
     first, second = codec.row(record.prompt, record.output_a), codec.row(record.prompt, record.output_b)
     if record.preference < 0.5:
-        return PairRow(second, first, 1 - record.preference, record.margin)
-    return PairRow(first, second, record.preference, record.margin)
+        return TokenizedPair(second, first, 1 - record.preference, record.margin)
+    return TokenizedPair(first, second, record.preference, record.margin)
 
 
 def _quote(prompt: Prompt) -> str:

@@ -24,7 +24,7 @@ from farm.models.ops import kl_k1, masked_sum
 from farm.models.policy import Policy
 from farm.models.scorer import Scorer
 from farm.models.tokens import Prompt, Tokens
-from farm.training.data import Data, DataError, PromptBatch, Source, instructions
+from farm.training.data import BatchSource, Data, DataError, PromptBatch, instructions
 from farm.training.method import Models, RewardFn, Rollout, Stats
 from farm.training.processes import Processes, at_rest
 from farm.training.rows import T, parts, take, tokens_of, widths
@@ -80,7 +80,7 @@ class Graded(NamedTuple):
         return self.weights.sum()
 
 
-class Turn(NamedTuple):
+class RolloutPlan(NamedTuple):
     """A rollout to come: its number, its seed, and this process's share of its prompts."""
 
     number: int
@@ -210,7 +210,7 @@ class Rollouts:
         self.config, self.processes, self.held_out_prompts = config, data.processes, list(data.held_out)
         self.policy, self.value = policy, value
         self.reference, self.reward = models.reference(), models.reward()
-        self.source: Source[Prompt, PromptBatch] = instructions(data, policy.codec, config)
+        self.source: BatchSource[Prompt, PromptBatch] = instructions(data, policy.codec, config)
         smallest = len(self.source.rows) % config.batch_size or config.batch_size
         if smallest // self.processes.size * config.n < config.minibatches:
             what = (
@@ -230,19 +230,19 @@ class Rollouts:
         """The same of a rollout on the held-out prompts, which has the same seed every time; none without."""
         if self.held_out_prompts:
             seed = _seed("held out", self.config.seed, 0)
-            whole = learn(self.drawn(Turn(0, seed, self.held_out_prompts)))
+            whole = learn(self.drawn(RolloutPlan(0, seed, self.held_out_prompts)))
             budget = self.config.token_budget or TOKENS_AT_A_TIME
             for rows in parts(widths(tokens_of(whole)), self.config.micro_batch, budget):
                 yield take(whole, rows)
 
-    def turns(self, start: int) -> Iterator[Turn]:
+    def turns(self, start: int) -> Iterator[RolloutPlan]:
         """The rollouts from optimizer step `start` on, which must be where one begins."""
         first = start // self.config.rollout_steps
         for number, step in enumerate(self.source.batches(first), first):
             prompts = [prompt for batch in step for prompt in batch.prompts]
-            yield Turn(number, _seed("rollout", self.config.seed, number), prompts)
+            yield RolloutPlan(number, _seed("rollout", self.config.seed, number), prompts)
 
-    def drawn(self, turn: Turn) -> Rollout:
+    def drawn(self, turn: RolloutPlan) -> Rollout:
         """The rollout, from the policy as it is now."""
         config = self.config
         with autocast(config):
@@ -259,7 +259,7 @@ class Rollouts:
                 rate_again=config.precision == "bf16" or config.dtype == "bfloat16",
             )
 
-    def responses(self, turn: Turn, source: Policy) -> Responses:
+    def responses(self, turn: RolloutPlan, source: Policy) -> Responses:
         """The responses alone, from a policy as it is now."""
         with at_rest(source), autocast(self.config):
             return draw(source, turn.prompts, self.config, seed=turn.seed, n=self.config.n)
@@ -269,7 +269,7 @@ class Rollouts:
         with autocast(self.config):
             return scored(self.reward, responses, self.config.missing_eos_penalty)
 
-    def dealt(self, turn: Turn, batch: T) -> Iterator[list[T]]:
+    def dealt(self, turn: RolloutPlan, batch: T) -> Iterator[list[T]]:
         """A rollout's batch in minibatches, one for each optimizer step, each in parts that fit into memory.
 
         Rows are shuffled anew in every pass; minibatches are of like numbers of rows.
