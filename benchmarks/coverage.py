@@ -22,7 +22,7 @@ import pandas as pd
 from scipy.special import expit
 
 from farm.statistics.agreement import agreement_on_equal_footing, votes
-from farm.statistics.bootstrap import Interval, Panel, intervals, mean_of
+from farm.statistics.bootstrap import Interval, ItemMeasures, intervals, mean_of
 from farm.statistics.bradley_terry import bradley_terry
 from farm.statistics.difficulty import Difficulty
 from farm.statistics.label_budget import label_next
@@ -167,7 +167,7 @@ def agreement(rng: Rng) -> list[Trial]:
     counts = votes(np.repeat(np.arange(items), people), voted.ravel(), items)
     judge = np.where(rng.random(items) < 0.75, truth, 1 - truth).astype(float)
     measure = mean_of(np.arange(items), agreement_on_equal_footing(judge, counts), items)
-    panel = Panel(np.arange(items), {"agreement": measure})
+    panel = ItemMeasures(np.arange(items), {"agreement": measure})
     found = intervals([panel], items, 500, int(rng.integers(2**31)))[0]["agreement"]
     # two people left: both right .64, one .32 (a tie of modes scores 1/2), none .04
     return [Trial(0.75 * (0.64 + 0.16) + 0.25 * (0.04 + 0.16), found)]

@@ -32,8 +32,7 @@ from farm.statistics.agreement import (
     others,
     votes,
 )
-from farm.statistics.bootstrap import Interval, Measure, intervals, mean_of, ratio
-from farm.statistics.bootstrap import Panel as Measures
+from farm.statistics.bootstrap import Interval, ItemMeasures, Measure, intervals, mean_of, ratio
 from farm.statistics.panel import Votes, consensus_of, effective_judges_of, pairs_of
 from farm.statistics.vote_distribution import least_brier, shares_of_counts
 
@@ -75,14 +74,14 @@ class Sample:
     judged: pd.DataFrame  # preference, swapped, replicate, price, seconds
     who: tuple[Who, ...]
 
-    def of(self, who: Who) -> tuple[profile.Judged, pd.DataFrame]:
+    def of(self, who: Who) -> tuple[profile.JudgementColumns, pd.DataFrame]:
         """The annotator's judgements, and the frame's rows of them."""
         mine = self.annotator == who.code
         rows = self.judged[mine]
         columns = (rows[name].to_numpy() for name in ("preference", "swapped", "replicate"))
         preference, swapped, replicate = columns
         return (
-            profile.Judged(
+            profile.JudgementColumns(
                 self.places[mine], preference, swapped.astype(np.int64), replicate.astype(np.int64)
             ),
             rows,
@@ -209,20 +208,20 @@ def _panel(judges: Votes, chosen: Sequence[Who], reference: Sequence[Who], count
     return Panel(tuple(chosen[i].name for i in outside), effective_judges_of(own, truth), consensus)
 
 
-def _measures(sample: Sample, who: Who, counts: Ints, member: bool, options: AuditOptions) -> Measures:
+def _measures(sample: Sample, who: Who, counts: Ints, member: bool, options: AuditOptions) -> ItemMeasures:
     """The annotator's measures over its own units."""
     judged, _ = sample.of(who)
     items, local = np.unique(judged.units, return_inverse=True)
     own, units = judged._replace(units=local), sample.units.take(items)
     wrong = options.nulls == "wrong"
-    return Measures(
+    return ItemMeasures(
         items,
         profile.against_reference(own, counts[items], units, member=member, unreadable_is_wrong=wrong)
         | profile.by_itself(own, units, unreadable_is_same=wrong),
     )
 
 
-def _reference_measures(sample: Sample, inside: Bools, counts: Ints) -> Measures:
+def _reference_measures(sample: Sample, inside: Bools, counts: Ints) -> ItemMeasures:
     """The reference's members with each other."""
     n, places = len(sample.units), sample.places[inside]
     preference = sample.judged["preference"].to_numpy()[inside]
@@ -233,7 +232,7 @@ def _reference_measures(sample: Sample, inside: Bools, counts: Ints) -> Measures
     pairable = counts.sum(axis=1) > 1
     clear = clear_majority(preference, others(preference, counts[places]))
     longest = agreement_on_equal_footing(sample.units.longest, counts)
-    return Measures(
+    return ItemMeasures(
         np.arange(n),
         {
             "agreement": mean_of(places, score, n),

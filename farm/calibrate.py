@@ -31,7 +31,7 @@ from farm.evaluation.references import named, reference_members
 from farm.judging.in_process import named as named_models
 from farm.judging.provider import Provider, Task
 from farm.statistics.bootstrap import Interval
-from farm.statistics.crowd_fit import FOLDS, LEAST, CrowdFit, Judged, fit_crowd
+from farm.statistics.crowd_fit import FOLDS, LEAST, CrowdFit, MemberVerdicts, fit_crowd
 from farm.statistics.vote_distribution import Shares, shares
 
 SCORES = ("agreement", "variance", "brier", "kl")
@@ -252,7 +252,7 @@ def _fitted(labelled: _Labelled, task: CalibrateTask) -> CrowdFit:
         return shares(place[mine["unit"]].to_numpy(), mine["preference"].to_numpy(float), len(units))
 
     folds = [keyed_index(FOLDS, "calibration fold", key) for key in units["instruction"]]
-    judged = Judged.of([votes(rows) for rows in labelled.members], votes(labelled.people))
+    judged = MemberVerdicts.of([votes(rows) for rows in labelled.members], votes(labelled.people))
     try:
         return fit_crowd(judged, np.array(folds, dtype=np.int64))
     except ValueError as error:

@@ -49,7 +49,7 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
+class ItemMeasures:
     """Measures over the same items. items: (n,) places among all items that are resampled."""
 
     items: NDArray[np.int64]
@@ -81,7 +81,7 @@ def resamplings(items: int, draws: int, seed: int) -> Iterator[NDArray[np.float3
         yield weights
 
 
-def intervals(panels: Sequence[Panel], items: int, draws: int, seed: int) -> list[dict[str, Interval]]:
+def intervals(panels: Sequence[ItemMeasures], items: int, draws: int, seed: int) -> list[dict[str, Interval]]:
     """Value and percentile interval of every measure, all from one set of resamplings of `items` items."""
     stacked = [_stack(panel) for panel in panels]
     drawn: list[list[Floats]] = [[] for _ in panels]
@@ -92,13 +92,13 @@ def intervals(panels: Sequence[Panel], items: int, draws: int, seed: int) -> lis
     return [_intervals(panel, values) for panel, values in zip(panels, drawn, strict=True)]
 
 
-def _stack(panel: Panel) -> NDArray[np.float32]:
+def _stack(panel: ItemMeasures) -> NDArray[np.float32]:
     """The measures' sums side by side."""
     columns = [measure.sums for measure in panel.measures.values()]
     return np.concatenate(columns, axis=1, dtype=np.float32, casting="same_kind")
 
 
-def _intervals(panel: Panel, drawn: list[Floats]) -> dict[str, Interval]:
+def _intervals(panel: ItemMeasures, drawn: list[Floats]) -> dict[str, Interval]:
     draws = np.concatenate(drawn) if drawn else None
     found, start = {}, 0
     for name, measure in panel.measures.items():

@@ -36,7 +36,7 @@ NEGLIGIBLE = 5e-4
 TINY, HEAVY = 1e-9, 1e5
 
 
-class Judged(NamedTuple):
+class MemberVerdicts(NamedTuple):
     """Verdicts in [-1, 1]. mean: (questions, members), NaN where one has not judged; square: the squared mean
     as different verdicts tell it; people: (questions,)."""
 
@@ -45,7 +45,7 @@ class Judged(NamedTuple):
     people: Floats
 
     @classmethod
-    def of(cls, members: Sequence[Shares], people: Shares) -> Judged:
+    def of(cls, members: Sequence[Shares], people: Shares) -> MemberVerdicts:
         mean = np.column_stack([2 * each.mean - 1 for each in members])
         scatter = np.column_stack(
             [np.nan_to_num(4 * each.variance / np.maximum(each.n, 1)) for each in members]
@@ -71,7 +71,7 @@ class Moments(NamedTuple):
     people_n: Floats
 
     @classmethod
-    def of(cls, judged: Judged, rows: Ints) -> Moments:
+    def of(cls, judged: MemberVerdicts, rows: Ints) -> Moments:
         mean, square, people = judged.mean[rows], judged.square[rows], judged.people[rows]
         told = ~np.isnan(mean)
         known, value = told.astype(np.float64), np.where(told, mean, 0.0)
@@ -101,7 +101,7 @@ class Moments(NamedTuple):
         return float(v @ self.quadratic @ v - 2 * self.linear @ v)
 
 
-def fit_crowd(judged: Judged, folds: Ints) -> CrowdFit:
+def fit_crowd(judged: MemberVerdicts, folds: Ints) -> CrowdFit:
     """Weights and flip rate by least squares. folds: (questions,) below FOLDS, the same for an instruction's.
 
     Raises ValueError where too few questions were judged in common.

@@ -54,7 +54,7 @@ class Units:
         return side
 
 
-class Judged(NamedTuple):
+class JudgementColumns(NamedTuple):
     """One annotator's judgements, (n,) each; swapped is -1 where the order is unknown."""
 
     units: Ints
@@ -71,7 +71,7 @@ class BothOrders(NamedTuple):
     second: Ints
 
 
-def both_orders(judged: Judged) -> BothOrders:
+def both_orders(judged: JudgementColumns) -> BothOrders:
     """Pair each judgement with that of the same unit and replicate in the other order."""
     known = judged.swapped >= 0
     span = int(judged.replicate.max(initial=0)) + 1
@@ -87,7 +87,7 @@ def both_orders(judged: Judged) -> BothOrders:
 
 
 def against_reference(
-    judged: Judged, reference: Ints, units: Units, *, member: bool, unreadable_is_wrong: bool
+    judged: JudgementColumns, reference: Ints, units: Units, *, member: bool, unreadable_is_wrong: bool
 ) -> dict[str, Measure]:
     """Agreement with the votes of a reference, (units, 3); those of a member are taken out of it first.
 
@@ -123,7 +123,7 @@ def _right(category: Ints, place: Ints, reference: Ints, unreadable_is_wrong: bo
     return accuracy(preference, reference[place], unreadable_is_wrong)
 
 
-def _chance_corrected(judged: Judged, faced: Ints, n: int) -> dict[str, Measure]:
+def _chance_corrected(judged: JudgementColumns, faced: Ints, n: int) -> dict[str, Measure]:
     """Alpha and kappa of the annotator with the reference's mode, where there is one."""
     chosen = modes(faced)
     theirs = np.where(chosen.sum(axis=1) == 1, chosen.argmax(axis=1), -1)[judged.units]
@@ -140,7 +140,7 @@ def _chance_corrected(judged: Judged, faced: Ints, n: int) -> dict[str, Measure]
     }
 
 
-def by_itself(judged: Judged, units: Units, *, unreadable_is_same: bool) -> dict[str, Measure]:
+def by_itself(judged: JudgementColumns, units: Units, *, unreadable_is_same: bool) -> dict[str, Measure]:
     """What needs no reference: unreadable share, variance, order consistency and the biases."""
     n, place, preference = len(units), judged.units, judged.preference
     shown_first = np.where(judged.swapped == 1, 1 - preference, preference)
@@ -168,7 +168,7 @@ def by_itself(judged: Judged, units: Units, *, unreadable_is_same: bool) -> dict
     }
 
 
-def confusion_table(judged: Judged, reference: Ints) -> Ints:
+def confusion_table(judged: JudgementColumns, reference: Ints) -> Ints:
     """Judgements by the annotator's category (rows) and the reference's one mode (columns): (3, 3)."""
     chosen = modes(reference)
     theirs = np.where(chosen.sum(axis=1) == 1, chosen.argmax(axis=1), -1)[judged.units]

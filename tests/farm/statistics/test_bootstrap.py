@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from farm.statistics.bootstrap import Measure, Panel, intervals, mean_of, ratio, resamplings
+from farm.statistics.bootstrap import ItemMeasures, Measure, intervals, mean_of, ratio, resamplings
 from farm.statistics.reliability import coincidences, krippendorff_alpha
 
 FULL = bool(os.environ.get("FARM_FULL"))
@@ -24,21 +24,21 @@ def test_each_resampling_has_as_many_items() -> None:
 def test_a_mean_over_several_judgements_of_an_item() -> None:
     measure = mean_of(np.array([0, 0, 2]), np.array([1.0, 0.0, 1.0]), 3)
     assert measure.sums.tolist() == [[1, 2], [0, 0], [1, 1]]
-    [found] = intervals([Panel(np.arange(3), {"x": measure})], 3, 0, 0)
+    [found] = intervals([ItemMeasures(np.arange(3), {"x": measure})], 3, 0, 0)
     assert found["x"].value == pytest.approx(2 / 3)
     assert (found["x"].low, found["x"].n) == (None, 2)
 
 
 def test_what_is_undefined_has_no_value() -> None:
     measure = mean_of(np.array([0]), np.array([np.nan]), 1)
-    [found] = intervals([Panel(np.arange(1), {"x": measure})], 1, 100, 0)
+    [found] = intervals([ItemMeasures(np.arange(1), {"x": measure})], 1, 100, 0)
     assert (found["x"].value, found["x"].low, found["x"].high, found["x"].n) == (None, None, None, 0)
 
 
 def test_the_interval_of_a_mean_is_near_the_normal_one() -> None:
     scores = np.random.default_rng(3).random(400)
     measure = mean_of(np.arange(400), scores, 400)
-    [found] = intervals([Panel(np.arange(400), {"x": measure})], 400, 4_000, 0)
+    [found] = intervals([ItemMeasures(np.arange(400), {"x": measure})], 400, 4_000, 0)
     half = 1.96 * scores.std() / 20
     assert found["x"].low == pytest.approx(scores.mean() - half, abs=half / 15)
     assert found["x"].high == pytest.approx(scores.mean() + half, abs=half / 15)
@@ -52,8 +52,8 @@ def test_panels_over_some_of_the_items_share_the_weights() -> None:
     counted = np.ones(5, dtype=bool)
     part, whole = intervals(
         [
-            Panel(np.arange(5, 10), {"x": Measure(own, ratio, counted)}),
-            Panel(np.arange(10), {"x": Measure(padded, ratio, np.r_[~counted, counted])}),
+            ItemMeasures(np.arange(5, 10), {"x": Measure(own, ratio, counted)}),
+            ItemMeasures(np.arange(10), {"x": Measure(padded, ratio, np.r_[~counted, counted])}),
         ],
         10,
         500,
@@ -73,7 +73,9 @@ def test_intervals_cover_the_truth(clustered: bool) -> None:
         chance = rng.beta(6, 3, 200) if clustered else np.full(200, 2 / 3)
         items = np.repeat(np.arange(200), 4) if clustered else np.arange(200)
         scores = (rng.random(len(items)) < chance[items]).astype(float)
-        [found] = intervals([Panel(np.arange(200), {"x": mean_of(items, scores, 200)})], 200, 400, study)
+        [found] = intervals(
+            [ItemMeasures(np.arange(200), {"x": mean_of(items, scores, 200)})], 200, 400, study
+        )
         low, high = found["x"].low, found["x"].high
         assert low is not None
         assert high is not None
@@ -99,7 +101,7 @@ def test_intervals_of_a_coefficient_cover_the_populations() -> None:
     for study in range(studies):
         sums = coincidences(population[rng.integers(0, 20_000, 200)])
         measure = Measure(sums, krippendorff_alpha, everyone)
-        [found] = intervals([Panel(np.arange(200), {"alpha": measure})], 200, 400, study)
+        [found] = intervals([ItemMeasures(np.arange(200), {"alpha": measure})], 200, 400, study)
         low, high = found["alpha"].low, found["alpha"].high
         assert low is not None
         assert high is not None

@@ -9,7 +9,7 @@ import pytest
 from scipy.optimize import minimize
 
 from farm.statistics.agreement import Floats
-from farm.statistics.crowd_fit import FOLDS, PENALTIES, Judged, Moments, _solve, fit_crowd
+from farm.statistics.crowd_fit import FOLDS, PENALTIES, MemberVerdicts, Moments, _solve, fit_crowd
 from farm.statistics.vote_distribution import Shares, shares
 
 N = 3_000
@@ -23,14 +23,14 @@ def votes(chance: Floats, times: int, dice: np.random.Generator) -> Shares:
 
 def world(
     weights: Sequence[float], flip: float, n: int = N, times: int = 2, sure: float = 1.5, seed: int = 0
-) -> tuple[Judged, np.ndarray]:
+) -> tuple[MemberVerdicts, np.ndarray]:
     """Members of leanings of their own around a common one; people are the crowd of these weights, noised."""
     dice = np.random.default_rng(seed)
     lead = dice.normal(size=(n, 1)) + dice.normal(size=(n, len(weights)))
     chances = 1 / (1 + np.exp(-sure * lead))
     people = flip + (1 - 2 * flip) * (chances @ np.array(weights))
     members = [votes(chances[:, k], times, dice) for k in range(len(weights))]
-    return Judged.of(members, votes(people, 4, dice)), dice.integers(0, FOLDS, n)
+    return MemberVerdicts.of(members, votes(people, 4, dice)), dice.integers(0, FOLDS, n)
 
 
 @pytest.mark.parametrize("weights", [(0.5, 0.3, 0.2, 0.0, 0.0), (0.2,) * 5, (1.0, 0.0, 0.0, 0.0, 0.0)])
@@ -69,7 +69,7 @@ def test_by_hand() -> None:
     second = np.array([1, 1, 1, 1, -1, -1, -1, -1.0])
     people = np.array([1, 1, 1, -1, 1, 1, 1, -1.0])
     mean = np.column_stack([first, second])
-    moments = Moments.of(Judged(mean, mean**2, people), np.arange(8))
+    moments = Moments.of(MemberVerdicts(mean, mean**2, people), np.arange(8))
     assert moments.quadratic.tolist() == [[1, 0], [0, 1]]
     assert moments.linear.tolist() == [0.5, 0]
     # D is least at v = b = (1/2, 0): the first member alone, with (1 - 1/2) / 2 = 1/4 of its labels flipped,
@@ -102,7 +102,7 @@ def test_a_gap_among_the_verdicts_is_no_verdict() -> None:
     mean, square = judged.mean.copy(), judged.square.copy()
     gone = np.random.default_rng(1).random(mean.shape) < 0.2
     mean[gone], square[gone] = np.nan, np.nan
-    fit = fit_crowd(Judged(mean, square, judged.people), folds)
+    fit = fit_crowd(MemberVerdicts(mean, square, judged.people), folds)
     assert np.abs(fit.weights - (0.5, 0.5, 0)).max() < 0.15
     assert fit.flip == pytest.approx(0.1, abs=0.05)
 
@@ -112,7 +112,7 @@ def test_members_whose_opinions_are_not_peoples_leave_a_coin() -> None:
     opinions = dice.integers(0, 2, (3, N)).astype(float)
     people = votes(np.full(N, 0.5), 4, dice)
     fit = fit_crowd(
-        Judged.of([votes(each, 2, dice) for each in opinions], people), dice.integers(0, FOLDS, N)
+        MemberVerdicts.of([votes(each, 2, dice) for each in opinions], people), dice.integers(0, FOLDS, N)
     )
     assert fit.flip > 0.45
     assert fit.weights.sum() == pytest.approx(1)

@@ -9,7 +9,14 @@ import pytest
 
 from farm.statistics.agreement import Floats
 from farm.statistics.bootstrap import Measure
-from farm.statistics.profile import Judged, Units, against_reference, both_orders, by_itself, confusion_table
+from farm.statistics.profile import (
+    JudgementColumns,
+    Units,
+    against_reference,
+    both_orders,
+    by_itself,
+    confusion_table,
+)
 
 NAN = float("nan")
 FIRST, TIE, SECOND = 1.0, 0.5, 0.0
@@ -30,9 +37,9 @@ def units(
 
 def judged(
     preference: list[float], places: list[int] | None = None, swapped: list[int] | None = None
-) -> Judged:
+) -> JudgementColumns:
     n = len(preference)
-    return Judged(
+    return JudgementColumns(
         np.array(places if places is not None else range(n)),
         np.array(preference),
         np.array(swapped or [-1] * n),
