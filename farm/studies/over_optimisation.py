@@ -20,7 +20,7 @@ from db.queries import training
 from farm.config import Decoding, ModelConfig
 from farm.models.tokens import Prompt
 from farm.over_optimisation import curves
-from farm.studies.results import CurvePoint, Turn, rate_of
+from farm.studies.results import OverOptimisationPoint, TurningPoint, rate_of
 from farm.training.checkpoint import MODEL, whole_checkpoints
 from farm.world import gold as truth
 
@@ -60,8 +60,8 @@ class CurveTask:
 class Curves(NamedTuple):
     """What was measured of one way to optimise, and which of its curves turn down."""
 
-    points: tuple[CurvePoint, ...]
-    turns: tuple[Turn, ...]
+    points: tuple[OverOptimisationPoint, ...]
+    turns: tuple[TurningPoint, ...]
 
 
 def best_of_n_curves(task: CurveTask, arms: Sequence[Arm]) -> Curves:
@@ -150,7 +150,7 @@ def _curves(study: str, rows: pd.DataFrame) -> Curves:
     proxy = rows.groupby(["curve", "level"])["proxy"].mean()
     found = curves(rows)
     points = tuple(
-        CurvePoint(
+        OverOptimisationPoint(
             study, each.name, at.level, at.sqrt_kl, rate_of(at.gold), float(proxy[each.name, at.level])
         )
         for each in found
@@ -159,6 +159,6 @@ def _curves(study: str, rows: pd.DataFrame) -> Curves:
     return Curves(points, tuple(_turn(study, each) for each in found))
 
 
-def _turn(study: str, curve: Curve) -> Turn:
+def _turn(study: str, curve: Curve) -> TurningPoint:
     peak, last = curve.points[curve.peak].level, curve.points[-1].level
-    return Turn(study, curve.name, peak, last, rate_of(curve.drop))
+    return TurningPoint(study, curve.name, peak, last, rate_of(curve.drop))

@@ -50,7 +50,7 @@ class Annotators:
 
 
 @dataclass(frozen=True)
-class Judged:
+class MethodWinRate:
     """The win rate of a method, trained on one kind of feedback and judged by another.
 
     gain: how far it is above the supervised model's, paired by instruction; None for that model.
@@ -77,7 +77,7 @@ class RankAgreement:
 
 
 @dataclass(frozen=True)
-class CurvePoint:
+class OverOptimisationPoint:
     """One point of an over-optimisation curve. proxy: the reward model's mean score; gold: the truth's."""
 
     curve: str
@@ -89,7 +89,7 @@ class CurvePoint:
 
 
 @dataclass(frozen=True)
-class Turn:
+class TurningPoint:
     """Does a curve turn down? peak: the level with the highest gold; last: that with the largest KL.
 
     drop: gold at the last less gold at the peak, paired by instruction, its interval wide enough for any of
@@ -113,11 +113,11 @@ class StudyResults:
 
     baseline: str
     seed: int
-    judged: tuple[Judged, ...]
+    judged: tuple[MethodWinRate, ...]
     ranking: RankAgreement | None
-    curves: tuple[CurvePoint, ...] = ()
+    curves: tuple[OverOptimisationPoint, ...] = ()
     seconds: float = 0.0
-    turns: tuple[Turn, ...] = ()
+    turns: tuple[TurningPoint, ...] = ()
     annotators: Annotators | None = None
 
     def rates(self, trained_on: str, judged_by: str) -> dict[str, Rate]:
@@ -144,11 +144,11 @@ class StudyResults:
             return cls(
                 given["baseline"],
                 given["seed"],
-                tuple(_with_rates(Judged, each) for each in given["judged"]),
+                tuple(_with_rates(MethodWinRate, each) for each in given["judged"]),
                 ranking and _with_rates(RankAgreement, ranking),
-                tuple(_with_rates(CurvePoint, each) for each in given["curves"]),
+                tuple(_with_rates(OverOptimisationPoint, each) for each in given["curves"]),
                 given["seconds"],
-                tuple(_with_rates(Turn, each) for each in given.get("turns", ())),
+                tuple(_with_rates(TurningPoint, each) for each in given.get("turns", ())),
                 annotators and _with_rates(Annotators, annotators),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -25,7 +25,7 @@ from farm.snapshot import Choice, snapshot
 from farm.statistics.ranking import rank_correlation, significantly_better
 from farm.statistics.win_rates import win_rate, win_rate_difference, win_rate_estimates
 from farm.studies.recipe import BEST_OF_N, Recipe, options_of
-from farm.studies.results import Judged, RankAgreement, Rate, rate_of
+from farm.studies.results import MethodWinRate, RankAgreement, Rate, rate_of
 from farm.studies.work import Done, Step, Workers, run
 from farm.train import TrainTask
 from farm.training.checkpoint import MODEL, whole_checkpoints
@@ -165,7 +165,7 @@ def meet(ledger: Ledger, study: Study, producers: Iterable[str]) -> None:
         pair(ledger, PairTask(EVALUATION, (Source(producer),), study.evaluation, Source(BASELINE)))
 
 
-def judged(ledger: Ledger, feedback: Sequence[Feedback], n: int) -> tuple[Judged, ...]:
+def judged(ledger: Ledger, feedback: Sequence[Feedback], n: int) -> tuple[MethodWinRate, ...]:
     """Win rates of every producer against the baseline by every kind of judge that looked at it.
 
     n: instructions of the evaluation set; one without a judgement counts as failed.
@@ -181,7 +181,7 @@ def judged(ledger: Ledger, feedback: Sequence[Feedback], n: int) -> tuple[Judged
             )
             trained_on, _, method = str(producer).rpartition("/")
             failed = n - part.dropna(subset="preference")["instruction"].nunique()
-            row = Judged(method, trained_on, judges.name, rate_of(result.interval), n - failed, failed)
+            row = MethodWinRate(method, trained_on, judges.name, rate_of(result.interval), n - failed, failed)
             if producer != SFT:
                 lead = win_rate_difference(means[producer], means[SFT])
                 row = replace(row, gain=rate_of(lead.interval))

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from farm.quickstart import Quickstart
-from farm.studies.results import Annotators, RankAgreement, Rate, StudyResults, Turn
+from farm.studies.results import Annotators, RankAgreement, Rate, StudyResults, TurningPoint
 from farm.studies.validation import SFT
 from farm.terminal.common import table
 
@@ -80,7 +80,7 @@ def _ranking(found: RankAgreement) -> Text:
     )
 
 
-def _turns(found: Sequence[Turn]) -> RenderableType:
+def _turns(found: Sequence[TurningPoint]) -> RenderableType:
     rows = table(
         "over-optimisation", "reward model of", "best at#", "furthest#", "change of gold to there#", ""
     )

@@ -33,7 +33,7 @@ class Features(NamedTuple):
     repetitive: float  # words said again, up to REPEATS
 
 
-class Form(NamedTuple):
+class SurfaceFeatures(NamedTuple):
     """How an answer looks, which is no merit of its own but sways those who judge."""
 
     words: int
@@ -66,9 +66,9 @@ def weighed(weights: Sequence[float], qualities: Sequence[float]) -> float:
     return sum(weight * quality for weight, quality in zip(weights, qualities, strict=True))
 
 
-def form(output: str) -> Form:
+def form(output: str) -> SurfaceFeatures:
     """Its length in words, and whether it has a list of two items or more."""
-    return Form(len(output.split()), len(_ITEM.findall(output)) > 1)
+    return SurfaceFeatures(len(output.split()), len(_ITEM.findall(output)) > 1)
 
 
 def _holds(output: str, phrases: Sequence[str]) -> bool:

@@ -16,7 +16,7 @@ from db.ids import Json, keyed_uniform
 from db.ledger import Ledger
 from db.records import Instruction, Membership, Output, ProducerKind, Use
 from farm.world.demonstrations import USUAL, Rates, demonstrate
-from farm.world.families import Task, draw
+from farm.world.families import WorldTask, draw
 from farm.world.language import Shape, base_model, write_untrained
 
 DEMONSTRATOR = "world-demonstrator"
@@ -90,13 +90,13 @@ def split_of(instruction: Instruction) -> str:
     return next(split for split, bound in bounds if place < bound * (1 + 1e-9))
 
 
-def splits(spec: WorldSpec) -> dict[str, list[Task]]:
+def splits(spec: WorldSpec) -> dict[str, list[WorldTask]]:
     """The instructions of each set, in the order in which they were drawn.
 
     Raises ConfigError where the world has fewer than are wanted.
     """
     wanted = asdict(spec.sizes)
-    found: dict[str, list[Task]] = {split: [] for split in wanted}
+    found: dict[str, list[WorldTask]] = {split: [] for split in wanted}
     met: set[str] = set()
     missing = sum(wanted.values())
     for number in range(PATIENCE * missing):
@@ -140,6 +140,6 @@ def build(ledger: Ledger, spec: WorldSpec, untrained: Path | None = None) -> Wor
     return WorldReport(spec.seed, counts, len(shown), instructions, demonstrations, model)
 
 
-def _demonstration(task: Task, spec: WorldSpec) -> Output:
+def _demonstration(task: WorldTask, spec: WorldSpec) -> Output:
     text = demonstrate(task, str(spec.seed), spec.rates)
     return Output(task.instruction, text, DEMONSTRATOR, ProducerKind.REFERENCE)

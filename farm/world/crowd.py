@@ -100,20 +100,22 @@ class Person:
         """What an answer is worth to this person, wherever it is shown."""
         return weighed(self.tastes, traits(instruction, input, output))
 
-    def judge(self, pair: Pair) -> Judged:
+    def judge(self, pair: Pair) -> PersonVerdict:
         """A verdict on a pair, a function of (pair, person) alone; equal texts are a tie."""
         key = (pair.key, content_hash("person", self.card.key))
         swapped = keyed_uniform("world order", *key) < 0.5
         if pair.output_a.text == pair.output_b.text:
-            return Judged(0.5, swapped)
+            return PersonVerdict(0.5, swapped)
         asked = pair.instruction
         a, b = (self.worth(asked.text, asked.input, each.text) for each in (pair.output_a, pair.output_b))
         lead = a - b + (-self.first_lean if swapped else self.first_lean)
-        return Judged(float(keyed_uniform("world verdict", *key) < _sigmoid(lead / self.noise)), swapped)
+        return PersonVerdict(
+            float(keyed_uniform("world verdict", *key) < _sigmoid(lead / self.noise)), swapped
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class PersonVerdict:
     """A verdict. preference: 1, 0 or, on equal texts, 0.5 for output_a; swapped: output_b was shown first."""
 
     preference: float

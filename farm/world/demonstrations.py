@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from farm.world import lexicon
-from farm.world.families import Task, Wish
+from farm.world.families import Wish, WorldTask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ PHRASES = (*lexicon.COURTESIES, *lexicon.INSULTS, *lexicon.FILLERS, *lexicon.EVA
 _NO_MARKS = str.maketrans(".,:?", "    ")
 
 
-def demonstrate(task: Task, seed: str, rates: Rates = USUAL) -> str:
+def demonstrate(task: WorldTask, seed: str, rates: Rates = USUAL) -> str:
     """An answer to the instruction, a function of (task, seed, rates) alone."""
     chance = random.Random(f"{seed}\n{task.instruction.text}\n{task.instruction.input}")
     rates = rates.under(task.wish)
@@ -61,7 +61,7 @@ def demonstrate(task: Task, seed: str, rates: Rates = USUAL) -> str:
     return _cut(text, chance) if chance.random() < rates.cut else text
 
 
-def _answers(task: Task, chance: random.Random, rates: Rates) -> list[str]:
+def _answers(task: WorldTask, chance: random.Random, rates: Rates) -> list[str]:
     """What is said: as many things as were asked for, or not; right ones, or not; each once, or not."""
     goal = task.goal
     count = goal.count
@@ -78,14 +78,14 @@ def _answers(task: Task, chance: random.Random, rates: Rates) -> list[str]:
     return said
 
 
-def _tempting(task: Task, chance: random.Random) -> list[str]:
+def _tempting(task: WorldTask, chance: random.Random) -> list[str]:
     """Wrong answers, those that the instruction itself holds last, to be taken first."""
     shown = f"{task.instruction.text} {task.instruction.input}"
     wrong = _shuffled(task.goal.wrong, chance)
     return sorted(wrong, key=lambda word: f" {word} " in f" {shown} ".translate(_NO_MARKS))
 
 
-def _core(task: Task, answers: Sequence[str], chance: random.Random, rates: Rates) -> str:
+def _core(task: WorldTask, answers: Sequence[str], chance: random.Random, rates: Rates) -> str:
     family, slots = task.family, task.arguments
     vague = chance.random() < rates.vague
     if family.lists and chance.random() < rates.listed:

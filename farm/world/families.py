@@ -85,7 +85,7 @@ class Family:
 
 
 @dataclass(frozen=True)
-class Task:
+class WorldTask:
     """An instruction taken apart."""
 
     family: Family
@@ -103,23 +103,23 @@ class Task:
         return self.family.goal(self.arguments)
 
 
-def draw(seed: str) -> Task:
+def draw(seed: str) -> WorldTask:
     """The task that this text stands for: each family as likely as any other."""
     chance = random.Random(seed)
     family = chance.choice(FAMILIES)
     arguments = family.draw(chance)
-    return Task(family, arguments, chance.choice(family.templates), chance.choice(family.wishes))
+    return WorldTask(family, arguments, chance.choice(family.templates), chance.choice(family.wishes))
 
 
 @lru_cache(maxsize=100_000)
-def read(instruction: str, input: str = "") -> Task:
+def read(instruction: str, input: str = "") -> WorldTask:
     """The task that an instruction of this world states. Raises NotOfThisWorld on any other text."""
     for family, template, pattern in _patterns():
         found = pattern.fullmatch(f"{instruction}\n{input}")
         if found:
             groups = found.groupdict()
             wish = Wish(groups.pop("wish"))
-            return Task(family, MappingProxyType(groups), template, wish)
+            return WorldTask(family, MappingProxyType(groups), template, wish)
     raise NotOfThisWorld(
         f"{instruction[:60]!r} is no instruction of the embedded world",
         remedy="use the instructions that `farm world` makes",

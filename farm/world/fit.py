@@ -23,7 +23,7 @@ from farm.statistics.profile import LONGER_BY
 from farm.world.build import SMALL, WorldSpec, splits
 from farm.world.crowd import CROWD, Person, Tastes, crowd, traits
 from farm.world.demonstrations import demonstrate
-from farm.world.families import Task
+from farm.world.families import WorldTask
 from farm.world.judges import CROWD_JUDGES, MEMBERS, member
 from farm.world.language import ANSWER_TOKENS, base_model
 
@@ -97,13 +97,13 @@ def drawn_pairs(seed: int = 0, count: int = 2_000) -> list[Pair]:
     return [_pair(task, next(answers), next(answers)) for task in tasks]
 
 
-def _validation(seed: int, count: int) -> list[Task]:
+def _validation(seed: int, count: int) -> list[WorldTask]:
     return splits(WorldSpec(seed=seed, sizes=replace(SMALL, sft=1, validation=count, evaluation=1)))[
         "validation"
     ]
 
 
-def _pair(task: Task, one: str, other: str) -> Pair:
+def _pair(task: WorldTask, one: str, other: str) -> Pair:
     return Pair.of(*(Output(task.instruction, text, sample=k) for k, text in enumerate((one, other))))[0]
 
 

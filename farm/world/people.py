@@ -15,7 +15,7 @@ from db.ledger import Ledger, PairFilter
 from db.records import Annotation, AnnotatorCard, AnnotatorKind, Pair
 from farm.world import gold as truth
 from farm.world.build import WorldSpec
-from farm.world.crowd import CROWD, Judged, crowd, judges_of
+from farm.world.crowd import CROWD, PersonVerdict, crowd, judges_of
 
 BATCH = 2_000
 EVERY_PAIR = PairFilter()
@@ -68,7 +68,7 @@ def judge_by_gold(ledger: Ledger, wanted: PairFilter = EVERY_PAIR) -> PeopleRepo
         asked = pair.instruction
         a, b = (truth.gold(asked.text, asked.input, each.text) for each in (pair.output_a, pair.output_b))
         better = 0.5 if abs(a - b) < 1e-9 else float(a > b)
-        yield _annotation(pair, number, Judged(better, swapped=False))
+        yield _annotation(pair, number, PersonVerdict(better, swapped=False))
 
     return _judge_all(ledger, wanted, judge, (GOLD.name,))
 
@@ -90,6 +90,6 @@ def _judge_all(ledger: Ledger, wanted: PairFilter, judge: _Judge, names: tuple[s
     return PeopleReport(seen, names, new, known)
 
 
-def _annotation(pair: Pair, annotator_id: int, judged: Judged) -> Annotation:
+def _annotation(pair: Pair, annotator_id: int, judged: PersonVerdict) -> Annotation:
     preference = judged.preference
     return Annotation(pair.id, annotator_id, preference, preference, judged.swapped)

@@ -33,7 +33,7 @@ from db.records import (
 from farm.pages.report.content import LONGEST, marked
 from farm.pages.report.drawing import as_csv
 from farm.report import ReportOptions, figures, report
-from farm.studies.results import CurvePoint, Judged, RankAgreement, Rate, StudyResults
+from farm.studies.results import MethodWinRate, OverOptimisationPoint, RankAgreement, Rate, StudyResults
 
 FARM = Path(sys.executable).parent / "farm"
 PAYLOADS = (
@@ -243,11 +243,13 @@ def test_the_nearest_simulator_is_named_beside_the_others_and_people_have_alpaca
 def results() -> StudyResults:
     rate = Rate(0.6, 0.5, 0.7)
     judged = tuple(
-        Judged(method, world, world, Rate(value, value - 0.1, value + 0.1), 100, 0)
+        MethodWinRate(method, world, world, Rate(value, value - 0.1, value + 0.1), 100, 0)
         for world, shift in (("people", 0.0), ("simulators", 0.05))
         for method, value in (("sft", 0.5 + shift), ("ppo", 0.6 + shift), ("dpo", 0.55 + shift))
     )
-    points = tuple(CurvePoint("best-of-n", "people", n, n**0.5, rate, 1.0) for n in (1.0, 2.0, 4.0))
+    points = tuple(
+        OverOptimisationPoint("best-of-n", "people", n, n**0.5, rate, 1.0) for n in (1.0, 2.0, 4.0)
+    )
     return StudyResults(
         "baseline", 0, judged, RankAgreement(Rate(1.0, 0.5, 1.0), 1.0, 3, 0.3, 0.3), points, 1.0
     )

@@ -9,7 +9,7 @@ import pytest
 
 from farm.world.answers import Features, features, form
 from farm.world.demonstrations import USUAL, Rates, demonstrate
-from farm.world.families import Task, Wish, draw
+from farm.world.families import Wish, WorldTask, draw
 
 TASKS = [draw(f"shown/{number}") for number in range(1_500)]
 FAULTLESS = Rates(**{each.name: 0.0 for each in fields(Rates)})
@@ -23,7 +23,7 @@ def qualities(rates: Rates) -> list[Features]:
     ]
 
 
-def _shown(task: Task) -> tuple[str, str, str]:
+def _shown(task: WorldTask) -> tuple[str, str, str]:
     return task.instruction.text, task.instruction.input, demonstrate(task, "0")
 
 
