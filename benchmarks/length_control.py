@@ -81,11 +81,14 @@ def read_study(folder: Path, judge: str) -> Study:
 
 def ours(study: Study, draws: int) -> dict[str, Any]:
     from farm.statistics.difficulty import Difficulty
-    from farm.statistics.length_control import controlled_win_rates
+    from farm.statistics.length_control import controlled_win_rate
 
     difficulty = Difficulty(study.difficulty, "instruction_difficulty.csv")
     rows = study.rows[["model", "instruction", "preference", "length"]]
-    return controlled_win_rates(rows, difficulty=difficulty, anchors=study.anchors, draws=draws)
+    return {
+        str(model): controlled_win_rate(own, difficulty=difficulty, anchors=study.anchors, draws=draws)
+        for model, own in rows.groupby("model", sort=False)
+    }
 
 
 def theirs(study: Study, folder: Path) -> dict[str, float]:

@@ -1,8 +1,9 @@
-"""How far judgements agree: with people, with a gold standard, with each other and with themselves.
+"""Agreement of judgements: with people, with a gold standard, with each other and with themselves.
 
-A judgement has a preference in [0, 1], NaN where no verdict could be read, and falls into one of three
-categories: second preferred, tie, first preferred. Votes are counts of categories on one unit, (n, 3).
-Definitions after AlpacaEval's analysis of annotators (Dubois et al. 2023, section 3; Li et al. 2023).
+A unit is one question. A judgement has a preference in [0, 1]: P(first output preferred). It is NaN where no
+verdict could be read. The side of the preference gives one of three categories: 0 second preferred, 1 tie,
+2 first preferred. Votes are counts of categories on a unit: (units, 3). All agreements are shares in [0, 1].
+The definitions follow AlpacaEval's analysis of annotators (Dubois et al. 2023, section 3; Li et al. 2023).
 """
 
 from __future__ import annotations
@@ -15,32 +16,39 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 VALUES: Floats = np.array([0.0, 0.5, 1.0])
-"""The preference that a category stands for."""
+"""The preference of each category."""
 UNREADABLE = -1
 
 
 def categories(preference: Floats) -> Ints:
-    """0 second preferred, 1 tie, 2 first preferred, -1 unreadable: (n,) -> (n,)."""
+    """The category of each preference: 0 second, 1 tie, 2 first, -1 where it is NaN. (n,) -> (n,)."""
     return np.where(np.isnan(preference), UNREADABLE, np.sign(preference - 0.5) + 1).astype(np.int64)
 
 
 def votes(units: Ints, category: Ints, n_units: int) -> Ints:
-    """Readable verdicts by category on each unit: (n,), (n,) -> (n_units, 3)."""
+    """Count the readable verdicts of each unit by category. Returns (n_units, 3).
+
+    units (n,): the unit of each judgement, from 0 to n_units - 1. category (n,): as `categories` gives it.
+    """
     readable = category >= 0
     cells = units[readable] * 3 + category[readable]
     return np.bincount(cells, minlength=n_units * 3).reshape(n_units, 3)
 
 
 def modes(counts: Ints) -> Bools:
-    """Which categories have the most votes, several where they tie, none where nobody voted: (n, 3)."""
+    """Mark the categories with the most votes in each row: (n, 3) -> (n, 3) bool.
+
+    Several are marked where they tie, none where nobody voted.
+    """
     most: Bools = (counts == counts.max(axis=1, keepdims=True)) & (counts > 0)
     return most
 
 
 def agreement_with_mode(preference: Floats, counts: Ints) -> Floats:
-    """1 - |preference - mode|, the mean over the modes where there are several: (n,), (n, 3) -> (n,).
+    """1 - |preference - mode of the votes|, in [0, 1]. preference (n,), counts (n, 3): returns (n,).
 
-    The mean is the expectation of a tie broken at random. NaN without a preference or without votes.
+    Where several modes tie, it is the mean over them: the expectation if the tie were broken at random.
+    NaN without a preference or without votes.
     """
     chosen = modes(counts)
     score = np.where(chosen, 1 - np.abs(preference[:, None] - VALUES), 0.0).sum(axis=1)
@@ -50,7 +58,10 @@ def agreement_with_mode(preference: Floats, counts: Ints) -> Floats:
 
 
 def others(preference: Floats, counts: Ints) -> Ints:
-    """The votes less the judgement that is among them, (n,), (n, 3) -> (n, 3); an unreadable one is not."""
+    """Subtract each judgement from the votes that contain it. preference (n,), counts (n, 3): (n, 3).
+
+    An unreadable judgement is no vote, so nothing is subtracted for it.
+    """
     category = categories(preference)
     voted = np.flatnonzero(category >= 0)
     left = counts.copy()
@@ -59,17 +70,19 @@ def others(preference: Floats, counts: Ints) -> Ints:
 
 
 def leave_one_out(preference: Floats, counts: Ints) -> Floats:
-    """Agreement of judgements that are among the votes with the mode of the others: (n,), (n, 3) -> (n,).
+    """Agreement of each judgement with the mode of the other votes. preference (n,), counts (n, 3): (n,).
 
-    NaN for an unreadable one, and for one that stands alone.
+    The votes must contain the judgement. NaN where it is unreadable or the only vote.
     """
     return agreement_with_mode(preference, others(preference, counts))
 
 
 def agreement_on_equal_footing(preference: Floats, counts: Ints) -> Floats:
-    """Agreement of outside judgements with the votes less one, the mean over which is left out.
+    """Agreement of outside judgements with people's votes, one vote left out. Returns (n,).
 
-    So a simulator faces as many people as each of the people does. A single vote is faced as it is.
+    preference (n,): judgements that are not among the votes. counts (n, 3): the votes. Each vote is left out
+    in turn and the agreements are averaged, so that a simulator is compared with as many people as a person
+    is in `leave_one_out`. A single vote is not left out. NaN without a preference or without votes.
     """
     total = counts.sum(axis=1)
     score = np.zeros(len(preference))
@@ -85,7 +98,10 @@ def agreement_on_equal_footing(preference: Floats, counts: Ints) -> Floats:
 
 
 def clear_majority(preference: Floats, counts: Ints) -> Floats:
-    """1 where the judgement's category is the one mode of the votes, 0 where another is; NaN without one."""
+    """1 where the judgement's category is the only mode of the votes, 0 where it is not. Returns (n,).
+
+    preference (n,), counts (n, 3). NaN where several modes tie, nobody voted or the verdict is unreadable.
+    """
     chosen = modes(counts)
     category = categories(preference)
     right = chosen[np.arange(len(chosen)), np.maximum(category, 0)].astype(float)
@@ -93,20 +109,29 @@ def clear_majority(preference: Floats, counts: Ints) -> Floats:
 
 
 def accuracy(preference: Floats, counts: Ints, unreadable_is_wrong: bool) -> Floats:
-    """As clear_majority, with an unreadable verdict counted as wrong, or left out (NaN)."""
+    """`clear_majority`, with a rule for unreadable verdicts. preference (n,), counts (n, 3): returns (n,).
+
+    unreadable_is_wrong: an unreadable verdict counts 0 where there is one mode; otherwise it is NaN.
+    """
     right = clear_majority(preference, counts)
     missing = np.isnan(preference) & (modes(counts).sum(axis=1) == 1)
     return np.where(missing, 0.0 if unreadable_is_wrong else np.nan, right)
 
 
 def self_error(units: Ints, preference: Floats, n_units: int) -> Floats:
-    """1 - leave-one-out agreement of one annotator's judgements with its own others on the unit: variance."""
+    """Variance of one annotator: 1 - `leave_one_out` among its own judgements of a unit. Returns (n,).
+
+    units (n,), preference (n,): the annotator's judgements. NaN where it judged the unit only once.
+    """
     own = votes(units, categories(preference), n_units)
     return 1 - leave_one_out(preference, own[units])
 
 
 def error_of_mode(own: Ints, reference: Ints) -> Floats:
-    """|mode of the annotator - mode of the reference|, the mean over modes: (n, 3), (n, 3) -> (n,). Bias."""
+    """Bias: |mode of the annotator - mode of the reference|, in [0, 1]. own, reference (n, 3): returns (n,).
+
+    It is the mean over all pairs of modes where several tie. NaN where either side has no vote.
+    """
     mine, theirs = modes(own).astype(float), modes(reference).astype(float)
     distance = np.abs(VALUES[:, None] - VALUES)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -1,16 +1,16 @@
-"""May this annotator replace people here? The alternative annotator test.
+"""The alternative annotator test: may this annotator replace people here?
 
 Calderon, Reichart and Dror 2025, "The alternative annotator test for LLM-as-a-judge", arXiv 2501.10970. Each
-person j in turn is left out. On every item that j judged, the candidate f and j are compared with the people
-who are left, by the share of them that give the same label, S:
+person j is left out in turn. On every item that j judged, the candidate f and person j are compared with the
+other people. S is the share of those others who gave the same label:
 
     W_f = 1[S(f) >= S(j)],    W_j = 1[S(j) >= S(f)],    d = W_j - W_f
     H0: mean(W_f) <= mean(W_j) - epsilon    against    H1: mean(W_f) > mean(W_j) - epsilon
 
-with a one-sided paired t-test (d against epsilon). epsilon is what replacing a person is worth: 0.1 for crowd
-workers, 0.15 for skilled annotators, 0.2 for experts. The share of people for whom H0 is rejected, at a false
-discovery rate of 5 % after Benjamini and Yekutieli, is the winning rate omega; the candidate passes at 0.5.
-rho, the mean over people of mean(W_f), is its average advantage probability.
+The test is a one-sided paired t-test of d against epsilon. epsilon is the worth of not asking a person: 0.1
+for crowd workers, 0.15 for skilled annotators, 0.2 for experts. omega, the winning rate, is the share of
+people for whom H0 is rejected at a false discovery rate of 5 % (Benjamini and Yekutieli 2001). The candidate
+passes where omega >= 0.5. rho, the average advantage probability, is the mean of mean(W_f) over people.
 """
 
 from __future__ import annotations
@@ -25,23 +25,27 @@ from scipy.special import stdtr
 Floats = NDArray[np.float64]
 
 MIN_PEOPLE = 3
-MIN_ITEMS = 30  # per person, with another person and the candidate on them
+MIN_ITEMS = 30  # per person; another person and the candidate must have judged them too
 FALSE_DISCOVERY_RATE = 0.05
 PASSING = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class AgainstPerson:
+    """The candidate compared with one person. Advantages are shares in [0, 1]."""
+
     person: str
     advantage: float  # mean(W_f), rho_j
     person_advantage: float  # mean(W_j)
     p_value: float
-    rejected: bool  # the candidate is as good as this person, to within epsilon
+    rejected: bool  # H0 is rejected: the candidate is as good as this person to within epsilon
     n: int  # items
 
 
 @dataclass(frozen=True, slots=True)
 class AltTest:
+    """The result of the test for one candidate at one epsilon. Rates are shares in [0, 1]."""
+
     winning_rate: float  # omega
     advantage: float  # rho
     epsilon: float
@@ -52,20 +56,22 @@ class AltTest:
 
     @property
     def passes(self) -> bool:
+        """Whether the candidate may replace people: the winning rate is at least 0.5."""
         return self.winning_rate >= PASSING
 
 
 def alt_test(
     people: pd.DataFrame, candidate: pd.Series[float], epsilon: float, *, min_items: int = MIN_ITEMS
 ) -> AltTest:
-    """The test of one candidate.
+    """Test one candidate against every person.
 
-    people: item, annotator, label, one row per judgement (a preference, or any label that can be equal); NaN
-    labels are left out. candidate: its label by item, NaN where it failed. min_items: people with fewer
-    usable items are not tested; they still count among the others.
+    people: columns item, annotator and label, one row per judgement. A label is a preference, or any value
+    that can be compared for equality; rows with a NaN label are left out. candidate: its label by item, NaN
+    where it failed. min_items: a person with fewer usable items is not tested but still counts among the
+    others.
 
-    Raises ValueError with fewer than three people to test, several labels of one person on one item, or an
-    epsilon outside [0, 1).
+    Raises ValueError with fewer than three people to test, with two labels of one person on one item, or with
+    an epsilon outside [0, 1).
     """
     if not 0 <= epsilon < 1:
         raise ValueError(f"epsilon is the worth of not asking a person, from 0 to below 1, not {epsilon:g}")
@@ -105,7 +111,10 @@ def alt_test(
 
 
 def benjamini_yekutieli(p_values: Floats, rate: float = FALSE_DISCOVERY_RATE) -> NDArray[np.bool_]:
-    """Which hypotheses fall at this false discovery rate, whatever their dependence (2001, theorem 1.3)."""
+    """Which hypotheses are rejected at this false discovery rate. p_values (m,): returns (m,) bool.
+
+    It holds under any dependence of the tests (Benjamini and Yekutieli 2001, theorem 1.3).
+    """
     count = len(p_values)
     order = np.argsort(p_values, kind="stable")
     ranks = np.arange(1, count + 1)
@@ -117,7 +126,7 @@ def benjamini_yekutieli(p_values: Floats, rate: float = FALSE_DISCOVERY_RATE) ->
 
 
 def _alignments(rows: pd.DataFrame) -> pd.DataFrame:
-    """Per judgement by a person with others on the item: wins = W_f, loses = W_j, against those others."""
+    """Add wins = W_f and loses = W_j to each person's judgement; judgements without other people go."""
     on_item = rows.groupby("item")["label"].transform("size") - 1
     same_as_person = rows.groupby(["item", "label"])["label"].transform("size") - 1
     matches = (rows["label"] == rows["candidate"]).groupby(rows["item"]).transform("sum")
@@ -130,7 +139,7 @@ def _alignments(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _p_value(differences: Floats, epsilon: float) -> float:
-    """P(a mean this far below epsilon or further | it is epsilon), Student's t."""
+    """One-sided p-value of mean(differences) < epsilon, by Student's t; 0 or 1 where all are equal."""
     n = len(differences)
     gap = float(differences.mean()) - epsilon
     error = float(differences.std(ddof=1)) / np.sqrt(n)

@@ -1,8 +1,8 @@
 """Bootstrap intervals by item, for every statistic that is a function of sums over items.
 
-Let item i contribute the vector s_i to a statistic f(Σ_i s_i). A draw weighs the items by how often each is
-taken in a resampling with replacement (Efron 1979); the same weights serve every statistic, so that a
-thousand draws over a hundred thousand items are matrix products.
+Item i contributes the vector s_i to a statistic f(Σ_i s_i). A draw resamples the items with replacement
+(Efron 1979) and weighs each item by how often it was taken. The same weights serve all statistics, so a
+thousand draws over a hundred thousand items are a few matrix products.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Interval:
     n: int
 
     def text(self, value: str, bounds: str) -> str:
-        """Formatted as `value` and `bounds` say, such as .3f; without a value nothing."""
+        """The value with its bounds as text; "" without a value. value, bounds: format codes such as .3f."""
         if self.value is None:
             return ""
         if self.low is None or self.high is None:
@@ -41,7 +41,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A statistic and what each item contributes to it. sums: (items, k); counted: (items,) bool."""
+    """A statistic with its data. sums (items, k): each item's part; counted (items,): it has a part."""
 
     sums: Floats
     statistic: Statistic
@@ -50,20 +50,24 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class ItemMeasures:
-    """Measures over the same items. items: (n,) places among all items that are resampled."""
+    """Measures over the same items. items (n,): their places among all items that are resampled."""
 
     items: NDArray[np.int64]
     measures: Mapping[str, Measure]
 
 
 def ratio(sums: Floats) -> Floats:
-    """Numerator over denominator: (..., 2) -> (...)."""
+    """The quotient of two sums: (..., 2) -> (...); NaN where the second is 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(sums[..., 1] > 0, sums[..., 0] / sums[..., 1], np.nan)
 
 
 def mean_of(items: NDArray[np.int64], scores: Floats, n_items: int) -> Measure:
-    """The mean of scores, several to an item, NaN left out: (n,), (n,) with items below n_items."""
+    """The mean of scores as a measure over n_items items.
+
+    items (n,): the item of each score, from 0 to n_items - 1; an item may have several. scores (n,): NaN is
+    left out.
+    """
     known = ~np.isnan(scores)
     total = np.bincount(items[known], scores[known], minlength=n_items)
     count = np.bincount(items[known], minlength=n_items).astype(np.float64)
@@ -71,7 +75,7 @@ def mean_of(items: NDArray[np.int64], scores: Floats, n_items: int) -> Measure:
 
 
 def resamplings(items: int, draws: int, seed: int) -> Iterator[NDArray[np.float32]]:
-    """(b, items) weights, b draws at a time and `draws` in all; each row sums to `items`."""
+    """Weights of bootstrap draws in blocks of (b, items), `draws` rows in all. Each row sums to `items`."""
     rng = np.random.default_rng(seed)
     size = max(1, BLOCK // max(items, 1))
     for start in range(0, draws, size):
@@ -82,7 +86,11 @@ def resamplings(items: int, draws: int, seed: int) -> Iterator[NDArray[np.float3
 
 
 def intervals(panels: Sequence[ItemMeasures], items: int, draws: int, seed: int) -> list[dict[str, Interval]]:
-    """Value and percentile interval of every measure, all from one set of resamplings of `items` items."""
+    """The value and the 95 % percentile interval of every measure, a dictionary by name for each panel.
+
+    items: how many there are in all. All panels use the same draws. An interval has no bounds where fewer
+    than two items count.
+    """
     stacked = [_stack(panel) for panel in panels]
     drawn: list[list[Floats]] = [[] for _ in panels]
     for weights in resamplings(items, draws, seed) if items > 1 else ():

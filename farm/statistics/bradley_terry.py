@@ -2,14 +2,15 @@
 
     P(i beats j) = sigmoid(s_i - s_j),    sum_i s_i = 0                       (Bradley and Terry 1952)
 
-fitted by maximum likelihood; a tie is half a win for each (a preference p is p of a win). A model of ties of
-its own (Davidson, Rao-Kupper) is not fitted: with half-wins the strengths order the models by expected win
-rate, as Chatbot Arena's do. Errors come from the sandwich estimator, clustered by instruction, and optionally
-from a bootstrap of instructions that weighs them with exponential draws (Rubin 1981), under which a pair of
-models never loses its connection.
+The fit is by maximum likelihood. A preference p counts as p of a win, so a tie is half a win for each model.
+There is no separate parameter for ties (Davidson, Rao-Kupper): with half-wins the strengths order the models
+by expected win rate, as Chatbot Arena does.
 
-The strengths exist only where every model can be reached from every other along wins (Ford 1957); otherwise
-the ValueError names the models.
+Errors come from the sandwich estimator, clustered by instruction. A bootstrap of instructions is optional. It
+weighs them with exponential draws (Rubin 1981), so no pair of models ever loses its connection.
+
+The strengths exist only where a path of wins leads from every model to every other (Ford 1957). Otherwise a
+ValueError names the models.
 """
 
 from __future__ import annotations
@@ -36,43 +37,47 @@ BLOCK = 2_000_000  # entries of a batch of win tables held at a time
 
 @dataclass(frozen=True)
 class BradleyTerry:
-    """Strengths in log-odds, summing to 0; n + n_failed is all the judgements given."""
+    """Fitted strengths in log-odds that sum to 0. n judgements were used; n_failed had no preference."""
 
     estimates: Estimates  # with the sandwich covariance
-    draws: Floats  # (B, M) bootstrap strengths; B is 0 if there was none
+    draws: Floats  # (B, M) bootstrap strengths; B is 0 without a bootstrap
     n: int
     n_failed: int
 
     @property
     def n_instructions(self) -> int:
+        """The number of clusters: instructions, or judgements where no instruction was given."""
         return self.estimates.n
 
     def difference(self, first: str, second: str) -> Interval:
-        """Strength of the first model minus the second's: log-odds that it wins, sandwich interval."""
+        """The first model's strength minus the second's, in log-odds, with the sandwich interval.
+
+        Raises ValueError for an unknown model.
+        """
         i, j = self._place(first), self._place(second)
         covariance, values = self.estimates.covariance, self.estimates.values
         error = float(np.sqrt(max(0.0, covariance[i, i] + covariance[j, j] - 2 * covariance[i, j])))
         return self._normal(float(values[i] - values[j]), error)
 
     def interval(self, model: str) -> Interval:
-        """The model's strength relative to the mean of all, sandwich interval."""
+        """The model's strength relative to the mean of all, in log-odds, with the sandwich interval."""
         i = self._place(model)
         error = float(np.sqrt(self.estimates.covariance[i, i]))
         return self._normal(float(self.estimates.values[i]), error)
 
     def bootstrap_difference(self, first: str, second: str) -> Interval:
-        """As `difference`, percentiles of the bootstrap; no bounds where there was none."""
+        """`difference` with the bootstrap's percentile interval; no bounds without a bootstrap."""
         i, j = self._place(first), self._place(second)
         value = float(self.estimates.values[i] - self.estimates.values[j])
         return _percentiles(value, self.draws[:, i] - self.draws[:, j], self.n_instructions)
 
     def bootstrap_interval(self, model: str) -> Interval:
-        """As `interval`, percentiles of the bootstrap; no bounds where there was none."""
+        """`interval` with the bootstrap's percentile interval; no bounds without a bootstrap."""
         i = self._place(model)
         return _percentiles(float(self.estimates.values[i]), self.draws[:, i], self.n_instructions)
 
     def win_probability(self, first: str, second: str) -> float:
-        """The fitted expected win rate of the first model over the second."""
+        """P(first model beats second), a share in [0, 1], as fitted."""
         values = self.estimates.values
         return float(expit(values[self._place(first)] - values[self._place(second)]))
 
@@ -98,11 +103,14 @@ def bradley_terry(
     draws: int = 0,
     seed: int = 0,
 ) -> BradleyTerry:
-    """Strengths of all models in a table of judged pairs.
+    """Fit the strengths of all models in a table of judged pairs.
 
-    frame: one row per judgement: two model names, P(first preferred) in [0, 1] (NaN where it failed), and
-    what was asked (every row its own cluster if not given). Raises ValueError with fewer than two models, a
-    model against itself, or models that the wins do not connect.
+    frame: one row per judgement. first, second: its columns of model names. preference: its column of
+    P(first preferred) in [0, 1], NaN where the judgement failed. instruction: its column of clusters; without
+    one every row is a cluster. draws: bootstrap draws.
+
+    Raises ValueError with fewer than two models, a model paired with itself, or models that wins do not
+    connect; ArithmeticError where the fit does not converge.
     """
     rows = frame.assign(**{preference: as_preferences(frame[preference].to_numpy(float))})
     rows = rows.dropna(subset=[preference])
@@ -129,7 +137,7 @@ def bradley_terry(
 
 
 def _win_tables(left: Ints, right: Ints, label: Floats, clusters: Ints, models: int) -> sparse.csr_array:
-    """By cluster, how often (row) model i beat (column) model j, flattened."""
+    """Wins of model i over model j for each cluster: (G, M * M), the table flattened by rows."""
     entry = np.concatenate([left * models + right, right * models + left])
     wins = np.concatenate([label, 1 - label])
     shape = (int(clusters.max()) + 1, models * models)
@@ -153,7 +161,7 @@ def _require_connected(wins: Floats, names: list[str]) -> None:
 
 
 def _fit(wins: Floats, start: Floats | None = None) -> Floats:
-    """Strengths (B, M) of win tables (B, M, M), by Newton's method with halved steps where it overshoots."""
+    """Strengths (B, M) of win tables (B, M, M): Newton's method; a step that overshoots is halved."""
     games = wins + wins.swapaxes(1, 2)
     won = wins.sum(axis=2)
     s = np.zeros(won.shape) if start is None else np.tile(start, (len(wins), 1))
@@ -177,7 +185,7 @@ def _fit(wins: Floats, start: Floats | None = None) -> Floats:
 
 
 def _information(games: Floats, p: Floats) -> Floats:
-    """The negative Hessian (B, M, M), a graph Laplacian, its null direction filled by 1 / M everywhere."""
+    """The negative Hessian (B, M, M). It is a graph Laplacian; adding 1 / M makes it invertible."""
     weight = games * p * (1 - p)
     models = weight.shape[-1]
     diagonal = np.eye(models) * weight.sum(axis=2)[:, :, None]
@@ -187,7 +195,7 @@ def _information(games: Floats, p: Floats) -> Floats:
 def _sandwich(
     strengths: Floats, wins: Floats, left: Ints, right: Ints, label: Floats, clusters: Ints
 ) -> Floats:
-    """Covariance (M, M) of the strengths: H^-1 (sum_g u_g u_g') H^-1 G / (G - 1) with cluster scores u_g
+    """Covariance (M, M) of the strengths: H^-1 (sum_g u_g u_g') H^-1 G / (G - 1), u_g the score of cluster g
     (Liang and Zeger 1986)."""
     p = expit(strengths[:, None] - strengths[None, :])
     bread = np.linalg.inv(_information((wins + wins.T)[None], p[None])[0])

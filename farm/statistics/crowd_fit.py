@@ -1,20 +1,22 @@
-"""A crowd as unsure as people are: weights of its members and label noise, fitted to people's votes.
+"""Fit a crowd of annotators to people's votes: the weights of its members and its label noise.
 
-With verdicts s = 1 for the first output and -1 for the second, on question i member m's have the mean s_im
-and people's the mean h_i. A crowd with weights w and flip rate p gives labels of the mean
+A verdict s is 1 for the first output and -1 for the second. On question i member m's verdicts have the mean
+s_im and people's the mean h_i. A crowd with weights w and flip rate p gives labels with the mean
 
     l_i = Σ_m v_m s_im,        v_m = (1 - 2p) w_m,    v_m >= 0,    Σ_m v_m <= 1
 
-a flip at rate p being a fair coin, of mean 0, at rate 2p. Its labels are to have people's chances everywhere:
+because flipping at rate p is the same as a fair coin (mean 0) at rate 2p. The fit minimises the distance of
+the crowd's labels from people's chances:
 
     D(v) = E (l_i - h_i)^2 = v'Av - 2 b'v + E h_i^2,    A_mk = E s_im s_ik,    b_m = E s_im h_i
 
-is 4 times the Brier score less its least value (vote_distribution.py). A_mk is 2 P(m and k agree) - 1, b_m
-likewise of m and a person: where D is 0, the crowd agrees with people, and with itself, as people do.
+D is 4 times the amount by which the Brier score exceeds its least value (vote_distribution.py). A_mk is
+2 P(m and k agree) - 1, and b_m is 2 P(m and a person agree) - 1. Where D is 0, the crowd agrees with people
+and with itself as often as people do.
 
-Products are of different verdicts, so that D is right however few of them tell a mean; a member that judged a
-question once is taken to be certain of it. A ridge of λ Σ (v_m - mean v)^2 draws the weights, and not the
-noise, towards equality; λ is chosen by cross-validation. D is convex: there is one solution.
+Products use two different verdicts, so D has no bias from means of few verdicts. A member that judged a
+question once is taken to be certain of it. A ridge λ Σ (v_m - mean v)^2 pulls the weights towards equality
+and leaves the noise alone. Cross-validation chooses λ. D is convex, so there is one solution.
 """
 
 from __future__ import annotations
@@ -31,14 +33,14 @@ from farm.statistics.vote_distribution import Shares
 
 PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
 FOLDS = 5
-LEAST = 30  # questions that every two members, and each of them and people, must have in common
-NEGLIGIBLE = 5e-4
+LEAST = 30  # questions in common that every two members need, and every member with people
+NEGLIGIBLE = 5e-4  # share of all weight below which a weight is set to 0
 TINY, HEAVY = 1e-9, 1e5
 
 
 class MemberVerdicts(NamedTuple):
-    """Verdicts in [-1, 1]. mean: (questions, members), NaN where one has not judged; square: the squared mean
-    as different verdicts tell it; people: (questions,)."""
+    """Mean verdicts in [-1, 1]. mean (questions, members): NaN where a member did not judge; square, of the
+    same shape: unbiased estimates of the squared mean; people (questions,): NaN where nobody judged."""
 
     mean: Floats
     square: Floats
@@ -46,6 +48,7 @@ class MemberVerdicts(NamedTuple):
 
     @classmethod
     def of(cls, members: Sequence[Shares], people: Shares) -> MemberVerdicts:
+        """Convert vote shares in [0, 1] to verdicts in [-1, 1]. All shares are over the same questions."""
         mean = np.column_stack([2 * each.mean - 1 for each in members])
         scatter = np.column_stack(
             [np.nan_to_num(4 * each.variance / np.maximum(each.n, 1)) for each in members]
@@ -55,7 +58,7 @@ class MemberVerdicts(NamedTuple):
 
 @dataclass(frozen=True)
 class CrowdFit:
-    """weights: (members,), of sum 1; flip: rate of label noise; penalty: the λ that was chosen."""
+    """A fit. weights (members,): they sum to 1; flip: rate of label noise in [0, 0.5]; penalty: the λ."""
 
     weights: Floats
     flip: float
@@ -63,7 +66,10 @@ class CrowdFit:
 
 
 class Moments(NamedTuple):
-    """Sums over questions of the products in A and b, and how many questions told each."""
+    """Sums over questions of the products in A and b, with the number of questions behind each.
+
+    members, members_n (members, members): for A. people, people_n (members,): for b.
+    """
 
     members: Floats
     members_n: Floats
@@ -72,6 +78,7 @@ class Moments(NamedTuple):
 
     @classmethod
     def of(cls, judged: MemberVerdicts, rows: Ints) -> Moments:
+        """Sum over the questions at these rows."""
         mean, square, people = judged.mean[rows], judged.square[rows], judged.people[rows]
         told = ~np.isnan(mean)
         known, value = told.astype(np.float64), np.where(told, mean, 0.0)
@@ -85,26 +92,29 @@ class Moments(NamedTuple):
 
     @property
     def least(self) -> int:
-        """How many questions told the product that fewest told."""
+        """The smallest number of questions behind any product."""
         return int(min(self.members_n.min(), self.people_n.min()))
 
     @property
     def quadratic(self) -> Floats:
+        """A of the module docstring: (members, members)."""
         return self.members / self.members_n
 
     @property
     def linear(self) -> Floats:
+        """b of the module docstring: (members,)."""
         return self.people / self.people_n
 
     def loss(self, v: Floats) -> float:
-        """D less what does not depend on v."""
+        """D(v) without its constant E h_i^2. v: (members,)."""
         return float(v @ self.quadratic @ v - 2 * self.linear @ v)
 
 
 def fit_crowd(judged: MemberVerdicts, folds: Ints) -> CrowdFit:
-    """Weights and flip rate by least squares. folds: (questions,) below FOLDS, the same for an instruction's.
+    """Fit weights and flip rate by penalised least squares.
 
-    Raises ValueError where too few questions were judged in common.
+    folds (questions,): the fold of each question, from 0 to FOLDS - 1; questions of one instruction share a
+    fold. Raises ValueError where two members, or a member and people, share fewer than 30 questions.
     """
     rows = np.flatnonzero(~np.isnan(judged.people))
     parts = [Moments.of(judged, rows[folds[rows] == fold]) for fold in range(FOLDS)]
@@ -121,7 +131,7 @@ def fit_crowd(judged: MemberVerdicts, folds: Ints) -> CrowdFit:
 
 
 def _best_penalty(parts: Sequence[Moments]) -> float:
-    """By cross-validation over the folds that have questions; the heaviest where all stand in one."""
+    """The λ with the least cross-validated loss; the heaviest where all questions are in one fold."""
     rest = [_total([*parts[:fold], *parts[fold + 1 :]]) for fold in range(FOLDS)]
     told = [(part, other) for part, other in zip(parts, rest, strict=True) if part.least and other.least]
     if not told:
@@ -138,10 +148,10 @@ def _total(parts: Sequence[Moments]) -> Moments:
 
 
 def _solve(moments: Moments, penalty: float) -> Floats:
-    """The v of least D and ridge, as non-negative least squares on a square root of their matrix.
+    """The v that minimises D plus the ridge: non-negative least squares on a square root of their matrix.
 
-    Unbiased products may give it negative eigenvalues by chance, which are cut off. The last column, of the
-    coin, takes what v leaves of 1; the row that says so outweighs the others.
+    The unbiased products can make eigenvalues negative by chance; those are raised to almost 0. The last
+    column is the coin's share, 1 - Σ v. The last, heavy row makes all shares sum to 1.
     """
     members = len(moments.linear)
     values, vectors = np.linalg.eigh(moments.quadratic + penalty * (np.eye(members) - 1 / members))

@@ -1,8 +1,9 @@
-"""Dawid and Skene's (1979) model: each annotator has a confusion matrix, each unit a hidden true category.
+"""Dawid and Skene's model (1979): each annotator has a confusion matrix, each unit a hidden true category.
 
-Fitted by expectation-maximisation, it weighs good annotators up. Without people to check it against it can
-agree on the wrong side, confidently: four weak judges of a hard set fell below chance. So it is fitted only
-beside human anchors, and how it fares on them beside the single annotators is part of the result.
+The fit is by expectation-maximisation and gives good annotators more weight. Without people to check it, the
+model can be confident and wrong: with four weak judges of a hard set it fell below chance. So
+`anchored_consensus` needs units with a known truth (anchors), and reports how the model and the single
+annotators do on them. Categories are those of agreement.py: 0 second preferred, 1 tie, 2 first preferred.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from scipy import sparse
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-ANCHORS = 30
+ANCHORS = 30  # the fewest units with a known truth, and the fewest verdicts of a rival on them
 ITERATIONS = 500
 TOLERANCE = 1e-6
 SMOOTHING = 0.01  # votes added to each cell, so that no category is impossible
@@ -25,21 +26,25 @@ TINY = 1e-300
 
 @dataclass(frozen=True)
 class DawidSkene:
-    """posterior: (units, 3) of the true category; confusion: (annotators, 3 true, 3 given); prior: (3,)."""
+    """A fitted model, all entries probabilities. posterior (units, 3): of the true category; confusion
+    (annotators, 3, 3): P(given category | true category), true in rows; prior (3,): of the true category."""
 
     posterior: Floats
     confusion: Floats
     prior: Floats
 
     def reliability(self) -> Floats:
-        """Per annotator, the chance that it gives the true category: (annotators,)."""
+        """P(the annotator gives the true category), for each annotator: (annotators,)."""
         right: Floats = np.einsum("akk,k->a", self.confusion, self.prior)
         return right
 
 
 @dataclass(frozen=True)
 class Rival:
-    """The annotator furthest ahead of the consensus, both on the anchors that it judged (or least behind)."""
+    """The annotator with the largest lead over the consensus; the lead may be negative.
+
+    accuracy: the annotator's, on the anchors that it judged; consensus: the model's on the same verdicts.
+    """
 
     annotator: int
     accuracy: float
@@ -48,7 +53,7 @@ class Rival:
 
 @dataclass(frozen=True)
 class Consensus:
-    """A fit beside anchors: on how many it was checked, how often it is right on them, and its rival."""
+    """A fit with its check. anchors: how many units have a known truth; accuracy: the model's on them."""
 
     fit: DawidSkene
     anchors: int
@@ -57,7 +62,7 @@ class Consensus:
 
     @property
     def usable(self) -> bool:
-        """Not worse than any annotator alone, on the anchors that it judged."""
+        """Whether no single annotator beats the model on the anchors that this annotator judged."""
         return self.rival.consensus >= self.rival.accuracy
 
 
@@ -69,9 +74,11 @@ def dawid_skene(
     n_annotators: int,
     smoothing: float = SMOOTHING,
 ) -> DawidSkene:
-    """Fit by EM from the votes' shares. All arrays (n,); categories 0, 1, 2.
+    """Fit the model by EM (Dawid and Skene 1979), starting from each unit's vote shares.
 
-    Several verdicts of an annotator on a unit count as independent. A unit without any has the prior.
+    units, annotators, category: (n,), one entry per verdict; categories are 0, 1 and 2. smoothing: votes that
+    are added to every cell of a confusion matrix. Several verdicts of an annotator on one unit count as
+    independent. The posterior of a unit without verdicts is the prior.
     """
     cells = (units, annotators * 3 + category)
     given = sparse.csr_array((np.ones(len(units)), cells), shape=(n_units, n_annotators * 3))
@@ -95,10 +102,11 @@ def dawid_skene(
 def anchored_consensus(
     units: Ints, annotators: Ints, category: Ints, truth: Ints, n_annotators: int
 ) -> Consensus:
-    """Fit on all units and check on those whose truth is known; truth: (n_units,), -1 where there is none.
+    """Fit the model on all units and check it on the anchors.
 
-    Raises ValueError with fewer than three annotators, fewer than 30 anchored units, or no annotator that
-    gave 30 verdicts on them.
+    units, annotators, category: (n,), as for `dawid_skene`. truth (n_units,): the true category, -1 where it
+    is unknown. Raises ValueError with fewer than three annotators, fewer than 30 anchors, or no annotator
+    with 30 verdicts on anchors.
     """
     if n_annotators < 3:
         raise ValueError(f"Dawid-Skene needs three annotators or more, not {n_annotators}")
@@ -123,7 +131,11 @@ def anchored_consensus(
 
 
 def _rival(who: Ints, hits: NDArray[np.bool_], consensus: NDArray[np.bool_], n_annotators: int) -> Rival:
-    """Of those with 30 verdicts on anchors; arrays (n,): whose, whether right, whether the consensus is."""
+    """The best rival among annotators with 30 verdicts on anchors.
+
+    All arrays are (n,), one entry per verdict on an anchor. who: the annotator; hits: it is right;
+    consensus: the model is right on this unit.
+    """
     total = np.bincount(who, minlength=n_annotators)
     alone = np.bincount(who, hits, minlength=n_annotators) / np.maximum(total, 1)
     beside = np.bincount(who, consensus, minlength=n_annotators) / np.maximum(total, 1)

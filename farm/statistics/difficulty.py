@@ -1,12 +1,12 @@
-"""Instruction difficulty: how much harder an instruction makes it to beat the reference, for any model.
+"""Instruction difficulty in log-odds: it is higher where models beat the reference more easily.
 
-A frozen table of difficulties (AlpacaEval publishes one) or our own joint fit over the models at hand
+Difficulties come from a fixed table (AlpacaEval publishes one) or from our own joint fit over the models:
 
     logit P(model m wins on i) = theta_m + sum_f phi_mf tanh(d_imf / sd_mf) + gamma_i
 
-which is the first of AlpacaEval's two fits (Dubois et al. 2024, arXiv 2404.04475, section 3) with an L2
-penalty of one half on every squared parameter. gamma_i is the difficulty, in log-odds, higher where models
-win more easily. It is a property of the set of models too: the result names how many there were.
+gamma_i is the difficulty of instruction i. The fit is the first of AlpacaEval's two (Dubois et al. 2024,
+arXiv 2404.04475, section 3), with an L2 penalty of one half on every squared parameter. gamma_i depends on
+the set of models too, so the result names how many there were.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ TOLERANCE = 1e-8
 
 @dataclass(frozen=True)
 class Difficulty:
-    """values: by instruction, in the order of the evaluation set; source: where they come from, in words."""
+    """Difficulties in log-odds. values: by instruction, in the order of the evaluation set; source: where
+    they come from, in words. Raises ValueError where an instruction repeats or a value is not finite."""
 
     values: pd.Series[float]
     source: str
@@ -43,7 +44,7 @@ class Difficulty:
             raise ValueError(f"difficulty from {self.source}: a value is missing or infinite")
 
     def places(self, instructions: pd.Series[str]) -> NDArray[np.intp]:
-        """Where each instruction stands in `values`; raises ValueError where one does not."""
+        """The position of each instruction in `values`. Raises ValueError where one is missing there."""
         found = self.values.index.get_indexer(pd.Index(instructions))
         lost = instructions[found < 0]
         if len(lost):
@@ -55,7 +56,10 @@ class Difficulty:
 
 
 def scaled_feature(differences: Floats, name: str) -> Floats:
-    """tanh(d / sd), sd with ddof 1 over the rows; 0 where there is no difference anywhere."""
+    """tanh(d / sd) of differences d (n,), with sd (ddof 1) over the rows; all 0 where every difference is 0.
+
+    name: of the feature, for errors. Raises ValueError where all differences are the same and not 0.
+    """
     if not differences.any():
         return differences
     spread = _spread(differences)
@@ -68,23 +72,26 @@ def scaled_feature(differences: Floats, name: str) -> Floats:
 
 
 def _spread(differences: Floats) -> float:
-    """The standard deviation (ddof 1); 0 where it is nothing but rounding."""
+    """The standard deviation (ddof 1), 0 where it is only rounding error."""
     spread = float(np.std(differences, ddof=1)) if len(differences) > 1 else 0.0
     return spread if spread > 1e-12 * np.abs(differences).max() else 0.0
 
 
 def _varies(differences: pd.Series[float]) -> bool:
-    """Whether `scaled_feature` takes them."""
+    """Whether `scaled_feature` accepts these differences."""
     return not differences.any() or _spread(np.asarray(differences, float)) > 0
 
 
 def fit_difficulty(frame: pd.DataFrame, features: Sequence[str] = ("length",)) -> Difficulty:
-    """The difficulty of every instruction from all the models judged on them.
+    """Fit the difficulty of every instruction jointly over all models (Dubois et al. 2024, section 3).
 
-    frame: model, instruction, preference and one column of differences per feature, one row per judgement.
-    A model that ties everywhere (the reference against itself) says nothing of difficulty and is left out;
-    so is one whose difference in a feature is the same everywhere, which cannot be told from its theta.
-    Raises ValueError with fewer than two models or two instructions.
+    frame: one row per judgement with the columns model, instruction, preference, and one column of
+    differences (reference minus model) per feature. Two kinds of models are left out: one that ties
+    everywhere (the reference against itself), which carries no information, and one whose difference in a
+    feature never changes, because its theta would absorb that feature.
+
+    Raises ValueError with fewer than two models or two instructions left; ArithmeticError where the fit does
+    not converge.
     """
     rows = frame.assign(preference=as_preferences(frame["preference"].to_numpy(float)))
     rows = rows.dropna(subset=["preference"])
@@ -114,7 +121,7 @@ def fit_difficulty(frame: pd.DataFrame, features: Sequence[str] = ("length",)) -
 
 
 def _ridge_logistic(design: sparse.csr_array, labels: Floats) -> Floats:
-    """The minimiser of sum_i [log(1 + exp(z_i)) - p_i z_i] + |w|^2 / 2 with z = design w: damped Newton."""
+    """Minimise sum_i [log(1 + exp(z_i)) - p_i z_i] + |w|^2 / 2, z = design w, by damped Newton steps."""
     identity = sparse.identity(design.shape[1], format="csr")
 
     def objective(w: Floats) -> float:

@@ -1,4 +1,4 @@
-"""How many human labels an interval needs beside a judge, and which pairs a person should judge next."""
+"""How many human labels an interval needs beside a judge, and which pairs people should label next."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ SMALLEST_PILOT = 10
 
 @dataclass(frozen=True, slots=True)
 class LabelPlan:
-    """How many of a pool's pairs people must judge for a win rate +- half_width (95 %)."""
+    """How many pairs of a pool people must judge for a 95 % interval of +- half_width, a share.
+
+    n: with the judge's help; n_without_judge: by people alone.
+    """
 
     n: int
     n_without_judge: int
@@ -27,11 +30,15 @@ class LabelPlan:
 
 
 def labels_needed(half_width: float, human: ArrayLike, judge: ArrayLike) -> LabelPlan:
-    """The fewest random pairs of this pool that people must judge for an interval of +- half_width.
+    """Plan the smallest random sample of a pool that people must judge for an interval of +- half_width.
 
-    human, judge (T,): as for `prediction_powered_win_rate`, the human labels a pilot of 10 or more. With n of
-    T pairs labelled the variance is var(Y) (1 - r^2 (1 - n / T)) / n, r the correlation of people and judge,
-    and never planned below half of var(Y) / n. Raises ValueError where the whole pool is not enough.
+    human, judge (T,): preferences as for `prediction_powered_win_rate`; the human labels are a pilot of 10 or
+    more. half_width: a share between 0 and 0.5. With n of T pairs labelled, the planned variance is
+    var(Y) (1 - r^2 (1 - n / T)) / n, but never below half of var(Y) / n. Y are people's labels and r is their
+    correlation with the judge's (PPI++, Angelopoulos et al. 2023, arXiv 2311.01453).
+
+    Raises ValueError with a half-width outside the range, a pilot that is too small or has equal labels, or a
+    pool that is too small.
     """
     if not 0 < half_width < 0.5:
         raise ValueError(f"a half-width is a share between 0 and 0.5, not {half_width:g}")
@@ -57,15 +64,16 @@ def labels_needed(half_width: float, human: ArrayLike, judge: ArrayLike) -> Labe
 
 
 def label_next(judgements: ArrayLike, budget: int, *, uniform: float = 0.5, seed: int = 0) -> pd.DataFrame:
-    """Which pairs a person should judge next: a random choice that favours where the judges are in doubt.
+    """Choose the pairs that a person should judge next: a random sample that favours doubtful pairs.
 
     judgements (T,) or (T, J): P(first preferred) by one or several judges, NaN where one failed. The doubt
-    about a pair is sqrt(p (1 - p)), p the mean over judges: by the law of total variance p (1 - p) is the
-    disagreement between the judges plus their own uncertainty. A share `uniform` of the budget is spread
-    evenly, so that what the judges are wrongly sure of is found as well.
+    about a pair is sqrt(p (1 - p)), with p the mean over judges. By the law of total variance, p (1 - p) is
+    the disagreement between the judges plus their own uncertainty. uniform: the share of the budget, above 0
+    and at most 1, that is spread evenly, so that pairs of which the judges are wrongly sure are found too.
 
-    Gives one row per pair: doubt, inclusion (the chance of being chosen) and chosen; exactly `budget` pairs
-    are. Without `inclusion`, `prediction_powered_win_rate` would take the labels for a fair sample.
+    Returns one row per pair: doubt, inclusion (its probability of being chosen) and chosen (bool, true for
+    exactly `budget` pairs). Pass inclusion to `prediction_powered_win_rate`, which otherwise assumes equal
+    probabilities. Raises ValueError where the budget or `uniform` is out of range.
     """
     table = as_preferences(judgements)
     table = table[:, None] if table.ndim == 1 else table
@@ -84,7 +92,7 @@ def label_next(judgements: ArrayLike, budget: int, *, uniform: float = 0.5, seed
 
 
 def _inclusion(share: Floats, budget: int) -> Floats:
-    """Chances that sum to the budget, in proportion to the shares, those above 1 cut to 1."""
+    """Inclusion probabilities in proportion to the shares; they sum to the budget and are at most 1."""
     certain = np.zeros(len(share), bool)
     while True:
         rest = share[~certain].sum()
@@ -96,7 +104,7 @@ def _inclusion(share: Floats, budget: int) -> Floats:
 
 
 def _systematic(inclusion: Floats, budget: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """`budget` items with these chances: systematic sampling in random order (Madow 1949)."""
+    """Draw `budget` items with these probabilities: systematic sampling in random order (Madow 1949)."""
     order = rng.permutation(len(inclusion))
     edges = np.cumsum(inclusion[order])
     ticks = (rng.random() + np.arange(budget)) * (edges[-1] / budget)

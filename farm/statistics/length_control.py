@@ -4,14 +4,15 @@ For one model against one reference, with d_if = feature f of the reference's ou
 
     P(model wins on i) = sigmoid( sum_f w_f tanh(d_if / sd_f) + w_d difficulty_i + w_0 )
 
-The controlled win rate is what the fit predicts with every difference at 0: mean_i sigmoid(w_d difficulty_i +
-w_0). The fit is an L1-penalised logistic regression; C is chosen among 10 values from 1e-4 to 1e4 by 5-fold
-cross-validation, all rows of the model on an instruction in one fold. Anchor rows (AlpacaEval: the reference
-against a verbose and a concise self, w_0 absent) hold w_f and w_d where one model's rows say little.
+The controlled win rate is the prediction with every difference at 0: mean_i sigmoid(w_d difficulty_i + w_0).
+The fit is an L1-penalised logistic regression. Its C is chosen among 10 values from 1e-4 to 1e4 by 5-fold
+cross-validation; all rows of the model on an instruction are in one fold. Anchor rows stabilise w_f and w_d
+where one model has little data. They are AlpacaEval's: the reference against a verbose and a concise version
+of itself, without w_0.
 
 Everything is joined by instruction. AlpacaEval joins difficulty by row position, so a model with missing rows
-has another published figure there. What this does not do: it corrects for the features that it is given, in
-the form above; what else fools a judge remains.
+has another published figure there. The control covers only the given features, in the form above: any other
+bias of the judge remains.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ Ints = NDArray[np.intp]
 STRENGTHS = np.logspace(-4, 4, 10)
 FOLDS = 5
 ANCHOR_WEIGHT = 0.2 / 2  # of one anchor row: lambda = 0.2, shared by two gamed variants
-TOLERANCE = 1e-4  # of the last Newton step: the coefficients are then good to about 1e-8
+TOLERANCE = 1e-4  # of the last Newton step; the coefficients then have an error of about 1e-8
 OWN_COLUMNS = {"difficulty", "model"}
 BLOCK = 64  # bootstrap draws that are fitted together
 
@@ -67,64 +68,18 @@ FEATURES: Mapping[str, Callable[[str], float]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class ControlledWinRate:
-    """A controlled win rate, as a share; n + n_failed is the whole evaluation set."""
+    """A controlled win rate, a share in [0, 1]. n + n_failed is the whole evaluation set."""
 
     value: float
     interval: Interval  # bootstrap by instruction; no bounds without draws
-    standard_error: float  # the published kind: of the mean prediction, as if the fit were known exactly; NaN
-    # without difficulties, where all predictions are one number
+    standard_error: float  # as published: of the mean prediction, as if the fit were exact; NaN without
+    # difficulties, where all predictions are equal
     bootstrap_error: float  # standard deviation over bootstrap draws, refitted; NaN without draws
     coefficients: Mapping[str, float]  # features, "difficulty", "model"
     strength: float  # C; NaN where nothing was fitted
     difficulty: str  # where the difficulties come from; "none"
     n: int
     n_failed: int
-
-
-def feature_differences(
-    model: pd.Series[str], reference: pd.Series[str], features: Iterable[str] = ("length",)
-) -> pd.DataFrame:
-    """The reference's features minus the model's, by instruction (the index of both series).
-
-    Raises ValueError where the reference has no output to an instruction, and on unknown features.
-    """
-    lost = model.index.difference(reference.index)
-    if len(lost):
-        raise ValueError(f"the reference has no output to {len(lost)} instructions, {lost[0]!r} for one")
-    columns = {}
-    for name in features:
-        if name not in FEATURES:
-            raise ValueError(f"unknown feature {name!r}; there are {', '.join(FEATURES)}, or make a column")
-        own, other = model.map(FEATURES[name]), reference.reindex(model.index).map(FEATURES[name])
-        columns[name] = (other - own).astype(float)
-    return pd.DataFrame(columns)
-
-
-def controlled_win_rates(
-    frame: pd.DataFrame,
-    features: Sequence[str] = ("length",),
-    *,
-    difficulty: Difficulty | None = None,
-    anchors: pd.DataFrame | None = None,
-    evaluation_set: Iterable[Hashable] = (),
-    draws: int = 0,
-    seed: int = 0,
-) -> dict[str, ControlledWinRate]:
-    """`controlled_win_rate` of every model of the column `model`. With one seed, all models that were judged
-    on the same instructions share their bootstrap draws."""
-    expected = list(evaluation_set)
-    return {
-        str(model): controlled_win_rate(
-            rows,
-            features,
-            difficulty=difficulty,
-            anchors=anchors,
-            evaluation_set=expected,
-            draws=draws,
-            seed=seed,
-        )
-        for model, rows in frame.groupby("model", sort=False)
-    }
 
 
 def controlled_win_rate(
@@ -138,15 +93,16 @@ def controlled_win_rate(
     draws: int = 0,
     seed: int = 0,
 ) -> ControlledWinRate:
-    """The win rate of one model had its outputs the reference's features.
+    """The win rate that one model would have if its outputs had the reference's features.
 
-    frame: one row per judgement: instruction, preference (NaN where it failed), and one column of differences
-    (reference minus model, any unit) per feature. anchors: the same columns, differences already in standard
-    deviations. strength: C, cross-validated if not given; a bootstrap keeps C and the scales of the point
-    estimate. Row order plays no part.
+    frame: one row per judgement with the columns instruction, preference (in [0, 1], NaN where it failed) and
+    one column of differences (reference minus model, any unit) per feature. The order of rows does not
+    matter. anchors: rows with the same columns; their differences are in standard deviations already.
+    evaluation_set: instructions that should have been judged; a missing one counts as failed. strength: C,
+    chosen by cross-validation if not given. draws: of the bootstrap, which keeps C and the scales.
 
-    Raises ValueError with fewer than 5 judged instructions, a missing difference or difficulty, or a feature
-    that differs by the same amount everywhere.
+    Raises ValueError with fewer than 5 judged instructions, a missing difference or difficulty, a preference
+    outside [0, 1], or a feature with the same difference everywhere.
     """
     fit = _Fit.of(frame, features, difficulty, anchors)
     n, expected = int(fit.judged.sum()), set(evaluation_set)
@@ -182,7 +138,7 @@ def controlled_win_rate(
 
 @dataclass(frozen=True)
 class _Fit:
-    """One model's regression: anchor rows first, then the model's rows in the evaluation set's order."""
+    """One model's regression. Anchor rows come first, then the model's rows by instruction."""
 
     names: tuple[str, ...]  # of the columns
     design: Floats  # (a + n, d)
@@ -244,7 +200,7 @@ class _Fit:
         return self.weights[self.n_anchors :] > 0
 
     def against_itself(self) -> bool:
-        """No difference in any feature, nothing but ties: the reference against itself, 0.5 by definition."""
+        """Whether this is the reference against itself: no difference in any feature, and only ties."""
         labels = self.labels[self.n_anchors :][self.judged]
         return not self.design[self.n_anchors :, self.features].any() and bool((labels == 0.5).all())
 
@@ -252,8 +208,11 @@ class _Fit:
         return l1_logistic(self.design, self.labels, strength * weights, start=start, tolerance=TOLERANCE)
 
     def point(self, strength: float, start: Floats) -> Floats:
-        """The coefficients (1, d) with all rows. With anchors the definition is AlpacaEval's, whose published
-        figures are where liblinear stops, up to 0.015 point from the minimum."""
+        """The coefficients (1, d) fitted to all rows.
+
+        With anchors the fit is liblinear's, because AlpacaEval's published figures contain where liblinear
+        stops: up to 0.015 percentage points from the minimum.
+        """
         if self.n_anchors:
             return liblinear(self.design, self.labels, strength * self.weights[None])
         return self.solve(self.weights[None], strength, start)
@@ -265,14 +224,16 @@ class _Fit:
         return np.asarray(expit(coefficients @ neutral.T), float)
 
     def prediction_error(self, predicted: Floats) -> float:
-        """The published kind of standard error, of predictions (n,)."""
+        """The standard error as AlpacaEval publishes it. predicted: (n,)."""
         if "difficulty" not in self.names:
             return float("nan")
         return float(predicted.std(ddof=1) / np.sqrt(len(predicted)))
 
     def cross_validate(self) -> tuple[float, Floats]:
-        """The C with the least held-out weighted log-loss (the mean over folds of the mean over their rows),
-        and where to start the fit with all rows."""
+        """The C with the least held-out loss, and a start (1, d) for the fit to all rows.
+
+        The loss is the weighted log-loss, averaged over the rows of a fold and then over folds.
+        """
         fold = self.folds
         weights = np.stack([np.where(fold == k, 0, self.weights) for k in range(FOLDS)])
         path = [np.zeros((FOLDS, len(self.names)))]
@@ -288,7 +249,7 @@ class _Fit:
         return float(STRENGTHS[best]), fits[best].mean(axis=0, keepdims=True)
 
     def bootstrap(self, strength: float, start: Floats, draws: int, seed: int) -> Iterator[Floats]:
-        """The controlled win rate of resampled instructions, a block of draws at a time."""
+        """Controlled win rates of resampled instructions, in blocks of (b,)."""
         own, clusters = np.unique(self.groups[self.n_anchors :], return_inverse=True)
         anchors = self.weights[: self.n_anchors]
         for counts in resamplings(len(own), draws, seed):
@@ -303,10 +264,10 @@ class _Fit:
 def _folds(groups: Ints, counted: NDArray[np.bool_], n_anchors: int) -> Ints:
     """The fold of every row, -1 where the judgement failed.
 
-    Units go to the folds in turn from the last one on, as scikit-learn's GroupKFold deals out groups of one
-    size. A unit is an anchor row, or all rows of the model on an instruction; the first anchors of all
-    instructions come first, then the second ones, then the model's: the order of AlpacaEval's rows, whose
-    folds these are.
+    A unit is one anchor row, or all rows of the model on one instruction. Units go to the folds in turn,
+    starting from the last unit, as scikit-learn's GroupKFold does with groups of equal size. The order of
+    units is that of AlpacaEval's rows, so the folds are the same: the first anchor of every instruction, then
+    the second ones, then the model's rows.
     """
     held = pd.Series(groups[:n_anchors])
     anchors = np.lexsort((held, held.groupby(held).cumcount())).argsort()

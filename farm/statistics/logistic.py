@@ -2,13 +2,13 @@
 
     minimise over w    |w|_1 + sum_i s_i [ log(1 + exp(x_i w)) - p_i x_i w ],    p_i in [0, 1], s_i >= 0
 
-With s_i = C this is the objective of liblinear's L1 solver (Fan et al. 2008, JMLR 9, eq. 4; no intercept),
-where a soft label p would be two rows with weights p and 1 - p. Cross-validation and the bootstrap are
+With s_i = C this is the objective of liblinear's L1 solver (Fan et al. 2008, JMLR 9, eq. 4; no intercept).
+There a soft label p would be two rows with the weights p and 1 - p. Cross-validation and the bootstrap are
 batches of weightings s.
 
 Nearly every step is Newton's step on the optimality condition w = prox(w - grad / L). Where that step does
-not lower the objective, a proximal Newton step with a line search (Lee, Sun and Saunders 2014, SIAM J. Optim.
-24, alg. 1), which always does, takes its place.
+not lower the objective, a proximal Newton step with a line search replaces it, which always does (Lee, Sun
+and Saunders 2014, SIAM J. Optim. 24, alg. 1).
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ MAX_STEPS = 1_000  # five are usual
 SWEEPS = 200  # of coordinate descent in a proximal Newton step
 HALVINGS = 50
 LIBLINEAR_STEPS = 100  # scikit-learn's default
-SINGULAR = 1e-12  # added to a Hessian's diagonal, relative to its largest entry: collinear features
-ROUNDING = 1e-12  # of an objective, relative
+SINGULAR = 1e-12  # added to a Hessian's diagonal for collinear features, relative to its largest entry
+ROUNDING = 1e-12  # relative rounding error of an objective
 
 
 class Local(NamedTuple):
-    """The objective around a point: value (B,), gradient (B, d) and Hessian (B, d, d) of its smooth part."""
+    """The objective at a point: value (B,), gradient (B, d) and Hessian (B, d, d) of its smooth part."""
 
     value: Floats
     gradient: Floats
@@ -42,12 +42,15 @@ class Local(NamedTuple):
 
 @dataclass(frozen=True)
 class Problem:
+    """One data set with B weightings of its rows."""
+
     features: Floats  # (n, d)
     products: Floats  # (n, d * d), x_i x_i' by row
     labels: Floats  # (n,)
     weights: Floats  # (B, n)
 
     def at(self, w: Floats) -> Local:
+        """Evaluate the objective at coefficients w (B, d)."""
         z = w @ self.features.T  # (B, n)
         small = np.exp(-np.abs(z))
         larger = 1 / (1 + small)  # the larger of the two probabilities
@@ -59,6 +62,7 @@ class Problem:
         return Local(value, gradient, curvature.reshape(*w.shape, w.shape[1]))
 
     def rows(self, chosen: NDArray[np.bool_]) -> Problem:
+        """The same data with some of the weightings. chosen: (B,)."""
         return Problem(self.features, self.products, self.labels, self.weights[chosen])
 
 
@@ -70,11 +74,12 @@ def l1_logistic(
     start: Floats | None = None,
     tolerance: float = 1e-5,
 ) -> Floats:
-    """The coefficients (B, d) for each of B weightings.
+    """Fit the coefficients for each of B weightings. Returns (B, d).
 
-    features (n, d); labels (n,) in [0, 1]; weights (B, n), 0 or more, C included; start (B, d): where to
-    begin, 0 if not given; tolerance: the last Newton step, relative to the largest coefficient or to 1 where
-    that is smaller (the error is then of the order of that step's square).
+    features (n, d); labels (n,) in [0, 1]; weights (B, n): 0 or more, C included; start (B, d): the first
+    guess, 0 if not given. tolerance: the fit stops at a Newton step of this size, relative to the largest
+    coefficient or to 1 if that is larger; the error is then about the square of that step. Raises
+    ArithmeticError where the fit does not converge.
     """
     products = (features[:, :, None] * features[:, None, :]).reshape(len(features), -1)
     problem = Problem(features, products, labels, weights)
@@ -98,11 +103,11 @@ def l1_logistic(
 
 
 def liblinear(features: Floats, labels: Floats, weights: Floats) -> Floats:
-    """The coefficients (1, d) of one weighting (1, n) as liblinear finds them at scikit-learn's defaults.
+    """The coefficients (1, d) that liblinear finds at scikit-learn's defaults, for one weighting (1, n).
 
-    Liblinear stops short of the minimum, by up to some 1e-3 in a coefficient. A published figure contains
-    where it stopped, so reproducing one takes liblinear itself. Where it does not reach its own tolerance, or
-    there are only wins or only losses, the minimum is returned.
+    features (n, d); labels (n,) in [0, 1]. Liblinear stops before the minimum, by up to about 1e-3 in a
+    coefficient. Published figures contain that error, so liblinear itself is needed to reproduce them. Where
+    it misses its own tolerance, or all labels are wins or all losses, `l1_logistic` is used instead.
     """
     row = weights[0]
     model = LogisticRegression(
@@ -122,8 +127,11 @@ def liblinear(features: Floats, labels: Floats, weights: Floats) -> Floats:
 
 
 def _newton_step(w: Floats, here: Local, step: Floats) -> Floats:
-    """Newton's step on w = prox(w - step grad): the coefficients that the right side makes 0 go there at
-    once, the others keep the sign that it gives them and follow the Hessian."""
+    """Newton's step on w = prox(w - step grad).
+
+    Coefficients that the right side sets to 0 go to 0 at once. The others keep the sign of the right side and
+    follow the Hessian.
+    """
     shifted = w - step * here.gradient
     active = np.abs(shifted) > step  # (B, d)
     system = np.where(active[:, :, None], _regular(here.hessian), np.eye(w.shape[1]))
@@ -139,8 +147,10 @@ def _regular(hessian: Floats) -> Floats:
 
 
 def _proximal_newton(problem: Problem, w: Floats, here: Local) -> Floats:
-    """The minimiser of the objective's quadratic model, by coordinate descent, approached from w until the
-    objective has fallen by a share of what the model promises."""
+    """Minimise the objective's quadratic model by coordinate descent, then search along the line from w.
+
+    The step is halved until the objective falls by 1e-3 of what the model promises for it.
+    """
     hessian = _regular(here.hessian)
     delta = np.zeros_like(w)
     for _ in range(SWEEPS):

@@ -1,19 +1,18 @@
-"""Over-optimisation: what more optimisation of a proxy reward does to the gold one (Gao et al. 2023,
+"""Over-optimisation curves: the gold reward as a proxy reward is optimised further (Gao et al. 2023,
 arXiv 2210.10760; AlpacaFarm, figure 4).
 
-A curve has a point per strength of optimisation: its distance sqrt(KL) from the starting policy, and the mean
-gold utility or win rate over instructions with an interval.
+A curve has one point for each strength of optimisation. A point has sqrt(KL), the distance from the starting
+policy, and the mean gold utility or win rate over instructions with its interval. KL is in nats.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import gammaln, stdtrit
+from scipy.special import stdtrit
 
 from farm.statistics.bootstrap import LEVEL, Interval
 from farm.statistics.win_rates import clustered_error, codes, share_interval
@@ -23,7 +22,8 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """One point: `level` is what was varied (n of best-of-n, a KL, a step); n + n_failed all judgements."""
+    """One point. level: what was varied (n of best-of-n, a KL penalty, a step); sqrt_kl: in sqrt(nats); gold:
+    the mean with its interval over instructions; n judgements succeeded and n_failed failed."""
 
     curve: str
     level: float
@@ -35,19 +35,24 @@ class CurvePoint:
 
 
 def best_of_n_kl(n: int) -> float:
-    """log n - (n - 1) / n in nats: the KL of best-of-n from its base policy where no two samples tie, an
-    upper bound where some do (Stiennon et al. 2020, appendix G.3; Beirami et al. 2024, theorem 3.1)."""
+    """The KL in nats of best-of-n from its base policy: log n - (n - 1) / n.
+
+    It is exact where no two samples tie and an upper bound otherwise (Stiennon et al. 2020, appendix G.3;
+    Beirami et al. 2024, theorem 3.1). Raises ValueError for n below 1.
+    """
     if n < 1:
         raise ValueError(f"best-of-n takes the best of 1 sample or more, not {n}")
     return float(np.log(n) - (n - 1) / n)
 
 
 def curve_points(frame: pd.DataFrame, *, share: bool = False) -> list[CurvePoint]:
-    """Points of one or several curves.
+    """The points of one or several curves, by curve and level.
 
-    frame: curve (the reward model), level, kl (nats, one value per curve and level), instruction, gold (NaN
-    where the judgement failed). share: gold is a preference in [0, 1], and so is its interval; otherwise the
-    interval is Student's over instructions. Raises ValueError where a KL is negative or not one value.
+    frame: one row per judgement with the columns curve (the reward model), level, kl (nats, one value per
+    curve and level), instruction and gold (NaN where the judgement failed). share: gold is a preference in
+    [0, 1] and the interval stays inside; otherwise the interval is Student's, clustered by instruction.
+
+    Raises ValueError where a curve and level have a negative KL, several KLs or no successful judgement.
     """
     points = []
     for _, rows in frame.groupby(["curve", "level"], sort=True):
@@ -63,55 +68,6 @@ def curve_points(frame: pd.DataFrame, *, share: bool = False) -> list[CurvePoint
         n, sqrt_kl = int(ok.sum()), float(kl[0]) ** 0.5
         points.append(CurvePoint(curve, level, sqrt_kl, interval, error, n, len(gold) - n))
     return points
-
-
-def best_of_n_curve(
-    proxy: Floats, gold: Floats, sizes: Sequence[int], *, curve: str = "best-of-n", share: bool = False
-) -> list[CurvePoint]:
-    """The curve of best-of-n for several n from one set of N samples per instruction, without drawing.
-
-    proxy, gold (I, N): scores of the same samples; a row with a NaN failed. The best of n is averaged over
-    all subsets of n samples (Nakano et al. 2021, arXiv 2112.09332, appendix I), samples that tie sharing
-    their places. Raises ValueError for an n above N.
-    """
-    if proxy.shape != gold.shape or proxy.ndim != 2:
-        raise ValueError(f"proxy {proxy.shape} and gold {gold.shape} scores are (instructions, samples) both")
-    ok = np.asarray(np.isfinite(proxy + gold).all(axis=1), bool)
-    if not ok.any():
-        raise ValueError(f"none of the {len(proxy)} instructions has all its scores")
-    ordered = _gold_by_rank(proxy[ok], gold[ok])
-    instructions, n_failed = len(ordered), len(proxy) - len(ordered)
-    points = []
-    for n in sizes:
-        best = ordered @ _chance_of_best(proxy.shape[1], n)
-        interval, error = _mean(best, np.arange(instructions), share)
-        sqrt_kl = best_of_n_kl(n) ** 0.5
-        points.append(CurvePoint(curve, float(n), sqrt_kl, interval, error, instructions, n_failed))
-    return points
-
-
-def _gold_by_rank(proxy: Floats, gold: Floats) -> Floats:
-    """Gold scores (I, N) from the worst proxy score to the best; tied samples have their mean."""
-    order = np.argsort(proxy, axis=1, kind="stable")
-    ranked, scores = np.take_along_axis(proxy, order, axis=1), np.take_along_axis(gold, order, axis=1)
-    starts = np.concatenate([np.ones((len(ranked), 1), bool), ranked[:, 1:] != ranked[:, :-1]], axis=1)
-    group = np.cumsum(starts.ravel()) - 1
-    return np.asarray((np.bincount(group, scores.ravel()) / np.bincount(group))[group].reshape(scores.shape))
-
-
-def _chance_of_best(samples: int, n: int) -> Floats:
-    """P(the sample of rank r, worst first, is the best of a random n): C(r - 1, n - 1) / C(N, n)."""
-    if not 1 <= n <= samples:
-        raise ValueError(f"the best of {n} cannot be taken from {samples} samples per instruction")
-    below = np.arange(samples)  # r - 1
-    with np.errstate(invalid="ignore"):
-        chances = _log_choose(below, n - 1) - _log_choose(np.array([samples]), n)
-    return np.where(below >= n - 1, np.exp(chances), 0)
-
-
-def _log_choose(total: NDArray[np.intp], taken: int) -> Floats:
-    room = np.maximum(total - taken, 0)
-    return np.asarray(gammaln(total + 1) - gammaln(taken + 1) - gammaln(room + 1), float)
 
 
 def _mean(values: Floats, clusters: NDArray[np.intp], share: bool) -> tuple[Interval, float]:

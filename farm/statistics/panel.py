@@ -1,4 +1,7 @@
-"""Annotators beside each other: pairwise agreement, how many judges they are worth, a consensus."""
+"""Several annotators together: pairwise agreement, the number of independent judges they equal, a consensus.
+
+Categories are those of agreement.py. Units are numbered from 0.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,12 @@ from farm.statistics.agreement import Ints, modes
 from farm.statistics.dawid_skene import Consensus, anchored_consensus
 from farm.statistics.reliability import cohen_kappa, effective_judges
 
-COMMON = 30  # questions that a panel must have in common
+COMMON = 30  # the fewest units that all judges of a panel must share
 
 
 class PairAgreement(NamedTuple):
-    """Two annotators on the n units where both have a verdict: exact agreement, and Cohen's kappa."""
+    """Two annotators on the n units that both judged. agreement: share of units with the same category;
+    cohen_kappa: None where it is undefined."""
 
     a: str
     b: str
@@ -28,7 +32,8 @@ class PairAgreement(NamedTuple):
 
 
 class Effective(NamedTuple):
-    """Kish's effective number of independent judges among `judges`, on n units that all of them judged."""
+    """The effective number of independent judges (Kish). value: at most `judges`, who all judged the n
+    units."""
 
     value: float
     judges: int
@@ -37,7 +42,7 @@ class Effective(NamedTuple):
 
 @dataclass(frozen=True)
 class Votes:
-    """Readable verdicts: (m,) units, annotators by their place among n_annotators, categories."""
+    """Readable verdicts, one entry each: units (m,), annotators (m,) numbered from 0, category (m,)."""
 
     units: Ints
     annotators: Ints
@@ -47,14 +52,17 @@ class Votes:
 
     @classmethod
     def of(cls, units: Ints, codes: Ints, category: Ints, wanted: Sequence[int], n_units: int) -> Votes:
-        """From judgements, (n,) each: the verdicts of the annotators with the wanted codes."""
+        """The readable verdicts of the annotators with the wanted codes, numbered in that order.
+
+        units, codes, category: (n,), one entry per judgement; category is -1 where it is unreadable.
+        """
         place = np.full(max([*wanted, int(codes.max(initial=0))]) + 1, -1)
         place[list(wanted)] = np.arange(len(wanted))
         kept = (category >= 0) & (place[codes] >= 0)
         return cls(units[kept], place[codes[kept]], category[kept], n_units, len(wanted))
 
     def keep(self, annotators: Sequence[int] | Ints) -> Votes:
-        """Of these annotators alone, numbered by their place among them."""
+        """The verdicts of these annotators alone, numbered in this order from 0."""
         place = np.full(self.n_annotators, -1)
         place[annotators] = np.arange(len(annotators))
         kept = place[self.annotators] >= 0
@@ -63,7 +71,7 @@ class Votes:
         )
 
     def one_each(self) -> Votes:
-        """Each annotator's one verdict on each unit, the mode of its own; none where it has several modes."""
+        """One verdict for each annotator and unit: the mode of its own verdicts, none where modes tie."""
         cell = self.annotators * self.n_units + self.units
         cells, inverse = np.unique(cell, return_inverse=True)
         counts = np.bincount(inverse * 3 + self.category, minlength=len(cells) * 3).reshape(-1, 3)
@@ -74,7 +82,7 @@ class Votes:
 
 
 def pairs_of(votes: Votes, names: Sequence[str]) -> Iterator[PairAgreement]:
-    """Every two annotators with a verdict on a unit in common."""
+    """The agreement of every two annotators that share a unit. names: of the annotators, by number."""
     own = votes.one_each()
     shape = (own.n_units, own.n_annotators)
     chosen = [
@@ -91,10 +99,11 @@ def pairs_of(votes: Votes, names: Sequence[str]) -> Iterator[PairAgreement]:
 
 
 def effective_judges_of(panel: Votes, truth: Ints) -> Effective | None:
-    """Of the annotators that judged most: from their errors against the truth, (units,), -1 unknown.
+    """The effective number of judges, from the correlation of their errors (`reliability.effective_judges`).
 
-    The error on a unit is the share of the annotator's verdicts that were wrong. Annotators with less than
-    half of the questions of the busiest are left out; None with fewer than 30 questions in common.
+    truth (units,): the true category, -1 where it is unknown. An annotator's error on a unit is the share of
+    its verdicts that are wrong. Annotators with less than half as many units as the busiest one are left
+    out. None with fewer than 30 units in common, or where the number is undefined.
     """
     shape = (panel.n_units, panel.n_annotators)
     cell = panel.units * panel.n_annotators + panel.annotators
@@ -110,7 +119,10 @@ def effective_judges_of(panel: Votes, truth: Ints) -> Effective | None:
 
 
 def consensus_of(panel: Votes, truth: Ints) -> Consensus | str:
-    """Dawid and Skene's consensus beside the truth's anchors, (units,), -1 unknown; or why there is none."""
+    """Dawid and Skene's consensus, or the reason why it was refused.
+
+    truth (units,): the true category, -1 where it is unknown; known units are the anchors of the check.
+    """
     try:
         return anchored_consensus(panel.units, panel.annotators, panel.category, truth, panel.n_annotators)
     except ValueError as refusal:

@@ -1,17 +1,16 @@
 """Prediction-powered win rates: few human labels and many simulated ones give one valid, narrower interval.
 
-PPI++ for a mean (Angelopoulos, Duchi and Zrnic 2023, arXiv 2311.01453): with n pairs that people judged (Y)
-and the judge too (F), and N more pairs that only the judge saw,
+PPI++ for a mean (Angelopoulos, Duchi and Zrnic 2023, arXiv 2311.01453). People judged n pairs (Y) and the
+judge did too (F). The judge also saw N more pairs:
 
     theta = mean(Y) + lambda (mean_N(F) - mean_n(F)),    lambda = cov(Y, F) / ((1 + n / N) var(F)) in [0, 1]
 
-It is valid for any judge, good or bad: a bad one gets lambda near 0. A judgement that failed is taken as a
-tie, so that no pair leaves the study. Labels that were not chosen with equal chances
-(`label_budget.label_next`) are weighed by the inverse of their chances (Zrnic and Candes 2024, arXiv
-2403.03208).
+The interval is valid for any judge: a bad one gets lambda near 0. A failed judgement counts as a tie, so that
+no pair leaves the study. Where pairs had unequal chances of a human label (`label_budget.label_next`), labels
+are weighted by the inverse of the chance (Zrnic and Candes 2024, arXiv 2403.03208).
 
-No judge that is at most as good as the models it judges can save more than half of the human labels (Dorner,
-Nastl and Hardt 2024, arXiv 2410.13341): effective labels are never said to be more than twice the real ones.
+A judge that is no better than the models it judges cannot save more than half of the human labels (Dorner,
+Nastl and Hardt 2024, arXiv 2410.13341). So the reported effective labels are at most twice the real ones.
 """
 
 from __future__ import annotations
@@ -35,12 +34,12 @@ QUANTILE = float(ndtri((1 + LEVEL) / 2))
 
 @dataclass(frozen=True, slots=True)
 class PredictionPowered:
-    """A win rate by people's standard, from their labels and a judge's."""
+    """The win rate that people would give, a share in [0, 1], estimated from their labels and a judge's."""
 
     value: float
     interval: Interval
     standard_error: float
-    human_only: Interval  # from the human labels alone, the textbook interval
+    human_only: Interval  # the textbook interval from the human labels alone
     power: float  # lambda: 0 ignores the judge
     effective_labels: float  # human labels that alone would give this error; at most 2 n
     n: int  # pairs with a human label
@@ -49,12 +48,17 @@ class PredictionPowered:
 
 
 class Labels(NamedTuple):
+    """Preferences on the same T pairs."""
+
     human: Floats  # (T,), NaN where nobody was asked
     judge: Floats  # (T,), NaN where it failed
 
 
 class Design(NamedTuple):
-    """Two estimates of the same win rate with what each pair contributes to their errors."""
+    """Two estimates of one win rate: with the judge, and from human labels alone.
+
+    An influence is a pair's contribution to the error of the estimate.
+    """
 
     value: float
     influence: Floats  # (T,)
@@ -71,13 +75,15 @@ def prediction_powered_win_rate(
     inclusion: ArrayLike | None = None,
     power: float | None = None,
 ) -> PredictionPowered:
-    """The win rate that people would give, over the whole pool.
+    """Estimate the win rate that people would give over the whole pool, with a 95 % interval.
 
-    human (T,): P(model preferred) by people, NaN where nobody was asked; judge (T,): the same by the judge on
-    the same pairs, NaN where it failed; instructions (T,): clusters; inclusion (T,): the chance that each
-    pair had of being given to people, in (0, 1], where that was not the same for all; power: lambda,
-    estimated if not given. Raises ValueError with fewer than two human labels, or with labels that are all
-    the same.
+    human (T,): P(model preferred) by people, NaN where nobody was asked. judge (T,): the judge's preference
+    on the same pairs, NaN where it failed. instructions (T,): clusters. inclusion (T,): each pair's
+    probability of a human label, in (0, 1]; without it all pairs had the same. power: lambda, estimated if
+    not given.
+
+    Raises ValueError with fewer than two human labels, with equal labels, with a preference outside [0, 1],
+    or with an inclusion outside (0, 1].
     """
     people, simulated = paired_labels(human, judge)
     n_failed, simulated = int(np.isnan(simulated).sum()), np.nan_to_num(simulated, nan=0.5)
@@ -107,7 +113,7 @@ def prediction_powered_win_rate(
 
 
 def paired_labels(human: ArrayLike, judge: ArrayLike) -> Labels:
-    """Both label sets as floats; raises ValueError where they are not of the same pairs."""
+    """Both label sets as floats (T,). Raises ValueError for unequal shapes or values outside [0, 1]."""
     people, simulated = as_preferences(human), as_preferences(judge)
     if people.shape != simulated.shape or people.ndim != 1:
         raise ValueError(
@@ -118,7 +124,7 @@ def paired_labels(human: ArrayLike, judge: ArrayLike) -> Labels:
 
 
 def require_spread(labels: Floats) -> None:
-    """Raises ValueError where labels do not show how much they vary."""
+    """Raise ValueError where labels (n,) are fewer than two or all equal: their variance is unknown."""
     if len(labels) < 2:
         raise ValueError(f"two human labels or more are needed, not {len(labels)}")
     if labels.min() == labels.max():
@@ -128,7 +134,7 @@ def require_spread(labels: Floats) -> None:
 
 
 def _equal_chances(people: Floats, judge: Floats, power: float | None) -> Design:
-    """PPI++ with the labelled pairs a random sample of the pool."""
+    """PPI++ where the labelled pairs are a simple random sample of the pool."""
     labelled = ~np.isnan(people)
     n, rest = int(labelled.sum()), int((~labelled).sum())
     human, seen, unseen = people[labelled], judge[labelled], judge[~labelled]
@@ -147,7 +153,7 @@ def _equal_chances(people: Floats, judge: Floats, power: float | None) -> Design
 
 
 def _best_power(human: Floats, seen: Floats, unseen: Floats) -> float:
-    """Lambda of PPI++ for a mean (Angelopoulos et al. 2023, section 6), with the judge's pooled variance."""
+    """PPI++'s lambda for a mean (Angelopoulos et al. 2023, section 6); the judge's variance is pooled."""
     spread = float(np.concatenate([seen, unseen]).var(ddof=1))
     if spread <= 1e-24:
         return 0.0
@@ -158,7 +164,7 @@ def _best_power(human: Floats, seen: Floats, unseen: Floats) -> float:
 def _unequal_chances(
     people: Floats, judge: Floats, inclusion: Floats, clusters: Ints, power: float | None
 ) -> Design:
-    """Inverse chances as weights; lambda is what makes the estimated error least."""
+    """Inverse-probability weights; lambda is the value with the least estimated error."""
     if len(inclusion) != len(people) or not ((inclusion > 0) & (inclusion <= 1)).all():
         raise ValueError("inclusion is every pair's chance of being labelled, above 0 and at most 1")
     labelled = ~np.isnan(people)

@@ -1,7 +1,7 @@
-"""What an annotator is like: its agreement with a reference, its biases and its consistency, as measures.
+"""The measures of one annotator: agreement with a reference, biases and consistency.
 
-Every measure is a function of sums over units (bootstrap.py). Unit arrays are (units,); judgement arrays
-(n,). Lengths are in characters.
+Every measure is a function of sums over units (bootstrap.py). Measures are shares in [0, 1] unless they say
+otherwise. Arrays over units have the shape (units,), arrays over judgements (n,). Lengths are in characters.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ from farm.statistics.bootstrap import Measure, mean_of
 from farm.statistics.reliability import cohen_kappa, coincidences, confusion, krippendorff_alpha
 from farm.statistics.vote_distribution import brier, divergence, shares, shares_of_counts
 
-LONGER_BY = 30  # characters from which a difference in length counts (AlpacaEval)
+LONGER_BY = 30  # a difference in length counts above this many characters (AlpacaEval)
 
 
 @dataclass(frozen=True)
 class Units:
-    """The questions. length and list: (units, 2) of the first and the second output."""
+    """Features of the questions. length, list (units, 2): characters of the first and the second output, and
+    whether each has a list; identical (units,): whether both outputs are the same text."""
 
     length: Ints
     list: NDArray[np.bool_]
@@ -49,13 +50,14 @@ class Units:
 
     @property
     def longest(self) -> Floats:
-        """What a judge of length alone would say: (units,)."""
+        """The preference of a judge that always takes the longer output: (units,), 0.5 at equal length."""
         side: Floats = (np.sign(self.length[:, 0] - self.length[:, 1]) + 1) / 2
         return side
 
 
 class JudgementColumns(NamedTuple):
-    """One annotator's judgements, (n,) each; swapped is -1 where the order is unknown."""
+    """One annotator's judgements, (n,) each. swapped: 1 where the second output was shown first, 0 where not,
+    -1 where it is unknown."""
 
     units: Ints
     preference: Floats
@@ -64,7 +66,7 @@ class JudgementColumns(NamedTuple):
 
 
 class BothOrders(NamedTuple):
-    """The questions judged in both orders: their units (m,) and the two categories (m,)."""
+    """Judgements in both orders: units (m,), and the category in each order (m,): first not swapped."""
 
     units: Ints
     first: Ints
@@ -72,7 +74,7 @@ class BothOrders(NamedTuple):
 
 
 def both_orders(judged: JudgementColumns) -> BothOrders:
-    """Pair each judgement with that of the same unit and replicate in the other order."""
+    """Pair each judgement with the one of the same unit and replicate in the other order."""
     known = judged.swapped >= 0
     span = int(judged.replicate.max(initial=0)) + 1
     key = judged.units[known] * span + judged.replicate[known]
@@ -89,10 +91,14 @@ def both_orders(judged: JudgementColumns) -> BothOrders:
 def against_reference(
     judged: JudgementColumns, reference: Ints, units: Units, *, member: bool, unreadable_is_wrong: bool
 ) -> dict[str, Measure]:
-    """Agreement with the votes of a reference, (units, 3); those of a member are taken out of it first.
+    """The measures of an annotator against a reference, by name.
 
-    agreement, clear_majority_agreement, accuracy, alpha, kappa, bias, brier, kl, over_longest (agreement less
-    that of the longer output, on the same judgements) and both_orders_accuracy.
+    reference (units, 3): its votes by category. member: the annotator belongs to the reference, so its own
+    votes are subtracted first. unreadable_is_wrong: how accuracy counts an unreadable verdict.
+
+    agreement, clear_majority_agreement, accuracy, both_orders_accuracy and bias are shares. brier is in
+    squared probability and kl in nats (vote_distribution.py). alpha and kappa are at most 1. over_longest, in
+    [-1, 1], is the agreement minus that of a judge that takes the longer output.
     """
     n, place = len(units), judged.units
     own = votes(place, categories(judged.preference), n)
@@ -124,7 +130,7 @@ def _right(category: Ints, place: Ints, reference: Ints, unreadable_is_wrong: bo
 
 
 def _chance_corrected(judged: JudgementColumns, faced: Ints, n: int) -> dict[str, Measure]:
-    """Alpha and kappa of the annotator with the reference's mode, where there is one."""
+    """Alpha and kappa between the annotator and the reference's mode, on units with one mode."""
     chosen = modes(faced)
     theirs = np.where(chosen.sum(axis=1) == 1, chosen.argmax(axis=1), -1)[judged.units]
     mine = categories(judged.preference)
@@ -141,7 +147,13 @@ def _chance_corrected(judged: JudgementColumns, faced: Ints, n: int) -> dict[str
 
 
 def by_itself(judged: JudgementColumns, units: Units, *, unreadable_is_same: bool) -> dict[str, Measure]:
-    """What needs no reference: unreadable share, variance, order consistency and the biases."""
+    """The measures of an annotator that need no reference, by name; all are shares in [0, 1].
+
+    unreadable, variance (agreement.py's self_error), order_consistency, position_bias (share of verdicts for
+    the output shown first), length_bias and list_bias (share for the longer output, and for the one with a
+    list), identical_ties (share of ties on identical outputs). unreadable_is_same: a pair of two unreadable
+    verdicts counts as consistent, and a pair with one as inconsistent; otherwise both kinds are left out.
+    """
     n, place, preference = len(units), judged.units, judged.preference
     shown_first = np.where(judged.swapped == 1, 1 - preference, preference)
     shown_first[judged.swapped < 0] = np.nan
@@ -169,7 +181,10 @@ def by_itself(judged: JudgementColumns, units: Units, *, unreadable_is_same: boo
 
 
 def confusion_table(judged: JudgementColumns, reference: Ints) -> Ints:
-    """Judgements by the annotator's category (rows) and the reference's one mode (columns): (3, 3)."""
+    """Count judgements by the annotator's category (rows) and the reference's mode (columns): (3, 3).
+
+    reference (units, 3): votes. Unreadable judgements and units with several modes are left out.
+    """
     chosen = modes(reference)
     theirs = np.where(chosen.sum(axis=1) == 1, chosen.argmax(axis=1), -1)[judged.units]
     table: Ints = confusion(categories(judged.preference), theirs).sum(axis=0).reshape(3, 3).astype(np.int64)

@@ -1,8 +1,8 @@
-"""Do two evaluators rank models alike, and which models can be told apart?
+"""Do two evaluators rank models alike, and which models differ significantly?
 
-Rank correlations (Spearman's rho, Kendall's tau-b) over models, with percentile bootstraps of two kinds: over
-models (would other models agree as well?) and over instructions (would other instructions?). Models are told
-apart by tests of every pair at a family-wise 5 %, after Holm (1979).
+Rank correlations (Spearman's rho, Kendall's tau-b) over models have two percentile bootstraps: over models
+(how would it be with other models?) and over instructions (how with other instructions?). All pairs of models
+are tested at a family-wise error rate of 5 % (Holm 1979).
 """
 
 from __future__ import annotations
@@ -27,15 +27,17 @@ BLOCK = 4_000_000  # comparisons of two models held at a time
 
 @dataclass(frozen=True, slots=True)
 class RankCorrelation:
+    """A rank correlation in [-1, 1] with two 95 % intervals."""
+
     value: float
     over_models: Interval
-    over_instructions: Interval | None  # None where neither side was given by instruction
+    over_instructions: Interval | None  # None where neither side has scores by instruction
     n_models: int
 
 
 @dataclass(frozen=True, slots=True)
 class RankRange:
-    """Places (1 is best) that a model may hold, given the pairs that can be told apart."""
+    """The ranks (1 is best) that a model may hold, given the pairs that differ significantly."""
 
     model: str
     value: float
@@ -51,12 +53,14 @@ def rank_correlation(
     draws: int = 1000,
     seed: int = 0,
 ) -> RankCorrelation:
-    """How alike two evaluators rank the models that both know.
+    """The rank correlation of two evaluators over the models that both know.
 
-    Either side is a series, a score by model (NaN: unknown), or a frame of preferences, instructions in rows
-    and models in columns, whose column means are the scores. Two frames are taken on the instructions that
-    they share, and resampled together. Raises ValueError with fewer than three common models or two common
-    instructions, or where one side ties all.
+    first, second: a series of scores by model (NaN: unknown), or a frame of preferences in [0, 1] with
+    instructions in rows and models in columns; the scores are then the column means. Two frames are cut to
+    the instructions that they share and are resampled together. draws: of each bootstrap.
+
+    Raises ValueError with fewer than three common models, with fewer than two (common) instructions, where a
+    model stands twice on one side, or where one side ties all models.
     """
     if isinstance(first, pd.DataFrame) and isinstance(second, pd.DataFrame):
         shared = first.index.intersection(second.index)
@@ -81,7 +85,7 @@ def rank_correlation(
 
 
 def rank_ranges(estimates: Estimates) -> list[RankRange]:
-    """Models from best to worst, with the places that the tests leave open to each."""
+    """Models from best to worst with the ranks that the tests of `significantly_better` leave open."""
     better = significantly_better(estimates)
     order = np.argsort(-estimates.values, kind="stable")
     return [
@@ -96,8 +100,11 @@ def rank_ranges(estimates: Estimates) -> list[RankRange]:
 
 
 def clusters(estimates: Estimates) -> list[tuple[str, ...]]:
-    """Models from best to worst in groups: every model of a group is significantly better than every model of
-    the groups below, and no group can be divided further (the rule of the WMT evaluations)."""
+    """Group the models from best to worst (the rule of the WMT evaluations).
+
+    Every model of a group is significantly better than every model of the groups below. No group can be
+    divided further.
+    """
     better = significantly_better(estimates)
     order = np.argsort(-estimates.values, kind="stable")
     found, start = [], 0
@@ -109,8 +116,11 @@ def clusters(estimates: Estimates) -> list[tuple[str, ...]]:
 
 
 def significantly_better(estimates: Estimates) -> NDArray[np.bool_]:
-    """(M, M): the model of the row is better than that of the column, two-sided tests of all pairs, Holm's
-    correction. Estimates without error (a model against itself) differ where their values do."""
+    """Which models are significantly better: (M, M) bool, true where the row's model beats the column's.
+
+    All pairs are tested, two-sided with Student's t, at a family-wise 5 % (Holm 1979). Two estimates without
+    error differ where their values differ.
+    """
     values, covariance = estimates.values, estimates.covariance
     variance = np.diag(covariance)
     error = np.sqrt(np.maximum(variance[:, None] + variance[None, :] - 2 * covariance, 0))
@@ -140,8 +150,8 @@ def _scores(side: pd.Series[float] | pd.DataFrame) -> pd.Series[float]:
 
 
 def _resampled(side: pd.Series[float] | pd.DataFrame, models: pd.Index, draws: int, seed: int) -> Floats:
-    """Scores (draws, models), instructions resampled; the same every time for fixed scores. A draw in which a
-    model has no judgement is NaN there."""
+    """Scores (draws, models) with instructions resampled. Fixed scores are the same in every draw. A model
+    without a judgement in a draw is NaN there."""
     if not isinstance(side, pd.DataFrame):
         return np.tile(side.reindex(models).to_numpy(float), (draws, 1))
     values = side[models].to_numpy(float)
@@ -155,7 +165,7 @@ def _resampled(side: pd.Series[float] | pd.DataFrame, models: pd.Index, draws: i
 
 
 def _correlations(x: Floats, y: Floats, method: Method) -> Floats:
-    """Row-wise rank correlations of (B, M) and (B, M) scores; NaN where one side ties all."""
+    """Rank correlations (B,) of the rows of x and y, both (B, M). NaN where one side ties all models."""
     if method == "spearman":
         return _pearson(rankdata(x, axis=1), rankdata(y, axis=1))
     size = max(1, BLOCK // x.shape[1] ** 2)
@@ -164,7 +174,7 @@ def _correlations(x: Floats, y: Floats, method: Method) -> Floats:
 
 
 def _kendall(x: Floats, y: Floats) -> Floats:
-    """tau-b: Pearson's correlation, not centred, of the signs of all differences."""
+    """Kendall's tau-b: the cosine of the signs of all differences."""
     sx = np.sign(x[:, :, None] - x[:, None, :]).reshape(len(x), -1)
     sy = np.sign(y[:, :, None] - y[:, None, :]).reshape(len(y), -1)
     return _cosine(sx, sy)

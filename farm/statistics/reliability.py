@@ -1,7 +1,7 @@
-"""Chance-corrected reliability: Krippendorff's alpha, Fleiss' and Cohen's kappa; what a panel is worth.
+"""Chance-corrected reliability: Krippendorff's alpha, Fleiss' and Cohen's kappa, the effective judges.
 
-Each coefficient is a function of sums over units, so that the bootstrap of bootstrap.py serves it. Nominal
-scale, three categories.
+Each coefficient is a function of sums over units, so that bootstrap.py can resample it. The scale is nominal
+with three categories. counts (n, 3) are votes by category on each unit. All coefficients are at most 1.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ Ints = NDArray[np.int64]
 
 
 def coincidences(counts: Ints) -> Floats:
-    """Per unit, the sums that alpha needs: n_c of each category, and the agreeing pairs over (n - 1): (n, 4).
+    """The sums of each unit that alpha needs: (n, 3) -> (n, 4).
 
-    Units with fewer than two votes pair nothing and count for nothing (Krippendorff 2004, section 11.3).
+    Columns: votes of each category, and agreeing ordered pairs divided by (votes - 1). Units with fewer than
+    two votes have no pairs and are all 0 (Krippendorff 2004, section 11.3).
     """
     total = counts.sum(axis=1)
     pairable = total > 1
@@ -25,7 +26,10 @@ def coincidences(counts: Ints) -> Floats:
 
 
 def krippendorff_alpha(sums: Floats) -> Floats:
-    """alpha = 1 - D_o / D_e from summed coincidences: (..., 4) -> (...); NaN where all votes are alike."""
+    """alpha = 1 - D_o / D_e (Krippendorff 2004) from summed `coincidences`: (..., 4) -> (...).
+
+    NaN where all votes are in one category.
+    """
     marginals, agreeing = sums[..., :3], sums[..., 3]
     n = marginals.sum(axis=-1)
     observed = n - agreeing
@@ -35,14 +39,18 @@ def krippendorff_alpha(sums: Floats) -> Floats:
 
 
 def pair_agreement(counts: Ints) -> Floats:
-    """Per unit: the pairs of votes that agree, and the pairs: (n, 3) -> (n, 2)."""
+    """The agreeing pairs of votes and all pairs of votes, for each unit: (n, 3) -> (n, 2)."""
     total = counts.sum(axis=1)
     agreeing = (counts * (counts - 1)).sum(axis=1)
     return np.column_stack([agreeing, total * (total - 1)]).astype(np.float64) / 2
 
 
 def fleiss_sums(counts: Ints, raters: int) -> Floats:
-    """Per unit with this number of votes: votes of each category, P_i, 1: (n, 5); other units give zeros."""
+    """The sums of each unit that Fleiss' kappa needs: (n, 3) -> (n, 5).
+
+    Columns: votes of each category, P_i (share of agreeing pairs), and 1. Units whose number of votes is not
+    `raters` are all 0. raters: 2 or more.
+    """
     full = counts.sum(axis=1) == raters
     agreeing = (counts * (counts - 1)).sum(axis=1) / (raters * (raters - 1))
     sums: Floats = np.column_stack([counts, agreeing, np.ones(len(counts))]) * full[:, None]
@@ -50,7 +58,10 @@ def fleiss_sums(counts: Ints, raters: int) -> Floats:
 
 
 def fleiss_kappa(sums: Floats) -> Floats:
-    """kappa = (P - P_e) / (1 - P_e) (Fleiss 1971): (..., 5) -> (...)."""
+    """kappa = (P - P_e) / (1 - P_e) (Fleiss 1971) from summed `fleiss_sums`: (..., 5) -> (...).
+
+    NaN where all votes are in one category.
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
         share = sums[..., :3] / sums[..., :3].sum(axis=-1, keepdims=True)
         chance = (share**2).sum(axis=-1)
@@ -58,7 +69,10 @@ def fleiss_kappa(sums: Floats) -> Floats:
 
 
 def confusion(a: Ints, b: Ints) -> Floats:
-    """Per row the cell of the 3x3 table (a's category, b's) as one of nine columns: (n,), (n,) -> (n, 9)."""
+    """Mark the cell (a's category, b's category) of a 3 x 3 table in each row: (n,), (n,) -> (n, 9).
+
+    A row is all 0 where a or b is negative (unreadable).
+    """
     cells = np.zeros((len(a), 9))
     both = (a >= 0) & (b >= 0)
     cells[np.flatnonzero(both), a[both] * 3 + b[both]] = 1
@@ -66,7 +80,10 @@ def confusion(a: Ints, b: Ints) -> Floats:
 
 
 def cohen_kappa(sums: Floats) -> Floats:
-    """kappa from a summed table of nine cells (Cohen 1960): (..., 9) -> (...)."""
+    """Cohen's kappa (1960) from summed `confusion`: (..., 9) -> (...).
+
+    NaN for an empty table, or where both always use the same category.
+    """
     table = sums.reshape(*sums.shape[:-1], 3, 3)
     n = table.sum(axis=(-2, -1))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -78,10 +95,9 @@ def cohen_kappa(sums: Floats) -> Floats:
 def effective_judges(errors: Floats) -> float | None:
     """Kish's effective number of independent judges: k / (1 + (k - 1) mean correlation of their errors).
 
-    Errors that avoid each other count as independent: never more than k.
-    errors: (n, k), 1 where a judge was wrong, on units that all judged. None with fewer than two judges that
-    are sometimes wrong and sometimes right.
-    """
+    errors (n, k): 1 where a judge was wrong, 0 where it was right, or a share of wrong verdicts, on units
+    that all judged. A negative mean correlation counts as 0, so the result is at most k. Judges whose errors
+    never vary are left out; None where fewer than two remain."""
     varied = errors[:, errors.std(axis=0) > 0] if len(errors) > 1 else errors[:, :0]
     k = varied.shape[1]
     if k < 2:

@@ -1,14 +1,15 @@
-"""A judge's win rate corrected for what it gets wrong (Rogan and Gladen 1978; Lee et al. 2025, 2511.21140).
+"""A judge's win rate corrected for its errors (Rogan and Gladen 1978; Lee et al. 2025, arXiv 2511.21140).
 
     corrected = (observed + specificity - 1) / (sensitivity + specificity - 1)
 
-sensitivity is the share of people's wins that the judge calls wins, specificity the share of people's losses
-that it calls losses, from pairs that both judged. The interval is Lang and Reiczigel's (2014, Prev. Vet. Med.
-113, 13-22): the delta method after adding pseudo-observations, with both shares estimated; for it the
-observed win rate is that of the other pairs, which people did not judge. Where sensitivity
-+ specificity is below 1.1 the judge says next to nothing of people's verdicts and the correction explodes: it
-is refused. The judge's errors must be as frequent on the calibration pairs as elsewhere: choose those at
-random.
+sensitivity is the share of people's wins that the judge calls wins. specificity is the share of people's
+losses that the judge calls losses. Both come from calibration pairs, which people and the judge judged. The
+observed win rate is the judge's on the other pairs.
+
+The interval is Lang and Reiczigel's (2014, Prev. Vet. Med. 113, 13-22): the delta method after adding
+pseudo-observations, with both shares estimated. The correction is refused where sensitivity + specificity is
+below 1.1: such a judge hardly follows people, and the quotient explodes. The judge's errors must be as
+frequent on the calibration pairs as elsewhere, so choose those pairs at random.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ LEAST_INFORMATION = 1.1  # sensitivity + specificity
 
 @dataclass(frozen=True, slots=True)
 class RoganGladen:
+    """A corrected win rate. All rates are shares in [0, 1]."""
+
     value: float
     interval: Interval
     observed: float  # the judge's own win rate on the n pairs
@@ -39,11 +42,13 @@ class RoganGladen:
 
 
 def rogan_gladen(human: ArrayLike, judge: ArrayLike) -> RoganGladen:
-    """The win rate by people's standard.
+    """Estimate the win rate that people would give, with Lang and Reiczigel's 95 % interval.
 
-    judge (T,): 1 win, 0 loss, NaN where it failed; human (T,): the same, NaN where nobody was asked. Ties
-    have no place in it. Raises ValueError on other values, without a human win and a human loss that the
-    judge judged, without a pair that only the judge judged, and where sensitivity + specificity < 1.1.
+    human (T,): 1 for a win, 0 for a loss, NaN where nobody was asked. judge (T,): the same on the same pairs,
+    NaN where it failed. Ties must be left out before.
+
+    Raises ValueError on other values, without a human win and a human loss that the judge judged, without a
+    pair that only the judge judged, and where sensitivity + specificity < 1.1.
     """
     people, simulated = paired_labels(human, judge)
     for name, labels in (("human", people), ("judge's", simulated)):

@@ -1,13 +1,12 @@
 """Win rates with standard errors and 95 % intervals.
 
-A preference is P(the model's output preferred over its rival's), in [0, 1], a tie 0.5, NaN where the
-judgement failed. Rates are shares in [0, 1]. Judgements of one instruction (several samples, several
-annotator draws) are one cluster; without repeats every formula here is the textbook one.
+A preference is P(the model's output is preferred to its rival's), in [0, 1]: a tie is 0.5, a failed judgement
+NaN. Rates are shares in [0, 1]. All judgements of one instruction (several samples, several annotator draws)
+are one cluster. Without repeats every formula here is the textbook one.
 
-The interval is Wilson's (1927) with an effective sample size: n_eff = m (1 - m) / se^2, and Student's
-quantile on clusters - 1 degrees of freedom. It stays inside [0, 1]; for independent wins and losses it is
-Wilson's own up to that quantile.
-"""
+The interval is Wilson's (1927) with an effective sample size n_eff = m (1 - m) / se^2, where m is the mean
+and se its clustered error, and Student's quantile on clusters - 1 degrees of freedom. It stays inside [0, 1].
+For independent wins and losses it is Wilson's own interval up to that quantile."""
 
 from __future__ import annotations
 
@@ -27,12 +26,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class WinRate:
-    """A win rate; n + n_failed is the whole evaluation set, judgement by judgement."""
+    """A win rate. Counts are judgements: n succeeded, and n + n_failed is the whole evaluation set."""
 
     value: float
     interval: Interval  # its n counts instructions
     standard_error: float  # over instructions and annotator draws; NaN with one instruction
-    annotator_error: float  # the part of it that judging the same outputs again would show; NaN if unknown
+    annotator_error: float  # the part of it from judging the same outputs again; NaN if unknown
     discrete: float  # a preference above 0.5 counts 1, at 0.5 counts 0.5, below counts 0
     n: int
     n_failed: int
@@ -43,7 +42,7 @@ class WinRate:
 
 @dataclass(frozen=True, slots=True)
 class WinRateDifference:
-    """Win rate of the first model minus that of the second, both judged on the same n instructions."""
+    """The first model's win rate minus the second's, in [-1, 1], both on the same n instructions."""
 
     interval: Interval
     standard_error: float
@@ -53,15 +52,17 @@ class WinRateDifference:
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """One number per model with the covariance of their errors: what comparisons need."""
+    """One number per model with the covariance of their errors, as comparisons of models need them."""
 
     models: tuple[str, ...]
     values: Floats  # (M,)
     covariance: Floats  # (M, M)
-    n: int  # independent items (instructions) that the fewest of them rest on
+    n: int  # the smallest number of independent items (instructions) behind any of them
 
 
 class Bounds(NamedTuple):
+    """The ends of an interval, shares in [0, 1]."""
+
     low: float
     high: float
 
@@ -69,11 +70,12 @@ class Bounds(NamedTuple):
 def win_rate(
     preferences: ArrayLike, instructions: ArrayLike | None = None, pairs: ArrayLike | None = None
 ) -> WinRate:
-    """The win rate of one model.
+    """The win rate of one model, with a clustered error and a 95 % interval.
 
-    preferences (n,); instructions (n,): what was asked, every row its own if not given; pairs (n,): which two
-    outputs were judged: rows of one pair are draws of the annotator, which `annotator_error` is made of.
-    Raises ValueError where no judgement succeeded, or on a preference outside [0, 1].
+    preferences (n,): in [0, 1], NaN where a judgement failed. instructions (n,): the clusters; if not given,
+    every row is its own. pairs (n,): which two outputs were judged; rows of one pair are draws of the
+    annotator and give `annotator_error`. Raises ValueError where no judgement succeeded, or on a preference
+    outside [0, 1].
     """
     values = as_preferences(preferences)
     ok = ~np.isnan(values)
@@ -107,10 +109,11 @@ def win_rates(
     pair: str | None = None,
     evaluation_set: Iterable[Hashable] = (),
 ) -> dict[str, WinRate]:
-    """The win rate of every value of the column `by`: a model, a category of instruction.
+    """The win rate of every value in the column `by`, such as a model or a category of instruction.
 
-    frame: one row per judgement. pair: the column that says which two outputs were judged. evaluation_set:
-    the instructions that should have been judged; one that a model has no row for counts as failed.
+    frame: one row per judgement. preference, instruction, pair: names of its columns, as for `win_rate`.
+    evaluation_set: the instructions that should have been judged; one without a row counts as failed.
+    Raises ValueError as `win_rate` does.
     """
     expected = pd.Index(list(evaluation_set), dtype=object)
     result = {}
@@ -124,15 +127,16 @@ def win_rates(
 
 
 def nothing_judged(n_failed: int) -> WinRate:
-    """The win rate of which nothing is known, because every judgement failed."""
+    """The win rate of a model whose n_failed judgements all failed: every number is NaN."""
     nan, nothing = float("nan"), Interval(None, None, None, 0)
     return WinRate(nan, nothing, nan, nan, nan, 0, n_failed, 0, 0, 0)
 
 
 def win_rate_difference(first: pd.Series[float], second: pd.Series[float]) -> WinRateDifference:
-    """Two models against the same rival, paired by instruction (the index, each label once).
+    """Compare two models against the same rival, paired by instruction.
 
-    Raises ValueError where they share no judged instruction.
+    first, second: preferences in [0, 1] by instruction (the index), NaN where the judgement failed. Raises
+    ValueError where an instruction repeats, a preference is outside [0, 1], or no judged one is shared.
     """
     for name, series in (("first", first), ("second", second)):
         if not series.index.is_unique:
@@ -150,10 +154,10 @@ def win_rate_difference(first: pd.Series[float], second: pd.Series[float]) -> Wi
 
 
 def win_rate_estimates(table: pd.DataFrame) -> Estimates:
-    """Win rates of several models with the covariance of their errors, which shared instructions cause.
+    """Win rates of several models with the covariance that shared instructions cause.
 
-    table: instructions in rows, models in columns, preferences, NaN where there is none. The models may be
-    judged on different instructions: each counts where it was judged.
+    table: preferences in [0, 1] with instructions in rows and models in columns, NaN where there is none.
+    Models may be judged on different instructions. Raises ValueError for a model with fewer than two.
     """
     values = as_preferences(table.to_numpy(float))
     counts = (~np.isnan(values)).sum(axis=0)
@@ -166,10 +170,10 @@ def win_rate_estimates(table: pd.DataFrame) -> Estimates:
 
 
 def clustered_error(values: Floats, clusters: NDArray[np.intp]) -> float:
-    """Standard error of the mean of values (n,) in clusters (n,); NaN with one cluster.
+    """Standard error of the mean of values (n,) in clusters (n,), numbered from 0. NaN with one cluster.
 
-    sqrt(G / (G - 1) sum_g (sum_{i in g} (x_i - mean))^2) / n: with clusters of one, sd (ddof 1) / sqrt(n).
-    """
+    sqrt(G / (G - 1) sum_g (sum_{i in g} (x_i - mean))^2) / n. With clusters of one it is sd (ddof 1) /
+    sqrt(n)."""
     groups = len(np.unique(clusters))
     if groups < 2:
         return float("nan")
@@ -178,16 +182,19 @@ def clustered_error(values: Floats, clusters: NDArray[np.intp]) -> float:
 
 
 def share_interval(mean: float, error: float, n: int) -> Interval:
-    """The interval of a mean in [0, 1] over n independent items; no bounds where n is 1."""
+    """The 95 % interval of a mean in [0, 1] with this standard error over n independent items.
+
+    It has no bounds where n is 1.
+    """
     bounds = share_bounds(mean, error, n)
     return Interval(mean, None, None, n) if bounds is None else Interval(mean, *bounds, n)
 
 
 def share_bounds(mean: float, error: float, n: int) -> Bounds | None:
-    """The bounds of a mean of n independent numbers in [0, 1] with this standard error.
+    """The 95 % bounds of a mean of n independent numbers in [0, 1] with this standard error.
 
-    One number does not say how far others may differ: None. Where all n are equal, others have a share of at
-    most 1 - alpha^(1/n) (the rule of three), and each of those can pull the mean to 0 or to 1.
+    None where n is 1, because one number does not show a spread. Where all n are equal, other values have a
+    share of at most 1 - 0.05^(1/n) (the rule of three); each of them can pull the mean towards 0 or 1.
     """
     if n < 2:
         return None
@@ -203,7 +210,7 @@ def share_bounds(mean: float, error: float, n: int) -> Bounds | None:
 
 
 def as_preferences(values: ArrayLike) -> Floats:
-    """The values as floats; raises ValueError where one is not in [0, 1] (NaN is a failed judgement)."""
+    """The values as floats. Raises ValueError where one is outside [0, 1]; NaN is a failed judgement."""
     array = np.asarray(values, float)
     wrong = array[(array < 0) | (array > 1)]
     if wrong.size:
@@ -214,12 +221,15 @@ def as_preferences(values: ArrayLike) -> Floats:
 
 
 def as_series(preferences: pd.Series[float]) -> pd.Series[float]:
-    """The series, its values checked by `as_preferences`."""
+    """The series with its values checked by `as_preferences`, which raises ValueError."""
     return pd.Series(as_preferences(preferences.to_numpy(float)), index=preferences.index)
 
 
 def codes(labels: ArrayLike | None, n: int) -> NDArray[np.intp]:
-    """Labels (n,) as integers from 0; every row its own where there are none."""
+    """Labels (n,) as integers from 0. Without labels every row gets its own.
+
+    Raises ValueError where a label is missing.
+    """
     if labels is None:
         return np.arange(n)
     found = pd.factorize(np.asarray(labels, object))[0]
@@ -229,8 +239,10 @@ def codes(labels: ArrayLike | None, n: int) -> NDArray[np.intp]:
 
 
 def _annotator_error(values: Floats, pairs: NDArray[np.intp]) -> float:
-    """Standard error of the mean over annotator draws alone, outputs held fixed; NaN unless some pair was
-    judged twice. Pairs judged once are given the variance that the others show on average."""
+    """Standard error of the mean over annotator draws alone, with the outputs fixed.
+
+    NaN unless some pair was judged twice. Pairs judged once get the mean variance of the others.
+    """
     counts = np.bincount(pairs)
     repeated = counts > 1
     if not repeated.any():

@@ -16,8 +16,6 @@ from farm.statistics.length_control import (
     FEATURES,
     STRENGTHS,
     controlled_win_rate,
-    controlled_win_rates,
-    feature_differences,
 )
 
 VECTORS = json.loads(
@@ -106,13 +104,11 @@ def test_the_reference_against_itself_is_even() -> None:
     assert (found.value, found.standard_error, found.bootstrap_error) == (0.5, 0, 0)
 
 
-def test_draws_are_shared_and_repeatable() -> None:
-    first, second = made_up(seed=1), made_up(seed=2).assign(model="other")
-    frame = pd.concat([first, second])
-    found = controlled_win_rates(frame, draws=30, seed=5)
-    assert repr(found["m"]) == repr(controlled_win_rate(first, draws=30, seed=5))  # an error is NaN
-    assert found["m"].interval != controlled_win_rate(first, draws=30, seed=6).interval
-    assert set(found) == {"m", "other"}
+def test_draws_are_repeatable() -> None:
+    rows = made_up(seed=1)
+    found = controlled_win_rate(rows, draws=30, seed=5)
+    assert repr(found) == repr(controlled_win_rate(rows, draws=30, seed=5))  # an error is NaN
+    assert found.interval != controlled_win_rate(rows, draws=30, seed=6).interval
 
 
 def test_only_wins_with_anchors_or_without() -> None:
@@ -131,13 +127,11 @@ def test_a_given_strength_is_used() -> None:
 
 
 def test_features_of_texts() -> None:
-    model = pd.Series({"x": "- one\n- two\nthree", "y": "# Head\n**bold** text", "z": "абв abc"})
-    reference = pd.Series({"z": "abc", "y": "text", "x": "1. a\n2) b", "other": "unused"})
-    found = feature_differences(model, reference, FEATURES)
-    assert found.loc["x", "length"] == 9 - 17
-    assert found.loc["x", "list_share"] == pytest.approx(1 - 2 / 3)
-    assert found.loc["y", "markdown"] == -2
-    assert found.loc["z", "language"] == -0.5
+    assert FEATURES["length"]("- one\n- two\nthree") == 17
+    assert FEATURES["list_share"]("- one\n- two\nthree") == pytest.approx(2 / 3)
+    assert FEATURES["list_share"]("1. a\n2) b") == 1
+    assert FEATURES["markdown"]("# Head\n**bold** text") == 2
+    assert FEATURES["language"]("абв abc") == 0.5
 
 
 @pytest.mark.parametrize(
@@ -164,10 +158,6 @@ def test_refused_difficulties_and_features() -> None:
         Difficulty(pd.Series([1.0, np.nan]), "a file")
     with pytest.raises(ValueError, match="cannot be called difficulty or model"):
         controlled_win_rate(made_up(), ["model"])
-    with pytest.raises(ValueError, match="unknown feature 'tone'"):
-        feature_differences(pd.Series({"x": "a"}), pd.Series({"x": "b"}), ["tone"])
-    with pytest.raises(ValueError, match="no output to 1 instructions"):
-        feature_differences(pd.Series({"x": "a"}), pd.Series({"y": "b"}))
 
 
 def many_models(rng: np.random.Generator, models: int, instructions: int, ease: np.ndarray) -> pd.DataFrame:

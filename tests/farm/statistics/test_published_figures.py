@@ -14,7 +14,7 @@ import pytest
 
 from farm.statistics.alt_test import alt_test
 from farm.statistics.difficulty import Difficulty, fit_difficulty
-from farm.statistics.length_control import controlled_win_rate, controlled_win_rates
+from farm.statistics.length_control import controlled_win_rate
 from farm.statistics.prediction_powered import prediction_powered_win_rate
 from farm.statistics.ranking import rank_correlation
 from farm.statistics.win_rates import win_rates
@@ -50,7 +50,10 @@ def study(studies: dict[str, Any], folder: Path, judge: str) -> Any:
 def control(read: Any, **options: Any) -> dict[str, Any]:
     difficulty = Difficulty(read.difficulty, "instruction_difficulty.csv")
     rows = read.rows[["model", "instruction", "preference", "length"]]
-    return controlled_win_rates(rows, difficulty=difficulty, anchors=read.anchors, **options)
+    return {
+        str(model): controlled_win_rate(own, difficulty=difficulty, anchors=read.anchors, **options)
+        for model, own in rows.groupby("model", sort=False)
+    }
 
 
 @pytest.mark.parametrize("judge", BENCHMARK.JUDGES)
