@@ -1,15 +1,18 @@
-"""The ledger: what was asked, answered, judged and trained, append-only, in one SQLite file or PostgreSQL.
+"""The ledger: an append-only store of all that was asked, answered, judged and trained.
+
+It is one SQLite file or a PostgreSQL database. Other rooms reach it in two ways: by the methods of `Ledger`
+and by the functions in `queries`. Both take and give records or frames. Only this room writes SQL.
 
 errors         the errors that a user can meet
-ids            content hashes, and keyed draws made of them
-records        the facts as frozen dataclasses: what crosses the door
+ids            content hashes, and pseudo-random draws keyed by content
+records        the facts as frozen dataclasses
 tables         the tables; private to this room
-engine         from an address to an engine with settings that make it safe
-schema         which schema a ledger has, and upgrading it
+engine         opens the database of an address, with safe settings
+schema         which schema a ledger has, and how to upgrade it
 migrations     the steps of an upgrade
-writer         writing facts in bulk, once each
-ledger         the door: opening, writing, reading facts
-queries        the other door: one question to the ledger a file
+writer         writes facts in bulk, each once
+ledger         `Ledger`: open it, write facts, read facts
+queries        the other questions to a ledger, one a file
 interchange    the field's file formats, one a file
 maintenance    backup, and the merger of two ledgers
 moved          old names of modules, for one release

@@ -1,9 +1,9 @@
-"""From a ledger's address to an engine with the settings that make it safe.
+"""Opens the database of a ledger's address, with settings that keep the ledger safe.
 
-SQLite: write-ahead log, every commit synced to disk (synchronous=FULL), foreign keys on, and explicit
-transactions: a writer says BEGIN IMMEDIATE, since a reader that turns into a writer fails at once and
-without waiting. PostgreSQL: a writer takes one advisory lock. So in both there is one writer at a time,
-and what it wrote is visible whole or not at all.
+SQLite: a write-ahead log, every commit synced to disk (synchronous=FULL), foreign keys on, and explicit
+transactions. A writer begins with BEGIN IMMEDIATE, because a transaction that began as a reader cannot wait
+for the write lock: it fails at once. PostgreSQL: a writer takes one advisory lock. In both there is one
+writer at a time, and a transaction becomes visible as a whole or not at all.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from db.errors import LedgerBusy, LedgerCorrupt, LedgerError, LedgerFull, LedgerReadOnly
 
-WAIT_SECONDS = 60.0  # for another writer
+WAIT_SECONDS = 60.0  # how long to wait for another writer
 WRITER_LOCK = 0x4641524D  # PostgreSQL advisory lock: "FARM"
 WRITE = {"farm_write": True}
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a ledger is: a SQLite file or a PostgreSQL URL."""
+    """The place of a ledger: a SQLite file or a PostgreSQL URL."""
 
     url: URL
-    path: Path | None  # of a SQLite file
+    path: Path | None  # the SQLite file; None for PostgreSQL
 
     @classmethod
     def of(cls, ledger: str | Path) -> Address:
-        """Read a file name or a URL; raises LedgerError on a URL of another database."""
+        """The address that a file name or URL means. Raises LedgerError on a URL of another database."""
         text = str(ledger)
         if "://" not in text:
             path = Path(text).expanduser().absolute()
@@ -65,13 +65,16 @@ class Address:
 
     @property
     def wal_bytes(self) -> int:
-        """Size of the write-ahead log: above 0 while a writer lives, or after one was killed."""
+        """Size of the write-ahead log in bytes: above 0 while a writer is open, or after one was killed."""
         wal = Path(f"{self.path}-wal")
         return wal.stat().st_size if self.path and wal.exists() else 0
 
 
 def make_engine(address: Address, read_only: bool = False) -> Engine:
-    """An engine whose every connection has the settings of this module."""
+    """An engine that opens every connection with the settings of this module.
+
+    Raises LedgerError where the PostgreSQL driver is not installed.
+    """
     if address.path is None:
         return _postgres_engine(address, read_only)
     path = address.path
@@ -83,7 +86,7 @@ def make_engine(address: Address, read_only: bool = False) -> Engine:
 def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
     mode = "mode=ro" if read_only else "mode=rwc"
     if read_only and not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists():
-        mode = "immutable=1"  # SQLite would want to create its shared-memory file beside it
+        mode = "immutable=1"  # else SQLite would have to create its shared-memory file in that folder
     uri = f"file:{quote(str(path))}?{mode}"
     connection = sqlite3.connect(
         uri, uri=True, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False
@@ -100,7 +103,7 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
-    """Switch to WAL; the switch itself does not wait for other connections, so it is tried again."""
+    """Switch to WAL. SQLite does not wait for other connections here, so a locked switch is tried again."""
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
         try:
@@ -185,7 +188,7 @@ _SQLITE_ERRORS: tuple[tuple[str, type[LedgerError], str, str], ...] = (
 
 @contextmanager
 def clear_errors(address: Address) -> Iterator[None]:
-    """Turn the database's own errors into ours; what is no fault of the surroundings passes through."""
+    """Raise a LedgerError, with a remedy, in place of an error of the database driver."""
     try:
         yield
     except DBAPIError as error:

@@ -1,22 +1,22 @@
-"""The errors a user can meet: what was wrong, where, and what to do about it.
+"""The errors that a user can meet. Each says what was wrong, where, and what to do about it.
 
-Every error the project raises on purpose is a `FarmError`; the command line prints it as one line on
-standard error and exits with 1. Anything else that surfaces is a bug.
+Every error that the project raises on purpose is a `FarmError`. The command line prints it as one line on
+standard error and exits with 1. Any other exception that a user sees is a bug.
 """
 
 from __future__ import annotations
 
 
 class FarmError(Exception):
-    """What was wrong, where it was, and the remedy.
+    """An error with a remedy; the root of the project's errors.
 
-    what: one clause that names the fault, with no full stop.
-    where: file and line, row, option or URL the fault was found at; empty where there is none.
+    what: one clause that names the fault, without a full stop.
+    where: the file and line, row, option or URL at fault; empty where there is none.
     remedy: what the user can do now; empty only where nothing helps.
     """
 
     def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
-        super().__init__(what)  # the rest is pickled with the attributes, from process to process
+        super().__init__(what)  # where and remedy are pickled as attributes
         self.what = what
         self.where = where
         self.remedy = remedy
@@ -28,11 +28,11 @@ class FarmError(Exception):
 
 
 class LedgerError(FarmError):
-    """The ledger cannot do what was asked; it is as it was before."""
+    """The ledger cannot do what was asked. Nothing in it was changed."""
 
 
 class LedgerNotFound(LedgerError):
-    """There is no ledger where one was expected."""
+    """There is no ledger at the given address."""
 
 
 class LedgerTooNew(LedgerError):
@@ -44,11 +44,11 @@ class LedgerCorrupt(LedgerError):
 
 
 class LedgerBusy(LedgerError):
-    """Another process held the ledger for longer than we wait."""
+    """Another process held the ledger for longer than the waiting time (db/engine.py)."""
 
 
 class LedgerFull(LedgerError):
-    """The disk, or the file-size limit, is exhausted."""
+    """The disk is full, or the file has reached its size limit."""
 
 
 class LedgerReadOnly(LedgerError):
@@ -56,7 +56,7 @@ class LedgerReadOnly(LedgerError):
 
 
 class FormatError(FarmError):
-    """A file does not have the shape of the format it was said to have."""
+    """A file is not of the format that it was given as."""
 
 
 class ConfigError(FarmError):

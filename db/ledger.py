@@ -1,8 +1,8 @@
-"""The ledger: the only door to what was asked, answered and judged.
+"""`Ledger`: open a ledger, write facts to it, read facts from it.
 
-Append-only: nothing that was written changes. `Ledger.open(...)` gives one; `writing()` is a transaction
-that becomes visible whole or not at all; everything else reads. What leaves the door are records and
-numbers, never a mapped object.
+A ledger is append-only: nothing that was written changes. `Ledger.open(...)` opens one. `writing()` is a
+transaction that becomes visible as a whole or not at all. All other methods read, and return records and
+numbers, never SQLAlchemy objects. Further questions are in db/queries.
 """
 
 from __future__ import annotations
@@ -52,17 +52,17 @@ COUNTED = ("instruction", "output", "pair", "item", "annotator", "annotation", "
 
 @dataclass(frozen=True)
 class PairFilter:
-    """Which pairs: of an imported source or subset, after an id, of these ids, the first few of them."""
+    """Chooses pairs. All conditions must hold; None means any."""
 
-    source: str | None = None
-    subset: str | None = None
-    limit: int | None = None
-    after: int = 0
-    ids: tuple[int, ...] | None = None
+    source: str | None = None  # imported from this source
+    subset: str | None = None  # imported from this subset
+    limit: int | None = None  # no more than the first few
+    after: int = 0  # with a larger id than this
+    ids: tuple[int, ...] | None = None  # with one of these ids
 
 
 class Asked(NamedTuple):
-    """A question put to an annotator: the k-th time this pair was shown in this order."""
+    """A question to an annotator: a pair, the number of the independent judgement, and the order shown."""
 
     pair_id: int
     replicate: int
@@ -70,7 +70,7 @@ class Asked(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """The latest attempt at a question, and what became of it."""
+    """The latest attempt at a question, and its outcome."""
 
     attempt: int
     status: Status
@@ -86,10 +86,11 @@ class Ledger:
 
     @classmethod
     def open(cls, ledger: str | Path, *, create: bool = False, read_only: bool = False) -> Ledger:
-        """Open a SQLite file or a PostgreSQL URL; with `create`, make it where there is none.
+        """Open a SQLite file or a PostgreSQL URL.
 
-        A file that can only be read is opened for reading. After a writer was killed, the file is checked
-        before it is used. Raises LedgerNotFound, LedgerTooNew, LedgerCorrupt, LedgerReadOnly, LedgerBusy.
+        create: make the ledger where there is none. read_only: refuse writing; this is also so where the
+        file's permissions allow reading only. An older schema is upgraded. After a writer was killed, the
+        file is checked first. Raises LedgerNotFound, LedgerTooNew, LedgerCorrupt, LedgerReadOnly, LedgerBusy.
         """
         address = Address.of(ledger)
         if address.path:
@@ -105,15 +106,19 @@ class Ledger:
         try:
             if unclean and not read_only:
                 opened.check()
-            with opened._transaction() as connection:
-                current = is_current(connection, str(address), read_only)
-            if not current:
-                with opened._transaction(write=True) as connection:
-                    ensure_current(connection, str(address))
+            opened._bring_up_to_date()
         except BaseException:
             opened.close()
             raise
         return opened
+
+    def _bring_up_to_date(self) -> None:
+        """Upgrade an older schema. The check alone takes no write lock."""
+        with self._transaction() as connection:
+            current = is_current(connection, str(self.address), self.read_only)
+        if not current:
+            with self._transaction(write=True) as connection:
+                ensure_current(connection, str(self.address))
 
     def __enter__(self) -> Ledger:
         return self
@@ -124,7 +129,7 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Give every connection back; the last one to close folds the log into the file."""
+        """Close every connection. The last connection that closes writes SQLite's log into the file."""
         with clear_errors(self.address):
             self._engine.dispose()
 
@@ -132,7 +137,7 @@ class Ledger:
 
     @contextmanager
     def writing(self) -> Iterator[Writer]:
-        """One transaction: all that was written becomes visible at its end, or nothing does."""
+        """One transaction: what is written becomes visible at its end, or, after an exception, not at all."""
         with self._transaction(write=True) as connection:
             yield Writer(connection)
 
@@ -150,12 +155,12 @@ class Ledger:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One consistent view for the readers of db/ (frames, exports); not for other rooms."""
+        """A connection in one transaction, which sees one state of a SQLite file. Private to db/."""
         with self._transaction() as connection:
             yield connection
 
     def counts(self) -> dict[str, int]:
-        """How many facts of each kind."""
+        """The number of facts in each table."""
         tables = Base.metadata.tables
         with self.reading() as connection:
             return {
@@ -164,12 +169,12 @@ class Ledger:
             }
 
     def revision(self) -> str:
-        """The schema's revision."""
+        """The revision of the schema, such as "0003"."""
         with self.reading() as connection:
             return str(connection.execute(select(func.max(SchemaRow.revision))).scalar_one())
 
     def annotators(self) -> list[AnnotatorCard]:
-        """Every annotator, in the order in which it came."""
+        """Every annotator, in the order in which they were added."""
         with self.reading() as connection:
             rows = connection.execute(select(AnnotatorRow.__table__).order_by(AnnotatorRow.id)).all()
         return [
@@ -177,7 +182,7 @@ class Ledger:
         ]
 
     def pairs(self, wanted: PairFilter = PairFilter()) -> Iterator[Pair]:
-        """Stream the pairs with their texts, in the order in which they came; memory stays flat."""
+        """Stream the pairs with their texts, by id. Memory does not grow with their number."""
         for row in self.stream(_pairs_query(wanted)):
             instruction = Instruction(row.text, row.input)
             yield Pair(
@@ -187,12 +192,12 @@ class Ledger:
             )
 
     def pair_keys(self, wanted: PairFilter = PairFilter()) -> dict[int, str]:
-        """The keys of the pairs by id, without their texts; an output beside itself is left out."""
+        """The keys of the pairs by id, without their texts. A pair of an output with itself is left out."""
         query = select(PairRow.id, PairRow.key).where(PairRow.output_a_id != PairRow.output_b_id)
         return {row.id: row.key for row in self.stream(_filtered(query.order_by(PairRow.id), wanted))}
 
     def memberships(self) -> Iterator[Membership]:
-        """Stream the named sets' instructions."""
+        """Stream the instructions of all named sets."""
         query = (
             select(MembershipRow.__table__, InstructionRow.text, InstructionRow.input)
             .join(InstructionRow, InstructionRow.id == MembershipRow.instruction_id)
@@ -205,7 +210,7 @@ class Ledger:
             )
 
     def imported_instructions(self) -> Iterator[tuple[str, Instruction]]:
-        """Stream (source, instruction) of the items that came with judgements, each once."""
+        """Stream (source, instruction) of the imported items that have judgements, each once."""
         query = (
             select(ItemRow.source, InstructionRow.text, InstructionRow.input)
             .join(PairRow, PairRow.id == ItemRow.pair_id)
@@ -219,7 +224,7 @@ class Ledger:
             yield row.source, Instruction(row.text, row.input)
 
     def standing(self, annotator_id: int, pair_ids: Sequence[int]) -> dict[Asked, Standing]:
-        """Where this annotator stands with these pairs: the latest attempt at each question asked here."""
+        """The latest attempt of this annotator at each question about these pairs. Imports do not count."""
         row = AnnotationRow
         query = (
             select(row.pair_id, row.replicate, row.swapped, row.attempt, row.status)
@@ -233,14 +238,14 @@ class Ledger:
             }
 
     def flipped_pairs(self) -> set[int]:
-        """The pairs whose first imported item has them the other way round: its output_1 is output_b."""
+        """Ids of the pairs whose first imported item is the other way round: its output_1 is output_b."""
         query = select(ItemRow.pair_id, ItemRow.flipped).order_by(ItemRow.id.desc())
         with self.reading() as connection:
             first = {row.pair_id: row.flipped for row in connection.execute(query)}
         return {pair for pair, flipped in first.items() if flipped}
 
     def stream(self, query: Executable) -> Iterator[Any]:
-        """Rows of a query in one consistent view, fetched as they are needed; for the readers of db/."""
+        """Stream the rows of a query, fetched as they are needed. Private to db/."""
         with self.reading() as connection:
             result = connection.execution_options(yield_per=CHUNK).execute(query)
             yield from result
@@ -248,7 +253,10 @@ class Ledger:
     # Health
 
     def check(self) -> None:
-        """Read every page; raises LedgerCorrupt naming the first fault found. PostgreSQL checks itself."""
+        """Read every page of a SQLite file. Raises LedgerCorrupt, which names the first fault found.
+
+        Nothing is done for PostgreSQL, which has its own checks.
+        """
         if self.address.path is None:
             return
         with clear_errors(self.address), self._engine.connect() as connection:
@@ -296,7 +304,7 @@ def _pairs_query(wanted: PairFilter) -> Executable:
 
 
 def _filtered(query: Select[*tuple[Any, ...]], wanted: PairFilter) -> Executable:
-    """The pairs that are wanted, of a query of pairs."""
+    """The query, restricted to the pairs that are wanted."""
     if wanted.source is not None or wanted.subset is not None:
         items = select(ItemRow.pair_id)
         if wanted.source is not None:
@@ -306,7 +314,7 @@ def _filtered(query: Select[*tuple[Any, ...]], wanted: PairFilter) -> Executable
         query = query.where(PairRow.id.in_(items))
     if wanted.after:
         query = query.where(PairRow.id > wanted.after)
-    if wanted.ids is not None:  # in the text of the query: there may be more than a query has parameters
+    if wanted.ids is not None:  # as literals: there may be more ids than a query may have parameters
         chosen = [int(each) for each in wanted.ids]
         query = query.where(
             PairRow.id.in_(bindparam("ids", chosen, Integer, expanding=True, literal_execute=True))

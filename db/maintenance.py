@@ -1,4 +1,4 @@
-"""Copies of a ledger: an online backup, and the merger of two ledgers by content."""
+"""Copies of a ledger: a backup while others write, and the merger of two ledgers by content."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from db.ledger import Ledger
 from db.tables import ANNOTATION, CLAIM, CLAIM_SLOT, COMPLETION, IMPORTED, Base, SchemaRow
 from db.writer import Conflict, Row, Writer
 
-PAGES = 4_096  # copied at a time, so that writers get their turn
-BATCH = 10_000
-Ids = dict[str, dict[int, int]]  # by table: their id -> ours
-CONTENT = ("instruction", "output", "pair", "annotator", "item", "file", "membership")
+PAGES = 4_096  # pages copied in one step; writers can go on between steps
+BATCH = 10_000  # rows
+Ids = dict[str, dict[int, int]]  # table name -> id in the other ledger -> id in ours
+CONTENT = ("instruction", "output", "pair", "annotator", "item", "file", "membership")  # parents first
 
 
 @dataclass(frozen=True)
 class Merged:
-    """What a merger brought: new facts by table, and judgements that contradict ours."""
+    """The result of a merger."""
 
-    added: dict[str, int]
-    conflicts: tuple[Conflict, ...]
+    added: dict[str, int]  # new facts by table
+    conflicts: tuple[Conflict, ...]  # judgements that both ledgers hold with different content
 
 
 def backup(ledger: Ledger, target: Path) -> int:
-    """Copy the ledger to a new SQLite file while others may write; the copy is checked. Returns its bytes.
+    """Copy the ledger to a new SQLite file and check the copy. Others may write meanwhile.
 
-    It appears under its name only when it is whole and synced. A PostgreSQL ledger is copied row by row.
-    Raises ConfigError where the target exists.
+    The copy gets its name only when it is complete and synced to disk. A PostgreSQL ledger is copied row by
+    row. Returns the size of the copy in bytes. Raises ConfigError where the target exists.
     """
     if target.exists():
         raise ConfigError("there is a file of this name", where=str(target), remedy="name a new file")
@@ -73,7 +73,7 @@ def _copy_pages(source: Path, target: Path) -> None:
 
 
 def _copy_rows(ledger: Ledger, target: Path) -> None:
-    """Every row of every table, ids and all, into a new SQLite file."""
+    """Copy every row of every table, with its id, into a new SQLite file."""
     with Ledger.open(target, create=True) as copy, copy.writing() as writer, ledger.reading() as source:
         for table in Base.metadata.sorted_tables:
             if table.name != SchemaRow.__tablename__:
@@ -90,12 +90,11 @@ def _sync(path: Path) -> None:
 
 
 def merge(ledger: Ledger, other: Ledger, keep_ours: bool = False) -> Merged:
-    """Bring the facts of `other` into `ledger` in one transaction: by content, nothing doubled.
+    """Add the facts of `other` to `ledger` in one transaction. A fact that both hold is not doubled.
 
-    Snapshots, runs and checkpoints stay where they were made.
-
-    A judgement that both hold with different content refuses the whole merger (LedgerError, nothing
-    written), unless `keep_ours`: then ours stays and the conflicts are returned.
+    Snapshots, runs and checkpoints are not merged. keep_ours: where both ledgers hold a judgement with
+    different content, keep ours and report the conflict. Without it, a conflict raises LedgerError and
+    nothing is written.
     """
     before = ledger.counts()
     with ledger.writing() as writer, other.reading() as source:
@@ -115,7 +114,7 @@ def merge(ledger: Ledger, other: Ledger, keep_ours: bool = False) -> Merged:
 
 
 def _merge_content(writer: Writer, source: Connection, table: Table, ids: Ids) -> dict[int, int]:
-    """Bring one keyed table; returns their id -> ours."""
+    """Add the rows of one keyed table. Returns id in the other ledger -> id in ours."""
     mapped: dict[int, int] = {}
     for rows in _batches(source.execute(select(table).order_by(table.c.id))):
         columns = [_mapped(table, row, ids)[2:] for row in rows]
@@ -125,15 +124,12 @@ def _merge_content(writer: Writer, source: Connection, table: Table, ids: Ids) -
 
 
 def _merge_completions(writer: Writer, source: Connection, ids: Ids) -> dict[int, int]:
-    """Bring claims and completions. A reply that ours does not hold is a later attempt at its request."""
+    """Add claims and completions. A reply that ours does not hold becomes a later attempt at its request."""
     mapped: dict[int, int] = {}
     query = select(CLAIM, COMPLETION).select_from(CLAIM.outerjoin(COMPLETION)).order_by(CLAIM.c.id)
     width = len(CLAIM.columns)
     for batch in _batches(source.execute(query)):
-        slots: dict[int, list[Row]] = {row.id: [] for row in batch}
-        wanted = select(CLAIM_SLOT).where(CLAIM_SLOT.c.claim_id.in_(slots)).order_by(CLAIM_SLOT.c.slot)
-        for slot in source.execute(wanted):
-            slots[slot.claim_id].append(_mapped(CLAIM_SLOT, slot, ids)[1:])
+        slots = _slots(source, [row.id for row in batch], ids)
         for row in batch:
             completion = tuple(row[width:])[1:] if row[width] is not None else None
             claim = (row.request_key, row.draw_key, row.run, row.request)
@@ -141,7 +137,17 @@ def _merge_completions(writer: Writer, source: Connection, ids: Ids) -> dict[int
     return mapped
 
 
+def _slots(source: Connection, claim_ids: Sequence[int], ids: Ids) -> dict[int, list[Row]]:
+    """By claim of the other ledger, its rows of claim_slot without the claim's id."""
+    found: dict[int, list[Row]] = {claim_id: [] for claim_id in claim_ids}
+    query = select(CLAIM_SLOT).where(CLAIM_SLOT.c.claim_id.in_(claim_ids)).order_by(CLAIM_SLOT.c.slot)
+    for row in source.execute(query):
+        found[row.claim_id].append(_mapped(CLAIM_SLOT, row, ids)[1:])
+    return found
+
+
 def _merge_judgements(writer: Writer, source: Connection, ids: Ids) -> list[Conflict]:
+    """Add judgements with what was imported beside them; those that contradict ours are returned."""
     query = select(ANNOTATION, IMPORTED).select_from(ANNOTATION.outerjoin(IMPORTED)).order_by(ANNOTATION.c.id)
     width, offset = len(ANNOTATION.columns), 0
     conflicts: list[Conflict] = []
@@ -158,7 +164,7 @@ def _chosen(columns: Sequence[Row], places: Sequence[int]) -> list[Row]:
 
 
 def _mapped(table: Table, row: Sequence[Any], ids: Ids) -> Row:
-    """The row with its references turned into this ledger's ids; those to `annotation` are not kept."""
+    """The row with its references turned into our ids. Ids of annotations stay: the callers drop them."""
     mapped = []
     for column, value in zip(table.columns, row, strict=True):
         for reference in column.foreign_keys:

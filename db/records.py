@@ -1,7 +1,7 @@
-"""The facts of the ledger as frozen dataclasses: what crosses the ledger's door in either direction.
+"""The facts of the ledger as frozen dataclasses. `Ledger` returns them and `Writer` takes them.
 
-A record's `key` is its identity: a hash of its content, the same in every ledger. Integer ids exist only
-inside one ledger; a record that was not read from a ledger has id 0.
+A record's `key` is its identity: a hash of its content (db/ids.py), the same in every ledger. Integer ids
+are valid inside one ledger only. A record that was not read from a ledger has id 0.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class Use(StrEnum):
 
 
 class Status(StrEnum):
-    """What became of a judgement; preference is NULL unless it is OK."""
+    """The outcome of a judgement. Its preference is None unless the status is OK."""
 
     OK = "ok"
     UNREADABLE = "unreadable"  # a reply came, no verdict could be read from it
     FAILED = "failed"  # no usable reply came
-    SPARED = "spared"  # not asked: label noise replaces the judgement; there is a label
+    SPARED = "spared"  # nobody was asked, because label noise replaces the judgement; the label is set
     RETRACTED = "retracted"  # taken back by the person who gave it
 
 
@@ -58,6 +58,7 @@ class Instruction:
 
     @cached_property
     def key(self) -> str:
+        """Hash of text and input."""
         return content_hash("instruction", [self.text, self.input])
 
 
@@ -74,13 +75,17 @@ class Output:
 
     @cached_property
     def key(self) -> str:
+        """Hash of all fields; the instruction counts by its key."""
         parts: list[Json] = [self.text, self.producer, str(self.producer_kind), self.decoding, self.sample]
         return content_hash("output", [self.instruction.key, *parts])
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two outputs to one instruction in canonical order: A,B and B,A are one pair. Build with `of`."""
+    """Two outputs to one instruction, ordered by their keys, so that A,B and B,A are one pair.
+
+    Build pairs with `of`, which does the ordering.
+    """
 
     output_a: Output
     output_b: Output
@@ -88,7 +93,10 @@ class Pair:
 
     @classmethod
     def of(cls, output_1: Output, output_2: Output) -> tuple[Pair, bool]:
-        """The pair of two outputs, and whether it is flipped: output_1 became output_b."""
+        """Return the pair of two outputs, and whether it is flipped: output_1 became output_b.
+
+        Raises ValueError where the outputs answer different instructions.
+        """
         if output_1.instruction.key != output_2.instruction.key:
             raise ValueError("a pair's outputs answer one instruction")
         flipped = output_2.key < output_1.key
@@ -96,16 +104,18 @@ class Pair:
 
     @property
     def instruction(self) -> Instruction:
+        """The instruction that both outputs answer."""
         return self.output_a.instruction
 
     @cached_property
     def key(self) -> str:
+        """Hash of the keys of both outputs, in canonical order."""
         return content_hash("pair", [self.output_a.key, self.output_b.key])
 
 
 @dataclass(frozen=True)
 class AnnotatorCard:
-    """An annotator as the ledger knows it: `spec` holds everything that can change a judgement."""
+    """An annotator as the ledger stores it. spec: everything that can change one of its judgements."""
 
     name: str
     kind: AnnotatorKind
@@ -114,10 +124,12 @@ class AnnotatorCard:
 
     @cached_property
     def spec_json(self) -> str:
+        """`spec` as canonical JSON."""
         return canonical_json(self.spec)
 
     @cached_property
     def key(self) -> str:
+        """Hash of name, kind and spec."""
         return content_hash("annotator", [self.name, str(self.kind), self.spec])
 
 
@@ -134,6 +146,7 @@ class Item:
 
     @cached_property
     def key(self) -> str:
+        """Hash of the pair's key, its orientation and the source's names."""
         names = [self.source, self.subset, self.name, self.instruction_ref]
         return content_hash("item", [self.pair.key, self.flipped, *names])
 
@@ -148,12 +161,13 @@ class SourceFile:
 
     @cached_property
     def key(self) -> str:
+        """Hash of format and bytes; the same file under another name has the same key."""
         return content_hash("file", [self.format, self.sha256])
 
 
 @dataclass(frozen=True)
 class Membership:
-    """An instruction's place in a named set: a split, a benchmark, a source."""
+    """An instruction as a member of a named set, such as a split, a benchmark or a source."""
 
     instruction: Instruction
     set_name: str
@@ -164,13 +178,14 @@ class Membership:
 
     @cached_property
     def key(self) -> str:
+        """Hash of the instruction's key and all other fields."""
         names = [self.set_name, self.use and str(self.use), self.category, self.name, self.meta]
         return content_hash("membership", [self.instruction.key, *names])
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """One judgement of one pair. Facts of the judgement alone: who, what, in which order, what came out."""
+    """One judgement of one pair: who judged it, in which order, and the result."""
 
     pair_id: int
     annotator_id: int
@@ -179,20 +194,20 @@ class Annotation:
     swapped: bool | None  # output_b was shown first; None where an import does not say
     status: Status = Status.OK
     reason: str | None = None  # why the status is not OK
-    replicate: int = 0  # k-th independent judgement by the same annotator
-    attempt: int = 0  # readers take the latest
+    replicate: int = 0  # number of the independent judgement by the same annotator, from 0
+    attempt: int = 0  # number of the try at this judgement, from 0; readers take the latest
     item_id: int | None = None  # the imported item it came with
-    completion_id: int | None = None  # the claim whose completion it was read from
-    slot: int | None = None  # its place in that request
+    completion_id: int | None = None  # id of the claim whose completion it was read from
+    slot: int | None = None  # the pair's place in that request, from 0
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an imported row carried beside its judgement. Money in US dollars, time in seconds."""
+    """What an imported row carried beside its judgement. price: US dollars."""
 
     file_id: int
     preference_raw: str | None = None  # JSON, in the coding of the source
-    scores: str | None = None  # JSON list in the row's order
+    scores: str | None = None  # JSON list: of output_1 and output_2, as the source orders them
     raw_completion: str | None = None
     price: float | None = None
     seconds: float | None = None
@@ -201,7 +216,7 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One pair of a request: which, the k-th time, and whether output_b was shown first."""
+    """One pair in a request: the pair, its replicate number, and whether output_b was shown first."""
 
     pair_id: int
     replicate: int
@@ -210,12 +225,12 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What is about to be asked. `request` is its canonical JSON; `run` says who asks."""
+    """A request that is about to be sent. It is written to the ledger before it is sent."""
 
     request_key: str
-    draw_key: str
-    run: str
-    request: str
+    draw_key: str  # of the annotator that asks: AnnotatorSpec.draw_key
+    run: str  # names the process that asks
+    request: str  # canonical JSON
     slots: tuple[Slot, ...]
     attempt: int = 0
     id: int = 0
@@ -223,36 +238,36 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What came of a claim: a reply or a failure with a name, and what it cost (US dollars, seconds)."""
+    """The result of a claim: a reply or a failure, and what it cost."""
 
     claim_id: int
     text: str
-    failure: str | None = None
+    failure: str | None = None  # the failure's name; None for a good reply
     detail: str = ""
     finish_reason: str | None = None
     model: str | None = None  # as the server named it
-    top_logprobs: str | None = None  # JSON: alternatives at the first positions
+    top_logprobs: str | None = None  # JSON: the likeliest tokens at the first positions
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
-    sendings: int = 1
-    unmetered: int = 0  # of the sendings, those that may have been billed without our being told
-    cost: float | None = None  # None: the price is unknown
-    cost_bound: float | None = None  # with the unmetered sendings at their worst
+    sendings: int = 1  # how often the request was sent
+    unmetered: int = 0  # how many of the sendings may have been billed, though no usage was reported
+    cost: float | None = None  # US dollars; None where the price is unknown
+    cost_bound: float | None = None  # upper bound: every unmetered sending counts at its dearest
     seconds: float = 0.0
     warnings: str = ""  # names, comma-separated
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A training run: what it was told, started from and learns from. `started` is UTC, ISO 8601."""
+    """A training run: its options, the model that it starts from, and the data that it learns from."""
 
     command: str
     config: str  # canonical JSON
     version: str  # of this package
-    model: str
+    model: str  # directory or name of the model that training starts from
     folder: str
-    started: str
+    started: str  # UTC, ISO 8601
     seed: int
     snapshot_id: int | None = None
-    set_name: str | None = None
+    set_name: str | None = None  # the set of instructions, where the method learns from one

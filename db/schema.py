@@ -1,7 +1,7 @@
-"""Which schema a ledger has, and bringing it to this version's.
+"""Finds which schema a ledger has, and upgrades it to the schema of this release.
 
-Every ledger is made by the migrations, so that a new one and an upgraded one are the same. An upgrade
-happens in one transaction when a ledger is opened for writing: it is done whole or not at all.
+The migrations make new ledgers too, so that a new one and an upgraded one are the same. A ledger is upgraded
+when it is opened for writing, in one transaction: as a whole or not at all.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ def package_version() -> str:
 
 
 def current_revision(connection: Connection, where: str) -> str | None:
-    """The schema revision of the ledger, None for an empty database.
+    """The schema revision of the ledger; None for an empty database.
 
-    Raises LedgerTooNew for a revision this release does not know, LedgerCorrupt for a database that
-    holds tables but no ledger.
+    where: the ledger's address, for error texts. Raises LedgerTooNew for a revision that this release does
+    not know, and LedgerCorrupt for a database that holds tables but no ledger.
     """
     tables = inspect(connection).get_table_names()
     if SchemaRow.__tablename__ not in tables:
@@ -52,7 +52,7 @@ def current_revision(connection: Connection, where: str) -> str | None:
 
 
 def is_current(connection: Connection, where: str, read_only: bool) -> bool:
-    """Whether the schema is this version's; an old one that can only be read is refused."""
+    """Whether the schema is this release's. Raises LedgerReadOnly for an older one opened for reading."""
     revision = current_revision(connection, where)
     if revision != HEAD and read_only:
         raise LedgerReadOnly(
@@ -71,7 +71,7 @@ def ensure_current(connection: Connection, where: str) -> None:
 
 def upgrade(connection: Connection, revision: str = HEAD) -> None:
     """Run the migrations up to `revision` inside the connection's transaction."""
-    from alembic import command
+    from alembic import command  # loaded only for a ledger that is new or old: keeps start-up light
     from alembic.config import Config
 
     config = Config()

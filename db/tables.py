@@ -1,7 +1,8 @@
-"""The tables of the ledger. Private to db/: no mapped object leaves it.
+"""The tables of the ledger. Private to db/: no mapped object leaves this room.
 
-Integer keys inside, content identity by a unique hash. Nothing is ever updated or deleted: triggers made
-by the migrations refuse it. A change here needs a migration; a test holds the two equal.
+Rows refer to one another by integer id. Content is identified by a unique hash, the column `key`. Rows are
+never updated or deleted: triggers that the migrations make refuse it. A change here needs a migration; a
+test checks that tables and migrations agree. The records in db/records.py explain the columns.
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ NAMES = {
 
 
 class Base(DeclarativeBase):
+    """What all tables share: names of keys and indexes, and the SQL type of each Python type."""
+
     metadata = MetaData(naming_convention=NAMES)
     type_annotation_map = {str: Text, bool: Boolean, float: Float(53)}  # noqa: RUF012
 
 
 class InstructionRow(Base):
+    """A text and its input."""
+
     __tablename__ = "instruction"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     key: Mapped[str] = mapped_column(unique=True)
@@ -31,6 +36,8 @@ class InstructionRow(Base):
 
 
 class OutputRow(Base):
+    """One answer to an instruction."""
+
     __tablename__ = "output"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     key: Mapped[str] = mapped_column(unique=True)
@@ -43,7 +50,7 @@ class OutputRow(Base):
 
 
 class PairRow(Base):
-    """Two outputs to one instruction, ordered by the key of the outputs."""
+    """Two outputs to one instruction; output_a is the one with the smaller key."""
 
     __tablename__ = "pair"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -53,6 +60,8 @@ class PairRow(Base):
 
 
 class AnnotatorRow(Base):
+    """Who judges; spec is canonical JSON."""
+
     __tablename__ = "annotator"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     key: Mapped[str] = mapped_column(unique=True)
@@ -76,6 +85,8 @@ class ItemRow(Base):
 
 
 class FileRow(Base):
+    """A file that was imported."""
+
     __tablename__ = "file"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     key: Mapped[str] = mapped_column(unique=True)
@@ -85,6 +96,8 @@ class FileRow(Base):
 
 
 class MembershipRow(Base):
+    """An instruction of a named set."""
+
     __tablename__ = "membership"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     key: Mapped[str] = mapped_column(unique=True)
@@ -97,7 +110,7 @@ class MembershipRow(Base):
 
 
 class AnnotationRow(Base):
-    """One judgement. Its natural key is the unique index; NULLs in it count as values."""
+    """One attempt at a judgement. Unique by `JUDGEMENT`, in which a NULL counts as a value."""
 
     __tablename__ = "annotation"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -115,7 +128,9 @@ class AnnotationRow(Base):
     slot: Mapped[int | None]
 
 
-JUDGEMENT = (  # also the order in which frames read them, latest attempt last: that of arrival differs by run
+# The natural key of a judgement. Frames also sort by it: the latest attempt comes last, and the order does
+# not depend on when a judgement arrived.
+JUDGEMENT = (
     AnnotationRow.pair_id,
     AnnotationRow.annotator_id,
     func.coalesce(AnnotationRow.item_id, 0),
@@ -143,7 +158,7 @@ class ImportedRow(Base):
 
 
 class ClaimRow(Base):
-    """What is about to be asked: one row before each asking, paid or not."""
+    """A request that is about to be sent: one row before each sending, whether it costs anything or not."""
 
     __tablename__ = "claim"
     __table_args__ = (UniqueConstraint("request_key", "attempt"),)
@@ -156,7 +171,7 @@ class ClaimRow(Base):
 
 
 class ClaimSlotRow(Base):
-    """Which pairs a claimed request shows, and in which order."""
+    """One pair that a claimed request shows; swapped: output_b was shown first."""
 
     __tablename__ = "claim_slot"
     claim_id: Mapped[int] = mapped_column(ForeignKey("claim.id"), primary_key=True, autoincrement=False)
@@ -167,7 +182,7 @@ class ClaimSlotRow(Base):
 
 
 class CompletionRow(Base):
-    """What came of a claim: a reply or a failure, and what it cost."""
+    """The result of a claim: a reply or a failure, and what it cost."""
 
     __tablename__ = "completion"
     claim_id: Mapped[int] = mapped_column(ForeignKey("claim.id"), primary_key=True, autoincrement=False)
@@ -189,7 +204,7 @@ class CompletionRow(Base):
 
 
 class SnapshotRow(Base):
-    """A frozen set of judgements; `key` is the hash of their content, `choice` says how they were chosen."""
+    """A frozen set of judgements. key: hash of their content; choice: how they were chosen, as JSON."""
 
     __tablename__ = "snapshot"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -199,6 +214,8 @@ class SnapshotRow(Base):
 
 
 class SnapshotMemberRow(Base):
+    """One judgement of a snapshot."""
+
     __tablename__ = "snapshot_row"
     snapshot_id: Mapped[int] = mapped_column(ForeignKey("snapshot.id"), primary_key=True, autoincrement=False)
     annotation_id: Mapped[int] = mapped_column(
@@ -207,7 +224,7 @@ class SnapshotMemberRow(Base):
 
 
 class RunRow(Base):
-    """A training run: what it started from, learnt from and was told."""
+    """A training run: its options, the model that it started from, and the data that it learnt from."""
 
     __tablename__ = "run"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -223,6 +240,8 @@ class RunRow(Base):
 
 
 class MetricRow(Base):
+    """One figure of a run at one step."""
+
     __tablename__ = "metric"
     run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True, autoincrement=False)
     step: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -231,6 +250,8 @@ class MetricRow(Base):
 
 
 class CheckpointRow(Base):
+    """A checkpoint that a run wrote; path: its directory."""
+
     __tablename__ = "checkpoint"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
@@ -239,7 +260,7 @@ class CheckpointRow(Base):
 
 
 class SchemaRow(Base):
-    """Which release first wrote this schema: what a ledger from a newer version asks for."""
+    """A schema revision that the ledger has reached. needs: the first release that can read it."""
 
     __tablename__ = "schema_history"
     revision: Mapped[str] = mapped_column(primary_key=True)

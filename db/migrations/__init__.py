@@ -1,1 +1,1 @@
-"""Schema history of the ledger, applied by alembic."""
+"""The schema history of the ledger, which alembic applies."""

@@ -1,4 +1,4 @@
-"""Steps that several migrations take: append-only triggers, and the record of what a schema needs."""
+"""Steps that several migrations share: append-only triggers, the record of a revision, common columns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ REFUSAL = "the ledger is append-only"
 
 
 def forbid_changes(*tables: str) -> None:
-    """Triggers that refuse UPDATE and DELETE (and TRUNCATE, where there is one) on these tables."""
+    """Make triggers that refuse UPDATE and DELETE on these tables, and in PostgreSQL also TRUNCATE."""
     if op.get_bind().dialect.name == "sqlite":
         for table in tables:
             for verb in ("UPDATE", "DELETE"):
@@ -29,7 +29,12 @@ def forbid_changes(*tables: str) -> None:
         )
 
 
+def text_column(name: str, nullable: bool = False) -> sa.Column[str]:
+    """A column of text."""
+    return sa.Column(name, sa.Text, nullable=nullable)
+
+
 def record_schema(revision: str, needs: str) -> None:
-    """Write down that this revision was reached, and the first release that can read it."""
+    """Record that the ledger has reached this revision. needs: the first release that can read it."""
     table = sa.table("schema_history", sa.column("revision"), sa.column("needs"))
     op.bulk_insert(table, [{"revision": revision, "needs": needs}])

@@ -1,1 +1,1 @@
-"""One short module per schema ever shipped."""
+"""One short module for each schema that was ever released."""

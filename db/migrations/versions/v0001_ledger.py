@@ -1,4 +1,4 @@
-"""The ledger's first schema.
+"""The first schema: instructions, outputs, pairs, annotators, judgements, and what was imported.
 
 Revision ID: 0001
 """
@@ -6,7 +6,7 @@ Revision ID: 0001
 import sqlalchemy as sa
 from alembic import op
 
-from db.migrations.steps import forbid_changes, record_schema
+from db.migrations.steps import forbid_changes, record_schema, text_column
 
 revision = "0001"
 down_revision = None
@@ -18,7 +18,7 @@ FACTS = ["instruction", "output", "pair", "annotator", "item", "file", "membersh
 
 
 def _fact(name: str, *columns: sa.Column) -> None:  # type: ignore[type-arg]
-    """A table of facts: an integer id inside this ledger, a content hash everywhere."""
+    """Make a table of facts with these columns after `id` and `key`, a unique content hash."""
     op.create_table(
         name,
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
@@ -28,49 +28,46 @@ def _fact(name: str, *columns: sa.Column) -> None:  # type: ignore[type-arg]
     )
 
 
-def _text(name: str, nullable: bool = False) -> sa.Column:  # type: ignore[type-arg]
-    return sa.Column(name, sa.Text, nullable=nullable)
-
-
 def _reference(name: str, target: str, nullable: bool = False, primary: bool = False) -> sa.Column:  # type: ignore[type-arg]
     key = sa.ForeignKey(f"{target}.id")
     return sa.Column(name, sa.Integer, key, nullable=nullable, primary_key=primary, autoincrement=False)
 
 
 def upgrade() -> None:
+    """Make the tables and their triggers in an empty database."""
     _content_tables()
     _judgement_tables()
-    op.create_table("schema_history", sa.Column("revision", sa.Text, primary_key=True), _text("needs"))
+    op.create_table("schema_history", sa.Column("revision", sa.Text, primary_key=True), text_column("needs"))
     forbid_changes(*FACTS, "schema_history")
     record_schema(revision, NEEDS)
 
 
 def _content_tables() -> None:
-    _fact("instruction", _text("text"), _text("input"))
+    _fact("instruction", text_column("text"), text_column("input"))
     _fact(
         "output",
         _reference("instruction_id", "instruction"),
-        *(_text(name) for name in ("text", "producer", "producer_kind", "decoding")),
+        *(text_column(name) for name in ("text", "producer", "producer_kind", "decoding")),
         sa.Column("sample", sa.Integer, nullable=False),
     )
     op.create_index("ix_output_instruction_id", "output", ["instruction_id"])
     _fact("pair", _reference("output_a_id", "output"), _reference("output_b_id", "output"))
-    _fact("annotator", _text("name"), _text("kind"), _text("spec"))
+    _fact("annotator", text_column("name"), text_column("kind"), text_column("spec"))
     _fact(
         "item",
-        _text("source"),
-        _text("subset", nullable=True),
-        _text("name"),
+        text_column("source"),
+        text_column("subset", nullable=True),
+        text_column("name"),
         _reference("pair_id", "pair"),
         sa.Column("flipped", sa.Boolean, nullable=False),
-        _text("instruction_ref", nullable=True),
+        text_column("instruction_ref", nullable=True),
     )
-    _fact("file", _text("format"), _text("name"), _text("sha256"))
+    _fact("file", text_column("format"), text_column("name"), text_column("sha256"))
     _fact(
         "membership",
         _reference("instruction_id", "instruction"),
-        _text("set_name"),
-        *(_text(name, nullable=True) for name in ("use", "category", "name", "meta")),
+        text_column("set_name"),
+        *(text_column(name, nullable=True) for name in ("use", "category", "name", "meta")),
     )
 
 
@@ -86,8 +83,8 @@ def _judgement_tables() -> None:
         sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("preference", sa.Float(53), nullable=True),
         sa.Column("label", sa.Float(53), nullable=True),
-        _text("status"),
-        _text("reason", nullable=True),
+        text_column("status"),
+        text_column("reason", nullable=True),
     )
     op.create_index(
         "uq_annotation_judgement",
@@ -106,8 +103,8 @@ def _judgement_tables() -> None:
         "imported",
         _reference("annotation_id", "annotation", primary=True),
         _reference("file_id", "file"),
-        *(_text(name, nullable=True) for name in ("preference_raw", "scores", "raw_completion")),
+        *(text_column(name, nullable=True) for name in ("preference_raw", "scores", "raw_completion")),
         sa.Column("price", sa.Float(53), nullable=True),
         sa.Column("seconds", sa.Float(53), nullable=True),
-        _text("meta", nullable=True),
+        text_column("meta", nullable=True),
     )

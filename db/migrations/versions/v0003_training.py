@@ -1,4 +1,4 @@
-"""Snapshots, runs, their metrics and checkpoints.
+"""Adds snapshots, training runs, their metrics and their checkpoints.
 
 Revision ID: 0003
 """
@@ -6,7 +6,7 @@ Revision ID: 0003
 import sqlalchemy as sa
 from alembic import op
 
-from db.migrations.steps import forbid_changes, record_schema
+from db.migrations.steps import forbid_changes, record_schema, text_column
 
 revision = "0003"
 down_revision = "0002"
@@ -14,10 +14,6 @@ branch_labels = None
 depends_on = None
 
 NEEDS = "0.1.0"
-
-
-def _text(name: str, nullable: bool = False) -> sa.Column:  # type: ignore[type-arg]
-    return sa.Column(name, sa.Text, nullable=nullable)
 
 
 def _key(name: str = "id") -> sa.Column:  # type: ignore[type-arg]
@@ -30,8 +26,14 @@ def _part(name: str, target: str) -> sa.Column:  # type: ignore[type-arg]
 
 
 def upgrade() -> None:
+    """Add the tables."""
     op.create_table(
-        "snapshot", _key(), _text("key"), _text("name"), _text("choice"), sa.UniqueConstraint("name")
+        "snapshot",
+        _key(),
+        text_column("key"),
+        text_column("name"),
+        text_column("choice"),
+        sa.UniqueConstraint("name"),
     )
     op.create_table(
         "snapshot_row", _part("snapshot_id", "snapshot.id"), _part("annotation_id", "annotation.id")
@@ -39,10 +41,10 @@ def upgrade() -> None:
     op.create_table(
         "run",
         _key(),
-        *(_text(name) for name in ("command", "config", "version", "model", "folder", "started")),
+        *(text_column(name) for name in ("command", "config", "version", "model", "folder", "started")),
         sa.Column("seed", sa.Integer, nullable=False),
         sa.Column("snapshot_id", sa.Integer, sa.ForeignKey("snapshot.id"), nullable=True),
-        _text("set_name", nullable=True),
+        text_column("set_name", nullable=True),
     )
     op.create_table(
         "metric",
@@ -53,7 +55,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "checkpoint", _key(), sa.Column("run_id", sa.Integer, sa.ForeignKey("run.id"), nullable=False),
-        sa.Column("step", sa.Integer, nullable=False), _text("path"),
+        sa.Column("step", sa.Integer, nullable=False), text_column("path"),
     )  # fmt: skip
     forbid_changes("snapshot", "snapshot_row", "run", "metric", "checkpoint")
     record_schema(revision, NEEDS)
