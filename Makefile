@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OLDEST := .venv-oldest
 OUT ?= out
+TESTS ?= tests
 
 .PHONY: run test test-gpu test-oldest prove check bench bench-reward-model docs setup clean
 
@@ -20,8 +21,9 @@ $(STAMP): pyproject.toml constraints.txt
 run: $(STAMP)
 	$(BIN)/farm quickstart --out $(OUT)
 
+# All tests, or some folders and files: make test TESTS="tests/db tests/test_cli.py".
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 -m 'not slow and not gpu'
+	$(BIN)/python -m pytest -n 2 -m 'not slow and not gpu' $(TESTS)
 
 # What only a GPU can show; all other tests run on the CPU, where their values are exact.
 test-gpu: $(STAMP)

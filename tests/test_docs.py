@@ -110,4 +110,4 @@ def shared_files() -> list[str]:
     shown = subprocess.run([BIN / "farm", "--help"], capture_output=True, text=True, check=True).stdout
     commands = {each.replace("-", "_") for each in re.findall(r"^  ([a-z-]+)  ", shown, re.M)}
     top = {name for name, path in MODULES.items() if path.parent == ROOT / "farm"} - {"farm"}
-    return sorted(top - {f"farm.{name}" for name in (*commands, "import_", "calibrate")})
+    return sorted(top - {f"farm.{name}" for name in (*commands, "import_", "calibrate", "robustness")})
