@@ -45,7 +45,7 @@ def rows() -> Iterator[dict[str, object]]:
         first, second = (quality(outputs[model], a, b) for model in ("chatty", "terse"))
         instruction = f"What is {a} plus {b}?"
         digest = hashlib.sha256(f"{instruction.lower()} ".strip().encode()).hexdigest()
-        shared = {
+        shared: dict[str, object] = {
             "source": "sums", "subset": "even" if number % 2 == 0 else "odd", "item_id": f"sum-{number:03}",
             "instruction_id": digest[:12], "instruction": instruction, "input": "",
             "output_1": outputs["chatty"], "output_2": outputs["terse"],

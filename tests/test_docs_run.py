@@ -224,9 +224,11 @@ def parse(words: list[str]) -> None:
     command, context, name = get_command(app), None, "farm"
     while isinstance(command, TyperGroup):
         context = command.make_context(name, words, parent=context)
-        name, found, words = command.resolve_command(context, [*context._protected_args, *context.args])
+        words = [*context._protected_args, *context.args]
+        said, found, words = command.resolve_command(context, words)
+        assert said
         assert found
-        command = found
+        name, command = said, found
     context = command.make_context(name, words, parent=context)
     if name == "train" and context.params["method"]:
         build(method_named(context.params["method"]).Config, flags_of(context.args))

@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -147,7 +148,7 @@ def test_a_spreadsheet_runs_nothing() -> None:
     ],
     ids=["code", "alias", "depth", "twice", "size", "nul"],
 )
-def test_yaml_is_data_of_a_bounded_size(read, text: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_yaml_is_data_of_a_bounded_size(read: Callable[[Path], object], text: str, tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(ConfigError):
         read(tmp_path / "x.yaml")
@@ -286,7 +287,7 @@ def test_commands_show_hostile_texts_harmlessly(hostile: Path, command: list[str
 
 def test_texts_are_told_only_on_demand(hostile: Path) -> None:
     """A program that reads our output is not spoken to by a model unless it asks for that."""
-    asked = [FARM, "--ledger", hostile, "trace", "pair:1", "--json"]
+    asked = [str(FARM), "--ledger", str(hostile), "trace", "pair:1", "--json"]
     bare = subprocess.run(asked, capture_output=True, check=True, text=True).stdout
     whole = subprocess.run([*asked, "--content"], capture_output=True, check=True, text=True).stdout
     for text in ("asked", "one", "two"):

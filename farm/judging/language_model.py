@@ -140,7 +140,7 @@ class CausalModel:
         for i, prompt in enumerate(prompts):
             ids[i, width - len(prompt) :] = torch.tensor(prompt)
             mask[i, width - len(prompt) :] = 1
-        settings = GenerationConfig(  # type: ignore[no-untyped-call]
+        settings = GenerationConfig(
             do_sample=False,
             max_new_tokens=limit,
             pad_token_id=self.codec.pad_id,

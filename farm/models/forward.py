@@ -46,7 +46,7 @@ class Shared(NamedTuple):
         return len(self.example) * self.width + rows * (columns - self.width)
 
 
-class _Prompts(DynamicLayer):  # type: ignore[no-untyped-call]
+class _Prompts(DynamicLayer):
     """Keys and values of distinct prompts in one layer; for those who follow, of the prompt that each has."""
 
     def __init__(self) -> None:

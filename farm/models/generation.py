@@ -48,7 +48,7 @@ class Pick(NamedTuple):
     logps: Tensor  # (n,)
 
 
-class _Slots(DynamicLayer):  # type: ignore[no-untyped-call]
+class _Slots(DynamicLayer):
     """Keys and values of one layer: `rows` of its slots are in use, `length` of their columns."""
 
     def __init__(self, slots: int, columns: int) -> None:

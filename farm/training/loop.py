@@ -75,7 +75,7 @@ def fit(
             share = batch.weight / total
             with autocast(config):
                 loss, stats = method.loss(batch)
-            (loss * (share * processes.size)).backward()  # type: ignore[no-untyped-call]
+            (loss * (share * processes.size)).backward()
             meter.add({"loss": loss.detach(), **stats}, share)
         processes.average_gradients(method.trained, config.distribute)
         grad_norm = clip_gradients(method.trained, config.max_grad_norm)

@@ -76,7 +76,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
         ]
     )
     tokens.decoder = decoders.Metaspace(SPACE, prepend_scheme="always")
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    return PreTrainedTokenizerFast(
         tokenizer_object=tokens, pad_token=PAD, bos_token=BEGIN, eos_token=END, unk_token=UNKNOWN
     )
 

@@ -26,7 +26,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     path = tmp_path_factory.mktemp("browse") / "farm.db"
     with Ledger.open(path, create=True) as ledger:
         fill(ledger)
-    command = [FARM, "--ledger", path, "browse", "--port", "0"]
+    command = [str(FARM), "--ledger", str(path), "browse", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         yield process.stdout.readline().strip()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from db.ledger import Ledger
 from db.queries.contests import contests
@@ -152,7 +152,7 @@ def test_the_page_cannot_be_framed_or_driven_by_another_site(tmp_path: Path, ope
         assert httpx2.get(address).headers["x-frame-options"] == "DENY"
 
 
-def test_it_works_without_a_script(tmp_path: Path, browser, open_page: OpenPage) -> None:  # type: ignore[no-untyped-def]
+def test_it_works_without_a_script(tmp_path: Path, browser: Browser, open_page: OpenPage) -> None:
     path = tmp_path / "farm.db"
     fill(path, 2)
     with labelling(path, "--annotator", "ada") as running:

@@ -54,12 +54,13 @@ def fill(ledger: Ledger, first: int, last: int, preference: float = 1.0) -> None
             [claim_id] = writer.claims([Claim(f"request {i}", "asked", "run", "{}", slots)])
             if claim_id is not None:
                 writer.completions([Completion(claim_id, f"reply {i}", cost=0.25)])
-            link = {} if claim_id is None else {"completion_id": claim_id, "slot": 0}
-            writer.annotations([Annotation(pair_id, longest, 0.0, 0.0, False, **link)])
+            fact = Annotation(pair_id, longest, 0.0, 0.0, False)
+            linked = fact if claim_id is None else replace(fact, completion_id=claim_id, slot=0)
+            writer.annotations([linked])
             writer.memberships([Membership(instruction, "numbers")])
 
 
-def contents(ledger: Ledger) -> list[object]:
+def contents(ledger: Ledger) -> list[str]:
     """Judgements, sets and what was paid for each judgement, without ids."""
     with ledger.reading() as connection:
         linked = ANNOTATION.join(COMPLETION, COMPLETION.c.claim_id == ANNOTATION.c.completion_id)

@@ -166,6 +166,7 @@ def test_the_batch_api_gives_the_same_judgements_at_half_the_price(ledger: Ledge
         fill(tmp_path / "batch.db", 60)
         with Ledger.open(tmp_path / "batch.db") as other:
             batched = run(other, server, "crowd", batch=True, poll_seconds=0.05)
+            assert online.cost is not None
             assert batched.cost == pytest.approx(online.cost / 2)
             assert verdicts(other) == verdicts(ledger)
             assert run(other, server, "crowd", batch=True, poll_seconds=0.05).requests == 0
@@ -205,7 +206,7 @@ def test_a_failure_is_a_row_that_the_next_run_tries_again(ledger: Ledger, tmp_pa
 def test_no_key_is_left_anywhere(ledger: Ledger, tmp_path: Path) -> None:
     with Simulator(SimulatorConfig(api_key=KEY)) as server:
         environment = os.environ | {"FARM_API_KEY": KEY}
-        start = [FARM, "--debug", "--ledger", tmp_path / "farm.db", "annotate"]
+        start = [str(FARM), "--debug", "--ledger", str(tmp_path / "farm.db"), "annotate"]
         told = ["--base-url", server.base_url]
         good = subprocess.run([*start, "plain", *told], env=environment, capture_output=True, check=True)
         environment["FARM_API_KEY"] += "x"

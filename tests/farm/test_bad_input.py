@@ -49,7 +49,7 @@ def farm(ledger: Path, *arguments: object, limit: int | None = None) -> subproce
     """limit: bytes at which a file is full, as a disk would be."""
 
     def full() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit or 0, resource.RLIM_INFINITY))
 
     command = [str(FARM), "--ledger", str(ledger), *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -70,7 +70,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(path: Path) -> Iterator[str]:
-    command = [FARM, "--ledger", path, "browse", "--port", "0"]
+    command = [str(FARM), "--ledger", str(path), "browse", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         yield process.stdout.readline().strip()

@@ -1,4 +1,5 @@
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -36,12 +37,12 @@ class Example(Base):
         return [] if self.ends[0] <= self.ends[1] else ["ends are the wrong way round"]
 
 
-def test_default_yaml_flag_in_this_order():
+def test_default_yaml_flag_in_this_order() -> None:
     config = build(Example, {"name": "x", "rate": 0.2, "seed": 3}, {"rate": "0.5"})
     assert (config.rate, config.seed, config.kind) == (0.5, 3, "a")
 
 
-def test_texts_are_read_as_the_type_of_the_field():
+def test_texts_are_read_as_the_type_of_the_field() -> None:
     flags = {
         "name": "1",
         "rate": "1e-3",
@@ -57,7 +58,7 @@ def test_texts_are_read_as_the_type_of_the_field():
     assert build(TrainConfig, {"batch-size": 4}).batch_size == 4
 
 
-def test_yaml_1_1_reads_1e_5_as_a_text_and_we_read_it_as_a_number(tmp_path):
+def test_yaml_1_1_reads_1e_5_as_a_text_and_we_read_it_as_a_number(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("learning_rate: 1e-5\nlora_targets: [q_proj, v_proj]\nmicro_batch: null\n")
     config = build(TrainConfig, read_yaml(path))
@@ -68,7 +69,7 @@ def test_yaml_1_1_reads_1e_5_as_a_text_and_we_read_it_as_a_number(tmp_path):
     )
 
 
-def test_all_errors_at_once_with_the_nearest_names():
+def test_all_errors_at_once_with_the_nearest_names() -> None:
     yaml = {"rat": 1, "kind": "b", "limit": 1.5, "loud": "perhaps", "ends": [1]}
     with pytest.raises(ConfigError) as error:
         build(Example, yaml, {"rate": "0"}, where=["run.yaml", "flags"])
@@ -86,12 +87,12 @@ def test_all_errors_at_once_with_the_nearest_names():
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_numbers_must_be_finite(value):
+def test_numbers_must_be_finite(value: float) -> None:
     with pytest.raises(ConfigError, match="expected a finite number"):
         Example(name="x", rate=value)
 
 
-def test_limits_and_problems_hold_without_build_too():
+def test_limits_and_problems_hold_without_build_too() -> None:
     with pytest.raises(ConfigError, match="rate is 2, must be at most 1"):
         Example(name="x", rate=2)
     with pytest.raises(ConfigError, match="wrong way round"):
@@ -100,7 +101,7 @@ def test_limits_and_problems_hold_without_build_too():
         TrainConfig(adam_betas=(0.9, 1.0))
 
 
-def test_options_have_docs_of_their_own_class_first():
+def test_options_have_docs_of_their_own_class_first() -> None:
     found = options(Example)
     assert [o.name for o in found] == ["name", "rate", "kind", "limit", "loud", "parts", "ends", "seed"]
     by_name = {o.name: o for o in found}
@@ -112,14 +113,14 @@ def test_options_have_docs_of_their_own_class_first():
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_option_of_every_method_is_documented(name):
+def test_every_option_of_every_method_is_documented(name: str) -> None:
     config = load(name).Config
     config()
     assert [o.name for o in options(config) if not o.doc] == []
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "a: [", "\tb"])
-def test_a_file_that_is_no_mapping_is_one_clear_error(tmp_path, text):
+def test_a_file_that_is_no_mapping_is_one_clear_error(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"config.yaml"):
@@ -128,7 +129,7 @@ def test_a_file_that_is_no_mapping_is_one_clear_error(tmp_path, text):
         read_yaml(tmp_path / "none.yaml")
 
 
-def test_an_empty_file_is_no_options(tmp_path):
+def test_an_empty_file_is_no_options(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("")
     assert build(ModelConfig, read_yaml(path)) == ModelConfig()

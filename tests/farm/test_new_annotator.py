@@ -56,7 +56,7 @@ def test_the_page_is_followed_to_the_letter(folder: Path) -> None:
         environment = os.environ | {"OPENAI_BASE_URL": simulator.base_url, "OPENAI_API_KEY": "none"}
         assert len(commands()) >= 3
         for command in commands():
-            arguments = [FARM, *shlex.split(command)[1:]]
+            arguments = [str(FARM), *shlex.split(command)[1:]]
             done = subprocess.run(
                 arguments, cwd=folder, env=environment, capture_output=True, text=True, check=False
             )

@@ -147,7 +147,7 @@ def test_killed_and_started_again_it_ends_as_if_undisturbed(studied: Quickstart,
     )
     (tmp_path / "run.py").write_text(script)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    command = [sys.executable, tmp_path / "run.py", tmp_path / "study"]
+    command = [sys.executable, str(tmp_path / "run.py"), str(tmp_path / "study")]
     for fatal in (f"{module.CROWD} judged", "/ppo:"):  # while judges are asked; while methods are trained
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
@@ -193,7 +193,8 @@ def test_the_ledger_can_be_validated_again_as_any_other(studied: Quickstart, tmp
     (tmp_path / "tiny.yaml").write_text(TINY)
     with Ledger.open(studied.ledger) as ledger:
         backup(ledger, tmp_path / "farm.db")
-    command = [FARM, "--ledger", tmp_path / "farm.db", "validate", "--model", sft, "--pairs", "preferences"]
+    start = [str(FARM), "--ledger", str(tmp_path / "farm.db"), "validate"]
+    command = [*start, "--model", str(sft), "--pairs", "preferences"]
     command += [
         "--unlabelled",
         "world-unlabelled",
@@ -206,9 +207,9 @@ def test_the_ledger_can_be_validated_again_as_any_other(studied: Quickstart, tmp
         "--evaluators",
         "longest",
         "--recipe",
-        tmp_path / "tiny.yaml",
+        str(tmp_path / "tiny.yaml"),
         "--out",
-        tmp_path / "runs",
+        str(tmp_path / "runs"),
         "--json",
     ]
     shown = subprocess.run(command, capture_output=True, text=True, check=False)

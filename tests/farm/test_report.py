@@ -289,9 +289,9 @@ def test_an_empty_ledger_and_a_folder_that_cannot_be_written_are_said(tmp_path: 
 
 
 def test_the_command_line_writes_page_and_figures(hostile: Path, tmp_path: Path) -> None:
-    command = [FARM, "--ledger", hostile.parent / "farm.db", "report", tmp_path / "r.html", "--json"]
+    command = [str(FARM), "--ledger", str(hostile.parent / "farm.db"), "report", str(tmp_path / "r.html")]
     shown = subprocess.run(
-        [*command, "--figures", tmp_path / "f"], capture_output=True, text=True, check=True
+        [*command, "--json", "--figures", str(tmp_path / "f")], capture_output=True, text=True, check=True
     )
     page, drawn = json.loads(shown.stdout)
     assert page["bytes"] == (tmp_path / "r.html").stat().st_size

@@ -150,9 +150,11 @@ def test_an_ambiguous_name_asks_back(tmp_path: Path) -> None:
 
 def test_a_trace_of_an_imported_judgement_names_its_file(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text(json.dumps({"prompt": "x", "chosen": "a", "rejected": "b"}))
-    farm = [FARM, "--ledger", tmp_path / "farm.db"]
+    farm = [str(FARM), "--ledger", str(tmp_path / "farm.db")]
     given = ["--annotator", "ada", "--source", "s"]
-    subprocess.run([*farm, "import", "trl", tmp_path / "rows.jsonl", *given], check=True, capture_output=True)
+    subprocess.run(
+        [*farm, "import", "trl", str(tmp_path / "rows.jsonl"), *given], check=True, capture_output=True
+    )
     done = subprocess.run([*farm, "trace", "ada", "--json"], check=True, capture_output=True, text=True)
     [judged] = json.loads(done.stdout)["basis"]
     assert judged["facts"]["file"].endswith("rows.jsonl")

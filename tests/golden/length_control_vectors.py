@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from farm.statistics.agreement import Floats
+
 sys.modules.setdefault("pkg_resources", types.ModuleType("pkg_resources"))
 from alpaca_eval.metrics import glm_winrate  # noqa: E402
 
@@ -25,11 +27,12 @@ OUT = Path(__file__).parent / "vectors" / "length_control.json"
 INSTRUCTIONS = 120
 
 
-def sigmoid(z: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-z))
+def sigmoid(z: Floats) -> Floats:
+    found: Floats = 1 / (1 + np.exp(-z))
+    return found
 
 
-def anchors(rng: np.random.Generator, difficulty: np.ndarray) -> pd.DataFrame:
+def anchors(rng: np.random.Generator, difficulty: Floats) -> pd.DataFrame:
     parts = []
     for name, shift in (("verbose", -1.0), ("concise", 1.0)):
         length = np.round(shift + rng.normal(0, 0.8, INSTRUCTIONS), 3)
@@ -39,7 +42,7 @@ def anchors(rng: np.random.Generator, difficulty: np.ndarray) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).assign(not_gamed_baseline=False)
 
 
-def model(rng: np.random.Generator, difficulty: np.ndarray, strength: float, longer: int) -> pd.DataFrame:
+def model(rng: np.random.Generator, difficulty: Floats, strength: float, longer: int) -> pd.DataFrame:
     reference = rng.integers(200, 2500, INSTRUCTIONS)
     own = np.maximum(reference + longer + rng.integers(-400, 400, INSTRUCTIONS), 1)
     chance = sigmoid(strength + 0.9 * difficulty - 1.2 * np.tanh((reference - own) / 400))
@@ -86,7 +89,7 @@ def main() -> None:
                     "win_rate": figures["win_rate"],
                     "standard_error": figures["standard_error"],
                     "length_controlled_win_rate": figures["length_controlled_winrate"],
-                    "lc_standard_error": 100 * float(frame["glm_preference"].sem()),
+                    "lc_standard_error": 100 * float(np.asarray(frame["glm_preference"].sem())),
                 }
             )
     kept = {

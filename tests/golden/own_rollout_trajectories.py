@@ -8,7 +8,6 @@ It holds a trajectory of today, not one known to be right: that it changed is to
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -38,10 +37,8 @@ def trajectory(log: list[dict[str, float]]) -> dict[str, list[float]]:
 
 
 def main() -> None:
-    sys.path[:0] = [str(HERE.parent / "farm"), str(HERE.parent / "farm" / "methods")]
-    from conftest import write_model
-
     from tests.support.on_policy import PROMPTS, trained_on
+    from tests.support.tiny_models import write_model
 
     with tempfile.TemporaryDirectory() as name:
         model = str(write_model(Path(name)))

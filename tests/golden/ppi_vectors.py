@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ppi_py import classical_mean_ci, ppi_mean_ci, ppi_mean_pointestimate
@@ -18,7 +19,7 @@ OUT = Path(__file__).parent / "vectors" / "prediction_powered.json"
 ALPHA = 0.05
 
 
-def bounds(pair: tuple[object, object]) -> list[float]:
+def bounds(pair: tuple[Any, Any]) -> list[float]:
     return [float(np.squeeze(bound)) for bound in pair]
 
 

@@ -29,11 +29,8 @@ def case(seed: int, beta: float, entropy_coef: float) -> dict[str, Any]:
     logps = log_softmax(logits, axis=1)
     policy = np.exp(logps)
     reference = np.pad(np.exp(log_softmax(ref_logits, axis=1)), ((0, 0), (0, CONTROLS)))
-    of_ids, kl, spread = (
-        logps[range(TOKENS), ids],
-        entropy(reference, policy, axis=1),
-        entropy(policy, axis=1),
-    )
+    of_ids = logps[range(TOKENS), ids]
+    kl, spread = np.asarray(entropy(reference, policy, axis=1)), np.asarray(entropy(policy, axis=1))
     drawn = np.eye(WORDS + CONTROLS)[ids]
     of_entropy = policy * (logps + spread[:, None])
     gradient = policy - drawn + beta * (policy - reference) + entropy_coef * of_entropy

@@ -30,7 +30,10 @@ def accelerator() -> SimpleNamespace:
 
 
 def trainer(**fields: object) -> SimpleNamespace:
-    metrics = {"train": defaultdict(list), "eval": defaultdict(list)}
+    metrics: dict[str, defaultdict[str, list[float]]] = {
+        "train": defaultdict(list),
+        "eval": defaultdict(list),
+    }
     return SimpleNamespace(model=SimpleNamespace(training=True), accelerator=accelerator(), _metrics=metrics,
                            aux_loss_enabled=False, _total_train_tokens=0, _tp_size=1, **fields)  # fmt: skip
 
@@ -54,7 +57,8 @@ def dpo(policy: list[Tensor], reference: list[Tensor], loss_type: str, beta: flo
                    use_weighting=False)  # fmt: skip
     inputs = {"input_ids": mask, "attention_mask": torch.ones_like(mask), "completion_mask": mask,
               "ref_chosen_logps": sums[:n], "ref_rejected_logps": sums[n:]}  # fmt: skip
-    return DPOTrainer._compute_loss(stub, lambda **_: out, inputs, False)
+    loss: Tensor = DPOTrainer._compute_loss(stub, lambda **_: out, inputs, False)
+    return loss
 
 
 def reward(chosen: Tensor, rejected: Tensor, margin: Tensor | None, centring: float | None) -> Tensor:
@@ -63,7 +67,8 @@ def reward(chosen: Tensor, rejected: Tensor, margin: Tensor | None, centring: fl
     if margin is not None:
         inputs["margin"] = margin
     model = lambda **_: SimpleNamespace(logits=torch.cat([chosen, rejected])[:, None])  # noqa: E731
-    return RewardTrainer.compute_loss(stub, model, inputs)
+    loss: Tensor = RewardTrainer.compute_loss(stub, model, inputs)
+    return loss
 
 
 def pair_cases(loss_type: str, betas: list[float]) -> list[dict[str, object]]:

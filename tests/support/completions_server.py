@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from farm.config import Decoding
 from farm.models.generation import sample
@@ -15,7 +16,7 @@ from farm.models.tokens import Prompt
 
 
 @contextmanager
-def completions_server(model_dir: str) -> Iterator[tuple[str, list[dict[str, object]]]]:
+def completions_server(model_dir: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """The base URL, and the bodies that were received."""
     policy, bodies, turn = Policy.load(model_dir), [], threading.Lock()
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -74,11 +74,14 @@ def pairs_of(count: int) -> list[Pair]:
     return made
 
 
+Where = TypeVar("Where", Path, str)
+"""A file or an address."""
+
 Said = tuple[AnnotatorCard, Sequence[float] | Floats]
 """Somebody, and the preference on each pair."""
 
 
-def write(path: Path | str, pairs: Sequence[Pair], *verdicts: Said) -> Path | str:
+def write(path: Where, pairs: Sequence[Pair], *verdicts: Said) -> Where:
     """A ledger with these pairs, and what is said of them."""
     with Ledger.open(path, create=True) as ledger, ledger.writing() as writer:
         ids = writer.pairs(pairs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +20,9 @@ VECTORS = Path(__file__).parents[1] / "golden" / "vectors"
 PROMPTS = [Prompt(f"say {'so ' * (i % 3)}{i}") for i in range(8)]
 SHORT = {"max_new_tokens": 8, "batch_size": 8, "n": 4, "log_every": 1, "rollout_epochs": 1, "minibatches": 1}
 
+MethodMaker = Callable[..., Any]
+"""The fixture `made`: a method by its name and options."""
+
 
 class Run(NamedTuple):
     """A finished training run."""
@@ -30,6 +33,10 @@ class Run(NamedTuple):
     def mean(self, metric: str, steps: slice) -> float:
         values = [line[metric] for line in self.log if metric in line][steps]
         return sum(values) / len(values)
+
+
+MethodTrainer = Callable[..., Run]
+"""The fixture `trained`: a finished run by the method's name and options."""
 
 
 class NoCheckpoints:
@@ -45,7 +52,7 @@ class NoCheckpoints:
         pass
 
 
-def letters(_: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
+def letters(prompts: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
     """How many characters of a response are lower-case letters: a reward that is quickly learnt."""
     return torch.tensor([float(sum(c.islower() for c in text)) for text in responses])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from annotators.clients import (
@@ -42,6 +42,11 @@ def provider(*script: str, **config: object) -> Iterator[Simulator]:
     settings = {"judge": Judge(utility="length"), "faults": faults, **config}
     with Simulator(SimulatorConfig(**settings)) as simulator:  # type: ignore[arg-type]
         yield simulator
+
+
+def keeping(kept: list[Completion]) -> Callable[[Request, Completion], None]:
+    """Receives completions into a list."""
+    return lambda request, completion: kept.append(completion)
 
 
 def ask(simulator: Simulator, requests: Iterable[Request], **options: object) -> dict[Request, Completion]:

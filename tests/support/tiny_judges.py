@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
     LlamaForSequenceClassification,
     PreTrainedTokenizerFast,
 )
+
+from tests.support.tiny_models import byte_tokenizer
 
 CHAT = (
     "{% for m in messages %}<s>{{ m['role'] }}\n{{ m['content'] }}</s>{% endfor %}"
@@ -20,21 +22,14 @@ CHAT = (
 
 
 def tokenizer(chat: str | None = CHAT) -> PreTrainedTokenizerFast:
-    """One token for each byte, and three special ones."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: i for i, token in enumerate(["<pad>", "<s>", "</s>", *alphabet])}
-    made = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
-    wrapped = PreTrainedTokenizerFast(
-        tokenizer_object=made, bos_token="<s>", eos_token="</s>", pad_token="<pad>"
-    )
-    wrapped.chat_template = chat
-    return wrapped
+    """One token for each byte, three special ones, and a chat template."""
+    made = byte_tokenizer(pad="<pad>", eos="</s>")
+    made.chat_template = chat
+    return made
 
 
-def configuration(**changes: object) -> LlamaConfig:
-    settings: dict[str, object] = {
+def configuration(**changes: Any) -> LlamaConfig:
+    settings: dict[str, Any] = {
         "vocab_size": 259,
         "hidden_size": 32,
         "intermediate_size": 64,
@@ -50,7 +45,7 @@ def configuration(**changes: object) -> LlamaConfig:
     return LlamaConfig(**settings | changes)
 
 
-def write_judge(folder: Path, *, seed: int = 0, chat: str | None = CHAT, **changes: object) -> str:
+def write_judge(folder: Path, *, seed: int = 0, chat: str | None = CHAT, **changes: Any) -> str:
     """A causal language model whose replies are nonsense."""
     torch.manual_seed(seed)
     LlamaForCausalLM(configuration(**changes)).save_pretrained(folder)
@@ -58,7 +53,7 @@ def write_judge(folder: Path, *, seed: int = 0, chat: str | None = CHAT, **chang
     return str(folder)
 
 
-def write_reward_model(folder: Path, *, seed: int = 0, chat: str | None = CHAT, **changes: object) -> str:
+def write_reward_model(folder: Path, *, seed: int = 0, chat: str | None = CHAT, **changes: Any) -> str:
     """A sequence-classification model with one label."""
     torch.manual_seed(seed)
     settings = {"num_labels": 1, **changes}

@@ -38,7 +38,7 @@ def records(kind: str, count: int = 30) -> list[object]:
     ]
 
 
-def letters(_: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
+def letters(prompts: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
     """How many characters of a response are lower-case letters."""
     return torch.tensor([float(sum(c.islower() for c in text)) for text in responses])
 

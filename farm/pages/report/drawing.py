@@ -111,7 +111,7 @@ def name_points(
 ) -> None:
     """Write each name beside its mark, inside the axes and over no mark or other name, if there is room."""
     drawing.draw_without_rendering()
-    renderer = FigureCanvasAgg(drawing).get_renderer()  # type: ignore[no-untyped-call]
+    renderer = FigureCanvasAgg(drawing).get_renderer()
     marks = [axes.transData.transform(point) for point in points]
     taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in marks]
     room = axes.get_window_extent(renderer)

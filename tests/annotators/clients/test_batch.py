@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
@@ -126,7 +127,7 @@ def test_polls_that_fail_do_not_end_the_run() -> None:
 
 
 @pytest.mark.parametrize("limits", [{"max_requests": 15}, {"max_bytes": 10_000}])
-def test_files_are_split_at_the_providers_limits_and_by_model(limits: dict[str, int]) -> None:
+def test_files_are_split_at_the_providers_limits_and_by_model(limits: dict[str, Any]) -> None:
     asked = [request(number, model=f"judge-{number % 2}") for number in range(60)]
     with provider(batch=BatchPlan(**limits)) as simulator:
         delivered = collect(simulator.base_url, asked, BatchOptions("run-1", poll_seconds=0.01, **limits))

@@ -194,7 +194,8 @@ def test_no_cap_is_ever_passed(cap: str, share: float, width: int, rate: float, 
     asked = [request(number) for number in range(25)]
     whole = {"max_cost": 25 * PRICE.cost(Usage(72, 1)), "max_requests": 25, "max_tokens": 25 * 73}[cap]
     limit = whole * share if cap == "max_cost" else int(whole * share)
-    account = Account(Budget(**{cap: limit}))
+    caps: dict[str, Any] = {cap: limit}
+    account = Account(Budget(**caps))
     faults = FaultPlan(rate=rate, names=tuple(n for n in STORM if not n.startswith("429")), seed=seed)
     with Simulator(SimulatorConfig(judge=Judge(utility="length"), faults=faults)) as simulator:
         client = OnlineClient(

@@ -23,7 +23,7 @@ from annotators.clients import (
 from annotators.clients.online import FIRST_CONTACT, PATIENCE, REFUSALS, OnlineClient, OnlineOptions
 from annotators.simulator import FAULTS, FaultPlan, Judge
 from db.errors import ConfigError, LedgerFull
-from tests.support.serving import ONCE, QUICK, ask, provider, request
+from tests.support.serving import ONCE, QUICK, ask, keeping, provider, request
 
 CALM = "a"
 
@@ -262,9 +262,7 @@ def test_one_client_serves_one_run_after_the_other() -> None:
         client = OnlineClient(Endpoint(simulator.base_url), OnlineOptions(concurrency=4))
         for _ in range(3):
             answers: list[Completion] = []
-            run_all(
-                client, [request(n) for n in range(10)], lambda asked, done, kept=answers: kept.append(done)
-            )
+            run_all(client, [request(n) for n in range(10)], keeping(answers))
             assert [each.ok for each in answers] == [True] * 10
 
 

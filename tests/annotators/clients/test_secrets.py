@@ -17,7 +17,7 @@ from annotators.clients.batch import BatchClient, BatchOptions
 from annotators.clients.online import OnlineClient, OnlineOptions
 from annotators.simulator.http import Handler, HttpReply, HttpRequest, Server, Wire
 from db.errors import ConfigError, FarmError
-from tests.support.serving import ONCE, QUICK, request
+from tests.support.serving import ONCE, QUICK, keeping, request
 
 CANARY = "sk-canary-0123456789abcdef"
 
@@ -91,7 +91,7 @@ def test_the_key_is_in_no_completion_error_log_or_repr(way: int, caplog: pytest.
             delivered: list[Completion] = []
             for client in (online, batch) if way not in (4, 8, 9, 10) else (online,):
                 try:
-                    run_all(client, [request()], lambda asked, done, kept=delivered: kept.append(done))
+                    run_all(client, [request()], keeping(delivered))
                 except FarmError as error:
                     traces += [str(error), repr(error), repr(error.args), str(error.__cause__)]
             traces += [json.dumps(asdict(each)) for each in delivered]

@@ -86,4 +86,4 @@ def test_rows_come_in_the_order_of_what_was_asked_not_in_that_of_arrival(ledger:
             writer.annotations(asked[::-1])
         found = contests(ledger)[["pair_id", "annotator", "replicate", "swapped"]]
     wanted = [(each.pair_id, each.annotator_id, each.replicate, each.swapped) for each in asked]
-    assert found.to_numpy(int).tolist() == [list(map(int, each)) for each in wanted]
+    assert found.to_numpy(int).tolist() == [[int(value or 0) for value in each] for each in wanted]

@@ -20,14 +20,14 @@ from farm.evaluation.cards import model_card, write_model_card
 from farm.export import card_path, export_file
 from farm.import_ import import_files
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 HOSTILE = "<script>x</script> | [a](javascript:x)\n# heading \x1b[31m"
 
 
 @pytest.fixture(scope="module")
 def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
     folder = tmp_path_factory.mktemp("cards")
-    made = [sys.executable, ROOT / "examples" / "make_preferences.py", folder / "p.jsonl"]
+    made = [sys.executable, str(ROOT / "examples" / "make_preferences.py"), str(folder / "p.jsonl")]
     subprocess.run(made, check=True, capture_output=True)
     with Ledger.open(folder / "farm.db", create=True) as opened:
         import_files(opened, "preferences", [folder / "p.jsonl"], ReadOptions(), lambda *_: None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -72,7 +73,8 @@ def first_token(folder: str, text: str) -> torch.Tensor:
     prompt = f"<s>user\n{text}</s><s>assistant\n"
     ids = tokenizer()(prompt, add_special_tokens=False, return_tensors="pt")["input_ids"]
     with torch.no_grad():
-        return model(ids).logits[0, -1].softmax(-1)
+        found: torch.Tensor = model(ids).logits[0, -1].softmax(-1)
+    return found
 
 
 def test_the_names_are_weighed_exactly_whatever_their_rank(judge_dir: str) -> None:
@@ -216,7 +218,7 @@ def test_a_providers_model_does_not_run_here(ledger: Ledger) -> None:
     ],
 )
 def test_a_model_in_process_has_no_server(
-    ledger: Ledger, judge_dir: str, options: dict[str, object], message: str
+    ledger: Ledger, judge_dir: str, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         run(ledger, "plain", judge_dir, **options)

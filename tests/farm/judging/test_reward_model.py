@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import LlamaForSequenceClassification
+from transformers import BatchEncoding, LlamaForSequenceClassification
 
 from annotators import catalogue
 from annotators.draws import Orders
@@ -67,6 +67,7 @@ def score(folder: str, pair: Pair, text: str) -> float:
     said = f"{asked.text}\n\n{asked.input}" if asked.input else asked.text
     chat = [{"role": "user", "content": said}, {"role": "assistant", "content": text}]
     ids = tokenizer().apply_chat_template(chat, return_tensors="pt", return_dict=True)
+    assert isinstance(ids, BatchEncoding)
     with torch.no_grad():
         return float(model(**ids).logits[0, 0])
 

@@ -6,13 +6,17 @@ import shutil
 import pytest
 import torch
 
+from tests.support.on_policy import MethodTrainer
+
 COMPILER = shutil.which(os.environ.get("CXX", "g++"))
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not COMPILER, reason="no C++ compiler here, which torch.compile needs on a CPU")
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # torch's own
-def test_compiled_it_draws_and_learns_the_same(trained, monkeypatch):
+def test_compiled_it_draws_and_learns_the_same(
+    trained: MethodTrainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With prompts of many lengths, so that no two batches are of one shape; never compiled anew for ever."""
     monkeypatch.setattr(torch._dynamo.config, "fail_on_recompile_limit_hit", True)
     options = {"epochs": 3.0, "batch_size": 2, "n": 2, "seed": 1}

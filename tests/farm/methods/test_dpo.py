@@ -1,6 +1,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,18 +11,20 @@ from torch.autograd import gradcheck
 from farm.methods.dpo import DPO, DPOConfig, PairLogps, dpo_loss, pair_logps
 from farm.models.tokens import Prompt
 from farm.training.data import Data, PreferencePair
+from farm.training.reference import ReferenceLogps
 from farm.training.run_models import LoadedModels
+from tests.support.tiny_models import ModelMaker
 
 VECTORS = json.loads((Path(__file__).parents[2] / "golden" / "vectors" / "dpo.json").read_text())["cases"]
 RECORDS = [PreferencePair(Prompt(f"q{i}"), "yes " * (1 + i % 3), f"no {i}", 1.0) for i in range(8)]
 
 
-def sums(rows):
+def sums(rows: list[list[float]]) -> torch.Tensor:
     return tensor([math.fsum(row) for row in rows], dtype=torch.float64)
 
 
 @pytest.mark.parametrize("case", VECTORS)
-def test_loss_and_gradient_are_trls(case):
+def test_loss_and_gradient_are_trls(case: dict[str, Any]) -> None:
     policy = PairLogps(
         sums(case["chosen_logps"]).requires_grad_(), sums(case["rejected_logps"]).requires_grad_()
     )
@@ -33,7 +36,7 @@ def test_loss_and_gradient_are_trls(case):
     assert rejected.tolist() == pytest.approx(case["gradient_of_rejected_sums"], rel=1e-5)
 
 
-def test_by_hand():
+def test_by_hand() -> None:
     """β ½, log-ratios 2 log 3 and 0: margin log 3, σ ¾. Sign: raising the chosen response lowers the loss."""
     policy, reference = (
         PairLogps(tensor([2 * math.log(3)]), tensor([-1.0])),
@@ -43,7 +46,7 @@ def test_by_hand():
     assert dpo_loss(policy, reference, 0.0, 0.5).item() == pytest.approx(math.log(4))
 
 
-def test_label_smoothing_is_conservative_dpo():
+def test_label_smoothing_is_conservative_dpo() -> None:
     policy, reference = (
         PairLogps(tensor([math.log(3)]), tensor([0.0])),
         PairLogps(tensor([0.0]), tensor([0.0])),
@@ -54,7 +57,7 @@ def test_label_smoothing_is_conservative_dpo():
     assert soft.item() == pytest.approx(expected), "smoothing is a preference below 1"
 
 
-def test_at_the_reference_the_loss_is_log_2_whatever_the_rest():
+def test_at_the_reference_the_loss_is_log_2_whatever_the_rest() -> None:
     logps = PairLogps(tensor([-5.0, -70.0]), tensor([-9.0, -1.0]))
     for preference, beta, smoothing in ((1.0, 0.1, 0.0), (0.3, 2.0, 0.2), (0.5, 1.0, 0.4)):
         assert dpo_loss(logps, logps, preference, beta, smoothing).tolist() == pytest.approx(
@@ -62,21 +65,22 @@ def test_at_the_reference_the_loss_is_log_2_whatever_the_rest():
         )
 
 
-def test_a_tie_pulls_to_the_reference_from_both_sides():
+def test_a_tie_pulls_to_the_reference_from_both_sides() -> None:
     chosen = tensor([0.0], requires_grad=True)
     zero = PairLogps(tensor([0.0]), tensor([0.0]))
     dpo_loss(PairLogps(chosen, tensor([0.0])), zero, 0.5, 1.0).sum().backward()
+    assert chosen.grad is not None
     assert chosen.grad.item() == 0
 
 
-def test_gradients():
+def test_gradients() -> None:
     values = [torch.randn(4, dtype=torch.float64, requires_grad=i < 2) for i in range(4)]
     assert gradcheck(
         lambda a, b: dpo_loss(PairLogps(a, b), PairLogps(*values[2:]), 0.8, 0.3, 0.1), values[:2]
     )
 
 
-def test_a_fresh_policy_is_its_reference(model_dir):
+def test_a_fresh_policy_is_its_reference(model_dir: str) -> None:
     config = DPOConfig(batch_size=8)
     method = DPO(config, Data(RECORDS, RECORDS[:3]), LoadedModels(model_dir, config))
     (batch,) = next(method.batches(0))
@@ -88,7 +92,7 @@ def test_a_fresh_policy_is_its_reference(model_dir):
     assert method.loss(held_out).loss.item() == pytest.approx(math.log(2), abs=1e-6)
 
 
-def test_label_smoothing_reaches_the_loss(model_dir, make_model):
+def test_label_smoothing_reaches_the_loss(model_dir: str, make_model: ModelMaker) -> None:
     losses = []
     for smoothing in (0.0, 0.3):
         config = DPOConfig(batch_size=8, label_smoothing=smoothing, beta=1.0)
@@ -101,7 +105,7 @@ def test_label_smoothing_reaches_the_loss(model_dir, make_model):
     assert losses[1] - losses[0] == pytest.approx(0.3 * margin, rel=1e-4)  # −ε log σ(−m) + ε log σ(m) = ε m
 
 
-def test_the_end_of_sequence_is_part_of_the_response(model_dir):
+def test_the_end_of_sequence_is_part_of_the_response(model_dir: str) -> None:
     config = DPOConfig(batch_size=8)
     method = DPO(config, Data(RECORDS), LoadedModels(model_dir, config))
     (batch,) = next(method.batches(0))
@@ -113,11 +117,13 @@ def test_the_end_of_sequence_is_part_of_the_response(model_dir):
     assert (whole < cut).all()
 
 
-def test_the_reference_is_run_once_for_each_row(model_dir, tmp_path):
+def test_the_reference_is_run_once_for_each_row(model_dir: str, tmp_path: Path) -> None:
     config = DPOConfig(batch_size=4, epochs=3.0)
     method = DPO(config, Data(RECORDS), LoadedModels(model_dir, config, keep=tmp_path))
     assert sum(1 for _ in method.batches(0)) == 6
+    assert isinstance(method.reference, ReferenceLogps)
     assert method.reference.computed == 16
     other = DPO(config, Data(RECORDS[2:6]), LoadedModels(model_dir, config, keep=tmp_path))
     assert sum(1 for _ in other.batches(0)) == 3
+    assert isinstance(other.reference, ReferenceLogps)
     assert other.reference.computed == 0

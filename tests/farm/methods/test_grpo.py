@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -9,12 +10,12 @@ from farm.methods.grpo import group_advantages, grpo_loss
 from farm.models.ops import masked_row_mean
 from farm.models.tokens import Tokens
 from farm.training.method import Rollout
-from tests.support.on_policy import padded, vectors
+from tests.support.on_policy import MethodMaker, MethodTrainer, padded, vectors
 
 
 @pytest.mark.parametrize("case", vectors("grpo"))
 @pytest.mark.parametrize(("left", "right"), [(0, 0), (3, 2)])
-def test_advantages_loss_and_gradient_are_trls(case, left, right):
+def test_advantages_loss_and_gradient_are_trls(case: dict[str, Any], left: int, right: int) -> None:
     old, ref, now = (padded(case[name], left, right) for name in ("old_logps", "ref_logps", "logps"))
     mask = ~now.isnan()
     advantages = group_advantages(tensor(case["scores"]).double(), case["n"], case["scale"])
@@ -31,21 +32,21 @@ def test_advantages_loss_and_gradient_are_trls(case, left, right):
     assert not gradient[~mask].any()
 
 
-def test_advantages_by_hand():
+def test_advantages_by_hand() -> None:
     """Scores 0, 1, 2 have mean 1 and standard deviation 1; equal ones have nothing to learn from."""
     advantages = group_advantages(tensor([0.0, 1.0, 2.0, 3.0, 3.0, 3.0]), 3)
     assert advantages.tolist() == pytest.approx([-1 / 1.0001, 0.0, 1 / 1.0001, 0.0, 0.0, 0.0])
     assert group_advantages(tensor([0.0, 1.0, 5.0]), 3, scale=False).tolist() == [-2.0, -1.0, 3.0]
 
 
-def test_loss_by_hand():
+def test_loss_by_hand() -> None:
     """ρ = (2, 1), A = 1, ε = ½, π_ref/π = (1, e), β = ½: tokens gain 3/2 and 1 − ½ (e − 2)."""
     old, logps = tensor([[0.0, 0.0]]), tensor([[math.log(2), 0.0]])
     losses = grpo_loss(logps, old, tensor([[math.log(2), 1.0]]), tensor([1.0]), torch.ones(1, 2), 0.5, 0.5)
     assert losses.item() == pytest.approx(-(1.5 + 1 - 0.5 * (math.e - 2)) / 2)
 
 
-def test_at_ratio_1_the_gradient_is_the_policy_gradient():
+def test_at_ratio_1_the_gradient_is_the_policy_gradient() -> None:
     logps = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
     mask = tensor([[0, 1, 1, 1], [0, 1, 0, 0], [1, 1, 0, 0]])
     advantages = torch.randn(3, dtype=torch.float64)
@@ -56,7 +57,7 @@ def test_at_ratio_1_the_gradient_is_the_policy_gradient():
         assert torch.allclose(one, other)
 
 
-def test_gradients():
+def test_gradients() -> None:
     logps = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
     old, ref = (logps.detach() + 0.3 * torch.randn(2, 3).double() for _ in range(2))
     mask = tensor([[1, 1, 0], [1, 1, 1]])
@@ -64,7 +65,7 @@ def test_gradients():
 
 
 @pytest.mark.parametrize(("every_token", "expected"), [(False, -2.0), (True, -2.8)])
-def test_what_counts_the_same(made, every_token, expected):
+def test_what_counts_the_same(made: MethodMaker, every_token: bool, expected: float) -> None:
     """A response of one token gains 1, one of nine gains 3 a token: 2 by response, 28/10 by token."""
     method = made("grpo", every_token=every_token, n=2)
     mask = torch.arange(9) < tensor([[1], [9]])
@@ -76,6 +77,6 @@ def test_what_counts_the_same(made, every_token, expected):
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_learns(trained):
+def test_learns(trained: MethodTrainer) -> None:
     run = trained("grpo", learning_rate=3e-3, epochs=40.0, beta=0.02, schedule="constant")
     assert run.mean("objective/scores", slice(-5, None)) > run.mean("objective/scores", slice(5)) + 3

@@ -1,16 +1,24 @@
 """Methods that imitate outputs chosen by preferences or a reward: what they choose, and that they train."""
 
 import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
 from torch import tensor
 
 from db.errors import ConfigError
+from farm.config import build
 from farm.methods import load
 from farm.methods.best_of_n import Scored
 from farm.methods.binary_feedme import preferred
-from farm.methods.binary_reward_conditioning import labelled
+from farm.methods.binary_reward_conditioning import (
+    BinaryRewardConditioning,
+    BinaryRewardConditioningConfig,
+    labelled,
+)
 from farm.methods.expert_iteration import best_demonstrations
 from farm.methods.feedme import top_demonstrations
 from farm.methods.reward_conditioning import conditioned, quantile_levels
@@ -19,7 +27,9 @@ from farm.models.tokens import Prompt
 from farm.training.checkpoint import RunFolder
 from farm.training.data import Data, PreferencePair
 from farm.training.loop import fit
+from farm.training.method import Method
 from farm.training.run_models import LoadedModels
+from tests.support.tiny_models import ModelMaker
 
 PROMPTS = [Prompt(f"p{i}") for i in range(6)]
 PAIRS = [PreferencePair(p, f"good {i}", f"bad {i}", 1.0) for i, p in enumerate(PROMPTS)]
@@ -33,11 +43,11 @@ GENERATING = ("expert_iteration", "feedme", "reward_conditioning")
 ALL = (*GENERATING, "binary_feedme", "binary_reward_conditioning")
 
 
-def longest(_, responses):
+def longest(prompts: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
     return tensor([float(len(r)) for r in responses])
 
 
-def test_expert_iteration_takes_the_best_of_each_prompt():
+def test_expert_iteration_takes_the_best_of_each_prompt() -> None:
     found = best_demonstrations(SCORED)
     assert [(d.prompt, d.output, d.ended) for d in found] == [
         (PROMPTS[0], "b", False),
@@ -45,18 +55,20 @@ def test_expert_iteration_takes_the_best_of_each_prompt():
     ]
 
 
-def test_feedme_takes_the_best_over_all_prompts():
+def test_feedme_takes_the_best_over_all_prompts() -> None:
     assert [d.output for d in top_demonstrations(SCORED, 0.5)] == ["b", "c"]
     assert [d.output for d in top_demonstrations(SCORED, 0.25)] == ["b"]
     assert [d.output for d in top_demonstrations(SCORED, 1.0)] == ["a", "b", "c", "d"]
 
 
-def test_feedme_keeps_equal_scores_together():
+def test_feedme_keeps_equal_scores_together() -> None:
     tied = SCORED._replace(scores=tensor([[1.0, 2.0], [2.0, 2.0]]))
     assert [d.output for d in top_demonstrations(tied, 0.5)] == ["b", "c", "d"]
 
 
-def test_binary_feedme_takes_the_preferred_output_and_says_that_ties_are_left_out(caplog):
+def test_binary_feedme_takes_the_preferred_output_and_says_that_ties_are_left_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     pairs = [
         *PAIRS[:1],
         PreferencePair(PROMPTS[1], "bad", "good", 0.2),
@@ -67,29 +79,29 @@ def test_binary_feedme_takes_the_preferred_output_and_says_that_ties_are_left_ou
     assert "1 of 3 pairs are ties" in caplog.text
 
 
-def test_binary_reward_conditioning_marks_both_outputs():
+def test_binary_reward_conditioning_marks_both_outputs() -> None:
     found = [(d.output, d.control) for d in labelled([PreferencePair(PROMPTS[0], "x", "y", 0.0)])]
     assert found == [("y", "<|quality_1|>"), ("x", "<|quality_0|>")]
 
 
-def test_quantile_levels_by_hand():
+def test_quantile_levels_by_hand() -> None:
     assert quantile_levels(tensor([[5.0, 1.0], [3.0, 2.0]]), 4).tolist() == [[3, 0], [2, 1]]
     assert quantile_levels(tensor([[5.0, 1.0], [3.0, 2.0]]), 2).tolist() == [[1, 0], [1, 0]]
     assert quantile_levels(tensor([[1.0, 1.0, 1.0, 2.0]]), 4).tolist() == [[0, 0, 0, 3]]
 
 
-def test_reward_conditioning_marks_every_response_with_its_level():
+def test_reward_conditioning_marks_every_response_with_its_level() -> None:
     found = {d.output: d.control for d in conditioned(SCORED, 4)}
     assert found == {"a": "<|quality_0|>", "b": "<|quality_3|>", "c": "<|quality_2|>", "d": "<|quality_1|>"}
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_each_trains_and_saves(name, tmp_path, make_model):
+def test_each_trains_and_saves(name: str, tmp_path: Path, make_model: ModelMaker) -> None:
     source = str(make_model(end_bias=2.0))
     method_class = load(name)
-    sampling = {"n": 4, "max_new_tokens": 8} if name in GENERATING else {}
+    sampling: dict[str, Any] = {"n": 4, "max_new_tokens": 8} if name in GENERATING else {}
     config = method_class.Config(batch_size=4, epochs=6.0, learning_rate=3e-3, log_every=1, **sampling)
-    records = PROMPTS if name in GENERATING else PAIRS
+    records: Sequence[object] = PROMPTS if name in GENERATING else PAIRS
     method = method_class(config, Data(records, records[:2]), LoadedModels(source, config, reward=longest))
     log = []
     fit(method, config, lambda _, metrics: log.append(metrics), RunFolder(tmp_path, config))
@@ -107,22 +119,22 @@ def test_each_trains_and_saves(name, tmp_path, make_model):
 
 
 @pytest.mark.parametrize("name", GENERATING)
-def test_what_is_drawn_is_a_function_of_the_seed(name, make_model):
+def test_what_is_drawn_is_a_function_of_the_seed(name: str, make_model: ModelMaker) -> None:
     source = str(make_model(end_bias=2.0))
-    config = load(name).Config(batch_size=4, n=2, max_new_tokens=8)
-    rows = [
-        load(name)(config, Data(PROMPTS), LoadedModels(source, config, reward=longest)).source.rows
+    config = build(load(name).Config, {"batch_size": 4, "n": 2, "max_new_tokens": 8})
+    one, other = (
+        cast(Any, load(name)(config, Data(PROMPTS), LoadedModels(source, config, reward=longest)))
         for _ in range(2)
-    ]
-    assert rows[0] == rows[1]
+    )
+    assert one.source.rows == other.source.rows
 
 
-def test_conditioning_separates_good_from_bad(tmp_path, model_dir):
+def test_conditioning_separates_good_from_bad(tmp_path: Path, model_dir: str) -> None:
     """After training, a response is likelier under its own token than under the other."""
-    config = load("binary_reward_conditioning").Config(batch_size=6, epochs=40.0, learning_rate=3e-3)
+    config = BinaryRewardConditioningConfig(batch_size=6, epochs=40.0, learning_rate=3e-3)
     pairs = [PreferencePair(p, "yes", "no", 1.0) for p in PROMPTS]
-    method = load("binary_reward_conditioning")(config, Data(pairs), LoadedModels(model_dir, config))
-    fit(method, config, lambda *_: None, RunFolder(tmp_path, config))
+    method = BinaryRewardConditioning(config, Data(pairs), LoadedModels(model_dir, config))
+    fit(cast(Method, method), config, lambda *_: None, RunFolder(tmp_path, config))
     from farm.models.codec import collate
 
     codec = method.policy.codec
@@ -134,12 +146,12 @@ def test_conditioning_separates_good_from_bad(tmp_path, model_dir):
 
 
 @pytest.mark.parametrize("name", ["reward_conditioning", "binary_reward_conditioning"])
-def test_control_tokens_need_their_embeddings_trained(name):
+def test_control_tokens_need_their_embeddings_trained(name: str) -> None:
     with pytest.raises(ConfigError, match="lora_rank must be 0"):
         load(name).Config(lora_rank=4)
 
 
-def test_a_missing_reward_model_is_a_clear_error(model_dir):
+def test_a_missing_reward_model_is_a_clear_error(model_dir: str) -> None:
     config = load("expert_iteration").Config()
     with pytest.raises(ConfigError, match="needs a reward model"):
         load("expert_iteration")(config, Data(PROMPTS), LoadedModels(model_dir, config))

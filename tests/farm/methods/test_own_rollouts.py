@@ -1,35 +1,36 @@
 """Methods that learn from responses of their own policy: what they share."""
 
-import importlib.util
 import json
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from db.errors import ConfigError
-from farm.methods import load
+from farm.methods.grpo import GRPOConfig
 from farm.models.forward import autocast
 from farm.models.tokens import Tokens
 from farm.training.checkpoint import RunFolder
 from farm.training.data import DataError
 from farm.training.loop import fit
-from tests.support.on_policy import PROMPTS, letters
+from tests.golden import own_rollout_trajectories as golden
+from tests.support.on_policy import PROMPTS, MethodMaker, MethodTrainer, letters
 
 RATIO_NAMES = ("rloo", "grpo", "ppo")  # those whose loss is about the ratio to the policy that drew
 NAMES = (*RATIO_NAMES, "quark")
-GOLDEN = Path(__file__).parents[2] / "golden" / "own_rollout_trajectories.py"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_padding_side_amount_and_row_order_change_no_loss(name, made):
+def test_padding_side_amount_and_row_order_change_no_loss(name: str, made: MethodMaker) -> None:
     method = made(name, reward=letters)
     (batch,) = next(method.batches(0))
     expected = method.loss(batch)
     order = torch.randperm(32)
 
-    def moved(value, left):
+    def moved(value: Any, left: int) -> Any:
         if not isinstance(value, torch.Tensor) or value.ndim == 0:
             return type(value)(*(moved(x, left) for x in value)) if isinstance(value, tuple) else value
         value = value[order]
@@ -42,11 +43,11 @@ def test_padding_side_amount_and_row_order_change_no_loss(name, made):
             assert found.stats[key].item() == pytest.approx(value.item(), abs=2e-6), key
 
 
-def other_tokens(batch):
+def other_tokens(batch: Any) -> Tokens:
     return batch if isinstance(batch, Tokens) else other_tokens(batch[0])
 
 
-def with_attention(value, left):
+def with_attention(value: Any, left: int) -> Any:
     if isinstance(value, Tokens):
         attention = torch.ones_like(value.mask)
         attention[:, :left] = False
@@ -55,7 +56,7 @@ def with_attention(value, left):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_1_batch_of_32_is_many_small_ones(name, trained):
+def test_1_batch_of_32_is_many_small_ones(name: str, trained: MethodTrainer) -> None:
     """Two steps on one rollout: in a second one, rounding may turn the draw of a token."""
     options = {
         "max_grad_norm": 0.5,
@@ -70,14 +71,13 @@ def test_1_batch_of_32_is_many_small_ones(name, trained):
         for one, other in zip(whole.log, parts.log, strict=True):
             for key, value in one.items():
                 assert other[key] == pytest.approx(value, rel=1e-4, abs=1e-5), (limits, key)
-        for one, other in zip(
-            whole.method.trained.parameters(), parts.method.trained.parameters(), strict=True
-        ):
-            assert torch.allclose(one, other, atol=1e-5), limits
+        weights = whole.method.trained.parameters(), parts.method.trained.parameters()
+        for weight, other_weight in zip(*weights, strict=True):
+            assert torch.allclose(weight, other_weight, atol=1e-5), limits
 
 
 @pytest.mark.parametrize("name", RATIO_NAMES)
-def test_a_fresh_policy_is_its_reference(name, made):
+def test_a_fresh_policy_is_its_reference(name: str, made: MethodMaker) -> None:
     method = made(name)
     (batch,) = next(method.batches(0))
     loss, stats = method.loss(batch)
@@ -89,7 +89,9 @@ def test_a_fresh_policy_is_its_reference(name, made):
 
 
 @pytest.mark.parametrize("half", [{"precision": "bf16"}, {"dtype": "bfloat16"}])
-def test_in_half_precision_too_a_fresh_policy_is_its_reference(half, made):
+def test_in_half_precision_too_a_fresh_policy_is_its_reference(
+    half: dict[str, str], made: MethodMaker
+) -> None:
     """Log-probabilities of the draw, rounded otherwise, would be up to hundredths off."""
     method = made("rloo", max_new_tokens=32, **half)
     (batch,) = next(method.batches(0))
@@ -100,7 +102,7 @@ def test_in_half_precision_too_a_fresh_policy_is_its_reference(half, made):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_response_is_met_once_in_each_pass(name, made):
+def test_every_response_is_met_once_in_each_pass(name: str, made: MethodMaker) -> None:
     method = made(name, rollout_epochs=2, minibatches=4, batch_size=4, micro_batch=3, epochs=1.0)
     assert (method.steps, method.rollout_steps) == (16, 8)
     steps = list(method.batches(0))
@@ -116,13 +118,13 @@ def test_every_response_is_met_once_in_each_pass(name, made):
     assert [rows_of(b) for s in steps[:4] for b in s] != [rows_of(b) for s in steps[4:8] for b in s]
 
 
-def rows_of(batch):
+def rows_of(batch: Any) -> list[tuple[int, ...]]:
     tokens = other_tokens(batch)
     return [tuple(ids[mask].tolist()) for ids, mask in zip(tokens.ids, tokens.mask, strict=True)]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_rollouts_are_lazy_and_start_anywhere(name, made):
+def test_rollouts_are_lazy_and_start_anywhere(name: str, made: MethodMaker) -> None:
     method = made(name, batch_size=4, epochs=2.0, rollout_epochs=2)
     later = [rows_of(batch) for (batch,) in islice(method.batches(4), 2)]
     steps = method.batches(0)
@@ -133,7 +135,7 @@ def test_rollouts_are_lazy_and_start_anywhere(name, made):
 
 
 @pytest.mark.parametrize("name", RATIO_NAMES)
-def test_held_out_prompts_are_evaluated_the_same_way_every_time(name, made):
+def test_held_out_prompts_are_evaluated_the_same_way_every_time(name: str, made: MethodMaker) -> None:
     method = made(name, held_out=PROMPTS[:2])
     (one,), (other,) = method.held_out(), method.held_out()
     assert rows_of(one) == rows_of(other)
@@ -144,7 +146,7 @@ def test_held_out_prompts_are_evaluated_the_same_way_every_time(name, made):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_resume_is_exact(name, made, tmp_path):
+def test_resume_is_exact(name: str, made: MethodMaker, tmp_path: Path) -> None:
     options = {"batch_size": 4, "epochs": 3.0, "rollout_epochs": 2, "learning_rate": 1e-3}
     if name != "quark":
         options |= {"lora_rank": 2, "lora_dropout": 0.3}
@@ -154,7 +156,7 @@ def test_resume_is_exact(name, made, tmp_path):
     fit(whole, whole.config, lambda *_: None, RunFolder(tmp_path / "whole", whole.config))
     cut = made(name, save_every=5, **options)
 
-    def stop(step, _):
+    def stop(step: int, metrics: Mapping[str, float]) -> None:
         if step == 8:
             raise KeyboardInterrupt
 
@@ -168,18 +170,15 @@ def test_resume_is_exact(name, made, tmp_path):
         assert torch.equal(value, again.trained.state_dict()[key]), key
 
 
-def test_what_cannot_be_shared_out_is_a_clear_error(made):
+def test_what_cannot_be_shared_out_is_a_clear_error(made: MethodMaker) -> None:
     with pytest.raises(DataError, match="3 prompts cannot be shared out over 7 minibatches"):
         made("rloo", batch_size=5, n=2, minibatches=7)
     with pytest.raises(ConfigError, match="temperature must be above 0"):
-        load("grpo").Config(temperature=0.0)
+        GRPOConfig(temperature=0.0)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_20_steps_go_where_they_went(name, trained):
-    spec = importlib.util.spec_from_file_location(GOLDEN.stem, GOLDEN)
-    golden = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(golden)
+def test_20_steps_go_where_they_went(name: str, trained: MethodTrainer) -> None:
     kept = json.loads(golden.OUT.read_text())
     here = golden.environment()
     if any(kept[package] != version for package, version in here.items()):

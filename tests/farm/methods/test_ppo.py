@@ -1,4 +1,6 @@
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,16 +11,17 @@ from db.errors import ConfigError
 from farm.methods.ppo import adapted, kl_shaped_reward, policy_loss, value_loss
 from farm.models.ops import gae, masked_whiten
 from farm.models.scorer import Scorer
-from tests.support.on_policy import padded, vectors
+from tests.support.on_policy import MethodMaker, MethodTrainer, padded, vectors
+from tests.support.tiny_models import ModelMaker
 
 
-def flat(rows):
+def flat(rows: list[list[float]]) -> list[float]:
     return [number for row in rows for number in row]
 
 
 @pytest.mark.parametrize("case", vectors("ppo"))
 @pytest.mark.parametrize(("left", "right"), [(0, 0), (3, 2)])
-def test_rewards_advantages_and_returns_are_trls(case, left, right):
+def test_rewards_advantages_and_returns_are_trls(case: dict[str, Any], left: int, right: int) -> None:
     old, ref, values = (padded(case[name], left, right) for name in ("old_logps", "ref_logps", "old_values"))
     mask = ~old.isnan()
     reward = kl_shaped_reward(tensor(case["scores"]).double(), old, ref, mask, case["beta"])
@@ -34,7 +37,7 @@ def test_rewards_advantages_and_returns_are_trls(case, left, right):
 
 @pytest.mark.parametrize("case", vectors("ppo"))
 @pytest.mark.parametrize(("left", "right"), [(0, 0), (3, 2)])
-def test_losses_and_gradients_are_trls(case, left, right):
+def test_losses_and_gradients_are_trls(case: dict[str, Any], left: int, right: int) -> None:
     names = ("logps", "old_logps", "advantages", "values", "old_values", "returns")
     now, old, advantages, values, old_values, returns = (padded(case[name], left, right) for name in names)
     mask = ~now.isnan()
@@ -50,7 +53,7 @@ def test_losses_and_gradients_are_trls(case, left, right):
         assert gradient[mask].tolist() == pytest.approx(flat(case[name]), rel=1e-5, abs=1e-12)
 
 
-def test_reward_by_hand():
+def test_reward_by_hand() -> None:
     """Twice as likely as under the reference at each of two tokens, β ½; the score stands on the last."""
     half = math.log(2) / 2
     logps, ref = tensor([[7.0, 0.0, 0.0, 7.0]]), tensor([[8.0, -math.log(2), -math.log(2), 9.0]])
@@ -58,19 +61,19 @@ def test_reward_by_hand():
     assert reward.tolist()[0] == pytest.approx([0, -half, 3 - half, 0])
 
 
-def test_a_token_made_less_likely_is_rewarded():
+def test_a_token_made_less_likely_is_rewarded() -> None:
     """The KL term of one token may be negative: cut at 0, it would be biased. Half as likely, β ½."""
     reward = kl_shaped_reward(tensor([0.0]), tensor([[-math.log(2)]]), tensor([[0.0]]), tensor([[1]]), 0.5)
     assert reward.item() == pytest.approx(math.log(2) / 2)
 
 
-def test_value_loss_by_hand():
+def test_value_loss_by_hand() -> None:
     """From V = 0, clip ½. A return of 1: V = ¾ is followed to ½ alone, so ¼. A return of −1: (¾ + 1)²."""
     loss = value_loss(tensor([[0.75, 0.75]]), torch.zeros(1, 2), tensor([[1.0, -1.0]]), torch.ones(1, 2), 0.5)
     assert loss.item() == pytest.approx(0.5 * (0.25 + 49 / 16) / 2)
 
 
-def test_at_ratio_1_the_gradient_is_the_policy_gradient():
+def test_at_ratio_1_the_gradient_is_the_policy_gradient() -> None:
     logps = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
     advantages, mask = torch.randn(2, 3, dtype=torch.float64), tensor([[0, 1, 1], [1, 1, 0]])
     loss = policy_loss(logps, logps.detach(), advantages, mask, 0.2)
@@ -78,7 +81,7 @@ def test_at_ratio_1_the_gradient_is_the_policy_gradient():
     assert torch.allclose(gradient, -advantages * mask / 4)
 
 
-def test_the_kl_coefficient_follows_the_kl():
+def test_the_kl_coefficient_follows_the_kl() -> None:
     beta = tensor(0.1)
     assert adapted(beta, tensor(6.6), 6.0, 0.1).item() == pytest.approx(0.1 * 1.01)  # a tenth above
     assert adapted(beta, tensor(60.0), 6.0, 0.1).item() == pytest.approx(0.1 * 1.02)  # believed to ±0.2
@@ -86,7 +89,7 @@ def test_the_kl_coefficient_follows_the_kl():
     assert adapted(beta, tensor(6.0), 6.0, 0.1).item() == pytest.approx(0.1)
 
 
-def test_gradients():
+def test_gradients() -> None:
     x = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
     old, other = (x.detach() + 0.3 * torch.randn(2, 3).double() for _ in range(2))
     mask = tensor([[1, 1, 0], [1, 1, 1]])
@@ -94,14 +97,14 @@ def test_gradients():
     assert gradcheck(lambda x: value_loss(x, old, other, mask, 0.2), [x])
 
 
-def test_learns_with_its_options(trained):
+def test_learns_with_its_options(trained: MethodTrainer) -> None:
     options = {"rollout_epochs": 2, "minibatches": 2, "whiten_rewards": True, "lam": 0.95}
     run = trained("ppo", learning_rate=3e-3, epochs=16.0, beta=0.02, schedule="constant", **options)
     assert run.mean("objective/scores", slice(-8, None)) > run.mean("objective/scores", slice(8)) + 3
     assert run.mean("policy/clipfrac_avg", slice(None)) > 0
 
 
-def test_the_value_model_learns_and_explains_returns(trained):
+def test_the_value_model_learns_and_explains_returns(trained: MethodTrainer) -> None:
     """Alone, on a policy that stands still: lengths differ, and with them the number of letters to come."""
     options = {"value_warmup": 30, "epochs": 30.0, "rollout_epochs": 2, "vf_coef": 1.0, "value_clip": 10.0}
     run = trained("ppo", learning_rate=3e-3, schedule="constant", **options)
@@ -112,13 +115,13 @@ def test_the_value_model_learns_and_explains_returns(trained):
     assert run.log[-1]["loss/value_avg"] < run.log[0]["loss/value_avg"]
 
 
-def test_the_value_model_starts_as_the_reward_model(made, scorer_dir):
+def test_the_value_model_starts_as_the_reward_model(made: MethodMaker, scorer_dir: str) -> None:
     method = made("ppo", reward=scorer_dir)
     assert torch.equal(method.value.model.score.weight, Scorer.load(scorer_dir).model.score.weight)
     assert all(weight.requires_grad for weight in method.value.parameters())
 
 
-def test_beta_is_adapted_and_part_of_what_is_saved(trained):
+def test_beta_is_adapted_and_part_of_what_is_saved(trained: MethodTrainer) -> None:
     run = trained("ppo", learning_rate=1e-3, epochs=4.0, kl_target=1e-6, beta=0.1)
     betas = [line["objective/kl_coef"] for line in run.log]
     assert betas[0] == pytest.approx(0.1)
@@ -128,7 +131,7 @@ def test_beta_is_adapted_and_part_of_what_is_saved(trained):
     assert {line["objective/kl_coef"] for line in fixed.log if "objective/kl_coef" in line} == {0.1}
 
 
-def test_the_policy_is_what_is_saved_for_use(made, tmp_path):
+def test_the_policy_is_what_is_saved_for_use(made: MethodMaker, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 
     method = made("ppo")
@@ -137,7 +140,9 @@ def test_the_policy_is_what_is_saved_for_use(made, tmp_path):
     assert torch.equal(saved.lm_head.weight, method.policy.model.lm_head.weight)
 
 
-def test_a_reward_model_of_other_tokens_is_a_clear_error(made, make_model, tmp_path):
+def test_a_reward_model_of_other_tokens_is_a_clear_error(
+    made: MethodMaker, make_model: ModelMaker, tmp_path: Path
+) -> None:
     other = make_model(pad=None, eos="<s>")
     from transformers import AutoTokenizer
 

@@ -1,4 +1,6 @@
 import math
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -8,11 +10,12 @@ from torch.autograd import gradcheck
 from db.errors import ConfigError
 from farm.methods.quark import Quark, QuarkConfig, Terms, quark_loss, quark_terms
 from farm.methods.reward_conditioning import quantile_levels
-from tests.support.on_policy import vectors
+from tests.support.on_policy import MethodMaker, MethodTrainer, vectors
+from tests.support.tiny_models import ModelMaker
 
 
 @pytest.mark.parametrize("case", vectors("quark"))
-def test_terms_loss_and_gradient_are_scipys(case):
+def test_terms_loss_and_gradient_are_scipys(case: dict[str, Any]) -> None:
     logits, ref = tensor(case["logits"], dtype=torch.float64, requires_grad=True), tensor(case["ref_logits"])
     terms = quark_terms(logits, ref.double(), tensor(case["ids"]))
     for name, values in terms._asdict().items():
@@ -24,7 +27,7 @@ def test_terms_loss_and_gradient_are_scipys(case):
         assert found == pytest.approx(expected, rel=1e-5, abs=1e-7)
 
 
-def test_by_hand():
+def test_by_hand() -> None:
     """π = (¼, ½, ¼), the last a control token, π_ref = (½, ½): KL ½ log 2, H 3/2 log 2, −log π log 2."""
     logits, ref = tensor([[0.0, math.log(2), 0.0]]), tensor([[1.0, 1.0]])
     terms = quark_terms(logits, ref, tensor([1]))
@@ -33,7 +36,7 @@ def test_by_hand():
     assert quark_loss(terms, 0.5, 0.25).item() == pytest.approx(log2 + 0.25 * log2 - 0.375 * log2)
 
 
-def test_at_the_reference_only_the_likelihood_is_left():
+def test_at_the_reference_only_the_likelihood_is_left() -> None:
     logits = torch.randn(3, 4)
     terms = quark_terms(logits, logits, tensor([0, 1, 2]))
     assert terms.kl.tolist() == pytest.approx([0.0] * 3, abs=1e-6)
@@ -41,7 +44,7 @@ def test_at_the_reference_only_the_likelihood_is_left():
     assert quark_loss(terms, 7.0, 0.0).tolist() == pytest.approx(expected.tolist(), abs=1e-5)
 
 
-def test_gradients():
+def test_gradients() -> None:
     logits, ref = torch.randn(3, 5).double().requires_grad_(), torch.randn(3, 4).double()
     ids = tensor([3, 0, 1])
     assert gradcheck(lambda x: quark_loss(quark_terms(x, ref, ids), 0.3, 0.2), [logits])
@@ -49,13 +52,15 @@ def test_gradients():
     assert gradcheck(lambda *x: quark_loss(Terms(*x), 0.3, 0.2), terms)
 
 
-def test_quantiles_are_those_of_all_processes():
+def test_quantiles_are_those_of_all_processes() -> None:
     mine, others = tensor([5.0, 1.0]), tensor([3.0, 2.0])
     assert quantile_levels(mine, 4, torch.cat([mine, others])).tolist() == [3, 0]
     assert quantile_levels(others, 4, torch.cat([mine, others])).tolist() == [2, 1]
 
 
-def test_responses_stand_under_the_token_of_their_quantile_and_keep_their_end(made, make_model):
+def test_responses_stand_under_the_token_of_their_quantile_and_keep_their_end(
+    made: MethodMaker, make_model: ModelMaker
+) -> None:
     method = made("quark", model=str(make_model(end_bias=2.0)), n=4)
     (batch,) = next(method.batches(0))
     codec = method.policy.codec
@@ -77,7 +82,7 @@ def test_responses_stand_under_the_token_of_their_quantile_and_keep_their_end(ma
     assert 0 < ends < len(levels)
 
 
-def test_only_the_first_rollout_is_the_references(made):
+def test_only_the_first_rollout_is_the_references(made: MethodMaker) -> None:
     """A policy whose control tokens are trained away from it draws otherwise; the reference never does."""
     method = made("quark", epochs=2.0)
     first, second = (next(method.rollouts.turns(start)) for start in (0, 1))
@@ -91,7 +96,7 @@ def test_only_the_first_rollout_is_the_references(made):
     )
 
 
-def test_the_best_is_asked_for_from_then_on(made, tmp_path):
+def test_the_best_is_asked_for_from_then_on(made: MethodMaker, tmp_path: Path) -> None:
     from farm.models.policy import Policy
 
     method = made("quark", levels=3)
@@ -101,13 +106,13 @@ def test_the_best_is_asked_for_from_then_on(made, tmp_path):
     assert saved.codec.tokenizer.convert_ids_to_tokens(last) == "<|quality_2|>"
 
 
-def test_control_tokens_need_their_embeddings_trained():
+def test_control_tokens_need_their_embeddings_trained() -> None:
     with pytest.raises(ConfigError, match="lora_rank must be 0"):
         QuarkConfig(lora_rank=4)
-    assert not list(Quark.held_out(None))
+    assert not list(Quark.held_out(cast(Quark, None)))
 
 
-def test_learns(trained):
+def test_learns(trained: MethodTrainer) -> None:
     options = {
         "n": 32,
         "levels": 2,

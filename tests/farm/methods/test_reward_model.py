@@ -1,6 +1,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from farm.models.tokens import Prompt
 from farm.training.checkpoint import RunFolder
 from farm.training.data import Data, PreferencePair
 from farm.training.loop import fit
+from farm.training.method import Method
 from farm.training.run_models import LoadedModels
 
 VECTORS = json.loads((Path(__file__).parents[2] / "golden" / "vectors" / "reward_model.json").read_text())[
@@ -26,12 +28,12 @@ VECTORS = json.loads((Path(__file__).parents[2] / "golden" / "vectors" / "reward
 ]
 
 
-def f64(values):
+def f64(values: list[float]) -> torch.Tensor:
     return tensor(values, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("case", VECTORS)
-def test_loss_and_gradient_are_trls(case):
+def test_loss_and_gradient_are_trls(case: dict[str, Any]) -> None:
     scores = PairScores(f64(case["chosen"]).requires_grad_(), f64(case["rejected"]).requires_grad_())
     loss = reward_model_loss(scores, 1.0, f64(case["margin"]), case["centring"]).mean()
     assert loss.item() == pytest.approx(case["loss"], rel=1e-6)
@@ -40,13 +42,13 @@ def test_loss_and_gradient_are_trls(case):
     assert grads[1].tolist() == pytest.approx(case["gradient_of_rejected"], rel=1e-5)
 
 
-def test_equal_rewards_cost_log_2_whatever_the_preference():
+def test_equal_rewards_cost_log_2_whatever_the_preference() -> None:
     scores = PairScores(tensor([3.0, -1.0]), tensor([3.0, -1.0]))
     for preference in (1.0, 0.5, 0.1):
         assert reward_model_loss(scores, preference).tolist() == pytest.approx([math.log(2)] * 2)
 
 
-def test_soft_labels_ties_and_margins_by_hand():
+def test_soft_labels_ties_and_margins_by_hand() -> None:
     scores = PairScores(tensor([math.log(3)]), tensor([0.0]))  # σ = ¾
     assert reward_model_loss(scores, 0.75).item() == pytest.approx(
         -0.75 * math.log(0.75) - 0.25 * math.log(0.25)
@@ -58,18 +60,19 @@ def test_soft_labels_ties_and_margins_by_hand():
     )
 
 
-def test_a_soft_label_is_best_met_by_its_log_odds():
+def test_a_soft_label_is_best_met_by_its_log_odds() -> None:
     margin = tensor([math.log(4)], requires_grad=True)
     reward_model_loss(PairScores(margin, tensor([0.0])), 0.8).sum().backward()
+    assert margin.grad is not None
     assert margin.grad.item() == pytest.approx(0, abs=1e-6)
 
 
-def test_gradients():
+def test_gradients() -> None:
     values = [torch.randn(5, dtype=torch.float64, requires_grad=True) for _ in range(2)]
     assert gradcheck(lambda a, b: reward_model_loss(PairScores(a, b), 0.7, 0.2, 0.1), values)
 
 
-def test_calibration_by_hand():
+def test_calibration_by_hand() -> None:
     """Margins log 3, log 3, 0, log 3/17 predict ¾, ¾, ½, 0.15; one of the two ¾ is wrong."""
     margins = tensor([math.log(3), math.log(3), 0.0, math.log(3 / 17)])
     found = calibration(margins, tensor([1.0, 0.0, 1.0, 0.0]))
@@ -82,7 +85,7 @@ def test_calibration_by_hand():
     assert math.isnan(found.predicted[0])
 
 
-def test_a_calibrated_model_has_no_calibration_error():
+def test_a_calibrated_model_has_no_calibration_error() -> None:
     generator = torch.Generator().manual_seed(0)
     margins = torch.randn(40_000, generator=generator) * 2
     labels = (torch.rand(40_000, generator=generator) < margins.sigmoid()).float()
@@ -92,7 +95,9 @@ def test_a_calibrated_model_has_no_calibration_error():
     assert calibration(margins, margins.sigmoid()).ece < 1e-6, "soft labels count as they are"
 
 
-def test_it_learns_what_it_is_trained_on_and_its_checkpoint_judges_text(tmp_path, model_dir):
+def test_it_learns_what_it_is_trained_on_and_its_checkpoint_judges_text(
+    tmp_path: Path, model_dir: str
+) -> None:
     """Responses with an a are better; half of the labels are the other way round in the records."""
     records = []
     for i in range(96):
@@ -100,7 +105,7 @@ def test_it_learns_what_it_is_trained_on_and_its_checkpoint_judges_text(tmp_path
         records.append(PreferencePair(Prompt(f"q{i}"), *((good, bad, 1.0) if i % 2 else (bad, good, 0.0))))
     config = RewardModelConfig(batch_size=16, epochs=4.0, learning_rate=3e-3)
     method = RewardModel(config, Data(records[:80], records[80:]), LoadedModels(model_dir, config))
-    fit(method, config, lambda *_: None, RunFolder(tmp_path, config))
+    fit(cast(Method, method), config, lambda *_: None, RunFolder(tmp_path, config))
     found = method.calibrate()
     assert (found.n, found.accuracy) == (16, 1.0)
     reward = ScorerReward(Scorer.load(str(tmp_path / "step-00000020" / "model")))
@@ -108,7 +113,7 @@ def test_it_learns_what_it_is_trained_on_and_its_checkpoint_judges_text(tmp_path
     assert scores[0] > scores[1]
 
 
-def test_training_and_scoring_see_the_same_tokens(model_dir):
+def test_training_and_scoring_see_the_same_tokens(model_dir: str) -> None:
     config = RewardModelConfig(batch_size=1)
     record = PreferencePair(Prompt("q", "i"), "good", "bad", 1.0)
     method = RewardModel(config, Data([record]), LoadedModels(model_dir, config))

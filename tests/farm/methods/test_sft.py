@@ -1,4 +1,6 @@
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -13,19 +15,21 @@ from farm.training.run_models import LoadedModels
 RECORDS = [Demonstration(Prompt(f"say {i}"), "hello " * (1 + i % 3)) for i in range(6)]
 
 
-def made(model_dir, records=RECORDS, **options):
+def made(model_dir: str, records: Sequence[Demonstration] = RECORDS, **options: Any) -> SFT:
     config = SFTConfig(**({"batch_size": 6} | options))
     return SFT(config, Data(records), LoadedModels(model_dir, config))
 
 
-def test_by_hand():
+def test_by_hand() -> None:
     logps = tensor([[math.log(0.5), math.log(0.25), 9.0], [9.0, math.log(0.125), 9.0]])
     mask = tensor([[True, True, False], [False, True, False]])
     assert sft_loss(logps, mask).item() == pytest.approx(2 * math.log(2))  # (1 + 2 + 3) / 3 bits
 
 
 @pytest.mark.parametrize("fixture", ["model_dir", "pad_is_eos_dir"])
-def test_the_loss_is_transformers_own_on_responses_alone(fixture, request):
+def test_the_loss_is_transformers_own_on_responses_alone(
+    fixture: str, request: pytest.FixtureRequest
+) -> None:
     directory = request.getfixturevalue(fixture)
     method = made(directory)
     (batch,) = next(method.batches(0))
@@ -34,7 +38,7 @@ def test_the_loss_is_transformers_own_on_responses_alone(fixture, request):
     assert method.loss(batch).loss.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_prompts_carry_no_loss_and_the_end_of_sequence_does(pad_is_eos_dir):
+def test_prompts_carry_no_loss_and_the_end_of_sequence_does(pad_is_eos_dir: str) -> None:
     method = made(pad_is_eos_dir)
     (batch,) = next(method.batches(0))
     for ids, mask in zip(batch.ids, batch.mask, strict=True):
@@ -44,7 +48,7 @@ def test_prompts_carry_no_loss_and_the_end_of_sequence_does(pad_is_eos_dir):
         assert text.count("</s>") == 1, "padding with the end of sequence is not learnt"
 
 
-def test_every_token_of_a_step_counts_the_same(model_dir):
+def test_every_token_of_a_step_counts_the_same(model_dir: str) -> None:
     """The mean over tokens, not the mean of rows' means."""
     method = made(model_dir)
     (batch,) = next(method.batches(0))
@@ -54,14 +58,14 @@ def test_every_token_of_a_step_counts_the_same(model_dir):
     assert method.loss(batch).loss.item() == pytest.approx(mean.item(), rel=1e-5)
 
 
-def test_a_cut_output_does_not_teach_to_stop(model_dir):
+def test_a_cut_output_does_not_teach_to_stop(model_dir: str) -> None:
     whole, cut = (made(model_dir, [Demonstration(Prompt("x"), "ab", ended=e)]) for e in (True, False))
     (a,), (b,) = next(whole.batches(0)), next(cut.batches(0))
     assert a.ids[0, :-1].tolist() == b.ids[0].tolist()
     assert a.ids[0, -1] == 2
 
 
-def test_stats(model_dir):
+def test_stats(model_dir: str) -> None:
     method = made(model_dir)
     (batch,) = next(method.batches(0))
     loss, stats = method.loss(batch)

@@ -1,9 +1,13 @@
 """A prompt that several responses share is run once, and nothing but rounding tells the difference."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
 import pytest
 import torch
-from torch import tensor
-from torch.distributed import HashStore, destroy_process_group, init_process_group
+from torch import nn, tensor
+from torch.distributed import destroy_process_group, init_process_group
 from transformers import (
     Gemma3ForCausalLM,
     Gemma3TextConfig,
@@ -13,6 +17,7 @@ from transformers import (
     MambaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    PreTrainedModel,
 )
 
 from farm.config import ModelConfig
@@ -34,28 +39,36 @@ ROWS = [
     Row(LONG, [20, 21, 25, 2]), Row([*LONG, 8], [20, 2]),
 ]  # fmt: skip
 TOKENS = 3 * 10 + 6 * 5  # three distinct prompts but for their last tokens, six rows of that and a response
-SMALL = {"vocab_size": 259, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+SMALL: dict[str, Any] = {
+    "vocab_size": 259,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+}
 FEW_HEADS = SMALL | {"intermediate_size": 32, "num_key_value_heads": 2, "initializer_range": 0.2}
-
 
 LAYERS = ["sliding_attention", "full_attention"]
 
 
-def gpt2():
+Result = TypeVar("Result")
+Sharing = Callable[[bool], None]
+
+
+def gpt2() -> PreTrainedModel:
     return GPT2LMHeadModel(GPT2Config(**SMALL, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0))
 
 
-def sliding():
+def sliding() -> PreTrainedModel:
     return MistralForCausalLM(MistralConfig(**FEW_HEADS, sliding_window=4))
 
 
-def some_sliding():
+def some_sliding() -> PreTrainedModel:
     config = Gemma3TextConfig(**FEW_HEADS, head_dim=8, sliding_window=4, layer_types=LAYERS)
     return Gemma3ForCausalLM(config)
 
 
 @pytest.fixture(params=[None, gpt2, sliding, some_sliding])
-def source(request, tmp_path, model_dir):
+def source(request: pytest.FixtureRequest, tmp_path: Path, model_dir: str) -> str:
     """A Llama with fewer heads of keys than of queries, and others that look back in other ways."""
     if request.param is None:
         return model_dir
@@ -66,13 +79,13 @@ def source(request, tmp_path, model_dir):
 
 
 @pytest.fixture
-def sharing(monkeypatch):
+def sharing(monkeypatch: pytest.MonkeyPatch) -> Sharing:
     """Says whether prompts are shared, however little that saves: sharing(True)."""
     monkeypatch.setattr(reading, "LEAST_SHARE", 0.0)
     return lambda shared: monkeypatch.setattr(reading, "LEAST_WORK", 0 if shared else torch.inf)
 
 
-def tokens_run(module, call):
+def tokens_run(module: Policy | Scorer, call: Callable[[], Result]) -> tuple[Result, int]:
     """What a call gives, and how many tokens the model embeds for it."""
     seen = []
     embeddings = module.model.get_input_embeddings()
@@ -83,7 +96,7 @@ def tokens_run(module, call):
         hook.remove()
 
 
-def gradients(module, loss):
+def gradients(module: nn.Module, loss: torch.Tensor) -> dict[str, torch.Tensor]:
     module.zero_grad()
     loss.backward()
     found = {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
@@ -91,12 +104,12 @@ def gradients(module, loss):
     return found
 
 
-def assert_same(found, expected):
+def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
     for name, gradient in expected.items():
-        assert (found[name] - gradient).abs().max() <= 1e-5 * max(1, gradient.abs().max()), name
+        assert (found[name] - gradient).abs().max() <= 1e-5 * max(1.0, gradient.abs().max().item()), name
 
 
-def left(rows):
+def left(rows: list[Row]) -> Tokens:
     """The same rows, their padding at both sides."""
     tokens = collate(rows, 0)
     ids, mask = torch.zeros(len(rows), 19, dtype=torch.long), torch.zeros(len(rows), 19, dtype=torch.bool)
@@ -109,7 +122,7 @@ def left(rows):
 
 
 @pytest.mark.parametrize("batch", [collate(ROWS, 0), left(ROWS)], ids=["right", "both sides"])
-def test_a_policy_says_the_same_and_learns_the_same(source, sharing, batch):
+def test_a_policy_says_the_same_and_learns_the_same(source: str, sharing: Sharing, batch: Tokens) -> None:
     policy = Policy.load(source, seed=0).train()
     weights = torch.randn(batch.mask.shape, generator=torch.Generator().manual_seed(1))
     found = {}
@@ -123,7 +136,7 @@ def test_a_policy_says_the_same_and_learns_the_same(source, sharing, batch):
 
 
 @pytest.mark.parametrize("batch", [collate(ROWS, 0), left(ROWS)], ids=["right", "both sides"])
-def test_a_scorer_says_the_same_and_learns_the_same(source, sharing, batch):
+def test_a_scorer_says_the_same_and_learns_the_same(source: str, sharing: Sharing, batch: Tokens) -> None:
     scorer = Scorer.load(source, seed=1, new_head=True).train()
     found = {}
     for shared in (True, False):
@@ -139,7 +152,7 @@ def test_a_scorer_says_the_same_and_learns_the_same(source, sharing, batch):
     assert_same(found[True][2], found[False][2])
 
 
-def test_both_responses_of_a_pair_share_their_prompt(model_dir, sharing):
+def test_both_responses_of_a_pair_share_their_prompt(model_dir: str, sharing: Sharing) -> None:
     sharing(True)
     chosen, rejected = ROWS[:2], [Row(LONG, [40, 41, 42, 43, 2]), Row(SHORT, [50, 2])]
     batch = PairBatch(collate(chosen, 0), collate(rejected, 0), torch.ones(2), torch.zeros(2))
@@ -155,9 +168,11 @@ def test_both_responses_of_a_pair_share_their_prompt(model_dir, sharing):
         assert torch.allclose(of_scorer, scorer(tokens), atol=1e-5)
 
 
-def test_rows_are_moved_until_their_responses_begin_together():
+def test_rows_are_moved_until_their_responses_begin_together() -> None:
     for tokens in (collate(ROWS, 0), left(ROWS)):
         shared = reading.share(tokens)
+        assert shared
+        assert shared.rows.attention is not None
         assert shared.tokens == TOKENS
         assert shared.owner[[0, 2, 4]].unique().numel() == 1
         assert shared.owner.unique().numel() == 3
@@ -169,7 +184,7 @@ def test_rows_are_moved_until_their_responses_begin_together():
         assert shared.rows.attention[1].tolist() == [False] * 8 + [True] * 5 + [False] * 2
 
 
-def test_of_what_rows_read_only_the_prompts_are_kept():
+def test_of_what_rows_read_only_the_prompts_are_kept() -> None:
     """Else a pass without gradients would keep every layer's keys and values of every row."""
     layer = reading._Prompts()
     prompts, rows = torch.randn(2, 4, 7, 8), torch.randn(3, 4, 5, 8)
@@ -178,22 +193,25 @@ def test_of_what_rows_read_only_the_prompts_are_kept():
     keys, values = layer.update(rows, -rows)
     assert torch.equal(keys, torch.cat([prompts[[1, 0, 1]], rows], 2))
     assert torch.equal(values, -keys)
+    assert layer.keys is not None
     assert torch.equal(layer.keys, prompts)
     assert layer.get_seq_length() == 7
 
 
-def test_padding_is_no_token_of_a_prompt():
-    assert reading.share(collate([Row([0, 5, 6], [2]), Row([5, 6], [2])], 0)).tokens == 2 * 2 + 2 * 2
+def test_padding_is_no_token_of_a_prompt() -> None:
+    shared = reading.share(collate([Row([0, 5, 6], [2]), Row([5, 6], [2])], 0))
+    assert shared
+    assert shared.tokens == 2 * 2 + 2 * 2
 
 
-def test_prompts_of_one_token_are_not_shared(model_dir, sharing):
+def test_prompts_of_one_token_are_not_shared(model_dir: str, sharing: Sharing) -> None:
     sharing(True)
     policy, tokens = Policy.load(model_dir), collate([*ROWS, Row([10], [30, 2])], 0)
     assert reading.share(tokens) is None
     assert tokens_run(policy, lambda: policy(tokens))[1] == 7 * 13
 
 
-def test_sharing_must_save_enough(model_dir, monkeypatch):
+def test_sharing_must_save_enough(model_dir: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the 6 rows of 14 tokens, 84 with padding, 60 are left: 24 saved, at 32² for each."""
     scorer, tokens = Scorer.load(model_dir, seed=1, new_head=True), collate(ROWS, 0)
     assert tokens.ids.numel() == 84
@@ -203,7 +221,9 @@ def test_sharing_must_save_enough(model_dir, monkeypatch):
         assert tokens_run(scorer, lambda: scorer(tokens))[1] == (60 if pays else 84)
 
 
-def test_models_that_keep_more_than_keys_and_values_read_every_row_whole(tmp_path, model_dir, sharing):
+def test_models_that_keep_more_than_keys_and_values_read_every_row_whole(
+    tmp_path: Path, model_dir: str, sharing: Sharing
+) -> None:
     sharing(True)
     config = MambaConfig(vocab_size=259, hidden_size=16, num_hidden_layers=1, state_size=4)
     MambaForCausalLM(config).save_pretrained(tmp_path)
@@ -212,7 +232,9 @@ def test_models_that_keep_more_than_keys_and_values_read_every_row_whole(tmp_pat
     assert tokens_run(policy, lambda: policy(collate(ROWS, 0)))[1] == 6 * 13
 
 
-def test_activations_that_are_computed_again_and_compiled_passes_go_without(model_dir, sharing):
+def test_activations_that_are_computed_again_and_compiled_passes_go_without(
+    model_dir: str, sharing: Sharing
+) -> None:
     sharing(True)
     whole, tokens = 6 * 13, collate(ROWS, 0)
     again = LoadedModels(model_dir, SFTConfig(gradient_checkpointing=True)).policy()
@@ -223,12 +245,12 @@ def test_activations_that_are_computed_again_and_compiled_passes_go_without(mode
     assert tokens_run(compiled, lambda: compiled(tokens))[1] == whole
 
 
-def test_sharded_models_go_without(model_dir, sharing):
+def test_sharded_models_go_without(model_dir: str, sharing: Sharing) -> None:
     """Whether prompts are shared depends on a process's rows, and all must gather equally often."""
     sharing(True)
     policy, tokens = Policy.load(model_dir, seed=0), collate(ROWS, 0)
     expected = policy(tokens)
-    init_process_group("gloo", store=HashStore(), rank=0, world_size=1)
+    init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)  # type: ignore[attr-defined]
     try:
         shard(policy)
         logps, count = tokens_run(policy, lambda: policy(tokens))
@@ -238,7 +260,7 @@ def test_sharded_models_go_without(model_dir, sharing):
         destroy_process_group()
 
 
-def test_base_models_that_take_no_positions_read_every_row_whole(model_dir, sharing):
+def test_base_models_that_take_no_positions_read_every_row_whole(model_dir: str, sharing: Sharing) -> None:
     sharing(True)
     policy = Policy.load(model_dir)
     base = policy.model.base_model

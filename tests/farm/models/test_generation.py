@@ -1,4 +1,6 @@
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,17 +17,18 @@ from farm.models.hub import ModelError
 from farm.models.policy import Policy
 from farm.models.tokens import Prompt
 from farm.training.rollout import draw
+from tests.support.tiny_models import ModelMaker
 
 PROMPTS = [[10, 11, 12, 13, 14], [20], [30, 31], [40, 41, 42, 43, 44, 45, 46, 47], [20], [50, 51, 52]]
 
 
 @pytest.fixture(scope="module")
-def policy(make_model):
+def policy(make_model: ModelMaker) -> Policy:
     """Ends about one token in twenty, so that lengths are uneven."""
     return Policy.load(str(make_model(end_bias=2.0)))
 
 
-def test_greedy_is_what_generate_gives(policy):
+def test_greedy_is_what_generate_gives(policy: Policy) -> None:
     drawn = sample(policy, PROMPTS, Decoding(temperature=0, max_new_tokens=24), seed=0, slots=3)
     for prompt, one in zip(PROMPTS, drawn, strict=True):
         out = policy.model.generate(
@@ -35,7 +38,7 @@ def test_greedy_is_what_generate_gives(policy):
         assert out[0, len(prompt) :].tolist() == one.ids
 
 
-def test_a_sample_is_a_function_of_prompt_seed_and_index_alone(policy):
+def test_a_sample_is_a_function_of_prompt_seed_and_index_alone(policy: Policy) -> None:
     decoding = Decoding(max_new_tokens=30)
     together = sample(policy, PROMPTS, decoding, seed=5, n=3, slots=4)
     for slots in (1, 64):
@@ -50,10 +53,12 @@ def test_a_sample_is_a_function_of_prompt_seed_and_index_alone(policy):
     assert [d.ids for d in other] != [d.ids for d in together]
 
 
-def test_more_rows_of_a_small_model_than_of_a_large_one_are_drawn_at_a_time(policy, monkeypatch):
+def test_more_rows_of_a_small_model_than_of_a_large_one_are_drawn_at_a_time(
+    policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     read, step_logits = [], policy.step_logits
 
-    def counted(ids, *more):
+    def counted(ids: torch.Tensor, *more: Any) -> torch.Tensor:
         read.append(len(ids))
         return step_logits(ids, *more)
 
@@ -68,7 +73,7 @@ def test_more_rows_of_a_small_model_than_of_a_large_one_are_drawn_at_a_time(poli
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
-def test_logps_are_those_of_the_policy_at_this_temperature(policy, temperature):
+def test_logps_are_those_of_the_policy_at_this_temperature(policy: Policy, temperature: float) -> None:
     decoding = Decoding(max_new_tokens=40, temperature=temperature)
     drawn = sample(policy, PROMPTS, decoding, seed=1, n=4, slots=5)
     tokens = collate([Row(PROMPTS[i // 4], d.ids) for i, d in enumerate(drawn)], 0)
@@ -76,7 +81,7 @@ def test_logps_are_those_of_the_policy_at_this_temperature(policy, temperature):
     assert torch.allclose(policy(tokens, temperature)[tokens.mask], flat, atol=1e-4)
 
 
-def test_responses_stop_at_the_end_of_sequence_or_are_cut_and_say_which(policy):
+def test_responses_stop_at_the_end_of_sequence_or_are_cut_and_say_which(policy: Policy) -> None:
     drawn = sample(policy, PROMPTS, Decoding(max_new_tokens=12), seed=2, n=20)
     assert {d.ended for d in drawn} == {True, False}
     for d in drawn:
@@ -86,7 +91,7 @@ def test_responses_stop_at_the_end_of_sequence_or_are_cut_and_say_which(policy):
         assert len(d.logps) == len(d.ids)
 
 
-def test_samples_follow_the_distribution(policy):
+def test_samples_follow_the_distribution(policy: Policy) -> None:
     with torch.no_grad():
         probabilities = policy.model(tensor([PROMPTS[0]])).logits[0, -1].double().softmax(-1)
     drawn = sample(policy, [PROMPTS[0]], Decoding(max_new_tokens=1), seed=3, n=4000, slots=500)
@@ -97,9 +102,12 @@ def test_samples_follow_the_distribution(policy):
     assert chisquare(observed, expected).pvalue > 1e-3
 
 
-def test_pick_by_hand():
+def test_pick_by_hand() -> None:
     logits = tensor([[0.1, 0.6, 0.3]]).log()
-    pick = lambda u, **options: pick_token(logits, tensor([u]), Decoding(**options)).ids.item()  # noqa: E731
+
+    def pick(u: float, **options: Any) -> float:
+        return pick_token(logits, tensor([u]), Decoding(**options)).ids.item()
+
     assert [pick(u) for u in (0.0, 0.05, 0.15, 0.69, 0.71, 0.999)] == [0, 0, 1, 1, 2, 2]
     assert [pick(u, temperature=0) for u in (0.0, 0.999)] == [1, 1]
     assert {pick(u / 50, top_k=1) for u in range(50)} == {1}
@@ -110,7 +118,7 @@ def test_pick_by_hand():
     assert pick_token(logits, tensor([0.5]), Decoding(top_k=1)).logps.exp().item() == pytest.approx(0.6)
 
 
-def test_a_draw_near_1_never_takes_what_was_filtered_out():
+def test_a_draw_near_1_never_takes_what_was_filtered_out() -> None:
     logits = torch.zeros(1, 1000)
     for u in (0.9999999, 1 - 2**-24):
         assert pick_token(logits, tensor([u]), Decoding(top_k=3)).ids.item() < 1000
@@ -120,7 +128,7 @@ def test_a_draw_near_1_never_takes_what_was_filtered_out():
 @pytest.mark.parametrize(
     "decoding", [Decoding(temperature=0), Decoding(), Decoding(top_k=2), Decoding(top_p=0.9)]
 )
-def test_what_is_never_to_be_drawn_is_not_and_the_rest_in_proportion(decoding):
+def test_what_is_never_to_be_drawn_is_not_and_the_rest_in_proportion(decoding: Decoding) -> None:
     logits = tensor([[3.0, 9.0, 2.0]])
     drawn = [pick_token(logits, tensor([u / 50]), decoding, tensor([1])) for u in range(50)]
     share = sum(pick.ids.item() == 0 for pick in drawn) / 50
@@ -128,7 +136,9 @@ def test_what_is_never_to_be_drawn_is_not_and_the_rest_in_proportion(decoding):
     assert drawn[0].logps.item() == pytest.approx(logits.log_softmax(-1)[0, 0].item())
 
 
-def test_control_tokens_are_never_drawn_by_us_or_by_transformers(make_model, tmp_path):
+def test_control_tokens_are_never_drawn_by_us_or_by_transformers(
+    make_model: ModelMaker, tmp_path: Path
+) -> None:
     policy = Policy.load(str(make_model(end_bias=2.0)))
     policy.condition_on(["<|bad|>", "<|good|>"])
     with torch.no_grad():
@@ -142,7 +152,7 @@ def test_control_tokens_are_never_drawn_by_us_or_by_transformers(make_model, tmp
     assert made.max() < 259
 
 
-def test_a_response_is_cut_where_the_context_ends(policy):
+def test_a_response_is_cut_where_the_context_ends(policy: Policy) -> None:
     """Ours has 256 positions."""
     prompts = [[10] * 250, [20] * 20]
     drawn = sample(policy, prompts, Decoding(max_new_tokens=12), seed=1, n=30)
@@ -153,7 +163,7 @@ def test_a_response_is_cut_where_the_context_ends(policy):
         sample(policy, [[10] * 256], Decoding(), seed=0)
 
 
-def test_sampling_leaves_the_policy_in_training_mode_and_without_gradients(policy):
+def test_sampling_leaves_the_policy_in_training_mode_and_without_gradients(policy: Policy) -> None:
     policy.train()
     sample(policy, PROMPTS[:1], Decoding(max_new_tokens=2), seed=0)
     assert policy.training
@@ -161,14 +171,16 @@ def test_sampling_leaves_the_policy_in_training_mode_and_without_gradients(polic
     assert sample(policy, [], Decoding(), seed=0) == []
 
 
-def test_weights_are_packed_in_a_draw_and_in_nothing_after_it_even_if_it_fails(policy, monkeypatch):
+def test_weights_are_packed_in_a_draw_and_in_nothing_after_it_even_if_it_fails(
+    policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     layers = [layer for layer in policy.modules() if isinstance(layer, torch.nn.Linear)]
     weights = [layer.weight for layer in layers]
     before = [weight.data_ptr() for weight in weights]
     seen = []
     step_logits = policy.step_logits
 
-    def failing_third(*inputs):
+    def failing_third(*inputs: Any) -> torch.Tensor:
         seen.append(["forward" in vars(layer) for layer in layers])
         if len(seen) == 3:
             raise KeyboardInterrupt
@@ -186,7 +198,7 @@ def test_weights_are_packed_in_a_draw_and_in_nothing_after_it_even_if_it_fails(p
     policy.eval()
 
 
-def test_states_that_are_not_keys_and_values_are_a_clear_error(tmp_path, policy):
+def test_states_that_are_not_keys_and_values_are_a_clear_error(tmp_path: Path, policy: Policy) -> None:
     MambaForCausalLM(
         MambaConfig(vocab_size=259, hidden_size=16, num_hidden_layers=1, state_size=4)
     ).save_pretrained(tmp_path)
@@ -196,7 +208,7 @@ def test_states_that_are_not_keys_and_values_are_a_clear_error(tmp_path, policy)
         sample(mamba, PROMPTS, Decoding(max_new_tokens=2), seed=0)
 
 
-def test_rollouts_are_rows_in_order_with_text(policy):
+def test_rollouts_are_rows_in_order_with_text(policy: Policy) -> None:
     prompts = [Prompt("a"), Prompt("bb", "c")]
     responses = draw(policy, prompts, Decoding(max_new_tokens=9), seed=4, n=3)
     assert responses.prompts == [prompts[0]] * 3 + [prompts[1]] * 3
@@ -210,7 +222,7 @@ def test_rollouts_are_rows_in_order_with_text(policy):
     assert torch.allclose(policy(responses.tokens), responses.logps, atol=1e-4)
 
 
-def test_a_stop_token_of_the_generation_config_ends_a_response_too(make_model):
+def test_a_stop_token_of_the_generation_config_ends_a_response_too(make_model: ModelMaker) -> None:
     policy = Policy.load(str(make_model(end_bias=2.0)))
     policy.codec = type(policy.codec)(
         policy.codec.tokenizer, policy.codec.template, frozenset(range(100, 259))

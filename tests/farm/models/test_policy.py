@@ -1,6 +1,8 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,7 +22,7 @@ from farm.world.language import BASE
 ROWS = [Row([10, 11, 12], [20, 21, 2]), Row([10], [30, 2]), Row([9, 8, 7, 6], [5, 4, 3, 20, 2])]
 
 
-def left_padded(rows, pad_id, extra=0):
+def left_padded(rows: Sequence[Row], pad_id: int, extra: int = 0) -> Tokens:
     """The same rows with padding at the left, which takes an attention mask."""
     width = max(row.length for row in rows) + extra
     ids = torch.tensor([[pad_id] * (width - r.length) + r.prompt + r.response for r in rows])
@@ -30,7 +32,7 @@ def left_padded(rows, pad_id, extra=0):
     return Tokens(ids, mask, attention)
 
 
-def test_logps_are_those_of_transformers(model_dir):
+def test_logps_are_those_of_transformers(model_dir: str) -> None:
     policy = Policy.load(model_dir)
     plain = AutoModelForCausalLM.from_pretrained(model_dir)
     tokens = collate(ROWS, 0)
@@ -45,7 +47,7 @@ def test_logps_are_those_of_transformers(model_dir):
 
 
 @pytest.mark.parametrize("fixture", ["model_dir", "pad_is_eos_dir"])
-def test_padding_side_and_amount_change_nothing(fixture, request):
+def test_padding_side_and_amount_change_nothing(fixture: str, request: pytest.FixtureRequest) -> None:
     policy = Policy.load(request.getfixturevalue(fixture))
     pad_id = policy.codec.pad_id
     right = collate(ROWS, pad_id)
@@ -59,7 +61,7 @@ def test_padding_side_and_amount_change_nothing(fixture, request):
     assert torch.allclose(policy(lefter)[lefter.mask], expected, atol=1e-5)
 
 
-def test_pad_equal_to_eos_changes_nothing_and_eos_is_scored(model_dir, pad_is_eos_dir):
+def test_pad_equal_to_eos_changes_nothing_and_eos_is_scored(model_dir: str, pad_is_eos_dir: str) -> None:
     apart, same = Policy.load(model_dir), Policy.load(pad_is_eos_dir)
     assert same.codec.pad_id == same.codec.eos_id != apart.codec.pad_id
     prompt = Prompt("hi")
@@ -73,14 +75,14 @@ def test_pad_equal_to_eos_changes_nothing_and_eos_is_scored(model_dir, pad_is_eo
     assert (same(tokens[1])[[0, 1], last] < 0).all()
 
 
-def test_temperature_divides_the_logits(model_dir):
+def test_temperature_divides_the_logits(model_dir: str) -> None:
     policy, tokens = Policy.load(model_dir), collate(ROWS, 0)
     expected = log_softmax(policy.response_logits(tokens) / 0.5, -1)
     expected = expected.gather(1, tokens.ids[tokens.mask][:, None])[:, 0]
     assert torch.allclose(policy(tokens, 0.5)[tokens.mask], expected, atol=1e-5)
 
 
-def test_a_model_that_caps_its_logits_is_found_out(tmp_path, model_dir):
+def test_a_model_that_caps_its_logits_is_found_out(tmp_path: Path, model_dir: str) -> None:
     torch.manual_seed(0)
     config = Gemma2Config(
         vocab_size=259, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
@@ -98,7 +100,7 @@ def test_a_model_that_caps_its_logits_is_found_out(tmp_path, model_dir):
     assert torch.allclose(policy.response_logits(tokens), expected, atol=1e-6)
 
 
-def test_saved_policies_load_by_transformers_alone(tmp_path, model_dir):
+def test_saved_policies_load_by_transformers_alone(tmp_path: Path, model_dir: str) -> None:
     policy = Policy.load(model_dir, ModelConfig(template="{instruction}:"))
     policy.save(tmp_path)
     code = (
@@ -116,7 +118,7 @@ def test_saved_policies_load_by_transformers_alone(tmp_path, model_dir):
     assert Policy.load(str(tmp_path)).codec.template.without_input == "{instruction}:"
 
 
-def test_lora_trains_adapters_alone_and_saves_whole_weights(tmp_path, model_dir):
+def test_lora_trains_adapters_alone_and_saves_whole_weights(tmp_path: Path, model_dir: str) -> None:
     config = ModelConfig(lora_rank=2, lora_targets=("q_proj", "v_proj"))
     policy = Policy.load(model_dir, config, seed=0)
     trainable = [name for name, p in policy.named_parameters() if p.requires_grad]
@@ -139,7 +141,9 @@ def test_lora_trains_adapters_alone_and_saves_whole_weights(tmp_path, model_dir)
         Policy.load(model_dir, ModelConfig(lora_rank=2, lora_targets=("nothing",)), seed=0)
 
 
-def test_control_tokens_start_as_the_token_before_them_and_are_asked_for(tmp_path, model_dir):
+def test_control_tokens_start_as_the_token_before_them_and_are_asked_for(
+    tmp_path: Path, model_dir: str
+) -> None:
     policy = Policy.load(model_dir, seed=0)
     before = policy.model.get_input_embeddings().weight.detach().clone()
     last = policy.codec.prompt_ids(Prompt("x"))[-1]
@@ -157,7 +161,7 @@ def test_control_tokens_start_as_the_token_before_them_and_are_asked_for(tmp_pat
     assert Policy.load(str(tmp_path)).codec.prompt_ids(Prompt("x"))[-1] == good
 
 
-def test_new_control_tokens_leave_a_policy_all_but_undisturbed():
+def test_new_control_tokens_leave_a_policy_all_but_undisturbed() -> None:
     """A token of random meaning before the response costs most of what was learnt, 2 nats a token here."""
     reference, policy = Policy.load(str(BASE)), Policy.load(str(BASE))
     policy.condition_on(["<|bad|>", "<|good|>"])
@@ -169,12 +173,12 @@ def test_new_control_tokens_leave_a_policy_all_but_undisturbed():
     assert full_kl(plain, controlled[:, : plain.shape[1]]).mean() < 1
 
 
-def test_a_missing_model_is_a_clear_error(tmp_path):
+def test_a_missing_model_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such folder"):
         Policy.load(str(tmp_path / "nothing"))
 
 
-def test_a_checkpoint_of_another_architecture_is_a_clear_error(tmp_path, model_dir):
+def test_a_checkpoint_of_another_architecture_is_a_clear_error(tmp_path: Path, model_dir: str) -> None:
     Scorer.load(model_dir, seed=0, new_head=True).save(tmp_path)
     with pytest.raises(ModelError, match="another architecture"):
         Policy.load(str(tmp_path))
@@ -182,7 +186,7 @@ def test_a_checkpoint_of_another_architecture_is_a_clear_error(tmp_path, model_d
         Scorer.load(model_dir)
 
 
-def test_pickled_weights_are_refused(tmp_path, model_dir):
+def test_pickled_weights_are_refused(tmp_path: Path, model_dir: str) -> None:
     policy = Policy.load(model_dir)
     policy.save(tmp_path)
     torch.save(load_file(tmp_path / "model.safetensors"), tmp_path / "pytorch_model.bin")
@@ -191,7 +195,7 @@ def test_pickled_weights_are_refused(tmp_path, model_dir):
         Policy.load(str(tmp_path))
 
 
-def test_nan_weights_are_a_clear_error(tmp_path, model_dir):
+def test_nan_weights_are_a_clear_error(tmp_path: Path, model_dir: str) -> None:
     Policy.load(model_dir).save(tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
     weights["model.norm.weight"][3] = float("nan")
@@ -200,7 +204,7 @@ def test_nan_weights_are_a_clear_error(tmp_path, model_dir):
         Policy.load(str(tmp_path))
 
 
-def test_remote_code_is_not_run_unless_asked(tmp_path, model_dir):
+def test_remote_code_is_not_run_unless_asked(tmp_path: Path, model_dir: str) -> None:
     Policy.load(model_dir).save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     config |= {"model_type": "mine", "auto_map": {"AutoConfig": "evil.C", "AutoModelForCausalLM": "evil.M"}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from statsmodels.stats.multitest import multipletests
 from farm.statistics.alt_test import alt_test, benjamini_yekutieli
 
 
-def people(labels: dict[str, list[float]]) -> pd.DataFrame:
+def people(labels: Mapping[str, Sequence[float]]) -> pd.DataFrame:
     rows = [
         {"item": item, "annotator": name, "label": label}
         for name, given_ in labels.items()

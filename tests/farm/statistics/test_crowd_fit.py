@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
+from scipy.optimize import LinearConstraint, minimize
 
 from farm.statistics.agreement import Floats
 from farm.statistics.crowd_fit import FOLDS, PENALTIES, MemberVerdicts, Moments, _solve, fit_crowd
@@ -88,7 +88,7 @@ def test_another_solver_finds_the_same(penalty: float) -> None:
     def value(v: Floats) -> float:
         return float(moments.loss(v) + penalty * v @ unequal @ v)
 
-    one_at_most = {"type": "ineq", "fun": lambda v: 1 - v.sum()}
+    one_at_most = LinearConstraint(np.ones(6), ub=1)
     start = np.full(6, 0.1)
     other = minimize(value, start, method="SLSQP", bounds=[(0, 1)] * 6, constraints=one_at_most, tol=1e-12)
     mine = _solve(moments, penalty)

@@ -13,7 +13,7 @@ from farm.statistics.dawid_skene import Rival, anchored_consensus, dawid_skene
 GOLDEN = Path(__file__).parents[2] / "golden" / "vectors"
 
 
-def simulate(accuracy: list[float], n: int, seed: int = 0) -> tuple[np.ndarray, ...]:  # type: ignore[type-arg]
+def simulate(accuracy: list[float], n: int, seed: int = 0) -> tuple[np.ndarray, ...]:
     """Units, annotators, categories (no ties) and the truth."""
     rng = np.random.default_rng(seed)
     truth = rng.integers(0, 2, n) * 2
@@ -38,8 +38,8 @@ def test_reliabilities_are_recovered() -> None:
 def test_the_fit_equals_crowd_kits() -> None:
     """Random verdicts with gaps and repeats, fitted to convergence by tests/golden/crowdkit_vectors.py."""
     golden = json.loads((GOLDEN / "dawid_skene.json").read_text())
-    arrays = (np.array(golden[name]) for name in ("units", "annotators", "category"))
-    fit = dawid_skene(*arrays, 80, 6, smoothing=0.0)
+    units, annotators, given = (np.array(golden[name]) for name in ("units", "annotators", "category"))
+    fit = dawid_skene(units, annotators, given, 80, 6, smoothing=0.0)
     np.testing.assert_allclose(fit.posterior, golden["posterior"], atol=1e-5)
     np.testing.assert_allclose(fit.prior, golden["prior"], atol=1e-6)
     given_then_true = fit.confusion.transpose(0, 2, 1)

@@ -57,7 +57,7 @@ def test_equals_alpaca_eval(case: dict[str, Any]) -> None:
 
 def test_row_order_plays_no_part() -> None:
     rows = rows_of(VECTORS["cases"][0])
-    options = {"difficulty": DIFFICULTY, "anchors": ANCHORS, "draws": 20}
+    options: dict[str, Any] = {"difficulty": DIFFICULTY, "anchors": ANCHORS, "draws": 20}
     found = controlled_win_rate(rows, **options)
     shuffled = controlled_win_rate(rows.sample(frac=1, random_state=1), **options)
     assert shuffled == found
@@ -176,7 +176,7 @@ def test_the_joint_fit_finds_the_difficulties() -> None:
     frame = many_models(rng, 40, 150, ease)
     found = fit_difficulty(frame)
     assert found.source == "joint fit over 40 models"
-    assert np.corrcoef(found.values.loc[np.arange(150)], ease)[0, 1] > 0.95
+    assert np.corrcoef(found.values.loc[list(range(150))], ease)[0, 1] > 0.95
     assert fit_difficulty(frame.sample(frac=1, random_state=0)).values.to_numpy() == pytest.approx(
         found.values.to_numpy(), abs=1e-6
     )

@@ -47,7 +47,8 @@ def judged(
     )
 
 
-def value(measures: Mapping[str, Measure], name: str) -> tuple[float, int]:
+def value(measures: Mapping[str, Measure], name: str) -> tuple[object, int]:
+    """The measure over all rows, to be compared with, and how many count."""
     measure = measures[name]
     found: Floats = measure.statistic(measure.sums.sum(axis=0))
     return pytest.approx(float(found), nan_ok=True), int(measure.counted.sum())

@@ -41,6 +41,8 @@ def test_counts_add_up_and_swapping_mirrors(values: list[float], failed: int) ->
     assert found.n_wins + found.n_losses + found.n_draws == found.n
     assert swapped.value == pytest.approx(1 - found.value)
     if found.n > 1:
+        assert found.interval.low is not None
+        assert found.interval.high is not None
         assert found.interval.low <= found.value + 1e-12
         assert found.value - 1e-12 <= found.interval.high
         assert swapped.interval.low == pytest.approx(1 - found.interval.high, abs=1e-9)
@@ -164,7 +166,7 @@ def test_models_judged_on_different_instructions() -> None:
         (lambda: win_rate([1, 2]), "found 2"),
         (lambda: win_rate([-1.0]), "found -1"),
         (lambda: win_rate([1, 0], ["a"]), "every one of the 2 judgements needs a label"),
-        (lambda: win_rate([1, 0], ["a", None]), "needs a label"),
+        (lambda: win_rate([1, 0], np.array(["a", None])), "needs a label"),
         (lambda: win_rate_difference(pd.Series({"x": 1.0}), pd.Series({"y": 1.0})), "share no judged"),
         (lambda: win_rate_difference(pd.Series([1.0, 0], ["x", "x"]), pd.Series({"x": 1.0})), "several rows"),
         (lambda: win_rate_estimates(pd.DataFrame({"a": [1.0, 0], "b": [1.0, np.nan]})), "instructions for b"),

@@ -4,8 +4,10 @@ import random
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ from farm.models.tokens import Prompt
 from farm.training.checkpoint import CheckpointError, RunFolder, whole_checkpoints
 from farm.training.data import Data, Demonstration
 from farm.training.loop import fit
+from farm.training.method import Method
 from farm.training.run_models import LoadedModels
 
 ROOT = Path(__file__).parents[3]
@@ -31,18 +34,19 @@ ON_POLICY = [
 ]  # 12 steps
 
 
-def run(*arguments, kill_at=None):
+def run(*arguments: object, kill_at: int | None = None) -> None:
     """Train in a process of its own, which gets a SIGKILL right after the given line of its output."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(SCRIPT), *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout
         for number, _ in enumerate(process.stdout, 1):
             if number == kill_at:
                 process.send_signal(signal.SIGKILL)
     assert process.returncode == (0 if kill_at is None else -signal.SIGKILL)
 
 
-def final(folder):
+def final(folder: Path) -> tuple[str, dict[str, torch.Tensor]]:
     """Every tensor of the latest checkpoint, optimizer included."""
     latest = whole_checkpoints(folder / "run")[-1]
     state = torch.load(latest / "training.pt", weights_only=True)
@@ -50,14 +54,18 @@ def final(folder):
     return latest.name, load_file(latest / "model" / "model.safetensors") | state["trained"] | moments
 
 
-def assert_same_bits(one, other):
+def assert_same_bits(
+    one: tuple[str, dict[str, torch.Tensor]], other: tuple[str, dict[str, torch.Tensor]]
+) -> None:
     assert one[0] == other[0]
     assert one[1].keys() == other[1].keys()
     assert all(torch.equal(tensor, other[1][key]) for key, tensor in one[1].items())
 
 
 @pytest.mark.parametrize("name", ["sft", "dpo", "ppo"])
-def test_killed_and_resumed_is_bit_for_bit_the_uninterrupted_run(name, tmp_path, model_dir):
+def test_killed_and_resumed_is_bit_for_bit_the_uninterrupted_run(
+    name: str, tmp_path: Path, model_dir: str
+) -> None:
     options = ["save_every=3"] + (ON_POLICY if name == "ppo" else [])
     run(name, model_dir, tmp_path / "whole", *options)
     run(name, model_dir, tmp_path / "killed", *options, kill_at=random.Random(os.getpid()).randrange(3, 12))
@@ -68,7 +76,7 @@ def test_killed_and_resumed_is_bit_for_bit_the_uninterrupted_run(name, tmp_path,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["sft", "dpo", "ipo", "reward_model", "ppo"])
-def test_a_storm_of_kills_changes_no_bit(name, tmp_path, model_dir):
+def test_a_storm_of_kills_changes_no_bit(name: str, tmp_path: Path, model_dir: str) -> None:
     options = ["save_every=1", "epochs=4"] + (ON_POLICY if name == "ppo" else [])
     run(name, model_dir, tmp_path / "whole", *options)
     shuffler = random.Random(0)
@@ -78,13 +86,13 @@ def test_a_storm_of_kills_changes_no_bit(name, tmp_path, model_dir):
     assert_same_bits(final(tmp_path / "whole"), final(tmp_path / "killed"))
 
 
-def trained(folder, model_dir, **options):
+def trained(folder: Path, model_dir: str, **options: Any) -> Method:
     """A run in this process; `stop` ends it after so many steps as a crash would."""
     stop = options.pop("stop", None)
     config = SFT.Config(**({"batch_size": 4, "learning_rate": 1e-2, "epochs": 2.0, "log_every": 1} | options))
     method = SFT(config, Data(DEMOS), LoadedModels(model_dir, config))
 
-    def log(step, _):
+    def log(step: int, metrics: Mapping[str, float]) -> None:
         if step == stop:
             raise KeyboardInterrupt
 
@@ -97,7 +105,7 @@ def trained(folder, model_dir, **options):
 
 
 @pytest.mark.parametrize("options", [{}, {"lora_rank": 2, "lora_dropout": 0.5}])
-def test_resume_is_exact_with_dropout_too(tmp_path, model_dir, options):
+def test_resume_is_exact_with_dropout_too(tmp_path: Path, model_dir: str, options: dict[str, Any]) -> None:
     whole = trained(tmp_path / "whole", model_dir, **options)
     trained(tmp_path / "cut", model_dir, stop=5, save_every=2, **options)
     resumed = trained(tmp_path / "cut", model_dir, save_every=2, **options)
@@ -107,13 +115,13 @@ def test_resume_is_exact_with_dropout_too(tmp_path, model_dir, options):
         assert torch.equal(weight, other), name
 
 
-def test_only_the_latest_checkpoints_are_kept(tmp_path, model_dir):
+def test_only_the_latest_checkpoints_are_kept(tmp_path: Path, model_dir: str) -> None:
     trained(tmp_path, model_dir, save_every=1, keep=2)
     assert [p.name for p in whole_checkpoints(tmp_path)] == ["step-00000005", "step-00000006"]
     assert sorted(os.listdir(tmp_path)) == ["step-00000005", "step-00000006"]
 
 
-def test_a_finished_run_is_not_trained_again(tmp_path, model_dir):
+def test_a_finished_run_is_not_trained_again(tmp_path: Path, model_dir: str) -> None:
     first = trained(tmp_path, model_dir)
     before = (tmp_path / "step-00000006" / "training.pt").stat().st_mtime_ns
     second = trained(tmp_path, model_dir, stop=None)
@@ -124,7 +132,7 @@ def test_a_finished_run_is_not_trained_again(tmp_path, model_dir):
     )
 
 
-def test_half_written_checkpoints_are_not_seen(tmp_path, model_dir):
+def test_half_written_checkpoints_are_not_seen(tmp_path: Path, model_dir: str) -> None:
     trained(tmp_path, model_dir, save_every=3, stop=4)
     half = tmp_path / ".partial-step-00000005"
     half.mkdir()
@@ -136,7 +144,7 @@ def test_half_written_checkpoints_are_not_seen(tmp_path, model_dir):
 
 
 @pytest.mark.parametrize("victim", ["training.pt", "model/model.safetensors"])
-def test_a_damaged_checkpoint_is_a_clear_error(tmp_path, model_dir, victim):
+def test_a_damaged_checkpoint_is_a_clear_error(tmp_path: Path, model_dir: str, victim: str) -> None:
     trained(tmp_path, model_dir)
     with (tmp_path / "step-00000006" / victim).open("r+b") as file:
         file.truncate(1000)
@@ -152,41 +160,44 @@ def test_a_damaged_checkpoint_is_a_clear_error(tmp_path, model_dir, victim):
         trained(tmp_path / "other", model_dir)
 
 
-def test_a_run_with_another_configuration_is_refused(tmp_path, model_dir):
+def test_a_run_with_another_configuration_is_refused(tmp_path: Path, model_dir: str) -> None:
     trained(tmp_path, model_dir, save_every=2, stop=3)
     with pytest.raises(CheckpointError, match="another configuration"):
         trained(tmp_path, model_dir, learning_rate=1e-3)
+    nothing: Any = None
     other = RunFolder(tmp_path, SFT.Config(batch_size=4, learning_rate=1e-2, epochs=2.0), inputs="other data")
     with pytest.raises(CheckpointError, match="other data"):
-        other.restore(None, None, None)
+        other.restore(nothing, nothing, nothing)
     trained(tmp_path, model_dir, save_every=5, log_every=3)
 
 
-def test_a_run_of_another_architecture_is_refused(tmp_path, model_dir):
+def test_a_run_of_another_architecture_is_refused(tmp_path: Path, model_dir: str) -> None:
     method = trained(tmp_path, model_dir)
     config = load("reward_model").Config()
     scorer = LoadedModels(model_dir, config).scorer()
     folder = RunFolder(tmp_path, SFT.Config(batch_size=4, learning_rate=1e-2, epochs=2.0, log_every=1))
     method.trained = scorer
-    optimizer = torch.optim.AdamW(scorer.parameters())
+    optimizer, nothing = torch.optim.AdamW(scorer.parameters()), cast(Any, None)
     with pytest.raises(CheckpointError, match="another architecture"):
-        folder.restore(method, optimizer, None)
+        folder.restore(method, optimizer, nothing)
 
 
 @pytest.mark.parametrize(
     "limit", [100, 30_000, 200_000]
 )  # fails in config.json, in the weights, in training.pt
-def test_a_full_disk_is_a_clear_error_and_leaves_the_old_checkpoint(tmp_path, model_dir, limit):
+def test_a_full_disk_is_a_clear_error_and_leaves_the_old_checkpoint(
+    tmp_path: Path, model_dir: str, limit: int
+) -> None:
     """A file-size limit fails writes half-way as a full disk does."""
     code = f"""
 import resource, signal
 from pathlib import Path
-from farm.checkpoint import CheckpointError, RunFolder
-from farm.data import Data, Demonstration
-from farm.loop import fit
-from farm.methods.method import Prompt
+from farm.training.checkpoint import CheckpointError, RunFolder
+from farm.training.data import Data, Demonstration
+from farm.training.loop import fit
+from farm.models.tokens import Prompt
 from farm.methods.sft import SFT, SFTConfig
-from farm.models import LoadedModels
+from farm.training.run_models import LoadedModels
 
 def log(step, metrics):
     if step == 2:  # the checkpoint of step 1 is written, that of step 2 comes next
@@ -209,7 +220,7 @@ except CheckpointError as error:
     assert os.listdir(tmp_path) == ["step-00000001"]
 
 
-def test_what_a_checkpoint_holds(tmp_path, model_dir):
+def test_what_a_checkpoint_holds(tmp_path: Path, model_dir: str) -> None:
     trained(tmp_path, model_dir)
     checkpoint = tmp_path / "step-00000006"
     sizes = json.loads((checkpoint / "manifest.json").read_text())

@@ -30,17 +30,19 @@ lengths_strategy = st.lists(st.integers(1, 200), min_size=1, max_size=100)
 
 
 @pytest.fixture
-def codec(model_dir):
+def codec(model_dir: str) -> Codec:
     return Codec(AutoTokenizer.from_pretrained(model_dir))
 
 
-def demos(n):
+def demos(n: int) -> list[Demonstration]:
     return [Demonstration(Prompt(f"say {i}"), "x" * (1 + i % 7)) for i in range(n)]
 
 
 @given(lengths_strategy, st.integers(1, 16), st.integers(0, 99), st.integers(0, 3))
 @settings(max_examples=50, deadline=None)
-def test_an_epoch_meets_every_row_once_in_an_order_that_seed_and_epoch_give(lengths, batch, seed, epoch):
+def test_an_epoch_meets_every_row_once_in_an_order_that_seed_and_epoch_give(
+    lengths: list[int], batch: int, seed: int, epoch: int
+) -> None:
     order = epoch_order(lengths, batch, seed, epoch)
     assert sorted(i for step in order for i in step) == list(range(len(lengths)))
     assert order == epoch_order(lengths, batch, seed, epoch)
@@ -48,12 +50,12 @@ def test_an_epoch_meets_every_row_once_in_an_order_that_seed_and_epoch_give(leng
     assert sum(len(step) < batch for step in order) <= 1 or len(lengths) > 32 * batch
 
 
-def test_orders_differ_between_seeds_and_epochs():
+def test_orders_differ_between_seeds_and_epochs() -> None:
     orders = [epoch_order([1] * 50, 4, seed, epoch) for seed, epoch in ((0, 0), (0, 1), (1, 0))]
     assert orders[0] != orders[1] != orders[2] != orders[0]
 
 
-def test_rows_of_a_batch_are_of_like_length():
+def test_rows_of_a_batch_are_of_like_length() -> None:
     lengths = list(range(64)) * 4
     spread = [max(lengths[i] for i in s) - min(lengths[i] for i in s) for s in epoch_order(lengths, 8, 0, 0)]
     assert max(spread) <= 3
@@ -63,7 +65,9 @@ def test_rows_of_a_batch_are_of_like_length():
     lengths_strategy, st.integers(1, 20) | st.none(), st.integers(200, 2000) | st.none(), st.integers(1, 3)
 )
 @settings(max_examples=80, deadline=None)
-def test_a_step_is_split_within_its_limits_and_nothing_is_lost(lengths, micro, budget, processes):
+def test_a_step_is_split_within_its_limits_and_nothing_is_lost(
+    lengths: list[int], micro: int | None, budget: int | None, processes: int
+) -> None:
     config = TrainConfig(micro_batch=micro, token_budget=budget)
     rows = list(range(len(lengths)))
     if len(rows) < processes:
@@ -83,7 +87,7 @@ def test_a_step_is_split_within_its_limits_and_nothing_is_lost(lengths, micro, b
         assert all(len(p) == 1 or len(p) * max(lengths[i] for i in p) <= budget for p in parts)
 
 
-def test_batches_from_a_step_on_are_those_of_the_whole_run(codec):
+def test_batches_from_a_step_on_are_those_of_the_whole_run(codec: Codec) -> None:
     config = TrainConfig(batch_size=4, epochs=2.5, micro_batch=2)
     source = demonstrations(Data(demos(10)), codec, config, CPU)
     whole = list(source.batches(0))
@@ -99,7 +103,7 @@ def test_batches_from_a_step_on_are_those_of_the_whole_run(codec):
     assert demonstrations(Data(demos(10)), codec, TrainConfig(batch_size=4, max_steps=2), CPU).steps == 2
 
 
-def test_processes_share_a_step_without_overlap(codec):
+def test_processes_share_a_step_without_overlap(codec: Codec) -> None:
     config = TrainConfig(batch_size=4, micro_batch=1)
     alone = next(demonstrations(Data(demos(8)), codec, config, CPU).batches(0))
     shares = [
@@ -111,7 +115,7 @@ def test_processes_share_a_step_without_overlap(codec):
     assert found == sorted(tuple(batch.ids[0].tolist()) for batch in alone)
 
 
-def test_pairs_have_the_preferred_output_first(codec):
+def test_pairs_have_the_preferred_output_first(codec: Codec) -> None:
     records = [
         PreferencePair(Prompt("q"), "a", "b", 0.2, 0.5),
         PreferencePair(Prompt("q"), "cc", "dd", 0.75),
@@ -128,7 +132,7 @@ def test_pairs_have_the_preferred_output_first(codec):
     assert batch.weight == 3
 
 
-def test_ties_are_left_out_only_aloud(caplog):
+def test_ties_are_left_out_only_aloud(caplog: pytest.LogCaptureFixture) -> None:
     records = [PreferencePair(Prompt("q"), "a", "b", p) for p in (0.0, 0.5, 1.0)]
     with caplog.at_level(logging.WARNING):
         kept = decided(records)
@@ -136,7 +140,7 @@ def test_ties_are_left_out_only_aloud(caplog):
     assert "1 of 3 pairs are ties" in caplog.text
 
 
-def test_nothing_to_learn_from_is_a_clear_error(codec):
+def test_nothing_to_learn_from_is_a_clear_error(codec: Codec) -> None:
     for make in (demonstrations, pairs):
         with pytest.raises(DataError, match="nothing to learn from"):
             make(Data([]), codec, TrainConfig(), CPU)
@@ -145,18 +149,18 @@ def test_nothing_to_learn_from_is_a_clear_error(codec):
 
 
 @pytest.mark.parametrize("preference", [float("nan"), 1.5, -1.0])
-def test_preferences_outside_0_and_1_are_a_clear_error(preference):
+def test_preferences_outside_0_and_1_are_a_clear_error(preference: float) -> None:
     with pytest.raises(DataError, match="expected P"):
         check_pairs([PreferencePair(Prompt("q"), "a", "b", preference)])
 
 
-def test_pairs_with_identical_outputs_are_a_clear_error(codec):
+def test_pairs_with_identical_outputs_are_a_clear_error(codec: Codec) -> None:
     records = [PreferencePair(Prompt("q"), "a", "a", 1.0), PreferencePair(Prompt("q"), "a", "b", 1.0)]
     with pytest.raises(DataError, match="1 of 2 pairs have two identical outputs"):
         pairs(Data(records), codec, TrainConfig(), CPU)
 
 
-def test_overlong_rows_are_an_error_or_left_out_aloud(codec, caplog):
+def test_overlong_rows_are_an_error_or_left_out_aloud(codec: Codec, caplog: pytest.LogCaptureFixture) -> None:
     records = [*demos(3), Demonstration(Prompt("q"), "x" * 600)]
     with pytest.raises(DataError, match="1 of 4 rows are longer than max_length, 512 tokens"):
         demonstrations(Data(records), codec, TrainConfig(), CPU)
@@ -166,7 +170,7 @@ def test_overlong_rows_are_an_error_or_left_out_aloud(codec, caplog):
     assert "left out: 1 of 4 rows" in caplog.text
 
 
-def test_rows_beyond_the_models_context_are_named_so(codec):
+def test_rows_beyond_the_models_context_are_named_so(codec: Codec) -> None:
     short = replace(codec, context=100)
     records = [*demos(3), Demonstration(Prompt("q"), "x" * 200)]
     with pytest.raises(DataError, match="1 of 4 rows are longer than the model's context, 100 tokens"):
@@ -174,7 +178,7 @@ def test_rows_beyond_the_models_context_are_named_so(codec):
     assert len(demonstrations(Data(records), short, TrainConfig(overlong="drop"), CPU).rows) == 3
 
 
-def test_held_out_rows_come_in_order(codec):
+def test_held_out_rows_come_in_order(codec: Codec) -> None:
     config = TrainConfig(batch_size=2)
     source = instructions(Data([Prompt("a")], [Prompt("b"), Prompt("c"), Prompt("d")]), codec, config)
     assert [batch.prompts for batch in source.held_out()] == [[Prompt("b"), Prompt("c")], [Prompt("d")]]

@@ -3,7 +3,10 @@ import math
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, cast
 
 import pytest
 import torch
@@ -12,7 +15,8 @@ from torch import tensor
 from db.errors import ConfigError
 from farm.config import TrainConfig
 from farm.methods import load
-from farm.models.tokens import Prompt
+from farm.methods.sft import SFT, SFTConfig
+from farm.models.tokens import Prompt, Tokens
 from farm.training import loop
 from farm.training.checkpoint import RunFolder
 from farm.training.data import Data, Demonstration, PreferencePair
@@ -25,7 +29,7 @@ from farm.training.loop import (
     learning_rate_factor,
     make_optimizer,
 )
-from farm.training.method import Loss
+from farm.training.method import Loss, Method
 from farm.training.processes import Processes
 from farm.training.run_models import LoadedModels
 
@@ -38,17 +42,19 @@ PAIRS = [
 class NoCheckpoints:
     latest = "nowhere"
 
-    def restore(self, *_):
+    def restore(self, *_: object) -> int:
         return 0
 
-    def due(self, _):
+    def due(self, _: object) -> bool:
         return False
 
-    def save(self, *_):
+    def save(self, *_: object) -> None:
         pass
 
 
-def run(name, model_dir, held_out=(), **options):
+def run(
+    name: str, model_dir: str, held_out: Sequence[object] = (), **options: Any
+) -> tuple[dict[str, torch.Tensor], list[dict[str, float]]]:
     """Weights and log of a short run."""
     method_class = load(name)
     given = {"batch_size": 8, "learning_rate": 3e-3, "log_every": 1, "epochs": 2.0} | options
@@ -61,11 +67,16 @@ def run(name, model_dir, held_out=(), **options):
 
 
 @pytest.mark.parametrize("name", ["sft", "dpo", "ipo", "reward_model"])
-def test_1_batch_of_8_is_8_batches_of_1(name, model_dir):
-    options = {"max_grad_norm": 0.5, "max_steps": 2, "learning_rate": 1e-3, "adam_epsilon": 1e-3}
+def test_1_batch_of_8_is_8_batches_of_1(name: str, model_dir: str) -> None:
+    options: dict[str, Any] = {
+        "max_grad_norm": 0.5,
+        "max_steps": 2,
+        "learning_rate": 1e-3,
+        "adam_epsilon": 1e-3,
+    }
     whole, log = run(name, model_dir, **options)
     for limits in ({"micro_batch": 1}, {"micro_batch": 3}, {"token_budget": 200}):
-        parts, part_log = run(name, model_dir, **options, **limits)
+        parts, part_log = run(name, model_dir, **(options | limits))
         for key, weight in whole.items():
             assert torch.allclose(weight, parts[key], atol=1e-6), (limits, key)
         for one, other in zip(log, part_log, strict=True):
@@ -74,21 +85,22 @@ def test_1_batch_of_8_is_8_batches_of_1(name, model_dir):
 
 
 @pytest.mark.parametrize("name", ["sft", "dpo", "ipo", "reward_model"])
-def test_training_lowers_the_loss(name, model_dir):
+def test_training_lowers_the_loss(name: str, model_dir: str) -> None:
     _, log = run(name, model_dir, epochs=6.0)
     assert log[-1]["loss"] < log[0]["loss"] * 0.97
 
 
-def test_a_step_has_no_gradients_of_the_step_before(model_dir):
+def test_a_step_has_no_gradients_of_the_step_before(model_dir: str) -> None:
     """Where the weights stand still, the same rows give the same gradient at every step."""
     _, log = run("sft", model_dir, batch_size=16, epochs=3.0, learning_rate=1e-12)
     norms = [line["grad_norm"] for line in log]
     assert norms == pytest.approx([norms[0]] * 3, rel=1e-5)
 
 
-def test_batch_order_changes_nothing(model_dir):
+def test_batch_order_changes_nothing(model_dir: str) -> None:
     config = load("dpo").Config(batch_size=16)
     method = load("dpo")(config, Data(PAIRS), LoadedModels(model_dir, config))
+    batch: Any
     (batch,) = next(method.batches(0))
     order = torch.randperm(16)
     shuffled = type(batch)(
@@ -103,13 +115,13 @@ def test_batch_order_changes_nothing(model_dir):
         assert method.loss(shuffled).loss.item() == pytest.approx(method.loss(batch).loss.item(), rel=1e-5)
 
 
-def test_a_gradient_that_is_not_finite_stops_before_it_is_applied(model_dir):
-    config = load("sft").Config(batch_size=8, micro_batch=4, log_every=1, learning_rate=1e-3)
+def test_a_gradient_that_is_not_finite_stops_before_it_is_applied(model_dir: str) -> None:
+    config = SFTConfig(batch_size=8, micro_batch=4, log_every=1, learning_rate=1e-3)
 
-    class Diverging(load("sft")):
+    class Diverging(SFT):
         seen = 0
 
-        def loss(self, batch):
+        def loss(self, batch: Tokens) -> Loss:
             self.seen += 1
             loss = super().loss(batch)
             if self.seen == 6:  # the second half of step 3
@@ -121,21 +133,22 @@ def test_a_gradient_that_is_not_finite_stops_before_it_is_applied(model_dir):
     with pytest.raises(
         TrainingDiverged, match="the gradient is nan at step 3; the weights are those of step 2"
     ):
-        fit(method, config, lambda *_: None, NoCheckpoints())
+        fit(cast(Method, method), config, lambda *_: None, NoCheckpoints())
     assert all(torch.equal(v, method.before[k]) for k, v in method.trained.state_dict().items())
 
 
-def test_the_last_good_checkpoint_outlives_divergence(tmp_path, model_dir):
+def test_the_last_good_checkpoint_outlives_divergence(tmp_path: Path, model_dir: str) -> None:
     config = load("sft").Config(batch_size=8, save_every=1, learning_rate=1e30)
     method = load("sft")(config, Data(DEMOS), LoadedModels(model_dir, config))
     with pytest.raises(TrainingDiverged, match="step-00000001"):
         fit(method, config, lambda *_: None, RunFolder(tmp_path, config))
 
 
-def test_learning_rates_by_hand():
-    rates = lambda schedule, warmup, steps: [  # noqa: E731
-        learning_rate_factor(TrainConfig(schedule=schedule, warmup=warmup), steps)(k) for k in range(steps)
-    ]
+def test_learning_rates_by_hand() -> None:
+    def rates(schedule: Literal["cosine", "linear", "constant"], warmup: float, steps: int) -> list[float]:
+        factor = learning_rate_factor(TrainConfig(schedule=schedule, warmup=warmup), steps)
+        return [factor(k) for k in range(steps)]
+
     assert rates("constant", 0.0, 3) == [1, 1, 1]
     assert rates("linear", 0.0, 4) == [1, 0.75, 0.5, 0.25]
     assert rates("linear", 0.4, 5) == [1 / 3, 2 / 3, 1, pytest.approx(2 / 3), pytest.approx(1 / 3)]
@@ -144,21 +157,21 @@ def test_learning_rates_by_hand():
     )
 
 
-def test_the_norm_before_clipping_is_what_is_logged():
+def test_the_norm_before_clipping_is_what_is_logged() -> None:
     layer = torch.nn.Linear(2, 1, bias=False)
     layer.weight.grad = tensor([[3.0, 4.0]])
     assert clip_gradients(layer, 1.0) == 5.0
     assert layer.weight.grad.norm().item() == pytest.approx(1.0, rel=1e-4)
 
 
-def test_weight_decay_is_for_matrices_only():
+def test_weight_decay_is_for_matrices_only() -> None:
     layer = torch.nn.Linear(3, 2)
     optimizer = make_optimizer(layer, TrainConfig(weight_decay=0.1))
     decays = {tuple(p.shape): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
     assert decays == {(2, 3): 0.1, (2,): 0.0}
 
 
-def test_meters_weigh_what_they_average():
+def test_meters_weigh_what_they_average() -> None:
     meter = Meter(Processes())
     meter.add({"a": tensor(1.0), "b": tensor(5.0)}, 3)
     meter.add({"a": tensor(5.0)}, tensor(1))
@@ -166,7 +179,7 @@ def test_meters_weigh_what_they_average():
     assert meter.flush() == {}
 
 
-def test_held_out_rows_are_evaluated_as_one_batch_would_be(model_dir):
+def test_held_out_rows_are_evaluated_as_one_batch_would_be(model_dir: str) -> None:
     config = load("sft").Config(batch_size=3)
     method = load("sft")(config, Data(DEMOS, DEMOS[:8]), LoadedModels(model_dir, config))
     wide = load("sft")(replace(config, batch_size=8), Data(DEMOS, DEMOS[:8]), LoadedModels(model_dir, config))
@@ -174,7 +187,7 @@ def test_held_out_rows_are_evaluated_as_one_batch_would_be(model_dir):
     assert method.trained.training is False
 
 
-def test_evaluation_happens_when_asked_and_at_the_end(model_dir):
+def test_evaluation_happens_when_asked_and_at_the_end(model_dir: str) -> None:
     _, log = run("reward_model", model_dir, held_out=PAIRS[:4], eval_every=3, epochs=2.0)
     assert [line["step"] for line in log if "eval/loss" in line] == [3, 4]
     assert json.dumps(log[-1])
@@ -182,7 +195,7 @@ def test_evaluation_happens_when_asked_and_at_the_end(model_dir):
     assert not [line for line in log if "eval/loss" in line]
 
 
-def test_metrics_are_means_over_the_steps_between_two_lines(model_dir):
+def test_metrics_are_means_over_the_steps_between_two_lines(model_dir: str) -> None:
     _, every = run("sft", model_dir, max_steps=4)
     _, seldom = run("sft", model_dir, max_steps=4, log_every=2)
     assert [line["step"] for line in seldom] == [2, 4]
@@ -193,7 +206,7 @@ def test_metrics_are_means_over_the_steps_between_two_lines(model_dir):
 @pytest.mark.parametrize(
     "options", [{"precision": "bf16"}, {"gradient_checkpointing": True}, {"lora_rank": 2}]
 )
-def test_options_of_memory_and_precision_train_too(options, model_dir):
+def test_options_of_memory_and_precision_train_too(options: dict[str, Any], model_dir: str) -> None:
     _, plain = run("sft", model_dir, max_steps=3)
     weights, log = run("sft", model_dir, max_steps=3, **options)
     tolerance = 0.02 if options.get("precision") else 1e-5
@@ -204,7 +217,7 @@ def test_options_of_memory_and_precision_train_too(options, model_dir):
 
 PAGES_TOUCHED = """
 import ctypes, resource
-from farm import loop
+from farm.training import loop
 libc = ctypes.CDLL(None)
 libc.malloc.restype, size = ctypes.c_void_p, 2**23
 if {keep}: loop.keep_freed_memory()
@@ -218,7 +231,7 @@ print(pages() - before)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left alone")
-def test_memory_that_a_step_frees_is_not_mapped_again_in_the_next():
+def test_memory_that_a_step_frees_is_not_mapped_again_in_the_next() -> None:
     """160 MiB, freed from the last block to the first as a backward pass does it."""
     found = {}
     for keep in (True, False):
@@ -227,14 +240,16 @@ def test_memory_that_a_step_frees_is_not_mapped_again_in_the_next():
     assert found[True] < found[False] / 10
 
 
-def test_training_keeps_freed_memory(model_dir, monkeypatch):
+def test_training_keeps_freed_memory(model_dir: str, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     monkeypatch.setattr(loop, "keep_freed_memory", lambda: calls.append(1))
     run("sft", model_dir, max_steps=1)
     assert calls == [1]
 
 
-def test_without_a_compiler_what_to_do_about_compile_is_said(model_dir, monkeypatch):
+def test_without_a_compiler_what_to_do_about_compile_is_said(
+    model_dir: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(ConfigError, match="needs a C\\+\\+ compiler"):
         run("sft", model_dir, compile=True)

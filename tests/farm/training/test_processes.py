@@ -16,7 +16,7 @@ OPTIONS = ["max_steps=4", "learning_rate=1e-3", "adam_epsilon=1e-3", "micro_batc
 ON_POLICY = ["max_new_tokens=8", "rollout_epochs=4", "minibatches=1"]  # one rollout: rounding may turn a draw
 
 
-def launch(processes, *arguments):
+def launch(processes: int, *arguments: object) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
     start = (
@@ -29,11 +29,11 @@ def launch(processes, *arguments):
     assert out.returncode == 0, out.stderr[-3000:]
 
 
-def lines(folder):
+def lines(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
-def weights(folder):
+def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(whole_checkpoints(folder / "run")[-1] / "model" / "model.safetensors")
 
 
@@ -54,7 +54,7 @@ def weights(folder):
         pytest.param("reward_model", "fsdp", marks=pytest.mark.slow),
     ],
 )
-def test_two_processes_are_one(name, how, tmp_path, model_dir):
+def test_two_processes_are_one(name: str, how: str, tmp_path: Path, model_dir: str) -> None:
     options = OPTIONS + (ON_POLICY if name in ("ppo", "rloo", "grpo", "quark") else [])
     launch(1, name, model_dir, tmp_path / "one", *options)
     launch(2, name, model_dir, tmp_path / "two", *options, f"distribute={how}")
@@ -62,14 +62,14 @@ def test_two_processes_are_one(name, how, tmp_path, model_dir):
         assert two["step"] == one["step"]
         for metric in one:
             assert two[metric] == pytest.approx(one[metric], rel=1e-5, abs=1e-5), metric
-    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
-    assert one.keys() == two.keys()
-    assert all(torch.allclose(one[key], two[key], atol=1e-6) for key in one)
+    alone, shared = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert alone.keys() == shared.keys()
+    assert all(torch.allclose(alone[key], shared[key], atol=1e-6) for key in alone)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["ddp", "fsdp"])
-def test_two_processes_resume_exactly(how, tmp_path, model_dir):
+def test_two_processes_resume_exactly(how: str, tmp_path: Path, model_dir: str) -> None:
     options = [*OPTIONS, f"distribute={how}", "save_every=2", "keep=3"]
     launch(2, "sft", model_dir, tmp_path / "whole", *options)
     launch(2, "sft", model_dir, tmp_path / "cut", *options)

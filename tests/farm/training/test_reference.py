@@ -1,3 +1,7 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
 import pytest
 import torch
 from torch.nn.functional import pad
@@ -8,20 +12,28 @@ from farm.models.ops import masked_sum
 from farm.models.policy import Policy
 from farm.models.tokens import Tokens
 from farm.training.reference import ReferenceLogps, row_keys
+from tests.support.tiny_models import ModelMaker
 
 ROWS = [Row([10, 11], [20, 2]), Row([10], [11, 20, 2]), Row([9, 8, 7], [5, 2]), Row([4], [2])]
 
 
 @pytest.fixture
-def reference(model_dir):
+def reference(model_dir: str) -> Policy:
     return Policy.load(model_dir)
 
 
-def make(model_dir, load, folder, precision="fp32"):
+def make(
+    model_dir: str,
+    load: Callable[[], Policy],
+    folder: Path | None,
+    precision: Literal["fp32", "bf16"] = "fp32",
+) -> ReferenceLogps:
     return ReferenceLogps(model_dir, TrainConfig(precision=precision), load, folder)
 
 
-def test_each_row_is_computed_once_for_all_orders_selections_and_runs(tmp_path, model_dir, reference):
+def test_each_row_is_computed_once_for_all_orders_selections_and_runs(
+    tmp_path: Path, model_dir: str, reference: Policy
+) -> None:
     first = make(model_dir, lambda: reference, tmp_path)
     tokens = collate(ROWS, 0)
     expected = masked_sum(reference(tokens), tokens.mask)
@@ -29,7 +41,7 @@ def test_each_row_is_computed_once_for_all_orders_selections_and_runs(tmp_path, 
     assert torch.equal(first(tokens), expected)
     assert first.computed == 4
 
-    def never():
+    def never() -> Policy:
         raise AssertionError("the reference was loaded although everything is known")
 
     later = make(model_dir, never, tmp_path)
@@ -38,7 +50,7 @@ def test_each_row_is_computed_once_for_all_orders_selections_and_runs(tmp_path, 
     assert later.computed == 0
 
 
-def test_rows_are_known_by_prompt_and_response_not_by_padding():
+def test_rows_are_known_by_prompt_and_response_not_by_padding() -> None:
     plain = collate(ROWS, 0)
     wide = Tokens(pad(plain.ids, (2, 3), value=2), pad(plain.mask, (2, 3)))
     attention = (torch.arange(10) >= 2) & (torch.arange(10) < 2 + torch.tensor([[r.length] for r in ROWS]))
@@ -46,7 +58,9 @@ def test_rows_are_known_by_prompt_and_response_not_by_padding():
     assert len(set(row_keys(plain))) == 4, "the same tokens with another border are another row"
 
 
-def test_another_reference_shares_nothing(tmp_path, model_dir, make_model, reference):
+def test_another_reference_shares_nothing(
+    tmp_path: Path, model_dir: str, make_model: ModelMaker, reference: Policy
+) -> None:
     make(model_dir, lambda: reference, tmp_path)(collate(ROWS, 0))
     other_dir = str(make_model(seed=5))
     other = Policy.load(other_dir)
@@ -57,7 +71,7 @@ def test_another_reference_shares_nothing(tmp_path, model_dir, make_model, refer
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_torn_last_line_is_computed_again(tmp_path, model_dir, reference):
+def test_a_torn_last_line_is_computed_again(tmp_path: Path, model_dir: str, reference: Policy) -> None:
     tokens = collate(ROWS, 0)
     expected = make(model_dir, lambda: reference, tmp_path)(tokens)
     (path,) = tmp_path.iterdir()
@@ -69,14 +83,14 @@ def test_a_torn_last_line_is_computed_again(tmp_path, model_dir, reference):
     assert torch.equal(make(model_dir, lambda: reference, tmp_path)(tokens), expected)
 
 
-def test_values_survive_the_file_to_the_last_bit(tmp_path, model_dir, reference):
+def test_values_survive_the_file_to_the_last_bit(tmp_path: Path, model_dir: str, reference: Policy) -> None:
     tokens = collate(ROWS, 0)
     in_memory = make(model_dir, lambda: reference, None)(tokens)
     make(model_dir, lambda: reference, tmp_path)(tokens)
     assert torch.equal(make(model_dir, lambda: reference, tmp_path)(tokens), in_memory)
 
 
-def test_the_reference_rounds_as_the_policy_does(tmp_path, model_dir, reference):
+def test_the_reference_rounds_as_the_policy_does(tmp_path: Path, model_dir: str, reference: Policy) -> None:
     tokens = collate(ROWS, 0)
     exact = make(model_dir, lambda: reference, tmp_path)(tokens)
     rounded = make(model_dir, lambda: reference, tmp_path, "bf16")(tokens)

@@ -1,3 +1,6 @@
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 import torch
 from torch import tensor
@@ -7,25 +10,34 @@ from farm.models.policy import Policy
 from farm.models.scorer import Scorer
 from farm.models.tokens import Prompt, Tokens
 from farm.training.data import DataError
-from farm.training.method import Rollout
+from farm.training.method import RewardFn, Rollout
 from farm.training.processes import Processes
 from farm.training.rollout import roll_out, rollout_stats
 from farm.training.rows import parts, take, widths
+from tests.support.tiny_models import ModelMaker
 
 PROMPTS = [Prompt(f"say {'so ' * (i % 3)}{i}") for i in range(4)]
 
 
-def letters(_, responses):
+def letters(prompts: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
     return tensor([float(sum(c.islower() for c in text)) for text in responses])
 
 
 @pytest.fixture(scope="session")
-def ending_dir(make_model):
+def ending_dir(make_model: ModelMaker) -> str:
     """A model whose responses end now and then before they are cut."""
     return str(make_model(end_bias=3.0))
 
 
-def rolled(directory, *, value=None, penalty=0.0, reference=None, temperature=1.0, reward=letters):
+def rolled(
+    directory: str,
+    *,
+    value: Scorer | None = None,
+    penalty: float = 0.0,
+    reference: str | None = None,
+    temperature: float = 1.0,
+    reward: RewardFn = letters,
+) -> tuple[Policy, Rollout]:
     policy = Policy.load(directory)
     decoding = Decoding(max_new_tokens=10, temperature=temperature)
     frozen = Policy.load(reference or directory)
@@ -35,7 +47,7 @@ def rolled(directory, *, value=None, penalty=0.0, reference=None, temperature=1.
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
-def test_logps_of_the_draw_are_those_of_a_pass(ending_dir, model_dir, temperature):
+def test_logps_of_the_draw_are_those_of_a_pass(ending_dir: str, model_dir: str, temperature: float) -> None:
     policy, rollout = rolled(ending_dir, reference=model_dir, temperature=temperature)
     assert torch.allclose(rollout.logps, policy(rollout.tokens, temperature), atol=1e-4)
     reference = Policy.load(model_dir)(rollout.tokens, temperature)
@@ -43,7 +55,7 @@ def test_logps_of_the_draw_are_those_of_a_pass(ending_dir, model_dir, temperatur
     assert not rollout.values.any()
 
 
-def test_values_are_those_of_states_before_the_token(ending_dir, scorer_dir):
+def test_values_are_those_of_states_before_the_token(ending_dir: str, scorer_dir: str) -> None:
     """A value does not change with the token that is chosen in its state, nor with any later one."""
     value = Scorer.load(scorer_dir)
     _, rollout = rolled(ending_dir, value=value)
@@ -56,7 +68,7 @@ def test_values_are_those_of_states_before_the_token(ending_dir, scorer_dir):
     assert torch.allclose(rollout.values, other, atol=1e-4)
 
 
-def test_ended_responses_end_with_the_end_of_sequence_which_is_trained(ending_dir):
+def test_ended_responses_end_with_the_end_of_sequence_which_is_trained(ending_dir: str) -> None:
     _, rollout = rolled(ending_dir)
     assert rollout.ended.any()
     assert not rollout.ended.all()
@@ -66,13 +78,13 @@ def test_ended_responses_end_with_the_end_of_sequence_which_is_trained(ending_di
     assert (tokens.ids[tokens.mask] == 2).sum() == rollout.ended.sum()
 
 
-def test_the_penalty_is_for_responses_that_were_cut(ending_dir):
+def test_the_penalty_is_for_responses_that_were_cut(ending_dir: str) -> None:
     _, without = rolled(ending_dir)
     _, with_it = rolled(ending_dir, penalty=2.5)
     assert torch.equal(without.score - with_it.score, 2.5 * (~without.ended).float())
 
 
-def test_a_stop_token_of_the_generation_config_spares_the_penalty(ending_dir, tmp_path):
+def test_a_stop_token_of_the_generation_config_spares_the_penalty(ending_dir: str, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model = AutoModelForCausalLM.from_pretrained(ending_dir)
@@ -86,7 +98,7 @@ def test_a_stop_token_of_the_generation_config_spares_the_penalty(ending_dir, tm
     assert torch.equal(paid.score < 0, ~paid.ended)
 
 
-def test_what_is_logged_of_a_rollout_is_about_response_tokens_alone():
+def test_what_is_logged_of_a_rollout_is_about_response_tokens_alone() -> None:
     """KL (1 + 2) and −1, entropy 3 and 5, of two responses; what stands beside them, NaN too, is ignored."""
     nan = float("nan")
     mask = tensor([[False, True, True, False], [False, False, True, False]])
@@ -104,12 +116,12 @@ def test_what_is_logged_of_a_rollout_is_about_response_tokens_alone():
     }
 
 
-def test_a_reward_that_is_not_a_number_is_a_clear_error(ending_dir):
+def test_a_reward_that_is_not_a_number_is_a_clear_error(ending_dir: str) -> None:
     with pytest.raises(DataError, match=r"the reward of a response of .* is nan.*longer context"):
         rolled(ending_dir, reward=lambda prompts, _: torch.full((len(prompts),), float("nan")))
 
 
-def test_padding_with_the_end_of_sequence_changes_nothing(make_model):
+def test_padding_with_the_end_of_sequence_changes_nothing(make_model: ModelMaker) -> None:
     plain, same = (str(make_model(end_bias=3.0, pad=pad)) for pad in ("<pad>", "</s>"))
     (_, one), (_, other) = rolled(plain, penalty=1.0), rolled(same, penalty=1.0)
     assert other.tokens.ids[~other.tokens.mask].eq(2).any(), "padding is the end of sequence here"
@@ -118,7 +130,7 @@ def test_padding_with_the_end_of_sequence_changes_nothing(make_model):
     assert torch.equal(one.tokens.mask, other.tokens.mask)
 
 
-def test_take_cuts_rows_and_unused_columns():
+def test_take_cuts_rows_and_unused_columns() -> None:
     mask = tensor([[0, 1, 0, 0], [0, 1, 1, 1], [0, 1, 1, 0]]).bool()
     numbers = torch.arange(12).view(3, 4)
     rollout = Rollout(Tokens(numbers, mask), numbers, numbers, numbers, tensor([1, 2, 3]), mask[:, 2])
@@ -128,7 +140,7 @@ def test_take_cuts_rows_and_unused_columns():
     assert part.tokens.attention is None
 
 
-def test_parts_keep_within_rows_and_tokens_and_leave_nobody_out():
+def test_parts_keep_within_rows_and_tokens_and_leave_nobody_out() -> None:
     width = tensor([3, 9, 4, 8, 2, 9])
     found = parts(width, 2, None)
     assert [part.tolist() for part in found] == [[1, 5], [3, 2], [0, 4]]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from annotators.simulator import Simulator, SimulatorConfig
+from annotators.simulator import Judge, Simulator, SimulatorConfig
 from db.ledger import Ledger
 from farm.annotate import annotate
 from farm.judging.provider import Provider, Task
@@ -48,7 +48,7 @@ def agreement(one: dict[int, list[float]], other: dict[int, list[float]]) -> flo
 def test_a_crowd_of_thirteen_and_a_quiet_judge(ledger: Ledger, verdicts: Read) -> None:
     names: set[str] = set()
 
-    def noted(model: str, standing: str):  # type: ignore[no-untyped-def]
+    def noted(model: str, standing: str) -> Judge:
         names.add(standing)
         return cast(model, standing)
 
