@@ -101,6 +101,15 @@ def test_a_room_imports_only_its_doors(path: Path) -> None:
         assert module.split(".")[0] not in FOREIGN.get(room, set()), f"{name_of(path)} imports {module}"
 
 
+@pytest.mark.parametrize("path", [path for path in SOURCES if not within(name_of(path), "db")], ids=name_of)
+def test_only_db_reads_the_database(path: Path) -> None:
+    """The ledger has two doors, `Ledger` and db.queries: other rooms build no query and get no connection."""
+    for module in imports(path):
+        assert not within(module, "sqlalchemy", "db.tables"), f"{name_of(path)} imports {module}"
+    for node in ast.walk(ast.parse(path.read_text())):
+        assert not (isinstance(node, ast.Attribute) and node.attr == "reading"), f"line {node.lineno}"
+
+
 def test_there_is_no_circle() -> None:
     """Modules can be put in an order in which each stands after all that it imports."""
     try:

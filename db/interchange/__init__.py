@@ -1,9 +1,9 @@
-"""The field's file formats: readers and writers of plain row records, and their registry.
+"""The field's file formats: a reader for each, a writer for some, and their registry `FORMATS`.
 
-rows            the records that readers give and writers take
-files           JSON lines, JSON, CSV, parquet and compressed files as objects, one at a time
-fields          the fields of an object, each read or refused with a reason
-preferences     our own rows: one judgement each
+rows            the records that readers return and writers take
+files           reads JSON lines, JSON, CSV and parquet as objects, one at a time; writes them
+fields          reads the fields of an object, or refuses them with a reason
+preferences     our own format: one judgement a row
 alpaca_eval     AlpacaEval's outputs, annotations and results folder
 alpaca_farm     AlpacaFarm's preferences and outputs
 hh_rlhf         transcripts, chosen and rejected
@@ -30,18 +30,18 @@ DATA = (".jsonl", ".json", ".parquet", ".csv", ".jsonl.gz", ".json.gz", ".txt")
 
 @dataclass(frozen=True)
 class Format:
-    """A format: the fields that mark its rows, how to read it, and how to write it where that can be done."""
+    """A file format, with its reader and, where there is one, its writer."""
 
     name: str
     summary: str
-    marks: frozenset[str]
+    marks: frozenset[str]  # fields by which `guess` knows a row of this format
     reader: Callable[[Path, ReadOptions], Iterator[Row | Refusal]]
-    write: Callable[[Iterable[PreferenceRow], Path], int] | None = None
-    writes: tuple[str, ...] = (".jsonl", ".jsonl.gz", ".parquet")  # endings
-    reads_folders: bool = False  # as one thing; else a folder stands for the files in it
+    write: Callable[[Iterable[PreferenceRow], Path], int] | None = None  # returns the number of rows
+    writes: tuple[str, ...] = (".jsonl", ".jsonl.gz", ".parquet")  # file endings that `write` supports
+    reads_folders: bool = False  # the reader takes a whole folder; else its files are read one by one
 
     def read(self, path: Path, options: ReadOptions) -> Iterator[Row | Refusal]:
-        """The rows of a file. Raises FormatError where the file is of another format, which it names."""
+        """Stream the rows of a file. Raises FormatError, which guesses the format, where it is of another."""
         try:
             yield from self.reader(path, options)
         except UnlikeFormat as error:
@@ -50,7 +50,7 @@ class Format:
             raise FormatError(error.what, where=error.where, remedy=remedy) from None
 
 
-# The order is that of guessing: a format whose marks are a part of another's stands after it.
+# `guess` tries them in this order. A format whose marks are a subset of another's must come after it.
 _ALL = (
     Format(
         "preferences",
@@ -95,12 +95,15 @@ FORMATS = MappingProxyType({each.name: each for each in _ALL})
 
 
 def guess(row: Mapping[str, Any]) -> str | None:
-    """The first format whose marks an object has, for error texts."""
+    """Name of the first format whose marks are among an object's fields; None where there is none."""
     return next((each.name for each in _ALL if each.marks <= row.keys()), None)
 
 
 def expand(paths: Iterable[Path], chosen: Format) -> Iterator[Path]:
-    """The files to read: a folder stands for its data files, in the order of their names."""
+    """Yield the files to read. A folder gives its data files, sorted by name.
+
+    Raises FormatError for a folder without data files.
+    """
     for path in paths:
         if not path.is_dir() or chosen.reads_folders:
             yield path

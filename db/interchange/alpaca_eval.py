@@ -1,14 +1,14 @@
 """AlpacaEval: model outputs, annotations, the public repository's results folder, and tables by judge.
 
-Upstream codes: a preference in [1, 2], 2 = output_2 (the model) beats output_1 (the reference), 1.5 = draw,
-in the first version also 0 = draw; -1 or null = no verdict. Weighted judges give floats. Ours is
-P(output_1 preferred) = 2 - code.
+AlpacaEval codes a preference as a number in [1, 2]: 2 means that output_2 (the model) beats output_1 (the
+reference), 1.5 is a draw, and weighted judges give values between. Version 1 also has 0 for a draw. -1 and
+null mean no verdict. Ours is P(output_1 preferred) = 2 - code.
 
-A folder holds either results/MODEL/{model_outputs.json, JUDGE/annotations.json}, or instructions, outputs
-and annotations_JUDGE tables as JSON lines. In those tables the reference is output_1, the texts are joined
-from `outputs` (judged_output_override where another text was judged; reference_v1_MODEL where MODEL is the
-reference, whose outputs in the first version were others), and order_swapped means that the model was shown
-first. derived/ holds what length control needs of the instructions.
+A folder has one of two layouts. Results: MODEL/model_outputs.json and MODEL/JUDGE/annotations.json. Tables:
+instructions, outputs and annotations_JUDGE as JSON lines. In the tables the reference is output_1, and
+order_swapped means that the model was shown first. Texts are looked up in `outputs`, with two exceptions:
+judged_output_override, where the judge saw another text of the model; and reference_v1_MODEL, where MODEL is
+the reference and had other outputs in version 1. derived/ holds data for length control.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ KNOWN = (
 
 
 def read(path: Path, options: ReadOptions) -> Iterator[Row | Refusal]:
-    """A file of outputs or annotations, or a folder of either layout."""
+    """Read a file of outputs or annotations, or a folder of either layout."""
     if path.is_dir():
         yield from _tables(path, options) if _table(path, "instructions") else _results(path, options)
     else:
@@ -53,10 +53,10 @@ def _file(path: Path, options: ReadOptions) -> Iterator[Row | Refusal]:
 
 
 def _results(folder: Path, options: ReadOptions) -> Iterator[Row | Refusal]:
-    """MODEL/model_outputs.json, MODEL/reference_outputs.json, MODEL/JUDGE/annotations.json.
+    """Read MODEL/model_outputs.json, MODEL/reference_outputs.json and MODEL/JUDGE/annotations.json.
 
-    The fullest outputs come first: tables of instruction difficulties number the instructions, and a model
-    that lacks some would shift them.
+    The file with the most outputs is read first, so that instructions are numbered as in AlpacaEval. Tables
+    of instruction difficulties refer to these numbers, and a model that lacks some would shift them.
     """
     outputs, judged = sorted(folder.rglob("*outputs.json")), sorted(folder.rglob("annotations.json"))
     if not outputs and not judged:
@@ -69,7 +69,7 @@ def _results(folder: Path, options: ReadOptions) -> Iterator[Row | Refusal]:
 
 
 def preference(code: object) -> float | None:
-    """P(output_1 preferred) of an upstream code; raises ValueError on what is none."""
+    """P(output_1 preferred) of AlpacaEval's code; None without a verdict. Raises ValueError on no code."""
     if code is None or code == -1:
         return None
     if code == 0:
@@ -150,10 +150,11 @@ def _tables(folder: Path, options: ReadOptions) -> Iterator[Row | Refusal]:
 
 
 def _length_control(folder: Path) -> dict[int, dict[str, Json]]:
-    """What length control needs of each instruction, by its place: its difficulty and the anchors on it.
+    """Data for length control by number of the instruction: its difficulty, and anchors.
 
-    derived/instruction_difficulty.csv (index, instruction_difficulty) and derived/df_gamed*.csv (index,
-    preference of a gamed variant of the reference, std_delta_len) where they are there.
+    An anchor is [preference, std_delta_len] of a variant of the reference with another length. Files, each
+    optional: derived/instruction_difficulty.csv (index, instruction_difficulty) and the first of
+    derived/df_gamed*.csv (index, preference, std_delta_len).
     """
     found: dict[int, dict[str, Json]] = {}
     difficulty = folder / "derived" / "instruction_difficulty.csv"
@@ -171,7 +172,7 @@ def _length_control(folder: Path) -> dict[int, dict[str, Json]]:
 
 
 def _first_references(folder: Path) -> dict[tuple[str, str], str]:
-    """What judges saw of a reference of the first version, where it is not what stands in `outputs`."""
+    """By (model, instruction_id): version 1's outputs of the references, where `outputs` has others."""
     return {
         (file.name.removeprefix(FIRST_VERSION).partition(".jsonl")[0], row["instruction_id"]): row["output"]
         for file in sorted(folder.glob(f"{FIRST_VERSION}*.jsonl*"))
@@ -186,7 +187,10 @@ def _joined(
     references: dict[tuple[str, str], str],
     options: ReadOptions,
 ) -> PreferenceRow:
-    """An annotation with the texts that were judged; the reference is output_1."""
+    """An annotation of a table, with the texts that were judged. The reference is output_1.
+
+    Raises ValueError where the instruction or an output is missing.
+    """
     number, model, reference = (fields.text(row, name) for name in ("instruction_id", "model", "reference"))
     if number not in asked:
         raise ValueError(f"instruction_id {number!r} is not among the instructions")

@@ -1,8 +1,8 @@
 """AlpacaFarm's JSON files: preferences (human, noisy, GPT-4; single or cross annotations) and outputs.
 
-Upstream codes: preference 1 = output_1, 2 = output_2; 0 and 1.5 a draw; -1 or null no verdict. The raw
-ordinal 1..4 (A, a, b, B) is kept in preference_raw. Several annotations of one pair are told apart by
-annotator_index: as the replicate of one annotator, or, of people, as different people.
+AlpacaFarm's codes: preference 1 = output_1, 2 = output_2, 0 and 1.5 = draw, -1 and null = no verdict. The raw
+ordinal 1 to 4 (A, a, b, B) is kept in preference_raw. annotator_index tells several annotations of one pair
+apart. Of people it means different persons; of other annotators it is the replicate.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KNOWN = (
 
 
 def read(path: Path, options: ReadOptions) -> Iterator[PreferenceRow | OutputRow | Refusal]:
-    """Preference rows; of a file of outputs, output rows."""
+    """Stream preference rows, or output rows where the file holds outputs."""
 
     def row_of(row: dict[str, Any]) -> Iterator[PreferenceRow | OutputRow]:
         yield _preference(row, path, options) if "output_1" in row else _output(row, options)
@@ -68,7 +68,7 @@ def _code(row: dict[str, Any]) -> float | None:
 
 
 def _ordinal(raw: object) -> float:
-    """1, 2 (A, a) prefer output_1; 3, 4 (b, B) prefer output_2."""
+    """P(output_1 preferred) of the raw ordinal: 1, 2 (A, a) prefer output_1; 3, 4 (b, B) prefer output_2."""
     if fields.is_number(raw) and raw in (1, 2, 3, 4):
         return float(raw < 2.5)
     raise ValueError(f"raw_preference is {fields.shown(raw)}, not 1 to 4")
@@ -85,7 +85,10 @@ def _output(row: dict[str, Any], options: ReadOptions) -> OutputRow:
 
 
 def write(rows: Iterable[PreferenceRow], path: Path) -> int:
-    """A JSON array of preferences; unreadable ones are null, soft ones rounded to their side."""
+    """Write a JSON array of preferences and return their number.
+
+    A missing preference becomes null. A soft preference is rounded to the output that it favours.
+    """
     return write_json_array((_dict(row) for row in rows), path)
 
 

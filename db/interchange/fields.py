@@ -1,4 +1,4 @@
-"""Reading the fields of a row: each function gives the value, or raises ValueError with why it is refused."""
+"""Reads the fields of a row. Each function returns the value, or raises ValueError with the reason."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Fields = Mapping[str, Any]
 
 
 class UnlikeFormat(FormatError):
-    """An object has not the fields of the format that it was read as. row: the object."""
+    """An object lacks fields of the format that it was read as. row: the object."""
 
     def __init__(self, what: str, *, where: str, row: Fields) -> None:
         super().__init__(what, where=where, remedy="docs/import.md shows every format")
@@ -24,7 +24,10 @@ class UnlikeFormat(FormatError):
 
 
 def storable(name: str, text: str) -> str:
-    """The text; no database holds NUL or half a surrogate pair: such a text is refused, not repaired."""
+    """Return the text. Raises ValueError where it holds a NUL character or a lone surrogate.
+
+    No database stores these. An import refuses such a text and does not repair it.
+    """
     if "\0" in text:
         raise ValueError(f"{name} holds a NUL character, which no database stores")
     if not text.isascii():
@@ -36,12 +39,15 @@ def storable(name: str, text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """A value for an error text, cut short."""
+    """A value as an error text shows it: its repr, cut to 40 characters."""
     return repr(value) if len(repr(value)) <= 40 else repr(value)[:37] + "..."
 
 
 def text(row: Fields, *names: str, default: str | None = None) -> str:
-    """The first of these fields that is there; null and absent give the default, or refuse the row."""
+    """The first of these fields that is present and not null, else the default.
+
+    Raises ValueError where the value is no text, or where nothing is found and there is no default.
+    """
     for name in names:
         value = row.get(name)
         if value is not None:
@@ -54,7 +60,7 @@ def text(row: Fields, *names: str, default: str | None = None) -> str:
 
 
 def maybe_text(row: Fields, *names: str) -> str | None:
-    """As text, with None where the field is absent or null; numbers become their digits."""
+    """The first of these fields that is present and not null, as a text; else None. Numbers become text."""
     for name in names:
         value = row.get(name)
         if value is not None:
@@ -63,7 +69,7 @@ def maybe_text(row: Fields, *names: str) -> str | None:
 
 
 def maybe_number(row: Fields, name: str) -> float | None:
-    """A number of 0 or more, or None."""
+    """A finite number of 0 or more; None where the field is absent or null."""
     value = row.get(name)
     if value is None:
         return None
@@ -73,11 +79,12 @@ def maybe_number(row: Fields, name: str) -> float | None:
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether a value is an int or a float. A bool does not count."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def coded(row: Fields, name: str, codes: Mapping[float, float]) -> float | None:
-    """P(output_1 preferred) by the source's code; None for null. Any other value refuses the row."""
+    """P(output_1 preferred) by the source's codes; None for null. Raises ValueError on any other value."""
     value = row.get(name)
     if value is None:
         return None
@@ -88,7 +95,7 @@ def coded(row: Fields, name: str, codes: Mapping[float, float]) -> float | None:
 
 
 def as_json_text(value: object) -> str | None:
-    """A raw reply as text: a text as it is, anything else as JSON."""
+    """A raw reply as text: a text as it is, None as None, any other value as JSON."""
     if value is None:
         return None
     return storable(
@@ -97,7 +104,7 @@ def as_json_text(value: object) -> str | None:
 
 
 def others(row: Fields, *known: str) -> dict[str, Any]:
-    """What a row carries beside the fields that are read."""
+    """The fields of a row that are neither known nor null."""
     return {name: value for name, value in row.items() if name not in known and value is not None}
 
 
@@ -107,10 +114,9 @@ def rows_of(
     shape: Sequence[Sequence[str]],
     read: Callable[[dict[str, Any]], Iterator[Made]],
 ) -> Iterator[Made | Refusal]:
-    """Read every object; a bad one becomes a Refusal with its number.
+    """Read every object; one that `read` refuses with a ValueError becomes a Refusal with its number.
 
-    shape: groups of names; the first object has one name of each group, or the file is of another format:
-    UnlikeFormat.
+    shape: groups of field names. Raises UnlikeFormat where the first object lacks all names of a group.
     """
     for i, (number, row) in enumerate(objects):
         if i == 0:
@@ -122,7 +128,7 @@ def rows_of(
 
 
 def require_shape(path: Path, number: int, row: Fields, shape: Sequence[Sequence[str]]) -> None:
-    """Raise UnlikeFormat where the object lacks a field of the format."""
+    """Raise UnlikeFormat where the object lacks all names of a group in `shape`."""
     missing = [group for group in shape if not any(name in row for name in group)]
     if missing:
         found = ", ".join(list(row)[:8]) or "nothing"

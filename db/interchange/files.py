@@ -1,4 +1,4 @@
-"""Opening the field's files: JSON lines or arrays, parquet, CSV; plain or gzipped; as a stream of objects."""
+"""Reads and writes files of objects: JSON lines, JSON, CSV (reading only) and parquet, plain or gzipped."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from typing import Any, BinaryIO, TypeAlias
 
 from db.errors import FormatError
 
-Numbered: TypeAlias = tuple[int, dict[str, Any]]  # 1-based line or row, object
+Numbered: TypeAlias = tuple[int, dict[str, Any]]  # number of the line or row, from 1; the object
 
 PARQUET_BATCH = 1_000
-MAX_LINE = 256 << 20  # a longer line is no row of a preference file
+MAX_LINE = 256 << 20  # bytes; a longer line is no row of a preference file
 
 
 def objects(path: Path) -> Iterator[Numbered]:
-    """Stream a file's JSON objects with their line or row numbers.
+    """Stream a file's objects with their line or row numbers.
 
-    Raises FormatError, naming file and line, for what is missing, unreadable, truncated, empty, not UTF-8
-    or not a sequence of objects.
+    Raises FormatError, which names file and line, where the file is missing, unreadable, truncated, empty,
+    not UTF-8 or not a sequence of objects.
     """
     _require_file(path)
     suffixes = [suffix.lower() for suffix in path.suffixes]
@@ -51,7 +51,10 @@ def _require_file(path: Path) -> None:
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """The bytes of a file, unpacked where it is gzipped; a byte-order mark is passed over."""
+    """The bytes of a file, unpacked where it is gzipped, without a byte-order mark.
+
+    Raises FormatError where the file cannot be read or unpacked.
+    """
     try:
         with path.open("rb") as raw:
             packed = raw.peek(2)[:2] == b"\x1f\x8b"
@@ -69,7 +72,10 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Stream a file's lines that are not blank, with their numbers."""
+    """Stream the lines of a file that are not blank, with their numbers.
+
+    Raises FormatError for a line that is not UTF-8 or has MAX_LINE bytes or more.
+    """
     with opened(path) as stream:
         number = 0
         while line := stream.readline(MAX_LINE):
@@ -112,7 +118,7 @@ def _array(path: Path, text: str) -> Iterator[Numbered]:
 
 
 def parse_json(text: str, where: str) -> Any:
-    """A JSON value; NaN, infinities and doubled keys are errors, not guesses."""
+    """A text as a JSON value. Raises FormatError where it is none, or has NaN, infinities or doubled keys."""
     try:
         return json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
@@ -144,7 +150,7 @@ def _object(path: Path, number: int, value: Any) -> dict[str, Any]:
 
 
 def _parquet(path: Path) -> Iterator[Numbered]:
-    import pyarrow as arrow
+    import pyarrow as arrow  # slow to load, and only parquet needs it
     import pyarrow.parquet as parquet
 
     number = 0
@@ -172,7 +178,7 @@ def _csv(path: Path, delimiter: str) -> Iterator[Numbered]:
 
 
 def write_json_lines(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
-    """Write objects one a line, gzipped where the path ends in .gz; returns their number."""
+    """Write one object a line and return their number. A path that ends in .gz is gzipped."""
     count = 0
     with _sink(path) as stream:
         for count, row in enumerate(rows, 1):  # noqa: B007
@@ -181,13 +187,13 @@ def write_json_lines(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
 
 
 def _sink(path: Path) -> BinaryIO:
-    if path.suffix == ".gz":  # no time stamp inside: the same rows make the same bytes
+    if path.suffix == ".gz":  # without a time stamp, so that equal rows give equal bytes
         return gzip.GzipFile(path, "wb", compresslevel=6, mtime=0)  # type: ignore[return-value]
     return path.open("wb")
 
 
 def write_json_array(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
-    """Write objects as one JSON array, one a line; returns their number."""
+    """Write objects as one JSON array, one object a line, and return their number."""
     count = 0
     with _sink(path) as stream:
         stream.write(b"[")
@@ -199,10 +205,13 @@ def write_json_array(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
 
 
 def write_objects(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
-    """Write objects of texts and booleans as the path's ending says: .parquet, or JSON lines."""
+    """Write objects of texts and booleans and return their number. A path in .parquet gives parquet.
+
+    Any other path gives JSON lines.
+    """
     if path.suffix != ".parquet":
         return write_json_lines(rows, path)
-    import pyarrow as arrow
+    import pyarrow as arrow  # slow to load, and only parquet needs it
     import pyarrow.parquet as parquet
 
     held = list(rows)

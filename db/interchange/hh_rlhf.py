@@ -1,7 +1,7 @@
 """hh-rlhf transcripts: `chosen` and `rejected`, each a whole dialogue of Human and Assistant turns.
 
-The turns that both share are the instruction; what follows in each, the last turn of the Assistant, is an
-output. output_1 is the chosen one.
+The last turn, the Assistant's, is the output. The turns before it must be the same in both and are the
+instruction. output_1 is the chosen output.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ TURN = re.compile(r"\n\n(?=(?:Human|Assistant):)")
 
 
 def read(path: Path, options: ReadOptions) -> Iterator[PreferenceRow | Refusal]:
+    """Stream one preference row for each pair of transcripts."""
     return fields.rows_of(path, objects(path), SHAPE, lambda row: _rows(row, path, options))
 
 
@@ -50,7 +51,10 @@ SHAPE_NAMES = ("chosen", "rejected")
 
 
 def _split(transcript: str, name: str) -> tuple[str, str]:
-    """The dialogue up to the last turn of the Assistant, and that turn's text."""
+    """The dialogue before the last turn of the Assistant, and that turn's text.
+
+    A dialogue of one question alone loses its mark "Human:". Raises ValueError where the turns are not so.
+    """
     turns = TURN.split(transcript)
     if len(turns) < 2 or turns[0].strip() or not turns[1].startswith("Human:"):
         raise ValueError(f"{name} does not begin with a turn of the Human")

@@ -1,8 +1,9 @@
-"""Plain instruction files and files of outputs, in the names that people give their fields.
+"""Files of instructions and files of outputs, with the usual names for their fields.
 
-Instructions: JSON lines, JSON, CSV or parquet with instruction (or prompt, question, text) and perhaps
-input, output (a reference answer, kept as a demonstration), category, use; or a text file, one a line.
-Outputs: the same with output and model (or generator), and perhaps a reference answer beside it.
+Instructions: JSON lines, JSON, CSV or parquet with the field instruction (or prompt, question, text).
+Optional fields are input, output (a reference answer, kept as a demonstration), category and use. A text file
+has one instruction a line.
+Outputs: the same, with output and model (or generator), and optionally reference_output.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from db.records import ProducerKind, Use
 ASKED = ("instruction", "prompt", "question", "text")
 ANSWER = ("reference_output", "output", "response", "completion", "answer")
 PRODUCER = ("model", "generator")
-REFERENCE = "reference"  # the producer of answers that no model is named for
+REFERENCE = "reference"  # the producer's name for reference answers
 MARKS = frozenset({"instruction"})
 OUTPUT_MARKS = frozenset({"instruction", "output", "model"})
 PLAIN = (".txt", ".text")
 
 
 def read(path: Path, options: ReadOptions) -> Iterator[InstructionRow | OutputRow | Refusal]:
-    """Each instruction in its set; with a reference answer, that too."""
+    """Stream each instruction, and after it its reference answer, where there is one."""
     if path.suffix in PLAIN:
         name = options.set_name or path.stem
         for number, line in lines(path):
@@ -67,7 +68,7 @@ def _use(row: dict[str, Any]) -> Use | None:
 
 
 def read_outputs(path: Path, options: ReadOptions) -> Iterator[OutputRow | Refusal]:
-    """Each model's answer; with a reference answer, that too."""
+    """Stream each output, and after it its reference answer, where there is one."""
     shape = (ASKED, ("output", "response", "completion"), (*PRODUCER,) if not options.source else ASKED)
     return fields.rows_of(path, objects(path), shape, lambda row: _output(row, options))
 

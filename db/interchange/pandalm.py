@@ -1,7 +1,7 @@
-"""PandaLM's JSON test sets: one instruction, two responses, the verdicts of its annotators.
+"""PandaLM's JSON test sets: each row has an instruction, two responses and the verdicts of its annotators.
 
-Upstream codes: 0 = tie, 1 = response1, 2 = response2. Fields annotator1, annotator2, ... are people; a field
-that ends in `_result` is a model's verdict (its reason and reference answer beside it go into meta).
+PandaLM's codes: 0 = tie, 1 = response1, 2 = response2. The fields annotator1, annotator2, ... hold verdicts
+of people. A field NAME_result holds a model's verdict; NAME_reason and NAME_reference go into meta.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ UNREADABLE = ("garbage", "")
 
 
 def read(path: Path, options: ReadOptions) -> Iterator[PreferenceRow | Refusal]:
-    """One row for each verdict."""
+    """Stream one preference row for each verdict."""
     return fields.rows_of(path, objects(path), SHAPE, lambda row: _rows(row, options))
 
 
@@ -67,7 +67,7 @@ def _rows(row: dict[str, Any], options: ReadOptions) -> Iterator[PreferenceRow]:
 
 
 def _plain(row: dict[str, Any], name: str) -> str:
-    """A text; upstream holds true for "True" in a few places."""
+    """A field as text. In a few places PandaLM has the boolean true in place of the text "True"."""
     value = row.get(name)
     return str(value) if isinstance(value, bool) else fields.text(row, name, default="")
 
@@ -82,6 +82,6 @@ def _verdict(row: dict[str, Any], name: str) -> float | None:
 
 
 def _models(key: str | None) -> tuple[str | None, str | None]:
-    """The two models of a cmp_key such as bloom-7b_cerebras-gpt-6.7B."""
+    """The two models that a cmp_key such as bloom-7b_cerebras-gpt-6.7B names; None where it does not."""
     parts = (key or "").split("_")
     return (parts[0], parts[1]) if len(parts) == 2 else (None, None)

@@ -1,8 +1,8 @@
 """Our own interchange format: one judgement a row, as JSON lines (gzipped or not) or parquet.
 
-Every row has the same eighteen fields. What they cannot hold (a soft preference, a replicate, price and
-time, why there is no verdict, a rule as annotator) stands in `meta` under the key `_farm`, so that a row
-written here is read back equal.
+Every row has the same eighteen fields. Some facts have no field: a soft preference, the replicate, price and
+time, the reason for a missing verdict, a rule as annotator. They go into `meta` under the key `_farm`, so
+that reading returns the rows that were written.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ MARKS = frozenset({"annotator_kind", "output_1", "item_id"})
 SHAPE = tuple((name,) for name in ("item_id", "annotator_kind", "output_1", "output_2", "order_swapped"))
 TEXTS = ("source", "item_id", "instruction_id", "instruction", "input", "output_1", "output_2", "annotator")
 OPTIONAL_TEXTS = ("subset", "output_1_model", "output_2_model", "raw_completion")
-CODES = {1: 1.0, 2: 0.0, 0: 0.5, None: None}  # of this format: 1 output_1, 2 output_2, 0 tie, null unreadable
+CODES = {1: 1.0, 2: 0.0, 0: 0.5, None: None}  # 1 output_1, 2 output_2, 0 tie, null no verdict
 KINDS = {kind.value: kind for kind in AnnotatorKind if kind is not AnnotatorKind.RULE}
 EXTRA = "_farm"
-PACKED = ("meta", "preference_raw")  # JSON texts in parquet, which has one type a column
+PACKED = ("meta", "preference_raw")  # in parquet these are JSON texts, since a column has one type
 
 
 def read(path: Path, options: ReadOptions) -> Iterator[PreferenceRow | Refusal]:
-    """Stream the rows; raises FormatError where the first has not the format's fields."""
+    """Stream the rows. Raises FormatError where the first one lacks fields of this format."""
     rows = objects(path)
     if path.suffix == ".parquet":
         rows = ((number, _unpacked(row)) for number, row in rows)
@@ -44,7 +44,7 @@ def read(path: Path, options: ReadOptions) -> Iterator[PreferenceRow | Refusal]:
 
 
 def _unpacked(row: dict[str, Any]) -> dict[str, Any]:
-    """A parquet row with its JSON columns read; a column of texts that are no JSON stays as it is."""
+    """A parquet row with its JSON columns parsed. A text that is no JSON stays as it is."""
     made = dict(row)
     for name in PACKED:
         if isinstance(made.get(name), str):
@@ -54,7 +54,7 @@ def _unpacked(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _row(row: dict[str, Any]) -> PreferenceRow:
-    """Check one row; raises ValueError with the reason to refuse it."""
+    """Check and convert one row. Raises ValueError with the reason where the row is refused."""
     if row.keys() != NAMES:
         wrong = sorted(NAMES ^ row.keys())[0]
         raise ValueError(f"{wrong} is {'missing' if wrong in NAMES else 'no field of this format'}")
@@ -136,14 +136,14 @@ def _scores(value: object) -> tuple[float | None, ...] | None:
 
 
 def write(rows: Iterable[PreferenceRow], path: Path) -> int:
-    """Write the rows as the path's ending says: .jsonl, .jsonl.gz or .parquet. Returns their number."""
+    """Write the rows and return their number. The path ends in .jsonl, .jsonl.gz or .parquet."""
     if path.suffix == ".parquet":
         return _write_parquet(rows, path)
     return write_json_lines((to_dict(row) for row in rows), path)
 
 
 def to_dict(row: PreferenceRow) -> dict[str, Any]:
-    """The row in the format's own fields and codes."""
+    """The row with the fields and codes of this format."""
     p = row.preference
     code = None if p is None else 1 if p > 0.5 else 2 if p < 0.5 else 0
     extra: dict[str, Any] = {} if p in (None, 0.0, 0.5, 1.0) else {"preference": p}
@@ -164,13 +164,13 @@ def to_dict(row: PreferenceRow) -> dict[str, Any]:
 
 
 def instruction_id(instruction: str, input: str) -> str:
-    """12 hex digits of SHA-256 of "instruction input", lower-cased, runs of white space as one blank."""
+    """12 hex digits of SHA-256 of "INSTRUCTION INPUT", in lower case and with each white space one blank."""
     folded = " ".join(f"{instruction} {input}".lower().split())
     return hashlib.sha256(folded.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def _write_parquet(rows: Iterable[PreferenceRow], path: Path) -> int:
-    import pyarrow as arrow
+    import pyarrow as arrow  # slow to load, and only parquet needs it
     import pyarrow.parquet as parquet
 
     text, number = arrow.string(), arrow.float64()

@@ -1,7 +1,7 @@
-"""Rows of the field's file formats, as plain records: what every reader gives and every writer takes.
+"""Rows of file formats as plain records, which every reader returns and every writer takes.
 
-Preference is P(output_1 preferred) in [0, 1] here as everywhere; the codes of other tools (1/2/0, 1.5, -1)
-exist in this package alone.
+A preference is P(output_1 preferred) in [0, 1]. The codes of other tools (1/2/0, 1.5, -1) exist in the
+readers and writers of this room alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from db.records import AnnotatorKind, ProducerKind, Use
 
 @dataclass(frozen=True, slots=True)
 class PreferenceRow:
-    """One judgement of one question, in the orientation of its source."""
+    """One judgement of one question; output_1 and output_2 are as in the source."""
 
     source: str
     instruction: str
@@ -28,7 +28,7 @@ class PreferenceRow:
     preference: float | None  # P(output_1 preferred); None where no verdict could be read
     subset: str | None = None
     item_id: str | None = None  # None where the format numbers no items
-    instruction_id: str | None = None  # the source's own
+    instruction_id: str | None = None  # the source's own name for the instruction
     output_1_model: str | None = None
     output_2_model: str | None = None
     reason: str | None = None  # why there is no preference
@@ -70,9 +70,9 @@ class InstructionRow:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A row that was not taken, and why."""
+    """A row that a reader refused, and why."""
 
-    row: int  # 1-based: line or row of the file
+    row: int  # number of the line or row in the file, from 1
     reason: str
 
 
@@ -81,7 +81,7 @@ Row: TypeAlias = PreferenceRow | OutputRow | InstructionRow
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """What the user says of files whose format does not say it; None leaves it to the file."""
+    """Values that the user sets for all rows of a file. None: the row's value, or the format's default."""
 
     source: str | None = None
     annotator: str | None = None

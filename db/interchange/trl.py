@@ -1,8 +1,9 @@
-"""TRL's preference formats: prompt, chosen, rejected; and unpaired prompt, completion, label.
+"""TRL's two preference formats: paired (prompt, chosen, rejected) and unpaired (prompt, completion, label).
 
-Each is standard (texts) or conversational (lists of messages with role and content); without `prompt` the
-turns that chosen and rejected share are the prompt. Conversations of several turns are kept whole as
-"Role: text" paragraphs. Rows have ties and unreadable verdicts, TRL has neither: a writer leaves them out.
+Each field is a text (standard) or a list of messages with role and content (conversational). Where a paired
+row has no `prompt`, the leading turns that chosen and rejected share are the prompt. A conversation of
+several turns becomes one text with a paragraph "Role: text" for each turn. TRL has neither ties nor missing
+verdicts, so that a writer leaves such rows out.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ KNOWN = ("prompt", "chosen", "rejected", "completion", "label")
 
 
 def read(path: Path, options: ReadOptions) -> Iterator[PreferenceRow | Refusal]:
-    """Paired rows: output_1 is the chosen one."""
+    """Stream paired rows as preferences; output_1 is the chosen output."""
     return fields.rows_of(path, objects(path), PAIRED, lambda row: _paired(row, options))
 
 
 def read_unpaired(path: Path, options: ReadOptions) -> Iterator[OutputRow | Refusal]:
-    """Unpaired rows are outputs in two sets: SET/desirable and SET/undesirable."""
+    """Stream unpaired rows as outputs in two sets: SET/desirable and SET/undesirable."""
     return fields.rows_of(path, objects(path), UNPAIRED, lambda row: _unpaired(row, options))
 
 
@@ -71,7 +72,7 @@ Turn = tuple[str, str]  # role, text
 
 
 def _messages(row: dict[str, Any], name: str) -> Sequence[Turn]:
-    """The turns of a field; a plain text is one turn of no role."""
+    """The turns of a field. A plain text is one turn without a role."""
     value = row.get(name)
     if isinstance(value, str):
         return [("", fields.storable(name, value))]
@@ -86,7 +87,10 @@ def _messages(row: dict[str, Any], name: str) -> Sequence[Turn]:
 
 
 def _shared(chosen: Sequence[Turn], rejected: Sequence[Turn]) -> int:
-    """How many leading turns both have; of two plain texts, none can be told apart."""
+    """How many leading turns both conversations share.
+
+    Raises ValueError where they share none, as two plain texts do, or where one has no turn of its own.
+    """
     shared = 0
     while shared < min(len(chosen), len(rejected)) and chosen[shared] == rejected[shared]:
         shared += 1
@@ -110,12 +114,12 @@ def _prompt(row: PreferenceRow) -> str:
 
 
 def write(rows: Iterable[PreferenceRow], path: Path) -> int:
-    """prompt, chosen, rejected: one for each judgement that prefers one output."""
+    """Write one row for each judgement that prefers an output; returns the number of rows."""
     return write_objects((_paired_dict(row) for row in rows if _decided(row)), path)
 
 
 def write_unpaired(rows: Iterable[PreferenceRow], path: Path) -> int:
-    """prompt, completion, label: two for each judgement that prefers one output."""
+    """Write two rows for each judgement that prefers an output; returns the number of rows."""
     return write_objects((each for row in rows if _decided(row) for each in _unpaired_dicts(row)), path)
 
 

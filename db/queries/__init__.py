@@ -1,15 +1,15 @@
-"""Questions to the ledger, one a file: a ledger in, records or frames out.
+"""Questions to the ledger, one a file. Each function takes a ledger and returns records or frames.
 
-orders        both orders of a pair as one judgement, their mean
-frames        who judged which question how, as pandas frames
-contests      the same with the two models that wrote the outputs
-outputs       what models answered, and who produced what
+orders        averages the two orders of a pair into one judgement
+frames        every judgement of every question, as pandas frames
+contests      every judgement with the two models that wrote the outputs, as a pandas frame
+outputs       what models answered, and how many outputs each producer made
 replies       every judgement of single pairs, with the judge's own words
-given         what one annotator has said so far
-asking        what language models were asked before
-recordings    stored and imported replies, to be read again
+given         the judgements of one annotator so far
+asking        requests that were claimed or answered before
+recordings    stored and imported replies, to be parsed again
 training      what training reads: snapshots, demonstrations, instructions
-history       what was trained, and its metrics
+history       training runs and their metrics
 costs         what judgements cost, by annotator
 exports       judgements as rows of the interchange format
 lineage       where a fact came from, for `farm trace`

@@ -1,7 +1,7 @@
-"""What was asked of language models before, so that nothing is paid for twice.
+"""What language models were asked before, so that nothing is paid for twice.
 
-A request is known by its key. Before each asking there is a claim; what came of it is its completion. A
-claim without one was in flight when its process ended, or still is.
+A request is identified by its key. A claim is written before each sending, and a completion with its result.
+A claim without a completion is still in flight, or was when its process ended.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ LOOKUP = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Where a request stands: its latest claim, and the best that came of any: a reply before a failure."""
+    """What is known of a request that was claimed before."""
 
-    attempts: int  # claims so far
-    run: str  # of the latest claim
-    latest: Completion | None  # of the latest claim; None: no word of it
-    completion: Completion | None  # a reply where there is one
+    attempts: int  # number of claims so far
+    run: str  # the process that made the latest claim
+    latest: Completion | None  # result of the latest claim; None while it has none
+    completion: Completion | None  # best result of all claims: a reply rather than a failure
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """A batch that was claimed: its questions in their places, who did so last, and whether that failed."""
+    """A batch of questions that was claimed as one request."""
 
-    slots: tuple[Slot, ...]
-    run: str
-    failed: bool
+    slots: tuple[Slot, ...]  # the questions, in the order in which the request shows them
+    run: str  # the process that made the latest claim
+    failed: bool  # whether the latest claim failed
 
 
 def answers(ledger: Ledger, request_keys: Sequence[str]) -> dict[str, Answer]:
-    """By key, the requests that were claimed before."""
+    """By key, what is known of those requests that were claimed before."""
     found: dict[str, Answer] = {}
     for i in range(0, len(request_keys), LOOKUP):
         query = (
@@ -59,9 +59,10 @@ def answers(ledger: Ledger, request_keys: Sequence[str]) -> dict[str, Answer]:
 
 
 def batches(ledger: Ledger, draw_key: str, pair_ids: Sequence[int]) -> list[Shared]:
-    """The batches that were claimed for these pairs, the answered first: to be read or asked as they were.
+    """The batches with this draw key that were claimed for any of these pairs, answered ones first.
 
-    The answered count too: another parser reads them, or another run is about to write what they say.
+    A batch is read or asked again as it was. Answered batches are listed too: another parser may read them,
+    or another process may be about to write their judgements.
     """
     places: dict[str, dict[int, Slot]] = {}
     latest: dict[str, Row[Any]] = {}
@@ -82,7 +83,7 @@ def batches(ledger: Ledger, draw_key: str, pair_ids: Sequence[int]) -> list[Shar
 
 
 def open_keys(ledger: Ledger, draw_keys: Sequence[str]) -> set[str]:
-    """The requests of these draw keys that were claimed and of which there is no word."""
+    """Keys of the requests with these draw keys that have a claim without a completion."""
     query = (
         select(CLAIM.c.request_key)
         .select_from(CLAIM.outerjoin(COMPLETION))
@@ -92,7 +93,7 @@ def open_keys(ledger: Ledger, draw_keys: Sequence[str]) -> set[str]:
 
 
 def _claims_of(draw_key: str, pair_ids: Sequence[int]) -> Select[*tuple[object, ...]]:
-    """Every slot of every claim of this draw key that shows any of these pairs."""
+    """A query for all slots of those claims with this draw key that show any of these pairs."""
     shown = select(CLAIM_SLOT.c.claim_id).where(CLAIM_SLOT.c.pair_id.in_(pair_ids))
     return (
         select(
@@ -112,7 +113,7 @@ def _claims_of(draw_key: str, pair_ids: Sequence[int]) -> Select[*tuple[object, 
 
 
 def claims(ledger: Ledger, claim_ids: Sequence[int]) -> dict[int, Claim]:
-    """Claims with their slots, by id: what a completion was an answer to."""
+    """Claims with their slots, by id."""
     query = (
         select(CLAIM, CLAIM_SLOT.c.slot, CLAIM_SLOT.c.pair_id, CLAIM_SLOT.c.replicate, CLAIM_SLOT.c.swapped)
         .select_from(CLAIM.join(CLAIM_SLOT))
@@ -131,7 +132,7 @@ def claims(ledger: Ledger, claim_ids: Sequence[int]) -> dict[int, Claim]:
 
 
 def completions(ledger: Ledger, claim_ids: Sequence[int]) -> dict[int, Completion]:
-    """What came of claims, by their ids."""
+    """Completions by the id of their claim; a claim without one is left out."""
     query = select(COMPLETION).where(COMPLETION.c.claim_id.in_(claim_ids))
     found = map(_completion, ledger.stream(query))
     return {each.claim_id: each for each in found if each is not None}

@@ -1,8 +1,8 @@
-"""Who met whom: the ledger's judgements with the two models that wrote the outputs, as a pandas frame.
+"""The ledger's judgements with the two models that wrote the outputs, as a pandas frame.
 
-Rows are in the canonical orientation of their pair, without texts. Only the latest attempt counts, and
-nothing that was taken back. What an evaluator says of models (win rates, rankings) is made of this frame;
-what annotators say of questions is in db/queries/frames.py.
+Rows have the canonical orientation of their pair and no texts. Only the latest attempt at a judgement counts,
+and judgements that were taken back are left out. Win rates and rankings of models are computed from this
+frame; audits of annotators read db/queries/frames.py.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ COLUMNS = (
 def contests(
     ledger: Ledger, source: str | None = None, subset: str | None = None, average_orders: bool = False
 ) -> pd.DataFrame:
-    """Every judgement of the pairs that stand in a source and subset (of all, where neither is given).
+    """Every judgement of the pairs in a source and subset; None means any.
 
     One row per judgement: pair_id, key (the pair's), instruction (id), model_a and model_b (producers),
-    annotator (id), replicate, swapped (1 second output shown first, 0 first, -1 unknown), preference (P(a
-    preferred), NaN without a verdict), label (the same after label noise), status. average_orders: see
-    db/queries/orders.py; a mean has the worse status of the two.
+    annotator (id), replicate, swapped (1: output_b was shown first, 0: output_a was, -1: unknown), preference
+    (P(output_a preferred), NaN without a verdict), label (the same after label noise), status.
+    average_orders: see db/queries/orders.py; where one order has no verdict, the mean has its status.
     """
     row, a, b = AnnotationRow, aliased(OutputRow), aliased(OutputRow)
     query = (
@@ -86,7 +86,7 @@ def contests(
 
 
 def members(ledger: Ledger) -> pd.DataFrame:
-    """The named sets: set_name, instruction (id), name, category, meta (canonical JSON or None), in order."""
+    """The members of all named sets: set_name, instruction (id), name, category, meta (canonical JSON)."""
     row = MembershipRow
     query = select(row.set_name, row.instruction_id, row.name, row.category, row.meta).order_by(row.id)
     rows = [tuple(each) for each in ledger.stream(query)]

@@ -13,20 +13,23 @@ from db.tables import AnnotationRow, AnnotatorRow, CompletionRow
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What one annotator's judgements took. cost: US dollars of the requests whose price is known."""
+    """What the judgements of one annotator cost."""
 
     annotator: str
     kind: AnnotatorKind
     judgements: int
-    requests: int
+    requests: int  # sendings; a request that was sent again counts again
     prompt_tokens: int
     completion_tokens: int
-    cost: float
-    unpriced: int  # requests whose price is unknown
+    cost: float  # US dollars, of the replies whose price is known
+    unpriced: int  # replies whose price is unknown
 
 
 def spent(ledger: Ledger) -> list[Spent]:
-    """Of the models that were asked here, and not of people, the dearest first. A batched request is one."""
+    """The cost of each annotator that is a model and was asked here, dearest first.
+
+    A request that shows several pairs counts once.
+    """
     row, reply = AnnotationRow, CompletionRow
     asked = (
         select(row.annotator_id, row.completion_id, func.count().label("judgements"))

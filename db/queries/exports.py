@@ -1,4 +1,4 @@
-"""The ledger's judgements as rows of the interchange format, streamed."""
+"""Streams the ledger's judgements as rows of the interchange format."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from db.ledger import Ledger
 from db.records import AnnotatorKind, Status
 from db.tables import AnnotationRow, AnnotatorRow, ImportedRow, InstructionRow, ItemRow, OutputRow, PairRow
 
-HERE = "farm"  # the source of what was judged here
+HERE = "farm"  # the source of judgements that were made here and not imported
 
 
 @dataclass(frozen=True)
 class RowFilter:
-    """Which judgements: of an imported source, a subset, an annotator. None means all."""
+    """Chooses judgements by imported source, subset and annotator; None means any."""
 
     source: str | None = None
     subset: str | None = None
@@ -28,9 +28,10 @@ class RowFilter:
 
 
 def preference_rows(ledger: Ledger, wanted: RowFilter) -> Iterator[PreferenceRow]:
-    """Stream judgements in the order in which they came: imported ones in their source's orientation.
+    """Stream judgements in the order in which they were written.
 
-    Of several attempts the latest is given, and nothing of a judgement that was taken back.
+    An imported judgement has the orientation of its source. Only the latest attempt is given, and judgements
+    that were taken back are left out.
     """
     for row in ledger.stream(_query(wanted)):
         yield _row(row)
@@ -91,7 +92,7 @@ def _query(wanted: RowFilter) -> Executable:
 
 
 def _of_source(wanted: RowFilter) -> Any:
-    """An imported judgement of that source, or one made here of a pair that stands in it."""
+    """The condition for a judgement imported from that source, or made here of a pair that is in it."""
     item = aliased(ItemRow)
     named = [
         (column, value) for column, value in (("source", wanted.source), ("subset", wanted.subset)) if value

@@ -1,9 +1,9 @@
-"""The ledger as pandas frames: who judged which question how.
+"""The ledger's judgements as pandas frames, by question.
 
-The unit of an audit is a question: an imported item in its source's own orientation (several sources may
-number the same item), or a pair that was never imported. A judgement made here belongs to every question
-that its pair stands in. Only the latest attempt counts; what was taken back is no judgement, and neither is
-what label noise spared, unless labels are asked for.
+A question, here called a unit, is one of two things: an imported item in the orientation of its source
+(several sources may number the same item), or a pair that was never imported. A judgement made here belongs
+to every question that its pair is in. Only the latest attempt counts. Judgements that were taken back are
+left out. So are judgements that label noise spared, unless labels are asked for.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class Judgements:
     """What an audit reads.
 
     judgements: one row per judgement: unit, annotator (id), preference (P(first output of the unit
-        preferred), NaN without a verdict), swapped (1 second output shown first, 0 first, -1 unknown),
-        replicate, price (US dollars), seconds, retries (above 0 where the reply did not come at the
-        first try; NaN where nothing was asked).
+        preferred), NaN without a verdict), swapped (1: second output shown first, 0: first output shown
+        first, -1: unknown), replicate, price (US dollars), seconds, retries (number of failed tries before
+        the reply; NaN where nothing was asked).
     units: one row per question: unit, pair_id, name, source, subset, length_1 and length_2 (characters),
-        list_1 and list_2, identical (equal texts).
-    annotators: the cards of all who judged any of these.
+        list_1 and list_2 (whether the output has a list), identical (equal texts).
+    annotators: the cards of all annotators in `judgements`.
     """
 
     judgements: pd.DataFrame
@@ -62,11 +62,11 @@ def judgements(
     labels: bool = False,
     average_orders: bool = False,
 ) -> Judgements:
-    """Every judgement of the questions of a source and subset (of all, where neither is given).
+    """Every judgement of the questions in a source and subset; None means any.
 
-    A question belongs to a source when any of its imported items does; all judgements of it count, those
-    that other sources brought too. labels: what training sees, in place of what was judged; average_orders:
-    see db/queries/orders.py.
+    A question is in a source when any of its imported items is. All its judgements count, also those that
+    other sources brought. has_list: tells whether a text has a list. labels: give the label, which training
+    sees, in place of the preference. average_orders: see db/queries/orders.py.
     """
     with ledger.reading() as connection:
         items = _items(connection)
@@ -85,7 +85,7 @@ def judgements(
 
 
 def sources(ledger: Ledger) -> pd.DataFrame:
-    """The imported sources and subsets with their numbers of items: source, subset, items."""
+    """The imported sources and subsets, with the number of their items: source, subset, items."""
     query = (
         select(ItemRow.source, ItemRow.subset, func.count().label("items"))
         .group_by(ItemRow.source, ItemRow.subset)
@@ -105,7 +105,7 @@ def _items(connection: Connection) -> pd.DataFrame:
 
 
 def _text_features(connection: Connection, has_list: Callable[[str], bool]) -> pd.DataFrame:
-    """Per pair, what the audit asks of its texts: lengths, lists, equality. Texts are not kept."""
+    """Per pair: lengths of its texts, whether they have lists, whether they are equal. Texts are not kept."""
     a, b = aliased(OutputRow), aliased(OutputRow)
     query = (
         select(PairRow.id, a.text, b.text)
@@ -121,7 +121,7 @@ def _text_features(connection: Connection, has_list: Callable[[str], bool]) -> p
 
 
 def _annotations(connection: Connection, labels: bool) -> pd.DataFrame:
-    """Every attempt at every judgement; a completion's price and time are shared by its pairs."""
+    """Every attempt at every judgement. The pairs of one request share its price and time equally."""
     row, extra, paid = AnnotationRow, ImportedRow, CompletionRow
     silent = [Status.RETRACTED.value] if labels else [Status.RETRACTED.value, Status.SPARED.value]
     slots = select(ClaimSlotRow.claim_id, func.count().label("slots")).group_by(ClaimSlotRow.claim_id)
@@ -164,7 +164,7 @@ def _annotations(connection: Connection, labels: bool) -> pd.DataFrame:
 
 
 def _chunks(connection: Connection, query: Select[*tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
-    """Plain tuples of the driver, in lists: a row object per judgement would double the time."""
+    """Rows of a query as the driver's tuples, in lists of CHUNK. SQLAlchemy's rows take twice as long."""
     compiled = query.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
     cursor = connection.exec_driver_sql(str(compiled)).cursor
     assert cursor is not None
@@ -173,7 +173,7 @@ def _chunks(connection: Connection, query: Select[*tuple[Any, ...]]) -> Iterator
 
 
 def _latest(rows: pd.DataFrame) -> pd.DataFrame:
-    """The latest attempt at each judgement, the last in a row, without those taken back or spared."""
+    """Keep the latest attempt at each judgement, then drop silent ones. Rows must be sorted by JUDGEMENT."""
     if rows["attempt"].any():
         asked = ["pair_id", "annotator", "item_id", "replicate", "swapped"]
         rows = rows.drop_duplicates(asked, keep="last")
@@ -181,7 +181,7 @@ def _latest(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _units(items: pd.DataFrame, texts: pd.DataFrame, source: str | None, subset: str | None) -> pd.DataFrame:
-    """The questions asked for, oriented as their first item is."""
+    """The questions in a source and subset, each in the orientation of its first item."""
     wanted = items
     if source is not None:
         wanted = wanted[wanted["source"] == source]
@@ -203,7 +203,10 @@ def _units(items: pd.DataFrame, texts: pd.DataFrame, source: str | None, subset:
 
 
 def _place(rows: pd.DataFrame, items: pd.DataFrame, units: pd.DataFrame) -> pd.DataFrame:
-    """Give every judgement its unit (imported: its item's; made here: all of its pair's) and orientation."""
+    """Give every judgement its unit and that unit's orientation.
+
+    An imported judgement gets the unit of its item. One made here gets a row for each unit of its pair.
+    """
     imported = rows[rows["item_id"] > 0].merge(items[["item_id", "unit"]], on="item_id")
     imported = imported.merge(units[["unit", "flipped"]], on="unit")
     here = rows[rows["item_id"] == 0].merge(units[["pair_id", "unit", "flipped"]], on="pair_id")
@@ -226,7 +229,7 @@ def _place(rows: pd.DataFrame, items: pd.DataFrame, units: pd.DataFrame) -> pd.D
 
 
 def identities(ledger: Ledger) -> pd.DataFrame:
-    """What a pair is in every ledger: pair_id, pair and instruction (their content hashes)."""
+    """The keys of every pair and its instruction, the same in every ledger: pair_id, pair, instruction."""
     query = (
         select(PairRow.id, PairRow.key, InstructionRow.key)
         .join(OutputRow, OutputRow.id == PairRow.output_a_id)

@@ -1,4 +1,4 @@
-"""What one annotator has said here so far, in the order in which it was said."""
+"""The judgements that one annotator has made here so far, in the order in which they were written."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from db.tables import AnnotationRow, CompletionRow, PairRow
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """The latest attempt at one question. id: of the annotation; seconds: what it took, where known."""
+    """The latest attempt at one question."""
 
-    id: int
+    id: int  # of the annotation
     pair_key: str
     swapped: bool
     attempt: int
     status: Status
-    preference: float | None
-    seconds: float | None
+    preference: float | None  # P(output_a preferred)
+    seconds: float | None  # how long the judgement took; None where unknown
 
 
 def given_by(ledger: Ledger, annotator_id: int) -> list[Given]:
-    """The judgements that this annotator made here, replicate 0, the taken back among them."""
+    """The judgements of replicate 0 that this annotator made here. Those taken back are among them."""
     row = AnnotationRow
     query = (
         select(

@@ -1,4 +1,4 @@
-"""What was trained: runs with what they learnt from, and their metrics."""
+"""Training runs, with the data that they learnt from, and their metrics."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from db.tables import CHECKPOINT, METRIC, RUN, SNAPSHOT
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A run as the ledger knows it. steps: of its last checkpoint, None without one."""
+    """A training run as the ledger stores it."""
 
     id: int
     run: Run
-    snapshot: str | None
-    steps: int | None
+    snapshot: str | None  # name of the snapshot that it learnt from
+    steps: int | None  # step of the last checkpoint; None without a checkpoint
 
 
 def runs(ledger: Ledger) -> list[Trained]:
@@ -54,14 +54,14 @@ def runs(ledger: Ledger) -> list[Trained]:
 
 
 def parent(trained: Trained, runs: Sequence[Trained]) -> Trained | None:
-    """The run from whose checkpoint this one began; None where it began from a model of elsewhere."""
+    """The run in whose folder the model that this one started from lies; None where there is none."""
     model = Path(trained.run.model)
     others = (each for each in runs if each.id != trained.id)
     return next((each for each in others if model.is_relative_to(each.run.folder)), None)
 
 
 def metrics(ledger: Ledger) -> pd.DataFrame:
-    """Every logged figure: run (id), step, name, value."""
+    """Every logged metric: run (id), step, name, value."""
     query = select(METRIC.c.run_id, METRIC.c.step, METRIC.c.name, METRIC.c.value).order_by(
         METRIC.c.run_id, METRIC.c.step
     )

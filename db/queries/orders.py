@@ -1,8 +1,8 @@
-"""Swap and average: a pair that was judged in both orders counts once, as the mean of both.
+"""Swap and average: two judgements of one pair, one in each order, become their mean.
 
-What the first place alone wins for an output it loses for the other, so a position bias cancels; a judge that
-follows the place says tie. Both orders or none: where one of the two has no verdict, the mean has none. What
-was judged in one order only stays as it is.
+Position bias favours output_a in one order and output_b in the other, so it cancels in the mean. A judge that
+follows the position alone gives a tie. Where one of the two judgements has no verdict, the mean has none.
+A pair that was judged in one order only stays as it is.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-BOTH = -1  # `swapped` of a mean: no one order
+BOTH = -1  # `swapped` of a mean, which has no order of its own
 
 
 def averaged_over_orders(
     rows: pd.DataFrame, asked: Sequence[str], means: Sequence[str], sums: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """One row in place of the two that show the same `asked` in either order.
+    """Put one row in place of the two rows that ask the same question in the two orders.
 
-    rows: judgements with `swapped` (0, 1, -1 unknown), no two of the same `asked` and order. means: columns
-    that become the mean of both, NaN where one is missing; sums: likewise. All else is of the one without
-    a first of the means, if there is one, else of the one that showed output_a first.
+    rows: judgements with `swapped` (0, 1, or -1 where unknown), at most one per question and order.
+    asked: the columns that identify a question. means, sums: columns that become the mean or the sum of both
+    rows, NaN where one is missing. All other columns come from the row in which the first of `means` is
+    missing, if there is one, else from the row that showed output_a first.
     """
     known = rows[rows["swapped"] >= 0]
     both = known[known.duplicated(list(asked), keep=False)]

@@ -1,4 +1,4 @@
-"""What models answered: outputs by their producer, and who produced what."""
+"""Outputs by their producer, and how many each producer made."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from db.tables import InstructionRow, MembershipRow, OutputRow
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Whose outputs: one producer's, drawn with one decoding (None: with any)."""
+    """Chooses the outputs of one producer."""
 
     producer: str
-    decoding: str | None = None
+    decoding: str | None = None  # canonical JSON of the sampling settings; None means any
 
 
 @dataclass(frozen=True, slots=True)
 class Produced:
-    """A producer with one of its decodings, and how many outputs it has made so."""
+    """A producer with one of its decodings, and the number of its outputs with it."""
 
     producer: str
     kind: ProducerKind
@@ -31,7 +31,7 @@ class Produced:
 
 
 def producers(ledger: Ledger) -> list[Produced]:
-    """Every producer and decoding, in the order in which they came."""
+    """Every producer and decoding, in the order of their first outputs."""
     row = OutputRow
     query = (
         select(row.producer, row.producer_kind, row.decoding, func.count())
@@ -45,7 +45,10 @@ def producers(ledger: Ledger) -> list[Produced]:
 
 
 def outputs_of(ledger: Ledger, source: Source, set_name: str | None = None) -> Iterator[Output]:
-    """Stream a producer's outputs, to the instructions of a set where one is named; sample by sample."""
+    """Stream a producer's outputs, by instruction and sample number.
+
+    set_name: outputs to the instructions of this set only.
+    """
     row = OutputRow
     query = (
         select(row.text, row.producer, row.producer_kind, row.decoding, row.sample)
@@ -65,6 +68,6 @@ def outputs_of(ledger: Ledger, source: Source, set_name: str | None = None) -> I
 
 
 def latest(ledger: Ledger, producer: str) -> Source:
-    """A producer's outputs with the decoding that came last; with any, where there are none."""
+    """A producer with the newest of its decodings; with any decoding where it has no outputs."""
     found = [each.decoding for each in producers(ledger) if each.producer == producer]
     return Source(producer, found[-1] if found else None)

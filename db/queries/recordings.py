@@ -1,4 +1,4 @@
-"""Judges' own words, to be read again: the replies stored or imported with an annotator's judgements."""
+"""The replies that were stored or imported with an annotator's judgements, to be parsed again."""
 
 from __future__ import annotations
 
@@ -16,33 +16,28 @@ LOOKUP = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A judgement's reply. text: None where none was kept, reason: why that may be.
-
-    swapped: output_b was shown first; where an import does not say, as the import stores the pair.
-    failure: the name of what went wrong when it was asked. top_logprobs: JSON, as of Completion.
-    completion_id, slot, pairs: for replies to requests of ours, which, and the place among its pairs.
-    """
+    """The reply that a judgement was read from."""
 
     pair_id: int
     replicate: int
-    swapped: bool
-    text: str | None
-    reason: str | None
-    failure: str | None = None
+    swapped: bool  # output_b was shown first; where an import does not say, its own order is assumed
+    text: str | None  # None where no reply was kept
+    reason: str | None  # why the judgement has no preference
+    failure: str | None = None  # as in Completion, likewise detail and top_logprobs
     detail: str = ""
     top_logprobs: str | None = None
-    completion_id: int | None = None
-    slot: int = 0
-    pairs: int = 1
+    completion_id: int | None = None  # of a reply to our own request; None for an imported reply
+    slot: int = 0  # the pair's place in that request
+    pairs: int = 1  # how many pairs that request shows
 
 
 def recordings(
     ledger: Ledger, annotator_id: int, pair_ids: Sequence[int], source: str = ""
 ) -> Iterator[Recording]:
-    """The latest reply to every question that this annotator was asked about these pairs.
+    """Yield the latest reply to every question that this annotator was asked about these pairs.
 
-    source: only what was imported from there. Imported rows that ask the same of one pair are replicates,
-    in the order in which they came.
+    source: only replies imported from this source. Imported rows that ask the same question about one pair
+    become replicates, numbered in the order in which they were written.
     """
     for i in range(0, len(pair_ids), LOOKUP):
         latest: dict[tuple[object, ...], Any] = {}
@@ -59,7 +54,7 @@ def recordings(
 
 
 def has_recordings(ledger: Ledger, annotator_id: int, source: str = "") -> bool:
-    """Whether any reply of this annotator is kept."""
+    """Whether the ledger keeps any reply of this annotator, imported from `source` where one is given."""
     query = _query(annotator_id, None, source).where(
         func.coalesce(CompletionRow.text, ImportedRow.raw_completion).is_not(None)
     )

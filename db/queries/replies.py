@@ -1,4 +1,4 @@
-"""What was said about single pairs, in full: every judgement with the judge's own words."""
+"""Every judgement of single pairs, with the judge's own words."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ class Said:
 
 
 def said_of(ledger: Ledger, pair_ids: Sequence[int]) -> Iterator[Said]:
-    """All that was said of these pairs, pair by pair, in the order in which it was said."""
+    """Yield the judgements of these pairs, by pair and then in the order of their latest attempts.
+
+    Judgements that were taken back are left out.
+    """
     row = AnnotationRow
     query = (
         select(

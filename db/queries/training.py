@@ -1,4 +1,4 @@
-"""What training reads from the ledger: snapshots of judgements, demonstrations, instructions; streamed."""
+"""What training reads from the ledger: snapshots of judgements, demonstrations and instructions."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Demonstrated:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotCard:
-    """A snapshot as the ledger knows it."""
+    """A snapshot as the ledger stores it. rows: the number of its judgements."""
 
     id: int
     key: str
@@ -58,11 +58,11 @@ class SnapshotCard:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Judgements that may be frozen: their ids, the hash of their content, and those left out."""
+    """The judgements that a snapshot would freeze."""
 
     annotation_ids: tuple[int, ...]
-    key: str
-    identical: int  # pairs of equal texts teach nothing
+    key: str  # hash of their content
+    identical: int  # number of judgements left out because both texts of the pair are equal
 
 
 def choose(
@@ -72,9 +72,10 @@ def choose(
     subset: str | None,
     average_orders: bool = False,
 ) -> Chosen:
-    """The latest labelled judgements of these annotators (of all, where none is named), by content.
+    """Choose the latest labelled judgements of these annotators, in a source and subset.
 
-    average_orders: of a pair judged in both orders both or none, see db/queries/orders.py.
+    Where no annotator is named, all count; None means any source or subset. average_orders: of a pair that
+    was judged in both orders, keep both judgements or neither; see db/queries/orders.py.
     """
     a, b = aliased(OutputRow), aliased(OutputRow)
     row = AnnotationRow
@@ -134,7 +135,7 @@ def snapshots(ledger: Ledger) -> list[SnapshotCard]:
 
 
 def labelled(ledger: Ledger, snapshot_id: int) -> Iterator[Labelled]:
-    """Stream a snapshot's judgements with their texts, in an order that their content alone decides."""
+    """Stream a snapshot's judgements with their texts, in an order that depends on their content alone."""
     labels = _labels(ledger, snapshot_id)
     a, b = aliased(OutputRow), aliased(OutputRow)
     query = (
@@ -156,7 +157,7 @@ def labelled(ledger: Ledger, snapshot_id: int) -> Iterator[Labelled]:
 
 
 def _labels(ledger: Ledger, snapshot_id: int) -> dict[int, float]:
-    """The label by annotation; where the snapshot averages orders, one annotation stands for both."""
+    """Label by annotation id. Where the snapshot averages orders, one annotation stands for both."""
     row = AnnotationRow
     names = ("id", "pair", "annotator", "item", "replicate", "swapped", "label")
     columns = (
