@@ -20,8 +20,8 @@ from db.ledger import Ledger
 from db.queries.contests import contests
 from db.records import AnnotatorKind, Status
 from farm.evaluation.questions import questioned
-from farm.evaluation.references import Who, named
-from farm.evaluation.scope import EVERYTHING, Scope, made_to_test, who_named
+from farm.evaluation.references import Who, annotator_named, named
+from farm.evaluation.scope import EVERYTHING, Scope, made_to_test
 from farm.statistics.agreement import VALUES, categories
 from farm.statistics.alt_test import MIN_ITEMS, AltTest, alt_test
 from farm.statistics.bootstrap import Interval
@@ -124,7 +124,7 @@ def may_replace(
         )
     chosen = [each for each in who if each.code not in people]
     if annotators:
-        chosen = [who_named(who, name) for name in annotators]
+        chosen = [annotator_named(who, name) for name in annotators]
     labels = item_labels(found.judgements)
     of_people = labels[labels["annotator"].isin(people)]
     return [_replacement(each, labels, of_people, epsilons, min_items) for each in chosen]
@@ -225,7 +225,7 @@ def label_table(ledger: Ledger, annotator: str, scope: Scope) -> pd.DataFrame:
         )
     who = named([card for card in ledger.annotators() if card.id in set(rows["annotator"])])
     people = [each.code for each in who if each.kind is AnnotatorKind.HUMAN]
-    mine = rows["annotator"] == who_named(who, annotator).code
+    mine = rows["annotator"] == annotator_named(who, annotator).code
     groups = rows.groupby("question", sort=True)
     table = groups[["pair_id", "key", "instruction"]].first()
     for name, chosen in (("human", rows["annotator"].isin(people)), ("judge", mine)):

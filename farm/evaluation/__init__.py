@@ -1,13 +1,15 @@
-"""What the verbs that measure share: who and what counts, and what was found, as records.
+"""What the commands that measure share: who and what counts, how it is measured, the reports as records.
 
-references            annotators under distinct names, and who among them is the reference
-questions             the judgements that count: not those made to test judges
-scope                 which judgements of which pairs an estimate is about
+references            annotators under distinct names, and who of them is the reference
+questions             the judgements that count: those made to test judges are left out
+scope                 which pairs an estimate is about
 sets                  the evaluation set of a leaderboard
 attacks               outputs that deserve to lose
+audit_report          the report of an audit
+slices                which questions make a slice, its judgements as arrays
+slice_audit           the measures of one slice
 rankings              do two evaluators rank models alike, and what moves a ranking
+leaderboard_report    the report of a leaderboard
 published             leaderboards that others published
-audit_report          what an audit found
-leaderboard_report    what a leaderboard found
-cards                 what an exported file, or a checkpoint, says of itself
+cards                 the Markdown card of an exported file or of a checkpoint
 """

@@ -20,8 +20,8 @@ from db.ledger import Ledger
 from db.queries.contests import contests
 from db.records import AnnotatorKind, Status
 from farm.evaluation.audit_report import interval_json
-from farm.evaluation.references import GROUPS, Who, named
-from farm.evaluation.scope import EVERYTHING, Scope, made_to_test, who_named
+from farm.evaluation.references import GROUPS, Who, annotator_named, named
+from farm.evaluation.scope import EVERYTHING, Scope, made_to_test
 from farm.statistics.agreement import categories
 from farm.statistics.bootstrap import Interval
 from farm.statistics.ranking import RankCorrelation, rank_correlation
@@ -213,7 +213,7 @@ def sides(rows: pd.DataFrame) -> pd.DataFrame:
 def codes_named(who: Sequence[Who], name: str) -> list[int]:
     """The annotators of a group, or the one of this name. Raises ConfigError where there is none."""
     members = [each.code for each in who if name in GROUPS and each.kind is GROUPS[name]]
-    return members or [who_named(who, name).code]
+    return members or [annotator_named(who, name).code]
 
 
 def _agreement(a: Evaluator, b: Evaluator) -> Interval | None:
