@@ -102,7 +102,7 @@ def studied(tmp_path_factory: pytest.TempPathFactory) -> Quickstart:
     """A finished quickstart of seconds, with what it found as a file of its own gives it back."""
     from farm.quickstart import Quickstart
     from farm.studies.results import StudyResults
-    from tests.support.studying import study
+    from tests.support.tiny_study import study
 
     def make(folder: Path) -> None:
         with ThreadPoolExecutor(1) as aside:  # an open browser keeps an event loop in this thread

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from annotators.simulator import Simulator, SimulatorConfig
+from tests.support.command_line import FARM
 
 ROOT = Path(__file__).parent.parent
-FARM = Path(sys.executable).parent / "farm"
 
 
 def farm(*arguments: object, ledger: Path) -> subprocess.CompletedProcess[str]:

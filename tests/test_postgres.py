@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,16 +11,9 @@ from typing import Any
 import pytest
 
 from annotators.simulator import Judge, Simulator, SimulatorConfig
+from tests.support.command_line import told
 
 ROOT = Path(__file__).parent.parent
-FARM = Path(sys.executable).parent / "farm"
-
-
-def told(ledger: str, *arguments: object) -> Any:
-    command = [str(FARM), "--ledger", ledger, *map(str, arguments), "--json"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout)
 
 
 def test_the_same_commands_give_the_same_answers(postgres_url: str, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import io
 import os
 import re
 import subprocess
-import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -28,16 +27,16 @@ from farm.config import read_yaml as read_options
 from farm.escaping import cell, printed, seen
 from farm.studies.recipe import Recipe
 from farm.terminal.common import plain
+from tests.support.command_line import farm_arguments
 
 ROOT = Path(__file__).parent.parent
 SOURCES = [p for top in ("annotators", "db", "farm") for p in (ROOT / top).rglob("*.py")] + [ROOT / "cli.py"]
-FARM = Path(sys.executable).parent / "farm"
 
 HOMES = {
     "API keys": (
-        "annotators/test_clients_secrets.py::test_the_key_is_in_no_completion_error_log_or_repr",
-        "annotators/test_clients_secrets.py::test_openais_key_goes_to_openai_alone",
-        "annotators/test_clients_secrets.py::test_an_address_is_shown_without_its_secrets",
+        "annotators/clients/test_secrets.py::test_the_key_is_in_no_completion_error_log_or_repr",
+        "annotators/clients/test_secrets.py::test_openais_key_goes_to_openai_alone",
+        "annotators/clients/test_secrets.py::test_an_address_is_shown_without_its_secrets",
         "farm/test_annotate.py::test_no_key_is_left_anywhere",
     ),
     "supply chain": ("test_security.py::test_what_we_depend_on_is_bounded_and_pinned",),
@@ -49,13 +48,13 @@ HOMES = {
     "CSV formula injection": ("test_security.py::test_a_spreadsheet_runs_nothing",),
     "YAML": ("test_security.py::test_yaml_is_data_of_a_bounded_size",),
     "weights": (
-        "farm/test_policies.py::test_pickled_weights_are_refused",
+        "farm/models/test_policy.py::test_pickled_weights_are_refused",
         "test_security.py::test_pickles_are_read_nowhere_but_as_plain_tensors",
     ),
-    "remote code": ("farm/test_policies.py::test_remote_code_is_not_run_unless_asked",),
+    "remote code": ("farm/models/test_policy.py::test_remote_code_is_not_run_unless_asked",),
     "paths": ("test_security.py::test_names_do_not_leave_their_folder",),
     "SSRF / base_url": (
-        "annotators/test_clients_online.py::test_a_redirect_is_not_followed",
+        "annotators/clients/test_online.py::test_a_redirect_is_not_followed",
         "test_security.py::test_a_provider_is_a_web_address_and_no_metadata_service",
     ),
     "prompt injection / null model": (
@@ -209,7 +208,7 @@ def test_names_do_not_leave_their_folder(tmp_path: Path) -> None:
         ["trace", "snapshot:../../x"],
     ):
         done = subprocess.run(
-            [FARM, "--ledger", "farm.db", *command], cwd=tmp_path, capture_output=True, text=True, check=False
+            farm_arguments("farm.db", *command), cwd=tmp_path, capture_output=True, text=True, check=False
         )
         assert "Traceback" not in done.stderr
         assert not (tmp_path / "owned").exists()
@@ -251,7 +250,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Ledger.open(path, create=True) as ledger, ledger.writing() as writer:
         writer.items([Item(f"s{text}", f"i{text}", pair, flipped, f"t{text}")])
     for judge in ("longest", "first"):
-        subprocess.run([FARM, "--ledger", path, "annotate", judge], check=True, capture_output=True)
+        subprocess.run(farm_arguments(path, "annotate", judge), check=True, capture_output=True)
     return path
 
 
@@ -273,7 +272,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_commands_show_hostile_texts_harmlessly(hostile: Path, command: list[str]) -> None:
     """On a terminal that takes colours, whether the command succeeds or tells an error."""
     done = subprocess.run(
-        [FARM, "--ledger", hostile, *command],
+        farm_arguments(hostile, *command),
         capture_output=True,
         check=False,
         env=os.environ | {"FORCE_COLOR": "1", "TERM": "xterm-256color"},
@@ -287,7 +286,7 @@ def test_commands_show_hostile_texts_harmlessly(hostile: Path, command: list[str
 
 def test_texts_are_told_only_on_demand(hostile: Path) -> None:
     """A program that reads our output is not spoken to by a model unless it asks for that."""
-    asked = [str(FARM), "--ledger", str(hostile), "trace", "pair:1", "--json"]
+    asked = farm_arguments(hostile, "trace", "pair:1", "--json")
     bare = subprocess.run(asked, capture_output=True, check=True, text=True).stdout
     whole = subprocess.run([*asked, "--content"], capture_output=True, check=True, text=True).stdout
     for text in ("asked", "one", "two"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,20 +12,20 @@ from playwright.sync_api import Page
 from db.ledger import Ledger
 from farm.browse import TITLES
 from tests.support.accessibility import grave
-from tests.support.payloads import PAYLOADS, fill
+from tests.support.command_line import farm_arguments
+from tests.support.hostile_texts import PAYLOADS, fill
 
-FARM = Path(sys.executable).parent / "farm"
 Open = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The first page of a ledger full of payloads."""
+    """The first page of a ledger full of hostile_texts."""
     pytest.importorskip("datasette", reason="the extra `browse` is not installed")
     path = tmp_path_factory.mktemp("browse") / "farm.db"
     with Ledger.open(path, create=True) as ledger:
         fill(ledger)
-    command = [str(FARM), "--ledger", str(path), "browse", "--port", "0"]
+    command = farm_arguments(path, "browse", "--port", "0")
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         yield process.stdout.readline().strip()

@@ -13,10 +13,10 @@ from db.ledger import Ledger
 from db.queries.contests import contests
 from db.queries.given import given_by
 from db.records import Instruction, Item, Output, Pair, Status
-from tests.support import payloads
+from tests.support import hostile_texts
 from tests.support.accessibility import grave
-from tests.support.labelling import labelling
-from tests.support.payloads import PAYLOADS
+from tests.support.hostile_texts import PAYLOADS
+from tests.support.label_page import labelling
 
 OpenPage = Callable[..., Page]
 LONG = "\n\n".join(
@@ -114,7 +114,7 @@ def test_hostile_texts_are_text(tmp_path: Path, open_page: OpenPage) -> None:
     """Nothing runs, and nothing of what judges replied to the same pairs is shown."""
     path = tmp_path / "farm.db"
     with Ledger.open(path, create=True) as ledger:
-        payloads.fill(ledger)
+        hostile_texts.fill(ledger)
     with labelling(path, "--annotator", "<b>ada</b>", "--catch", "0") as running:
         page = open_page(running.link("<b>ada</b>"))
         for _ in PAYLOADS:
@@ -122,7 +122,7 @@ def test_hostile_texts_are_text(tmp_path: Path, open_page: OpenPage) -> None:
             assert page.locator("script").count() == 1
             assert page.locator("form").count() == 1
             assert page.locator("main img, main svg, main style, main a, header b").count() == 0
-            assert page.locator("main").get_by_text(payloads.REPLY).count() == 0
+            assert page.locator("main").get_by_text(hostile_texts.REPLY).count() == 0
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
             assert "\u202e" not in page.content()
             press(page, "s")

@@ -17,7 +17,7 @@ from farm.import_ import import_files
 from farm.quickstart import Quickstart
 from farm.report import ReportOptions, report
 from tests.support.accessibility import grave
-from tests.support.payloads import PAYLOADS, fill
+from tests.support.hostile_texts import PAYLOADS, fill
 
 Open = Callable[..., Page]
 VIEWS = (("light", (1280, 900)), ("dark", (1280, 900)), ("light", (390, 800)), ("dark", (390, 800)))
@@ -26,7 +26,7 @@ REPORTS = ("quickstart", "real")
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The address of a report on a ledger full of payloads."""
+    """The address of a report on a ledger full of hostile_texts."""
     folder = tmp_path_factory.mktemp("hostile")
     with Ledger.open(folder / "farm.db", create=True) as ledger:
         fill(ledger)

@@ -19,7 +19,8 @@ from db.records import Instruction, Output, Pair
 from db.tables import ANNOTATION, COMPLETION
 from farm.annotate import plan
 from farm.judging.provider import Provider, Task
-from tests.support.judging_runs import FARM, command, count, fill, run, verdicts
+from tests.support.command_line import farm_arguments
+from tests.support.judging_runs import command, count, fill, run, verdicts
 
 KEY = "sk-canary-0123456789abcdef"
 
@@ -206,7 +207,7 @@ def test_a_failure_is_a_row_that_the_next_run_tries_again(ledger: Ledger, tmp_pa
 def test_no_key_is_left_anywhere(ledger: Ledger, tmp_path: Path) -> None:
     with Simulator(SimulatorConfig(api_key=KEY)) as server:
         environment = os.environ | {"FARM_API_KEY": KEY}
-        start = [str(FARM), "--debug", "--ledger", str(tmp_path / "farm.db"), "annotate"]
+        start = farm_arguments(tmp_path / "farm.db", "--debug", "annotate")
         told = ["--base-url", server.base_url]
         good = subprocess.run([*start, "plain", *told], env=environment, capture_output=True, check=True)
         environment["FARM_API_KEY"] += "x"

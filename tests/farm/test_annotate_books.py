@@ -30,7 +30,7 @@ from db.tables import CLAIM, COMPLETION
 from farm import annotate as engine
 from farm.annotate import AnnotateReport
 from tests.support.judging_runs import fill, run, verdicts
-from tests.support.serving import QUICK
+from tests.support.simulated_provider import QUICK
 
 PAIRS = 3
 PERHAPS = ("408",)  # a server on the way gave up waiting: billed, as far as a client can tell

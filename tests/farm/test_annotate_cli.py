@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from db.ledger import Ledger
 from db.records import Instruction, Item, Output, Pair
 from farm.annotate import AnnotateReport
 from farm.terminal.annotate import annotate_view
+from tests.support import command_line
 from tests.support.judging_runs import command, verdicts
 
 PAIRS = 12
@@ -42,11 +42,7 @@ def ledger(tmp_path: Path) -> Path:
 
 
 def told(ledger: Path, server: Simulator, name: str, *options: str) -> Any:
-    done = subprocess.run(
-        command(ledger, server, name, *options, "--json"), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return command_line.told(ledger, "annotate", name, "--base-url", server.base_url, *options)
 
 
 def test_a_dry_run_is_near_the_bill_of_both_orders_and_replicates(ledger: Path, server: Simulator) -> None:

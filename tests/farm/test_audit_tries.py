@@ -18,7 +18,7 @@ from farm.audit import AuditOptions, audit_ledger
 from farm.evaluation.audit_report import AnnotatorAudit, Slice
 from tests.support.judging_runs import run
 from tests.support.known_pools import pairs_of, write
-from tests.support.serving import QUICK
+from tests.support.simulated_provider import QUICK
 
 PAIRS = pairs_of(300)
 RIGHT = Judge(utility="length", noise=0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import resource
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from db.records import Annotation, AnnotatorCard, AnnotatorKind, Instruction, Me
 from farm.models.scorer import Scorer
 from farm.snapshot import Choice, snapshot
 from farm.training.checkpoint import whole_checkpoints
+from tests.support.command_line import farm_arguments
 
-FARM = Path(sys.executable).parent / "farm"
 ROOT = Path(__file__).parents[2]
 QUICK = ["--max-steps", "2", "--save-every", "1", "--batch-size", "4", "--held-out", "0"]
 
@@ -51,7 +50,7 @@ def farm(ledger: Path, *arguments: object, limit: int | None = None) -> subproce
     def full() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit or 0, resource.RLIM_INFINITY))
 
-    command = [str(FARM), "--ledger", str(ledger), *map(str, arguments)]
+    command = farm_arguments(ledger, *arguments)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(
         command, capture_output=True, text=True, check=False, env=environment,

@@ -30,8 +30,7 @@ from db.records import (
     Status,
 )
 from farm.browse import TITLES, browse, queries
-
-FARM = Path(sys.executable).parent / "farm"
+from tests.support.command_line import farm_arguments
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +69,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(path: Path) -> Iterator[str]:
-    command = [str(FARM), "--ledger", str(path), "browse", "--port", "0"]
+    command = farm_arguments(path, "browse", "--port", "0")
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         yield process.stdout.readline().strip()
@@ -161,7 +160,7 @@ def test_a_ledger_on_a_server_is_not_browsed_but_its_copy(postgres_url: str) -> 
 
 def test_a_missing_ledger_is_told(tmp_path: Path) -> None:
     done = subprocess.run(
-        [FARM, "--ledger", tmp_path / "no.db", "browse"], capture_output=True, text=True, check=False
+        farm_arguments(tmp_path / "no.db", "browse"), capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert "there is no ledger here" in done.stderr

@@ -19,7 +19,8 @@ from db.ledger import Ledger
 from farm.annotate import annotate_members, plan_members
 from farm.calibrate import CalibrateTask, calibrate
 from farm.judging.provider import Provider, Task
-from tests.support.known_pools import FARM, Known, pairs_of, people_of, told, write
+from tests.support.command_line import farm_arguments, told
+from tests.support.known_pools import Known, pairs_of, people_of, write
 
 NAMES = ("one", "two", "three")
 PAIRS = pairs_of(400)
@@ -104,7 +105,7 @@ def test_what_was_scored_on_paper_is_what_the_pool_does(study: dict[str, Any]) -
 
 
 def test_it_says_what_it_did(study: dict[str, Any]) -> None:
-    command = [FARM, "--ledger", study["ledger"], "annotators", "calibrate", study["pool"], "--draws", "20"]
+    command = farm_arguments(study["ledger"], "annotators", "calibrate", study["pool"], "--draws", 20)
     out = study["out"].parent / "again.yaml"
     done = subprocess.run([*command, "--out", out], capture_output=True, text=True, check=True)
     assert f"farm annotate {out}" in done.stdout.replace("\n", "")

@@ -18,7 +18,8 @@ from farm.evaluate import EvaluateTask, Evaluation, evaluate
 from farm.judging.provider import Provider, Task
 from farm.leaderboard import LeaderboardOptions
 from farm.sample import SampleTask
-from tests.support.boards import farm, refused, told
+from tests.support.command_line import farm, refused, told
+from tests.support.judging_runs import silent
 
 N = 20
 
@@ -29,10 +30,6 @@ def asked(i: int) -> Instruction:
 
 def good(instruction: str, input: str, output: str) -> float:
     return float(output.startswith("good"))
-
-
-def silent(name: str, done: int) -> None:
-    pass
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from farm.pages.guard import host_is_ours, is_local
 from farm.pages.labelling.questions import Kind, Place, places, questions
 from farm.pages.labelling.sitting import Outcome, Sitting, Verdict, person
 from farm.people import by_doubt
-from tests.support.labelling import Labelling, labelling
+from tests.support.label_page import Labelling, labelling
 
 
 def pairs_of(count: int) -> list[Pair]:

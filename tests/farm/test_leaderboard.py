@@ -14,7 +14,8 @@ from db.records import AnnotatorCard, AnnotatorKind, Instruction, Membership
 from farm.leaderboard import LeaderboardOptions, leaderboard
 from farm.statistics.difficulty import Difficulty
 from farm.statistics.length_control import controlled_win_rate
-from tests.support.boards import REFERENCE, farm, judge, name_set, refused, text, told
+from tests.support.command_line import farm, refused, told
+from tests.support.judged_models import REFERENCE, judge, name_set, text
 
 QUICK = ("--annotator", "judge", "--draws", 40)
 rng = np.random.default_rng(0)

@@ -13,7 +13,8 @@ import pytest
 
 from annotators.simulator import Judge, Simulator, SimulatorConfig
 from db.records import Instruction, Output, Pair
-from tests.support.known_pools import FARM, told, write
+from tests.support.command_line import FARM, told
+from tests.support.known_pools import write
 
 PAGE = (Path(__file__).parents[2] / "docs" / "annotators.md").read_text(encoding="utf-8")
 TEXT = "The town council voted to close the old bridge, because inspectors found cracks in two pillars."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +17,7 @@ from db.ledger import Ledger, PairFilter
 from db.queries.outputs import Source
 from db.records import Instruction, Membership, Output
 from farm.pair import WAYS, PairReport, PairTask, pair
-
-FARM = Path(sys.executable).parent / "farm"
+from tests.support.command_line import farm_arguments
 
 
 @pytest.fixture
@@ -109,7 +107,7 @@ def test_a_producer_without_outputs_and_an_unknown_way_are_said(ledger: Path) ->
 
 
 def test_the_command_line_makes_pairs_that_a_judge_can_be_told_of(ledger: Path) -> None:
-    farm = [str(FARM), "--ledger", str(ledger)]
+    farm = farm_arguments(ledger)
     shown = subprocess.run(
         [*farm, "pair", "duel", "--of", "sft", "--against", "ppo", "--set", "birds", "--json"],
         capture_output=True,

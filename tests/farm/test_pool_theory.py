@@ -11,7 +11,8 @@ import pytest
 from annotators.simulator import Judge
 from db.records import AnnotatorCard, AnnotatorKind
 from farm.statistics.agreement import Floats
-from tests.support.known_pools import Known, pairs_of, told, write
+from tests.support.command_line import told
+from tests.support.known_pools import Known, pairs_of, write
 
 GOLD = AnnotatorCard("truth", AnnotatorKind.GOLD)
 TIMES = 4  # judgements of each pair, as AlpacaFarm's people gave

@@ -26,9 +26,9 @@ from farm.studies.recipe import FOLDER, Recipe
 from farm.studies.results import StudyResults
 from farm.terminal.quickstart import quickstart_view
 from farm.world import gold as truth
-from tests.support.studying import METHODS, SIZES, TINY, study
+from tests.support.command_line import farm_arguments
+from tests.support.tiny_study import METHODS, SIZES, TINY, study
 
-FARM = Path(sys.executable).parent / "farm"
 RECIPES = sorted(FOLDER.glob("*.yaml"))
 
 
@@ -141,7 +141,7 @@ def raising(instruction: str, input: str, output: str) -> float:
 @pytest.mark.slow
 def test_killed_and_started_again_it_ends_as_if_undisturbed(studied: Quickstart, tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from tests.support.studying import study\n"
+        "import sys; from pathlib import Path; from tests.support.tiny_study import study\n"
         "if __name__ == '__main__':\n"
         "    study(Path(sys.argv[1]), say=lambda line: print(line, flush=True))\n"
     )
@@ -193,7 +193,7 @@ def test_the_ledger_can_be_validated_again_as_any_other(studied: Quickstart, tmp
     (tmp_path / "tiny.yaml").write_text(TINY)
     with Ledger.open(studied.ledger) as ledger:
         backup(ledger, tmp_path / "farm.db")
-    start = [str(FARM), "--ledger", str(tmp_path / "farm.db"), "validate"]
+    start = farm_arguments(tmp_path / "farm.db", "validate")
     command = [*start, "--model", str(sft), "--pairs", "preferences"]
     command += [
         "--unlabelled",

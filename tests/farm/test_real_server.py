@@ -19,6 +19,7 @@ from db.records import Instruction, Output, Pair
 from db.tables import COMPLETION
 from farm.annotate import AnnotateReport, annotate
 from farm.judging.provider import Provider, Task
+from tests.support.judging_runs import silent
 from tests.support.tiny_judges import write_judge
 
 PAIRS = 200
@@ -73,10 +74,6 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         with opened.writing() as writer:
             writer.pairs(made)
         yield opened
-
-
-def silent(name: str, done: int) -> None:
-    pass
 
 
 def judge(folder: Path, decoding: str, parser: str = "verdict") -> str:

@@ -9,7 +9,6 @@ import io
 import json
 import re
 import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -34,8 +33,8 @@ from farm.pages.report.content import LONGEST, marked
 from farm.pages.report.drawing import as_csv
 from farm.report import ReportOptions, figures, report
 from farm.studies.results import MethodWinRate, OverOptimisationPoint, RankAgreement, Rate, StudyResults
+from tests.support.command_line import farm_arguments
 
-FARM = Path(sys.executable).parent / "farm"
 PAYLOADS = (
     "<script>document.title='owned'</script>",
     "<img src=x onerror=\"document.title='owned'\">",
@@ -92,7 +91,7 @@ def fill(path: Path, texts: tuple[str, ...] = PAYLOADS) -> Path:
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report on a ledger full of payloads."""
+    """A report on a ledger full of hostile_texts."""
     folder = tmp_path_factory.mktemp("hostile")
     with Ledger.open(fill(folder / "farm.db")) as ledger:
         summary = report(ledger, folder / "report.html", ReportOptions(subject=PAYLOADS[0], draws=100))
@@ -289,7 +288,7 @@ def test_an_empty_ledger_and_a_folder_that_cannot_be_written_are_said(tmp_path: 
 
 
 def test_the_command_line_writes_page_and_figures(hostile: Path, tmp_path: Path) -> None:
-    command = [str(FARM), "--ledger", str(hostile.parent / "farm.db"), "report", str(tmp_path / "r.html")]
+    command = farm_arguments(hostile.parent / "farm.db", "report", tmp_path / "r.html")
     shown = subprocess.run(
         [*command, "--json", "--figures", str(tmp_path / "f")], capture_output=True, text=True, check=True
     )

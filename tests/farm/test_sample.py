@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -24,9 +23,9 @@ from farm.models.hub import ModelError
 from farm.models.loading import load_codec
 from farm.models.tokens import Prompt
 from farm.sample import SampleReport, SampleTask, sample
+from tests.support.command_line import farm_arguments
 from tests.support.completions_server import completions_server
 
-FARM = Path(sys.executable).parent / "farm"
 SHORT = Decoding(max_new_tokens=6)
 
 
@@ -201,7 +200,7 @@ def test_token_ids_are_for_served_models_and_leave_no_room_for_words(ledger: Pat
 def test_the_command_line_goes_on_after_a_kill(ledger: Path, model_dir: str) -> None:
     with Ledger.open(ledger) as opened, opened.writing() as writer:
         writer.memberships([Membership(Instruction(f"Count to {i}."), "counts") for i in range(3_000)])
-    command = [str(FARM), "--ledger", str(ledger), "sample", model_dir, "--set", "counts", "--json"]
+    command = farm_arguments(ledger, "sample", model_dir, "--set", "counts", "--json")
     command += ["--max-new-tokens", "4"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     with Ledger.open(ledger) as opened:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,8 +23,8 @@ from farm.sample import SampleTask, sample
 from farm.snapshot import Choice, snapshot
 from farm.trace import Node, trace
 from farm.train import TrainTask, train
+from tests.support.command_line import farm_arguments
 
-FARM = Path(sys.executable).parent / "farm"
 QUICK = {"max_steps": "2", "batch_size": "4", "max_length": "96", "log_every": "1"}
 
 
@@ -150,7 +149,7 @@ def test_an_ambiguous_name_asks_back(tmp_path: Path) -> None:
 
 def test_a_trace_of_an_imported_judgement_names_its_file(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text(json.dumps({"prompt": "x", "chosen": "a", "rejected": "b"}))
-    farm = [str(FARM), "--ledger", str(tmp_path / "farm.db")]
+    farm = farm_arguments(tmp_path / "farm.db")
     given = ["--annotator", "ada", "--source", "s"]
     subprocess.run(
         [*farm, "import", "trl", str(tmp_path / "rows.jsonl"), *given], check=True, capture_output=True

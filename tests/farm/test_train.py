@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,8 +36,8 @@ from farm.snapshot import Choice, snapshot
 from farm.train import TrainReport, TrainTask, method_options, train
 from farm.training.checkpoint import CheckpointError
 from farm.training.tracking import tracked
+from tests.support.command_line import FARM
 
-FARM = Path(sys.executable).parent / "farm"
 QUICK = {"max_steps": "3", "batch_size": "8", "max_length": "128", "log_every": "1"}
 ADA = AnnotatorCard("ada", AnnotatorKind.HUMAN)
 

@@ -8,16 +8,15 @@ import random
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from db.ledger import Ledger
+from tests.support.command_line import farm_arguments
 
 KILLS = 100 if os.environ.get("FARM_FULL") else 10
-FARM = Path(sys.executable).parent / "farm"
 
 
 def preferences(path: Path, pairs: int) -> Path:
@@ -50,7 +49,7 @@ def rows(path: Path) -> dict[str, list[tuple[object, ...]]]:
 
 
 def command(ledger: Path, file: Path) -> list[str]:
-    return [str(FARM), "--ledger", str(ledger), "import", "preferences", str(file), "--json"]
+    return farm_arguments(ledger, "import", "preferences", file, "--json")
 
 
 @pytest.mark.proof

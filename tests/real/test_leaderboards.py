@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,18 +14,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-FARM = Path(sys.executable).parent / "farm"
+from tests.support.command_line import told
+
 BOARDS = {
     "weighted_alpaca_eval_gpt4_turbo": "v2",
     "alpaca_eval_gpt4": "v1",
     "alpaca_eval_cot_gpt4_turbo_fn": "v2",
     "alpaca_eval_gpt4_turbo_fn": "v2",
 }
-
-
-def told(ledger: Path, *arguments: object) -> Any:
-    command = [str(FARM), "--ledger", str(ledger), *map(str, arguments), "--json"]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 @pytest.fixture(scope="module")

@@ -1,1 +1,17 @@
-"""What several tests share: servers, small ledgers, small models, made-up judges."""
+"""What several tests share. Things that run, servers, ledgers and models, pages:
+
+command_line         the command line, in this process or as arguments of a process
+judging_runs         annotating ledgers of made-up pairs, as a function or as a command
+label_page           `farm label` as a process of its own, with the links that it prints
+train_script         a training run in a process of its own, to be killed or shared out
+tiny_study           a whole quickstart in seconds
+simulated_provider   the simulated provider, and the client side that asks it
+completions_server   the completions API over HTTP, with a real model behind it
+judged_models        ledgers in which judges prefer one model to another
+known_pools          pools whose members' utilities are known
+hostile_texts        texts that want to run or break out, and a ledger full of them
+tiny_models          random models to train
+tiny_judges          random judges and reward models that read long prompts
+on_policy            methods that learn from their own rollouts, made and trained
+accessibility        what axe finds wrong with a page
+"""

@@ -1,4 +1,4 @@
-"""The completions API over HTTP, from token ids as in vLLM, and the chat API; a real model behind them."""
+"""A server of the completions API (from token ids, as vLLM has it) and of the chat API, with a real model."""
 
 from __future__ import annotations
 

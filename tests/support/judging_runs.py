@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -14,9 +13,9 @@ from db.queries.exports import RowFilter, preference_rows
 from db.records import Instruction, Output, Pair
 from farm.annotate import AnnotateReport, annotate
 from farm.judging.provider import Provider, Task
+from tests.support.command_line import farm_arguments
 
 FULL = bool(os.environ.get("FARM_FULL"))
-FARM = Path(sys.executable).parent / "farm"
 
 
 def fill(path: Path | str, pairs: int) -> None:
@@ -44,8 +43,7 @@ def run(
 
 def command(ledger: Path | str, simulator: Simulator, name: str, *options: str) -> list[str]:
     """Judge by the command line."""
-    start = [str(FARM), "--ledger", str(ledger), "annotate", name]
-    return [*start, "--base-url", simulator.base_url, *options]
+    return farm_arguments(ledger, "annotate", name, "--base-url", simulator.base_url, *options)
 
 
 def verdicts(ledger: Ledger) -> dict[tuple[object, ...], float | None]:

@@ -1,15 +1,12 @@
-"""Pools whose members' utilities are known, asked over HTTP, and what theory says of them."""
+"""Pools whose members' utilities are known, and what theory says of their judgements."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,8 +15,6 @@ from annotators.simulator.judges import utility_of
 from db.ledger import Ledger
 from db.records import Annotation, AnnotatorCard, AnnotatorKind, Instruction, Output, Pair
 from farm.statistics.agreement import Floats
-
-FARM = Path(sys.executable).parent / "farm"
 
 
 @dataclass(frozen=True)
@@ -97,11 +92,3 @@ def people_of(chances: Floats, persons: int, seed: int) -> list[Said]:
     dice = np.random.default_rng(seed)
     cards = [AnnotatorCard(f"person-{k}", AnnotatorKind.HUMAN) for k in range(persons)]
     return [(card, (dice.random(len(chances)) < chances).astype(float)) for card in cards]
-
-
-def told(ledger: Path | str, *arguments: object) -> Any:
-    """What `farm ... --json` says."""
-    command = [FARM, "--ledger", ledger, *arguments, "--json"]
-    done = subprocess.run([str(each) for each in command], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)

@@ -1,4 +1,4 @@
-"""What tests of methods share that learn from the responses of their own policy."""
+"""Methods that learn from the responses of their own policy, made and trained in a few words."""
 
 from __future__ import annotations
 

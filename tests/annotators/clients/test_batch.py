@@ -28,7 +28,7 @@ from annotators.clients.batch import BatchClient, BatchOptions
 from annotators.clients.batch_lines import read_result, request_line
 from annotators.prices import Price
 from annotators.simulator import BatchPlan, FaultPlan, Simulator
-from tests.support.serving import ask, provider, request
+from tests.support.simulated_provider import ask, provider, request
 
 PRICE = Price(input=3.0, output=15.0)
 ASKED = [request(number) for number in range(40)]

@@ -33,7 +33,7 @@ from annotators.clients.online import OnlineClient, OnlineOptions
 from annotators.prices import Price, PriceTable, Usage
 from annotators.simulator import STORM, FaultPlan, Judge, Simulator, SimulatorConfig
 from db.errors import ConfigError
-from tests.support.serving import QUICK, ask, provider, request
+from tests.support.simulated_provider import QUICK, ask, provider, request
 
 PRICE = Price(input=3.0, output=15.0, cached_input=0.3)
 PROSE = (

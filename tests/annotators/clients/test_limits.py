@@ -12,7 +12,7 @@ from annotators.clients import RateLimits, RetryPolicy
 from annotators.clients.limits import Gate
 from annotators.clients.online import OnlineOptions
 from db.errors import ConfigError
-from tests.support.serving import ask, provider, request
+from tests.support.simulated_provider import ask, provider, request
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from annotators.clients import (
 from annotators.clients.online import FIRST_CONTACT, PATIENCE, REFUSALS, OnlineClient, OnlineOptions
 from annotators.simulator import FAULTS, FaultPlan, Judge
 from db.errors import ConfigError, LedgerFull
-from tests.support.serving import ONCE, QUICK, ask, keeping, provider, request
+from tests.support.simulated_provider import ONCE, QUICK, ask, keeping, provider, request
 
 CALM = "a"
 

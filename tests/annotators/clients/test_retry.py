@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from annotators.clients import RetryPolicy
 from annotators.clients.retry import retry_after
-from tests.support.serving import request
+from tests.support.simulated_provider import request
 
 NOW = datetime(2026, 3, 29, 0, 59, 30, tzinfo=UTC)
 

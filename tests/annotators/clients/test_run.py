@@ -15,11 +15,11 @@ import pytest
 from annotators.clients import Completion, Endpoint, run_all
 from annotators.clients.online import OnlineClient, OnlineOptions
 from annotators.simulator import FaultPlan
-from tests.support.serving import QUICK, provider, request
+from tests.support.simulated_provider import QUICK, provider, request
 
 SCRIPT = """
 import json, sys
-from tests.support.serving import QUICK, request
+from tests.support.simulated_provider import QUICK, request
 from annotators.clients import Endpoint, run_all
 from annotators.clients.online import OnlineClient, OnlineOptions
 

@@ -17,7 +17,7 @@ from annotators.clients.batch import BatchClient, BatchOptions
 from annotators.clients.online import OnlineClient, OnlineOptions
 from annotators.simulator.http import Handler, HttpReply, HttpRequest, Server, Wire
 from db.errors import ConfigError, FarmError
-from tests.support.serving import ONCE, QUICK, keeping, request
+from tests.support.simulated_provider import ONCE, QUICK, keeping, request
 
 CANARY = "sk-canary-0123456789abcdef"
 

@@ -7,7 +7,7 @@ import pytest
 from annotators.clients import Completion, Request, RetryPolicy
 from annotators.prices import Price
 from annotators.simulator import STORM, FaultPlan, Judge, Simulator, request_key
-from tests.support.serving import ask, provider, request
+from tests.support.simulated_provider import ask, provider, request
 
 PRICE = Price(input=3.0, output=15.0)
 PATIENT = RetryPolicy(attempts=12, paid_attempts=6, first_wait=0.005, longest_wait=0.05)

@@ -20,7 +20,7 @@ from annotators.simulator.replies import OFF_FORMAT
 from annotators.spec import AnnotatorSpec
 from db.errors import ConfigError
 from db.records import AnnotatorKind, Instruction, Output, Pair
-from tests.support.serving import ask, provider, request
+from tests.support.simulated_provider import ask, provider, request
 
 TWO = Question((Shown("A", "one"), Shown("B", "two")))
 THREE = Question((Shown("A", "one"), Shown("B", "two"), Shown("C", "three")))

@@ -33,7 +33,7 @@ from annotators.simulator import (
     simulator_process,
 )
 from db.errors import ConfigError
-from tests.support.serving import provider, request
+from tests.support.simulated_provider import provider, request
 
 
 def post(base_url: str, body: object, path: str = "chat/completions", **headers: str) -> tuple[int, Any]:

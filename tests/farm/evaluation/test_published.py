@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.boards import farm, judge, refused, told
+from tests.support.command_line import farm, refused, told
+from tests.support.judged_models import judge
 
 TABLE = """Model,"Elo
  [then]",LC,Licence,Few,All the same

@@ -22,6 +22,7 @@ from farm.annotate import AnnotateReport, annotate, plan
 from farm.judging.in_process import name_of
 from farm.judging.language_model import LocalJudge
 from farm.judging.provider import Provider, Task
+from tests.support.judging_runs import silent
 from tests.support.tiny_judges import tokenizer, write_judge
 
 NAMES = frozenset({"A", "B"})
@@ -44,10 +45,6 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         with opened.writing() as writer:
             writer.pairs(made)
         yield opened
-
-
-def silent(name: str, done: int) -> None:
-    pass
 
 
 def run(ledger: Ledger, name: str, model: str, task: Task | None = None, **options: object) -> AnnotateReport:

@@ -22,6 +22,7 @@ from farm.judging.provider import Provider, Task
 from farm.models.hub import ModelError
 from farm.models.scorer import Scorer, ScorerReward
 from farm.models.tokens import Prompt
+from tests.support.judging_runs import silent
 from tests.support.tiny_judges import tokenizer, write_judge, write_reward_model
 
 
@@ -41,10 +42,6 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         with opened.writing() as writer:
             writer.pairs(made)
         yield opened
-
-
-def silent(name: str, done: int) -> None:
-    pass
 
 
 def run(ledger: Ledger, model: str, name: str = "reward-model", **options: object) -> AnnotateReport:

@@ -20,12 +20,9 @@ from db.tables import ANNOTATION, CLAIM
 from farm.annotate import AnnotateReport, annotate, plan
 from farm.import_ import import_files
 from farm.judging.provider import Provider, Task
+from tests.support.judging_runs import silent
 
 JUDGES = ("gpt_4", "chatgpt", "chatgpt_0301", "llama2", "palm2", "falcon")
-
-
-def silent(name: str, done: int) -> None:
-    pass
 
 
 @pytest.fixture

@@ -7,22 +7,20 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from queue import Queue
 from threading import Thread
 from typing import Any
 
-FARM = Path(sys.executable).parent / "farm"
+from tests.support.command_line import farm_arguments
 
 
 class Labelling:
     """A running page. `link` waits for the next link of a person; `stop` gives what the command reports."""
 
     def __init__(self, ledger: str, *arguments: str) -> None:
-        command = [str(FARM), "--ledger", ledger, "label", "--port", "0", "--json", *arguments]
+        command = farm_arguments(ledger, "label", "--port", "0", "--json", *arguments)
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
         )

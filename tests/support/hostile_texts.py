@@ -1,4 +1,4 @@
-"""Texts that want to run, load, cover or break out, and a ledger in which they stand wherever a text can."""
+"""Texts that want to run, load, cover or break out, and a ledger that has them in every text field."""
 
 from __future__ import annotations
 

@@ -1,59 +1,16 @@
-"""Ledgers of judged models in a few lines, and the command line in this process."""
+"""Ledgers of judged models in a few lines."""
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any, NamedTuple
-from unittest.mock import patch
 
-import cli
 from db.ledger import Ledger
 from db.records import Annotation, AnnotatorCard, AnnotatorKind, Instruction, Membership, Output, Pair, Status
 
 JUDGE = AnnotatorCard("judge", AnnotatorKind.LLM)
 Verdict = float | None  # P(the model preferred); None: unreadable
 REFERENCE = "reference"
-
-
-class Said(NamedTuple):
-    """What a command printed, and its exit status."""
-
-    code: int
-    out: str
-    error: str
-
-
-def farm(ledger: Path, *arguments: object) -> Said:
-    """Run a command in this process, where a library's warning is an error."""
-    out, error, code = io.StringIO(), io.StringIO(), 0
-    argv = ["farm", "--ledger", str(ledger), *map(str, arguments)]
-    with redirect_stdout(out), redirect_stderr(error), patch("sys.argv", argv):
-        try:
-            cli.main()
-        except SystemExit as exit:
-            code = int(exit.code or 0)
-    return Said(code, out.getvalue(), error.getvalue())
-
-
-def told(ledger: Path, *arguments: object) -> Any:
-    """The JSON object that a command prints."""
-    said = farm(ledger, *arguments, "--json")
-    assert said.code == 0, said.error
-    return json.loads(said.out)
-
-
-def refused(ledger: Path, *arguments: object) -> str:
-    """The one line that a command refuses with."""
-    said = farm(ledger, *arguments)
-    assert said.code == 1
-    assert said.out == ""
-    assert said.error.startswith("farm: ")
-    assert said.error.count("\n") == 1
-    return said.error
 
 
 def asked(i: int) -> Instruction:
