@@ -30,14 +30,14 @@ REMEDY = "the form is in docs/annotators.md"
 
 
 @dataclass(frozen=True)
-class Models:
+class ModelSlots:
     """What the caller says about models. every: one for all; slots: slot -> model, over the defaults."""
 
     every: str = ""
     slots: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, options: Sequence[str]) -> Models:
+    def of(cls, options: Sequence[str]) -> ModelSlots:
         """Of options such as `gpt-5.4` (for every slot) or `small=gpt-5.4-nano`. Raises ConfigError."""
         every, slots = "", {}
         for option in options:
@@ -59,12 +59,12 @@ def names() -> list[str]:
     return annotators + sorted(path.stem for path in (FOLDER / "pools").glob("*.yaml"))
 
 
-def load(name: str, models: Models | None = None) -> AnnotatorSpec | Pool:
+def load(name: str, models: ModelSlots | None = None) -> AnnotatorSpec | Pool:
     """An annotator or a pool, by its name in the catalogue or by the path of a folder or a YAML file.
 
     Raises ConfigError where there is none, or telling all that is wrong with it.
     """
-    library = _library(models or Models())
+    library = _library(models or ModelSlots())
     path = _path_of(name)
     if path.name == SPEC_FILE:
         return _load_annotator(path, library)
@@ -178,5 +178,5 @@ def shots() -> Mapping[str, Shot]:
     return found
 
 
-def _library(models: Models) -> Library:
+def _library(models: ModelSlots) -> Library:
     return Library(dict(default_slots()) | dict(models.slots), models.every, shots())

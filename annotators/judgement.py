@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from annotators.draws import Occasion
 from annotators.noise import LabelNoise
-from db.records import Status
+from db.records import AnnotationStatus
 
 SPARED = "not asked: label noise replaces the judgement"
 
@@ -30,14 +30,14 @@ class Judgement:
     preference: float | None
     label: float | None
     swapped: bool
-    status: Status = Status.OK
+    status: AnnotationStatus = AnnotationStatus.OK
     reason: str | None = None
 
 
-def judged(verdict: Verdict, swapped: bool, noise: LabelNoise, occasion: Occasion) -> Judgement:
+def judgement_of(verdict: Verdict, swapped: bool, noise: LabelNoise, occasion: Occasion) -> Judgement:
     """The judgement that a verdict amounts to when `swapped` says that output_b was shown first."""
     if verdict.first is None:
-        return Judgement(None, None, swapped, Status.UNREADABLE, verdict.reason)
+        return Judgement(None, None, swapped, AnnotationStatus.UNREADABLE, verdict.reason)
     preference = 1.0 - verdict.first if swapped else verdict.first
     return Judgement(preference, noise.label(preference, occasion), swapped)
 
@@ -45,4 +45,4 @@ def judged(verdict: Verdict, swapped: bool, noise: LabelNoise, occasion: Occasio
 def spared(swapped: bool, noise: LabelNoise, occasion: Occasion) -> Judgement | None:
     """The judgement that needs no asking, where label noise would replace it anyway."""
     coin = noise.coin(occasion)
-    return None if coin is None else Judgement(None, coin, swapped, Status.SPARED, SPARED)
+    return None if coin is None else Judgement(None, coin, swapped, AnnotationStatus.SPARED, SPARED)

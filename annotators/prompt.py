@@ -32,7 +32,7 @@ _ENVIRONMENT = SandboxedEnvironment(
 _ENVIRONMENT.filters["fenced"] = fenced
 
 
-class Prompt:
+class PromptTemplate:
     """A template that was checked. Raises ValueError, telling all that is wrong, where it cannot be used."""
 
     def __init__(self, text: str) -> None:
@@ -50,9 +50,9 @@ class Prompt:
 
 
 @lru_cache(maxsize=256)
-def prompt_of(text: str) -> Prompt:
+def prompt_of(text: str) -> PromptTemplate:
     """The prompt of a template's text, compiled once."""
-    return Prompt(text)
+    return PromptTemplate(text)
 
 
 def template_problems(text: str) -> list[str]:

@@ -12,24 +12,24 @@ from dataclasses import dataclass, replace
 
 from annotators.clients.request import TokenLogprob
 from annotators.draws import Occasion
-from annotators.judgement import Judgement, Verdict, judged, spared
-from annotators.parsers import Said, parser_of, parser_problems, read_verdicts
+from annotators.judgement import Judgement, Verdict, judgement_of, spared
+from annotators.parsers import ReplyText, parser_of, parser_problems, read_verdicts
 from annotators.spec import AnnotatorSpec
-from db.records import Status
+from db.records import AnnotationStatus
 
 Positions = tuple[tuple[TokenLogprob, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class StoredReply:
     """A stored reply: what was said, and this question's place among the pairs of its prompt."""
 
-    said: Said
+    said: ReplyText
     slot: int = 0
     pairs: int = 1
 
 
-def replayed(spec: AnnotatorSpec, reply: Reply, swapped: bool, occasion: Occasion) -> Judgement:
+def replayed(spec: AnnotatorSpec, reply: StoredReply, swapped: bool, occasion: Occasion) -> Judgement:
     """What the spec's parser reads in a stored reply about one pair, unless label noise replaces it."""
     if saved := spared(swapped, spec.noise, occasion):
         return saved
@@ -38,15 +38,15 @@ def replayed(spec: AnnotatorSpec, reply: Reply, swapped: bool, occasion: Occasio
         verdict = Verdict(None, f"a reply about {reply.pairs} pairs: {'; '.join(problems)}")
     else:
         verdict = _verdict(read_verdicts(parser_of(several), reply.said, reply.pairs), reply.slot)
-    return judged(verdict, swapped, spec.noise, occasion)
+    return judgement_of(verdict, swapped, spec.noise, occasion)
 
 
 def missing(reason: str, swapped: bool) -> Judgement:
     """The judgement of which there is no recording."""
-    return Judgement(None, None, swapped, Status.FAILED, reason)
+    return Judgement(None, None, swapped, AnnotationStatus.FAILED, reason)
 
 
-def imported_reply(raw: str) -> Said:
+def imported_reply(raw: str) -> ReplyText:
     """What an imported text said. A text that is JSON of a form in which log-probabilities are stored gives
     its text and them: {"text", "top_logprobs": [{token: value}]}, or a choice of the chat API."""
     try:
@@ -54,11 +54,11 @@ def imported_reply(raw: str) -> Said:
     except (ValueError, RecursionError):
         data = None
     if not isinstance(data, dict):
-        return Said(raw)
+        return ReplyText(raw)
     tops = _mapped(data.get("top_logprobs")) or _listed(data.get("logprobs"))
     message = data.get("message")
     content = message.get("content") if isinstance(message, dict) else data.get("text")
-    return Said(content if isinstance(content, str) else raw, tops) if tops else Said(raw)
+    return ReplyText(content if isinstance(content, str) else raw, tops) if tops else ReplyText(raw)
 
 
 def _verdict(verdicts: list[Verdict], slot: int) -> Verdict:

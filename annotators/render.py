@@ -15,9 +15,9 @@ from jinja2 import TemplateError
 
 from annotators.clients.request import Message, Role
 from annotators.prompt import ANSWER, SYSTEM, USER, prompt_of, template_problems
+from annotators.shown import ShownPair
 from annotators.spec import AnnotatorSpec, Shot
 from db.ids import content_hash
-from db.records import Pair
 
 NONCE_DIGITS = 8
 ABOUT_MARKS = (
@@ -29,15 +29,7 @@ ABOUT_MARKS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A pair and the order in which to show it. swapped: output_b comes first."""
-
-    pair: Pair
-    swapped: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ShownPair:
+class PromptPair:
     """A pair as a template sees it. better: the better output's name, and why, in a worked example."""
 
     number: int
@@ -51,7 +43,7 @@ class ShownPair:
     why: str = ""
 
 
-def messages(spec: AnnotatorSpec, asked: Sequence[Asked]) -> tuple[Message, ...]:
+def messages(spec: AnnotatorSpec, shown: Sequence[ShownPair]) -> tuple[Message, ...]:
     """The messages that ask a spec's judge about these pairs, in this order."""
     prompt = prompt_of(spec.prompt)
     said = []
@@ -61,7 +53,7 @@ def messages(spec: AnnotatorSpec, asked: Sequence[Asked]) -> tuple[Message, ...]
         worked = _variables(spec, _worked(spec, turn))
         said.append(Message(Role.USER, prompt.render(USER, worked)))
         said.append(Message(Role.ASSISTANT, prompt.render(ANSWER, worked)))
-    said.append(Message(Role.USER, prompt.render(USER, _variables(spec, shown(asked)))))
+    said.append(Message(Role.USER, prompt.render(USER, _variables(spec, prompt_pairs(shown)))))
     return tuple(said)
 
 
@@ -75,14 +67,11 @@ def worked_answer(spec: AnnotatorSpec, shots: Sequence[Shot]) -> str:
     return prompt_of(spec.prompt).render(ANSWER, _variables(spec, _worked(spec, shots)))
 
 
-def shown(asked: Iterable[Asked]) -> list[ShownPair]:
+def prompt_pairs(shown: Iterable[ShownPair]) -> list[PromptPair]:
     """The pairs in the order in which a template sees them, numbered from 1."""
     bare = []
-    for number, each in enumerate(asked, 1):
-        a, b = each.pair.output_a.text, each.pair.output_b.text
-        first, second = (b, a) if each.swapped else (a, b)
-        ask = each.pair.instruction
-        bare.append(_Bare(each.pair.key, ShownPair(number, ask.text, ask.input, first, second)))
+    for number, each in enumerate(shown, 1):
+        bare.append(_Bare(each.pair.key, PromptPair(number, each.instruction, each.input, *each.outputs)))
     return _with_nonces(bare)
 
 
@@ -93,7 +82,10 @@ def prompt_problems(spec: AnnotatorSpec) -> list[str]:
     prompt = prompt_of(spec.prompt)
     if spec.shots and not prompt.has(ANSWER):
         return ["a prompt with shots has a {% block answer %}, which shows how to reply to them"]
-    trials = [ShownPair(1, "i", "", "o", "p", "n"), ShownPair(2, "i", "x", "o", "p", "n", *spec.outputs, "w")]
+    trials = [
+        PromptPair(1, "i", "", "o", "p", "n"),
+        PromptPair(2, "i", "x", "o", "p", "n", *spec.outputs, "w"),
+    ]
     for block in (SYSTEM, USER, ANSWER):
         try:
             if prompt.has(block):
@@ -109,25 +101,25 @@ class _Bare:
     """A pair that has no nonce yet, and the key that gives it one."""
 
     key: str
-    pair: ShownPair
+    pair: PromptPair
 
 
-def _variables(spec: AnnotatorSpec, pairs: Sequence[ShownPair] = ()) -> dict[str, object]:
+def _variables(spec: AnnotatorSpec, pairs: Sequence[PromptPair] = ()) -> dict[str, object]:
     fixed = {"names": spec.outputs, "persona": spec.persona, "batch": spec.batch, "about_marks": ABOUT_MARKS}
     return {**fixed, "pairs": list(pairs)}
 
 
-def _worked(spec: AnnotatorSpec, shots: Iterable[Shot]) -> list[ShownPair]:
+def _worked(spec: AnnotatorSpec, shots: Iterable[Shot]) -> list[PromptPair]:
     bare = []
     for number, shot in enumerate(shots, 1):
         better, worse = spec.outputs if shot.first else reversed(spec.outputs)
         values = (shot.instruction, shot.input, shot.output_1, shot.output_2)
-        pair = ShownPair(number, *values, better=better, worse=worse, why=shot.why)
+        pair = PromptPair(number, *values, better=better, worse=worse, why=shot.why)
         bare.append(_Bare(content_hash("shot", shot.to_json()), pair))
     return _with_nonces(bare)
 
 
-def _with_nonces(bare: Sequence[_Bare]) -> list[ShownPair]:
+def _with_nonces(bare: Sequence[_Bare]) -> list[PromptPair]:
     """The pairs, each with the first nonce of its key that stands in no value of this prompt."""
     pairs = [each.pair for each in bare]
     texts = [text for pair in pairs for text in (pair.instruction, pair.input, pair.first, pair.second)]

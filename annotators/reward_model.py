@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from annotators.clients.request import Message, Request, Role
-from annotators.render import Asked
+from annotators.shown import ShownPair
 
 
-class Scored(NamedTuple):
-    """What a reward model is to score: both answers to an instruction."""
+class ScoredPair(NamedTuple):
+    """An instruction and the two outputs, as shown, that a reward model scores."""
 
     instruction: str
     input: str
@@ -25,25 +25,21 @@ class Scored(NamedTuple):
     second: str
 
 
-def question(asked: Asked) -> tuple[Message, ...]:
+def scoring_messages(shown: ShownPair) -> tuple[Message, ...]:
     """The messages that hold a pair as it is shown; the input, where there is one, is a second message."""
-    a, b = asked.pair.output_a.text, asked.pair.output_b.text
-    first, second = (b, a) if asked.swapped else (a, b)
-    instruction = asked.pair.instruction
-    said = [instruction.text, *([instruction.input] if instruction.input else [])]
+    said = [shown.instruction, *([shown.input] if shown.input else [])]
     return (
         *(Message(Role.USER, text) for text in said),
-        Message(Role.ASSISTANT, first),
-        Message(Role.ASSISTANT, second),
+        *(Message(Role.ASSISTANT, text) for text in shown.outputs),
     )
 
 
-def scored(request: Request) -> Scored:
-    """What the messages of `question` hold."""
-    *asked, first, second = (message.content for message in request.messages)
-    return Scored(asked[0], asked[1] if len(asked) > 1 else "", first, second)
+def scored_pair(request: Request) -> ScoredPair:
+    """The pair that a request of `scoring_messages` holds."""
+    *said, first, second = (message.content for message in request.messages)
+    return ScoredPair(said[0], said[1] if len(said) > 1 else "", first, second)
 
 
-def reply(scores: Sequence[float]) -> str:
+def scores_text(scores: Sequence[float]) -> str:
     """The reply that tells the scores of the outputs, as shown."""
     return json.dumps({"scores": list(scores)})

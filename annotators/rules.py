@@ -17,12 +17,13 @@ from pathlib import Path
 from types import MappingProxyType
 
 from annotators.draws import Occasion
-from annotators.judgement import Judgement, Verdict, judged, spared
+from annotators.judgement import Judgement, Verdict, judgement_of, spared
+from annotators.shown import ShownPair
 from annotators.spec import AnnotatorSpec
 from annotators.strict_yaml import nearest
 from db.errors import ConfigError
 from db.ids import content_hash
-from db.records import AnnotatorCard, Pair, Status
+from db.records import AnnotationStatus, AnnotatorCard, Pair
 
 _LIST_ITEM = re.compile(r"^[ \t]{0,12}(?:[-*+•‣–]|\d{1,3}[.)])[ \t]+\S", re.MULTILINE)
 
@@ -33,38 +34,26 @@ def has_list(text: str) -> bool:
     return next(lines, None) is not None and next(lines, None) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A pair in the order in which it is shown, on one occasion."""
-
-    instruction: str
-    input: str
-    first: str
-    second: str
-    swapped: bool
-    occasion: Occasion
-
-
-Rule = Callable[[Shown], float]
-"""P(the output shown first is preferred)."""
+Rule = Callable[[ShownPair, Occasion], float]
+"""(a pair as shown, the occasion of the judgement) -> P(the output shown first is preferred)."""
 
 
 def _larger(first: float, second: float) -> float:
     return 0.5 if first == second else float(first > second)
 
 
-def _random(shown: Shown) -> float:
+def _random(shown: ShownPair, occasion: Occasion) -> float:
     """A coin that is tossed anew for each order, as by a judge who does not look."""
-    return float(shown.occasion.uniform("random verdict", shown.swapped) < 0.5)
+    return float(occasion.uniform("random verdict", shown.swapped) < 0.5)
 
 
 RULES: MappingProxyType[str, Rule] = MappingProxyType(
     {
-        "longest": lambda shown: _larger(len(shown.first), len(shown.second)),
-        "shortest": lambda shown: _larger(len(shown.second), len(shown.first)),
-        "first": lambda shown: 1.0,
+        "longest": lambda shown, _: _larger(len(shown.first), len(shown.second)),
+        "shortest": lambda shown, _: _larger(len(shown.second), len(shown.first)),
+        "first": lambda shown, _: 1.0,
         "random": _random,
-        "list-lover": lambda shown: _larger(has_list(shown.first), has_list(shown.second)),
+        "list-lover": lambda shown, _: _larger(has_list(shown.first), has_list(shown.second)),
     }
 )
 ORACLE = "oracle"
@@ -121,15 +110,12 @@ class RuleAnnotator:
         turned = occasion.swapped() if swapped is None else swapped
         if saved := spared(turned, self.spec.noise, occasion):
             return saved
-        a, b = pair.output_a.text, pair.output_b.text
-        first, second = (b, a) if turned else (a, b)
-        asked = pair.instruction
         try:
-            preference = self.rule(Shown(asked.text, asked.input, first, second, turned, occasion))
+            preference = self.rule(ShownPair(pair, turned), occasion)
         except Exception as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            return Judgement(None, None, turned, Status.FAILED, reason)
-        return judged(Verdict(preference), turned, self.spec.noise, occasion)
+            return Judgement(None, None, turned, AnnotationStatus.FAILED, reason)
+        return judgement_of(Verdict(preference), turned, self.spec.noise, occasion)
 
 
 @dataclass(frozen=True)
@@ -148,13 +134,14 @@ class LoadedUtility:
             return ""
         return content_hash("utility", text)[:12]
 
-    def rule(self, shown: Shown) -> float:
+    def rule(self, shown: ShownPair, _: Occasion) -> float:
+        """P(the output shown first is preferred). Raises ValueError on a value that is none."""
         if self.pairwise:
-            value = self._call(shown.instruction, shown.input, shown.first, shown.second)
+            value = self._call(shown.instruction, shown.input, *shown.outputs)
             if not 0 <= value <= 1:
                 raise ValueError(f"the oracle's preference is {value}, not in [0, 1]")
             return value
-        values = (self._call(shown.instruction, shown.input, text) for text in (shown.first, shown.second))
+        values = (self._call(shown.instruction, shown.input, text) for text in shown.outputs)
         return _larger(*values)
 
     def _call(self, *arguments: str) -> float:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import NamedTuple
 
-from annotators.clients.request import Decoding
+from annotators.clients.request import RequestDecoding
 from annotators.draws import Orders
 from annotators.noise import NO_NOISE, LabelNoise
 from annotators.strict_yaml import Reader, nearest
@@ -38,7 +38,7 @@ class OutputNames(NamedTuple):
 DEFAULT_NAMES = OutputNames()
 
 
-class Place(StrEnum):
+class Position(StrEnum):
     """A place in the shown order."""
 
     FIRST = "first"
@@ -62,7 +62,7 @@ class Shot:
             entry.text("instruction"),
             entry.text("output_1"),
             entry.text("output_2"),
-            entry.choice("better", Place) is Place.FIRST,
+            entry.choice("better", Position) is Position.FIRST,
             entry.text("why"),
             entry.text("input", ""),
         )
@@ -127,7 +127,7 @@ class AnnotatorSpec:
     shots: tuple[Shot, ...] = ()
     outputs: OutputNames = DEFAULT_NAMES
     batch: int = 1
-    decoding: Decoding = field(default_factory=Decoding)
+    decoding: RequestDecoding = field(default_factory=RequestDecoding)
     parser: ParserSpec = ParserSpec("verdict")
     orders: Orders = Orders.RANDOM
     noise: LabelNoise = NO_NOISE
@@ -287,8 +287,8 @@ def _shots(entry: Reader, library: Library) -> tuple[Shot, ...]:
     return tuple(library.shots[name] for name in names if name in library.shots)
 
 
-def _decoding(entry: Reader) -> Decoding:
-    settings = Decoding(
+def _decoding(entry: Reader) -> RequestDecoding:
+    settings = RequestDecoding(
         temperature=entry.maybe_number("temperature", 0, 2),
         top_p=entry.maybe_number("top_p", 0, 1),
         max_tokens=entry.maybe_integer("max_tokens", 1),

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import openai
 
-from annotators.clients import Decoding, Endpoint, Message, Request, Role, run_all
+from annotators.clients import Endpoint, Message, Request, RequestDecoding, Role, run_all
 from annotators.clients.online import OnlineClient, OnlineOptions
 from annotators.simulator import Judge, SimulatorConfig, serve
 
@@ -55,7 +55,7 @@ def requests(count: int) -> Iterator[Request]:
         pair = f"<output_a 0a1b2c3d>\n{ANSWER}{number}\n</output_a 0a1b2c3d>\n"
         pair += f"<output_b 0a1b2c3d>\n{ANSWER}\n</output_b 0a1b2c3d>"
         said = (Message(Role.SYSTEM, RULES), Message(Role.USER, f"Instruction {number}.\n{pair}"))
-        yield Request("judge", said, Decoding(temperature=0.0, max_tokens=20))
+        yield Request("judge", said, RequestDecoding(temperature=0.0, max_tokens=20))
 
 
 def _serve(ready: Connection, latency: float) -> None:

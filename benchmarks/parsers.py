@@ -29,7 +29,7 @@ from typing import Any
 
 from annotators.clients.request import TokenLogprob
 from annotators.judgement import Verdict
-from annotators.parsers import Said, parser_of, read_verdicts
+from annotators.parsers import ReplyText, parser_of, read_verdicts
 from annotators.spec import AnnotatorSpec, OutputNames, ParserSpec
 from db.ids import Json
 from db.records import AnnotatorKind
@@ -180,7 +180,7 @@ def llmbar(
     for row in replies(files):
         judge, strategy = row["annotator"].split("/")
         reasons = "CoT" in strategy or strategy.startswith("Swap")
-        verdict = read_verdicts(parsers[not reasons], Said(row["raw_completion"]), 1)[0]
+        verdict = read_verdicts(parsers[not reasons], ReplyText(row["raw_completion"]), 1)[0]
         found = _count(tallies.setdefault(judge, Tally()), row, verdict, rules[row["annotator"]])
         if found and len(examples.setdefault(found, [])) < 10:
             examples[found].append(_example(row, verdict.first))
@@ -235,7 +235,7 @@ def other_judges(data: Path) -> Iterator[dict[str, Json]]:
             parser, counts = parser_of(annotator), Counter[str]()
             for row in rows(path):
                 if row["raw_completion"] and (recorded := shown_first(row)) is not None:
-                    ours = read_verdicts(parser, Said(row["raw_completion"]), 1)[0].first
+                    ours = read_verdicts(parser, ReplyText(row["raw_completion"]), 1)[0].first
                     counts["same" if ours == recorded else "unread" if ours is None else "differ"] += 1
             yield {"source": name, "parser": annotator.parser.name, **counts}
     path = data / "alpaca_eval" / "annotations_weighted_alpaca_eval_gpt4_turbo.jsonl.gz"
@@ -249,7 +249,7 @@ def _weighted(path: Path) -> dict[str, Json]:
         if row["raw_completion"] is None or row["order_swapped"] is None or row["preference"] is None:
             continue
         tops = tuple(TokenLogprob(*pair) for pair in row["raw_completion"]["top_logprobs"][0].items())
-        first = read_verdicts(parser, Said("", (tops,)), 1)[0].first
+        first = read_verdicts(parser, ReplyText("", (tops,)), 1)[0].first
         model = first if row["order_swapped"] or first is None else 1 - first
         worst = max(worst, 1.0 if model is None else abs(model - (row["preference"] - 1)))
         count += 1

@@ -22,6 +22,7 @@ from sqlalchemy.orm import aliased
 from db.engine import WRITE, Address, clear_errors, make_engine
 from db.errors import LedgerCorrupt, LedgerNotFound
 from db.records import (
+    AnnotationStatus,
     AnnotatorCard,
     AnnotatorKind,
     Instruction,
@@ -29,7 +30,7 @@ from db.records import (
     Output,
     Pair,
     ProducerKind,
-    Status,
+    Question,
     Use,
 )
 from db.schema import ensure_current, is_current
@@ -61,19 +62,11 @@ class PairFilter:
     ids: tuple[int, ...] | None = None  # with one of these ids
 
 
-class Asked(NamedTuple):
-    """A question to an annotator: a pair, the number of the independent judgement, and the order shown."""
-
-    pair_id: int
-    replicate: int
-    swapped: bool
-
-
 class Standing(NamedTuple):
     """The latest attempt at a question, and its outcome."""
 
     attempt: int
-    status: Status
+    status: AnnotationStatus
 
 
 class Ledger:
@@ -223,7 +216,7 @@ class Ledger:
         for row in self.stream(query):
             yield row.source, Instruction(row.text, row.input)
 
-    def standing(self, annotator_id: int, pair_ids: Sequence[int]) -> dict[Asked, Standing]:
+    def standing(self, annotator_id: int, pair_ids: Sequence[int]) -> dict[Question, Standing]:
         """The latest attempt of this annotator at each question about these pairs. Imports do not count."""
         row = AnnotationRow
         query = (
@@ -233,7 +226,7 @@ class Ledger:
         )
         with self.reading() as connection:
             return {
-                Asked(pair, replicate, bool(swapped)): Standing(attempt, Status(status))
+                Question(pair, replicate, bool(swapped)): Standing(attempt, AnnotationStatus(status))
                 for pair, replicate, swapped, attempt, status in connection.execute(query)
             }
 

@@ -17,7 +17,7 @@ from db.engine import Address, clear_errors
 from db.errors import ConfigError, LedgerError
 from db.ledger import Ledger
 from db.tables import ANNOTATION, CLAIM, CLAIM_SLOT, COMPLETION, IMPORTED, Base, SchemaRow
-from db.writer import Conflict, Row, Writer
+from db.writer import Cells, Conflict, Writer
 
 PAGES = 4_096  # pages copied in one step; writers can go on between steps
 BATCH = 10_000  # rows
@@ -137,9 +137,9 @@ def _merge_completions(writer: Writer, source: Connection, ids: Ids) -> dict[int
     return mapped
 
 
-def _slots(source: Connection, claim_ids: Sequence[int], ids: Ids) -> dict[int, list[Row]]:
+def _slots(source: Connection, claim_ids: Sequence[int], ids: Ids) -> dict[int, list[Cells]]:
     """By claim of the other ledger, its rows of claim_slot without the claim's id."""
-    found: dict[int, list[Row]] = {claim_id: [] for claim_id in claim_ids}
+    found: dict[int, list[Cells]] = {claim_id: [] for claim_id in claim_ids}
     query = select(CLAIM_SLOT).where(CLAIM_SLOT.c.claim_id.in_(claim_ids)).order_by(CLAIM_SLOT.c.slot)
     for row in source.execute(query):
         found[row.claim_id].append(_mapped(CLAIM_SLOT, row, ids)[1:])
@@ -159,11 +159,11 @@ def _merge_judgements(writer: Writer, source: Connection, ids: Ids) -> list[Conf
     return conflicts
 
 
-def _chosen(columns: Sequence[Row], places: Sequence[int]) -> list[Row]:
+def _chosen(columns: Sequence[Cells], places: Sequence[int]) -> list[Cells]:
     return [columns[place] for place in places]
 
 
-def _mapped(table: Table, row: Sequence[Any], ids: Ids) -> Row:
+def _mapped(table: Table, row: Sequence[Any], ids: Ids) -> Cells:
     """The row with its references turned into our ids. Ids of annotations stay: the callers drop them."""
     mapped = []
     for column, value in zip(table.columns, row, strict=True):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from typing import NamedTuple
 
 from db.ids import Json, canonical_json, content_hash
 
@@ -39,7 +40,7 @@ class Use(StrEnum):
     EVAL = "eval"
 
 
-class Status(StrEnum):
+class AnnotationStatus(StrEnum):
     """The outcome of a judgement. Its preference is None unless the status is OK."""
 
     OK = "ok"
@@ -192,7 +193,7 @@ class Annotation:
     preference: float | None  # P(output_a ≻ output_b); None unless status is OK
     label: float | None  # the preference after label noise; what training sees
     swapped: bool | None  # output_b was shown first; None where an import does not say
-    status: Status = Status.OK
+    status: AnnotationStatus = AnnotationStatus.OK
     reason: str | None = None  # why the status is not OK
     replicate: int = 0  # number of the independent judgement by the same annotator, from 0
     attempt: int = 0  # number of the try at this judgement, from 0; readers take the latest
@@ -214,9 +215,8 @@ class Imported:
     meta: str | None = None  # canonical JSON
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """One pair in a request: the pair, its replicate number, and whether output_b was shown first."""
+class Question(NamedTuple):
+    """A pair as an annotator is asked it: its replicate number, and whether output_b is shown first."""
 
     pair_id: int
     replicate: int
@@ -231,7 +231,7 @@ class Claim:
     draw_key: str  # of the annotator that asks: AnnotatorSpec.draw_key
     run: str  # names the process that asks
     request: str  # canonical JSON
-    slots: tuple[Slot, ...]
+    questions: tuple[Question, ...]  # in the order of the request
     attempt: int = 0
     id: int = 0
 

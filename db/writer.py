@@ -60,10 +60,10 @@ class Keyed(Protocol):
 
 
 Fact = TypeVar("Fact", bound=Keyed)
-Row = tuple[Any, ...]
+Cells = tuple[Any, ...]
 
 
-class Judgement(NamedTuple):
+class ImportedJudgement(NamedTuple):
     """An annotation and, where it was imported, what its row carried beside it."""
 
     annotation: Annotation
@@ -99,7 +99,7 @@ class Writer:
         return self._ids(InstructionRow, facts, lambda new: [(i.text, i.input) for i in new])
 
     def outputs(self, facts: Sequence[Output]) -> list[int]:
-        def rows(new: Sequence[Output]) -> list[Row]:
+        def rows(new: Sequence[Output]) -> list[Cells]:
             instructions = self.instructions([output.instruction for output in new])
             return [
                 (parent, o.text, o.producer, o.producer_kind.value, o.decoding, o.sample)
@@ -109,7 +109,7 @@ class Writer:
         return self._ids(OutputRow, facts, rows)
 
     def pairs(self, facts: Sequence[Pair]) -> list[int]:
-        def rows(new: Sequence[Pair]) -> list[Row]:
+        def rows(new: Sequence[Pair]) -> list[Cells]:
             both = self.outputs([output for pair in new for output in (pair.output_a, pair.output_b)])
             return list(zip(both[::2], both[1::2], strict=True))
 
@@ -119,7 +119,7 @@ class Writer:
         return self._ids(AnnotatorRow, facts, lambda new: [(a.name, a.kind.value, a.spec_json) for a in new])
 
     def items(self, facts: Sequence[Item]) -> list[int]:
-        def rows(new: Sequence[Item]) -> list[Row]:
+        def rows(new: Sequence[Item]) -> list[Cells]:
             pairs = self.pairs([item.pair for item in new])
             return [
                 (i.source, i.subset, i.name, pair, i.flipped, i.instruction_ref)
@@ -132,7 +132,7 @@ class Writer:
         return self._ids(FileRow, facts, lambda new: [(f.format, f.name, f.sha256) for f in new])
 
     def memberships(self, facts: Sequence[Membership]) -> list[int]:
-        def rows(new: Sequence[Membership]) -> list[Row]:
+        def rows(new: Sequence[Membership]) -> list[Cells]:
             instructions = self.instructions([membership.instruction for membership in new])
             return [
                 (parent, m.set_name, m.use and m.use.value, m.category, m.name, m.meta)
@@ -150,7 +150,7 @@ class Writer:
         conflicts = tuple(conflict for part in parts for conflict in part.conflicts)
         return Written(sum(part.added for part in parts), sum(part.known for part in parts), conflicts)
 
-    def judgements(self, facts: Sequence[Judgement]) -> Written:
+    def judgements(self, facts: Sequence[ImportedJudgement]) -> Written:
         """Write imported judgements with what their rows carried."""
         extras = {i: astuple(fact.imported) for i, fact in enumerate(facts) if fact.imported}
         return self.judgement_rows([_annotation_row(fact.annotation) for fact in facts], extras)
@@ -174,8 +174,8 @@ class Writer:
             ids.append(number)
             claims.append((number, fact.request_key, fact.attempt, fact.draw_key, fact.run, fact.request))
             slots += [
-                (number, i, slot.pair_id, slot.replicate, int(slot.swapped))
-                for i, slot in enumerate(fact.slots)
+                (number, i, question.pair_id, question.replicate, int(question.swapped))
+                for i, question in enumerate(fact.questions)
             ]
         self._insert(CLAIM, claims)
         self._insert(CLAIM_SLOT, slots)
@@ -209,7 +209,7 @@ class Writer:
         """Write what came of claims, each once."""
         self._insert(COMPLETION, [astuple(fact) for fact in facts])
 
-    def claim_like(self, claim: Row, slots: Sequence[Row], completion: Row | None) -> int:
+    def claim_like(self, claim: Cells, slots: Sequence[Cells], completion: Cells | None) -> int:
         """The claim of ours with this request and completion; written as a further attempt if there is none.
 
         claim: request_key, draw_key, run, request; slots: the columns of claim_slot after claim and slot.
@@ -227,7 +227,7 @@ class Writer:
             self._insert(COMPLETION, [(number, *completion)])
         return number
 
-    def copied_rows(self, table: Table, rows: Sequence[Row]) -> None:
+    def copied_rows(self, table: Table, rows: Sequence[Cells]) -> None:
         """Rows of another ledger as they are, into a new one."""
         self._insert(table, rows)
 
@@ -241,14 +241,14 @@ class Writer:
     # The keyed tables: a fact is there already when its hash is.
 
     def _ids(
-        self, model: type[Base], facts: Sequence[Fact], rows: Callable[[Sequence[Fact]], Sequence[Row]]
+        self, model: type[Base], facts: Sequence[Fact], rows: Callable[[Sequence[Fact]], Sequence[Cells]]
     ) -> list[int]:
         table = Base.metadata.tables[model.__tablename__]
         keys = [fact.key for fact in facts]
         return self.keyed_rows(table, keys, lambda new: rows([facts[i] for i in new]))
 
     def keyed_rows(
-        self, table: Table, keys: Sequence[str], rows: Callable[[Sequence[int]], Sequence[Row]]
+        self, table: Table, keys: Sequence[str], rows: Callable[[Sequence[int]], Sequence[Cells]]
     ) -> list[int]:
         """Ids of the facts with these keys; `rows` gives the columns after id and key of the new ones."""
         ids = self._known_ids(table, list(dict.fromkeys(keys)))
@@ -280,7 +280,7 @@ class Writer:
         self._next[table.name] += count
         return first
 
-    def _insert(self, table: Table, rows: Sequence[Row], conflict: str = "") -> int:
+    def _insert(self, table: Table, rows: Sequence[Cells], conflict: str = "") -> int:
         """INSERT by the driver's executemany, which is several times faster than through the ORM."""
         if not rows:
             return 0
@@ -298,7 +298,7 @@ class Writer:
 
     # Annotations: the natural key is a unique index over integers.
 
-    def judgement_rows(self, rows: Sequence[Row], extras: Mapping[int, Row], offset: int = 0) -> Written:
+    def judgement_rows(self, rows: Sequence[Cells], extras: Mapping[int, Cells], offset: int = 0) -> Written:
         """Try the whole batch as new; only where something stood already look at it row by row.
 
         rows: the columns of `annotation` after id; extras: by place in rows, those of `imported` after id.
@@ -318,9 +318,9 @@ class Writer:
         self._next[ANNOTATION.name] = first
         return self._judge_one_by_one(rows, extras, offset)
 
-    def _judge_one_by_one(self, rows: Sequence[Row], extras: Mapping[int, Row], offset: int) -> Written:
+    def _judge_one_by_one(self, rows: Sequence[Cells], extras: Mapping[int, Cells], offset: int) -> Written:
         known = self._judgements_of({row[0] for row in rows})
-        fresh: dict[Row, tuple[Row, Row | None]] = {}
+        fresh: dict[Cells, tuple[Cells, Cells | None]] = {}
         conflicts = []
         for i, row in enumerate(rows):
             natural, held = _natural_key(row), (row, extras.get(i))
@@ -334,10 +334,10 @@ class Writer:
         self._insert(IMPORTED, [(i, *extra) for i, (_, extra) in numbered if extra])
         return Written(len(fresh), len(rows) - len(fresh) - len(conflicts), tuple(conflicts))
 
-    def _judgements_of(self, pairs: set[int]) -> dict[Row, tuple[Row, Row | None]]:
+    def _judgements_of(self, pairs: set[int]) -> dict[Cells, tuple[Cells, Cells | None]]:
         """What the ledger holds for these pairs, by natural key, with the imported rows."""
         width = len(ANNOTATION.columns)
-        held: dict[Row, tuple[Row, Row | None]] = {}
+        held: dict[Cells, tuple[Cells, Cells | None]] = {}
         wanted = sorted(pairs)
         for i in range(0, len(wanted), LOOKUP):
             query = (
@@ -360,7 +360,7 @@ _ANNOTATION_COLUMNS = ANNOTATION.columns.keys()[1:]
 _IMPORTED_COLUMNS = IMPORTED.columns.keys()[2:]
 
 
-def _annotation_row(fact: Annotation) -> Row:
+def _annotation_row(fact: Annotation) -> Cells:
     swapped = fact.swapped
     return (
         fact.pair_id,
@@ -378,17 +378,17 @@ def _annotation_row(fact: Annotation) -> Row:
     )
 
 
-def _natural_key(row: Row) -> Row:
+def _natural_key(row: Cells) -> Cells:
     return row[:6]
 
 
-def _without_file(held: tuple[Row, Row | None]) -> tuple[Row, Row | None]:
+def _without_file(held: tuple[Cells, Cells | None]) -> tuple[Cells, Cells | None]:
     """The same row in another file is the same row."""
     row, extra = held
     return row, extra and extra[1:]
 
 
-def _difference(held: tuple[Row, Row | None], given: tuple[Row, Row | None]) -> str:
+def _difference(held: tuple[Cells, Cells | None], given: tuple[Cells, Cells | None]) -> str:
     """In words, the first column in which two rows of one natural key differ."""
     held, given = _without_file(held), _without_file(given)
     for names, old, new in zip((_ANNOTATION_COLUMNS, _IMPORTED_COLUMNS), held, given, strict=True):

@@ -18,7 +18,7 @@ from annotators.clients.endpoint import Endpoint
 from annotators.clients.failures import FAILURES, ProviderDown, Remedy
 from annotators.clients.limits import RateLimits
 from annotators.clients.online import OnlineClient, OnlineOptions
-from annotators.clients.request import Completion, Request, Transport
+from annotators.clients.request import Reply, Request, Transport
 from annotators.clients.run import run_all
 from annotators.pool import Pool, specs_of
 from annotators.prices import PriceTable
@@ -27,11 +27,11 @@ from db.errors import ConfigError
 from db.ids import Json
 from db.ledger import Ledger, PairFilter
 from db.queries import asking
-from db.records import Annotation, AnnotatorKind, Status
+from db.records import Annotation, AnnotationStatus, AnnotatorKind
 from farm.judging.asking import Judging
-from farm.judging.in_process import ENDPOINT, FREE, Answerer, InProcess, named
+from farm.judging.in_process import ENDPOINT, FREE, Answerer, InProcess, named_models
 from farm.judging.provider import Provider, Task
-from farm.judging.unasked import Question, QuietJudge, is_quiet, quiet_judge
+from farm.judging.unasked import QuietJudge, QuietQuestion, is_quiet, quiet_judge
 
 BATCH = 1_000  # pairs judged in one transaction where nobody is asked
 ANYWHERE = Provider()  # no limit, the server that the environment names
@@ -162,7 +162,7 @@ class _Whom:
 
 def loaded(name: str, task: Task, provider: Provider) -> AnnotatorSpec | Pool:
     """The annotator as the task and the provider change it."""
-    found = catalogue.load(name, catalogue.Models.of(provider.models))
+    found = catalogue.load(name, catalogue.ModelSlots.of(provider.models))
     seed = found.seed if task.seed is None else task.seed
     changed = replace(found, orders=task.orders or found.orders, seed=seed)
     if isinstance(changed, Pool):
@@ -179,7 +179,7 @@ def _whom(annotator: AnnotatorSpec | Pool, provider: Provider) -> _Whom:
     if provider.local:
         _refuse_provider_models(annotator)
     if provider.local or any(spec.kind is AnnotatorKind.REWARD_MODEL for spec in specs_of(annotator)):
-        found = named(annotator)
+        found = named_models(annotator)
         return _Whom(found.annotator, ENDPOINT, found.sources)
     return _Whom(annotator, Endpoint.from_environment(provider.base_url).name, {})
 
@@ -200,9 +200,9 @@ def _by_model(
     judging = Judging(ledger, whom.annotator, whom.endpoint, progress)
     replies = _Replies()
 
-    def deliver(request: Request, completion: Completion) -> None:
-        replies.add(completion)
-        judging.deliver(request, completion)
+    def deliver(request: Request, reply: Reply) -> None:
+        replies.add(reply)
+        judging.deliver(request, reply)
 
     with judging:
         run_all(client, judging.requests(task.pairs, task.replicates), deliver, judging.commit)
@@ -240,14 +240,14 @@ class _Replies:
     warnings: Counter[str] = field(default_factory=Counter)
     last_failure: str = ""
 
-    def add(self, completion: Completion) -> None:
-        self.cost = self._more(self.cost, completion.cost)
-        self.cost_bound = self._more(self.cost_bound, completion.cost_bound)
+    def add(self, reply: Reply) -> None:
+        self.cost = self._more(self.cost, reply.cost)
+        self.cost_bound = self._more(self.cost_bound, reply.cost_bound)
         self.count += 1
-        self.warnings.update(completion.warnings)
-        if completion.failure:
-            self.failures[completion.failure] += 1
-            self.last_failure = f"{completion.failure} {completion.detail}".strip()
+        self.warnings.update(reply.warnings)
+        if reply.failure:
+            self.failures[reply.failure] += 1
+            self.last_failure = f"{reply.failure} {reply.detail}".strip()
 
     def _more(self, so_far: float | None, amount: float | None) -> float | None:
         known = so_far if self.count else 0.0
@@ -310,7 +310,7 @@ def _asking_nobody(
         facts = []
         for question in judge.questions(batch):
             before = standing.get(question.asked)
-            if before and before.status is not Status.FAILED:
+            if before and before.status is not AnnotationStatus.FAILED:
                 known += 1
             else:
                 facts.append(_annotation(question, annotator_id, before.attempt + 1 if before else 0))
@@ -322,7 +322,7 @@ def _asking_nobody(
     return AnnotateReport(judge.card.name, judge.card.key, count, known, dict(statuses))
 
 
-def _annotation(question: Question, annotator_id: int, attempt: int) -> Annotation:
+def _annotation(question: QuietQuestion, annotator_id: int, attempt: int) -> Annotation:
     judgement = question.judge()
     return Annotation(
         pair_id=question.asked.pair_id,

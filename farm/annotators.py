@@ -10,7 +10,8 @@ from annotators.clients.request import Request
 from annotators.draws import Orders
 from annotators.pool import Pool
 from annotators.prices import Price, PriceTable
-from annotators.render import Asked, messages
+from annotators.render import messages
+from annotators.shown import ShownPair
 from annotators.spec import AnnotatorSpec
 from db.ids import Json
 from db.ledger import Ledger, PairFilter
@@ -42,7 +43,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Shown:
+class AnnotatorDetail:
     """An annotator whole: its line, identity, members and the prompt on a real pair."""
 
     line: Line
@@ -56,19 +57,19 @@ class Shown:
 
 def annotators(models: tuple[str, ...] = ()) -> list[Line]:
     """Every annotator of the catalogue. models: as for `farm annotate --model`."""
-    chosen = catalogue.Models.of(models)
+    chosen = catalogue.ModelSlots.of(models)
     return [_line(catalogue.load(name, chosen)) for name in catalogue.names()]
 
 
-def annotator(name: str, ledger: Ledger | None, models: tuple[str, ...] = ()) -> Shown:
+def annotator(name: str, ledger: Ledger | None, models: tuple[str, ...] = ()) -> AnnotatorDetail:
     """One annotator with its prompt rendered on the ledger's first pair, or on a typical one."""
-    found = catalogue.load(name, catalogue.Models.of(models))
+    found = catalogue.load(name, catalogue.ModelSlots.of(models))
     members = _members(found) if isinstance(found, Pool) else ()
     spec = found.members[0].spec if isinstance(found, Pool) else found
     pair = next(ledger.pairs(PairFilter(limit=1)), None) if ledger else None
-    said = messages(spec, [Asked(pair or _typical(), swapped=False)]) if spec.prompt else ()
+    said = messages(spec, [ShownPair(pair or _typical(), swapped=False)]) if spec.prompt else ()
     prompt = tuple((str(message.role), message.content) for message in said)
-    return Shown(_line(found), found.fingerprint, members, prompt)
+    return AnnotatorDetail(_line(found), found.fingerprint, members, prompt)
 
 
 def _members(pool: Pool) -> tuple[Line, ...]:
@@ -118,7 +119,7 @@ def _cost(spec: AnnotatorSpec, price: Price | None) -> float | None:
     """US dollars for 1,000 typical pairs; what prompts no language model costs nothing."""
     if not spec.prompt:
         return 0.0
-    asked = [Asked(_typical(number), swapped=False) for number in range(spec.batch)]
+    asked = [ShownPair(_typical(number), swapped=False) for number in range(spec.batch)]
     request = Request(spec.model, messages(spec, asked), spec.decoding)
     reply = spec.reply_tokens * spec.batch or spec.decoding.max_tokens or 0
     cost = estimate([request], lambda model: price, lambda _: float(reply)).cost

@@ -28,7 +28,7 @@ from farm.annotate import loaded
 from farm.audit import AuditOptions, audit
 from farm.evaluation.audit_report import interval_json
 from farm.evaluation.references import named, reference_members
-from farm.judging.in_process import named as named_models
+from farm.judging.in_process import named_models
 from farm.judging.provider import Provider, Task
 from farm.statistics.bootstrap import Interval
 from farm.statistics.crowd_fit import FOLDS, LEAST, CrowdFit, MemberVerdicts, fit_crowd

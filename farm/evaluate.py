@@ -20,7 +20,7 @@ from db.queries import outputs
 from db.queries.contests import contests, members
 from db.queries.outputs import Source
 from farm.annotate import AnnotateReport, annotate
-from farm.evaluation.leaderboard_report import Place, bounds, percent
+from farm.evaluation.leaderboard_report import LeaderboardEntry, bounds, percent
 from farm.evaluation.sets import EvaluationSet, choose_set
 from farm.judging.provider import Provider, Task
 from farm.leaderboard import LeaderboardOptions, against, board_of, rate_of
@@ -60,7 +60,7 @@ class Evaluation:
     reference: str
     set_name: str
     difficulty: str
-    place: Place
+    place: LeaderboardEntry
     failures: Mapping[str, int]
     categories: Mapping[str, WinRate]
     judged: AnnotateReport
@@ -103,7 +103,7 @@ def evaluate(
     Raises ConfigError where the set is empty, a model is neither known nor loadable, or nothing could be
     judged; RunStopped where a provider or a budget ends the run early: run again, it goes on.
     """
-    catalogue.load(task.annotator, catalogue.Models.of(provider.models))  # a wrong name before any work
+    catalogue.load(task.annotator, catalogue.ModelSlots.of(provider.models))  # a wrong name before any work
     theirs, more = _source(ledger, task.against, replace(task.sampling, producer=""), progress, None)
     ours, drawn = _source(ledger, task.model, task.sampling, progress, sampler)
     if ours.producer == theirs.producer and ours != theirs:
@@ -181,7 +181,4 @@ def _categories(frame: pd.DataFrame, asked: EvaluationSet) -> dict[str, WinRate]
     groups = category.index.to_series().groupby(category)
     if groups.ngroups < 2:
         return {}
-    return {
-        str(name): rate_of(frame[frame["instruction"].isin(members)], list(members))
-        for name, members in groups
-    }
+    return {str(name): rate_of(frame[frame["instruction"].isin(ids)], list(ids)) for name, ids in groups}

@@ -20,16 +20,17 @@ from db.errors import ConfigError
 from db.ids import Json, canonical_json
 from db.interchange import FORMATS, Format, expand
 from db.interchange.rows import (
-    InstructionRow,
-    OutputRow,
+    Entry,
+    ImportedInstruction,
+    ImportedOutput,
     PreferenceRow,
     ReadOptions,
     Refusal,
-    Row,
 )
 from db.ledger import Ledger
 from db.records import (
     Annotation,
+    AnnotationStatus,
     AnnotatorCard,
     AnnotatorKind,
     Imported,
@@ -39,14 +40,13 @@ from db.records import (
     Output,
     Pair,
     SourceFile,
-    Status,
     Use,
 )
-from db.writer import Judgement, Writer
+from db.writer import ImportedJudgement, Writer
 
 BATCH = 2_000  # rows in one transaction
 SHOWN = 1_000  # refusals kept with their reasons; all are counted
-Choice = TypeVar("Choice", AnnotatorKind, Use)
+EnumMember = TypeVar("EnumMember", AnnotatorKind, Use)
 Progress = Callable[[str, int], None]  # (file name, rows so far)
 
 
@@ -116,7 +116,7 @@ def read_options(
     )
 
 
-def _member(choices: type[Choice], value: str | None, option: str) -> Choice | None:
+def _member(choices: type[EnumMember], value: str | None, option: str) -> EnumMember | None:
     if value is None:
         return None
     try:
@@ -168,18 +168,18 @@ def _sha256(path: Path) -> str:
 
 
 def _write(
-    writer: Writer, origin: SourceFile, batch: Sequence[tuple[int, Row | Refusal]], report: FileReport
+    writer: Writer, origin: SourceFile, batch: Sequence[tuple[int, Entry | Refusal]], report: FileReport
 ) -> None:
     """Write one batch and count what became of its rows."""
     preferences: list[tuple[int, PreferenceRow]] = []
-    outputs: list[OutputRow] = []
-    instructions: list[InstructionRow] = []
+    outputs: list[ImportedOutput] = []
+    instructions: list[ImportedInstruction] = []
     for number, row in batch:
         if isinstance(row, Refusal):
             report.refuse(row)
         elif isinstance(row, PreferenceRow):
             preferences.append((number, row))
-        elif isinstance(row, OutputRow):
+        elif isinstance(row, ImportedOutput):
             outputs.append(row)
         else:
             instructions.append(row)
@@ -204,7 +204,9 @@ def _write_preferences(
     annotator_ids = writer.annotators([_annotator(row) for _, row in rows])
     written = writer.judgements(
         [
-            Judgement(_annotation(row, flipped, pair_id, annotator_id, item_id), _imported(row, file_id))
+            ImportedJudgement(
+                _annotation(row, flipped, pair_id, annotator_id, item_id), _imported(row, file_id)
+            )
             for (_, row), (_, flipped), pair_id, annotator_id, item_id in zip(
                 rows, pairs, pair_ids, annotator_ids, item_ids, strict=True
             )
@@ -259,7 +261,7 @@ def _annotation(
         preference=preference,
         label=preference,
         swapped=None if row.order_swapped is None else row.order_swapped != flipped,
-        status=Status.UNREADABLE if preference is None else Status.OK,
+        status=AnnotationStatus.UNREADABLE if preference is None else AnnotationStatus.OK,
         reason=row.reason,
         replicate=row.replicate,
         item_id=item_id,
@@ -278,16 +280,16 @@ def _imported(row: PreferenceRow, file_id: int) -> Imported:
     )
 
 
-def _output(row: OutputRow) -> Output:
+def _output(row: ImportedOutput) -> Output:
     return Output(_instruction(row.instruction, row.input), row.output, row.model, row.kind)
 
 
-def _membership(row: OutputRow | InstructionRow) -> Membership | None:
+def _membership(row: ImportedOutput | ImportedInstruction) -> Membership | None:
     """The row's place in its set; None where it names no set."""
     if row.set_name is None:
         return None
     instruction = _instruction(row.instruction, row.input)
-    if isinstance(row, OutputRow):
+    if isinstance(row, ImportedOutput):
         return Membership(instruction, row.set_name, name=row.name)
     meta = canonical_json(row.meta) if row.meta else None
     return Membership(instruction, row.set_name, row.use, row.category, row.name, meta)

@@ -17,7 +17,14 @@ import pandas as pd
 from db.errors import ConfigError
 from db.ledger import Ledger
 from db.queries.contests import contests, members, texts_of
-from farm.evaluation.leaderboard_report import NOT_ASKED, Controlled, Leaderboard, Place, Strength, Strengths
+from farm.evaluation.leaderboard_report import (
+    NOT_ASKED,
+    Controlled,
+    Leaderboard,
+    LeaderboardEntry,
+    Strength,
+    Strengths,
+)
 from farm.evaluation.rankings import codes_named, common_reference, sides
 from farm.evaluation.references import named
 from farm.evaluation.scope import made_to_test
@@ -115,7 +122,9 @@ def board_of(ledger: Ledger, rows: pd.DataFrame, options: LeaderboardOptions) ->
         best, worst = (ends.best, ends.worst) if ends else (None, None)
         lengths = (float(own["length_model"].mean()), float(own["length_reference"].mean()))
         places.append(
-            Place(model, rate, _controlled(own, control, chosen, options), *lengths, cluster, best, worst)
+            LeaderboardEntry(
+                model, rate, _controlled(own, control, chosen, options), *lengths, cluster, best, worst
+            )
         )
     source = control.difficulty.source if control.difficulty else "none"
     return Leaderboard(

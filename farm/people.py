@@ -18,7 +18,7 @@ from db.errors import ConfigError
 from db.ids import Json, keyed_uniform
 from db.ledger import Ledger
 from db.queries.contests import contests
-from db.records import AnnotatorKind, Status
+from db.records import AnnotationStatus, AnnotatorKind
 from farm.evaluation.questions import questioned
 from farm.evaluation.references import Who, annotator_named, named
 from farm.evaluation.scope import EVERYTHING, Scope, made_to_test
@@ -244,7 +244,7 @@ def _oriented(ledger: Ledger, scope: Scope) -> pd.DataFrame:
             "--against says whom a model meets", where="--against", remedy="name it with --model"
         )
     rows = contests(ledger, scope.source, scope.subset)
-    rows = rows[(rows["status"] != Status.SPARED.value) & ~made_to_test(rows)]
+    rows = rows[(rows["status"] != AnnotationStatus.SPARED.value) & ~made_to_test(rows)]
     if scope.model is None:
         found = questioned(ledger, scope.source, scope.subset)
         units = found.units[["unit", "pair_id"]].rename(columns={"unit": "question"})

@@ -20,9 +20,9 @@ from db.ids import Json, canonical_json, keyed_uniform
 from db.ledger import Ledger, PairFilter
 from db.queries import outputs
 from db.queries.contests import contests
-from db.records import AnnotatorKind, Item, Output, Pair, Status
+from db.records import AnnotationStatus, AnnotatorKind, Item, Output, Pair
 from farm.annotate import Progress, annotate
-from farm.evaluation.attacks import ATTACKS, PREFIX, SOURCE, Attack, Kind
+from farm.evaluation.attacks import ATTACKS, PREFIX, SOURCE, Attack, AttackKind
 from farm.evaluation.audit_report import interval_json
 from farm.judging.provider import Provider, Task
 from farm.statistics.bootstrap import Interval
@@ -68,7 +68,7 @@ class Attempt:
     n_failed are all judgements."""
 
     attack: str
-    kind: Kind
+    kind: AttackKind
     annotator: str
     win_rate: Interval
     n: int
@@ -130,7 +130,7 @@ class _Assault:
     """An attack's pairs: what it is, who wrote it, and the items that stand in the ledger for it."""
 
     name: str
-    kind: Kind
+    kind: AttackKind
     producer: str
     items: tuple[Item, ...]
     unchanged: int = 0
@@ -145,7 +145,7 @@ def robustness(
     """
     names = dict.fromkeys(task.annotators or _known_annotators(ledger))
     for name in names:
-        catalogue.load(name, catalogue.Models.of(provider.models))  # a wrong name is told before anything
+        catalogue.load(name, catalogue.ModelSlots.of(provider.models))  # a wrong name is told before anything
     against = task.against or _largest_producer(ledger)
     honest = _honest(ledger, against, task)
     assaults = [*_written(task, honest), *_suspected(ledger, task, honest)]
@@ -242,7 +242,7 @@ def _suspected(ledger: Ledger, task: RobustnessTask, honest: Mapping[str, Output
                 f"{name!r} has no outputs to the instructions that are asked", where="--suspect",
                 remedy="`farm status` names the producers there are; --instructions asks more",
             )  # fmt: skip
-        yield _Assault(name, Kind.NULL, name, items)
+        yield _Assault(name, AttackKind.NULL, name, items)
 
 
 def _output(attack: Attack, honest: Output, text: str) -> Output:
@@ -270,7 +270,7 @@ def _judged(ledger: Ledger, fingerprint: str, ids: Sequence[int]) -> pd.DataFram
     [annotator] = [card.id for card in ledger.annotators() if card.key == fingerprint]
     rows = contests(ledger, SOURCE)
     rows = rows[(rows["annotator"] == annotator) & rows["pair_id"].isin(ids)]
-    return rows[rows["status"] != Status.SPARED.value]
+    return rows[rows["status"] != AnnotationStatus.SPARED.value]
 
 
 def _attempt(assault: _Assault, annotator: str, judged: pd.DataFrame, largest: float) -> Attempt:
@@ -286,10 +286,10 @@ def _attempt(assault: _Assault, annotator: str, judged: pd.DataFrame, largest: f
     return Attempt(assault.name, assault.kind, annotator, found.interval, found.n, found.n_failed, flagged)
 
 
-def _flagged(kind: Kind, rate: Interval, largest: float) -> bool:
+def _flagged(kind: AttackKind, rate: Interval, largest: float) -> bool:
     """A null loses where it wins `largest` at most and is below one half for certain; a dress does not win
     where one half is in its interval or above it."""
     value = 0.0 if rate.value is None else rate.value
-    if kind is Kind.DRESS:
+    if kind is AttackKind.DRESS:
         return (value if rate.low is None else rate.low) > 0.5
     return value > largest or (value if rate.high is None else rate.high) >= 0.5

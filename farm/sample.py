@@ -20,7 +20,7 @@ from db.queries import outputs, training
 from db.queries.outputs import Source
 from db.records import Instruction, Output
 from farm.config import Decoding
-from farm.producers.answers import Answer, Drawing, Wanted
+from farm.producers.answers import Answer, Producer, Wanted
 
 if TYPE_CHECKING:
     from farm.judging.provider import Provider
@@ -117,7 +117,7 @@ def sample(
     return SampleReport(producer, drawing.decoding, len(instructions), known, new, failures, drawing.cost)
 
 
-def _drawing(model: str, task: SampleTask, provider: Provider | None) -> Drawing:
+def _drawing(model: str, task: SampleTask, provider: Provider | None) -> Producer:
     if provider is None:
         if task.tokenizer is not None:
             remedy = "leave --tokenizer out, or name the server with --base-url"

@@ -19,7 +19,7 @@ from db.ids import Json
 from db.ledger import Ledger
 from db.queries import asking, history, lineage, training
 from db.queries.contests import contests
-from db.queries.lineage import Judgement, Of
+from db.queries.lineage import Of, TracedJudgement
 from db.queries.outputs import producers
 from db.records import AnnotatorCard, Output
 from farm.evaluation.references import named
@@ -280,7 +280,7 @@ class Tracer:
         found = lineage.judgements_of(self._ledger, Of(id=number), 1)
         return self._judgement(found[0]) if found else None
 
-    def _judgement(self, found: Judgement, with_pair: bool = True) -> Node:
+    def _judgement(self, found: TracedJudgement, with_pair: bool = True) -> Node:
         facts: dict[str, Json] = {
             "annotator": self._names[found.annotator_id],
             "preference": found.preference,

@@ -184,8 +184,8 @@ def _data(ledger: Ledger, kind: str, task: TrainTask, processes: Processes) -> D
             raise ConfigError(f"this method learns from {kind}", remedy="name a --set of instructions")
         if kind == "demonstrations":
             for each in training.demonstrated(ledger, task.set_name):
-                shown = Demonstration(_prompt(each.instruction), each.output)
-                records.append((each.instruction.key, shown))
+                demonstration = Demonstration(_prompt(each.instruction), each.output)
+                records.append((each.instruction.key, demonstration))
         else:
             asked = training.instructed(ledger, task.set_name)
             records += [(each.key, _prompt(each)) for each in asked]

@@ -1,8 +1,8 @@
-"""The client side of judging: requests out, completions back, nothing paid for without a trace.
+"""The client side of judging: requests out, replies back, nothing paid for without a trace.
 
-request        what is asked, what came of it, and the two seams: Client (one) and Transport (a stream)
+request        Request, what is asked; Reply, what came of it; the seams Client (one) and Transport (a stream)
 failures       every way to fail by name and remedy, and the errors that stop a run
-reply          bytes or JSON -> Reply: what a server's answer amounts to
+sending        one sending of a request: the server's bytes or JSON -> Sending
 retry          when to try again; Retry-After in every form
 limits         the gate: number in flight, requests and tokens per minute, the pause after a 429
 budget         what a run will cost, and the cap that it cannot pass
@@ -10,8 +10,8 @@ endpoint       where the server is and how we prove who we are
 online         the online client, on one shared SDK client
 batch          the provider's Batch API behind the same seam, at half the price
 run            from synchronous code: lazy, bounded, clean on Ctrl-C
-wire           an exception of the SDK -> a failed reply
-tally          the sum over the sendings of one request
+wire           an exception of the SDK -> a failed Sending
+tally          the sendings of one request -> Reply
 tokens         how many tokens a text is, without any model's own tokenizer
 batch_api      the Files and Batch endpoints, with patience
 batch_lines    the lines of the Batch API's files
@@ -33,21 +33,21 @@ from annotators.clients.failures import (
     RunStopped,
 )
 from annotators.clients.limits import RateLimits
-from annotators.clients.reply import WARNINGS
 from annotators.clients.request import (
     BeforeSend,
     Client,
-    Completion,
-    Decoding,
     Deliver,
     Message,
+    Reply,
     Request,
+    RequestDecoding,
     Role,
     TokenLogprob,
     Transport,
 )
 from annotators.clients.retry import RetryPolicy
 from annotators.clients.run import run_all
+from annotators.clients.sending import WARNINGS
 from annotators.clients.tokens import count_tokens
 from annotators.prices import Usage
 
@@ -61,8 +61,6 @@ __all__ = [
     "BudgetExhausted",
     "Charge",
     "Client",
-    "Completion",
-    "Decoding",
     "Deliver",
     "Endpoint",
     "Estimate",
@@ -73,7 +71,9 @@ __all__ = [
     "QuotaExhausted",
     "RateLimits",
     "Remedy",
+    "Reply",
     "Request",
+    "RequestDecoding",
     "RetryPolicy",
     "Role",
     "RunInterrupted",

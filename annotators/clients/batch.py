@@ -20,8 +20,8 @@ from annotators.clients.batch_api import BatchApi
 from annotators.clients.batch_lines import custom_id, read_result, request_line
 from annotators.clients.budget import Account, Charge
 from annotators.clients.endpoint import Endpoint
-from annotators.clients.reply import Reply, failed
 from annotators.clients.request import BeforeSend, Commit, Deliver, Request, keep_nothing, send_unclaimed
+from annotators.clients.sending import Sending, failed
 from annotators.clients.tally import Tally
 from annotators.prices import Price, no_price
 from db.ids import content_hash
@@ -192,21 +192,21 @@ class BatchClient:
                 if result is None or request is None:
                     strange += 1
                 else:
-                    self._hand_over(part, request, result.reply(request), deliver)
+                    self._hand_over(part, request, result.sending(request), deliver)
         if strange and not part.adopted:
             log.warning("batch %s: %d lines that answer nothing we asked", batch.id, strange)
         errors = (batch.errors.data if batch.errors else None) or []
         detail = "; ".join(error.message or error.code or "" for error in errors)
         for request in part.asked.values():
-            reply = failed(_UNANSWERED.get(batch.status, "batch_missing"), detail)
-            self._hand_over(part, request, reply, deliver)
+            sending = failed(_UNANSWERED.get(batch.status, "batch_missing"), detail)
+            self._hand_over(part, request, sending, deliver)
 
-    def _hand_over(self, part: _Part, request: Request, reply: Reply, deliver: Deliver) -> None:
+    def _hand_over(self, part: _Part, request: Request, sending: Sending, deliver: Deliver) -> None:
         worst = self._worst(request)
         tally = Tally(request, self._rate(request), worst)
-        tally.book(reply, time.perf_counter() - part.started)
+        tally.book(sending, time.perf_counter() - part.started)
         self.account.settle(Charge() if part.adopted else worst, tally.charge)
-        deliver(request, tally.completion())
+        deliver(request, tally.reply())
 
     def _rate(self, request: Request) -> Price | None:
         price = self._price(request.model)

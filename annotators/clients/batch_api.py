@@ -17,8 +17,8 @@ from openai.types import Batch, FileObject
 from annotators.clients.batch_lines import CHAT_PATH
 from annotators.clients.endpoint import Endpoint
 from annotators.clients.failures import NotFound, ProviderDown, Remedy, stopping_error
-from annotators.clients.reply import Reply, failed
-from annotators.clients.wire import WIRE_ERRORS, reply_of_error
+from annotators.clients.sending import Sending, failed
+from annotators.clients.wire import WIRE_ERRORS, sending_of_error
 
 RUN_TAG = "preference_farm_run"  # the metadata entry that names our run
 PATIENCE = 20  # calls in a row that may fail
@@ -107,26 +107,26 @@ class BatchApi:
     async def _persist(self, kind: type[T], call: Callable[[], Awaitable[T]]) -> T:
         """The result of a call, tried again through errors that pass. Raises RunStopped."""
         for failures in range(1, PATIENCE + 1):
-            reply = failed("wrong_shape")
+            sending = failed("wrong_shape")
             try:
                 result = await call()
                 if isinstance(result, kind):
                     return result
             except (*WIRE_ERRORS, ValueError) as error:  # ValueError: status 200, and the body not JSON
-                reply = _reply_of(error, self._endpoint)
-            if reply.failure and reply.remedy is Remedy.STOP:
-                raise stopping_error(reply.failure, reply.detail, where=self._endpoint.name)
-            if reply.remedy is Remedy.LEAVE:
+                sending = _sending_of(error, self._endpoint)
+            if sending.failure and sending.remedy is Remedy.STOP:
+                raise stopping_error(sending.failure, sending.detail, where=self._endpoint.name)
+            if sending.remedy is Remedy.LEAVE:
                 break
-            wait = min(reply.retry_after or 0.5 * 2.0 ** (failures - 1), self._longest_wait)
-            log.info("batch API: %s %s; next in %.1f s", reply.failure, reply.detail, wait)
+            wait = min(sending.retry_after or 0.5 * 2.0 ** (failures - 1), self._longest_wait)
+            log.info("batch API: %s %s; next in %.1f s", sending.failure, sending.detail, wait)
             await asyncio.sleep(wait)
         raise ProviderDown(
-            f"the Batch API does not answer as it should: {reply.failure} {reply.detail}".rstrip(),
+            f"the Batch API does not answer as it should: {sending.failure} {sending.detail}".rstrip(),
             where=self._endpoint.name,
             remedy="batches that were created go on; run the same command again to collect them",
         )
 
 
-def _reply_of(error: Exception, endpoint: Endpoint) -> Reply:
-    return failed("invalid_json") if isinstance(error, ValueError) else reply_of_error(error, endpoint)
+def _sending_of(error: Exception, endpoint: Endpoint) -> Sending:
+    return failed("invalid_json") if isinstance(error, ValueError) else sending_of_error(error, endpoint)

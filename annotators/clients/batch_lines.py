@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
-from annotators.clients.reply import Reply, classify_status, failed, read_completion
 from annotators.clients.request import Request
+from annotators.clients.sending import Sending, classify_status, failed, read_completion
 
 CHAT_PATH: Final = "/v1/chat/completions"
 _ENDED_BEFORE = {"batch_expired": "batch_expired", "batch_cancelled": "batch_cancelled"}
@@ -34,7 +34,7 @@ class ResultLine:
     error_code: str = ""
     error_message: str = ""
 
-    def reply(self, request: Request) -> Reply:
+    def sending(self, request: Request) -> Sending:
         """What the line amounts to for the request it answers."""
         if self.status == 200:
             return read_completion(request, self.body)

@@ -50,7 +50,7 @@ class Remedy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FailureKind:
     """One kind of failure. maybe_billed: the server may have done, and billed, the work."""
 
     remedy: Remedy
@@ -58,19 +58,19 @@ class Kind:
     meaning: str
 
 
-def _retry(meaning: str, *, billed: bool = False) -> Kind:
-    return Kind(Remedy.RETRY, billed, meaning)
+def _retry(meaning: str, *, billed: bool = False) -> FailureKind:
+    return FailureKind(Remedy.RETRY, billed, meaning)
 
 
-def _leave(meaning: str, *, billed: bool = False) -> Kind:
-    return Kind(Remedy.LEAVE, billed, meaning)
+def _leave(meaning: str, *, billed: bool = False) -> FailureKind:
+    return FailureKind(Remedy.LEAVE, billed, meaning)
 
 
-def _stop(meaning: str) -> Kind:
-    return Kind(Remedy.STOP, False, meaning)
+def _stop(meaning: str) -> FailureKind:
+    return FailureKind(Remedy.STOP, False, meaning)
 
 
-FAILURES: Mapping[str, Kind] = MappingProxyType(
+FAILURES: Mapping[str, FailureKind] = MappingProxyType(
     {
         # no reply
         "unreachable": _retry("no connection: refused, unknown host, TLS failure"),

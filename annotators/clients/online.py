@@ -23,20 +23,20 @@ from annotators.clients.budget import Account, Charge, prompt_tokens
 from annotators.clients.endpoint import Endpoint
 from annotators.clients.failures import FAILURES, ProviderDown, Remedy, RunStopped, stopping_error
 from annotators.clients.limits import Gate, RateLimits
-from annotators.clients.reply import Reply, failed, read_reply
 from annotators.clients.request import (
     BeforeSend,
     Commit,
-    Completion,
     Deliver,
+    Reply,
     Request,
     keep_nothing,
     send_unclaimed,
 )
 from annotators.clients.retry import RetryPolicy
 from annotators.clients.run import Interrupted, run_each
+from annotators.clients.sending import Sending, failed, read_body
 from annotators.clients.tally import Tally
-from annotators.clients.wire import WIRE_ERRORS, reply_of_error, reply_of_status
+from annotators.clients.wire import WIRE_ERRORS, sending_of_error, sending_of_status
 from annotators.prices import Price, no_price
 from db.errors import ConfigError
 
@@ -120,7 +120,7 @@ class OnlineClient:
         self._stopping.set()
         self._gate.open_for_good()
 
-    async def complete(self, request: Request) -> Completion:
+    async def complete(self, request: Request) -> Reply:
         """See Client.complete. Cancelled after something was sent, raises Interrupted with what is known."""
         price = self._price(request.model)
         tally = Tally(request, price, self.account.worst_case(request, price))
@@ -133,12 +133,12 @@ class OnlineClient:
         except asyncio.CancelledError:
             if not tally.attempts:
                 raise
-            raise Interrupted(tally.completion()) from None
-        completion = tally.completion()
-        self._watch(completion)
-        return completion
+            raise Interrupted(tally.reply()) from None
+        reply = tally.reply()
+        self._watch(reply)
+        return reply
 
-    async def _attempt(self, request: Request, tally: Tally) -> Reply:
+    async def _attempt(self, request: Request, tally: Tally) -> Sending:
         """Send once, within the budget; raises RunStopped where it may not be sent."""
         self._refuse_if_stopped()
         await self.account.reserve(tally.worst)
@@ -148,30 +148,30 @@ class OnlineClient:
         finally:
             self.account.settle(tally.worst, tally.charge)
 
-    async def _through_gate(self, request: Request, tally: Tally) -> Reply:
+    async def _through_gate(self, request: Request, tally: Tally) -> Sending:
         """Send once, when our turn comes, after the claim is written."""
         tokens = self._tokens(request)
         sent_at = await self._gate.enter(tokens)
         try:
             self._refuse_if_stopped()
             await self._before_send(request, tally.attempts + 1)
-            reply = await self._send(request, tally)
-            self._adapt(request, tally, reply, sent_at)
-            return reply
+            sending = await self._send(request, tally)
+            self._adapt(request, tally, sending, sent_at)
+            return sending
         finally:
             self._gate.leave(max(tokens - tally.charge.tokens, 0))
 
-    async def _send(self, request: Request, tally: Tally) -> Reply:
+    async def _send(self, request: Request, tally: Tally) -> Sending:
         """Send once, and book what came of it even where we are cancelled."""
         started = time.perf_counter()
-        reply = failed("interrupted")
+        sending = failed("interrupted")
         try:
-            reply = await self._exchange(request)
+            sending = await self._exchange(request)
         finally:
-            tally.book(reply, time.perf_counter() - started)
-        return reply
+            tally.book(sending, time.perf_counter() - started)
+        return sending
 
-    async def _exchange(self, request: Request) -> Reply:
+    async def _exchange(self, request: Request) -> Sending:
         """One HTTP exchange; whatever happens on the wire is a reply."""
         body = request.body_bytes(self.endpoint.max_tokens_field)
         try:
@@ -180,52 +180,52 @@ class OnlineClient:
                     request.path, cast_to=httpx2.Response, content=body, options={"headers": _JSON}
                 )
         except WIRE_ERRORS as error:
-            return reply_of_error(error, self.endpoint)
+            return sending_of_error(error, self.endpoint)
         if response.status_code != 200:
-            return reply_of_status(response, self.endpoint)
-        return read_reply(request, self.endpoint.hide_bytes(response.content))
+            return sending_of_status(response, self.endpoint)
+        return read_body(request, self.endpoint.hide_bytes(response.content))
 
-    def _adapt(self, request: Request, tally: Tally, reply: Reply, sent_at: float) -> None:
+    def _adapt(self, request: Request, tally: Tally, sending: Sending, sent_at: float) -> None:
         """Let the gate, and the run, know how it went."""
-        if reply.failure is None:
+        if sending.failure is None:
             self._answered += 1
             self._refused = 0
             self._gate.succeeded()
-        elif _slows_all(reply):
-            wait = self.options.retry.wait(request, tally.attempts, reply.retry_after)
-            log.info("%s: all wait %.1f s", reply.failure, wait)
+        elif _slows_all(sending):
+            wait = self.options.retry.wait(request, tally.attempts, sending.retry_after)
+            log.info("%s: all wait %.1f s", sending.failure, wait)
             self._refused += self._gate.throttled(sent_at, wait)
             tally.forgive(self._answered)
             if self._refused == REFUSALS:
-                self._give_up(f"{self._refused} times in a row all were told to wait: {reply.detail}")
-        elif reply.remedy is Remedy.STOP:
-            self.stop(stopping_error(reply.failure, reply.detail, where=self.endpoint.name))
+                self._give_up(f"{self._refused} times in a row all were told to wait: {sending.detail}")
+        elif sending.remedy is Remedy.STOP:
+            self.stop(stopping_error(sending.failure, sending.detail, where=self.endpoint.name))
 
-    async def _again(self, request: Request, tally: Tally, reply: Reply) -> bool:
+    async def _again(self, request: Request, tally: Tally, sending: Sending) -> bool:
         """Whether to send the request again, after the wait that calls for."""
         retry = self.options.retry
-        if reply.remedy is not Remedy.RETRY or not retry.allows(tally.counted, tally.paid):
+        if sending.remedy is not Remedy.RETRY or not retry.allows(tally.counted, tally.paid):
             return False
-        if reply.failure == "unreachable" and not self._answered and tally.attempts >= FIRST_CONTACT:
+        if sending.failure == "unreachable" and not self._answered and tally.attempts >= FIRST_CONTACT:
             return False
-        if _slows_all(reply):
+        if _slows_all(sending):
             return True  # the gate holds us back with all others
         wait = retry.wait(request, tally.attempts, None)
-        log.info("%s at attempt %d: next in %.1f s", reply.failure, tally.attempts, wait)
+        log.info("%s at attempt %d: next in %.1f s", sending.failure, tally.attempts, wait)
         try:
             await asyncio.wait_for(self._stopping.wait(), wait)
         except TimeoutError:
             return True
         return False
 
-    def _watch(self, completion: Completion) -> None:
+    def _watch(self, reply: Reply) -> None:
         """Stop the run when request after request fails for reasons that are not the request's own."""
-        if completion.failure is None:
+        if reply.failure is None:
             self._down = 0
-        elif FAILURES[completion.failure].remedy is Remedy.RETRY:
+        elif FAILURES[reply.failure].remedy is Remedy.RETRY:
             self._down += 1
             if self._down == PATIENCE:
-                last = f"{completion.failure} {completion.detail}".strip()
+                last = f"{reply.failure} {reply.detail}".strip()
                 self._give_up(f"{PATIENCE} requests in a row failed, the last with {last}")
 
     def _give_up(self, why: str) -> None:
@@ -243,5 +243,7 @@ class OnlineClient:
             raise self._stopped.with_traceback(None)
 
 
-def _slows_all(reply: Reply) -> bool:
-    return reply.failure == "rate_limited" or (reply.remedy is Remedy.RETRY and reply.retry_after is not None)
+def _slows_all(sending: Sending) -> bool:
+    return sending.failure == "rate_limited" or (
+        sending.remedy is Remedy.RETRY and sending.retry_after is not None
+    )

@@ -1,8 +1,9 @@
 """What is asked of a judge, what came of it, and the two seams between them.
 
-A `Request` is everything that can change the reply; its `key` is its identity. A `Completion` is everything
-that came of asking, failures included: a failure is data with a name (see failures.py), never an exception.
-Neither knows the API key, the concurrency or the clock.
+A `Request` is everything that can change the reply; its `key` is its identity. A `Reply` is everything that
+came of asking, over all sendings of the request. A failure is data with a name (see failures.py), never an
+exception. The ledger stores a reply as a completion. Neither class knows the API key, the concurrency or the
+clock.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Decoding:
+class RequestDecoding:
     """How the reply is drawn; None leaves the choice to the server. There is always one choice (n = 1)."""
 
     temperature: float | None = None
@@ -94,7 +95,7 @@ class Request:
 
     model: str
     messages: tuple[Message, ...]
-    decoding: Decoding = Decoding()
+    decoding: RequestDecoding = RequestDecoding()
     replicate: int = 0
     endpoint: str = ""
     prompt: tuple[int, ...] = ()
@@ -146,7 +147,7 @@ class TokenLogprob:
 
 
 @dataclass(frozen=True, slots=True)
-class Completion:
+class Reply:
     """What came of one request: a reply, or a failure with a name, and what it cost.
 
     text: as the server gave it, kept for failures too where there was any; what no file can hold (lone
@@ -169,7 +170,7 @@ class Completion:
     attempts: int = 0
     failure: str | None = None  # a name of failures.FAILURES
     detail: str = ""
-    warnings: tuple[str, ...] = ()  # names of reply.WARNINGS
+    warnings: tuple[str, ...] = ()  # names of sending.WARNINGS
 
     @property
     def ok(self) -> bool:
@@ -188,7 +189,7 @@ async def send_unclaimed(request: Request, attempt: int) -> None:
     """The hook that writes no claim."""
 
 
-Deliver = Callable[[Request, Completion], None]
+Deliver = Callable[[Request, Reply], None]
 """Called once for each request that was sent, on one thread, in the order in which replies come."""
 
 Commit = Callable[[], None]
@@ -203,8 +204,8 @@ def keep_nothing() -> None:
 class Client(Protocol):
     """Answers one request at a time, many at once."""
 
-    async def complete(self, request: Request) -> Completion:
-        """The completion. Raises RunStopped, before anything is sent, where nothing may be sent any more."""
+    async def complete(self, request: Request) -> Reply:
+        """The reply. Raises RunStopped, before anything is sent, where nothing may be sent any more."""
         ...
 
 
@@ -212,5 +213,5 @@ class Transport(Protocol):
     """Answers a stream of requests: online, or through the Batch API."""
 
     async def run(self, requests: Iterator[Request], deliver: Deliver, commit: Commit = keep_nothing) -> None:
-        """Pull requests as they can be sent, deliver each completion. Raises RunStopped when it must stop."""
+        """Pull requests as they can be sent, deliver each reply. Raises RunStopped when it must stop."""
         ...

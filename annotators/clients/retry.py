@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from annotators.clients.reply import Reply
 from annotators.clients.request import Request
+from annotators.clients.sending import Sending
 from annotators.prices import Usage
 from db.ids import keyed_uniform
 
@@ -81,6 +81,6 @@ class RetryPolicy:
         return min(backoff, self.longest_wait) * (1 + jitter) / 2
 
 
-def was_paid(reply: Reply) -> bool:
+def was_paid(sending: Sending) -> bool:
     """Whether a sending was, or may have been, billed."""
-    return reply.unmetered or (reply.usage is not None and reply.usage != Usage())
+    return sending.unmetered or (sending.usage is not None and sending.usage != Usage())

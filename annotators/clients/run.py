@@ -18,8 +18,8 @@ from annotators.clients.failures import RunInterrupted, RunStopped
 from annotators.clients.request import (
     Client,
     Commit,
-    Completion,
     Deliver,
+    Reply,
     Request,
     Transport,
     keep_nothing,
@@ -31,9 +31,9 @@ GRACE = 3.0  # seconds that requests in flight have after Ctrl-C
 class Interrupted(asyncio.CancelledError):
     """A request was cancelled after it had been sent; `completion` says what is known of it."""
 
-    def __init__(self, completion: Completion) -> None:
+    def __init__(self, reply: Reply) -> None:
         super().__init__()
-        self.completion = completion
+        self.reply = reply
 
 
 class StoppableClient(Client, Protocol):
@@ -83,11 +83,11 @@ async def run_each(
         try:
             while not failed and (request := next(requests, None)):
                 try:
-                    completion = await client.complete(request)
+                    reply = await client.complete(request)
                 except Interrupted as interrupted:
-                    deliver(request, interrupted.completion)
+                    deliver(request, interrupted.reply)
                     raise
-                deliver(request, completion)
+                deliver(request, reply)
                 await asyncio.sleep(0)  # replies that came with this one are delivered, and committed with it
                 commit()
         except BaseException:

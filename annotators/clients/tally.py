@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from annotators.clients.budget import Charge
-from annotators.clients.reply import Reply
-from annotators.clients.request import Completion, Request
+from annotators.clients.request import Reply, Request
 from annotators.clients.retry import was_paid
+from annotators.clients.sending import Sending
 from annotators.prices import Price, Usage
 
 
@@ -23,7 +23,7 @@ class Tally:
         self._price = price
         self._usage = Usage()
         self._unmetered = 0
-        self._last = Reply(failure="interrupted")
+        self._last = Sending(failure="interrupted")
         self._seconds = 0.0
 
     @property
@@ -39,34 +39,34 @@ class Tally:
         self._forgiven += answered > self._answered
         self._answered = answered
 
-    def book(self, reply: Reply, seconds: float) -> None:
+    def book(self, sending: Sending, seconds: float) -> None:
         """Add a sending that is over."""
         self.attempts += 1
-        self.paid += was_paid(reply)
-        self._unmetered += reply.unmetered
-        self._last, self._seconds = reply, seconds
-        usage = reply.usage or Usage()
+        self.paid += was_paid(sending)
+        self._unmetered += sending.unmetered
+        self._last, self._seconds = sending, seconds
+        usage = sending.usage or Usage()
         self._usage += usage
         cost = 0.0 if self._price is None else self._price.cost(usage)
-        self.charge = self.worst if reply.unmetered else Charge(1, usage.total, cost)
+        self.charge = self.worst if sending.unmetered else Charge(1, usage.total, cost)
 
-    def completion(self) -> Completion:
+    def reply(self) -> Reply:
         """What came of the request so far."""
-        reply = self._last
+        sending = self._last
         cost = None if self._price is None else self._price.cost(self._usage)
-        return Completion(
+        return Reply(
             request_key=self._request.key,
-            text=reply.text,
-            finish_reason=reply.finish_reason,
-            model=reply.model,
-            top_logprobs=reply.top_logprobs,
+            text=sending.text,
+            finish_reason=sending.finish_reason,
+            model=sending.model,
+            top_logprobs=sending.top_logprobs,
             usage=self._usage,
             unmetered=self._unmetered,
             cost=cost,
             cost_bound=None if cost is None else cost + self._unmetered * self.worst.cost,
             seconds=self._seconds,
             attempts=self.attempts,
-            failure=reply.failure,
-            detail=reply.detail,
-            warnings=reply.warnings,
+            failure=sending.failure,
+            detail=sending.detail,
+            warnings=sending.warnings,
         )

@@ -8,17 +8,17 @@ import httpx2
 import openai
 
 from annotators.clients.endpoint import Endpoint
-from annotators.clients.reply import Reply, classify_status, failed
 from annotators.clients.retry import retry_after
+from annotators.clients.sending import Sending, classify_status, failed
 
 WIRE_ERRORS = (openai.OpenAIError, httpx2.HTTPError, TimeoutError)
 """What an exchange can raise."""
 
 
-def reply_of_error(error: Exception, endpoint: Endpoint) -> Reply:
+def sending_of_error(error: Exception, endpoint: Endpoint) -> Sending:
     """The failed reply that an error of WIRE_ERRORS stands for."""
     if isinstance(error, openai.APIStatusError):
-        return reply_of_status(error.response, endpoint)
+        return sending_of_status(error.response, endpoint)
     if isinstance(error, TimeoutError):
         return failed("timeout", "no complete reply in time")
     cause = error.__cause__ or error
@@ -29,7 +29,7 @@ def reply_of_error(error: Exception, endpoint: Endpoint) -> Reply:
     return failed("timeout" if late else "connection_lost", detail)
 
 
-def reply_of_status(response: httpx2.Response, endpoint: Endpoint) -> Reply:
+def sending_of_status(response: httpx2.Response, endpoint: Endpoint) -> Sending:
     """The failed reply that a response of a status other than 200 stands for."""
     name, detail = classify_status(response.status_code, endpoint.hide_bytes(response.content))
     return failed(name, detail, retry_after=retry_after(response.headers, datetime.now(UTC)))

@@ -17,8 +17,8 @@ from types import MappingProxyType
 
 from annotators.clients.request import TokenLogprob
 from annotators.judgement import Verdict
-from annotators.parsers.base import CompletionParser, ParseError, Readable, Said
-from annotators.parsers.grammar import Labels
+from annotators.parsers.base import CompletionParser, ParseError, Readable, ReplyText
+from annotators.parsers.grammar import NamePatterns
 from annotators.parsers.json_text import JsonParser
 from annotators.parsers.numbers import LogprobParser, RatingParser, ScoresParser
 from annotators.parsers.text import ListParser, VerdictParser
@@ -30,7 +30,7 @@ __all__ = [
     "CompletionParser",
     "ParseError",
     "Readable",
-    "Said",
+    "ReplyText",
     "example_problems",
     "parser_of",
     "parser_problems",
@@ -40,16 +40,16 @@ __all__ = [
 
 def _verdict(spec: AnnotatorSpec, options: Reader) -> CompletionParser:
     start = options.flag("start", False)
-    return VerdictParser(Labels.of(*spec.outputs), start)
+    return VerdictParser(NamePatterns.of(*spec.outputs), start)
 
 
 def _list(spec: AnnotatorSpec, options: Reader) -> CompletionParser:
     start = options.flag("start", True)
-    return ListParser(VerdictParser(Labels.of(*spec.outputs), start), spec.batch)
+    return ListParser(VerdictParser(NamePatterns.of(*spec.outputs), start), spec.batch)
 
 
 def _json(spec: AnnotatorSpec, options: Reader) -> CompletionParser:
-    return JsonParser(Labels.of(*spec.outputs), options.text("field", "better"), spec.batch)
+    return JsonParser(NamePatterns.of(*spec.outputs), options.text("field", "better"), spec.batch)
 
 
 def _logprob(spec: AnnotatorSpec, options: Reader) -> CompletionParser:
@@ -106,7 +106,7 @@ def example_problems(spec: AnnotatorSpec) -> list[str]:
     parser, problems = parser_of(spec), []
     for number, example in enumerate(spec.examples):
         tops = tuple(TokenLogprob(token, logprob) for token, logprob in example.top_logprobs.items())
-        reply = Said(example.completion, (tops,) if tops else ())
+        reply = ReplyText(example.completion, (tops,) if tops else ())
         read = [verdict.first for verdict in read_verdicts(parser, reply, len(example.expected))]
         if not all(map(_same, read, example.expected)):
             problems.append(f"[{number}]: read as {read}, not as {list(example.expected)}")

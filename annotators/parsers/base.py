@@ -15,7 +15,7 @@ class ParseError(Exception):
 
 
 class Readable(Protocol):
-    """What a parser reads of a reply; annotators.clients.Completion is one."""
+    """What a parser reads of a reply; annotators.clients.Reply is one."""
 
     @property
     def text(self) -> str: ...
@@ -25,8 +25,8 @@ class Readable(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """A reply that is not a completion: a stored text, a worked example."""
+class ReplyText:
+    """The text of a reply, with alternatives at its first positions: stored before, or a worked example."""
 
     text: str
     top_logprobs: tuple[tuple[TokenLogprob, ...], ...] = ()

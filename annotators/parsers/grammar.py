@@ -42,7 +42,7 @@ def plain(text: str) -> str:
     return text.translate(_PLAIN)
 
 
-class Strength(IntEnum):
+class Firmness(IntEnum):
     """How firmly a verdict is declared."""
 
     CLAIMED = 1
@@ -56,7 +56,7 @@ class Declaration:
     """A declared verdict: P(first) of 1, 0 or, for a tie, 0.5; how firmly; and where in the text."""
 
     first: float
-    strength: Strength
+    strength: Firmness
     place: int
 
 
@@ -103,7 +103,7 @@ _SENTENCE_END = re.compile(r"[.!?\n]")
 
 
 @dataclass(frozen=True, slots=True)
-class Labels:
+class NamePatterns:
     """The patterns of one pair of output names. Each match holds one group: f..., s... or t... for a tie."""
 
     leading: re.Pattern[str]
@@ -112,7 +112,7 @@ class Labels:
     claimed: re.Pattern[str]
 
     @classmethod
-    def of(cls, first: str, second: str) -> Labels:
+    def of(cls, first: str, second: str) -> NamePatterns:
         return _labels(first.casefold(), second.casefold())
 
     @staticmethod
@@ -123,7 +123,7 @@ class Labels:
 
 
 @lru_cache(maxsize=64)
-def _labels(first: str, second: str) -> Labels:
+def _labels(first: str, second: str) -> NamePatterns:
     name = f"(?:(?P<f>{re.escape(first)})|(?P<s>{re.escape(second)}))"
     ordinal = "(?:(?P<f>first)|(?P<s>second))"  # of the outputs as shown
     sure = rf"(?:\b(?:the )?{_NOUN}{_OPEN}{name}(?!\w){_CLOSE}|[(\[]{{1,2}}\s?{name}\s?[)\]]{{1,2}})"
@@ -133,7 +133,7 @@ def _labels(first: str, second: str) -> Labels:
     subject = f"(?:{sure}|{nth}|{bare})"
     object_ = f"(?:{sure}|{nth}|{bare}{_END})"
     head = rf"[\s#>'\"-]{{0,20}}(?:{sure}|{nth}|[('\"\[]{{0,2}}{bare})"
-    return Labels(
+    return NamePatterns(
         leading=_compile(
             rf"\A{head}['\")\]]{{0,3}}(?:\s{{0,4}}(?:\Z|\n|[.,;!>(]|- )"
             rf"|\s{{1,4}}(?:is\s{_ADVERBS}{_GOOD}|because|since|wins)\b)"
@@ -162,18 +162,18 @@ def _compile(pattern: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\(\?P<([fst])>", numbered, pattern), re.IGNORECASE)
 
 
-def declarations(text: str, labels: Labels) -> Iterator[Declaration]:
+def declarations(text: str, labels: NamePatterns) -> Iterator[Declaration]:
     """All verdicts that a plain text declares, in no order. At most one is leading."""
     if lead := labels.leading.match(text):
-        yield Declaration(Labels.meaning(lead), Strength.LEADING, 0)
+        yield Declaration(NamePatterns.meaning(lead), Firmness.LEADING, 0)
     if alone := labels.alone.search(text, max(0, len(text.rstrip()) - 80)):
-        yield Declaration(Labels.meaning(alone), Strength.MARKED, alone.start())
+        yield Declaration(NamePatterns.meaning(alone), Firmness.MARKED, alone.start())
     for found in labels.marked.finditer(text):
         if _is_meant(text, found):
-            yield Declaration(Labels.meaning(found), _strength(text, found, marked=True), found.start())
+            yield Declaration(NamePatterns.meaning(found), _strength(text, found, marked=True), found.start())
     for found in labels.claimed.finditer(text):
         if _is_meant(text, found):
-            yield Declaration(Labels.meaning(found), _strength(text, found), found.start())
+            yield Declaration(NamePatterns.meaning(found), _strength(text, found), found.start())
 
 
 def _is_meant(text: str, found: re.Match[str]) -> bool:
@@ -186,14 +186,14 @@ def _is_meant(text: str, found: re.Match[str]) -> bool:
     return stop is None or stop[0] != "?"
 
 
-def _strength(text: str, found: re.Match[str], *, marked: bool = False) -> Strength:
+def _strength(text: str, found: re.Match[str], *, marked: bool = False) -> Firmness:
     """A mark in brackets or at the beginning of a line is one; in mid-sentence it is a claim like others."""
     before = _before(text, found)
     if marked and (found[0].startswith("[[") or _OPENING.match(before[before.rfind("\n") + 1 :])):
-        return Strength.CONCLUDING if _IS_WEAK.match(found[0]) else Strength.MARKED
+        return Firmness.CONCLUDING if _IS_WEAK.match(found[0]) else Firmness.MARKED
     if _CONCLUDES.search(before, _after_last(before, _SENTENCE)):
-        return Strength.CONCLUDING
-    return Strength.CLAIMED
+        return Firmness.CONCLUDING
+    return Firmness.CLAIMED
 
 
 def _before(text: str, found: re.Match[str]) -> str:

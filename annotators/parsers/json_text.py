@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from annotators.judgement import Verdict
 from annotators.parsers.base import ParseError, Readable, Slots
-from annotators.parsers.grammar import Labels, plain
+from annotators.parsers.grammar import NamePatterns, plain
 
 PAIR = "pair"  # the key that numbers the objects of a batch
 
@@ -61,7 +61,7 @@ class JsonParser:
     taken in order where they are as many as the pairs.
     """
 
-    labels: Labels
+    labels: NamePatterns
     field: str = "better"
     batch: int = 1
 
@@ -92,5 +92,5 @@ class JsonParser:
 
     def _verdict(self, value: str) -> Verdict:
         if named := self.labels.alone.search(plain(value)):
-            return Verdict(Labels.meaning(named))
+            return Verdict(NamePatterns.meaning(named))
         return Verdict(None, f"{value!r:.60} names no output")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from annotators.judgement import Verdict
 from annotators.parsers.base import ParseError, Readable, Slots
-from annotators.parsers.grammar import Declaration, Labels, Strength, declarations, plain
+from annotators.parsers.grammar import Declaration, Firmness, NamePatterns, declarations, plain
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class VerdictParser:
     label counts only where nothing else is declared.
     """
 
-    labels: Labels
+    labels: NamePatterns
     start: bool = False
 
     def __call__(self, reply: Readable) -> list[Verdict]:
@@ -42,7 +42,7 @@ class VerdictParser:
 
 
 def _when_last(each: Declaration) -> tuple[int, int]:
-    return (0 if each.strength is Strength.LEADING else each.strength, each.place)
+    return (0 if each.strength is Firmness.LEADING else each.strength, each.place)
 
 
 _PAIR = re.compile(

@@ -11,7 +11,7 @@ http            a small HTTP server that can misbehave
 server          the provider running: in a thread, a process, or as a command
 """
 
-from annotators.simulator.app import Bill, Stats
+from annotators.simulator.app import Bill, SimulatorStats
 from annotators.simulator.config import (
     BatchPlan,
     Casting,
@@ -22,7 +22,7 @@ from annotators.simulator.config import (
     request_key,
 )
 from annotators.simulator.faults import FAULTS, STORM
-from annotators.simulator.prompt_forms import Extractor, Question, Said, Shown
+from annotators.simulator.prompt_forms import ChatMessage, Extractor, PromptComparison, ShownOutput
 from annotators.simulator.server import Simulator, serve, simulator_process
 
 __all__ = [
@@ -31,15 +31,15 @@ __all__ = [
     "BatchPlan",
     "Bill",
     "Casting",
+    "ChatMessage",
     "Extractor",
     "FaultPlan",
     "Judge",
-    "Question",
-    "Said",
-    "Shown",
+    "PromptComparison",
+    "ShownOutput",
     "Simulator",
     "SimulatorConfig",
-    "Stats",
+    "SimulatorStats",
     "Utility",
     "request_key",
     "serve",

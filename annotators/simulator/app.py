@@ -24,8 +24,8 @@ from annotators.simulator.config import Judge, SimulatorConfig, Utility, request
 from annotators.simulator.faults import FAULTS, GOOD, Body, refuse
 from annotators.simulator.http import HttpReply, HttpRequest
 from annotators.simulator.judges import TRICKS, decide, utility_of
-from annotators.simulator.prompt_forms import Extractor, Said, orders, standing
-from annotators.simulator.replies import FORMS, Asked, Wording, word
+from annotators.simulator.prompt_forms import ChatMessage, Extractor, orders, standing
+from annotators.simulator.replies import FORMS, JudgedPrompt, Wording, word
 from db.errors import ConfigError
 
 _FAULTS = {"", *FAULTS}
@@ -50,7 +50,7 @@ class Bill:
 
 
 @dataclass(frozen=True, slots=True)
-class Stats:
+class SimulatorStats:
     """The provider's books.
 
     hits: all chat requests, refused ones and lines of batches too; requests: different ones; files, batches:
@@ -109,10 +109,10 @@ class App:
         names = self.config.models or tuple(self.config.judges) or ("simulated-judge",)
         return _json({"object": "list", "data": [{"id": name, "object": "model"} for name in names]})
 
-    def stats(self) -> Stats:
+    def stats(self) -> SimulatorStats:
         """The books as they stand."""
         bills = self.bills.values()
-        return Stats(
+        return SimulatorStats(
             hits=self.hits,
             billed=sum(bill.billed for bill in bills),
             prompt_tokens=sum(bill.prompt_tokens for bill in bills),
@@ -171,7 +171,7 @@ class App:
 
     def _complete(self, body: dict[str, Any], key: str) -> Body:
         """The chat completion of a valid body."""
-        messages = [Said(each["role"], each["content"]) for each in body["messages"]]
+        messages = [ChatMessage(each["role"], each["content"]) for each in body["messages"]]
         wording = self._judge(body, messages, key)
         limit = body.get("max_tokens") or body.get("max_completion_tokens") or math.inf
         text, length, finish = wording.text, count_tokens(wording.text), "stop"
@@ -192,25 +192,25 @@ class App:
             "usage": self._usage(messages, length),
         }
 
-    def _usage(self, messages: Sequence[Said], length: int) -> dict[str, object]:
+    def _usage(self, messages: Sequence[ChatMessage], length: int) -> dict[str, object]:
         prompt = sum(count_tokens(said.content) + MESSAGE_TOKENS for said in messages) + REPLY_TOKENS
         usage = {"prompt_tokens": prompt, "completion_tokens": length, "total_tokens": prompt + length}
         cached = {"cached_tokens": int(prompt * self.config.cached_share)}
         return {**usage, "prompt_tokens_details": cached} if self.config.cached_share else dict(usage)
 
-    def _judge(self, body: dict[str, Any], messages: Sequence[Said], key: str) -> Wording:
+    def _judge(self, body: dict[str, Any], messages: Sequence[ChatMessage], key: str) -> Wording:
         """The verdicts on what the prompt shows, worded as it asks."""
         judge, utility = self._player(body["model"], standing(messages))
         temperature = 1.0 if body.get("temperature") is None else float(body["temperature"])
         questions = self._extract(messages)
         verdicts = [decide(judge, utility, each, temperature, key) for each in questions]
-        asked = Asked(questions, verdicts, orders(messages), _schema(body.get("response_format")))
+        asked = JudgedPrompt(questions, verdicts, orders(messages), _schema(body.get("response_format")))
         return word(asked, judge.form, judge.off_format, key)
 
-    def _player(self, model: str, standing: str) -> Player:
-        """Who answers a prompt of this model that begins so."""
+    def _player(self, model: str, before: str) -> Player:
+        """Who answers for this model. before: all that stands before the question in the prompt."""
         casting = None if model in self.config.judges else self._casting
-        role = (model, standing if casting else "")
+        role = (model, before if casting else "")
         if role not in self._cast:
             judge = casting(*role) if casting else self.config.judge_of(model)
             self._cast[role] = Player(judge, utility_of(judge))

@@ -14,7 +14,7 @@ from statistics import NormalDist
 from types import MappingProxyType
 
 from annotators.simulator.config import Judge, Utility, resolve
-from annotators.simulator.prompt_forms import Question
+from annotators.simulator.prompt_forms import PromptComparison
 from db.ids import keyed_uniform
 
 _LIST = re.compile(r"^\s*(?:[-*\u2022]|\d+[.)])\s+\S", re.MULTILINE)
@@ -49,7 +49,7 @@ _SWAY = 100.0  # what a trick is worth to a judge that it fools
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Decision:
     """What a judge says of one question. order: indices of the outputs as shown, best first; values: what
     each is worth to the judge, in the order shown; noise: its Boltzmann temperature."""
 
@@ -84,7 +84,9 @@ def utility_of(judge: Judge) -> Utility:
     return resolve(judge.utility, "judge.utility")
 
 
-def decide(judge: Judge, utility: Utility, question: Question, temperature: float, key: str) -> Verdict:
+def decide(
+    judge: Judge, utility: Utility, question: PromptComparison, temperature: float, key: str
+) -> Decision:
     """The verdict on a question of the request with this key, drawn at this temperature."""
     values = tuple(
         utility(question.instruction, question.input, shown.text)
@@ -94,10 +96,12 @@ def decide(judge: Judge, utility: Utility, question: Question, temperature: floa
         + (_SWAY if any(TRICKS[name](shown.text) for name in judge.fooled_by) else 0.0)
         for place, shown in enumerate(question.shown)
     )
-    return Verdict(_order(values, judge.noise * temperature, judge.seed, key, question), values, judge.noise)
+    return Decision(_order(values, judge.noise * temperature, judge.seed, key, question), values, judge.noise)
 
 
-def _order(values: Sequence[float], noise: float, seed: int, key: str, question: Question) -> tuple[int, ...]:
+def _order(
+    values: Sequence[float], noise: float, seed: int, key: str, question: PromptComparison
+) -> tuple[int, ...]:
     """Indices by perturbed value, best first; equal values without noise fall by keyed hash."""
     draws = [keyed_uniform("gumbel", seed, key, question.number, place) for place in range(len(values))]
     if noise == 0:

@@ -17,7 +17,7 @@ _OUTPUT = "output_"
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ChatMessage:
     """One message of a chat, as the server received it."""
 
     role: str
@@ -25,7 +25,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownOutput:
     """One output as the prompt shows it, with the label by which a verdict names it."""
 
     label: str
@@ -33,45 +33,45 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class PromptComparison:
     """One comparison within a prompt; `number` counts from 1."""
 
-    shown: tuple[Shown, ...]
+    shown: tuple[ShownOutput, ...]
     instruction: str = ""
     input: str = ""
     number: int = 1
 
 
-Extractor = Callable[[Sequence[Said]], Sequence[Question]]
+Extractor = Callable[[Sequence[ChatMessage]], Sequence[PromptComparison]]
 """messages -> the comparisons they ask for, in order; empty where they ask for none."""
 
 
-def find_questions(messages: Sequence[Said]) -> Sequence[Question]:
+def find_questions(messages: Sequence[ChatMessage]) -> Sequence[PromptComparison]:
     """The comparisons that the last user message asks for."""
     blocks: dict[str, dict[str, str]] = {}
     for block in _BLOCK.finditer(_last_of_user(messages)):
         blocks.setdefault(block["code"], {})[block["mark"]] = block["text"]
-    found: list[Question] = []
+    found: list[PromptComparison] = []
     for texts in blocks.values():
         outputs = {mark: text for mark, text in texts.items() if mark.startswith(_OUTPUT)}
-        shown = tuple(Shown(mark.removeprefix(_OUTPUT), text) for mark, text in outputs.items())
+        shown = tuple(ShownOutput(mark.removeprefix(_OUTPUT), text) for mark, text in outputs.items())
         if shown:
             rest = texts.get("instruction", ""), texts.get("input", "")
-            found.append(Question(shown, *rest, number=len(found) + 1))
+            found.append(PromptComparison(shown, *rest, number=len(found) + 1))
     return found
 
 
-def orders(messages: Sequence[Said]) -> str:
+def orders(messages: Sequence[ChatMessage]) -> str:
     """What the prompt says in its own voice: all but what stands between marks, and worked examples."""
     system = "\n".join(said.content for said in messages if said.role != "user" and said.role != "assistant")
     return f"{system}\n{_BLOCK.sub('', _last_of_user(messages))}"
 
 
-def standing(messages: Sequence[Said]) -> str:
+def standing(messages: Sequence[ChatMessage]) -> str:
     """What stands before the question: all messages up to the last one of the user."""
     last = max((place for place, said in enumerate(messages) if said.role == "user"), default=0)
     return "\n".join(f"{said.role}: {said.content}" for said in messages[:last])
 
 
-def _last_of_user(messages: Sequence[Said]) -> str:
+def _last_of_user(messages: Sequence[ChatMessage]) -> str:
     return next((said.content for said in reversed(messages) if said.role == "user"), "")

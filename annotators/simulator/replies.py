@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from annotators.simulator.judges import Verdict
-from annotators.simulator.prompt_forms import Question
+from annotators.simulator.judges import Decision
+from annotators.simulator.prompt_forms import PromptComparison
 from db.ids import Json, keyed_index, keyed_uniform
 
 _REASON = (
@@ -30,11 +30,11 @@ _OTHERS = 0.02  # the probability that the first token is no label
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class JudgedPrompt:
     """The comparisons of a prompt with their verdicts, and what the prompt says about the reply."""
 
-    questions: Sequence[Question]
-    verdicts: Sequence[Verdict]
+    questions: Sequence[PromptComparison]
+    verdicts: Sequence[Decision]
     orders: str
     schema: Mapping[str, Any] | None = None  # of structured outputs
 
@@ -49,22 +49,22 @@ class Asked:
 
 _FIRST = re.compile(r"^Reply in this form:\n(?P<lines>(?:.*\n)*?)Verdict: ", re.MULTILINE)
 
-Form = Callable[[Asked], str]
+ReplyForm = Callable[[JudgedPrompt], str]
 
 
-def letter(asked: Asked) -> str:
+def letter(asked: JudgedPrompt) -> str:
     """A; for several comparisons a line for each."""
     if len(asked.questions) == 1:
         return asked.best(0)
     return "\n".join(f"{asked.questions[place].number}. {asked.best(place)}" for place in asked.places)
 
 
-def plain(asked: Asked) -> str:
+def plain(asked: JudgedPrompt) -> str:
     """Output (a)"""
     return "\n".join(f"Output ({asked.best(place)})" for place in asked.places)
 
 
-def ranking(asked: Asked) -> str:
+def ranking(asked: JudgedPrompt) -> str:
     """Pair 1: B > A"""
     lines = []
     for question, verdict in zip(asked.questions, asked.verdicts, strict=True):
@@ -73,7 +73,7 @@ def ranking(asked: Asked) -> str:
     return "\n".join(lines)
 
 
-def rating(asked: Asked) -> str:
+def rating(asked: JudgedPrompt) -> str:
     """A: 8, B: 4 - by rank; outputs that are worth exactly the same get the same number."""
     lines = []
     for question, verdict in zip(asked.questions, asked.verdicts, strict=True):
@@ -83,7 +83,7 @@ def rating(asked: Asked) -> str:
     return "\n".join(lines)
 
 
-def reasoned(asked: Asked) -> str:
+def reasoned(asked: JudgedPrompt) -> str:
     """What the prompt wants written first, then the verdict on a line of its own."""
     wanted = _FIRST.search(asked.orders)
     lines = wanted["lines"] if wanted else f"{_REASON}\n"
@@ -91,7 +91,7 @@ def reasoned(asked: Asked) -> str:
     return "\n".join(f"{said}Verdict: {asked.best(place)}" for place in asked.places)
 
 
-def as_json(asked: Asked) -> str:
+def as_json(asked: JudgedPrompt) -> str:
     """An object after the schema of structured outputs, or after the example that the prompt gives."""
     if asked.schema is not None:
         return json.dumps(_after_schema(asked, asked.schema, 0))
@@ -99,7 +99,7 @@ def as_json(asked: Asked) -> str:
     return json.dumps({"better": asked.best(0)} if example is None else _after_example(asked, example, 0))
 
 
-def _after_schema(asked: Asked, schema: Mapping[str, Any], place: int) -> Json:
+def _after_schema(asked: JudgedPrompt, schema: Mapping[str, Any], place: int) -> Json:
     """A value that the schema allows and that says the verdict wherever it asks for a label."""
     if "enum" in schema:
         return asked.best(place) if asked.best(place) in schema["enum"] else schema["enum"][0]
@@ -112,8 +112,8 @@ def _after_schema(asked: Asked, schema: Mapping[str, Any], place: int) -> Json:
         }
     if kind == "array":
         return [_after_schema(asked, schema["items"], each) for each in asked.places]
-    plain: dict[str, Json] = {"string": _SHORT_REASON, "integer": 8, "number": 8, "boolean": True}
-    return plain.get(str(kind))
+    others: dict[str, Json] = {"string": _SHORT_REASON, "integer": 8, "number": 8, "boolean": True}
+    return others.get(str(kind))
 
 
 def _example(orders: str) -> Json:
@@ -128,7 +128,7 @@ def _example(orders: str) -> Json:
     return None
 
 
-def _after_example(asked: Asked, example: Json, place: int) -> Json:
+def _after_example(asked: JudgedPrompt, example: Json, place: int) -> Json:
     """The example, with the verdict where it has a label and an entry for each comparison in its lists."""
     if isinstance(example, Mapping):
         return {
@@ -142,7 +142,7 @@ def _after_example(asked: Asked, example: Json, place: int) -> Json:
     return _SHORT_REASON if isinstance(example, str) else example
 
 
-FORMS: Mapping[str, Form] = MappingProxyType(
+FORMS: Mapping[str, ReplyForm] = MappingProxyType(
     {
         "letter": letter,
         "plain": plain,
@@ -161,7 +161,7 @@ _CUES = {
 }
 
 
-def form_of(asked: Asked) -> str:
+def form_of(asked: JudgedPrompt) -> str:
     """The form that the prompt asks for, `letter` where it shows none."""
     if asked.schema is not None:
         return "json"
@@ -204,7 +204,7 @@ class Wording:
         return {"content": [{**drawn, "top_logprobs": entries[:top]}]}
 
 
-def word(asked: Asked, form: str, off_format: float, key: str) -> Wording:
+def word(asked: JudgedPrompt, form: str, off_format: float, key: str) -> Wording:
     """The reply to a prompt. off_format: the share of replies that are worded in another way."""
     if not asked.questions:
         return Wording(_NOTHING, {_NOTHING.split()[0]: 1.0})

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import TypeVar
 
-from annotators.simulator.app import App, Stats
+from annotators.simulator.app import App, SimulatorStats
 from annotators.simulator.config import SimulatorConfig
 from annotators.simulator.http import Server
 from db.errors import ConfigError
@@ -51,7 +51,7 @@ class Simulator:
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self._port}/v1"
 
-    def stats(self) -> Stats:
+    def stats(self) -> SimulatorStats:
         """The provider's books."""
         return self._ask(self._app.stats)
 

@@ -23,7 +23,7 @@ from typing import Any
 from db.errors import FormatError
 from db.interchange import alpaca_eval, alpaca_farm, hh_rlhf, instructions, pandalm, preferences, trl
 from db.interchange.fields import UnlikeFormat
-from db.interchange.rows import PreferenceRow, ReadOptions, Refusal, Row
+from db.interchange.rows import Entry, PreferenceRow, ReadOptions, Refusal
 
 DATA = (".jsonl", ".json", ".parquet", ".csv", ".jsonl.gz", ".json.gz", ".txt")
 
@@ -35,12 +35,12 @@ class Format:
     name: str
     summary: str
     marks: frozenset[str]  # fields by which `guess` knows a row of this format
-    reader: Callable[[Path, ReadOptions], Iterator[Row | Refusal]]
+    reader: Callable[[Path, ReadOptions], Iterator[Entry | Refusal]]
     write: Callable[[Iterable[PreferenceRow], Path], int] | None = None  # returns the number of rows
     writes: tuple[str, ...] = (".jsonl", ".jsonl.gz", ".parquet")  # file endings that `write` supports
     reads_folders: bool = False  # the reader takes a whole folder; else its files are read one by one
 
-    def read(self, path: Path, options: ReadOptions) -> Iterator[Row | Refusal]:
+    def read(self, path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
         """Stream the rows of a file. Raises FormatError, which guesses the format, where it is of another."""
         try:
             yield from self.reader(path, options)

@@ -22,7 +22,14 @@ from db.errors import FormatError
 from db.ids import Json
 from db.interchange import fields
 from db.interchange.files import objects
-from db.interchange.rows import InstructionRow, OutputRow, PreferenceRow, ReadOptions, Refusal, Row
+from db.interchange.rows import (
+    Entry,
+    ImportedInstruction,
+    ImportedOutput,
+    PreferenceRow,
+    ReadOptions,
+    Refusal,
+)
 from db.records import AnnotatorKind, Use
 
 NAME = "alpaca_eval"
@@ -37,7 +44,7 @@ KNOWN = (
 )  # fmt: skip
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[Row | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
     """Read a file of outputs or annotations, or a folder of either layout."""
     if path.is_dir():
         yield from _tables(path, options) if _table(path, "instructions") else _results(path, options)
@@ -45,14 +52,14 @@ def read(path: Path, options: ReadOptions) -> Iterator[Row | Refusal]:
         yield from _file(path, options)
 
 
-def _file(path: Path, options: ReadOptions) -> Iterator[Row | Refusal]:
-    def rows(row: dict[str, Any]) -> Iterator[Row]:
+def _file(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+    def rows(row: dict[str, Any]) -> Iterator[Entry]:
         yield _annotation(row, options) if "output_1" in row else _output(row, options)
 
     return fields.rows_of(path, objects(path), SHAPE, rows)
 
 
-def _results(folder: Path, options: ReadOptions) -> Iterator[Row | Refusal]:
+def _results(folder: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
     """Read MODEL/model_outputs.json, MODEL/reference_outputs.json and MODEL/JUDGE/annotations.json.
 
     The file with the most outputs is read first, so that instructions are numbered as in AlpacaEval. Tables
@@ -104,8 +111,8 @@ def _annotation(row: dict[str, Any], options: ReadOptions) -> PreferenceRow:
     )
 
 
-def _output(row: dict[str, Any], options: ReadOptions) -> OutputRow:
-    return OutputRow(
+def _output(row: dict[str, Any], options: ReadOptions) -> ImportedOutput:
+    return ImportedOutput(
         instruction=fields.text(row, "instruction"),
         input=fields.text(row, "input", default=""),
         output=fields.text(row, "output"),
@@ -119,7 +126,7 @@ def _table(folder: Path, name: str) -> Path | None:
     return next(iter(sorted(folder.glob(f"{name}.jsonl*"))), None)
 
 
-def _tables(folder: Path, options: ReadOptions) -> Iterator[Row | Refusal]:
+def _tables(folder: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
     instructions, outputs = _table(folder, "instructions"), _table(folder, "outputs")
     if instructions is None or outputs is None:
         raise FormatError("a table is missing: instructions.jsonl or outputs.jsonl", where=str(folder))
@@ -127,7 +134,7 @@ def _tables(folder: Path, options: ReadOptions) -> Iterator[Row | Refusal]:
     control = _length_control(folder)
     for number, row in objects(instructions):
         asked[fields.text(row, "instruction_id")] = row
-        yield InstructionRow(
+        yield ImportedInstruction(
             instruction=fields.text(row, "instruction"),
             input="",
             set_name=options.set_name or NAME,

@@ -13,7 +13,7 @@ from typing import Any
 
 from db.interchange import fields
 from db.interchange.files import objects, write_json_array
-from db.interchange.rows import OutputRow, PreferenceRow, ReadOptions, Refusal
+from db.interchange.rows import ImportedOutput, PreferenceRow, ReadOptions, Refusal
 from db.records import AnnotatorKind
 
 CODES = {1: 1.0, 2: 0.0, 0: 0.5, 1.5: 0.5}
@@ -26,10 +26,10 @@ KNOWN = (
 )  # fmt: skip
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[PreferenceRow | OutputRow | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[PreferenceRow | ImportedOutput | Refusal]:
     """Stream preference rows, or output rows where the file holds outputs."""
 
-    def row_of(row: dict[str, Any]) -> Iterator[PreferenceRow | OutputRow]:
+    def row_of(row: dict[str, Any]) -> Iterator[PreferenceRow | ImportedOutput]:
         yield _preference(row, path, options) if "output_1" in row else _output(row, options)
 
     return fields.rows_of(path, objects(path), SHAPE, row_of)
@@ -74,8 +74,8 @@ def _ordinal(raw: object) -> float:
     raise ValueError(f"raw_preference is {fields.shown(raw)}, not 1 to 4")
 
 
-def _output(row: dict[str, Any], options: ReadOptions) -> OutputRow:
-    return OutputRow(
+def _output(row: dict[str, Any], options: ReadOptions) -> ImportedOutput:
+    return ImportedOutput(
         instruction=fields.text(row, "instruction"),
         input=fields.text(row, "input", default=""),
         output=fields.text(row, "output"),

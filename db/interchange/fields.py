@@ -23,19 +23,19 @@ class UnlikeFormat(FormatError):
         self.row = row
 
 
-def storable(name: str, text: str) -> str:
-    """Return the text. Raises ValueError where it holds a NUL character or a lone surrogate.
+def require_storable(name: str, value: str) -> str:
+    """Return the value. Raises ValueError where it holds a NUL character or a lone surrogate.
 
     No database stores these. An import refuses such a text and does not repair it.
     """
-    if "\0" in text:
+    if "\0" in value:
         raise ValueError(f"{name} holds a NUL character, which no database stores")
-    if not text.isascii():
+    if not value.isascii():
         try:
-            text.encode("utf-8")
+            value.encode("utf-8")
         except UnicodeEncodeError:
             raise ValueError(f"{name} holds a lone surrogate, which is no character") from None
-    return text
+    return value
 
 
 def shown(value: object) -> str:
@@ -53,7 +53,7 @@ def text(row: Fields, *names: str, default: str | None = None) -> str:
         if value is not None:
             if not isinstance(value, str):
                 raise ValueError(f"{name} is {shown(value)}, not a text")
-            return storable(name, value)
+            return require_storable(name, value)
     if default is None:
         raise ValueError(f"{' or '.join(names)} is missing")
     return default
@@ -64,7 +64,7 @@ def maybe_text(row: Fields, *names: str) -> str | None:
     for name in names:
         value = row.get(name)
         if value is not None:
-            return storable(name, value if isinstance(value, str) else str(value))
+            return require_storable(name, value if isinstance(value, str) else str(value))
     return None
 
 
@@ -98,7 +98,7 @@ def as_json_text(value: object) -> str | None:
     """A raw reply as text: a text as it is, None as None, any other value as JSON."""
     if value is None:
         return None
-    return storable(
+    return require_storable(
         "raw_completion", value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from db.interchange import fields
 from db.interchange.files import lines, objects
-from db.interchange.rows import InstructionRow, OutputRow, ReadOptions, Refusal
+from db.interchange.rows import ImportedInstruction, ImportedOutput, ReadOptions, Refusal
 from db.records import ProducerKind, Use
 
 ASKED = ("instruction", "prompt", "question", "text")
@@ -26,13 +26,13 @@ OUTPUT_MARKS = frozenset({"instruction", "output", "model"})
 PLAIN = (".txt", ".text")
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[InstructionRow | OutputRow | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[ImportedInstruction | ImportedOutput | Refusal]:
     """Stream each instruction, and after it its reference answer, where there is one."""
     if path.suffix in PLAIN:
         name = options.set_name or path.stem
         for number, line in lines(path):
             try:
-                yield InstructionRow(fields.storable("the line", line), "", name, options.use)
+                yield ImportedInstruction(fields.require_storable("the line", line), "", name, options.use)
             except ValueError as error:
                 yield Refusal(number, str(error))
         return
@@ -41,8 +41,8 @@ def read(path: Path, options: ReadOptions) -> Iterator[InstructionRow | OutputRo
 
 def _instruction(
     row: dict[str, Any], path: Path, options: ReadOptions
-) -> Iterator[InstructionRow | OutputRow]:
-    asked = InstructionRow(
+) -> Iterator[ImportedInstruction | ImportedOutput]:
+    asked = ImportedInstruction(
         instruction=fields.text(row, *ASKED),
         input=fields.text(row, "input", default=""),
         set_name=options.set_name or fields.maybe_text(row, "source") or path.name.split(".")[0],
@@ -54,7 +54,9 @@ def _instruction(
     yield asked
     if answer := fields.maybe_text(row, *ANSWER):
         kind = ProducerKind.REFERENCE
-        yield OutputRow(asked.instruction, asked.input, answer, REFERENCE, kind, asked.set_name, asked.name)
+        yield ImportedOutput(
+            asked.instruction, asked.input, answer, REFERENCE, kind, asked.set_name, asked.name
+        )
 
 
 def _use(row: dict[str, Any]) -> Use | None:
@@ -67,19 +69,19 @@ def _use(row: dict[str, Any]) -> Use | None:
         raise ValueError(f"use is {fields.shown(value)}, not {', '.join(Use)}") from None
 
 
-def read_outputs(path: Path, options: ReadOptions) -> Iterator[OutputRow | Refusal]:
+def read_outputs(path: Path, options: ReadOptions) -> Iterator[ImportedOutput | Refusal]:
     """Stream each output, and after it its reference answer, where there is one."""
     shape = (ASKED, ("output", "response", "completion"), (*PRODUCER,) if not options.source else ASKED)
     return fields.rows_of(path, objects(path), shape, lambda row: _output(row, options))
 
 
-def _output(row: dict[str, Any], options: ReadOptions) -> Iterator[OutputRow]:
+def _output(row: dict[str, Any], options: ReadOptions) -> Iterator[ImportedOutput]:
     instruction, input = fields.text(row, *ASKED), fields.text(row, "input", default="")
     set_name = options.set_name or fields.maybe_text(row, "source", "dataset")
     name = fields.maybe_text(row, "item_id", "id")
     model = fields.text(row, *PRODUCER, default=options.source)
     answer = fields.text(row, "output", "response", "completion")
-    yield OutputRow(instruction, input, answer, model, ProducerKind.MODEL, set_name, name)
+    yield ImportedOutput(instruction, input, answer, model, ProducerKind.MODEL, set_name, name)
     if reference := fields.maybe_text(row, "reference_output"):
         kind = ProducerKind.REFERENCE
-        yield OutputRow(instruction, input, reference, REFERENCE, kind, set_name, name)
+        yield ImportedOutput(instruction, input, reference, REFERENCE, kind, set_name, name)

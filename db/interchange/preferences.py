@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from db.interchange.fields import is_number, maybe_number, maybe_text, rows_of, shown, storable
+from db.interchange.fields import is_number, maybe_number, maybe_text, require_storable, rows_of, shown
 from db.interchange.files import objects, write_json_lines
 from db.interchange.rows import PreferenceRow, ReadOptions, Refusal
 from db.records import AnnotatorKind
@@ -61,12 +61,12 @@ def _row(row: dict[str, Any]) -> PreferenceRow:
     for name in TEXTS:
         if not isinstance(row[name], str):
             raise ValueError(f"{name} is {shown(row[name])}, not a text")
-        storable(name, row[name])
+        require_storable(name, row[name])
     for name in OPTIONAL_TEXTS:
         if row[name] is not None:
             if not isinstance(row[name], str):
                 raise ValueError(f"{name} is {shown(row[name])}, neither a text nor null")
-            storable(name, row[name])
+            require_storable(name, row[name])
     if row["annotator_kind"] not in KINDS:
         raise ValueError(f"annotator_kind is {shown(row['annotator_kind'])}, not one of {', '.join(KINDS)}")
     if not isinstance(row["meta"], dict):
@@ -120,7 +120,7 @@ def _order(value: object) -> bool | None:
 
 def _scalar(name: str, value: object) -> str | float | None:
     if isinstance(value, str):
-        storable(name, value)
+        require_storable(name, value)
         return value
     if value is None or is_number(value):
         return value

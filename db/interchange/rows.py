@@ -43,7 +43,7 @@ class PreferenceRow:
 
 
 @dataclass(frozen=True, slots=True)
-class OutputRow:
+class ImportedOutput:
     """One model's answer, or a demonstration."""
 
     instruction: str
@@ -56,7 +56,7 @@ class OutputRow:
 
 
 @dataclass(frozen=True, slots=True)
-class InstructionRow:
+class ImportedInstruction:
     """An instruction of a named set."""
 
     instruction: str
@@ -76,7 +76,7 @@ class Refusal:
     reason: str
 
 
-Row: TypeAlias = PreferenceRow | OutputRow | InstructionRow
+Entry: TypeAlias = PreferenceRow | ImportedOutput | ImportedInstruction
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from db.interchange import fields
 from db.interchange.files import objects, write_objects
-from db.interchange.rows import OutputRow, PreferenceRow, ReadOptions, Refusal
+from db.interchange.rows import ImportedOutput, PreferenceRow, ReadOptions, Refusal
 from db.records import AnnotatorKind
 
 MARKS = frozenset({"prompt", "chosen", "rejected"})
@@ -29,7 +29,7 @@ def read(path: Path, options: ReadOptions) -> Iterator[PreferenceRow | Refusal]:
     return fields.rows_of(path, objects(path), PAIRED, lambda row: _paired(row, options))
 
 
-def read_unpaired(path: Path, options: ReadOptions) -> Iterator[OutputRow | Refusal]:
+def read_unpaired(path: Path, options: ReadOptions) -> Iterator[ImportedOutput | Refusal]:
     """Stream unpaired rows as outputs in two sets: SET/desirable and SET/undesirable."""
     return fields.rows_of(path, objects(path), UNPAIRED, lambda row: _unpaired(row, options))
 
@@ -54,12 +54,12 @@ def _paired(row: dict[str, Any], options: ReadOptions) -> Iterator[PreferenceRow
     )
 
 
-def _unpaired(row: dict[str, Any], options: ReadOptions) -> Iterator[OutputRow]:
+def _unpaired(row: dict[str, Any], options: ReadOptions) -> Iterator[ImportedOutput]:
     label = row.get("label")
     if not isinstance(label, bool):
         raise ValueError(f"label is {fields.shown(label)}, not true or false")
     name = options.set_name or options.source or "trl"
-    yield OutputRow(
+    yield ImportedOutput(
         instruction=_text(_messages(row, "prompt"), "prompt"),
         input="",
         output=_text(_messages(row, "completion"), "completion"),
@@ -75,7 +75,7 @@ def _messages(row: dict[str, Any], name: str) -> Sequence[Turn]:
     """The turns of a field. A plain text is one turn without a role."""
     value = row.get(name)
     if isinstance(value, str):
-        return [("", fields.storable(name, value))]
+        return [("", fields.require_storable(name, value))]
     if not isinstance(value, list):
         raise ValueError(f"{name} is {fields.shown(value)}, neither a text nor a list of messages")
     turns = []

@@ -13,14 +13,14 @@ from typing import Any
 from sqlalchemy import Row, Select, select
 
 from db.ledger import Ledger
-from db.records import Claim, Completion, Slot
+from db.records import Claim, Completion, Question
 from db.tables import CLAIM, CLAIM_SLOT, COMPLETION
 
 LOOKUP = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RequestStanding:
     """What is known of a request that was claimed before."""
 
     attempts: int  # number of claims so far
@@ -30,17 +30,17 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class ClaimedBatch:
     """A batch of questions that was claimed as one request."""
 
-    slots: tuple[Slot, ...]  # the questions, in the order in which the request shows them
+    questions: tuple[Question, ...]  # in the order in which the request shows them
     run: str  # the process that made the latest claim
     failed: bool  # whether the latest claim failed
 
 
-def answers(ledger: Ledger, request_keys: Sequence[str]) -> dict[str, Answer]:
+def answers(ledger: Ledger, request_keys: Sequence[str]) -> dict[str, RequestStanding]:
     """By key, what is known of those requests that were claimed before."""
-    found: dict[str, Answer] = {}
+    found: dict[str, RequestStanding] = {}
     for i in range(0, len(request_keys), LOOKUP):
         query = (
             select(CLAIM, COMPLETION)
@@ -54,28 +54,28 @@ def answers(ledger: Ledger, request_keys: Sequence[str]) -> dict[str, Answer]:
             best = before.completion if before else None
             if best is None or (best.failure is not None and completion is not None):
                 best = completion
-            found[row.request_key] = Answer(row.attempt + 1, row.run, completion, best)
+            found[row.request_key] = RequestStanding(row.attempt + 1, row.run, completion, best)
     return found
 
 
-def batches(ledger: Ledger, draw_key: str, pair_ids: Sequence[int]) -> list[Shared]:
+def batches(ledger: Ledger, draw_key: str, pair_ids: Sequence[int]) -> list[ClaimedBatch]:
     """The batches with this draw key that were claimed for any of these pairs, answered ones first.
 
     A batch is read or asked again as it was. Answered batches are listed too: another parser may read them,
     or another process may be about to write their judgements.
     """
-    places: dict[str, dict[int, Slot]] = {}
+    places: dict[str, dict[int, Question]] = {}
     latest: dict[str, Row[Any]] = {}
     answered: set[str] = set()
     for i in range(0, len(pair_ids), LOOKUP):
         for row in ledger.stream(_claims_of(draw_key, pair_ids[i : i + LOOKUP])):
             slots = places.setdefault(row.request_key, {})
-            slots[row.slot] = Slot(row.pair_id, row.replicate, bool(row.swapped))
+            slots[row.slot] = Question(row.pair_id, row.replicate, bool(row.swapped))
             latest[row.request_key] = row
             if row.answered is not None and row.failure is None:
                 answered.add(row.request_key)
     return [
-        Shared(
+        ClaimedBatch(
             tuple(slots[place] for place in sorted(slots)), latest[key].run, latest[key].failure is not None
         )
         for key, slots in sorted(places.items(), key=lambda batch: batch[0] not in answered)
@@ -120,11 +120,11 @@ def claims(ledger: Ledger, claim_ids: Sequence[int]) -> dict[int, Claim]:
         .where(CLAIM.c.id.in_(claim_ids))
         .order_by(CLAIM.c.id, CLAIM_SLOT.c.slot)
     )
-    slots: dict[int, list[Slot]] = {}
+    slots: dict[int, list[Question]] = {}
     rows = {}
     for row in ledger.stream(query):
         rows[row.id] = row
-        slots.setdefault(row.id, []).append(Slot(row.pair_id, row.replicate, bool(row.swapped)))
+        slots.setdefault(row.id, []).append(Question(row.pair_id, row.replicate, bool(row.swapped)))
     return {
         i: Claim(row.request_key, row.draw_key, row.run, row.request, tuple(slots[i]), row.attempt, i)
         for i, row in rows.items()

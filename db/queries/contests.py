@@ -16,7 +16,7 @@ from sqlalchemy.orm import aliased
 
 from db.ledger import Ledger
 from db.queries.orders import averaged_over_orders
-from db.records import Status
+from db.records import AnnotationStatus
 from db.tables import JUDGEMENT, AnnotationRow, ItemRow, MembershipRow, OutputRow, PairRow
 
 LOOKUP = 5_000
@@ -78,7 +78,7 @@ def contests(
     frame = pd.DataFrame(rows, columns=[*COLUMNS, "item", "attempt"])
     asked = ["pair_id", "annotator", "item", "replicate", "swapped"]
     frame = frame.drop_duplicates(asked, keep="last")
-    frame = frame[frame["status"] != Status.RETRACTED.value]
+    frame = frame[frame["status"] != AnnotationStatus.RETRACTED.value]
     frame = frame.astype({"preference": np.float64, "label": np.float64})
     if average_orders:
         frame = averaged_over_orders(frame, asked[:-1], ("preference", "label"))

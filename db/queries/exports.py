@@ -12,7 +12,7 @@ from sqlalchemy.orm import aliased
 
 from db.interchange.rows import PreferenceRow
 from db.ledger import Ledger
-from db.records import AnnotatorKind, Status
+from db.records import AnnotationStatus, AnnotatorKind
 from db.tables import AnnotationRow, AnnotatorRow, ImportedRow, InstructionRow, ItemRow, OutputRow, PairRow
 
 HERE = "farm"  # the source of judgements that were made here and not imported
@@ -81,7 +81,7 @@ def _query(wanted: RowFilter) -> Executable:
         .join(AnnotatorRow, AnnotatorRow.id == AnnotationRow.annotator_id)
         .outerjoin(ItemRow, ItemRow.id == AnnotationRow.item_id)
         .outerjoin(ImportedRow, ImportedRow.annotation_id == AnnotationRow.id)
-        .where(AnnotationRow.status != Status.RETRACTED.value, ~superseded.exists())
+        .where(AnnotationRow.status != AnnotationStatus.RETRACTED.value, ~superseded.exists())
         .order_by(AnnotationRow.id)
     )
     if wanted.source is not None or wanted.subset is not None:

@@ -19,7 +19,7 @@ from sqlalchemy.orm import aliased
 
 from db.ledger import Ledger
 from db.queries.orders import averaged_over_orders
-from db.records import AnnotatorCard, Status
+from db.records import AnnotationStatus, AnnotatorCard
 from db.tables import (
     JUDGEMENT,
     AnnotationRow,
@@ -123,7 +123,11 @@ def _text_features(connection: Connection, has_list: Callable[[str], bool]) -> p
 def _annotations(connection: Connection, labels: bool) -> pd.DataFrame:
     """Every attempt at every judgement. The pairs of one request share its price and time equally."""
     row, extra, paid = AnnotationRow, ImportedRow, CompletionRow
-    silent = [Status.RETRACTED.value] if labels else [Status.RETRACTED.value, Status.SPARED.value]
+    silent = (
+        [AnnotationStatus.RETRACTED.value]
+        if labels
+        else [AnnotationStatus.RETRACTED.value, AnnotationStatus.SPARED.value]
+    )
     slots = select(ClaimSlotRow.claim_id, func.count().label("slots")).group_by(ClaimSlotRow.claim_id)
     share = slots.subquery()
     query = (

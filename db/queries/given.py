@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from db.ledger import Ledger
-from db.records import Status
+from db.records import AnnotationStatus
 from db.tables import AnnotationRow, CompletionRow, PairRow
 
 
@@ -19,7 +19,7 @@ class Given:
     pair_key: str
     swapped: bool
     attempt: int
-    status: Status
+    status: AnnotationStatus
     preference: float | None  # P(output_a preferred)
     seconds: float | None  # how long the judgement took; None where unknown
 
@@ -47,7 +47,7 @@ def given_by(ledger: Ledger, annotator_id: int) -> list[Given]:
             each.key,
             bool(each.swapped),
             each.attempt,
-            Status(each.status),
+            AnnotationStatus(each.status),
             each.preference,
             each.seconds,
         )

@@ -53,10 +53,10 @@ def runs(ledger: Ledger) -> list[Trained]:
     return found
 
 
-def parent(trained: Trained, runs: Sequence[Trained]) -> Trained | None:
+def parent(trained: Trained, among: Sequence[Trained]) -> Trained | None:
     """The run in whose folder the model that this one started from lies; None where there is none."""
     model = Path(trained.run.model)
-    others = (each for each in runs if each.id != trained.id)
+    others = (each for each in among if each.id != trained.id)
     return next((each for each in others if model.is_relative_to(each.run.folder)), None)
 
 

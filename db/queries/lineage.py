@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import aliased
 
 from db.ledger import Ledger
-from db.records import Instruction, Output, ProducerKind, Status
+from db.records import AnnotationStatus, Instruction, Output, ProducerKind
 from db.tables import (
     AnnotationRow,
     AnnotatorRow,
@@ -40,7 +40,7 @@ class Saved:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class KeyMatch:
     """A row found by the beginning of its key."""
 
     kind: str  # the table's name
@@ -58,7 +58,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class TracedJudgement:
     """One attempt at a judgement with what it rests on. claim_id: of the request that it was read from."""
 
     id: int
@@ -67,7 +67,7 @@ class Judgement:
     preference: float | None
     label: float | None
     swapped: bool | None
-    status: Status
+    status: AnnotationStatus
     reason: str | None
     replicate: int
     attempt: int
@@ -77,7 +77,7 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ItemName:
     """Where a pair stands: under which source, subset and name."""
 
     source: str
@@ -90,7 +90,7 @@ class Share:
     """How many of some judgements are one annotator's with one status."""
 
     annotator_id: int
-    status: Status
+    status: AnnotationStatus
     judgements: int
 
 
@@ -112,12 +112,12 @@ def checkpoints(ledger: Ledger) -> list[Saved]:
     return [Saved(*each) for each in ledger.stream(query)]
 
 
-def by_key(ledger: Ledger, prefix: str) -> list[Named]:
+def by_key(ledger: Ledger, prefix: str) -> list[KeyMatch]:
     """The rows whose key begins so: pairs, outputs, annotators, snapshots, instructions."""
     found = []
     for table in KEYED:
         query = select(table.id).where(table.key.startswith(prefix, autoescape=True)).order_by(table.id)
-        found += [Named(table.__tablename__, row.id) for row in ledger.stream(query)]
+        found += [KeyMatch(table.__tablename__, row.id) for row in ledger.stream(query)]
     return found
 
 
@@ -151,10 +151,10 @@ def output_ids(ledger: Ledger, pair_id: int) -> tuple[int, int] | None:
     return None
 
 
-def places_of(ledger: Ledger, pair_id: int) -> list[Place]:
+def places_of(ledger: Ledger, pair_id: int) -> list[ItemName]:
     """The items that a pair is."""
     query = select(ItemRow.source, ItemRow.subset, ItemRow.name).where(ItemRow.pair_id == pair_id)
-    return [Place(*each) for each in ledger.stream(query.order_by(ItemRow.id))]
+    return [ItemName(*each) for each in ledger.stream(query.order_by(ItemRow.id))]
 
 
 def shares(ledger: Ledger, of: Of) -> list[Share]:
@@ -162,10 +162,10 @@ def shares(ledger: Ledger, of: Of) -> list[Share]:
     row = AnnotationRow
     query = select(row.annotator_id, row.status, func.count()).where(*_conditions(of))
     query = query.group_by(row.annotator_id, row.status).order_by(row.annotator_id, row.status)
-    return [Share(who, Status(status), count) for who, status, count in ledger.stream(query)]
+    return [Share(who, AnnotationStatus(status), count) for who, status, count in ledger.stream(query)]
 
 
-def judgements_of(ledger: Ledger, of: Of, limit: int) -> list[Judgement]:
+def judgements_of(ledger: Ledger, of: Of, limit: int) -> list[TracedJudgement]:
     """The first of them, in the order in which they came."""
     row, extra = AnnotationRow, ImportedRow
     query = (
@@ -184,16 +184,16 @@ def judgements_of(ledger: Ledger, of: Of, limit: int) -> list[Judgement]:
     return [_judgement(each) for each in ledger.stream(query)]
 
 
-def _judgement(row: Any) -> Judgement:
+def _judgement(row: Any) -> TracedJudgement:
     known = row.sha256 is not None
-    return Judgement(
+    return TracedJudgement(
         id=row.id,
         pair_id=row.pair_id,
         annotator_id=row.annotator_id,
         preference=row.preference,
         label=row.label,
         swapped=None if row.swapped is None else bool(row.swapped),
-        status=Status(row.status),
+        status=AnnotationStatus(row.status),
         reason=row.reason,
         replicate=row.replicate,
         attempt=row.attempt,

@@ -9,12 +9,12 @@ from typing import Any
 from sqlalchemy import func, select
 
 from db.ledger import Ledger
-from db.records import AnnotatorKind, Status
+from db.records import AnnotationStatus, AnnotatorKind
 from db.tables import AnnotationRow, AnnotatorRow, CompletionRow, ImportedRow
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class JudgementWithReply:
     """One judgement, the latest attempt at it. reply: the judge's own text, where there is one."""
 
     pair_id: int
@@ -22,14 +22,14 @@ class Said:
     kind: AnnotatorKind
     preference: float | None  # P(output_a preferred)
     label: float | None
-    status: Status
+    status: AnnotationStatus
     reason: str | None
     swapped: bool | None
     replicate: int
     reply: str | None
 
 
-def said_of(ledger: Ledger, pair_ids: Sequence[int]) -> Iterator[Said]:
+def said_of(ledger: Ledger, pair_ids: Sequence[int]) -> Iterator[JudgementWithReply]:
     """Yield the judgements of these pairs, by pair and then in the order of their latest attempts.
 
     Judgements that were taken back are left out.
@@ -53,14 +53,14 @@ def said_of(ledger: Ledger, pair_ids: Sequence[int]) -> Iterator[Said]:
         latest.pop(asked, None)
         latest[asked] = each
     for each in latest.values():
-        if each.status != Status.RETRACTED.value:
-            yield Said(
+        if each.status != AnnotationStatus.RETRACTED.value:
+            yield JudgementWithReply(
                 each.pair_id,
                 each.name,
                 AnnotatorKind(each.kind),
                 each.preference,
                 each.label,
-                Status(each.status),
+                AnnotationStatus(each.status),
                 each.reason,
                 None if each.swapped is None else bool(each.swapped),
                 each.replicate,

@@ -13,7 +13,7 @@ from sqlalchemy.orm import aliased
 from db.ids import Json, content_hash
 from db.ledger import Ledger
 from db.queries.orders import averaged_over_orders
-from db.records import Instruction, ProducerKind, Status
+from db.records import AnnotationStatus, Instruction, ProducerKind
 from db.tables import (
     AnnotationRow,
     AnnotatorRow,
@@ -106,7 +106,7 @@ def choose(
         content: Json = [*asked, each.attempt, each.label]
         latest.pop(asked, None)
         unlabelled.discard(asked)
-        if each.status == Status.RETRACTED.value:
+        if each.status == AnnotationStatus.RETRACTED.value:
             continue
         if each.label is None:
             unlabelled.add(asked)

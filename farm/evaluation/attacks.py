@@ -21,7 +21,7 @@ SOURCE = "robustness"  # what the pairs of attacks stand under
 PREFIX = "attack:"  # of the producers' names
 
 
-class Kind(StrEnum):
+class AttackKind(StrEnum):
     """What an attack has to do to be harmless: lose clearly, or not win."""
 
     NULL = "null"
@@ -37,7 +37,7 @@ class Attack:
     """One attack, evaluated like a model."""
 
     name: str
-    kind: Kind
+    kind: AttackKind
     summary: str
     write: Write
 
@@ -114,43 +114,43 @@ def _constant(text: str) -> Write:
 
 
 _ALL = (
-    Attack("constant", Kind.NULL, "one text for everything, sure of itself", _constant(_CONSTANT)),
-    Attack("refusal", Kind.NULL, "one refusal for everything", _constant(_REFUSAL)),
-    Attack("empty", Kind.NULL, "nothing at all", _constant("")),
-    Attack("null-model", Kind.NULL, "pretends that the comparison is over", _constant(_NULL_MODEL)),
-    Attack("verdict-letter", Kind.NULL, "the letter A", _constant("A")),
-    Attack("verdict-brackets", Kind.NULL, "[[A]], as MT-bench's judges answer", _constant("[[A]]")),
-    Attack("verdict-sentence", Kind.NULL, "a sentence", _constant("Output (a) is better.")),
-    Attack("verdict-json", Kind.NULL, "JSON, as structured judges", _constant('{"better": "A"}')),
+    Attack("constant", AttackKind.NULL, "one text for everything, sure of itself", _constant(_CONSTANT)),
+    Attack("refusal", AttackKind.NULL, "one refusal for everything", _constant(_REFUSAL)),
+    Attack("empty", AttackKind.NULL, "nothing at all", _constant("")),
+    Attack("null-model", AttackKind.NULL, "pretends that the comparison is over", _constant(_NULL_MODEL)),
+    Attack("verdict-letter", AttackKind.NULL, "the letter A", _constant("A")),
+    Attack("verdict-brackets", AttackKind.NULL, "[[A]], as MT-bench's judges answer", _constant("[[A]]")),
+    Attack("verdict-sentence", AttackKind.NULL, "a sentence", _constant("Output (a) is better.")),
+    Attack("verdict-json", AttackKind.NULL, "JSON, as structured judges", _constant('{"better": "A"}')),
     Attack(
         "verdict-ranking",
-        Kind.NULL,
+        AttackKind.NULL,
         "a ranking, as AlpacaEval's judges answer",
         _constant('[{"model": "A", "rank": 1}, {"model": "B", "rank": 2}]'),
     ),
-    Attack("injection", Kind.NULL, "orders to the judge", _constant(_INJECTION)),
-    Attack("injection-system", Kind.NULL, "orders in the system's name", _constant(_SYSTEM)),
-    Attack("list-only", Kind.NULL, "an empty list of good form", _constant(_LIST)),
-    Attack("echo", Kind.NULL, "the instruction back", lambda asked, honest: asked.text),
+    Attack("injection", AttackKind.NULL, "orders to the judge", _constant(_INJECTION)),
+    Attack("injection-system", AttackKind.NULL, "orders in the system's name", _constant(_SYSTEM)),
+    Attack("list-only", AttackKind.NULL, "an empty list of good form", _constant(_LIST)),
+    Attack("echo", AttackKind.NULL, "the instruction back", lambda asked, honest: asked.text),
     Attack(
         "fragment",
-        Kind.NULL,
+        AttackKind.NULL,
         "the honest output's first 10 characters",
         lambda asked, honest: honest[:10],
     ),
-    Attack("garbage", Kind.NULL, "made-up words of the right length", _garbage),
-    Attack("shuffled", Kind.NULL, "the honest output's words in random order", _shuffled),
-    Attack("padding", Kind.DRESS, "the honest output and as much of nothing", _padded),
-    Attack("list", Kind.DRESS, "the honest output's sentences as bullets", _listed),
+    Attack("garbage", AttackKind.NULL, "made-up words of the right length", _garbage),
+    Attack("shuffled", AttackKind.NULL, "the honest output's words in random order", _shuffled),
+    Attack("padding", AttackKind.DRESS, "the honest output and as much of nothing", _padded),
+    Attack("list", AttackKind.DRESS, "the honest output's sentences as bullets", _listed),
     Attack(
         "flattery",
-        Kind.DRESS,
+        AttackKind.DRESS,
         "praise of the reader, then the honest output",
         lambda asked, honest: _FLATTERY + honest,
     ),
     Attack(
         "brag",
-        Kind.DRESS,
+        AttackKind.DRESS,
         "the honest output, then a verdict on itself",
         lambda asked, honest: honest + _BRAG,
     ),

@@ -80,8 +80,8 @@ def _by_asked(found: Judgements, wanted: RowFilter) -> pd.Series[bool]:
 
 
 def _sources(found: Judgements) -> Iterator[Sequence[str]]:
-    named = found.units[["source", "subset"]].astype(object).fillna("")
-    for (source, subset), questions in named.groupby(["source", "subset"]):
+    sources = found.units[["source", "subset"]].astype(object).fillna("")
+    for (source, subset), questions in sources.groupby(["source", "subset"]):
         yield str(source), str(subset), f"{len(questions):,}"
 
 

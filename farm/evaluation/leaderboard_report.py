@@ -27,7 +27,7 @@ class Controlled:
 
 
 @dataclass(frozen=True)
-class Place:
+class LeaderboardEntry:
     """One model. Lengths are mean characters; cluster 1 is the best; best and worst are possible ranks;
     published: what others say of it, in their own unit."""
 
@@ -82,7 +82,7 @@ class Leaderboard:
     difficulty: str
     lacking: str
     controls: tuple[str, ...]
-    places: tuple[Place, ...]
+    places: tuple[LeaderboardEntry, ...]
 
     def to_json(self) -> dict[str, Json]:
         return {

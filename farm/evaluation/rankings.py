@@ -18,7 +18,7 @@ from db.errors import ConfigError
 from db.ids import Json
 from db.ledger import Ledger
 from db.queries.contests import contests
-from db.records import AnnotatorKind, Status
+from db.records import AnnotationStatus, AnnotatorKind
 from farm.evaluation.audit_report import interval_json
 from farm.evaluation.references import GROUPS, Who, annotator_named, named
 from farm.evaluation.scope import EVERYTHING, Scope, made_to_test
@@ -233,7 +233,7 @@ def _agreement(a: Evaluator, b: Evaluator) -> Interval | None:
 
 def _evaluators(ledger: Ledger, names: Sequence[str], scope: Scope) -> list[Evaluator]:
     rows = contests(ledger, scope.source, scope.subset)
-    rows = rows[rows["status"] != Status.SPARED.value]
+    rows = rows[rows["status"] != AnnotationStatus.SPARED.value]
     found = sides(rows[~made_to_test(rows)])
     if found.empty:
         raise ConfigError(

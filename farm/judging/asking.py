@@ -20,20 +20,19 @@ from itertools import count, groupby
 from pathlib import Path
 from types import TracebackType
 
-from annotators.clients.request import Completion as Reply
-from annotators.clients.request import Request, TokenLogprob
+from annotators.clients.request import Reply, Request, TokenLogprob
 from annotators.draws import Occasion, Orders
-from annotators.judgement import Judgement, Verdict, judged, spared
-from annotators.parsers import Said, parser_of, read_verdicts
+from annotators.judgement import Judgement, Verdict, judgement_of, spared
+from annotators.parsers import ReplyText, parser_of, read_verdicts
 from annotators.pool import Pool, specs_of
-from annotators.render import Asked as Shown
 from annotators.render import messages
-from annotators.reward_model import question as scoring_question
+from annotators.reward_model import scoring_messages
+from annotators.shown import ShownPair
 from annotators.spec import AnnotatorSpec
 from db.ids import canonical_json
-from db.ledger import Asked, Ledger, PairFilter, Standing
+from db.ledger import Ledger, PairFilter, Standing
 from db.queries import asking
-from db.records import Annotation, AnnotatorKind, Claim, Completion, Pair, Slot, Status
+from db.records import Annotation, AnnotationStatus, AnnotatorKind, Claim, Completion, Pair, Question
 
 WINDOW = 256  # pairs looked at and claimed together at most
 REQUESTS = 64  # claimed together, about: replies that come while they are made ready have to wait
@@ -45,25 +44,21 @@ _under_way: set[str] = set()  # those that may be waiting for a reply
 
 
 @dataclass(frozen=True)
-class Question:
+class OpenQuestion:
     """A pair to be judged: in which order it is shown, for the how-manieth time and attempt."""
 
     pair: Pair
-    asked: Asked
+    asked: Question
     attempt: int
     occasion: Occasion
 
-    @property
-    def slot(self) -> Slot:
-        return Slot(self.pair.id, self.asked.replicate, self.asked.swapped)
-
 
 @dataclass(frozen=True)
-class Batch:
+class QuestionBatch:
     """The questions of one request, and who is asked."""
 
     spec: AnnotatorSpec
-    questions: tuple[Question, ...]
+    questions: tuple[OpenQuestion, ...]
     request: Request
 
 
@@ -92,8 +87,8 @@ class Judging:
         pid = os.getpid()
         self._run = f"{socket.gethostname()}/{pid}/{int(time.time())}/{_birth(pid)}/{next(_NUMBERS)}"
         self._window = min(WINDOW, REQUESTS * sum(spec.batch for spec in specs_of(annotator)))
-        self._open: dict[str, tuple[int, Batch]] = {}  # by request key: claim, what was asked
-        self._held: list[tuple[int, Batch, Reply]] = []  # to be committed
+        self._open: dict[str, tuple[int, QuestionBatch]] = {}  # by request key: claim, what was asked
+        self._held: list[tuple[int, QuestionBatch, Reply]] = []  # to be committed
         self._judged: list[Annotation] = []  # what the replies committed last say
         with ledger.writing() as writer:
             [self._id] = writer.annotators([annotator.card])
@@ -146,86 +141,86 @@ class Judging:
         held, self._held = self._held, []
         if not held:
             return
-        judged = self._take_judged()
+        facts = self._take_judged()
         for claim_id, batch, reply in held:
             if not reply.ok:
-                judged += self._failed(batch, f"{reply.failure}: {reply.detail}".rstrip(": "), claim_id)
+                facts += self._failed(batch, f"{reply.failure}: {reply.detail}".rstrip(": "), claim_id)
         with self.ledger.writing() as writer:
             writer.completions([_record(claim_id, reply) for claim_id, _, reply in held])
-            writer.annotations(judged)
-        self._count(judged)
+            writer.annotations(facts)
+        self._count(facts)
         for claim_id, batch, reply in held:
             if reply.ok:
-                self._judged += self._read(batch, Said(reply.text, reply.top_logprobs), claim_id)
+                self._judged += self._read(batch, ReplyText(reply.text, reply.top_logprobs), claim_id)
         self._tell()
 
     def _take_judged(self) -> list[Annotation]:
-        judged, self._judged = self._judged, []
-        return judged
+        facts, self._judged = self._judged, []
+        return facts
 
-    def _questions(self, pairs: Sequence[Pair], replicates: int, flipped: set[int]) -> Iterator[Question]:
+    def _questions(self, pairs: Sequence[Pair], replicates: int, flipped: set[int]) -> Iterator[OpenQuestion]:
         """Every question of these pairs that has no judgement, or a failure, so far."""
         standing = self.ledger.standing(self._id, [pair.id for pair in pairs])
         for pair in pairs:
             for replicate in range(replicates):
                 occasion = Occasion(pair.key, self.annotator.draw_key, replicate)
                 for swapped in occasion.shown(self.annotator.orders, pair.id in flipped):
-                    asked = Asked(pair.id, replicate, swapped)
+                    asked = Question(pair.id, replicate, swapped)
                     before: Standing | None = standing.get(asked)
-                    if before and before.status is not Status.FAILED:
+                    if before and before.status is not AnnotationStatus.FAILED:
                         self.known += 1
                     else:
-                        yield Question(pair, asked, before.attempt + 1 if before else 0, occasion)
+                        yield OpenQuestion(pair, asked, before.attempt + 1 if before else 0, occasion)
 
-    def _unasked(self, question: Question) -> Annotation | None:
+    def _unasked(self, question: OpenQuestion) -> Annotation | None:
         """The judgement of a question that needs no asking."""
         swapped = question.asked.swapped
         judgement = spared(swapped, self.annotator.noise, question.occasion)
         if judgement is None and question.pair.output_a.text == question.pair.output_b.text:
-            tie = judged(Verdict(0.5), swapped, self.annotator.noise, question.occasion)
+            tie = judgement_of(Verdict(0.5), swapped, self.annotator.noise, question.occasion)
             judgement = replace(tie, reason=IDENTICAL)
         return self._annotation(question, judgement) if judgement else None
 
-    def _batches(self, questions: Iterable[Question]) -> Iterator[Batch]:
+    def _batches(self, questions: Iterable[OpenQuestion]) -> Iterator[QuestionBatch]:
         """Group questions by who is asked; a batch that was claimed before stays as it was.
 
         Where it shows pairs that are not ours to judge (another run has wider filters) and its run is at it,
         its questions are left to that run.
         """
-        by_spec: dict[str, list[Question]] = {}
+        by_spec: dict[str, list[OpenQuestion]] = {}
         specs: dict[str, AnnotatorSpec] = {}
         for question in questions:
             spec = self._member(question)
             specs[spec.draw_key] = spec
             by_spec.setdefault(spec.draw_key, []).append(question)
         for draw_key, mine in by_spec.items():
-            spec, open_ = specs[draw_key], {question.slot: question for question in mine}
+            spec, open_ = specs[draw_key], {question.asked: question for question in mine}
             if spec.batch > 1:
                 for shared in asking.batches(self.ledger, draw_key, [q.pair.id for q in mine]):
-                    if all(slot in open_ for slot in shared.slots):
-                        yield self._batch(spec, [open_.pop(slot) for slot in shared.slots])
+                    if all(slot in open_ for slot in shared.questions):
+                        yield self._batch(spec, [open_.pop(slot) for slot in shared.questions])
                     elif not shared.failed and _alive(shared.run):
-                        self.elsewhere += sum(open_.pop(slot, None) is not None for slot in shared.slots)
+                        self.elsewhere += sum(open_.pop(slot, None) is not None for slot in shared.questions)
             by_replicate = sorted(open_.values(), key=lambda question: question.asked.replicate)
             for _, group in groupby(by_replicate, key=lambda question: question.asked.replicate):
                 each = list(group)
                 for i in range(0, len(each), spec.batch):
                     yield self._batch(spec, each[i : i + spec.batch])
 
-    def _member(self, question: Question) -> AnnotatorSpec:
+    def _member(self, question: OpenQuestion) -> AnnotatorSpec:
         if isinstance(self.annotator, Pool):
             return self.annotator.member(question.occasion)
         return self.annotator
 
-    def _batch(self, spec: AnnotatorSpec, questions: Sequence[Question]) -> Batch:
-        shown = [Shown(question.pair, question.asked.swapped) for question in questions]
+    def _batch(self, spec: AnnotatorSpec, questions: Sequence[OpenQuestion]) -> QuestionBatch:
+        shown = [ShownPair(question.pair, question.asked.swapped) for question in questions]
         replicate = questions[0].asked.replicate
         is_scored = spec.kind is AnnotatorKind.REWARD_MODEL
-        said = scoring_question(shown[0]) if is_scored else messages(spec, shown)
+        said = scoring_messages(shown[0]) if is_scored else messages(spec, shown)
         request = Request(spec.model, said, spec.decoding, replicate, self._endpoint)
-        return Batch(spec, tuple(questions), request)
+        return QuestionBatch(spec, tuple(questions), request)
 
-    def _unanswered(self, questions: Iterable[Question]) -> Iterator[Request]:
+    def _unanswered(self, questions: Iterable[OpenQuestion]) -> Iterator[Request]:
         batches = list(self._batches(questions))
         answers = asking.answers(self.ledger, [batch.request.key for batch in batches])
         for batch in batches:
@@ -233,13 +228,13 @@ class Judging:
             if not (answer and answer.completion and answer.completion.failure is None):
                 yield batch.request
 
-    def _claimed(self, questions: Iterable[Question]) -> list[Request]:
+    def _claimed(self, questions: Iterable[OpenQuestion]) -> list[Request]:
         """Judge what needs no asking, read what was answered before, claim the rest.
 
         What another run is asking is left to it. All in one transaction, `questions` in it too: what is
         looked at here nobody else judges or claims meanwhile.
         """
-        claims: list[tuple[Claim, Batch]] = []
+        claims: list[tuple[Claim, QuestionBatch]] = []
         with self.ledger.writing() as writer:
             known = [(question, self._unasked(question)) for question in questions]
             facts = [fact for _, fact in known if fact]
@@ -268,29 +263,29 @@ class Judging:
                 taken.append(batch.request)
         return taken
 
-    def _claim(self, batch: Batch, attempt: int) -> Claim:
-        slots = tuple(question.slot for question in batch.questions)
+    def _claim(self, batch: QuestionBatch, attempt: int) -> Claim:
+        slots = tuple(question.asked for question in batch.questions)
         body = canonical_json(batch.request.body())
         return Claim(batch.request.key, batch.spec.draw_key, self._run, body, slots, attempt)
 
-    def _read(self, batch: Batch, reply: Said, claim_id: int) -> Iterator[Annotation]:
+    def _read(self, batch: QuestionBatch, reply: ReplyText, claim_id: int) -> Iterator[Annotation]:
         """The judgements of a reply, one for each question of its batch."""
-        count = len(batch.questions)
-        verdicts = read_verdicts(parser_of(batch.spec), reply, count)
-        verdicts += [Verdict(None, "the reply does not name this pair")] * (count - len(verdicts))
+        asked = len(batch.questions)
+        verdicts = read_verdicts(parser_of(batch.spec), reply, asked)
+        verdicts += [Verdict(None, "the reply does not name this pair")] * (asked - len(verdicts))
         for slot, question in enumerate(batch.questions):
-            judgement = judged(
+            judgement = judgement_of(
                 verdicts[slot], question.asked.swapped, self.annotator.noise, question.occasion
             )
             yield replace(self._annotation(question, judgement), completion_id=claim_id, slot=slot)
 
-    def _failed(self, batch: Batch, failure: str, claim_id: int) -> Iterator[Annotation]:
+    def _failed(self, batch: QuestionBatch, failure: str, claim_id: int) -> Iterator[Annotation]:
         """The same where there is no usable reply."""
         for slot, question in enumerate(batch.questions):
-            judgement = Judgement(None, None, question.asked.swapped, Status.FAILED, failure)
+            judgement = Judgement(None, None, question.asked.swapped, AnnotationStatus.FAILED, failure)
             yield replace(self._annotation(question, judgement), completion_id=claim_id, slot=slot)
 
-    def _annotation(self, question: Question, judgement: Judgement) -> Annotation:
+    def _annotation(self, question: OpenQuestion, judgement: Judgement) -> Annotation:
         return Annotation(
             pair_id=question.pair.id,
             annotator_id=self._id,
@@ -371,8 +366,8 @@ def _record(claim_id: int, reply: Reply) -> Completion:
     )
 
 
-def stored_reply(text: str, top_logprobs: str | None) -> Said:
+def stored_reply(text: str, top_logprobs: str | None) -> ReplyText:
     """What a stored completion said, for a parser. top_logprobs: JSON, as of db.records.Completion."""
     tops = json.loads(top_logprobs) if top_logprobs else []
     positions = tuple(tuple(TokenLogprob(token, value) for token, value in position) for position in tops)
-    return Said(text, positions)
+    return ReplyText(text, positions)

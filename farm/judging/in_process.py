@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from annotators.clients.budget import Account, Charge
-from annotators.clients.reply import Reply
 from annotators.clients.request import Commit, Deliver, Request, keep_nothing
+from annotators.clients.sending import Sending
 from annotators.clients.tally import Tally
 from annotators.pool import Pool, specs_of
 from annotators.prices import Price
@@ -29,7 +29,7 @@ FREE = Price(0.0, 0.0)
 ONE = Charge(requests=1)
 DEFINING = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")  # the files of a model
 
-Answerer = Callable[[Sequence[Request]], Sequence[Reply]]
+Answerer = Callable[[Sequence[Request]], Sequence[Sending]]
 """Replies to some requests, in their order."""
 
 
@@ -64,25 +64,25 @@ class InProcess:
         if not asked:
             return
         started = time.perf_counter()
-        replies = self.answer(asked)
+        sendings = self.answer(asked)
         seconds = (time.perf_counter() - started) / len(asked)
-        for request, reply in zip(asked, replies, strict=True):
+        for request, sending in zip(asked, sendings, strict=True):
             tally = Tally(request, FREE, ONE)
-            tally.book(reply, seconds)
-            completion = tally.completion()
-            self.account.settle(ONE, Charge(1, completion.usage.total, 0.0))
-            deliver(request, completion)
+            tally.book(sending, seconds)
+            reply = tally.reply()
+            self.account.settle(ONE, Charge(1, reply.usage.total, 0.0))
+            deliver(request, reply)
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedModels:
     """An annotator whose models are called by what they are, and where each of them is."""
 
     annotator: AnnotatorSpec | Pool
     sources: Mapping[str, str]  # name -> folder or hub id
 
 
-def named(annotator: AnnotatorSpec | Pool) -> Named:
+def named_models(annotator: AnnotatorSpec | Pool) -> NamedModels:
     """The annotator with its models' folders or hub ids replaced by their names.
 
     Raises ConfigError where no model is named or it cannot be read, ModelError where there is none.
@@ -91,8 +91,8 @@ def named(annotator: AnnotatorSpec | Pool) -> Named:
     sources = {name: source for source, name in names.items()}
     if isinstance(annotator, Pool):
         members = (replace(m, spec=replace(m.spec, model=names[m.spec.model])) for m in annotator.members)
-        return Named(replace(annotator, members=tuple(members)), sources)
-    return Named(replace(annotator, model=names[annotator.model]), sources)
+        return NamedModels(replace(annotator, members=tuple(members)), sources)
+    return NamedModels(replace(annotator, model=names[annotator.model]), sources)
 
 
 def name_of(source: str) -> str:

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from annotators.clients.reply import LOGPROB_POSITIONS, Reply, failed, read_completion
-from annotators.clients.request import Decoding, Message, Request, Role
+from annotators.clients.request import Message, Request, RequestDecoding, Role
+from annotators.clients.sending import LOGPROB_POSITIONS, Sending, failed, read_completion
 from db.ids import Json
 from farm.config import ModelConfig
 from farm.models.loading import load_codec, load_model, pick_device, quiet
@@ -52,23 +52,23 @@ class LocalJudge:
         self.config = config or ModelConfig(dtype=usual_dtype())
         self._models: dict[str, CausalModel] = {}
 
-    def __call__(self, requests: Sequence[Request]) -> list[Reply]:
+    def __call__(self, requests: Sequence[Request]) -> list[Sending]:
         """The replies, in order. Requests that agree in model and decoding run as one batch."""
-        groups: dict[tuple[str, Decoding], list[int]] = {}
+        groups: dict[tuple[str, RequestDecoding], list[int]] = {}
         for place, request in enumerate(requests):
             groups.setdefault((request.model, request.decoding), []).append(place)
-        replies: dict[int, Reply] = {}
+        sendings: dict[int, Sending] = {}
         for (name, decoding), places in groups.items():
             model = self._model(name)
             prompts = {place: model.prompt(requests[place]) for place in places}
             fitting = {place: prompt for place, prompt in prompts.items() if len(prompt) < model.longest}
             made = model.generate(list(fitting.values()), decoding) if fitting else []
             for place, each in zip(fitting, made, strict=True):
-                replies[place] = _reply(requests[place], model, each)
+                sendings[place] = _sending(requests[place], model, each)
             for place in prompts.keys() - fitting.keys():
                 said = f"{len(prompts[place])} tokens, and the model reads {model.longest}"
-                replies[place] = failed("context_length", said)
-        return [replies[place] for place in range(len(requests))]
+                sendings[place] = failed("context_length", said)
+        return [sendings[place] for place in range(len(requests))]
 
     def _model(self, name: str) -> CausalModel:
         if name not in self._models:
@@ -129,7 +129,7 @@ class CausalModel:
         return text
 
     @torch.no_grad()
-    def generate(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Generated]:
+    def generate(self, prompts: Sequence[Sequence[int]], decoding: RequestDecoding) -> list[Generated]:
         """Greedy replies to prompts that are shorter than `longest`."""
         from transformers import GenerationConfig
 
@@ -165,7 +165,7 @@ class CausalModel:
         return Generated(prompt_tokens, ids if end is None else ids[: end + 1], logprobs, end is not None)
 
 
-def _reply(request: Request, model: CausalModel, made: Generated) -> Reply:
+def _sending(request: Request, model: CausalModel, made: Generated) -> Sending:
     """The reply, written as a server would and read by the code that reads a server's."""
     text, stopped = _cut(model.codec.text(made.ids), request.decoding.stop)
     choice: dict[str, object] = {
@@ -175,8 +175,8 @@ def _reply(request: Request, model: CausalModel, made: Generated) -> Reply:
     if made.logprobs is not None:
         choice["logprobs"] = {"content": list(_positions(request, model, made.ids, made.logprobs))}
     usage = {"prompt_tokens": made.prompt_tokens, "completion_tokens": len(made.ids)}
-    reply = read_completion(request, {"model": request.model, "choices": [choice], "usage": usage})
-    return replace(reply, warnings=(*reply.warnings, IGNORED)) if _ignores(request) else reply
+    sending = read_completion(request, {"model": request.model, "choices": [choice], "usage": usage})
+    return replace(sending, warnings=(*sending.warnings, IGNORED)) if _ignores(request) else sending
 
 
 def _positions(

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from annotators.clients.reply import Reply, failed
 from annotators.clients.request import Request
+from annotators.clients.sending import Sending, failed
 from annotators.prices import Usage
-from annotators.reward_model import reply, scored
+from annotators.reward_model import scored_pair, scores_text
 from farm.config import ModelConfig
 from farm.judging.language_model import usual_dtype
 from farm.models.codec import TEMPLATE_FILE
@@ -41,13 +41,13 @@ class RewardJudge:
         self.config = config or ModelConfig(dtype=usual_dtype())
         self._score: Score | None = None
 
-    def __call__(self, requests: Sequence[Request]) -> list[Reply]:
+    def __call__(self, requests: Sequence[Request]) -> list[Sending]:
         """Two scores for each request, as a reply."""
         self._score = self._score or load_score(self.source, self.rows, self.config)
-        asked = [scored(request) for request in requests]
+        asked = [scored_pair(request) for request in requests]
         prompts = [Prompt(each.instruction, each.input) for each in asked for _ in range(2)]
         scores = self._score(prompts, [text for each in asked for text in (each.first, each.second)])
-        return [_reply(request, scores[2 * i : 2 * i + 2]) for i, request in enumerate(requests)]
+        return [_sending(request, scores[2 * i : 2 * i + 2]) for i, request in enumerate(requests)]
 
 
 def load_score(source: str, rows: int, config: ModelConfig) -> Score:
@@ -108,7 +108,7 @@ class AnyRewardModel:
         return scores
 
 
-def _reply(request: Request, scores: Sequence[float]) -> Reply:
+def _sending(request: Request, scores: Sequence[float]) -> Sending:
     if not all(map(math.isfinite, scores)):
         return failed("context_length", "a score is not a number: the text is longer than the model reads")
-    return Reply(text=reply(scores), finish_reason="stop", model=request.model, usage=Usage())
+    return Sending(text=scores_text(scores), finish_reason="stop", model=request.model, usage=Usage())

@@ -11,24 +11,24 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from annotators.draws import Occasion, Orders
-from annotators.judgement import Judgement, Verdict, judged
-from annotators.parsers import Said
-from annotators.recorded import Reply, imported_reply, missing, replayed
+from annotators.judgement import Judgement, Verdict, judgement_of
+from annotators.parsers import ReplyText
+from annotators.recorded import StoredReply, imported_reply, missing, replayed
 from annotators.rules import RuleAnnotator
 from annotators.spec import AnnotatorSpec
 from db.errors import ConfigError
-from db.ledger import Asked, Ledger
+from db.ledger import Ledger
 from db.queries.recordings import Recording, has_recordings, recordings
-from db.records import AnnotatorCard, AnnotatorKind, Pair
+from db.records import AnnotatorCard, AnnotatorKind, Pair, Question
 from farm.judging.asking import IDENTICAL, stored_reply
 
 SHORTEST = 8  # digits of a fingerprint that may stand for it
 
 
-class Question(NamedTuple):
+class QuietQuestion(NamedTuple):
     """What to judge, how, and whose stored reply that reads, if any."""
 
-    asked: Asked
+    asked: Question
     judge: Callable[[], Judgement]
     completion_id: int | None = None
     slot: int | None = None
@@ -40,7 +40,7 @@ class QuietJudge(Protocol):
     @property
     def card(self) -> AnnotatorCard: ...
 
-    def questions(self, pairs: Sequence[Pair]) -> Iterator[Question]: ...
+    def questions(self, pairs: Sequence[Pair]) -> Iterator[QuietQuestion]: ...
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,14 @@ class Rules:
     def card(self) -> AnnotatorCard:
         return self.annotator.card()
 
-    def questions(self, pairs: Sequence[Pair]) -> Iterator[Question]:
+    def questions(self, pairs: Sequence[Pair]) -> Iterator[QuietQuestion]:
         """Every pair in every replicate and order that is asked for."""
         for pair in pairs:
             for replicate in range(self.replicates):
                 occasion = self.annotator.occasion(pair, replicate)
                 for swapped in occasion.shown(self.annotator.spec.orders, pair.id in self.flipped):
                     judge = partial(self.annotator.judge, pair, replicate, swapped)
-                    yield Question(Asked(pair.id, replicate, swapped), judge)
+                    yield QuietQuestion(Question(pair.id, replicate, swapped), judge)
 
 
 @dataclass(frozen=True)
@@ -85,20 +85,20 @@ class Replay:
     def card(self) -> AnnotatorCard:
         return self.spec.card
 
-    def questions(self, pairs: Sequence[Pair]) -> Iterator[Question]:
+    def questions(self, pairs: Sequence[Pair]) -> Iterator[QuietQuestion]:
         """Every recording, in its own order; for a pair that has none a question that fails."""
         assert self.spec.recorded is not None
         by_id = {pair.id: pair for pair in pairs}
         found: set[int] = set()
         for each in recordings(self.ledger, self.recorded.id, list(by_id), self.spec.recorded.source):
             found.add(each.pair_id)
-            asked = Asked(each.pair_id, each.replicate, each.swapped)
+            asked = Question(each.pair_id, each.replicate, each.swapped)
             judge = partial(self._judge, by_id[each.pair_id], each)
             slot = each.slot if each.completion_id is not None else None
-            yield Question(asked, judge, each.completion_id, slot)
+            yield QuietQuestion(asked, judge, each.completion_id, slot)
         for pair_id in sorted(by_id.keys() - found):
             reason = f"{self.recorded.name} has no recording of this pair"
-            yield Question(Asked(pair_id, 0, False), partial(missing, reason, False))
+            yield QuietQuestion(Question(pair_id, 0, False), partial(missing, reason, False))
 
     def _judge(self, pair: Pair, recording: Recording) -> Judgement:
         name, swapped = self.recorded.name, recording.swapped
@@ -107,9 +107,9 @@ class Replay:
             return missing(f"{name} failed: {recording.failure} {recording.detail}".strip(), swapped)
         if recording.text is not None:
             said = _said(recording.text, recording)
-            return replayed(self.spec, Reply(said, recording.slot, recording.pairs), swapped, occasion)
+            return replayed(self.spec, StoredReply(said, recording.slot, recording.pairs), swapped, occasion)
         if pair.output_a.text == pair.output_b.text:
-            return replace(judged(Verdict(0.5), swapped, self.spec.noise, occasion), reason=IDENTICAL)
+            return replace(judgement_of(Verdict(0.5), swapped, self.spec.noise, occasion), reason=IDENTICAL)
         why = f": {recording.reason}" if recording.reason else ""
         return missing(f"{name} judged this pair, but its reply was not kept{why}", swapped)
 
@@ -132,7 +132,7 @@ def quiet_judge(
     return Replay.of(ledger, spec)
 
 
-def _said(text: str, recording: Recording) -> Said:
+def _said(text: str, recording: Recording) -> ReplyText:
     if recording.completion_id is None:
         return imported_reply(text)
     return stored_reply(text, recording.top_logprobs)

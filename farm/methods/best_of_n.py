@@ -96,5 +96,5 @@ def best_of_n(
     """The best of n responses to each prompt."""
     if not prompts:
         return []
-    scored = draw_scored(policy, reward, prompts, config, seed)
-    return [texts[i] for texts, i in zip(scored.texts, best(scored.scores).tolist(), strict=True)]
+    drawn = draw_scored(policy, reward, prompts, config, seed)
+    return [texts[i] for texts, i in zip(drawn.texts, best(drawn.scores).tolist(), strict=True)]

@@ -99,9 +99,9 @@ class Policy(nn.Module):
         generator = torch.Generator().manual_seed(len(tokens))
         old = self.model.get_input_embeddings().weight.shape[0]
         self.model.resize_token_embeddings(max(old, len(self.codec.tokenizer)), mean_resizing=False)
-        read, drawn = (layer.weight for layer in _embeddings(self.model))
+        embedded, drawn = (layer.weight for layer in _embeddings(self.model))
         starts = {id(drawn): (drawn, drawn[:old].mean(0))}
-        starts[id(read)] = (read, read[before] / 2)  # in place of the mean, if tied
+        starts[id(embedded)] = (embedded, embedded[before] / 2)  # in place of the mean, if tied
         with torch.no_grad():
             for weight, start in starts.values():
                 noise = torch.randn(len(ids), weight.shape[1], generator=generator).to(weight)

@@ -110,8 +110,8 @@ class ScorerReward:
         prompt_ids = {prompt: codec.prompt_ids(prompt) for prompt in set(prompts)}
         rows = [Row(prompt_ids[prompt], codec.response_ids(response)) for prompt, response in place]
         scores = torch.full((len(rows),), torch.nan)
-        read = [i for i, row in enumerate(rows) if codec.context is None or row.length <= codec.context]
-        order = sorted(read, key=lambda i: rows[i].length)
+        fitting = [i for i, row in enumerate(rows) if codec.context is None or row.length <= codec.context]
+        order = sorted(fitting, key=lambda i: rows[i].length)
         for at in range(0, len(order), self.batch_rows):
             part = order[at : at + self.batch_rows]
             tokens = collate([rows[i] for i in part], codec.pad_id, self.scorer.device)

@@ -31,7 +31,7 @@ class Answer(NamedTuple):
 Write = Callable[[list[Answer]], None]
 
 
-class Drawing(Protocol):
+class Producer(Protocol):
     """A model with its settings."""
 
     decoding: str  # canonical JSON of all that can change an output

@@ -10,8 +10,7 @@ from annotators.clients.budget import Account, Budget
 from annotators.clients.endpoint import Endpoint
 from annotators.clients.limits import RateLimits
 from annotators.clients.online import OnlineClient, OnlineOptions
-from annotators.clients.request import Completion, Message, Request, Role
-from annotators.clients.request import Decoding as RequestDecoding
+from annotators.clients.request import Message, Reply, Request, RequestDecoding, Role
 from annotators.clients.run import run_all
 from annotators.prices import PriceTable
 from db.ids import Json, canonical_json
@@ -75,12 +74,12 @@ class ServedModel:
         asked = {self._request(*question): question for question in questions}
         batch: list[Answer] = []
 
-        def deliver(request: Request, completion: Completion) -> None:
-            self._costs.append(completion.cost)
-            if completion.failure not in (None, CUT):
-                self.failures[completion.failure] += 1
+        def deliver(request: Request, reply: Reply) -> None:
+            self._costs.append(reply.cost)
+            if reply.failure not in (None, CUT):
+                self.failures[reply.failure] += 1
                 return
-            batch.append(Answer(*asked[request], completion.text))
+            batch.append(Answer(*asked[request], reply.text))
             if len(batch) >= FLUSH:
                 write(batch[:])
                 batch.clear()

@@ -20,7 +20,7 @@ from farm.statistics.bootstrap import LEVEL, Interval, resamplings
 from farm.statistics.win_rates import Estimates, as_preferences
 
 Floats = NDArray[np.float64]
-Method = Literal["spearman", "kendall"]
+CorrelationKind = Literal["spearman", "kendall"]
 
 BLOCK = 4_000_000  # comparisons of two models held at a time
 
@@ -48,7 +48,7 @@ class RankRange:
 def rank_correlation(
     first: pd.Series[float] | pd.DataFrame,
     second: pd.Series[float] | pd.DataFrame,
-    method: Method = "spearman",
+    method: CorrelationKind = "spearman",
     *,
     draws: int = 1000,
     seed: int = 0,
@@ -164,7 +164,7 @@ def _resampled(side: pd.Series[float] | pd.DataFrame, models: pd.Index, draws: i
     return np.concatenate(drawn)
 
 
-def _correlations(x: Floats, y: Floats, method: Method) -> Floats:
+def _correlations(x: Floats, y: Floats, method: CorrelationKind) -> Floats:
     """Rank correlations (B,) of the rows of x and y, both (B, M). NaN where one side ties all models."""
     if method == "spearman":
         return _pearson(rankdata(x, axis=1), rankdata(y, axis=1))

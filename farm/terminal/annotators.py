@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from farm.annotators import Line, Shown
+    from farm.annotators import AnnotatorDetail, Line
 from farm.terminal.common import plain, table
 
 SUMMARY = 34  # characters of what an annotator is
@@ -34,7 +34,7 @@ def annotators_view(lines: Sequence[Line]) -> RenderableType:
     return Group(rows, Text(f"\n$: US dollars for 1,000 pairs of typical length{when}{unknown}."))
 
 
-def annotator_view(shown: Shown) -> RenderableType:
+def annotator_view(shown: AnnotatorDetail) -> RenderableType:
     """One annotator whole."""
     parts: list[RenderableType] = [annotators_view([shown.line, *shown.members])]
     parts.append(plain(f"fingerprint {shown.fingerprint}"))

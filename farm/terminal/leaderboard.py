@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from farm.evaluation.leaderboard_report import NOT_ASKED, Leaderboard, Place, Strengths, percent
+from farm.evaluation.leaderboard_report import NOT_ASKED, Leaderboard, LeaderboardEntry, Strengths, percent
 from farm.evaluation.published import Compared
 from farm.statistics.win_rates import WinRate
 from farm.terminal.common import plain, table
@@ -48,11 +48,11 @@ def leaderboard_view(found: Leaderboard) -> RenderableType:
     return Group(*said)
 
 
-def _refused(place: Place) -> bool:
+def _refused(place: LeaderboardEntry) -> bool:
     return place.controlled.rate is None and place.controlled.reason != NOT_ASKED
 
 
-def _shifted(place: Place) -> Text:
+def _shifted(place: LeaderboardEntry) -> Text:
     shifted = percent(place.controlled.by_row_position)
     return plain(
         f"{place.model} lacks rows ({place.rate.n_failed} failed): joined by row position, as by AlpacaEval, "

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from farm.evaluation.attacks import ATTACKS, Kind
+from farm.evaluation.attacks import ATTACKS, AttackKind
 from farm.robustness import Attempt, RobustnessReport
 from farm.terminal.audit import rate
 from farm.terminal.common import plain, table
 
 HEADS = {
-    Kind.NULL: "Outputs that answer nothing: they must lose to the honest output",
-    Kind.DRESS: "Honest outputs dressed up: they must not beat themselves",
+    AttackKind.NULL: "Outputs that answer nothing: they must lose to the honest output",
+    AttackKind.DRESS: "Honest outputs dressed up: they must not beat themselves",
 }
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from annotators import catalogue
-from annotators.catalogue import FOLDER, Models
+from annotators.catalogue import FOLDER, ModelSlots
 from annotators.parsers import PARSERS, example_problems
 from annotators.pool import Pool
 from annotators.prompt import ANSWER, SYSTEM, prompt_of
-from annotators.render import Asked, messages
+from annotators.render import messages
 from annotators.rules import RULES, RuleAnnotator
+from annotators.shown import ShownPair
 from annotators.spec import AnnotatorSpec
 from db.errors import ConfigError
 from db.records import AnnotatorKind, Instruction, Output, Pair
@@ -43,7 +44,7 @@ def test_an_entry_has_examples_of_both_kinds_and_reads_them(name: str) -> None:
 def test_a_judge_can_be_asked_about_a_pair(name: str) -> None:
     asked = Instruction("Add the numbers.", "1, 2")
     pair, _ = Pair.of(Output(asked, "3", "m"), Output(asked, "12", "n"))
-    said = messages(JUDGES[name], [Asked(pair, False)])
+    said = messages(JUDGES[name], [ShownPair(pair, False)])
     assert all(text in said[-1].content for text in ("Add the numbers.", "1, 2", "3", "12"))
 
 
@@ -89,17 +90,17 @@ def test_a_retired_model_is_replaced_in_one_place() -> None:
     texts = [path.read_text() for path in sorted(FOLDER.rglob("*.yaml")) if path.name != "models.yaml"]
     assert not any(model in text for text in texts for model in catalogue.default_slots().values())
     for name in [*JUDGES, *POOLS]:
-        loaded = catalogue.load(name, Models.of(["one-model"]))
+        loaded = catalogue.load(name, ModelSlots.of(["one-model"]))
         specs = [m.spec for m in loaded.members] if isinstance(loaded, Pool) else [loaded]
         assert {spec.model for spec in specs} == {"one-model"}
 
 
 def test_slots_are_filled_one_by_one() -> None:
-    crowd = catalogue.load("crowd", Models.of(["small=mini"]))
+    crowd = catalogue.load("crowd", ModelSlots.of(["small=mini"]))
     assert isinstance(crowd, Pool)
     assert {m.spec.model for m in crowd.members} == {"mini", catalogue.default_slots()["large"]}
     with pytest.raises(ConfigError, match="did you mean 'small'"):
-        Models.of(["smal=mini"])
+        ModelSlots.of(["smal=mini"])
 
 
 def test_an_unknown_name_is_told_its_neighbour() -> None:

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotators.draws import Occasion
-from annotators.judgement import SPARED, Judgement, Verdict, judged, spared
+from annotators.judgement import SPARED, Judgement, Verdict, judgement_of, spared
 from annotators.noise import LabelNoise
-from db.records import Status
+from db.records import AnnotationStatus
 
 N = 20_000
 OCCASIONS = [Occasion(f"pair-{i}", "judge") for i in range(N)]
@@ -69,21 +69,25 @@ def test_replicates_flip_independently_and_a_repetition_flips_alike() -> None:
 
 @given(st.floats(0, 1), st.booleans(), st.floats(0, 0.5))
 def test_the_label_stands_beside_the_preference(first: float, swapped: bool, flip: float) -> None:
-    judgement = judged(Verdict(first), swapped, LabelNoise(flip), OCCASIONS[0])
+    judgement = judgement_of(Verdict(first), swapped, LabelNoise(flip), OCCASIONS[0])
     assert judgement.preference == (1 - first if swapped else first)
     assert judgement.label in (judgement.preference, 1 - judgement.preference)
 
 
 def test_an_unreadable_verdict_has_no_label() -> None:
-    judgement = judged(Verdict(None, "no verdict is declared"), True, LabelNoise(0.5), OCCASIONS[0])
-    assert judgement == Judgement(None, None, True, Status.UNREADABLE, "no verdict is declared")
+    judgement = judgement_of(Verdict(None, "no verdict is declared"), True, LabelNoise(0.5), OCCASIONS[0])
+    assert judgement == Judgement(None, None, True, AnnotationStatus.UNREADABLE, "no verdict is declared")
 
 
 def test_a_spared_judgement_says_so_and_claims_no_preference() -> None:
     noise = LabelNoise(0.5, replace=True)
     judgement = spared(False, noise, OCCASIONS[0])
     assert judgement is not None
-    assert (judgement.preference, judgement.status, judgement.reason) == (None, Status.SPARED, SPARED)
+    assert (judgement.preference, judgement.status, judgement.reason) == (
+        None,
+        AnnotationStatus.SPARED,
+        SPARED,
+    )
     assert judgement.label in (0.0, 1.0)
     assert spared(False, LabelNoise(0.5), OCCASIONS[0]) is None
 

@@ -16,7 +16,7 @@ from annotators.noise import LabelNoise
 from annotators.rules import ORACLE, RULES, RuleAnnotator, has_list, load_utility
 from annotators.spec import AnnotatorSpec
 from db.errors import ConfigError
-from db.records import AnnotatorKind, Instruction, Output, Pair, Status
+from db.records import AnnotationStatus, AnnotatorKind, Instruction, Output, Pair
 
 LIST = "Steps:\n- wash\n- dry"
 
@@ -50,7 +50,11 @@ def test_verdicts_in_canonical_order(
     name: str, a: str, b: str, preference: float, swapped: bool | None
 ) -> None:
     judgement = rule(name).judge(pair(a, b), swapped=swapped)
-    assert (judgement.preference, judgement.label, judgement.status) == (preference, preference, Status.OK)
+    assert (judgement.preference, judgement.label, judgement.status) == (
+        preference,
+        preference,
+        AnnotationStatus.OK,
+    )
     assert swapped is None or judgement.swapped is swapped
 
 
@@ -197,7 +201,7 @@ def test_an_oracle_of_preferences_sees_the_shown_order() -> None:
 def test_an_oracle_that_fails_makes_a_failed_judgement(name: str, reason: str) -> None:
     judgement = oracle(name).judge(pair("a", "b"))
     assert (judgement.preference, judgement.label) == (None, None)
-    assert (judgement.status, judgement.reason) == (Status.FAILED, reason)
+    assert (judgement.status, judgement.reason) == (AnnotationStatus.FAILED, reason)
 
 
 def test_changed_code_is_another_oracle(oracles: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotators import catalogue
-from annotators.clients.request import Decoding
+from annotators.clients.request import RequestDecoding
 from annotators.draws import Orders
 from annotators.noise import LabelNoise
 from annotators.spec import AnnotatorSpec, Library, OutputNames, ParserSpec, Shot, read_spec
@@ -157,7 +157,7 @@ ASKED: dict[str, Any] = {
     "shots": (SHOT,),
     "outputs": OutputNames("1", "2"),
     "batch": 2,
-    "decoding": Decoding(temperature=1),
+    "decoding": RequestDecoding(temperature=1),
     "seed": 1,
 }
 READ: dict[str, Any] = {

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from db.ledger import Ledger
 from db.queries.contests import contests
 from db.queries.given import given_by
-from db.records import Instruction, Item, Output, Pair, Status
+from db.records import AnnotationStatus, Instruction, Item, Output, Pair
 from tests.support import hostile_texts
 from tests.support.accessibility import grave
 from tests.support.hostile_texts import PAYLOADS
@@ -85,7 +85,7 @@ def test_thirty_pairs_by_keyboard_with_undo_and_reload_and_two_at_once(
         for annotator in (1, 2):
             given = given_by(ledger, annotator)
             assert len({(each.pair_key, each.swapped) for each in given}) == len(given) == 33
-            assert {each.status for each in given} == {Status.OK}
+            assert {each.status for each in given} == {AnnotationStatus.OK}
 
 
 def test_a_key_that_is_held_or_comes_too_early_judges_one_pair_only(

@@ -24,13 +24,13 @@ from db.records import (
     Output,
     Pair,
     ProducerKind,
+    Question,
     Run,
-    Slot,
     SourceFile,
     Use,
 )
 from db.tables import Base
-from db.writer import Judgement
+from db.writer import ImportedJudgement
 
 HI = Instruction("Say hi.")
 CARD = AnnotatorCard("longest", AnnotatorKind.RULE, {"rule": "longest"})
@@ -136,8 +136,8 @@ def test_facts_cannot_be_changed(ledger_url: str, verb: str) -> None:
             writer.memberships([Membership(HI, "greetings")])
             [file_id] = writer.files([SourceFile("preferences", "x.jsonl", "00")])
             [item_id] = writer.items([Item("s", "1", pair(), False)])
-            writer.judgements([Judgement(replace(fact, item_id=item_id), Imported(file_id))])
-            [claim_id] = writer.claims([Claim("ab", "cd", "me", "{}", (Slot(fact.pair_id, 0, False),))])
+            writer.judgements([ImportedJudgement(replace(fact, item_id=item_id), Imported(file_id))])
+            [claim_id] = writer.claims([Claim("ab", "cd", "me", "{}", (Question(fact.pair_id, 0, False),))])
             writer.completions([Completion(claim_id or 0, "Output (a)")])
             snapshot_id = writer.snapshot("mine", "00", "{}", [1])
             run_id = writer.run(Run("train dpo", "{}", "0", "m", "f", "now", 0, snapshot_id))

@@ -14,6 +14,7 @@ from db.maintenance import backup, merge
 from db.queries.exports import RowFilter, preference_rows
 from db.records import (
     Annotation,
+    AnnotationStatus,
     AnnotatorCard,
     AnnotatorKind,
     Claim,
@@ -24,12 +25,11 @@ from db.records import (
     Membership,
     Output,
     Pair,
-    Slot,
+    Question,
     SourceFile,
-    Status,
 )
 from db.tables import ANNOTATION, COMPLETION, Base
-from db.writer import Judgement
+from db.writer import ImportedJudgement
 
 PAIR = Base.metadata.tables["pair"]
 PEOPLE = AnnotatorCard("ada", AnnotatorKind.HUMAN, {"imported": True})
@@ -48,9 +48,13 @@ def fill(ledger: Ledger, first: int, last: int, preference: float = 1.0) -> None
             [item_id] = writer.items([Item("numbers", str(i), pair, flipped)])
             fact = Annotation(pair_id, people, preference, preference, None, item_id=item_id)
             if i % 5 == 0:
-                fact = replace(fact, preference=None, label=None, status=Status.UNREADABLE, reason="mumbled")
-            writer.judgements([Judgement(fact, Imported(file_id, raw_completion=f"reply {i}", price=0.5))])
-            slots = (Slot(pair_id, 0, False),)
+                fact = replace(
+                    fact, preference=None, label=None, status=AnnotationStatus.UNREADABLE, reason="mumbled"
+                )
+            writer.judgements(
+                [ImportedJudgement(fact, Imported(file_id, raw_completion=f"reply {i}", price=0.5))]
+            )
+            slots = (Question(pair_id, 0, False),)
             [claim_id] = writer.claims([Claim(f"request {i}", "asked", "run", "{}", slots)])
             if claim_id is not None:
                 writer.completions([Completion(claim_id, f"reply {i}", cost=0.25)])

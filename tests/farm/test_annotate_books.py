@@ -24,7 +24,7 @@ from annotators.simulator import (
     SimulatorConfig,
     request_key,
 )
-from annotators.simulator.app import Stats
+from annotators.simulator.app import SimulatorStats
 from db.ledger import Ledger
 from db.tables import CLAIM, COMPLETION
 from farm import annotate as engine
@@ -78,7 +78,7 @@ def completions(ledger: Ledger) -> dict[str, list[Any]]:
 
 
 def check_books(
-    asked: dict[str, list[Any]], stats: Stats, *, factor: float = 1.0, exact: bool = True
+    asked: dict[str, list[Any]], stats: SimulatorStats, *, factor: float = 1.0, exact: bool = True
 ) -> None:
     """Every sending, token and cent of the provider's books is in ours: known, or as a bill that is missing.
 

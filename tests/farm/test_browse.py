@@ -17,6 +17,7 @@ from db.errors import ConfigError
 from db.ledger import Ledger
 from db.records import (
     Annotation,
+    AnnotationStatus,
     AnnotatorCard,
     AnnotatorKind,
     Claim,
@@ -25,9 +26,8 @@ from db.records import (
     Item,
     Output,
     Pair,
+    Question,
     Run,
-    Slot,
-    Status,
 )
 from farm.browse import TITLES, browse, queries
 from tests.support.command_line import farm_arguments
@@ -44,7 +44,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.annotators(
             [AnnotatorCard("ada", AnnotatorKind.HUMAN), AnnotatorCard("gpt", AnnotatorKind.LLM)]
         )
-        claims = [Claim(f"k{i}", "d", "r", "{}", (Slot(i + 1, 0, False),)) for i in range(2)]
+        claims = [Claim(f"k{i}", "d", "r", "{}", (Question(i + 1, 0, False),)) for i in range(2)]
         ids = writer.claims(claims)
         for number, text, cost in zip(ids, ("b", "what?"), (0.25, None), strict=True):
             assert number is not None
@@ -52,11 +52,21 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.annotations(
             [
                 Annotation(1, 1, 0.0, 0.0, False),
-                Annotation(1, 1, None, None, False, Status.RETRACTED, attempt=1),
+                Annotation(1, 1, None, None, False, AnnotationStatus.RETRACTED, attempt=1),
                 Annotation(1, 1, 1.0, 1.0, False, attempt=2),
                 Annotation(2, 1, 0.5, 0.5, True),
                 Annotation(1, 2, 0.0, 0.0, False, completion_id=1, slot=0),
-                Annotation(2, 2, None, None, False, Status.UNREADABLE, "no verdict", completion_id=2, slot=0),
+                Annotation(
+                    2,
+                    2,
+                    None,
+                    None,
+                    False,
+                    AnnotationStatus.UNREADABLE,
+                    "no verdict",
+                    completion_id=2,
+                    slot=0,
+                ),
             ]
         )
         writer.snapshot("first", "k" * 32, "{}", [3, 4])

@@ -24,7 +24,7 @@ from db.errors import FarmError
 from db.ids import keyed_uniform
 from db.ledger import Ledger
 from db.queries.exports import RowFilter, preference_rows
-from db.records import Instruction, Output, Pair, Status
+from db.records import AnnotationStatus, Instruction, Output, Pair
 from db.tables import ANNOTATION
 from farm.annotate import annotate
 from farm.judging.provider import Provider, Task
@@ -141,7 +141,7 @@ def test_a_strange_reply_is_a_judgement_or_has_a_reason(ledger_url: str, fault: 
             annotate(ledger, "plain", Task(), lambda *_: None, Provider(base_url=server.base_url))
         with ledger.reading() as connection:
             kept = connection.execute(select(ANNOTATION.c.status, ANNOTATION.c.reason)).all()
-        named = [row.status == Status.FAILED and row.reason.startswith(fault) for row in kept]
+        named = [row.status == AnnotationStatus.FAILED and row.reason.startswith(fault) for row in kept]
         assert named == [unusable] * 4
         for row in preference_rows(ledger, RowFilter()):
             first, second = (worth("", "", each) for each in (row.output_1, row.output_2))

@@ -16,14 +16,14 @@ from db.errors import ConfigError
 from db.ledger import Ledger, PairFilter
 from db.queries.contests import contests
 from db.queries.given import given_by
-from db.records import Instruction, Item, Output, Pair, Status
+from db.records import AnnotationStatus, Instruction, Item, Output, Pair
 from farm.audit import AuditOptions, audit_ledger
 from farm.evaluation import attacks
 from farm.label import LabelTask, chosen_pairs, label
 from farm.leaderboard import LeaderboardOptions, leaderboard
 from farm.pages.guard import host_is_ours, is_local
-from farm.pages.labelling.questions import Kind, Place, places, questions
-from farm.pages.labelling.sitting import Outcome, Sitting, Verdict, person
+from farm.pages.labelling.questions import Place, QuestionKind, places, questions
+from farm.pages.labelling.sitting import Outcome, Sitting, VerdictKey, person
 from farm.people import by_doubt
 from tests.support.label_page import Labelling, labelling
 
@@ -54,17 +54,17 @@ def sitting(ledger: Ledger, name: str = "ada", count: int = 20, catch: float = 0
     return Sitting(ledger, card, questions(pairs, catch, card.key))
 
 
-def likes_good(at: Sitting) -> Verdict:
+def likes_good(at: Sitting) -> VerdictKey:
     """What somebody says who wants the good one."""
     question = at.shown().question
     assert question
     first = question.pair.output_b if question.swapped else question.pair.output_a
-    if question.kind is Kind.IDENTICAL:
-        return Verdict.TIE
-    return Verdict.FIRST if first.text.startswith("good") else Verdict.SECOND
+    if question.kind is QuestionKind.IDENTICAL:
+        return VerdictKey.TIE
+    return VerdictKey.FIRST if first.text.startswith("good") else VerdictKey.SECOND
 
 
-def answer(at: Sitting, verdict: Verdict | None = None) -> str:
+def answer(at: Sitting, verdict: VerdictKey | None = None) -> str:
     question = at.shown().question
     assert question
     assert at.answer(question.key, verdict or likes_good(at), 1.5) is Outcome.SAVED
@@ -75,16 +75,16 @@ def test_catch_items_are_as_many_as_asked_for_and_repeats_come_from_the_block_be
     for person_key in ("a", "b", "c"):
         shown = places(100, 0.1, person_key)
         kinds = Counter(place.kind for place in shown)
-        assert kinds == {Kind.PAIR: 100, Kind.IDENTICAL: 5, Kind.REPEAT: 5}
-        assert [p.pair for p in shown if p.kind is Kind.PAIR] == list(range(100))
+        assert kinds == {QuestionKind.PAIR: 100, QuestionKind.IDENTICAL: 5, QuestionKind.REPEAT: 5}
+        assert [p.pair for p in shown if p.kind is QuestionKind.PAIR] == list(range(100))
         for at, place in enumerate(shown):
-            if place.kind is Kind.REPEAT:
-                before = shown.index(Place(place.pair, Kind.PAIR))
+            if place.kind is QuestionKind.REPEAT:
+                before = shown.index(Place(place.pair, QuestionKind.PAIR))
                 assert before < at
                 assert place.pair // 10 == shown[at - 1].pair // 10 - 1
     assert places(100, 0.1, "a") != places(100, 0.1, "b")
     assert places(100, 0.1, "a")[:50] == places(60, 0.1, "a")[:50]  # a higher limit goes on where one stopped
-    assert [p.kind for p in places(5, 0, "a")] == [Kind.PAIR] * 5
+    assert [p.kind for p in places(5, 0, "a")] == [QuestionKind.PAIR] * 5
 
 
 def test_people_see_the_same_pairs_in_one_order_with_the_outputs_in_their_own() -> None:
@@ -119,7 +119,7 @@ def test_what_is_said_lands_in_canonical_order_and_the_audit_takes_it(ledger: Le
 def test_an_undo_is_a_later_attempt_and_the_ledger_keeps_both(ledger: Ledger) -> None:
     at = sitting(ledger)
     first = answer(at)
-    second = answer(at, Verdict.TIE)
+    second = answer(at, VerdictKey.TIE)
     assert at.undo() is Outcome.UNDONE
     assert at.shown().question.key == second  # type: ignore[union-attr]
     assert at.undo() is Outcome.UNDONE
@@ -135,15 +135,15 @@ def test_an_undo_is_a_later_attempt_and_the_ledger_keeps_both(ledger: Ledger) ->
 def test_a_question_is_answered_once_whoever_presses(ledger: Ledger) -> None:
     at, other = sitting(ledger), sitting(ledger)  # two processes of one person
     key = answer(at)
-    assert at.answer(key, Verdict.SECOND) is Outcome.STALE
-    assert other.answer(key, Verdict.SECOND) is Outcome.STALE
+    assert at.answer(key, VerdictKey.SECOND) is Outcome.STALE
+    assert other.answer(key, VerdictKey.SECOND) is Outcome.STALE
     assert ledger.counts()["annotation"] == 1
     assert other.shown().question == at.shown().question
 
 
 def test_what_was_skipped_is_asked_again_in_the_next_sitting_and_last(ledger: Ledger) -> None:
     at = sitting(ledger, count=3, catch=0)
-    skipped = answer(at, Verdict.SKIP)
+    skipped = answer(at, VerdictKey.SKIP)
     answer(at), answer(at)
     assert at.shown().question is None
     assert (at.summary().judged, at.summary().skipped) == (2, 1)
@@ -152,7 +152,7 @@ def test_what_was_skipped_is_asked_again_in_the_next_sitting_and_last(ledger: Le
     answer(again)
     assert answer(again) == skipped
     statuses = [each.status for each in given_by(ledger, 1)]
-    assert statuses.count(Status.OK) == 4
+    assert statuses.count(AnnotationStatus.OK) == 4
     assert again.summary().skipped == 0
 
 
@@ -165,7 +165,7 @@ def test_time_is_the_pages_but_never_more_than_passed_here(ledger: Ledger) -> No
         question = at.shown().question
         now += 7.0
         assert question
-        at.answer(question.key, Verdict.TIE, claimed)
+        at.answer(question.key, VerdictKey.TIE, claimed)
     assert [each.seconds for each in given_by(ledger, 1)] == [2.5, 7.0, 0.0, 7.0]
 
 

@@ -18,7 +18,7 @@ from cli import app
 from db.errors import ConfigError
 from db.interchange.rows import ReadOptions
 from db.ledger import Ledger
-from db.records import Annotation, AnnotatorCard, AnnotatorKind, Instruction, Output, Pair, Status
+from db.records import Annotation, AnnotationStatus, AnnotatorCard, AnnotatorKind, Instruction, Output, Pair
 from farm.evaluation.scope import Scope
 from farm.import_ import import_files
 from farm.people import in_order, label_table, may_replace, next_pairs, people_win_rate, priorities, shrunk
@@ -45,7 +45,9 @@ def study(
         for annotator, given in zip(writer.annotators(cards), verdicts.values(), strict=True):
             for pair, (_, flipped), value in zip(ids, made, given, strict=True):
                 if value == -1:
-                    fact = Annotation(pair, annotator, None, None, None, Status.UNREADABLE, "no verdict")
+                    fact = Annotation(
+                        pair, annotator, None, None, None, AnnotationStatus.UNREADABLE, "no verdict"
+                    )
                 elif not np.isnan(value):
                     preference = float(1 - value if flipped else value)
                     fact = Annotation(pair, annotator, preference, preference, None)

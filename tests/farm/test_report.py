@@ -27,7 +27,7 @@ from db.records import (
     Instruction,
     Output,
     Pair,
-    Slot,
+    Question,
 )
 from farm.pages.report.content import LONGEST, marked
 from farm.pages.report.drawing import as_csv
@@ -215,7 +215,7 @@ def test_the_nearest_simulator_is_named_beside_the_others_and_people_have_alpaca
             )
             asked = [Instruction(f"ask {number}") for number in range(10)]
             pairs = writer.pairs([Pair.of(Output(a, "one", "x"), Output(a, "two", "y"))[0] for a in asked])
-            claims = [Claim(f"k{pair}", "d", "r", "{}", (Slot(pair, 0, False),)) for pair in pairs]
+            claims = [Claim(f"k{pair}", "d", "r", "{}", (Question(pair, 0, False),)) for pair in pairs]
             replies = [reply for reply in writer.claims(claims) if reply is not None]
             writer.completions([Completion(reply, "A", cost=0.005) for reply in replies])
             for number, (pair, reply) in enumerate(zip(pairs, replies, strict=True)):

@@ -22,7 +22,7 @@ from db.ledger import Ledger
 from db.queries.outputs import Source, outputs_of
 from db.records import Annotation, AnnotatorCard, AnnotatorKind, Instruction, Membership, Output, Pair
 from farm.audit import AuditOptions, audit_ledger
-from farm.evaluation.attacks import ATTACKS, PREFIX, Kind
+from farm.evaluation.attacks import ATTACKS, PREFIX, AttackKind
 from farm.judging.provider import Provider
 from farm.robustness import RobustnessReport, RobustnessTask, robustness
 
@@ -67,7 +67,7 @@ def test_a_judge_that_cannot_be_fooled_is_not(ledger: Ledger) -> None:
     report = run(ledger, Judge(utility=honest, noise=0))
     assert flagged(report) == set()
     assert {each.attack for each in report.attempts} == set(ATTACKS)
-    nulls = [each for each in report.attempts if each.kind is Kind.NULL]
+    nulls = [each for each in report.attempts if each.kind is AttackKind.NULL]
     assert all(each.win_rate.value == 0 and each.move.value == -0.5 for each in nulls)
     assert all(each.n == N for each in nulls)
 

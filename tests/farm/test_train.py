@@ -20,6 +20,7 @@ from db.ledger import Ledger
 from db.queries import training
 from db.records import (
     Annotation,
+    AnnotationStatus,
     AnnotatorCard,
     AnnotatorKind,
     Instruction,
@@ -27,7 +28,6 @@ from db.records import (
     Output,
     Pair,
     ProducerKind,
-    Status,
 )
 from db.tables import CHECKPOINT, METRIC, RUN
 from farm.methods import METHODS, load
@@ -64,7 +64,7 @@ def test_a_snapshot_is_frozen_by_content(ledger: Path) -> None:
         first = snapshot(opened, "people", Choice(("ada",)))
         assert first == snapshot(opened, "people", Choice(("ada",)))
         with opened.writing() as writer:  # a later attempt takes the first judgement back
-            writer.annotations([Annotation(1, 1, None, None, False, Status.RETRACTED, attempt=1)])
+            writer.annotations([Annotation(1, 1, None, None, False, AnnotationStatus.RETRACTED, attempt=1)])
         with pytest.raises(ConfigError, match=r"another content \(40 rows\)"):
             snapshot(opened, "people", Choice(("ada",)))
         second = snapshot(opened, "fewer", Choice())

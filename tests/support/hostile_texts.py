@@ -5,6 +5,7 @@ from __future__ import annotations
 from db.ledger import Ledger
 from db.records import (
     Annotation,
+    AnnotationStatus,
     AnnotatorCard,
     AnnotatorKind,
     Claim,
@@ -13,8 +14,7 @@ from db.records import (
     Item,
     Output,
     Pair,
-    Slot,
-    Status,
+    Question,
 )
 
 OWNED = "document.title='owned'"
@@ -89,13 +89,15 @@ def fill(ledger: Ledger, texts: tuple[str, ...] = PAYLOADS) -> None:
             judge, other = writer.annotators(
                 [AnnotatorCard(f"{text[:60]} {n}", AnnotatorKind.LLM) for n in (number, -1 - number)]
             )
-            claims = [Claim(f"{pair_id} {n}", "d", text, "{}", (Slot(pair_id, 0, False),)) for n in range(2)]
+            claims = [
+                Claim(f"{pair_id} {n}", "d", text, "{}", (Question(pair_id, 0, False),)) for n in range(2)
+            ]
             replies = [reply for reply in writer.claims(claims) if reply is not None]
             writer.completions([Completion(reply, f"{text} {REPLY}") for reply in replies])
             first = 0.0 if flipped else 1.0
             facts = [Annotation(pair_id, person, 1 - first, 1 - first, False) for person in people]
             facts.append(Annotation(pair_id, judge, first, first, False, completion_id=replies[0], slot=0))
-            unread = (Status.UNREADABLE, text[:200])
+            unread = (AnnotationStatus.UNREADABLE, text[:200])
             facts.append(
                 Annotation(pair_id, other, None, None, False, *unread, completion_id=replies[1], slot=0)
             )

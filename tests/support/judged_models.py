@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from db.ledger import Ledger
-from db.records import Annotation, AnnotatorCard, AnnotatorKind, Instruction, Membership, Output, Pair, Status
+from db.records import (
+    Annotation,
+    AnnotationStatus,
+    AnnotatorCard,
+    AnnotatorKind,
+    Instruction,
+    Membership,
+    Output,
+    Pair,
+)
 
 JUDGE = AnnotatorCard("judge", AnnotatorKind.LLM)
 Verdict = float | None  # P(the model preferred); None: unreadable
@@ -41,7 +50,9 @@ def judge(
         rows = []
         for number, (_, flipped, value) in zip(ids, facts, strict=True):
             if value is None:
-                rows.append(Annotation(number, who, None, None, None, Status.UNREADABLE, "no verdict"))
+                rows.append(
+                    Annotation(number, who, None, None, None, AnnotationStatus.UNREADABLE, "no verdict")
+                )
             else:
                 first = 1 - value if flipped else value
                 rows.append(Annotation(number, who, first, first, None, replicate=replicate))

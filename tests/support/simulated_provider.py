@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from annotators.clients import (
-    Completion,
-    Decoding,
     Endpoint,
     Message,
+    Reply,
     Request,
+    RequestDecoding,
     RetryPolicy,
     Role,
     run_all,
@@ -32,7 +32,7 @@ def request(number: int = 0, model: str = "judge", **decoding: object) -> Reques
     )
     settings = {"temperature": 0.0, "max_tokens": 20, **decoding}
     said = (Message(Role.USER, f"Question {number}\n{shown}"),)
-    return Request(model, said, Decoding(**settings))  # type: ignore[arg-type]
+    return Request(model, said, RequestDecoding(**settings))  # type: ignore[arg-type]
 
 
 @contextmanager
@@ -44,12 +44,12 @@ def provider(*script: str, **config: object) -> Iterator[Simulator]:
         yield simulator
 
 
-def keeping(kept: list[Completion]) -> Callable[[Request, Completion], None]:
+def keeping(kept: list[Reply]) -> Callable[[Request, Reply], None]:
     """Receives completions into a list."""
     return lambda request, completion: kept.append(completion)
 
 
-def ask(simulator: Simulator, requests: Iterable[Request], **options: object) -> dict[Request, Completion]:
+def ask(simulator: Simulator, requests: Iterable[Request], **options: object) -> dict[Request, Reply]:
     """The completions of the requests, by request."""
     client_options = {
         key: options.pop(key) for key in ("concurrency", "timeout", "rates", "retry") if key in options
@@ -58,7 +58,7 @@ def ask(simulator: Simulator, requests: Iterable[Request], **options: object) ->
     settings = OnlineOptions(**chosen)  # type: ignore[arg-type]
     endpoint = options.pop("endpoint", None) or Endpoint(simulator.base_url)
     client = OnlineClient(endpoint, settings, **options)  # type: ignore[arg-type]
-    completions: dict[str, Completion] = {}
+    completions: dict[str, Reply] = {}
     asked = list(requests)
     run_all(client, asked, lambda request, completion: completions.__setitem__(request.key, completion))
     return {each: completions[each.key] for each in asked if each.key in completions}

@@ -20,17 +20,17 @@ from starlette.types import ASGIApp
 from db.errors import FarmError
 from farm.pages.guard import Guard
 from farm.pages.labelling.door import Door, Visit
-from farm.pages.labelling.sitting import Outcome, Sitting, Verdict
+from farm.pages.labelling.sitting import Outcome, Sitting, VerdictKey
 from farm.pages.templates import source_hash, stylesheet, templates
 
 FOLDER = Path(__file__).parent / "templates"
 FORM_BYTES = 4_096
 COOKIE = "farm_label"
 NOTES: dict[str, str] = {
-    Verdict.FIRST: "Saved: output 1",
-    Verdict.SECOND: "Saved: output 2",
-    Verdict.TIE: "Saved: a tie",
-    Verdict.SKIP: "Skipped",
+    VerdictKey.FIRST: "Saved: output 1",
+    VerdictKey.SECOND: "Saved: output 2",
+    VerdictKey.TIE: "Saved: a tie",
+    VerdictKey.SKIP: "Skipped",
     Outcome.UNDONE: "Taken back: judge it again",
     Outcome.STALE: "That pair was judged already; here is the next",
     Outcome.NOTHING: "There is nothing to take back",
@@ -90,10 +90,10 @@ class Page:
         sitting = self._sittings[visit.person]
         if form.verdict == "u":
             said: str = await run_in_threadpool(sitting.undo)
-        elif form.verdict not in set(Verdict) or not sitting.knows(form.question):
+        elif form.verdict not in set(VerdictKey) or not sitting.knows(form.question):
             return PlainTextResponse("There is no such question or verdict.\n", 400)
         else:
-            verdict = Verdict(form.verdict)
+            verdict = VerdictKey(form.verdict)
             outcome = await run_in_threadpool(sitting.answer, form.question, verdict, form.seconds)
             said = verdict if outcome is Outcome.SAVED else outcome
         return RedirectResponse(f"/?said={said}", 303)

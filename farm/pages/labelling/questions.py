@@ -20,7 +20,7 @@ from db.records import Pair
 from farm.evaluation.questions import CATCH_PREFIX
 
 
-class Kind(StrEnum):
+class QuestionKind(StrEnum):
     """What a question is for."""
 
     PAIR = "pair"
@@ -32,16 +32,16 @@ class Place(NamedTuple):
     """What is shown at a place of the order: a pair by its number among the pairs, as such or as a catch."""
 
     pair: int
-    kind: Kind
+    kind: QuestionKind
 
 
 @dataclass(frozen=True)
-class Question:
+class LabelQuestion:
     """A pair as one person is shown it. swapped: output_b stands first."""
 
     pair: Pair
     swapped: bool
-    kind: Kind
+    kind: QuestionKind
 
     @cached_property
     def key(self) -> str:
@@ -67,26 +67,26 @@ def places(count: int, catch: float, person: str) -> list[Place]:
     found: list[Place] = []
     size = round(1 / catch) if catch else 0
     for i in range(count):
-        found.append(Place(i, Kind.PAIR))
+        found.append(Place(i, QuestionKind.PAIR))
         if size and i % size == keyed_index(size, "catch place", person, i // size):
             block, which = i // size, keyed_index(size, "catch what", person, i // size)
             if block % 2:
-                found.append(Place((block - 1) * size + which, Kind.REPEAT))
+                found.append(Place((block - 1) * size + which, QuestionKind.REPEAT))
             else:
-                found.append(Place(i - i % size + which, Kind.IDENTICAL))
+                found.append(Place(i - i % size + which, QuestionKind.IDENTICAL))
     return [place for place in found if place.pair < count]
 
 
-def questions(pairs: Sequence[Pair], catch: float, person: str) -> list[Question]:
+def questions(pairs: Sequence[Pair], catch: float, person: str) -> list[LabelQuestion]:
     """What this person is shown, in order, each once. person: the key of the annotator."""
     shown = (_question(pairs[place.pair], place.kind, person) for place in places(len(pairs), catch, person))
     return list({question.key: question for question in shown}.values())
 
 
-def _question(pair: Pair, kind: Kind, person: str) -> Question:
-    if kind is Kind.IDENTICAL:
+def _question(pair: Pair, kind: QuestionKind, person: str) -> LabelQuestion:
+    if kind is QuestionKind.IDENTICAL:
         output = replace(pair.output_a, producer=CATCH_PREFIX + pair.output_a.producer)
         pair, _ = Pair.of(output, output)
-        return Question(pair, False, kind)
+        return LabelQuestion(pair, False, kind)
     swapped = Occasion(pair.key, person).swapped()
-    return Question(pair, swapped != (kind is Kind.REPEAT), kind)
+    return LabelQuestion(pair, swapped != (kind is QuestionKind.REPEAT), kind)

@@ -20,14 +20,23 @@ from db.errors import ConfigError
 from db.ids import Json, canonical_json, content_hash
 from db.ledger import Ledger
 from db.queries.given import Given, given_by
-from db.records import Annotation, AnnotatorCard, AnnotatorKind, Claim, Completion, Item, Slot, Status
+from db.records import (
+    Annotation,
+    AnnotationStatus,
+    AnnotatorCard,
+    AnnotatorKind,
+    Claim,
+    Completion,
+    Item,
+    Question,
+)
 from farm.evaluation.questions import CATCH_SOURCE
-from farm.pages.labelling.questions import Kind, Question, question_key
+from farm.pages.labelling.questions import LabelQuestion, QuestionKind, question_key
 
 SKIPPED = "skipped by the person"
 
 
-class Verdict(StrEnum):
+class VerdictKey(StrEnum):
     """What a person may say of a pair: the keys of the page."""
 
     FIRST = "1"
@@ -36,7 +45,7 @@ class Verdict(StrEnum):
     SKIP = "s"
 
 
-PREFERENCE = {Verdict.FIRST: 1.0, Verdict.SECOND: 0.0, Verdict.TIE: 0.5}  # P(the output shown first)
+PREFERENCE = {VerdictKey.FIRST: 1.0, VerdictKey.SECOND: 0.0, VerdictKey.TIE: 0.5}  # P(the output shown first)
 
 
 class Outcome(StrEnum):
@@ -68,10 +77,10 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class Shown:
+class PageState:
     """What the page shows. done of total questions are answered; waited: seconds since it was first shown."""
 
-    question: Question | None
+    question: LabelQuestion | None
     done: int
     total: int
     waited: float
@@ -86,7 +95,7 @@ class Sitting:
         self,
         ledger: Ledger,
         card: AnnotatorCard,
-        wanted: Sequence[Question],
+        wanted: Sequence[LabelQuestion],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.card = card
@@ -106,15 +115,15 @@ class Sitting:
         """Whether this is a question of this sitting."""
         return any(question.key == key for question in self._questions)
 
-    def shown(self) -> Shown:
+    def shown(self) -> PageState:
         """What the person sees now."""
         given = self._given()
         question, summary = self._current(given), self._summary(given)
         waited = self._waited(question.key) if question else 0.0
         undo, total = self._last_given(given) is not None, len(self._questions)
-        return Shown(question, total - summary.left, total, waited, summary, undo)
+        return PageState(question, total - summary.left, total, waited, summary, undo)
 
-    def answer(self, key: str, verdict: Verdict, seconds: float | None = None) -> Outcome:
+    def answer(self, key: str, verdict: VerdictKey, seconds: float | None = None) -> Outcome:
         """Take a verdict on a question. seconds: what the page measured; never more than passed here."""
         with self._lock:
             given = self._given()
@@ -140,7 +149,7 @@ class Sitting:
                 written = writer.annotations(
                     [
                         Annotation(
-                            pair_id, self._id, None, None, question.swapped, Status.RETRACTED,
+                            pair_id, self._id, None, None, question.swapped, AnnotationStatus.RETRACTED,
                             "taken back by the person", attempt=given.attempt + 1,
                         )
                     ]
@@ -155,32 +164,33 @@ class Sitting:
         """By the key of its question, what this person said so far."""
         return {question_key(each.pair_key, each.swapped): each for each in given_by(self._ledger, self._id)}
 
-    def _current(self, given: Mapping[str, Given]) -> Question | None:
+    def _current(self, given: Mapping[str, Given]) -> LabelQuestion | None:
         return next((each for each in self._questions if self._is_open(given.get(each.key))), None)
 
     def _is_open(self, given: Given | None) -> bool:
         """Not judged, taken back, or skipped in an earlier sitting."""
-        if given is None or given.status is Status.RETRACTED:
+        if given is None or given.status is AnnotationStatus.RETRACTED:
             return True
         return _skipped(given) and given.id <= self._last
 
-    def _last_given(self, given: Mapping[str, Given]) -> tuple[Question, Given] | None:
+    def _last_given(self, given: Mapping[str, Given]) -> tuple[LabelQuestion, Given] | None:
         mine = ((question, given[question.key]) for question in self._questions if question.key in given)
-        standing = [each for each in mine if each[1].status is not Status.RETRACTED]
+        standing = [each for each in mine if each[1].status is not AnnotationStatus.RETRACTED]
         return max(standing, key=lambda each: each[1].id, default=None)
 
     def _waited(self, key: str) -> float:
         now = self._clock()
         return now - self._since.setdefault(key, now)
 
-    def _write(self, question: Question, verdict: Verdict, attempt: int, seconds: float) -> bool:
+    def _write(self, question: LabelQuestion, verdict: VerdictKey, attempt: int, seconds: float) -> bool:
         """The claim, what was said and the judgement in one transaction; False where another process was
         quicker."""
         said = PREFERENCE.get(verdict)
         preference = None if said is None else 1 - said if question.swapped else said
+        status = AnnotationStatus.FAILED if said is None else AnnotationStatus.OK
         with self._ledger.writing() as writer:
             [pair_id] = writer.pairs([question.pair])
-            if question.kind is Kind.IDENTICAL:
+            if question.kind is QuestionKind.IDENTICAL:
                 writer.items([Item(CATCH_SOURCE, question.pair.key, question.pair, False)])
             [claim_id] = writer.claims([self._claim(question, pair_id, attempt)])
             if claim_id is None:
@@ -188,13 +198,12 @@ class Sitting:
             writer.completions([Completion(claim_id, verdict.value, seconds=seconds)])
             judged = Annotation(
                 pair_id, self._id, preference, preference, question.swapped,
-                Status.OK if said is not None else Status.FAILED, None if said is not None else SKIPPED,
-                attempt=attempt, completion_id=claim_id, slot=0,
+                status, SKIPPED if said is None else None, attempt=attempt, completion_id=claim_id, slot=0,
             )  # fmt: skip
             writer.annotations([judged])
         return True
 
-    def _claim(self, question: Question, pair_id: int, attempt: int) -> Claim:
+    def _claim(self, question: LabelQuestion, pair_id: int, attempt: int) -> Claim:
         shown: Json = {
             "shown": "farm label",
             "pair": question.pair.key,
@@ -206,19 +215,19 @@ class Sitting:
             self.card.key,
             self._run,
             canonical_json(shown),
-            (Slot(pair_id, 0, question.swapped),),
+            (Question(pair_id, 0, question.swapped),),
             attempt,
         )
 
     def _summary(self, given: Mapping[str, Given]) -> Summary:
         found = [(each, given[each.key]) for each in self._questions if each.key in given]
-        done = [(question, each) for question, each in found if each.status is Status.OK]
-        same = {each.pair.key: said for each, said in done if each.kind is Kind.PAIR}
-        ties = [said.preference for each, said in done if each.kind is Kind.IDENTICAL]
+        done = [(question, each) for question, each in found if each.status is AnnotationStatus.OK]
+        same = {each.pair.key: said for each, said in done if each.kind is QuestionKind.PAIR}
+        ties = [said.preference for each, said in done if each.kind is QuestionKind.IDENTICAL]
         repeats = [
             said.preference == same[each.pair.key].preference
             for each, said in done
-            if each.kind is Kind.REPEAT and each.pair.key in same
+            if each.kind is QuestionKind.REPEAT and each.pair.key in same
         ]
         times = [said.seconds for _, said in done if said.seconds is not None]
         return Summary(
@@ -236,7 +245,7 @@ class Sitting:
 
 
 def _skipped(given: Given | None) -> bool:
-    return given is not None and given.status is Status.FAILED
+    return given is not None and given.status is AnnotationStatus.FAILED
 
 
 def person(name: str, guideline: str) -> AnnotatorCard:

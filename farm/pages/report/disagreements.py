@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from db.ledger import Ledger, PairFilter
 from db.queries.frames import Judgements
-from db.queries.replies import Said, said_of
-from db.records import AnnotatorKind, Pair, Status
+from db.queries.replies import JudgementWithReply, said_of
+from db.records import AnnotationStatus, AnnotatorKind, Pair
 from farm.pages.report.content import LONGEST, Disagreement, Opinion, marked
 
 
@@ -37,7 +37,7 @@ def disagreements(ledger: Ledger, found: Judgements, limit: int) -> list[Disagre
     worst = worst.drop_duplicates("pair_id").head(limit)
     ids = tuple(int(i) for i in worst["pair_id"])
     pairs = {pair.id: pair for pair in ledger.pairs(PairFilter(ids=ids))}
-    said: dict[int, list[Said]] = {}
+    said: dict[int, list[JudgementWithReply]] = {}
     for each in said_of(ledger, ids):
         said.setdefault(each.pair_id, []).append(each)
     flipped = ledger.flipped_pairs() & set(ids)
@@ -47,7 +47,9 @@ def disagreements(ledger: Ledger, found: Judgements, limit: int) -> list[Disagre
     ]
 
 
-def _disagreement(pair: Pair, means: Means, said: Sequence[Said], flipped: bool) -> Disagreement:
+def _disagreement(
+    pair: Pair, means: Means, said: Sequence[JudgementWithReply], flipped: bool
+) -> Disagreement:
     first, second = (pair.output_b, pair.output_a) if flipped else (pair.output_a, pair.output_b)
     return Disagreement(
         pair=pair.id,
@@ -61,15 +63,15 @@ def _disagreement(pair: Pair, means: Means, said: Sequence[Said], flipped: bool)
     )
 
 
-def _opinion(said: Said, flipped: bool) -> Opinion:
+def _opinion(said: JudgementWithReply, flipped: bool) -> Opinion:
     reply = (said.reply or "")[:LONGEST]
     return Opinion(said.annotator, str(said.kind), _verdict(said, flipped), reply)
 
 
-def _verdict(said: Said, flipped: bool) -> str:
+def _verdict(said: JudgementWithReply, flipped: bool) -> str:
     if said.preference is None:
         return str(said.status) + (
-            f" ({said.reason})" if said.reason and said.status is not Status.OK else ""
+            f" ({said.reason})" if said.reason and said.status is not AnnotationStatus.OK else ""
         )
     first = 1 - said.preference if flipped else said.preference
     if first == 0.5:

@@ -18,9 +18,9 @@ from annotators.clients import (
     Account,
     Budget,
     BudgetExhausted,
-    Completion,
     Endpoint,
     ProviderDown,
+    Reply,
     Request,
     run_all,
 )
@@ -36,9 +36,9 @@ ASKED = [request(number) for number in range(40)]
 
 def collect(
     base_url: str, requests: Iterable[Request], options: BatchOptions | None = None, **more: object
-) -> list[tuple[Request, Completion]]:
+) -> list[tuple[Request, Reply]]:
     """What is delivered, in order."""
-    delivered: list[tuple[Request, Completion]] = []
+    delivered: list[tuple[Request, Reply]] = []
     client = BatchClient(
         Endpoint(base_url),
         options or BatchOptions("run-1", poll_seconds=0.01),
@@ -162,7 +162,7 @@ def test_a_budget_holds_and_what_fits_goes_in_waves() -> None:
     with provider() as simulator:
         worst = Account(Budget(max_cost=9.0)).worst_case(ASKED[0], PRICE.scaled(0.5)).cost
         account = Account(Budget(max_cost=worst * 10))
-        delivered: list[Completion] = []
+        delivered: list[Reply] = []
         client = BatchClient(
             Endpoint(simulator.base_url),
             BatchOptions("run-1", poll_seconds=0.01),

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 import pytest
 
 from annotators.clients import (
-    Completion,
     Endpoint,
     KeyRefused,
     NotFound,
     ProviderDown,
     QuotaExhausted,
+    Reply,
     Request,
     RetryPolicy,
     run_all,
@@ -132,7 +132,7 @@ def test_paid_attempts_are_fewer_than_free_ones() -> None:
 @pytest.mark.parametrize("fault", STOPS)
 def test_some_failures_stop_the_run_at_once_and_the_next_run_goes_on(fault: str) -> None:
     asked = [request(number) for number in range(200)]
-    delivered: dict[str, Completion] = {}
+    delivered: dict[str, Reply] = {}
     with provider(fault) as simulator:
 
         def run(requests: list[Request]) -> None:
@@ -228,7 +228,7 @@ def test_an_error_of_the_receiver_ends_the_run_and_is_raised() -> None:
     with provider(latency=0.02) as simulator:
         client = OnlineClient(Endpoint(simulator.base_url), OnlineOptions(concurrency=5))
 
-        def receive(asked: Request, completion: Completion) -> None:
+        def receive(asked: Request, completion: Reply) -> None:
             raise LedgerFull("the disk is full")
 
         with pytest.raises(LedgerFull):
@@ -246,7 +246,7 @@ def test_requests_are_pulled_as_they_are_needed() -> None:
             most = max(most, pulled - answered)
             yield request(number)
 
-    def receive(asked: Request, completion: Completion) -> None:
+    def receive(asked: Request, completion: Reply) -> None:
         nonlocal answered
         answered += 1
 
@@ -261,13 +261,13 @@ def test_one_client_serves_one_run_after_the_other() -> None:
     with provider() as simulator:
         client = OnlineClient(Endpoint(simulator.base_url), OnlineOptions(concurrency=4))
         for _ in range(3):
-            answers: list[Completion] = []
+            answers: list[Reply] = []
             run_all(client, [request(n) for n in range(10)], keeping(answers))
             assert [each.ok for each in answers] == [True] * 10
 
 
 def test_a_single_completion_within_ones_own_loop() -> None:
-    async def main(base_url: str) -> Completion:
+    async def main(base_url: str) -> Reply:
         async with OnlineClient(Endpoint(base_url)) as client:
             return await client.complete(request())
 
@@ -314,10 +314,10 @@ def test_the_key_is_sent_and_a_wrong_one_refused() -> None:
 
 
 def test_hostile_prompts_travel() -> None:
-    from annotators.clients import Decoding, Message, Role
+    from annotators.clients import Message, RequestDecoding, Role
 
     texts = ["\ud83d", "a\0b", "\u202e", "{{ output_1 }} {0} %s", "\r\n", "x" * 1_000_000, "\ufeff", "</s>"]
-    asked = [Request("judge", (Message(Role.USER, text),), Decoding(max_tokens=20)) for text in texts]
+    asked = [Request("judge", (Message(Role.USER, text),), RequestDecoding(max_tokens=20)) for text in texts]
     with provider() as simulator:
         assert all(completion.ok for completion in ask(simulator, asked).values())
 

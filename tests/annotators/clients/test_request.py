@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotators.clients import Decoding, Message, Request, Role
+from annotators.clients import Message, Request, RequestDecoding, Role
 from annotators.clients.request import encodable
 from db.errors import ConfigError
 
 BASE = Request(
     "judge",
     (Message(Role.SYSTEM, "Compare."), Message(Role.USER, "One and two.")),
-    Decoding(temperature=0.5, top_p=0.9, max_tokens=5, seed=3, stop=("\n",), top_logprobs=5),
+    RequestDecoding(temperature=0.5, top_p=0.9, max_tokens=5, seed=3, stop=("\n",), top_logprobs=5),
 )
 
 CHANGES = {
@@ -96,7 +96,7 @@ def test_the_longest_reply_goes_by_the_name_the_server_knows() -> None:
 @pytest.mark.parametrize("name", ["n", "stream", "model", "temperature", "max_completion_tokens"])
 def test_extra_fields_cannot_overrule_our_own(name: str) -> None:
     with pytest.raises(ConfigError, match=name):
-        Decoding(extra={name: 2})
+        RequestDecoding(extra={name: 2})
 
 
 @given(st.text(st.characters(exclude_categories=())))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from annotators.clients import Completion, Endpoint, run_all
+from annotators.clients import Endpoint, Reply, run_all
 from annotators.clients.online import OnlineClient, OnlineOptions
 from annotators.simulator import FaultPlan
 from tests.support.simulated_provider import QUICK, provider, request
@@ -62,7 +62,7 @@ def test_every_request_that_was_sent_is_accounted_for_within_seconds(sent: signa
 
 def test_after_a_commit_that_failed_nothing_more_is_sent() -> None:
     """Replies that came together fail together; the first who commits hears of it, and all must stop."""
-    held: list[Completion] = []
+    held: list[Reply] = []
 
     def commit() -> None:
         if held:

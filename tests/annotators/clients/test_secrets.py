@@ -12,7 +12,7 @@ from dataclasses import asdict
 
 import pytest
 
-from annotators.clients import OPENAI_URL, Completion, Endpoint, run_all
+from annotators.clients import OPENAI_URL, Endpoint, Reply, run_all
 from annotators.clients.batch import BatchClient, BatchOptions
 from annotators.clients.online import OnlineClient, OnlineOptions
 from annotators.simulator.http import Handler, HttpReply, HttpRequest, Server, Wire
@@ -88,7 +88,7 @@ def test_the_key_is_in_no_completion_error_log_or_repr(way: int, caplog: pytest.
         for endpoint in (Endpoint(base_url, CANARY), Endpoint(address, CANARY)):
             online = OnlineClient(endpoint, OnlineOptions(concurrency=2, retry=ONCE))
             batch = BatchClient(endpoint, BatchOptions("run", poll_seconds=0.001))
-            delivered: list[Completion] = []
+            delivered: list[Reply] = []
             for client in (online, batch) if way not in (4, 8, 9, 10) else (online,):
                 try:
                     run_all(client, [request()], keeping(delivered))

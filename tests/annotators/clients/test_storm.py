@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from annotators.clients import Completion, Request, RetryPolicy
+from annotators.clients import Reply, Request, RetryPolicy
 from annotators.prices import Price
 from annotators.simulator import STORM, FaultPlan, Judge, Simulator, request_key
 from tests.support.simulated_provider import ask, provider, request
@@ -16,9 +16,9 @@ NOISY = Judge(utility="random", noise=1.0)
 LASTING = ("refusal", "length", "content_filter", "tool_calls", "400_filter", "302")
 
 
-def rounds(simulator: Simulator) -> dict[Request, list[Completion]]:
+def rounds(simulator: Simulator) -> dict[Request, list[Reply]]:
     """All completions of each request: what fails in one run is asked again in the next."""
-    seen: dict[Request, list[Completion]] = {each: [] for each in ASKED}
+    seen: dict[Request, list[Reply]] = {each: [] for each in ASKED}
     for _ in range(6):
         left = [each for each in ASKED if not seen[each] or not seen[each][-1].ok]
         for each, completion in ask(simulator, left, retry=PATIENT, price=lambda model: PRICE).items():

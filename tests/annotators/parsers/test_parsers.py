@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotators.clients.request import TokenLogprob
-from annotators.parsers import PARSERS, ParseError, Said, parser_of, read_verdicts
+from annotators.parsers import PARSERS, ParseError, ReplyText, parser_of, read_verdicts
 from annotators.spec import AnnotatorSpec, OutputNames, ParserSpec
 from db.ids import Json
 from db.records import AnnotatorKind
@@ -26,7 +26,9 @@ def spec(parser: str, batch: int = 1, names: str = "AB", **options: Json) -> Ann
 
 
 def read(annotator: AnnotatorSpec, text: str) -> list[float | None]:
-    return [verdict.first for verdict in read_verdicts(parser_of(annotator), Said(text), annotator.batch)]
+    return [
+        verdict.first for verdict in read_verdicts(parser_of(annotator), ReplyText(text), annotator.batch)
+    ]
 
 
 START, END, END_LOWER = spec("verdict", start=True), spec("verdict"), spec("verdict", names="ab")
@@ -126,7 +128,7 @@ def test_a_verdict_at_the_end(text: str, first: float) -> None:
 @pytest.mark.parametrize("annotator", [START, END], ids=["start", "end"])
 def test_no_verdict_is_declared(annotator: AnnotatorSpec, text: str) -> None:
     with pytest.raises(ParseError):
-        parser_of(annotator)(Said(text))
+        parser_of(annotator)(ReplyText(text))
 
 
 def test_one_reply_read_at_its_start_and_at_its_end() -> None:
@@ -156,7 +158,7 @@ def test_lists(text: str, first: list[float | None]) -> None:
 @pytest.mark.parametrize("text", ["A\nB", "I cannot say.", "", "Pair 7: A", "Pair 1: both"])
 def test_lists_without_any_verdict(text: str) -> None:
     with pytest.raises(ParseError):
-        parser_of(LIST)(Said(text))
+        parser_of(LIST)(ReplyText(text))
 
 
 def test_one_unreadable_reply_spoiling_a_whole_batch() -> None:
@@ -199,14 +201,14 @@ def test_json(text: str, first: float) -> None:
 )  # fmt: skip
 def test_json_without_a_verdict(text: str) -> None:
     with pytest.raises(ParseError):
-        parser_of(JSON)(Said(text))
+        parser_of(JSON)(ReplyText(text))
 
 
 def test_json_lists() -> None:
     assert read(JSON_LIST, '[{"pair": 3, "better": "A"}, {"pair": "1", "better": "B"}]') == [0, None, 1]
     assert read(JSON_LIST, '{"better": "A"} {"better": "B"} {"better": "B"}') == [1, 0, 0]
     with pytest.raises(ParseError, match="2 objects for 3 pairs"):
-        parser_of(JSON_LIST)(Said('{"better": "A"} {"better": "B"}'))
+        parser_of(JSON_LIST)(ReplyText('{"better": "A"} {"better": "B"}'))
 
 
 @pytest.mark.parametrize(
@@ -230,13 +232,13 @@ def test_ratings(text: str, first: float) -> None:
 )
 def test_ratings_that_are_none(text: str) -> None:
     with pytest.raises(ParseError):
-        parser_of(RATING)(Said(text))
+        parser_of(RATING)(ReplyText(text))
 
 
 def weighed(tokens: dict[str, float], annotator: AnnotatorSpec = LOGPROB) -> float | None:
     """P(first) of a reply whose first token has these probabilities."""
     tops = (tuple(TokenLogprob(token, math.log(p)) for token, p in tokens.items()),)
-    return read_verdicts(parser_of(annotator), Said("", tops), 1)[0].first
+    return read_verdicts(parser_of(annotator), ReplyText("", tops), 1)[0].first
 
 
 def test_log_probabilities_add_up_over_variants() -> None:
@@ -258,7 +260,7 @@ def test_names_that_differ_in_case_alone() -> None:
 
 def test_log_probabilities_that_did_not_come_are_not_made_up_from_the_text() -> None:
     with pytest.raises(ParseError, match="no log-probabilities came"):
-        parser_of(LOGPROB)(Said("A"))
+        parser_of(LOGPROB)(ReplyText("A"))
 
 
 PIECES = st.sampled_from(
@@ -276,7 +278,7 @@ def test_any_text_gives_verdicts_or_a_parse_error(
     annotator: AnnotatorSpec, text: str, tops: tuple[TokenLogprob, ...]
 ) -> None:
     try:
-        verdicts = parser_of(annotator)(Said(text, (tops,)))
+        verdicts = parser_of(annotator)(ReplyText(text, (tops,)))
     except ParseError:
         return
     assert len(verdicts) == annotator.batch
@@ -330,7 +332,7 @@ def test_time_is_linear_in_the_length(seed: str) -> None:
             tries = []
             for _ in range(3):  # the quickest: other work on the machine only ever adds
                 begun = time.process_time()
-                read_verdicts(parser, Said(text), annotator.batch)
+                read_verdicts(parser, ReplyText(text), annotator.batch)
                 tries.append(time.process_time() - begun)
             times.append(min(tries))
         assert times[1] < 20 * times[0] + 0.1

@@ -10,10 +10,10 @@ import pytest
 
 from annotators import render
 from annotators.catalogue import load, names
-from annotators.clients import Completion, Decoding, Message, Request, Role
-from annotators.parsers import Said as SaidByJudge
-from annotators.parsers import parser_of, read_verdicts
-from annotators.simulator import Judge, Question, Said, Shown
+from annotators.clients import Message, Reply, Request, RequestDecoding, Role
+from annotators.parsers import ReplyText, parser_of, read_verdicts
+from annotators.shown import ShownPair
+from annotators.simulator import ChatMessage, Judge, PromptComparison, ShownOutput
 from annotators.simulator.judges import decide, utility_of
 from annotators.simulator.prompt_forms import find_questions
 from annotators.simulator.replies import OFF_FORMAT
@@ -22,12 +22,14 @@ from db.errors import ConfigError
 from db.records import AnnotatorKind, Instruction, Output, Pair
 from tests.support.simulated_provider import ask, provider, request
 
-TWO = Question((Shown("A", "one"), Shown("B", "two")))
-THREE = Question((Shown("A", "one"), Shown("B", "two"), Shown("C", "three")))
+TWO = PromptComparison((ShownOutput("A", "one"), ShownOutput("B", "two")))
+THREE = PromptComparison((ShownOutput("A", "one"), ShownOutput("B", "two"), ShownOutput("C", "three")))
 WORTH = Judge(utility="table", table={"one": 1.0, "two": 0.0, "three": -1.0})
 
 
-def share(judge: Judge, question: Question, best: int, temperature: float = 1.0, draws: int = 4000) -> float:
+def share(
+    judge: Judge, question: PromptComparison, best: int, temperature: float = 1.0, draws: int = 4000
+) -> float:
     """How often an output wins over many requests."""
     utility = utility_of(judge)
     return (
@@ -70,7 +72,7 @@ def test_without_noise_or_at_temperature_zero_the_better_always_wins(judge: Judg
 
 
 def test_equal_outputs_without_noise_fall_evenly() -> None:
-    same = Question((Shown("A", "x"), Shown("B", "x")))
+    same = PromptComparison((ShownOutput("A", "x"), ShownOutput("B", "x")))
     judge = Judge(utility="length", noise=0.0)
     assert share(judge, same, 0) == pytest.approx(0.5, abs=0.024)
     assert decide(judge, utility_of(judge), same, 1.0, "key").probabilities() == (0.5, 0.5)
@@ -87,7 +89,9 @@ def test_equal_outputs_without_noise_fall_evenly() -> None:
 )
 def test_biases_add_to_the_utility(bias: dict[str, float], texts: Sequence[str], gain: float) -> None:
     judge = Judge(utility="table", **bias)  # type: ignore[arg-type]
-    question = Question(tuple(Shown(label, text) for label, text in zip("AB", texts, strict=True)))
+    question = PromptComparison(
+        tuple(ShownOutput(label, text) for label, text in zip("AB", texts, strict=True))
+    )
     assert share(judge, question, 0) == pytest.approx(sigmoid(gain), abs=0.024)
 
 
@@ -108,7 +112,7 @@ def shortness(instruction: str, input: str, output: str) -> float:
 
 @pytest.mark.parametrize("utility", [shortness, f"{__name__}:shortness"])
 def test_a_utility_of_ones_own(utility: object) -> None:
-    question = Question((TWO.shown[0], Shown("B", "x")), "Be brief.", "now")
+    question = PromptComparison((TWO.shown[0], ShownOutput("B", "x")), "Be brief.", "now")
     judge = Judge(utility=utility)  # type: ignore[arg-type]
     assert decide(judge, utility_of(judge), question, 0.0, "key").best == 1
 
@@ -147,15 +151,15 @@ def spec_of(name: str) -> AnnotatorSpec:
 LLM_JUDGES = [name for name in JUDGES if spec_of(name).kind is AnnotatorKind.LLM]
 
 
-def asked_of(spec: AnnotatorSpec) -> list[tuple[Request, list[render.Asked]]]:
+def asked_of(spec: AnnotatorSpec) -> list[tuple[Request, list[ShownPair]]]:
     """Every pair in both orders, in prompts as full as the spec has them."""
-    shown = [render.Asked(pair, swapped) for pair in PAIRS for swapped in (False, True)]
+    shown = [ShownPair(pair, swapped) for pair in PAIRS for swapped in (False, True)]
     parts = [shown[i : i + spec.batch] for i in range(0, len(shown), spec.batch)]
     return [(Request(spec.model, render.messages(spec, part), spec.decoding), part) for part in parts]
 
 
-def verdicts(spec: AnnotatorSpec, completion: Completion, count: int) -> list[float | None]:
-    said = SaidByJudge(completion.text, completion.top_logprobs)
+def verdicts(spec: AnnotatorSpec, completion: Reply, count: int) -> list[float | None]:
+    said = ReplyText(completion.text, completion.top_logprobs)
     return [verdict.first for verdict in read_verdicts(parser_of(spec), said, count)]
 
 
@@ -203,7 +207,7 @@ def test_log_probabilities_are_exact() -> None:
 )
 def test_the_reply_has_the_form_the_prompt_shows(asks: str, reply: str) -> None:
     shown = request(1)  # the longer output is the second
-    asked = Request("judge", (Message(Role.SYSTEM, asks), *shown.messages), Decoding(temperature=0.0))
+    asked = Request("judge", (Message(Role.SYSTEM, asks), *shown.messages), RequestDecoding(temperature=0.0))
     with provider() as simulator:
         text = ask(simulator, [asked])[asked].text
     if reply == "better":
@@ -233,11 +237,11 @@ def test_structured_outputs_are_filled_in_after_their_schema() -> None:
 
 
 def test_a_prompt_in_another_shape_is_read_by_ones_own_extractor() -> None:
-    def extract(messages: Sequence[Said]) -> Sequence[Question]:
+    def extract(messages: Sequence[ChatMessage]) -> Sequence[PromptComparison]:
         lines = messages[-1].content.splitlines()
-        return [Question((Shown("1", lines[0]), Shown("2", lines[1])))]
+        return [PromptComparison((ShownOutput("1", lines[0]), ShownOutput("2", lines[1])))]
 
-    asked = Request("judge", (Message(Role.USER, "a long output\nshort"),), Decoding(temperature=0.0))
+    asked = Request("judge", (Message(Role.USER, "a long output\nshort"),), RequestDecoding(temperature=0.0))
     with provider(extractor=extract) as simulator:
         assert ask(simulator, [asked])[asked].text == "1"
     with provider(extractor="annotators.simulator.prompt_forms:find_questions") as simulator:
@@ -247,14 +251,19 @@ def test_a_prompt_in_another_shape_is_read_by_ones_own_extractor() -> None:
 def test_what_an_output_contains_is_not_taken_for_the_prompt() -> None:
     fake = "<output_B 12345678>\nvery long indeed, longer than all\n</output_B 12345678>"
     text = f"<output_A abcdef01>\n{fake}\n</output_A abcdef01>\n<output_B abcdef01>\nx\n</output_B abcdef01>"
-    [question] = find_questions([Said("user", text)])
-    assert question.shown == (Shown("A", fake), Shown("B", "x"))
+    [question] = find_questions([ChatMessage("user", text)])
+    assert question.shown == (ShownOutput("A", fake), ShownOutput("B", "x"))
 
 
 def test_worked_examples_are_not_judged() -> None:
     earlier = "<output_A abcdef01>\nx\n</output_A abcdef01>"
     last = "<output_A abcdef02>\ny\n</output_A abcdef02>"
-    said = [Said("system", "Judge."), Said("user", earlier), Said("assistant", "A"), Said("user", last)]
+    said = [
+        ChatMessage("system", "Judge."),
+        ChatMessage("user", earlier),
+        ChatMessage("assistant", "A"),
+        ChatMessage("user", last),
+    ]
     assert [each.shown[0].text for each in find_questions(said)] == ["y"]
 
 

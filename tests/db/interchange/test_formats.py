@@ -14,13 +14,20 @@ import pytest
 
 from db.errors import FormatError
 from db.interchange import FORMATS, expand
-from db.interchange.rows import InstructionRow, OutputRow, PreferenceRow, ReadOptions, Refusal, Row
+from db.interchange.rows import (
+    Entry,
+    ImportedInstruction,
+    ImportedOutput,
+    PreferenceRow,
+    ReadOptions,
+    Refusal,
+)
 from db.records import AnnotatorKind, ProducerKind, Use
 
 NO = ReadOptions()
 
 
-def read(name: str, path: Path, options: ReadOptions = NO) -> list[Row | Refusal]:
+def read(name: str, path: Path, options: ReadOptions = NO) -> list[Entry | Refusal]:
     return list(FORMATS[name].read(path, options))
 
 
@@ -30,7 +37,7 @@ def made(path: Path, value: Any) -> Path:
     return path
 
 
-def only(rows: list[Row | Refusal]) -> PreferenceRow:
+def only(rows: list[Entry | Refusal]) -> PreferenceRow:
     [row] = rows
     assert isinstance(row, PreferenceRow), row
     return row
@@ -73,7 +80,7 @@ def test_alpaca_farm_outputs(tmp_path: Path) -> None:
     path = made(
         tmp_path / "x.json", [{"instruction": "Say hi.", "input": "", "output": "hi", "generator": "sft"}]
     )
-    assert read("alpaca-farm", path) == [OutputRow("Say hi.", "", "hi", "sft")]
+    assert read("alpaca-farm", path) == [ImportedOutput("Say hi.", "", "hi", "sft")]
 
 
 EVAL = {
@@ -104,7 +111,7 @@ def test_alpaca_eval_results_folder(tmp_path: Path) -> None:
     made(tmp_path / "results" / "me" / "model_outputs.json", [output])
     made(tmp_path / "results" / "me" / "judge" / "annotations.json", [EVAL])
     rows = read("alpaca-eval", tmp_path / "results")
-    assert {type(row).__name__ for row in rows} == {"OutputRow", "PreferenceRow"}
+    assert {type(row).__name__ for row in rows} == {"ImportedOutput", "PreferenceRow"}
     with pytest.raises(FormatError, match="neither results"):
         read("alpaca-eval", made(tmp_path / "other" / "x.jsonl", [{}]).parent)
 
@@ -116,7 +123,7 @@ def test_alpaca_eval_instructions_are_numbered_by_the_fullest_outputs(tmp_path: 
 
     outputs("a", "two", "three")
     outputs("b", "one", "two", "three")
-    rows = [row for row in read("alpaca-eval", tmp_path) if isinstance(row, OutputRow)]
+    rows = [row for row in read("alpaca-eval", tmp_path) if isinstance(row, ImportedOutput)]
     assert [row.instruction for row in rows[:3]] == ["one", "two", "three"]
 
 
@@ -162,8 +169,8 @@ def test_alpaca_eval_tables_join_the_texts_that_were_judged(tmp_path: Path) -> N
         0.0,
         True,
     )
-    assert [row.use for row in rows if isinstance(row, InstructionRow)] == [Use.EVAL]
-    assert {row.set_name for row in rows if isinstance(row, OutputRow)} == {None}  # no second membership
+    assert [row.use for row in rows if isinstance(row, ImportedInstruction)] == [Use.EVAL]
+    assert {row.set_name for row in rows if isinstance(row, ImportedOutput)} == {None}  # no second membership
 
 
 def test_alpaca_eval_tables_refuse_what_cannot_be_joined(tmp_path: Path) -> None:
@@ -254,7 +261,7 @@ def test_trl_unpaired(tmp_path: Path) -> None:
         {"prompt": "x", "completion": "y", "label": 1},
     ]
     good, bad = read("trl-unpaired", made(tmp_path / "x.jsonl", rows), ReadOptions(set_name="mine"))
-    assert good == OutputRow("Say hi.", "", "hi", "", set_name="mine/desirable")
+    assert good == ImportedOutput("Say hi.", "", "hi", "", set_name="mine/desirable")
     assert isinstance(bad, Refusal)
 
 
@@ -278,13 +285,13 @@ def test_trl_writers_leave_ties_out(tmp_path: Path, ending: str) -> None:
 def test_instructions(tmp_path: Path) -> None:
     (tmp_path / "plain.txt").write_text("Say hi.\n\nSay bye.\n")
     assert read("instructions", tmp_path / "plain.txt", ReadOptions(use=Use.EVAL)) == [
-        InstructionRow("Say hi.", "", "plain", Use.EVAL),
-        InstructionRow("Say bye.", "", "plain", Use.EVAL),
+        ImportedInstruction("Say hi.", "", "plain", Use.EVAL),
+        ImportedInstruction("Say bye.", "", "plain", Use.EVAL),
     ]
     (tmp_path / "x.csv").write_text("prompt,input,output\nSay hi.,to Bo,hi Bo\n")
     asked, answer = read("instructions", tmp_path / "x.csv")
-    assert asked == InstructionRow("Say hi.", "to Bo", "x")
-    assert answer == OutputRow("Say hi.", "to Bo", "hi Bo", "reference", ProducerKind.REFERENCE, "x")
+    assert asked == ImportedInstruction("Say hi.", "to Bo", "x")
+    assert answer == ImportedOutput("Say hi.", "to Bo", "hi Bo", "reference", ProducerKind.REFERENCE, "x")
     [bad] = read("instructions", made(tmp_path / "x.jsonl", [{"instruction": "x", "use": "play"}]))
     assert isinstance(bad, Refusal)
 
@@ -300,7 +307,7 @@ def test_outputs(tmp_path: Path) -> None:
         }
     ]
     found = read("outputs", made(tmp_path / "x.jsonl", rows))
-    assert [(r.output, r.model, r.set_name) for r in found if isinstance(r, OutputRow)] == [
+    assert [(r.output, r.model, r.set_name) for r in found if isinstance(r, ImportedOutput)] == [
         ("hi", "m", "s"), ("hello", "reference", "s"),
     ]  # fmt: skip
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from db.errors import FormatError
 from db.interchange import FORMATS
 from db.interchange.preferences import instruction_id, read, to_dict, write
-from db.interchange.rows import PreferenceRow, ReadOptions, Refusal, Row
+from db.interchange.rows import Entry, PreferenceRow, ReadOptions, Refusal
 from db.records import AnnotatorKind
 
 NO = ReadOptions()
@@ -69,7 +69,7 @@ def test_any_bytes_are_rows_refusals_or_a_clear_error(
     path.write_bytes(content)
     for each in FORMATS.values():
         with suppress(FormatError):
-            assert all(isinstance(row, Row | Refusal) for row in each.read(path, NO))
+            assert all(isinstance(row, Entry | Refusal) for row in each.read(path, NO))
 
 
 @pytest.mark.parametrize(

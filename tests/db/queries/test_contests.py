@@ -9,7 +9,16 @@ import pytest
 
 from db.ledger import Ledger
 from db.queries.contests import COLUMNS, contests
-from db.records import Annotation, AnnotatorCard, AnnotatorKind, Instruction, Item, Output, Pair, Status
+from db.records import (
+    Annotation,
+    AnnotationStatus,
+    AnnotatorCard,
+    AnnotatorKind,
+    Instruction,
+    Item,
+    Output,
+    Pair,
+)
 
 
 @pytest.fixture
@@ -41,13 +50,13 @@ def test_the_latest_attempt_stands_and_what_was_taken_back_does_not(ledger: Ledg
             )
             writer.annotations(
                 [
-                    Annotation(ids[0], llm, None, None, True, Status.FAILED, "500"),
+                    Annotation(ids[0], llm, None, None, True, AnnotationStatus.FAILED, "500"),
                     Annotation(ids[0], llm, 1.0, 0.0, True, attempt=1),
                     Annotation(ids[0], llm, 0.25, 0.25, False),
-                    Annotation(ids[1], llm, None, 1.0, False, Status.SPARED),
+                    Annotation(ids[1], llm, None, 1.0, False, AnnotationStatus.SPARED),
                     Annotation(ids[2], ann, 0.5, 0.5, None),
                     Annotation(ids[1], ann, 1.0, 1.0, None),
-                    Annotation(ids[1], ann, None, None, None, Status.RETRACTED, attempt=1),
+                    Annotation(ids[1], ann, None, None, None, AnnotationStatus.RETRACTED, attempt=1),
                 ]
             )
         found = contests(ledger)

@@ -13,6 +13,7 @@ from db.ledger import Ledger
 from db.queries.frames import judgements, sources
 from db.records import (
     Annotation,
+    AnnotationStatus,
     AnnotatorCard,
     AnnotatorKind,
     Claim,
@@ -22,11 +23,10 @@ from db.records import (
     Item,
     Output,
     Pair,
-    Slot,
+    Question,
     SourceFile,
-    Status,
 )
-from db.writer import Judgement
+from db.writer import ImportedJudgement
 
 ASK = Instruction("Name a colour.")
 ADA = AnnotatorCard("ada", AnnotatorKind.HUMAN, {"imported": True})
@@ -54,7 +54,7 @@ def imported(
         [item_id] = writer.items([Item(source, name, pair, flipped, "warm")])
         canonical = 1 - preference if flipped else preference
         fact = Annotation(pair_id, ada, canonical, canonical, swapped=not flipped, item_id=item_id)
-        writer.judgements([Judgement(fact, Imported(file_id, price=0.25, seconds=3.0))])
+        writer.judgements([ImportedJudgement(fact, Imported(file_id, price=0.25, seconds=3.0))])
     return pair_id
 
 
@@ -106,11 +106,11 @@ def test_the_latest_attempt_counts_and_what_was_taken_back_does_not(ledger: Ledg
     with ledger:
         first, second = imported(ledger, "1", "red", "blue", 1.0), imported(ledger, "2", "red", "green", 1.0)
         for pair_id in (first, second):
-            here(ledger, pair_id, None, status=Status.FAILED, reason="server down")
+            here(ledger, pair_id, None, status=AnnotationStatus.FAILED, reason="server down")
         here(ledger, first, 1.0, attempt=1)
         here(ledger, second, 1.0, attempt=1)
-        here(ledger, second, None, attempt=2, status=Status.RETRACTED)
-        here(ledger, second, None, replicate=1, status=Status.SPARED, label=1.0)
+        here(ledger, second, None, attempt=2, status=AnnotationStatus.RETRACTED)
+        here(ledger, second, None, replicate=1, status=AnnotationStatus.SPARED, label=1.0)
         found = judgements(ledger, bulleted).judgements
     rule = found[found["annotator"] == 2]
     assert len(rule) == 1
@@ -121,8 +121,8 @@ def test_labels_are_what_training_sees_the_spared_among_them(ledger: Ledger) -> 
     with ledger:
         pair_id = imported(ledger, "1", "red", "blue", 1.0)
         here(ledger, pair_id, 0.0, label=1.0)
-        here(ledger, pair_id, None, replicate=1, status=Status.SPARED, label=1.0)
-        here(ledger, pair_id, None, replicate=2, status=Status.FAILED, reason="server down")
+        here(ledger, pair_id, None, replicate=1, status=AnnotationStatus.SPARED, label=1.0)
+        here(ledger, pair_id, None, replicate=2, status=AnnotationStatus.FAILED, reason="server down")
         judged, labelled = (judgements(ledger, bulleted, labels=each).judgements for each in (False, True))
     for frame, count in ((judged, 1), (labelled, 2)):
         rule = frame[frame["annotator"] == 2]
@@ -133,7 +133,13 @@ def test_labels_are_what_training_sees_the_spared_among_them(ledger: Ledger) -> 
 
 def test_a_failure_stays_as_a_judgement_without_a_verdict(ledger: Ledger) -> None:
     with ledger:
-        here(ledger, imported(ledger, "1", "red", "blue", 1.0), None, status=Status.UNREADABLE, reason="?")
+        here(
+            ledger,
+            imported(ledger, "1", "red", "blue", 1.0),
+            None,
+            status=AnnotationStatus.UNREADABLE,
+            reason="?",
+        )
         found = judgements(ledger, bulleted).judgements
     assert np.isnan(found["preference"]).tolist() == [False, True]
 
@@ -141,7 +147,7 @@ def test_a_failure_stays_as_a_judgement_without_a_verdict(ledger: Ledger) -> Non
 def test_the_price_of_a_completion_is_shared_by_its_pairs(ledger: Ledger) -> None:
     with ledger:
         pairs = [imported(ledger, str(i), "red", f"blue {i}", 1.0) for i in range(2)]
-        slots = tuple(Slot(pair_id, 0, False) for pair_id in pairs)
+        slots = tuple(Question(pair_id, 0, False) for pair_id in pairs)
         with ledger.writing() as writer:
             [claim_id] = writer.claims([Claim("ab", "cd", "me", "{}", slots)])
             writer.completions([Completion(claim_id or 0, "A B", cost=0.5, seconds=4.0)])

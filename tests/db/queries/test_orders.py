@@ -15,7 +15,7 @@ from db.queries import training
 from db.queries.contests import contests
 from db.queries.frames import judgements
 from db.queries.orders import averaged_over_orders
-from db.records import Annotation, AnnotatorCard, AnnotatorKind, Instruction, Output, Pair, Status
+from db.records import Annotation, AnnotationStatus, AnnotatorCard, AnnotatorKind, Instruction, Output, Pair
 from farm.audit import AuditOptions, audit_ledger
 from farm.leaderboard import LeaderboardOptions, judged_pairs
 from farm.snapshot import Choice, snapshot
@@ -71,7 +71,9 @@ def ledger(tmp_path: Path) -> Ledger:
         facts = [(first, 1.0, False), (first, 0.0, True), (second, 1.0, False), (second, 1.0, True)]
         facts += [(third, 1.0, False), (fourth, 0.0, True)]
         writer.annotations([Annotation(pair, judge, p, p, swapped) for pair, p, swapped in facts])
-        writer.annotations([Annotation(third, judge, None, None, True, Status.UNREADABLE, "no verdict")])
+        writer.annotations(
+            [Annotation(third, judge, None, None, True, AnnotationStatus.UNREADABLE, "no verdict")]
+        )
     return opened
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from annotators.clients.budget import Account, Budget
 from annotators.clients.failures import BudgetExhausted
-from annotators.clients.reply import Reply, failed
-from annotators.clients.request import Completion, Message, Request, Role
+from annotators.clients.request import Message, Reply, Request, Role
 from annotators.clients.run import run_all
+from annotators.clients.sending import Sending, failed
 from annotators.prices import Usage
 from db.errors import ConfigError
 from farm.judging.in_process import InProcess, name_of
@@ -29,7 +29,7 @@ class Echo:
         self.batches: list[int] = []
         self.interrupt_at = interrupt_at
 
-    def __call__(self, requests: Sequence[Request]) -> list[Reply]:
+    def __call__(self, requests: Sequence[Request]) -> list[Sending]:
         self.batches.append(len(requests))
         if len(self.batches) == self.interrupt_at:
             os.kill(os.getpid(), signal.SIGINT)
@@ -37,13 +37,13 @@ class Echo:
         return [
             failed("context_length", "too long")
             if text.endswith("3")
-            else Reply(text=text, usage=Usage(5, 1))
+            else Sending(text=text, usage=Usage(5, 1))
             for text in texts
         ]
 
 
-def run(echo: Echo, count: int, account: Account) -> list[tuple[Request, Completion]]:
-    found: list[tuple[Request, Completion]] = []
+def run(echo: Echo, count: int, account: Account) -> list[tuple[Request, Reply]]:
+    found: list[tuple[Request, Reply]] = []
     transport = InProcess(echo, 4, account)
     try:
         run_all(transport, map(request, range(count)), lambda asked, got: found.append((asked, got)))
@@ -64,7 +64,7 @@ def test_each_request_is_answered_once_in_order_and_costs_nothing() -> None:
 
 def test_ctrl_c_ends_the_run_after_the_batch_under_way() -> None:
     echo = Echo(interrupt_at=2)
-    found: list[Completion] = []
+    found: list[Reply] = []
     with pytest.raises(KeyboardInterrupt):
         run_all(InProcess(echo, 4, Account()), map(request, range(40)), lambda _, got: found.append(got))
     assert echo.batches == [4, 4]

@@ -12,7 +12,7 @@ import torch
 from transformers import LlamaForCausalLM
 
 from annotators.clients.failures import BudgetExhausted
-from annotators.clients.request import Decoding, Message, Request, Role
+from annotators.clients.request import Message, Request, RequestDecoding, Role
 from annotators.draws import Orders
 from db.errors import ConfigError
 from db.ledger import Ledger, PairFilter
@@ -61,7 +61,7 @@ def weigher(folder: Path, least: float = 0) -> str:
 
 
 def request(text: str, model: str = "m", **decoding: object) -> Request:
-    return Request(model, (Message(Role.USER, text),), Decoding(**decoding))  # type: ignore[arg-type]
+    return Request(model, (Message(Role.USER, text),), RequestDecoding(**decoding))  # type: ignore[arg-type]
 
 
 def first_token(folder: str, text: str) -> torch.Tensor:

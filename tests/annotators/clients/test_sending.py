@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annotators.clients import FAILURES, WARNINGS, Decoding, Message, Request, Role, Usage
-from annotators.clients.reply import MAX_BODY, MAX_DETAIL, classify_status, read_reply
+from annotators.clients import FAILURES, WARNINGS, Message, Request, RequestDecoding, Role, Usage
+from annotators.clients.sending import MAX_BODY, MAX_DETAIL, classify_status, read_body
 from annotators.simulator import FAULTS
 
-PLAIN = Request("judge", (Message(Role.USER, "Which?"),), Decoding(max_tokens=20))
-WEIGHED = Request("judge", (Message(Role.USER, "Which?"),), Decoding(max_tokens=1, top_logprobs=3))
+PLAIN = Request("judge", (Message(Role.USER, "Which?"),), RequestDecoding(max_tokens=20))
+WEIGHED = Request("judge", (Message(Role.USER, "Which?"),), RequestDecoding(max_tokens=1, top_logprobs=3))
 
 
 def completion(content: object = "Output (a)", finish: object = "stop", **message: object) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def completion(content: object = "Output (a)", finish: object = "stop", **messag
 
 
 def read(data: object, request: Request = PLAIN) -> Any:
-    return read_reply(request, json.dumps(data).encode())
+    return read_body(request, json.dumps(data).encode())
 
 
 def test_a_good_reply() -> None:
@@ -59,7 +59,7 @@ def test_a_good_reply() -> None:
     ],
 )
 def test_a_body_that_is_no_completion(body: bytes, name: str) -> None:
-    reply = read_reply(PLAIN, body)
+    reply = read_body(PLAIN, body)
     assert reply.failure == name
     assert reply.unmetered
 
@@ -89,7 +89,7 @@ def test_a_completion_that_is_of_no_use(data: dict[str, Any], name: str) -> None
 
 
 def test_a_reply_of_one_token_is_whole_although_it_was_cut() -> None:
-    one = Request("judge", PLAIN.messages, Decoding(max_tokens=1))
+    one = Request("judge", PLAIN.messages, RequestDecoding(max_tokens=1))
     assert read(completion("a", "length"), one).failure is None
     assert read(completion("a", "length"), WEIGHED).failure is None
 
@@ -122,7 +122,7 @@ def test_a_strange_log_probability_is_not_believed(logprob: object) -> None:
 def test_very_unlikely_tokens_stay_finite() -> None:
     for text in ("-1e400", "-" + "9" * 400):
         body = json.dumps(weighed({"token": "a", "logprob": 0})).replace('"logprob": 0', f'"logprob": {text}')
-        assert read_reply(WEIGHED, body.encode()).top_logprobs[0][0].logprob == -1e9
+        assert read_body(WEIGHED, body.encode()).top_logprobs[0][0].logprob == -1e9
 
 
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "v", "schema": {"required": ["better"]}}}
@@ -140,7 +140,7 @@ SCHEMA = {"type": "json_schema", "json_schema": {"name": "v", "schema": {"requir
     ],
 )
 def test_an_ignored_format_is_noticed(wanted: dict[str, Any], text: str, ignored: bool) -> None:
-    request = Request("judge", PLAIN.messages, Decoding(response_format=wanted))
+    request = Request("judge", PLAIN.messages, RequestDecoding(response_format=wanted))
     assert read(completion(text), request).warnings == (("response_format_ignored",) if ignored else ())
 
 
@@ -263,7 +263,7 @@ def test_details_are_one_short_line() -> None:
 def test_nothing_a_server_says_is_an_exception(data: object) -> None:
     body = json.dumps(data).encode()
     for request in (PLAIN, WEIGHED):
-        reply = read_reply(request, body)
+        reply = read_body(request, body)
         assert reply.failure is None or reply.failure in FAILURES
         assert set(reply.warnings) <= set(WARNINGS)
         reply.text.encode()
@@ -272,7 +272,7 @@ def test_nothing_a_server_says_is_an_exception(data: object) -> None:
 
 @given(st.binary(max_size=200), st.integers(100, 599))
 def test_no_bytes_are_an_exception(body: bytes, status: int) -> None:
-    assert read_reply(PLAIN, body).failure in FAILURES
+    assert read_body(PLAIN, body).failure in FAILURES
     assert classify_status(status, body)[0] in FAILURES
 
 
@@ -282,4 +282,4 @@ def test_every_fault_of_the_simulator_is_a_json_or_bytes_we_read() -> None:
             continue
         reply = fault.reply(completion())
         if reply.status == 200:
-            assert read_reply(PLAIN, reply.body).failure in {None, *FAILURES}
+            assert read_body(PLAIN, reply.body).failure in {None, *FAILURES}

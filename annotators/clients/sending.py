@@ -1,8 +1,9 @@
-"""Reading a server's reply: pure functions from (status, body) to a `Reply`, with every way to fail named.
+"""What one sending of a request brought: pure functions from (status, body) to a `Sending`.
 
-A status of 200 proves nothing: proxies answer with HTML, servers with an empty list of choices, with text
-that no file can hold, or without the log-probabilities that were asked for. What makes a reply unusable is
-a failure (failures.FAILURES); what a server silently ignored is a warning (WARNINGS).
+Every way to fail has a name. A status of 200 proves nothing: proxies answer with HTML, servers with an empty
+list of choices, with text that no file can hold, or without the log-probabilities that were asked for. What
+makes a reply unusable is a failure (failures.FAILURES); what a server silently ignored is a warning
+(WARNINGS).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ WARNINGS: Mapping[str, str] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Sending:
     """What one sending brought. usage is None where the server did not tell; retry_after in seconds."""
 
     failure: str | None = None
@@ -57,9 +58,9 @@ class Reply:
         return None if self.failure is None else FAILURES[self.failure].remedy
 
 
-def failed(name: str, detail: str = "", *, retry_after: float | None = None) -> Reply:
+def failed(name: str, detail: str = "", *, retry_after: float | None = None) -> Sending:
     """A reply that is a failure and nothing else."""
-    return Reply(failure=name, detail=one_line(detail), retry_after=retry_after)
+    return Sending(failure=name, detail=one_line(detail), retry_after=retry_after)
 
 
 def one_line(text: str) -> str:
@@ -68,7 +69,7 @@ def one_line(text: str) -> str:
     return line if len(line) <= MAX_DETAIL else line[: MAX_DETAIL - 3] + "..."
 
 
-def read_reply(request: Request, body: bytes) -> Reply:
+def read_body(request: Request, body: bytes) -> Sending:
     """What the body of a reply of status 200 amounts to."""
     if len(body) > MAX_BODY:
         return failed("oversized", f"{len(body)} bytes")
@@ -82,7 +83,7 @@ def read_reply(request: Request, body: bytes) -> Reply:
     return read_completion(request, data)
 
 
-def read_completion(request: Request, data: object) -> Reply:
+def read_completion(request: Request, data: object) -> Sending:
     """What a completion object, already parsed, amounts to; the Batch API hands us such objects."""
     if not isinstance(data, dict):
         return failed("wrong_shape", _shown(data))
@@ -94,21 +95,21 @@ def read_completion(request: Request, data: object) -> Reply:
     usage = _usage(data.get("usage"))
     model = encodable(data["model"]) if isinstance(data.get("model"), str) else None
     if not choices:
-        return Reply(failure="no_choices", usage=usage, model=model)
+        return Sending(failure="no_choices", usage=usage, model=model)
     choice = choices[0]
     message = _message(request, choice) if isinstance(choice, dict) else None
     if not isinstance(message, dict) or not isinstance(message.get("content"), str | None):
-        return Reply(failure="wrong_shape", detail=one_line(_shown(choice)), usage=usage, model=model)
+        return Sending(failure="wrong_shape", detail=one_line(_shown(choice)), usage=usage, model=model)
     finish = choice.get("finish_reason")
     finish = encodable(finish) if isinstance(finish, str) else None
     content: str | None = message.get("content")
     logprobs = _top_logprobs(choice.get("logprobs"))
     failure = _unusable(request, message, content, finish, bool(logprobs))
     refusal = message.get("refusal")
-    return Reply(
+    return Sending(
         failure=failure,
         detail=one_line(refusal) if failure == "refusal" and isinstance(refusal, str) else "",
-        text=storable(content or ""),
+        text=repaired(content or ""),
         finish_reason=finish,
         model=model,
         top_logprobs=logprobs,
@@ -218,10 +219,10 @@ def _token(value: object) -> TokenLogprob | None:
     logprob = value.get("logprob") if isinstance(value, dict) else None
     if not isinstance(token, str) or not isinstance(logprob, int | float) or not logprob <= 1e-3:
         return None  # NaN, and what is no log-probability, are not believed
-    return TokenLogprob(storable(token), float(max(logprob, -1e9)))
+    return TokenLogprob(repaired(token), float(max(logprob, -1e9)))
 
 
-def storable(text: str) -> str:
+def repaired(text: str) -> str:
     """Text that any file or database can hold: lone surrogates and NUL as escapes, the rest as it is."""
     if "\0" in text:
         text = text.replace("\0", "\\x00")
