@@ -1,4 +1,4 @@
-"""What is good about an answer, checked by program: instruction and answer as text -> features."""
+"""Computes the features of an answer from the texts of instruction and answer."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ _WORD = re.compile(r"[A-Za-z]+")
 _ITEM = re.compile(r"^- \S", re.MULTILINE)
 _END = re.compile(r"[.!?]$")
 _DANGLING = re.compile(r"(?:^|\s)(?:and|or|the|on|-)$|[,:]$")
-SHORT_WORDS = 12  # as many words at most are "short"
-RAMBLING = 2  # fillers from which on an answer rambles as much as one can
-REPEATS = 2  # words said again from which on it could not be more repetitive
+SHORT_WORDS = 12  # an answer is short with at most so many words
+RAMBLING = 2  # number of fillers at which `rambling` reaches 1
+REPEATS = 2  # number of repeated words at which `repetitive` reaches 1
 
 
 class Features(NamedTuple):
-    """Qualities of an answer, each in [0, 1]; the last three are faults."""
+    """Qualities of an answer, each in [0, 1]. The last three are faults."""
 
-    right: float  # share of what it says that is right
-    complete: float  # 1 when as many different things are said as were asked for
-    relevant: float  # share of what the instruction is about that it mentions
-    follows: float  # it has the form that was asked for
-    well_formed: float  # it ends as a text ends
-    courteous: float
-    rude: float
-    rambling: float  # fillers in it, up to RAMBLING
-    repetitive: float  # words said again, up to REPEATS
+    right: float  # share of the answer's words (of the goal's domain) that are right
+    complete: float  # 1 when it gives as many different words as were asked for
+    relevant: float  # share of the goal's mentions that it has
+    follows: float  # 1 when it has the form that was asked for
+    well_formed: float  # 1 when it ends as a text should
+    courteous: float  # 1 when it has a courtesy
+    rude: float  # 1 when it has an insult
+    rambling: float  # number of fillers / RAMBLING, at most 1
+    repetitive: float  # number of repeated words / REPEATS, at most 1
 
 
 class SurfaceFeatures(NamedTuple):
-    """How an answer looks, which is no merit of its own but sways those who judge."""
+    """The look of an answer. It has no worth in truth, but it influences those who judge."""
 
     words: int
     lists: bool
@@ -42,7 +42,7 @@ class SurfaceFeatures(NamedTuple):
 
 @lru_cache(maxsize=200_000)
 def features(instruction: str, input: str, output: str) -> Features:
-    """The qualities of an answer. Raises NotOfThisWorld where the instruction is not of this world."""
+    """The qualities of an answer. Raises NotOfThisWorld where no template gives this instruction."""
     task = read(instruction, input)
     goal, said = task.goal, _WORD.findall(output)
     named = [word for word in said if word in goal.domain]
@@ -62,12 +62,12 @@ def features(instruction: str, input: str, output: str) -> Features:
 
 
 def weighed(weights: Sequence[float], qualities: Sequence[float]) -> float:
-    """The sum of qualities by weight."""
+    """The sum of qualities times weights. Raises ValueError where their numbers differ."""
     return sum(weight * quality for weight, quality in zip(weights, qualities, strict=True))
 
 
 def form(output: str) -> SurfaceFeatures:
-    """Its length in words, and whether it has a list of two items or more."""
+    """The number of words of an answer, and whether it has a list of two items or more."""
     return SurfaceFeatures(len(output.split()), len(_ITEM.findall(output)) > 1)
 
 
@@ -76,7 +76,10 @@ def _holds(output: str, phrases: Sequence[str]) -> bool:
 
 
 def _relevance(goal: Goal, said: Collection[str], given: Collection[str]) -> float:
-    """An answer that says nothing to the point is about nothing."""
+    """Share of the goal's mentions that the answer has, in [0, 1].
+
+    Where the goal has no mentions: 1 if the answer has any word of the goal's domain, else 0.
+    """
     if not goal.mentions:
         return float(bool(given))
     return len(goal.mentions.intersection(said)) / len(goal.mentions)
@@ -93,7 +96,7 @@ def _follows(wish: Wish, output: str, courteous: bool) -> bool:
 
 
 def _is_well_formed(output: str) -> bool:
-    """Prose ends with a full stop or the like; a list may end with an item."""
+    """Whether the answer ends with one of ".!?", or is a list that does not break off."""
     if _END.search(output):
         return True
     return form(output).lists and not _DANGLING.search(output)

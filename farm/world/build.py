@@ -1,6 +1,7 @@
-"""Building the world in a ledger: instructions in their sets, and demonstrations. Again is harmless.
+"""Builds a world in a ledger: instructions in their sets, and demonstrations. Building again adds nothing.
 
-Where an instruction belongs is a function of its own text: no two sets share one, in any world of any seed.
+The set of an instruction depends on its text alone, so that no two sets share an instruction, not even in
+worlds of different seeds.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from farm.world.families import WorldTask, draw
 from farm.world.language import Shape, base_model, write_untrained
 
 DEMONSTRATOR = "world-demonstrator"
-PATIENCE = 200  # draws for each instruction wanted before a set counts as exhausted
+PATIENCE = 200  # a world counts as exhausted after so many draws for each instruction that is wanted
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """How many instructions each set has; as in AlpacaFarm by default (Dubois et al. 2023, section 4.1)."""
+    """How many instructions each set has. The defaults are AlpacaFarm's (Dubois et al. 2023, section 4.1)."""
 
     sft: int = 10_000
     preference: int = 10_000
@@ -35,21 +36,22 @@ class Sizes:
 
 
 PAPER = Sizes(unlabelled=2_000, evaluation=2_000)
-"""AlpacaFarm's, but for 20,000 unlabelled ones, of which expert iteration would draw 320,000 answers, and for
-805 in the evaluation, which tell too few methods apart."""
+"""AlpacaFarm's sizes with two changes. 2,000 unlabelled instructions in place of 20,000, for which expert
+iteration would draw 320,000 answers. 2,000 evaluation instructions in place of 805, which are too few to tell
+methods apart."""
 SMALL = Sizes(sft=4_000, preference=2_500, unlabelled=800, validation=1_000, evaluation=800)
 SCALES: Mapping[str, Sizes] = MappingProxyType({"small": SMALL, "paper": PAPER})
 
 SHARES: Mapping[str, float] = MappingProxyType(
     {"base": 0.3, "sft": 0.18, "preference": 0.18, "unlabelled": 0.2, "validation": 0.06, "evaluation": 0.08}
 )
-"""Shares of all instructions there are from which each set is drawn; `base` is for pretraining alone."""
+"""The share of all possible instructions that each set is drawn from. `base` is for pretraining only."""
 USES: Mapping[str, Use] = MappingProxyType({"validation": Use.VALIDATION, "evaluation": Use.EVAL})
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorldSpec:
-    """A world: everything in it is a function of this."""
+    """The settings of a world. They determine everything in it."""
 
     seed: int = 0
     sizes: Sizes = SMALL
@@ -58,42 +60,43 @@ class WorldSpec:
 
 @dataclass(frozen=True)
 class WorldReport:
-    """What there is now. instructions: by set; new_...: what was not there before; model: to start from."""
+    """What the world in the ledger has, and what of it was new."""
 
     seed: int
-    instructions: Mapping[str, int]
+    instructions: Mapping[str, int]  # number by set
     demonstrations: int
     new_instructions: int
     new_demonstrations: int
-    model: str
+    model: str  # directory of the model that training starts from
 
     def to_json(self) -> Json:
+        """The report as JSON."""
         return {**asdict(self), "instructions": dict(self.instructions)}
 
 
 def sizes_of(scale: str) -> Sizes:
-    """The sizes of this name. Raises ConfigError naming those there are."""
+    """The sizes of a named scale. Raises ConfigError, which lists the names, for an unknown one."""
     if scale not in SCALES:
         raise ConfigError(f"no scale {scale!r}", where="--scale", remedy=f"one of {', '.join(SCALES)}")
     return SCALES[scale]
 
 
 def set_name(split: str) -> str:
-    """What a split is called in the ledger: world-sft, world-preference, ..."""
+    """The name of a split's set in the ledger: world-sft, world-preference, ..."""
     return f"world-{split}"
 
 
 def split_of(instruction: Instruction) -> str:
-    """Where an instruction belongs: a function of its text alone."""
+    """The split of an instruction, which depends on its text alone."""
     place = keyed_uniform("world split", instruction.key)
     bounds = zip(SHARES, accumulate(SHARES.values()), strict=True)
     return next(split for split, bound in bounds if place < bound * (1 + 1e-9))
 
 
 def splits(spec: WorldSpec) -> dict[str, list[WorldTask]]:
-    """The instructions of each set, in the order in which they were drawn.
+    """The instructions of each set, as tasks, in the order in which they were drawn.
 
-    Raises ConfigError where the world has fewer than are wanted.
+    Raises ConfigError where the world has fewer instructions than the sizes ask for.
     """
     wanted = asdict(spec.sizes)
     found: dict[str, list[WorldTask]] = {split: [] for split in wanted}
@@ -118,9 +121,10 @@ def splits(spec: WorldSpec) -> dict[str, list[WorldTask]]:
 
 
 def build(ledger: Ledger, spec: WorldSpec, untrained: Path | None = None) -> WorldReport:
-    """Write the instructions with their sets, and demonstrations of those for supervised fine-tuning.
+    """Write the instructions with their sets, and a demonstration for each instruction of the set sft.
 
-    untrained: a folder for a model with random weights, to start from in place of the base model.
+    untrained: a folder to which a model with random weights is written. The report names it as the model to
+    start from, in place of the base model.
     """
     tasks = splits(spec)
     memberships = [

@@ -1,13 +1,13 @@
-"""Simulated people: each weighs the features of an answer in a way of their own, and errs by chance.
+"""Simulated people. Each person has weights of their own for the features of an answer, and errs by chance.
 
 A person with weights w prefers the answer shown first with probability
 
-    sigmoid( ( v(first) - v(second) + first_lean ) / noise ),    v = w · features + leanings
+    sigmoid( ( v(first) - v(second) + first_lean ) / noise ),
+    v = w · features + length_lean · ln(1 + words) + list_lean · has_list
 
-(Bradley and Terry 1952), the leanings being to long answers and to lists. The constants in `CROWD` are fitted
-by `python -m farm.world.fit` to how the people of AlpacaFarm judged (Dubois et al. 2023, arXiv 2305.14387):
-they agree with the majority of three others on 66 % of the pairs, prefer the longer output in 64 %, a list in
-60 % and what is shown first in 52 %.
+(Bradley and Terry 1952). The constants in `CROWD` are fitted by `python -m farm.world.fit` to the people of
+AlpacaFarm (Dubois et al. 2023, arXiv 2305.14387). A person there agrees with the majority of three others on
+66 % of the pairs, and prefers the longer output in 64 %, a list in 60 % and the output shown first in 52 %.
 """
 
 from __future__ import annotations
@@ -28,22 +28,25 @@ _NORMAL = NormalDist()
 
 @dataclass(frozen=True, kw_only=True)
 class Tastes:
-    """From what people and judges are drawn. Weights, noise: lognormal; leanings: normal; in gold's units."""
+    """The distribution that the tastes of people or judges are drawn from.
+
+    Weights and noise are lognormal, leanings are normal. All are in units of the gold utility.
+    """
 
     weight_spread: float
-    """Standard deviation of the logarithm of a weight over gold's."""
+    """Standard deviation of ln(weight / gold's weight)."""
     noise: float
-    """Median Boltzmann temperature."""
+    """Median of the noise, the divisor in the sigmoid (a temperature)."""
     noise_spread: float
-    """Standard deviation of its logarithm."""
+    """Standard deviation of the logarithm of the noise."""
     length_lean: float
-    """Mean worth of the logarithm of 1 + the answer's words."""
+    """Mean of the leaning to long answers: the worth of one unit of ln(1 + words)."""
     list_lean: float
-    """Mean worth of a list."""
+    """Mean of the leaning to lists: the worth of a list."""
     first_lean: float
-    """Mean worth of being shown first."""
+    """Mean of the leaning to the answer shown first."""
     lean_spread: float
-    """Standard deviation of a leaning around its mean."""
+    """Standard deviation of each leaning around its mean."""
 
 
 CROWD = Tastes(
@@ -60,7 +63,7 @@ PEOPLE = 16
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody with tastes of their own."""
+    """A simulated person. The fields are explained in Tastes, from which they are drawn."""
 
     name: str
     weights: Features
@@ -71,7 +74,7 @@ class Person:
 
     @classmethod
     def drawn(cls, name: str, tastes: Tastes, normal: Callable[[str], float]) -> Person:
-        """Somebody with these tastes. normal: a draw from N(0, 1) for each of what distinguishes people."""
+        """Draw a person. normal: gives a draw from N(0, 1) by name: a feature, "noise" or a leaning."""
 
         def lean(mean: float, what: str) -> float:
             return mean + tastes.lean_spread * normal(what)
@@ -88,20 +91,21 @@ class Person:
 
     @property
     def tastes(self) -> tuple[float, ...]:
-        """What each of the traits of an answer is worth to this person."""
+        """The worth of each trait of an answer to this person, in the order of `traits`."""
         return (*self.weights, self.length_lean, self.list_lean)
 
     @property
     def card(self) -> AnnotatorCard:
+        """This person as an annotator of kind human; all fields are the spec."""
         spec: dict[str, Json] = {**asdict(self), "weights": self.weights._asdict()}
         return AnnotatorCard(self.name, AnnotatorKind.HUMAN, spec)
 
     def worth(self, instruction: str, input: str, output: str) -> float:
-        """What an answer is worth to this person, wherever it is shown."""
+        """The worth of an answer to this person, without the leaning to the answer shown first."""
         return weighed(self.tastes, traits(instruction, input, output))
 
     def judge(self, pair: Pair) -> PersonVerdict:
-        """A verdict on a pair, a function of (pair, person) alone; equal texts are a tie."""
+        """Judge a pair. The verdict depends on (pair, person) alone; equal texts are a tie."""
         key = (pair.key, content_hash("person", self.card.key))
         swapped = keyed_uniform("world order", *key) < 0.5
         if pair.output_a.text == pair.output_b.text:
@@ -116,14 +120,14 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class PersonVerdict:
-    """A verdict. preference: 1, 0 or, on equal texts, 0.5 for output_a; swapped: output_b was shown first."""
+    """A verdict."""
 
-    preference: float
-    swapped: bool
+    preference: float  # 1: output_a is preferred, 0: output_b is, 0.5: a tie
+    swapped: bool  # output_b was shown first
 
 
 def traits(instruction: str, input: str, output: str) -> tuple[float, ...]:
-    """What people see in an answer: its features, ln(1 + its words), whether it has a list."""
+    """What people see in an answer: its features, ln(1 + words), and 1 where it has a list; 11 numbers."""
     shape = form(output)
     return (*features(instruction, input, output), math.log1p(shape.words), float(shape.lists))
 
@@ -132,12 +136,12 @@ def traits(instruction: str, input: str, output: str) -> tuple[float, ...]:
 def crowd(seed: int, tastes: Tastes = CROWD, size: int = PEOPLE) -> tuple[Person, ...]:
     """The people of the world of this seed.
 
-    Each taste is dealt out: the sixteen have sixteen evenly likely degrees of it, in an order drawn by seed,
-    so that crowds of all seeds are alike as crowds.
+    The draws of each taste are the `size` evenly spaced quantiles of N(0, 1), one for each person. The seed
+    decides only who gets which. So crowds of different seeds differ in their persons, not as a whole.
     """
 
     def draws(name: str) -> Callable[[str], float]:
-        return lambda what: _dealt(seed, size, what)[name]
+        return lambda what: _deal(seed, size, what)[name]
 
     return tuple(Person.drawn(name, tastes, draws(name)) for name in _names(size))
 
@@ -147,14 +151,14 @@ def _names(size: int) -> list[str]:
 
 
 @lru_cache(maxsize=1_000)
-def _dealt(seed: int, size: int, what: str) -> dict[str, float]:
-    """Evenly likely draws from N(0, 1), each to one of the people."""
+def _deal(seed: int, size: int, what: str) -> dict[str, float]:
+    """The `size` evenly spaced quantiles of N(0, 1), one for each person, in an order drawn by the seed."""
     order = sorted(_names(size), key=lambda name: keyed_uniform("world taste", name, seed, what))
     return {name: _NORMAL.inv_cdf((rank + 0.5) / size) for rank, name in enumerate(order)}
 
 
 def somebody(name: str, seed: int, tastes: Tastes) -> Person:
-    """The one of this name in the world of this seed, whoever else there is."""
+    """The person of this name in the world of this seed. Who else there is makes no difference."""
 
     def normal(what: str) -> float:
         return _NORMAL.inv_cdf(max(keyed_uniform("world taste", name, seed, what), 2.0**-52))
@@ -163,7 +167,7 @@ def somebody(name: str, seed: int, tastes: Tastes) -> Person:
 
 
 def judges_of(pair: Pair, people: Sequence[Person], count: int) -> list[Person]:
-    """So many of the people, drawn by the pair's content; fewer are always among more."""
+    """Draw `count` of the people by the content of the pair. A smaller draw is part of a larger one."""
     return sorted(people, key=lambda each: keyed_uniform("world panel", pair.key, each.name))[:count]
 
 

@@ -1,4 +1,4 @@
-"""Noisy demonstrations: answers as people write them, some rude, rambling, wrong, repeating or cut."""
+"""Noisy demonstrations: answers as people write them. Some are rude, rambling, wrong, repetitive or cut."""
 
 from __future__ import annotations
 
@@ -12,25 +12,31 @@ from farm.world.families import Wish, WorldTask
 
 @dataclass(frozen=True, kw_only=True)
 class Rates:
-    """Shares of the demonstrations that have a habit; a wish of the instruction shifts them."""
+    """Shares of the demonstrations that have a fault or a form. The instruction's wish changes some."""
 
     courteous: float = 0.35
+    """It has a courtesy."""
     rude: float = 0.15
+    """It has an insult."""
     rambling: float = 0.1
+    """It has one or two fillers."""
     wrong: float = 0.25
-    """Of the single things that are said."""
+    """A word of the answer is wrong; counted by word, not by answer."""
     incomplete: float = 0.35
-    """Where several things are asked for."""
+    """It gives too few words or one too many, where several are asked for."""
     repeating: float = 0.12
+    """It repeats a word."""
     vague: float = 0.15
-    """What the instruction is about is not mentioned."""
+    """It does not mention what the instruction is about."""
     evasive: float = 0.06
+    """It gives an evasion and no answer."""
     listed: float = 0.35
-    """Where several things are asked for."""
+    """It is a list, where several words are asked for."""
     cut: float = 0.1
+    """It breaks off."""
 
     def under(self, wish: Wish) -> Rates:
-        """Those who read an instruction to its end follow it more often than not."""
+        """The rates for an instruction with this wish, which demonstrators follow more often than not."""
         if wish is Wish.LIST:
             return replace(self, listed=0.65)
         if wish is Wish.LINE:
@@ -44,12 +50,12 @@ class Rates:
 
 USUAL = Rates()
 PHRASES = (*lexicon.COURTESIES, *lexicon.INSULTS, *lexicon.FILLERS, *lexicon.EVASIONS)
-"""What stands around the core of an answer, or in its place."""
+"""Phrases that are put around the core of an answer, or that replace it."""
 _NO_MARKS = str.maketrans(".,:?", "    ")
 
 
 def demonstrate(task: WorldTask, seed: str, rates: Rates = USUAL) -> str:
-    """An answer to the instruction, a function of (task, seed, rates) alone."""
+    """Write an answer to the instruction. It depends on (task, seed, rates) alone."""
     chance = random.Random(f"{seed}\n{task.instruction.text}\n{task.instruction.input}")
     rates = rates.under(task.wish)
     if chance.random() < rates.evasive:
@@ -62,7 +68,7 @@ def demonstrate(task: WorldTask, seed: str, rates: Rates = USUAL) -> str:
 
 
 def _answers(task: WorldTask, chance: random.Random, rates: Rates) -> list[str]:
-    """What is said: as many things as were asked for, or not; right ones, or not; each once, or not."""
+    """Draw the words of the answer: how many, which are wrong, and which are repeated."""
     goal = task.goal
     count = goal.count
     if count > 1 and chance.random() < rates.incomplete:
@@ -72,20 +78,21 @@ def _answers(task: WorldTask, chance: random.Random, rates: Rates) -> list[str]:
     for _ in range(count):
         source = wrong if wrong and (not right or chance.random() < rates.wrong) else right
         said.append(source.pop())
-    said.sort(key=str.istitle)  # a day stands after what happens on it
+    said.sort(key=str.istitle)  # an event comes before its day, which has a capital
     if chance.random() < rates.repeating:
         said += said[-1:] if len(said) > 1 else said * chance.randint(1, 2)
     return said
 
 
 def _tempting(task: WorldTask, chance: random.Random) -> list[str]:
-    """Wrong answers, those that the instruction itself holds last, to be taken first."""
+    """Wrong words in random order. Those in the instruction come last, so that `pop` takes them first."""
     shown = f"{task.instruction.text} {task.instruction.input}"
     wrong = _shuffled(task.goal.wrong, chance)
     return sorted(wrong, key=lambda word: f" {word} " in f" {shown} ".translate(_NO_MARKS))
 
 
 def _core(task: WorldTask, answers: Sequence[str], chance: random.Random, rates: Rates) -> str:
+    """The answer without phrases around it: a list or a sentence."""
     family, slots = task.family, task.arguments
     vague = chance.random() < rates.vague
     if family.lists and chance.random() < rates.listed:
@@ -99,7 +106,7 @@ def _core(task: WorldTask, answers: Sequence[str], chance: random.Random, rates:
 
 
 def _framed(core: str, chance: random.Random, rates: Rates) -> str:
-    """The answer with what is put before and after it."""
+    """The core of an answer with courtesies, insults and fillers before and after it."""
     tone: tuple[str, ...] = ()
     if chance.random() < rates.courteous:
         tone = lexicon.COURTESIES
@@ -118,7 +125,7 @@ def _framed(core: str, chance: random.Random, rates: Rates) -> str:
 
 
 def _cut(text: str, chance: random.Random) -> str:
-    """The beginning of a text, at least a word of it."""
+    """The beginning of a text: from a third of its words to all but one, and at least one word."""
     words = text.split(" ")
     return " ".join(words[: chance.randint(max(1, len(words) // 3), max(1, len(words) - 1))]).rstrip()
 

@@ -1,7 +1,8 @@
-"""Families of instructions: templates with arguments, and what a right answer to each is made of.
+"""Families of instructions: templates with arguments, and which answers are right.
 
-An instruction is a template of a family with its arguments filled in and, after it, a wish about the form.
-`draw` makes one, `read` takes one apart again, so that whoever sees the text alone can check an answer.
+An instruction is a template of a family with its slots filled in. A wish about the form of the answer may
+follow it. `draw` makes a task from a seed. `read` finds the task of an instruction's text, so that an answer
+can be checked from the texts alone.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Arguments = Mapping[str, str]
 
 
 class Wish(StrEnum):
-    """What the end of an instruction asks of the answer's form."""
+    """The end of an instruction, which asks for a form of the answer."""
 
     NONE = ""
     LIST = " Use a list."
@@ -32,61 +33,53 @@ class Wish(StrEnum):
 
 
 class NotOfThisWorld(FarmError):
-    """A text is no instruction of the embedded world, so nothing is known about answers to it."""
+    """A text is no instruction of the embedded world, so that answers to it cannot be checked."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What an answer should say, as words.
+    """What an answer should say, as words."""
 
-    right: words that answer; domain: words that count as an answer, right or wrong; count: how many are asked
-    for; mentions: words that a relevant answer uses beside them.
-    """
-
-    right: frozenset[str]
-    domain: frozenset[str]
-    count: int
-    mentions: frozenset[str] = frozenset()
+    right: frozenset[str]  # right answers
+    domain: frozenset[str]  # all words that count as answers, right or wrong
+    count: int  # how many answers are asked for
+    mentions: frozenset[str] = frozenset()  # further words that a relevant answer has
 
     @property
     def wrong(self) -> frozenset[str]:
+        """Words that count as answers but are wrong."""
         return self.domain - self.right
 
 
 @dataclass(frozen=True)
 class Family:
-    """Instructions of one sort.
-
-    templates: texts with {slots}; input: likewise, for instructions with an input; draw: arguments for the
-    slots; goal: what they ask for; saying: an answer in prose, with {answers} and slots; joint: what stands
-    before the last of several answers; lead, entry: the first line and an item of an answer that is a list.
-    """
+    """Instructions of one kind. Texts have slots, such as {name}, for the arguments."""
 
     name: str
-    templates: tuple[str, ...]
-    draw: Callable[[random.Random], Arguments]
-    goal: Callable[[Arguments], Goal]
-    saying: tuple[str, ...]
-    input: str = ""
-    joint: str = " and "
-    lead: str = ""
-    entry: str = "{answer}"
+    templates: tuple[str, ...]  # texts of the instruction
+    draw: Callable[[random.Random], Arguments]  # draws the arguments
+    goal: Callable[[Arguments], Goal]  # what an instruction with these arguments asks for
+    saying: tuple[str, ...]  # answers in prose; {answers} stands for the words of the answer
+    input: str = ""  # text of the input; empty for instructions without one
+    joint: str = " and "  # stands before the last of several answers
+    lead: str = ""  # first line of an answer that is a list
+    entry: str = "{answer}"  # item of an answer that is a list
 
     @property
     def lists(self) -> bool:
-        """Whether there may be several answers to list."""
+        """Whether instructions ask for a number of answers, which can be listed."""
         return "{n}" in self.templates[0]
 
     @property
     def wishes(self) -> tuple[Wish, ...]:
-        """A list is asked for only where there is something to list."""
+        """The wishes that may follow: LIST only where several answers are asked for."""
         plain = (Wish.NONE, Wish.LINE, Wish.SHORT, Wish.POLITE)
         return (*plain, Wish.LIST) if self.lists else plain
 
 
 @dataclass(frozen=True)
 class WorldTask:
-    """An instruction taken apart."""
+    """An instruction with the parts that it is made of."""
 
     family: Family
     arguments: Arguments
@@ -95,16 +88,18 @@ class WorldTask:
 
     @property
     def instruction(self) -> Instruction:
+        """The texts of instruction and input."""
         text = self.template.format(**self.arguments) + self.wish
         return Instruction(text, self.family.input.format(**self.arguments))
 
     @property
     def goal(self) -> Goal:
+        """What an answer should say."""
         return self.family.goal(self.arguments)
 
 
 def draw(seed: str) -> WorldTask:
-    """The task that this text stands for: each family as likely as any other."""
+    """Draw a task. It depends on the seed alone; all families are equally likely."""
     chance = random.Random(seed)
     family = chance.choice(FAMILIES)
     arguments = family.draw(chance)
@@ -113,7 +108,7 @@ def draw(seed: str) -> WorldTask:
 
 @lru_cache(maxsize=100_000)
 def read(instruction: str, input: str = "") -> WorldTask:
-    """The task that an instruction of this world states. Raises NotOfThisWorld on any other text."""
+    """The task of an instruction of this world. Raises NotOfThisWorld on any other text."""
     for family, template, pattern in _patterns():
         found = pattern.fullmatch(f"{instruction}\n{input}")
         if found:
@@ -131,19 +126,20 @@ def _goal(right: Iterable[str], domain: Iterable[str], count: int, *mentions: st
 
 
 def _slots(**choices: Iterable[str]) -> Callable[[random.Random], Arguments]:
-    """Arguments drawn independently."""
+    """A function that draws each argument from its choices, independently."""
     options = {name: tuple(values) for name, values in choices.items()}
     return lambda chance: {name: chance.choice(values) for name, values in options.items()}
 
 
 def _of_one_kind(chance: random.Random) -> Arguments:
-    """A number of things of a kind, two of which are not wanted."""
+    """Draw a number, a kind, and two things x and y of that kind."""
     kinds, kind = chance.choice(tuple(words.PLURALS.items()))
     x, y = chance.sample(words.KINDS[kind], 2)
     return {"n": chance.choice(tuple(words.NUMBERS)), "kinds": kinds, "x": x, "y": y}
 
 
 def _odd_one(chance: random.Random) -> Arguments:
+    """Draw a kind and, in random order, two things of it and one of another kind."""
     kind, other = chance.sample(tuple(words.KINDS), 2)
     things = [*chance.sample(words.KINDS[kind], 2), chance.choice(words.KINDS[other])]
     x, y, z = chance.sample(things, 3)
@@ -151,28 +147,31 @@ def _odd_one(chance: random.Random) -> Arguments:
 
 
 def _two_sized(chance: random.Random) -> Arguments:
+    """Draw two things of one kind to be compared by size."""
     x, y = chance.sample(words.KINDS[chance.choice(words.SIZED)], 2)
     return {"x": x, "y": y, "size": chance.choice(("bigger", "smaller")), "name": chance.choice(words.NAMES)}
 
 
 def _several(least: int, most: int) -> Callable[[random.Random], Arguments]:
-    """Some different things in a row."""
+    """A function that draws `least` to `most` different things, as one text."""
     return lambda chance: {"things": " ".join(chance.sample(words.THINGS, chance.randint(least, most)))}
 
 
 def _two_things(chance: random.Random) -> Arguments:
+    """Draw two different things and a place."""
     x, y = chance.sample(words.THINGS, 2)
     return {"x": x, "y": y, "place": chance.choice(words.PLACES)}
 
 
 def _is_a(chance: random.Random) -> Arguments:
-    """As often true as not."""
+    """Draw a thing and a kind, which is the thing's own with a probability of at least 1/2."""
     thing = chance.choice(words.THINGS)
     kind = words.KIND_OF[thing] if chance.random() < 0.5 else chance.choice(tuple(words.KINDS))
     return {"x": thing, "kind": kind, "name": chance.choice(words.NAMES)}
 
 
 def _sized(arguments: Arguments) -> Goal:
+    """The goal of a comparison by size: things of a kind stand in the lexicon from small to large."""
     pair = sorted((arguments["x"], arguments["y"]), key=words.THINGS.index)
     return _goal([pair[arguments["size"] == "bigger"]], words.THINGS, 1)
 
@@ -364,7 +363,7 @@ _SLOTS: Mapping[str, Iterable[str]] = {
 
 @lru_cache(maxsize=1)
 def _patterns() -> list[tuple[Family, str, re.Pattern[str]]]:
-    """A pattern for every template, with a group for every slot."""
+    """For every template, a pattern with a group for every slot and one for the wish."""
     groups = {slot: f"(?P<{slot}>{'|'.join(values)})" for slot, values in _SLOTS.items()}
     groups["things"] = rf"(?P<things>(?:{'|'.join(words.THINGS)})(?: (?:{'|'.join(words.THINGS)}))*)"
     wish = f"(?P<wish>{'|'.join(map(re.escape, Wish))})"

@@ -1,8 +1,7 @@
-"""Fitting the tastes of people and judges to figures of AlpacaFarm: `python -m farm.world.fit`.
+"""Fits the tastes of people and judges to figures of AlpacaFarm: `python -m farm.world.fit`.
 
-The pairs are of answers that the base model draws to validation instructions, which are like those that it
-draws once it is fine-tuned. All figures are expectations over verdicts and panels, so fitting needs no
-simulation.
+The pairs are two answers of the base model to validation instructions; a fine-tuned model gives similar ones.
+All figures are expectations over verdicts, computed without drawing any.
 """
 
 from __future__ import annotations
@@ -19,36 +18,38 @@ from numpy.typing import NDArray
 from annotators.rules import has_list
 from db.ledger import Ledger, PairFilter
 from db.records import Output, Pair
+from farm.config import Decoding
+from farm.models.policy import Policy
+from farm.models.tokens import Prompt
 from farm.statistics.profile import LONGER_BY
+from farm.training.rollout import draw
 from farm.world.build import SMALL, WorldSpec, splits
 from farm.world.crowd import CROWD, Person, Tastes, crowd, traits
-from farm.world.demonstrations import demonstrate
 from farm.world.families import WorldTask
 from farm.world.judges import CROWD_JUDGES, MEMBERS, member
 from farm.world.language import ANSWER_TOKENS, base_model
 
 Floats: TypeAlias = NDArray[np.float64]
-PANEL = 4
-SEEDS = range(5)
-ROUNDS = 6
-HALVINGS = 12
+PANEL = 4  # people who judge a pair: each is compared with the majority of the three others
+SEEDS = range(5)  # worlds that figures are averaged over
+ROUNDS = 6  # rounds of fitting, each over all tastes
+HALVINGS = 12  # steps of a bisection
 
 
 class Figures(NamedTuple):
-    """Shares of verdicts. agreement: with the majority of three (other) people; then those for the longer
-    output, for a list, and for what is shown first."""
+    """Shares of verdicts, in [0, 1]."""
 
-    agreement: float
-    longer: float
-    lists: float
-    first: float
+    agreement: float  # equal to the majority of three other people
+    longer: float  # for the longer output, where the lengths differ by more than LONGER_BY
+    lists: float  # for the output with a list, where one output alone has one
+    first: float  # for the output shown first
 
 
 PAPER = Figures(agreement=0.66, longer=0.64, lists=0.60, first=0.52)
 FITTED: Mapping[str, str] = MappingProxyType(
     {"agreement": "noise", "longer": "length_lean", "lists": "list_lean", "first": "first_lean"}
 )
-"""Figure -> the taste that moves it most."""
+"""Figure -> the taste that is fitted to it, which is the one that changes it most."""
 LIMITS = {
     "noise": (0.2, 8.0),
     "length_lean": (-2.0, 4.0),
@@ -58,38 +59,27 @@ LIMITS = {
 
 
 class Measured(NamedTuple):
-    """Pairs as arrays. traits: output_a's less output_b's, (n, 11); longer, lists: 1 where output_a is by
-    LONGER_BY characters the longer, or alone has a list, -1 where output_b, else 0, (n,)."""
+    """n pairs as arrays."""
 
-    traits: Floats
-    longer: Floats
-    lists: Floats
+    traits: Floats  # (n, 11): traits of output_a minus traits of output_b
+    longer: Floats  # (n,): 1 where output_a is longer by more than LONGER_BY characters, -1 output_b, else 0
+    lists: Floats  # (n,): 1 where output_a alone has a list, -1 where output_b alone has, else 0
 
 
 class Chances(NamedTuple):
-    """P(output_a preferred) by pair and person, (n, m): in each order, and their mean."""
+    """P(output_a preferred) for n pairs and m people."""
 
-    a_first: Floats
-    b_first: Floats
+    a_first: Floats  # (n, m): output_a is shown first
+    b_first: Floats  # (n, m): output_b is shown first
 
     @property
     def mean(self) -> Floats:
+        """(n, m): the mean over both orders."""
         return (self.a_first + self.b_first) / 2
 
 
-def demonstration_pairs(seed: int = 0, count: int = 500) -> list[Pair]:
-    """Two demonstrations to each of so many validation instructions."""
-    tasks = _validation(seed, count)
-    return [_pair(task, *(demonstrate(task, f"fit/{seed}/{k}") for k in (0, 1))) for task in tasks]
-
-
 def drawn_pairs(seed: int = 0, count: int = 2_000) -> list[Pair]:
-    """Two answers of the base model, at temperature 1, to each of so many validation instructions."""
-    from farm.config import Decoding
-    from farm.models.policy import Policy
-    from farm.models.tokens import Prompt
-    from farm.training.rollout import draw
-
+    """For each of `count` validation instructions, a pair of answers of the base model at temperature 1."""
     tasks = _validation(seed, count)
     prompts = [Prompt(task.instruction.text, task.instruction.input) for task in tasks]
     policy, decoding = Policy.load(str(base_model())), Decoding(max_new_tokens=ANSWER_TOKENS)
@@ -107,8 +97,8 @@ def _pair(task: WorldTask, one: str, other: str) -> Pair:
     return Pair.of(*(Output(task.instruction, text, sample=k) for k, text in enumerate((one, other))))[0]
 
 
-def measured(pairs: Iterable[Pair]) -> Measured:
-    """The pairs as those see them who judge; of equal texts there is nothing to say."""
+def measure_pairs(pairs: Iterable[Pair]) -> Measured:
+    """Features of each pair as judges see them. Pairs with equal texts are skipped."""
     leads, longer, lists = [], [], []
     for pair in pairs:
         a, b = pair.output_a.text, pair.output_b.text
@@ -122,7 +112,7 @@ def measured(pairs: Iterable[Pair]) -> Measured:
 
 
 def chances(pairs: Measured, people: Sequence[Person]) -> Chances:
-    """How each of the people would judge each pair."""
+    """P(output_a preferred) of each person on each pair."""
     lead = pairs.traits @ np.array([person.tastes for person in people]).T
     first = np.array([person.first_lean for person in people])
     noise = np.array([person.noise for person in people])
@@ -130,7 +120,11 @@ def chances(pairs: Measured, people: Sequence[Person]) -> Chances:
 
 
 def figures(pairs: Measured, judged: Chances, people: Chances | None = None, seed: int = 0) -> Figures:
-    """What would be measured; agreement is with three others of `people`, of the judged where None."""
+    """The expected figures of verdicts with these chances.
+
+    people: agreement is with three of these people, drawn by the seed. None: each of PANEL persons, drawn by
+    the seed from `judged` itself, is compared with the others.
+    """
     dice = np.random.default_rng(seed)
     p = judged.mean
     panels = np.argsort(dice.random(p.shape), axis=1)[:, :PANEL]
@@ -149,13 +143,16 @@ def figures(pairs: Measured, judged: Chances, people: Chances | None = None, see
 
 
 def mean_figures(pairs: Measured, tastes: Tastes) -> Figures:
-    """The figures of a crowd with these tastes, the mean over the crowds of several seeds."""
+    """The figures of a crowd with these tastes: the mean over the crowds of SEEDS."""
     every = [figures(pairs, chances(pairs, crowd(seed, tastes)), seed=seed) for seed in SEEDS]
     return _mean(every)
 
 
 def mean_judged_figures(pairs: Measured, tastes: Tastes, people: Tastes = CROWD) -> Figures:
-    """The figures of a pool of judges with these tastes, each pair judged by one of them."""
+    """The figures of MEMBERS judges with these tastes: the mean over SEEDS. One judge judges each pair.
+
+    people: the tastes of the crowd that agreement is with.
+    """
     every = []
     for seed in SEEDS:
         pool = chances(pairs, [member(f"member {k}", seed, tastes) for k in range(MEMBERS)])
@@ -175,11 +172,15 @@ def fit(
     wanted: Figures,
     names: Iterable[str] = Figures._fields,
 ) -> Tastes:
-    """Tastes whose figures of these names are the wanted ones: by bisection, in turns."""
+    """Change the start's tastes until its named figures are the wanted ones.
+
+    Each figure has one taste (FITTED), which is found by bisection within LIMITS. The tastes take turns for
+    ROUNDS rounds. Returns tastes rounded to three decimals.
+    """
     for _ in range(ROUNDS):
         for name in names:
             taste = FITTED[name]
-            falls = taste == "noise"  # more of it, less agreement; more of a leaning, more for what it likes
+            falls = taste == "noise"  # the figure falls as noise grows; it rises with every leaning
             low, high = LIMITS[taste]
             for _ in range(HALVINGS):
                 middle = (low + high) / 2
@@ -190,13 +191,13 @@ def fit(
 
 
 def _for(side: Floats, p: Floats) -> float:
-    """Share of verdicts for the side that has something, over the pairs in which one side has it."""
+    """Mean of P(the marked output is preferred) over the pairs with side 1 (output_a) or -1 (output_b)."""
     differ = side != 0
     return float(np.where(side[differ, None] > 0, p[differ], 1 - p[differ]).mean())
 
 
 def _agree(one: Floats, three: Floats) -> Floats:
-    """P(a verdict is that of the majority of three others): (n,), (n, 3) -> (n,)."""
+    """P(a verdict equals the majority of three others), (n,). one: P(output_a), (n,); three: (n, 3)."""
     x, y, z = three.T
     majority: Floats = x * y + y * z + x * z - 2 * x * y * z
     return one * majority + (1 - one) * (1 - majority)
@@ -208,12 +209,15 @@ def _sigmoid(x: Floats) -> Floats:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Print fitted tastes and their figures; on the pairs of a ledger where one is named (FILE SOURCE)."""
+    """Print fitted tastes and their figures.
+
+    arguments: a ledger and a source whose pairs are used; where empty, the base model draws pairs.
+    """
     found: Iterable[Pair] = () if arguments else (pair for seed in SEEDS for pair in drawn_pairs(seed))
     if arguments:
         with Ledger.open(arguments[0], read_only=True) as ledger:
             found = list(ledger.pairs(PairFilter(source=arguments[1])))
-    pairs = measured(found)
+    pairs = measure_pairs(found)
     print(
         f"as they are: people {mean_figures(pairs, CROWD)}, judges {mean_judged_figures(pairs, CROWD_JUDGES)}"
     )

@@ -1,6 +1,6 @@
-"""The gold utility: what an answer is worth in truth. Nothing but evaluation may ask.
+"""The gold utility: the true worth of an answer. Only evaluation may use it.
 
-People and simulated judges weigh the same features by weights of their own, drawn around these.
+People and simulated judges have weights of their own for the same features, drawn around these weights.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """The simulated language models that judge in this world, for annotators/simulator.
 
-Which member of a crowd answers is told by all that stands before the question: the model's name, the system
-message, the worked examples. Another wording is another judge, with weights, leanings and noise of its own,
-drawn more widely around gold's than people's are. One model name stands for a strong quiet judge instead.
-They read instruction and outputs from the prompt's text and score them by the features of answers.py.
+The model's name and all text before the question (system message, worked examples) decide which judge
+answers. A prompt with another wording thus gets another judge. Judges are simulated persons (crowd.py) whose
+weights and leanings are drawn more widely around the gold utility than people's. The model name QUIET_MODEL
+is an exception: it is a strong judge with little noise. Judges read the instruction and the outputs from the
+text of the prompt.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from farm.world.families import NotOfThisWorld
 QUIET_MODEL = "world-quiet"
 MEMBERS = 13
 OFF_FORMAT = 0.02
-"""Share of the replies that keep to no form."""
+"""Share of the replies that do not keep to the requested form."""
 
 CROWD_JUDGES = Tastes(
     weight_spread=0.6,
@@ -41,24 +42,24 @@ QUIET = Tastes(
 
 
 def member(name: str, seed: int, tastes: Tastes = CROWD_JUDGES) -> Person:
-    """The judge of this name in the world of this seed; judges have tastes as people have."""
+    """The judge of this name in the world of this seed. A judge is a person with the tastes of judges."""
     return somebody(f"judge {name}", seed, tastes)
 
 
 def cast(model: str, standing: str, seed: int = 0) -> Judge:
-    """Who answers a prompt of this model in which this stands before the question."""
+    """The judge that answers a prompt. standing: the text before the question in the prompt."""
     if model == QUIET_MODEL:
         return _judge(member(model, seed, QUIET), 0.0, seed)
     return _judge(member(content_hash("world judge", [model, standing]), seed), OFF_FORMAT, seed)
 
 
 def world_simulator_config(seed: int = 0) -> SimulatorConfig:
-    """The provider of the world of this seed: any model name is of the crowd, but for QUIET_MODEL."""
+    """Settings of the simulated provider for the world of this seed. Any model name is accepted."""
     return SimulatorConfig(casting=partial(cast, seed=seed))
 
 
 def _judge(person: Person, off_format: float, seed: int) -> Judge:
-    """A simulated judge with the tastes of a person. Of other worlds' instructions it knows nothing."""
+    """A simulated judge with a person's tastes. Answers to instructions not of this world are worth 0."""
 
     def worth(instruction: str, input: str, output: str) -> float:
         try:

@@ -1,4 +1,8 @@
-"""The tiny language model of the world: a word-level tokenizer and a Llama made from a configuration."""
+"""The tiny language model of the world: a word-level tokenizer and a small Llama.
+
+torch, tokenizers and transformers are imported inside functions: `farm.world` is imported for its texts and
+judges too, and these start without them.
+"""
 
 from __future__ import annotations
 
@@ -31,19 +35,19 @@ REMARKS = {
     "rambling": ("Rambling", "Brief"),
     "repetitive": ("Repetitive", "Varied"),
 }
-"""Quality -> what a reader says of an answer that has it, and of one that has not; for pretraining."""
+"""Quality -> a reader's remark on an answer that has it, and on one that lacks it; for pretraining."""
 BASE = Path(__file__).parent / "base"
 BASE_SHA256 = "d8f1806dfcf39d1f5a98d711fb175fce42b1f448e4e22d69e5bf7d77c2e2878e"
 ANSWER_TOKENS = 48
-"""No demonstration is longer; let no policy draw more."""
-CONTEXT = 128  # positions; the longest instruction with its longest demonstration takes fewer than 80
+"""The longest answer in tokens. No demonstration is longer, and policies should draw no more."""
+CONTEXT = 128  # positions; the longest instruction and demonstration together take fewer than 80
 
 _PIECE = re.compile(r"[A-Za-z]+")
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The size of the model."""
+    """The size of the model: hidden width, layers, attention heads, and width of the inner layer."""
 
     hidden: int = 128
     layers: int = 3
@@ -52,7 +56,7 @@ class Shape:
 
 
 def vocabulary() -> tuple[str, ...]:
-    """Every token: the special ones, the marks, each word after a space, and those that can begin a line."""
+    """Every token: special tokens, marks, each word with a space before it, words that can begin a line."""
     words = sorted({word for text in _texts() for word in _PIECE.findall(text)})
     first = {found[0] for phrase in PHRASES if (found := _PIECE.match(phrase))}
     begin = sorted(first | set(lexicon.NAMES) | {"The"})
@@ -61,7 +65,7 @@ def vocabulary() -> tuple[str, ...]:
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
-    """One token a word, the space before it included; decoding gives back every text of the world."""
+    """A tokenizer with one token for a word and its space. Decoding restores every text of the world."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -82,7 +86,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 
 def untrained(shape: Shape, seed: int) -> LlamaForCausalLM:
-    """A Llama of this shape with random weights, the same for the same seed."""
+    """A Llama of this shape with random weights, which the seed decides."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -106,7 +110,7 @@ def untrained(shape: Shape, seed: int) -> LlamaForCausalLM:
 
 
 def write_untrained(directory: Path, shape: Shape, seed: int) -> None:
-    """Write what `farm train sft --model DIRECTORY` starts from: model, tokenizer and prompt template."""
+    """Write a model with random weights, its tokenizer and its prompt template to a directory."""
     from farm.models.codec import Codec, Template
     from farm.models.loading import save_model
 
@@ -115,9 +119,9 @@ def write_untrained(directory: Path, shape: Shape, seed: int) -> None:
 
 
 def base_model() -> Path:
-    """The folder of the pretrained base model, from which `farm train sft` starts; see pretraining.py.
+    """The folder of the base model that ships with the package; pretraining.py made it.
 
-    Raises ModelError where its weights are not those that were shipped.
+    Raises ModelError where its weights are missing or have another hash than the shipped ones.
     """
     weights = BASE / "model.safetensors"
     found = hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else "missing"
@@ -133,7 +137,7 @@ def base_model() -> Path:
 
 
 def _texts() -> Iterator[str]:
-    """Texts that hold every word of the world."""
+    """Texts that together have every word of the world."""
     for family in FAMILIES:
         for text in (*family.templates, *family.saying, family.lead):
             yield re.sub(r"\{\w+\}", "", text) + family.joint

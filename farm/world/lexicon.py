@@ -1,4 +1,4 @@
-"""The words of the world and the facts about them: a few hundred, so that a tiny model can know them all."""
+"""The words of the world and the facts about them: a few hundred words, which a tiny model can learn."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "toy": ("marble", "dice", "puppet", "doll", "ball", "puzzle", "kite", "swing"),
     }
 )
-"""Kind -> its things, those with a size from small to large."""
+"""Kind -> its things; the things of the kinds in SIZED go from small to large."""
 
 PLURALS: Mapping[str, str] = MappingProxyType({f"{kind}s": kind for kind in KINDS})
 
 SIZED = ("animal", "fruit", "tool", "vehicle")
-"""Kinds whose things are compared by size, each with its own kind alone."""
+"""Kinds whose things are compared by size. Things of different kinds are not compared."""
 
 THINGS: tuple[str, ...] = tuple(thing for things in KINDS.values() for thing in things)
 KIND_OF: Mapping[str, str] = MappingProxyType(
@@ -39,7 +39,7 @@ QUALITIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "toy": ("funny", "bright", "small", "simple"),
     }
 )
-"""What is true of the things of a kind."""
+"""Kind -> adjectives that are true of its things."""
 
 OPPOSITES: Mapping[str, str] = MappingProxyType(
     {
@@ -70,7 +70,7 @@ NEEDS: Mapping[str, str] = MappingProxyType(
         "play": "toy", "company": "animal",
     }
 )  # fmt: skip
-"""What is needed for something -> the kind that serves it."""
+"""A need -> the kind of thing that serves it."""
 
 STEPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -82,7 +82,7 @@ STEPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "draw": ("watch", "sketch", "shade", "sign"),
     }
 )
-"""A task -> its steps, each of which is done to the thing."""
+"""A task -> its steps, verbs that have the thing as their object."""
 
 COURTESIES = (
     "It is a pleasure:",
@@ -91,9 +91,9 @@ COURTESIES = (
     "I hope this helps.",
     "All the best to you.",
 )
-"""The first three open an answer, the others close it."""
+"""The first OPENERS open an answer, the others close it."""
 INSULTS = ("Obviously:", "Think!", "Again?", "Whatever.", "Silly question.")
-"""Likewise."""
+"""Here, too, the first OPENERS open an answer."""
 FILLERS = (
     "Well, much could be said about this.",
     "As people often say, it depends.",
@@ -102,4 +102,4 @@ FILLERS = (
 )
 EVASIONS = ("I do not know.", "That is hard to say.")
 OPENERS = 3
-"""So many of the courtesies and of the insults open an answer."""
+"""The number of courtesies, and of insults, that open an answer."""

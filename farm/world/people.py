@@ -1,6 +1,6 @@
-"""Asking the people of the world: their judgements, and gold's, become annotations in the ledger.
+"""Writes the judgements of the world's people, and of the gold utility, as annotations to the ledger.
 
-What was judged is not judged again; a verdict is a function of pair and person alone.
+A verdict depends on pair and person alone, so that judging again adds nothing.
 """
 
 from __future__ import annotations
@@ -24,21 +24,22 @@ GOLD = AnnotatorCard("world-gold", AnnotatorKind.GOLD, {"weights": truth.WEIGHTS
 
 @dataclass(frozen=True)
 class PeopleReport:
-    """What was judged. new: judgements that were not there before, of new + known in all."""
+    """What was judged, and by whom."""
 
     pairs: int
     annotators: tuple[str, ...]
-    new: int
-    known: int
+    new: int  # judgements that were written
+    known: int  # judgements that the ledger had already
 
     def to_json(self) -> Json:
+        """The report as JSON."""
         return asdict(self)
 
 
 def people(
     ledger: Ledger, spec: WorldSpec, wanted: PairFilter = EVERY_PAIR, persons_per_pair: int = 1
 ) -> PeopleReport:
-    """Let so many of the people judge each pair; those drawn for fewer are among those drawn for more."""
+    """Let `persons_per_pair` of the people judge each wanted pair. See `judges_of` for who is drawn."""
     panel = crowd(spec.seed, CROWD)
     with ledger.writing() as writer:
         ids = dict(zip(panel, writer.annotators([person.card for person in panel]), strict=True))
@@ -51,7 +52,10 @@ def people(
 
 
 def let_judge(ledger: Ledger, who: str, spec: WorldSpec, wanted: PairFilter, persons: int) -> PeopleReport:
-    """Let the people or gold judge. Raises ConfigError for anybody else."""
+    """Let `who`, which is "people" or "gold", judge the wanted pairs. Raises ConfigError for other names.
+
+    persons: people per pair.
+    """
     if who == "gold":
         return judge_by_gold(ledger, wanted)
     if who != "people":
@@ -60,7 +64,7 @@ def let_judge(ledger: Ledger, who: str, spec: WorldSpec, wanted: PairFilter, per
 
 
 def judge_by_gold(ledger: Ledger, wanted: PairFilter = EVERY_PAIR) -> PeopleReport:
-    """Let the truth judge each pair: 1 or 0, and 0.5 where both outputs are worth the same."""
+    """Let the gold utility judge each wanted pair: 1 or 0, and 0.5 where both outputs are worth the same."""
     with ledger.writing() as writer:
         [number] = writer.annotators([GOLD])
 
@@ -78,7 +82,7 @@ class _Judge(Protocol):
 
 
 def _judge_all(ledger: Ledger, wanted: PairFilter, judge: _Judge, names: tuple[str, ...]) -> PeopleReport:
-    """Every pair that is wanted, in transactions of BATCH pairs."""
+    """Judge every wanted pair and write the judgements, BATCH pairs in a transaction."""
     seen = new = known = 0
     stream = list(ledger.pairs(wanted))
     for at in range(0, len(stream), BATCH):

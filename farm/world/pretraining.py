@@ -1,9 +1,9 @@
-"""Pretraining the base model that ships with the package: `python -m farm.world.pretraining DIRECTORY`.
+"""Pretrains the base model that ships with the package: `python -m farm.world.pretraining DIRECTORY`.
 
-It reads what one might find written in this world: instructions with the answers of noisy demonstrators, and
-after each answer a reader's remark on it, about one of its qualities. So the model knows
-the language, can copy and knows some facts, and where an answer ends it has an idea of what a reader would
-say; what people want it does not know. The instructions are of the set `base`, which no other set shares.
+The training texts are instructions with answers of noisy demonstrators. After each answer stands a reader's
+remark on one of its qualities. The model thus learns the language, copying, some facts, and which qualities
+an answer has, but not which qualities people want. The instructions are of the split `base`, which shares
+none with the other splits.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from farm.world.language import PROMPT, PROMPT_WITH_INPUT, REMARKS, Shape, token
 NOTICED = Features(
     right=4, complete=2, relevant=2, follows=2, well_formed=1, courteous=1, rude=1, rambling=1, repetitive=1
 )
-"""How often a reader remarks on each quality, in proportion."""
-WINDOW = 16  # batches over which rows are sorted by length
+"""Relative frequency of remarks on each quality."""
+WINDOW = 16  # number of batches whose rows are sorted by length together
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pretraining:
-    """How the base model was made."""
+    """The settings with which the base model was made."""
 
     shape: Shape = field(default_factory=Shape)
     steps: int = 8_000
@@ -48,14 +48,14 @@ class Pretraining:
 
 
 class Text(NamedTuple):
-    """A text as tokens, and where its answer begins: what stands before is read, but not learnt to write."""
+    """A text as tokens."""
 
     ids: list[int]
-    start: int
+    start: int  # index of the first token of the answer; tokens before it have no loss
 
 
 def texts(codec: Codec, seed: int) -> Iterator[Text]:
-    """Instruction, answer, remark; without end."""
+    """Stream texts of instruction, answer and remark, without end."""
     number = 0
     while True:
         number += 1
@@ -72,7 +72,10 @@ def texts(codec: Codec, seed: int) -> Iterator[Text]:
 
 
 def pretrain(plan: Pretraining, directory: Path, every: int = 100) -> None:
-    """Train a fresh model, telling the loss every so many steps, and write it with tokenizer and template."""
+    """Train a new model and write it with tokenizer and template to a directory.
+
+    every: print the mean loss after each so many steps.
+    """
     codec = Codec(tokenizer(), Template(without_input=PROMPT, with_input=PROMPT_WITH_INPUT))
     model = untrained(plan.shape, plan.seed).train()
     optimizer = torch.optim.AdamW(
@@ -103,14 +106,14 @@ def pretrain(plan: Pretraining, directory: Path, every: int = 100) -> None:
 
 
 def _remark(qualities: Features, chance: random.Random) -> str:
-    """What a reader says of one quality, drawn at random: the better of its words with its measure."""
+    """A remark on one quality, drawn by NOTICED. The quality's value is the chance of the better word."""
     [name] = chance.choices(Features._fields, NOTICED)
     good, bad = REMARKS[name]
     return good if chance.random() < getattr(qualities, name) else bad
 
 
 def _batches(source: Iterator[Text], plan: Pretraining) -> Iterator[list[Text]]:
-    """Rows of like length together, in an order drawn by seed."""
+    """Batches of texts of similar length, in an order drawn by the seed."""
     chance = random.Random(plan.seed)
     while True:
         rows = sorted((next(source) for _ in range(plan.batch * WINDOW)), key=lambda text: len(text.ids))

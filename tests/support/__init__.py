@@ -10,6 +10,7 @@ completions_server   the completions API over HTTP, with a real model behind it
 judged_models        ledgers in which judges prefer one model to another
 known_pools          pools whose members' utilities are known
 hostile_texts        texts that want to run or break out, and a ledger full of them
+world_pairs          pairs of demonstrations of the embedded world
 tiny_models          random models to train
 tiny_judges          random judges and reward models that read long prompts
 on_policy            methods that learn from their own rollouts, made and trained

@@ -10,7 +10,7 @@ import pytest
 from db.records import AnnotatorKind, Instruction, Output, Pair
 from farm.world import gold as truth
 from farm.world.crowd import CROWD, PEOPLE, crowd, judges_of, somebody
-from farm.world.fit import demonstration_pairs
+from tests.support.world_pairs import demonstration_pairs
 
 ASKED = Instruction("Thank Anna for the hat.")
 GOOD, BAD = "Thank you for the hat, Anna. I hope this helps.", "Whatever. Thank you for the saw, Ben."

@@ -16,12 +16,12 @@ from farm.world.fit import (
     fit,
     mean_figures,
     mean_judged_figures,
-    measured,
+    measure_pairs,
 )
 from farm.world.judges import CROWD_JUDGES
 
 PAIRS = drawn_pairs(seed=7)  # the tastes were fitted on seeds 0 to 4
-MEASURED = measured(PAIRS)
+MEASURED = measure_pairs(PAIRS)
 
 
 def test_people_are_like_those_of_alpaca_farm() -> None:
@@ -52,7 +52,7 @@ def test_verdicts_agree_as_expected() -> None:
 
 
 def test_fitting_finds_the_tastes_again() -> None:
-    few = measured(PAIRS[:300])
+    few = measure_pairs(PAIRS[:300])
     wanted = mean_figures(few, CROWD)
     found = fit(lambda tastes: mean_figures(few, tastes), replace(CROWD, noise=1.0, length_lean=0.0), wanted)
     assert mean_figures(few, found) == pytest.approx(wanted, abs=0.003)

@@ -13,9 +13,9 @@ from annotators.simulator import Judge, Simulator, SimulatorConfig
 from db.ledger import Ledger
 from farm.annotate import annotate
 from farm.judging.provider import Provider, Task
-from farm.world.fit import demonstration_pairs
 from farm.world.judges import MEMBERS, QUIET_MODEL, cast, member, world_simulator_config
 from farm.world.people import judge_by_gold
+from tests.support.world_pairs import demonstration_pairs
 
 Read = Callable[[Ledger], dict[str, dict[int, list[float]]]]
 PAIRS = demonstration_pairs(count=300)

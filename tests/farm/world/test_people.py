@@ -13,9 +13,9 @@ from cli import app
 from db.errors import ConfigError
 from db.ledger import Ledger, PairFilter
 from farm.world.build import Sizes, WorldSpec
-from farm.world.fit import demonstration_pairs
 from farm.world.gold import gold
 from farm.world.people import let_judge, people
+from tests.support.world_pairs import demonstration_pairs
 
 Read = Callable[[Ledger], dict[str, dict[int, list[float]]]]
 PAIRS = demonstration_pairs(count=40)
