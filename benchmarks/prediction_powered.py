@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from farm.people import shrunk
+from farm.evaluation.label_order import shrunk
 from farm.statistics.bootstrap import Interval
 from farm.statistics.label_budget import label_next
 from farm.statistics.prediction_powered import PredictionPowered, prediction_powered_win_rate

@@ -16,6 +16,8 @@ from db.ids import Json
 from db.ledger import Ledger, PairFilter
 from db.records import Pair
 from farm.evaluation import attacks
+from farm.evaluation.label_order import by_doubt
+from farm.evaluation.scope import Scope
 from farm.pages.guard import is_local, listening, serve
 from farm.pages.labelling.app import FOLDER, Page, app
 from farm.pages.labelling.door import Door
@@ -82,9 +84,6 @@ def chosen_pairs(ledger: Ledger, task: LabelTask) -> list[Pair]:
         keys = {i: keys[i] for i in keys.keys() - ledger.pair_keys(PairFilter(attacks.SOURCE)).keys()}
     order = in_random_order(keys)
     if task.doubt is not None:
-        from farm.evaluation.scope import Scope
-        from farm.people import by_doubt
-
         doubted = by_doubt(ledger, task.doubt, Scope(task.source, task.subset))
         order = [number for number in doubted["pair_id"].drop_duplicates() if number in keys]
     wanted = [int(number) for number in order[: task.limit]]

@@ -8,6 +8,8 @@ attacks               outputs that deserve to lose
 audit_report          the report of an audit
 slices                which questions make a slice, its judgements as arrays
 slice_audit           the measures of one slice
+label_order           the questions that people can label, and in which order
+people_report         the reports of `farm people`
 rankings              do two evaluators rank models alike, and what moves a ranking
 leaderboard_report    the report of a leaderboard
 published             leaderboards that others published

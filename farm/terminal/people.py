@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from farm.evaluation.people_report import PeopleWinRate, Replacement
 from farm.evaluation.rankings import RankComparison, Sensitivity
-from farm.people import PeopleWinRate, Replacement
 from farm.statistics.bootstrap import Interval
 from farm.terminal.audit import figure, rate
 from farm.terminal.common import plain, table

@@ -19,12 +19,12 @@ from db.queries.given import given_by
 from db.records import AnnotationStatus, Instruction, Item, Output, Pair
 from farm.audit import AuditOptions, audit_ledger
 from farm.evaluation import attacks
+from farm.evaluation.label_order import by_doubt
 from farm.label import LabelTask, chosen_pairs, label
 from farm.leaderboard import LeaderboardOptions, leaderboard
 from farm.pages.guard import host_is_ours, is_local
 from farm.pages.labelling.questions import Place, QuestionKind, places, questions
 from farm.pages.labelling.sitting import Outcome, Sitting, VerdictKey, person
-from farm.people import by_doubt
 from tests.support.label_page import Labelling, labelling
 
 

@@ -19,9 +19,10 @@ from db.errors import ConfigError
 from db.interchange.rows import ReadOptions
 from db.ledger import Ledger
 from db.records import Annotation, AnnotationStatus, AnnotatorCard, AnnotatorKind, Instruction, Output, Pair
+from farm.evaluation.label_order import label_table, labelled_prefix, priorities, shrunk
 from farm.evaluation.scope import Scope
 from farm.import_ import import_files
-from farm.people import in_order, label_table, may_replace, next_pairs, people_win_rate, priorities, shrunk
+from farm.people import may_replace, next_pairs, people_win_rate
 from farm.statistics.prediction_powered import PredictionPowered, prediction_powered_win_rate
 from farm.statistics.rogan_gladen import RoganGladen
 
@@ -191,7 +192,7 @@ def test_priority_samples_cover() -> None:
         keys = [f"{study_number} {i}" for i in range(400)]
         pool = pd.DataFrame({"key": keys, "judge": judge, "judgements": 5, "human": truth})
         pool.loc[np.argsort(priorities(pool))[100:], "human"] = np.nan
-        beginning = in_order(pool)
+        beginning = labelled_prefix(pool)
         found = prediction_powered_win_rate(
             beginning.pool["human"], judge, inclusion=beginning.inclusion
         ).interval
