@@ -37,6 +37,7 @@ MAY: dict[str, tuple[str, ...]] = {
     "farm": ("farm", "annotators", "db"),
     "farm.pages": ("farm.studies", *MEASURES, "annotators", "db"),
     "farm.studies": (*STEPS, *MEASURES, "farm.world", *TORCH, "annotators", "db"),
+    "farm.tracing": ("farm.evaluation", "farm.models", "farm.config", "db"),
     "farm.producers": ("farm.judging", *TORCH, "annotators", "db"),
     "farm.world": ("farm.statistics", *TORCH, "annotators", "db"),
     "farm.evaluation": (*MEASURES, "annotators.rules", "db"),

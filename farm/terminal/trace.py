@@ -9,7 +9,7 @@ from rich.tree import Tree
 
 from db.ids import Json
 from farm.terminal.common import plain
-from farm.trace import Node
+from farm.tracing.node import Node
 
 
 def trace_view(node: Node, content: bool) -> Tree:

@@ -21,7 +21,8 @@ from farm.judging.provider import Provider, Task
 from farm.pair import PairTask, pair
 from farm.sample import SampleTask, sample
 from farm.snapshot import Choice, snapshot
-from farm.trace import Node, trace
+from farm.trace import trace
+from farm.tracing.node import Node
 from farm.train import TrainTask, train
 from tests.support.command_line import farm_arguments
 

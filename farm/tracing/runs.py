@@ -1,0 +1,66 @@
+"""The trace of training: a checkpoint leads to its run, and the run to its snapshot and its first model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from db.ids import Json
+from db.queries import history
+from farm.tracing.counts import snapshot
+from farm.tracing.facts import Facts, is_checkpoint
+from farm.tracing.node import Node
+
+
+def checkpoint(facts: Facts, number: int, above: frozenset[int] = frozenset()) -> Node | None:
+    """A checkpoint with its run. above: ids of the runs that this node stands under."""
+    found = next((each for each in facts.checkpoints if each.id == number), None)
+    if found is None:
+        return None
+    about: dict[str, Json] = {
+        "path": found.path, "step": found.step, "there": Path(found.path).exists()
+    }  # fmt: skip
+    by = run(facts, found.run_id, above)
+    return Node(f"checkpoint:{number}", about, basis=(by,) if by else ())
+
+
+def run(facts: Facts, number: int, above: frozenset[int] = frozenset()) -> Node | None:
+    """A training run with its snapshot, and the checkpoint that it began with if it is one of this ledger.
+
+    above: ids of the runs that this node stands under. They are not followed again.
+    """
+    found = facts.runs.get(number)
+    if found is None:
+        return None
+    fact = found.run
+    about: dict[str, Json] = {
+        "command": f"farm {fact.command}",
+        "model": fact.model,
+        "started": fact.started,
+        "seed": fact.seed,
+        "version": fact.version,
+        "folder": fact.folder,
+        "config": json.loads(fact.config),
+    }
+    if fact.set_name:
+        about["set"] = fact.set_name
+    basis = [snapshot(facts, found.snapshot)] if found.snapshot else []
+    basis += [
+        checkpoint(facts, each.id, above | {number})
+        for each in facts.checkpoints
+        if is_checkpoint(Path(fact.model), Path(each.path)) and each.run_id not in above | {number}
+    ]
+    return Node(f"run:{number}", about, basis=tuple(filter(None, basis)))
+
+
+def metric(facts: Facts, name: str) -> Node | None:
+    """RUN/NAME: the last value of a metric that a run logged."""
+    number, _, figure = name.partition("/")
+    by = run(facts, int(number)) if number.isdecimal() else None
+    logged = history.metrics(facts.ledger)
+    mine = logged[(logged["run"] == (int(number) if by else -1)) & (logged["name"] == figure)]
+    if by is None or mine.empty:
+        return None
+    last = mine.iloc[-1]
+    about: dict[str, Json] = {"value": float(last["value"]), "step": int(last["step"])}
+    return Node(f"metric:{name}", about, basis=(by,))
