@@ -1,8 +1,9 @@
-"""A pool made to judge as people here do: `farm annotators calibrate`.
+"""Fit a pool of annotators to people: `farm annotators calibrate`.
 
-Weights of the members and label noise are fitted to people's votes on one part of the instructions
-(farm/statistics/crowd_fit.py) and scored on the other by `farm audit`'s measures, before and after: the pool
-is let judge on paper, by the draws that it would make, from its members' verdicts in the ledger. Asks nobody.
+The weights of the pool's members and its label noise are fitted to people's votes on one part of the
+instructions (farm/statistics/crowd_fit.py). The pool before and after is scored on the other part by the
+measures of `farm audit`. For that the pool is replayed offline: its keyed draws pick among verdicts that its
+members already gave. Nobody is asked anything.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from farm.statistics.crowd_fit import FOLDS, LEAST, CrowdFit, MemberVerdicts, fi
 from farm.statistics.vote_distribution import Shares, shares
 
 SCORES = ("agreement", "variance", "brier", "kl")
-DECIMALS = 4  # of what is written
+DECIMALS = 4  # of the weights and the noise in the written file
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class CalibrateTask:
 
 @dataclass(frozen=True)
 class Weighed:
-    """A member, how often it judged one question, and its weights in the pool before and after, of sum 1."""
+    """One member of the pool. judgements: how often it judged a question, on average. before, after: its
+    weight in the pool; the weights of all members sum to 1."""
 
     name: str
     judgements: float
@@ -73,10 +75,11 @@ class Weighed:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was fitted and how it fares. scores: of people, the pool before and after, on the held part alone.
+    """The result of a fit.
 
-    votes: of people on one question, and labels of the pool on it, mostly.
-    """
+    fitted, held: the number of questions for the fit and for the check. votes: the usual number of people on
+    a question; the replayed pool labels each question as often. scores: the measures on the held-out
+    questions, by name, of `people` and of the pool `before` and `after`."""
 
     pool: str
     out: Path
@@ -91,16 +94,17 @@ class Calibration:
 
     @property
     def judged_once(self) -> bool:
-        """Whether members' own chance cannot be told from their opinions."""
+        """Whether some member judged most questions only once, so that its own randomness is unknown."""
         return min(member.judgements for member in self.members) < 1.5
 
     @property
     def better(self) -> bool:
-        """Whether the Brier score on the held part is less than before."""
+        """Whether the Brier score on the held-out questions fell."""
         before, after = (self.scores[when]["brier"].value for when in ("before", "after"))
         return before is not None and after is not None and after < before
 
     def to_json(self) -> Json:
+        """The result as a JSON object."""
         scores: dict[str, Json] = {
             who: {name: interval_json(each) for name, each in found.items()}
             for who, found in self.scores.items()
@@ -126,10 +130,10 @@ class Calibration:
 
 @dataclass(frozen=True)
 class _Labelled:
-    """Questions that people judged, with what they and the members said.
+    """The questions that people judged, with the judgements of people and of the pool's members.
 
-    units: of db/frames, with pair and instruction (hashes) and held; people, members: judgements of them,
-    members' by their place in the pool; cards: people's.
+    units: as in db/queries/frames.py, with the columns pair and instruction (hashes) and held (bool). people:
+    their judgements. members: the judgements of each member, in the pool's order. cards: of the people.
     """
 
     units: pd.DataFrame
@@ -139,13 +143,16 @@ class _Labelled:
 
     @property
     def votes(self) -> int:
-        """How many people judged a question, mostly, of those that two or more judged; at least 2."""
+        """The most frequent number of people on a question, among questions with two or more; at least 2."""
         counts = np.bincount(self.people.dropna(subset="preference")["unit"].value_counts().to_numpy())
         return int(counts[2:].argmax()) + 2 if len(counts) > 2 else 2
 
 
 def calibrate(ledger: Ledger, task: CalibrateTask) -> Calibration:
-    """Fit, score, and write the new pool's file. Raises ConfigError where judgements are missing."""
+    """Fit the pool, score it, and write the new pool's file.
+
+    Raises ConfigError where the file exists, the annotator is no pool, or judgements are missing.
+    """
     if task.out.exists():
         raise ConfigError("there is a file already", where=str(task.out), remedy="name another with --out")
     if not task.out.parent.is_dir():
@@ -180,7 +187,7 @@ def calibrate(ledger: Ledger, task: CalibrateTask) -> Calibration:
 
 
 def _reweighted(pool: Pool, fit: CrowdFit, name: str) -> Pool:
-    """The pool that the fit makes of this one; members without weight are left out."""
+    """The pool with the fitted weights and noise; members with weight 0 are left out."""
     members = (replace(m, weight=w) for m, w in zip(pool.members, fit.weights.tolist(), strict=True) if w > 0)
     return replace(pool, name=name, members=tuple(members), noise=replace(pool.noise, flip=fit.flip))
 
@@ -194,7 +201,8 @@ def _heading(task: CalibrateTask) -> str:
 
 
 def _labelled(ledger: Ledger, pool: Pool, task: CalibrateTask) -> _Labelled:
-    """Raises ConfigError where nobody of the reference, or not every member, has judged."""
+    """Read the questions and judgements. Raises ConfigError where the reference or a member has not
+    judged."""
     found = judgements(ledger, has_list, task.source, task.subset)
     people = reference_members(named(found.annotators), task.reference)
     ours = _who(found, pool, task)
@@ -210,7 +218,7 @@ def _labelled(ledger: Ledger, pool: Pool, task: CalibrateTask) -> _Labelled:
         return mine.sort_values(["unit", "replicate", "swapped"], kind="stable")
 
     def verdicts(codes: list[int]) -> pd.DataFrame:
-        """What two names for one annotator were told by the same reply counts once."""
+        """Judgements of one member. Where it has two names, a judgement that both have counts once."""
         return of(codes).drop_duplicates(["unit", "replicate", "swapped"])
 
     cards = tuple(card for card in found.annotators if card.id in {each.code for each in people})
@@ -219,7 +227,10 @@ def _labelled(ledger: Ledger, pool: Pool, task: CalibrateTask) -> _Labelled:
 
 
 def _who(found: Judgements, pool: Pool, task: CalibrateTask) -> list[list[AnnotatorCard]]:
-    """The annotators that each member was alone, in any orders. Raises ConfigError where there is none."""
+    """For each member, the annotators of the ledger that are this member alone, with any rule of orders.
+
+    Raises ConfigError where a member has none.
+    """
     by_spec: dict[str, list[AnnotatorCard]] = {}
     for card in found.annotators:
         by_spec.setdefault(card.spec_json, []).append(card)
@@ -243,7 +254,7 @@ def _spec_json(spec: AnnotatorSpec, orders: Orders) -> str:
 
 
 def _fitted(labelled: _Labelled, task: CalibrateTask) -> CrowdFit:
-    """Fitted to what is not held out."""
+    """The fit on the questions that are not held out."""
     units = labelled.units[~labelled.units["held"]]
     place = pd.Series(np.arange(len(units)), index=units["unit"])
 
@@ -265,9 +276,9 @@ def _fitted(labelled: _Labelled, task: CalibrateTask) -> CrowdFit:
 def _scores(
     labelled: _Labelled, pools: Mapping[str, tuple[Pool, tuple[pd.DataFrame, ...]]], task: CalibrateTask
 ) -> dict[str, dict[str, Interval]]:
-    """`farm audit --labels` on the held part, were the pools to judge each question as often as people did.
+    """The audit's measures on the held-out questions, for people and for each replayed pool.
 
-    pools: each with its members' verdicts.
+    pools: each pool with its members' verdicts. A pool labels each question as often as people did.
     """
     units = labelled.units[labelled.units["held"]]
     people = labelled.people[labelled.people["unit"].isin(units["unit"])]
@@ -293,8 +304,12 @@ def _complement(found: Interval) -> Interval:
 def _rehearsed(
     pool: Pool, members: tuple[pd.DataFrame, ...], units: pd.DataFrame, times: int, code: int
 ) -> pd.DataFrame:
-    """Labels that the pool would give: the k-th time that a member is drawn for a question it gives its k-th
-    verdict, beginning anew after the last."""
+    """Replay the pool: the labels that it would give to each question, `times` times, as judgements of
+    `code`.
+
+    The pool's keyed draws pick the member. The k-th time that a member is picked for a question it gives its
+    k-th verdict; after the last verdict it starts again with the first.
+    """
     verdicts = [
         {unit: part[["preference", "swapped"]].to_numpy(float) for unit, part in rows.groupby("unit")}
         for rows in members

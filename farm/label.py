@@ -1,7 +1,7 @@
-"""Judging pairs oneself, in the browser: `farm label`.
+"""Let people judge pairs in the browser: `farm label`.
 
-Every judgement is in the ledger before the next pair is shown; who comes back goes on where they stopped.
-What the page is made of stands in farm/labelling.
+Every judgement is in the ledger before the next pair is shown. A person who comes back goes on where they
+stopped. The page itself is in farm/pages/labelling.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from farm.pages.labelling.door import Door
 from farm.pages.labelling.questions import in_random_order, questions
 from farm.pages.labelling.sitting import Sitting, Summary, person
 
-MOST_CATCH = 0.5
+MOST_CATCH = 0.5  # catch items for each pair
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,20 @@ class LabelTask:
 
 @dataclass(frozen=True)
 class LabelReport:
-    """How far each person has come."""
+    """What each person has judged."""
 
     people: tuple[Summary, ...]
 
     def to_json(self) -> Json:
+        """The summaries as a JSON object."""
         return {"people": [each.to_json() for each in self.people]}
 
 
 def label(ledger: Ledger, task: LabelTask, announce: Callable[[str], None]) -> LabelReport:
-    """Serve the page until interrupted; `announce` hears the links, each as a line.
+    """Serve the page until Ctrl-C. announce: called with each link, and each notice, as a line of text.
 
-    Raises ConfigError where nobody is named, no pair fits, or the address cannot be listened on.
+    Raises ConfigError where two people have one name, no pair fits, the guideline cannot be read, or the
+    address cannot be used.
     """
     guideline = _guideline(task.guideline)
     cards = {card.name: card for card in (person(name, guideline) for name in task.annotators)}
@@ -76,7 +78,10 @@ def label(ledger: Ledger, task: LabelTask, announce: Callable[[str], None]) -> L
 
 
 def chosen_pairs(ledger: Ledger, task: LabelTask) -> list[Pair]:
-    """The pairs to judge, in order. Raises ConfigError where none fits."""
+    """The pairs to judge, in order.
+
+    Attacks are left out unless the source names them. Raises ConfigError where no pair fits.
+    """
     if not 0 <= task.catch <= MOST_CATCH:
         raise ConfigError(f"--catch is {task.catch:g}", remedy=f"a share between 0 and {MOST_CATCH:g}")
     keys = ledger.pair_keys(PairFilter(task.source, task.subset))
@@ -96,7 +101,7 @@ def chosen_pairs(ledger: Ledger, task: LabelTask) -> list[Pair]:
 
 
 def _guideline(path: Path | None) -> str:
-    """The text that people judge by, ours where none is given."""
+    """The text that tells people how to judge; without a file, the default one."""
     try:
         text = (path or FOLDER / "guideline.txt").read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -105,7 +110,7 @@ def _guideline(path: Path | None) -> str:
 
 
 def _shown_host(host: str) -> str:
-    """What to call the machine in a link."""
+    """The host as it stands in a link."""
     if host in ("0.0.0.0", "::"):
         return socket.gethostname()
     return f"[{host}]" if ":" in host else host

@@ -1,9 +1,8 @@
-"""Models in the order of one evaluator's judgements: `farm leaderboard`.
+"""Rank models by one evaluator's judgements: `farm leaderboard`.
 
-Against one reference: win rates, and win rates controlled for length or other features of the text
-(farm/statistics/win_rates.py, length_control.py). From any pairs: Bradley-Terry strengths. Rates are shares
-here and percent in JSON and on the terminal, as in AlpacaEval.
-"""
+`leaderboard` ranks by win rates against one reference, with win rates controlled for length or other features
+(farm/statistics/win_rates.py, length_control.py). `strengths` ranks by Bradley-Terry strengths from any
+pairs. Rates are shares here, and percent in JSON and on the terminal, as in AlpacaEval."""
 
 from __future__ import annotations
 
@@ -67,8 +66,8 @@ class LeaderboardOptions:
 
 @dataclass(frozen=True)
 class _Control:
-    """What win rates are controlled by. difficulty: None where there is none, which `lacking` explains;
-    given: it comes from a table and not from our own fit."""
+    """What win rates are controlled for. difficulty: None where there is none, for the reason in `lacking`.
+    given: the difficulty comes from a table, not from our own fit."""
 
     features: tuple[str, ...]
     difficulty: Difficulty | None
@@ -78,15 +77,18 @@ class _Control:
 
 
 def leaderboard(ledger: Ledger, options: LeaderboardOptions) -> Leaderboard:
-    """Win rates of all models against the reference, best first.
+    """The win rates of all models against the reference, best first.
 
-    Raises ConfigError where there is nothing to rank, or no one reference.
+    Raises ConfigError where there is nothing to rank, or where the reference is not given and not clear.
     """
     return board_of(ledger, judged_pairs(ledger, options), options)
 
 
 def judged_pairs(ledger: Ledger, options: LeaderboardOptions) -> pd.DataFrame:
-    """The evaluator's judgements, attacks left out. Raises ConfigError where there is none."""
+    """The evaluator's judgements as rows of `contests`; pairs made to test judges are left out.
+
+    Raises ConfigError where there is none.
+    """
     rows = contests(ledger, options.source, options.subset, options.average_orders)
     rows = rows[~made_to_test(rows)]
     if rows.empty:
@@ -99,7 +101,8 @@ def judged_pairs(ledger: Ledger, options: LeaderboardOptions) -> pd.DataFrame:
 
 
 def board_of(ledger: Ledger, rows: pd.DataFrame, options: LeaderboardOptions) -> Leaderboard:
-    """The leaderboard of these judgements, as db/queries/contests.py has them; raises as `leaderboard`."""
+    """The leaderboard of these judgements. rows: as `judged_pairs` gives them. Raises as `leaderboard`
+    does."""
     reference = options.reference or reference_of(rows)
     frame = against(rows, reference)
     chosen = choose_set(members(ledger), set(frame["instruction"]), options.set_name)
@@ -133,7 +136,7 @@ def board_of(ledger: Ledger, rows: pd.DataFrame, options: LeaderboardOptions) ->
 
 
 def reference_of(rows: pd.DataFrame) -> str:
-    """The one model that takes part in every pair. Raises ConfigError where there is none, or two."""
+    """The model that takes part in every pair. Raises ConfigError where there is none, or two."""
     both = sides(rows)
     found = common_reference(both) if len(both) else None
     if found is None:
@@ -148,8 +151,11 @@ def reference_of(rows: pd.DataFrame) -> str:
 
 
 def against(rows: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """Judgements of pairs with the reference: model, instruction, pair_id, preference (for the model), and
-    whether the model's output is output_a. The reference against itself is a model too."""
+    """The judgements of pairs with the reference. The reference against itself counts as a model too.
+
+    Columns: model, instruction, pair_id, preference (for the model, in [0, 1]), first (the model's output is
+    output_a). Raises ConfigError where there is none.
+    """
     rows = rows[(rows["model_a"] == reference) | (rows["model_b"] == reference)]
     if rows.empty:
         raise ConfigError(f"nothing was judged against {reference!r}", remedy="name another --reference")
@@ -166,7 +172,8 @@ def against(rows: pd.DataFrame, reference: str) -> pd.DataFrame:
 
 
 def rate_of(part: pd.DataFrame, asked: Sequence[Hashable]) -> WinRate:
-    """The win rate of one model's judgements over the instructions that it was asked."""
+    """The win rate of one model. asked: the instructions that it should have answered; an instruction without
+    a judgement counts as failed."""
     if part["preference"].isna().all():
         return nothing_judged(len(part) + len(set(asked).difference(part["instruction"])))
     [rate] = win_rates(part, pair="pair_id", evaluation_set=asked).values()
@@ -174,7 +181,11 @@ def rate_of(part: pd.DataFrame, asked: Sequence[Hashable]) -> WinRate:
 
 
 def with_features(ledger: Ledger, frame: pd.DataFrame, controls: tuple[str, ...]) -> pd.DataFrame:
-    """The frame with each feature's difference, reference minus model, and both lengths in characters."""
+    """Add columns of text features to the frame of `against`.
+
+    For `length` (characters) and each of `controls`: NAME (reference minus model), NAME_model and
+    NAME_reference.
+    """
     names = tuple(dict.fromkeys((*LENGTH, *controls)))
     ids = [int(each) for each in frame["pair_id"].unique()]
     table = {
@@ -193,7 +204,8 @@ def with_features(ledger: Ledger, frame: pd.DataFrame, controls: tuple[str, ...]
 
 
 def _control(measured: pd.DataFrame, chosen: EvaluationSet, options: LeaderboardOptions) -> _Control:
-    """Difficulty from the file, else from the evaluation set as imported, else fitted to the models."""
+    """The controls with their difficulty: from the file, else from the imported set, else fitted to the
+    models."""
     features = options.controls
     if not features:
         return _Control((), None, False, NOT_ASKED, None)
@@ -209,7 +221,7 @@ def _control(measured: pd.DataFrame, chosen: EvaluationSet, options: Leaderboard
 def _controlled(
     own: pd.DataFrame, control: _Control, chosen: EvaluationSet, options: LeaderboardOptions
 ) -> Controlled:
-    """The controlled win rate, or why there is none."""
+    """One model's controlled win rate, or the reason why there is none."""
     if not control.features:
         return Controlled(None, None, control.lacking)
     frame = own[["instruction", "preference", *control.features]]
@@ -231,16 +243,16 @@ def _controlled(
 
 
 def _estimates(frame: pd.DataFrame) -> Estimates | None:
-    """Win rates with their covariance, of models with two judged instructions; None: there is none."""
+    """The win rates, with covariance, of models with two or more judged instructions; None without any."""
     table = frame.pivot_table(index="instruction", columns="model", values="preference", aggfunc="mean")
     table = table.loc[:, table.notna().sum() > 1]
     return win_rate_estimates(table) if len(table.columns) else None
 
 
 def strengths(ledger: Ledger, options: LeaderboardOptions) -> Strengths:
-    """Bradley-Terry strengths of all models in the evaluator's pairs, best first.
+    """The Bradley-Terry strengths (log-odds) of all models in the evaluator's pairs, best first.
 
-    Raises ConfigError where the pairs do not decide a ranking.
+    Raises ConfigError where the pairs do not determine a ranking.
     """
     rows = judged_pairs(ledger, options)
     rows = rows[rows["model_a"] != rows["model_b"]]

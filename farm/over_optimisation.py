@@ -1,10 +1,9 @@
 """Over-optimisation curves: gold utility or win rate against sqrt(KL), for several reward models.
 
-After Gao, Schulman and Hilton 2023 (arXiv 2210.10760, figure 1) and AlpacaFarm (figure 4). A point is what
-one strength of optimisation gave: an n of best-of-n, a KL penalty, a checkpoint. A curve has turned where its
-strongest point is below its peak for certain, paired by instruction. The peak is the best of what was
-measured, so its own value is a little flattered; the drop's interval is widened for that (Bonferroni over the
-points).
+After Gao, Schulman and Hilton 2023 (arXiv 2210.10760, figure 1) and AlpacaFarm (figure 4). Each strength of
+optimisation gives one point: an n of best-of-n, a KL penalty, a checkpoint. A curve has turned where the last
+point is significantly below the peak, paired by instruction. The peak is the best of several measured values,
+so it is a little too high; the interval of the drop is wider for that reason (Bonferroni over the points).
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ NEEDED = ("curve", "level", "instruction", "gold")
 
 @dataclass(frozen=True)
 class Curve:
-    """One reward model's curve, by sqrt(KL). peak: its place among the points; drop: gold at the last point
-    less gold at the peak, paired by instruction."""
+    """One reward model's curve, its points by sqrt(KL). peak: the position of the highest point. drop: gold
+    at the last point minus gold at the peak, paired by instruction."""
 
     name: str
     points: tuple[CurvePoint, ...]
@@ -37,9 +36,11 @@ class Curve:
 
     @property
     def turned(self) -> bool:
+        """Whether the whole interval of the drop is below 0."""
         return self.drop.high is not None and self.drop.high < 0
 
     def to_json(self) -> dict[str, Json]:
+        """The curve as a JSON object."""
         return {
             "curve": self.name,
             "points": [_point_json(point) for point in self.points],
@@ -52,10 +53,10 @@ class Curve:
 def curves(frame: pd.DataFrame, *, share: bool = False) -> list[Curve]:
     """The curves of a frame, in the order of their names.
 
-    frame: curve (the reward model), level (what was varied), instruction, gold (utility, or with `share` a
-    preference in [0, 1]; NaN where the judgement failed) and kl in nats, one value per curve and level;
-    without a column kl the levels are the n of best-of-n. Raises ConfigError where that cannot be.
-    """
+    frame: one row per judgement with the columns curve (the reward model), level (what was varied),
+    instruction, gold and kl. gold is a utility, or with `share` a preference in [0, 1]; it is NaN where the
+    judgement failed. kl is in nats, one value per curve and level; without this column the levels are the n
+    of best-of-n. Raises ConfigError where a column is missing or its values are not possible."""
     missing = [name for name in NEEDED if name not in frame.columns]
     if missing or frame.empty:
         what = f"a curve needs the column {missing[0]!r}" if missing else "there are no points"
@@ -71,7 +72,7 @@ def curves(frame: pd.DataFrame, *, share: bool = False) -> list[Curve]:
 
 
 def read_curves(path: Path) -> pd.DataFrame:
-    """A CSV file as the frame of `curves`. Raises FormatError where it is none."""
+    """Read a CSV file as the frame of `curves`. Raises FormatError where it is no CSV file."""
     try:
         return pd.read_csv(path)
     except (OSError, ValueError) as error:
@@ -106,7 +107,8 @@ def _curve(name: str, rows: pd.DataFrame, points: Sequence[CurvePoint]) -> Curve
 
 
 def _drop(change: np.ndarray[tuple[int], np.dtype[np.float64]], points: int) -> Interval:
-    """The mean change (n,) with Student's interval at LEVEL for all points that could have been the peak."""
+    """The mean change (n,) with Student's interval, at 95 % for all points that could be the peak
+    together."""
     n = len(change)
     if n < 2:
         return Interval(float(change.mean()) if n else None, None, None, n)

@@ -1,7 +1,7 @@
-"""One self-contained page about a ledger, or its figures as files: `farm report OUT.html`.
+"""Write one self-contained page about a ledger, or its figures as files: `farm report OUT.html`.
 
-Nothing is computed here that another verb does not compute; the page shows annotators against people,
-methods, training, costs, the pairs on which people and simulators differ, and where it all came from.
+The page shows annotators against people, methods, training, costs, the pairs on which people and simulators
+differ, and provenance. Other commands compute these numbers; this one only shows them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from farm.pages.report.study_chapter import study_headlines, study_sections, stu
 from farm.studies.results import StudyResults
 
 LIMIT = 5_000_000  # bytes of a page
-NUMBERS = 3  # that matter
+NUMBERS = 3  # headlines on the page
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ReportOptions:
 
 @dataclass(frozen=True)
 class ReportSummary:
-    """What was written."""
+    """What was written: paths of files, bytes in all, names of chapters, number of disagreements."""
 
     paths: tuple[str, ...]
     bytes: int
@@ -54,6 +54,7 @@ class ReportSummary:
     disagreements: int
 
     def to_json(self) -> Json:
+        """The summary as a JSON object."""
         return {
             "paths": list(self.paths),
             "bytes": self.bytes,
@@ -63,7 +64,10 @@ class ReportSummary:
 
 
 def report(ledger: Ledger, out: Path, options: ReportOptions = ReportOptions()) -> ReportSummary:
-    """Write the page; whole or not at all. Raises ConfigError where there is nothing to report."""
+    """Write the page, whole or not at all. A page above 5 MB gets fewer disagreements.
+
+    Raises ConfigError where there is nothing to report, FarmError where the file cannot be written.
+    """
     made = compose(ledger, options)
     text = page(made)
     if len(text.encode()) > LIMIT and made.disagreements:
@@ -75,7 +79,10 @@ def report(ledger: Ledger, out: Path, options: ReportOptions = ReportOptions()) 
 
 
 def figures(ledger: Ledger, folder: Path, options: ReportOptions = ReportOptions()) -> ReportSummary:
-    """Every figure of the report as PDF, PNG and CSV in a folder."""
+    """Write every figure of the report as PDF, PNG and CSV into a folder.
+
+    Raises ConfigError where there is nothing to report, FarmError where a file cannot be written.
+    """
     made = compose(ledger, options, pairs=0)
     try:
         paths = save_all(made.figures, folder)
@@ -86,7 +93,10 @@ def figures(ledger: Ledger, folder: Path, options: ReportOptions = ReportOptions
 
 
 def compose(ledger: Ledger, options: ReportOptions, pairs: int | None = None) -> Report:
-    """Everything that the page says."""
+    """Compute the content of the page. pairs: disagreements at most, in place of the option's number.
+
+    Raises ConfigError where there is nothing to report.
+    """
     found = questioned(ledger, options.source, options.subset)
     sections: list[Section] = []
     differing: Sequence[Disagreement] = ()
@@ -125,7 +135,7 @@ def compose(ledger: Ledger, options: ReportOptions, pairs: int | None = None) ->
 
 
 def _write(out: Path, text: str) -> int:
-    """Under another name first; raises FarmError where that cannot be done."""
+    """Write a temporary file and rename it. Returns its size in bytes. Raises FarmError where that fails."""
     data = text.encode("utf-8", "backslashreplace")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

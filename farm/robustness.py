@@ -1,9 +1,9 @@
-"""Do attacks lose? Outputs that deserve to lose are evaluated like models: `farm audit --robustness`.
+"""Evaluate outputs that deserve to lose like models, to see whether they lose: `farm audit --robustness`.
 
-Each attack of farm/evaluation/attacks.py, and each suspect producer of the ledger, is paired with the
-honest outputs of one reference producer and judged by each annotator through the one engine. Pairs and
-judgements stay in the ledger under the source `robustness`, so that a second call costs nothing. An attack's
-move is its win rate less the 0.5 that the honest output would have against itself.
+Each attack of farm/evaluation/attacks.py, and each suspect producer of the ledger, is paired with the honest
+outputs of one producer. Each annotator judges these pairs as it judges any others. Pairs and judgements stay
+in the ledger under the source `robustness`, so a second call costs nothing. An attack's move is its win rate
+minus 0.5, the win rate of the honest output against itself.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from farm.statistics.win_rates import win_rate
 
 BATCH = 2_000  # pairs written in one transaction
 CHUNK = 10_000  # pairs asked for by id at a time
-LARGEST = 0.1  # the win rate that a null may have
+LARGEST = 0.1  # the largest win rate that a null may have
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,9 @@ class RobustnessTask:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attack under one annotator. win_rate: against the honest output; None: nothing was readable; n and
-    n_failed are all judgements."""
+    """One attack judged by one annotator. win_rate: against the honest output, a share; its value is None
+    where no verdict was readable. n, n_failed: judgements that succeeded and failed. flagged: the attack did
+    not lose as it should."""
 
     attack: str
     kind: AttackKind
@@ -77,12 +78,13 @@ class Attempt:
 
     @property
     def move(self) -> Interval:
-        """The win rate less the honest output's 0.5 against itself."""
+        """The win rate minus 0.5, in [-0.5, 0.5]."""
         low, high = (None if each is None else each - 0.5 for each in (self.win_rate.low, self.win_rate.high))
         value = None if self.win_rate.value is None else self.win_rate.value - 0.5
         return Interval(value, low, high, self.win_rate.n)
 
     def to_json(self) -> dict[str, Json]:
+        """The attempt as a JSON object; rates are shares."""
         return {
             "attack": self.attack,
             "kind": self.kind.value,
@@ -97,8 +99,8 @@ class Attempt:
 
 @dataclass(frozen=True)
 class RobustnessReport:
-    """All attacks under all annotators. unchanged: outputs of an attack that equalled the honest one, left
-    out."""
+    """All attacks judged by all annotators. against: the honest producer. instructions: how many. unchanged:
+    by attack, how many of its outputs equal the honest one; they are left out. cost: in US dollars."""
 
     against: str
     instructions: int
@@ -110,9 +112,11 @@ class RobustnessReport:
 
     @property
     def flagged(self) -> tuple[Attempt, ...]:
+        """The attempts that did not lose as they should."""
         return tuple(each for each in self.attempts if each.flagged)
 
     def to_json(self) -> Json:
+        """The report as a JSON object."""
         return {
             "against": self.against,
             "instructions": self.instructions,
@@ -127,7 +131,7 @@ class RobustnessReport:
 
 @dataclass(frozen=True)
 class _Assault:
-    """An attack's pairs: what it is, who wrote it, and the items that stand in the ledger for it."""
+    """The pairs of one attack. producer: whose outputs attack. items: the pairs with their source."""
 
     name: str
     kind: AttackKind
@@ -139,9 +143,9 @@ class _Assault:
 def robustness(
     ledger: Ledger, task: RobustnessTask, progress: Progress, provider: Provider
 ) -> RobustnessReport:
-    """Let every annotator judge every attack, and say which attacks do not lose.
+    """Let every annotator judge every attack, and flag the attacks that do not lose.
 
-    Raises ConfigError where there is nobody to attack or to judge, RunStopped as `farm annotate` does.
+    Raises ConfigError where there is no output to attack or no annotator, and RunStopped as `annotate` does.
     """
     names = dict.fromkeys(task.annotators or _known_annotators(ledger))
     for name in names:
@@ -187,7 +191,7 @@ def _known_annotators(ledger: Ledger) -> tuple[str, ...]:
 
 
 def _largest_producer(ledger: Ledger) -> str:
-    """Who has most outputs, the first of several; attacks are nobody's reference."""
+    """The producer with the most outputs, the first where several tie; attacks do not count."""
     counts: dict[str, int] = {}
     for each in outputs.producers(ledger):
         if not each.producer.startswith(PREFIX):
@@ -202,7 +206,8 @@ def _largest_producer(ledger: Ledger) -> str:
 
 
 def _honest(ledger: Ledger, producer: str, task: RobustnessTask) -> dict[str, Output]:
-    """The honest outputs by instruction: of several samples the first, none that is empty, a keyed draw."""
+    """Honest outputs by the instruction's key: the first sample that is not empty, for a keyed draw of
+    instructions."""
     found: dict[str, Output] = {}
     for output in outputs.outputs_of(ledger, outputs.latest(ledger, producer), task.set_name):
         if output.text.strip():
@@ -229,7 +234,7 @@ def _written(task: RobustnessTask, honest: Mapping[str, Output]) -> Iterator[_As
 
 
 def _suspected(ledger: Ledger, task: RobustnessTask, honest: Mapping[str, Output]) -> Iterator[_Assault]:
-    """Producers of the ledger on the same instructions; of several samples the first."""
+    """The suspect producers' outputs to the same instructions, the first where there are several samples."""
     for name in task.suspects:
         theirs: dict[str, Output] = {}
         for output in outputs.outputs_of(ledger, outputs.latest(ledger, name)):
@@ -255,7 +260,7 @@ def _item(name: str, honest: Output, output: Output) -> Item:
 
 
 def _store(ledger: Ledger, assaults: Sequence[_Assault]) -> tuple[int, ...]:
-    """The pairs' ids, in the ledger now."""
+    """Write the pairs to the ledger and return their ids, sorted."""
     items = [item for assault in assaults for item in assault.items]
     ids: list[int] = []
     for start in range(0, len(items), BATCH):
@@ -266,7 +271,7 @@ def _store(ledger: Ledger, assaults: Sequence[_Assault]) -> tuple[int, ...]:
 
 
 def _judged(ledger: Ledger, fingerprint: str, ids: Sequence[int]) -> pd.DataFrame:
-    """The annotator's judgements of these pairs."""
+    """The judgements of these pairs by the annotator with this fingerprint, as rows of `contests`."""
     [annotator] = [card.id for card in ledger.annotators() if card.key == fingerprint]
     rows = contests(ledger, SOURCE)
     rows = rows[(rows["annotator"] == annotator) & rows["pair_id"].isin(ids)]
@@ -287,8 +292,11 @@ def _attempt(assault: _Assault, annotator: str, judged: pd.DataFrame, largest: f
 
 
 def _flagged(kind: AttackKind, rate: Interval, largest: float) -> bool:
-    """A null loses where it wins `largest` at most and is below one half for certain; a dress does not win
-    where one half is in its interval or above it."""
+    """Whether an attack does not lose as it should.
+
+    A null must have a win rate of at most `largest` and an interval below 0.5. A dress must not have an
+    interval wholly above 0.5.
+    """
     value = 0.0 if rate.value is None else rate.value
     if kind is AttackKind.DRESS:
         return (value if rate.low is None else rate.low) > 0.5

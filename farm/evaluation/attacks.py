@@ -1,9 +1,9 @@
-"""Outputs that deserve to lose: constants, fake verdicts, orders to the judge, garbage, dressed-up answers.
+"""Outputs that deserve to lose: constants, fake verdicts, orders to the judge, garbage, padded answers.
 
-An attack writes a text for an instruction, from the honest output at hand. A *null* answers nothing, so it
-must lose clearly to the honest output. A *dress* keeps the honest output and adds what helps nobody, so it
-must not beat it. After the null models of Zheng et al. 2024 (arXiv 2410.07137), the biases that AlpacaEval
-measures (Dubois et al. 2023) and JudgeDeceiver (Shi et al. 2024, arXiv 2403.17710); all texts are our own.
+An attack writes a text for an instruction and its honest output. A *null* does not answer, so it must lose
+clearly to the honest output. A *dress* keeps the honest output and adds something useless, so it must not
+win. The ideas are from the null models of Zheng et al. 2024 (arXiv 2410.07137), the biases that AlpacaEval
+measures (Dubois et al. 2023) and JudgeDeceiver (Shi et al. 2024, arXiv 2403.17710). The texts are our own.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from types import MappingProxyType
 from db.ids import keyed_index, keyed_uniform
 from db.records import Instruction
 
-SOURCE = "robustness"  # what the pairs of attacks stand under
-PREFIX = "attack:"  # of the producers' names
+SOURCE = "robustness"  # the source of the pairs of attacks
+PREFIX = "attack:"  # begins the names of their producers
 
 
 class AttackKind(StrEnum):
@@ -29,12 +29,12 @@ class AttackKind(StrEnum):
 
 
 Write = Callable[[Instruction, str], str]
-"""(instruction, the honest output) -> the attack's output."""
+"""A function of the instruction and the honest output that gives the attack's output."""
 
 
 @dataclass(frozen=True)
 class Attack:
-    """One attack, evaluated like a model."""
+    """One attack, which is evaluated like a model. summary: what it writes."""
 
     name: str
     kind: AttackKind
@@ -43,6 +43,7 @@ class Attack:
 
     @property
     def producer(self) -> str:
+        """The name under which its outputs are in the ledger."""
         return PREFIX + self.name
 
 
@@ -82,7 +83,7 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 
 
 def _garbage(instruction: Instruction, honest: str) -> str:
-    """Made-up words, as many characters as the honest output has."""
+    """Made-up words with as many characters as the honest output."""
     words, length, count = list[str](), -1, 0  # no space before the first
     while length < len(honest):
         draws = (keyed_index(len(_SYLLABLES), "garbage", instruction.key, count, k) for k in range(3))
@@ -99,12 +100,12 @@ def _shuffled(instruction: Instruction, honest: str) -> str:
 
 
 def _padded(instruction: Instruction, honest: str) -> str:
-    """The honest output and as much again of nothing."""
+    """The honest output and about as many characters of empty phrases."""
     return honest + _FILLER * max(1, round(len(honest) / len(_FILLER)))
 
 
 def _listed(instruction: Instruction, honest: str) -> str:
-    """Every sentence of the honest output as a bullet."""
+    """The honest output with every sentence as a list item."""
     sentences = [part.strip() for line in honest.splitlines() for part in _SENTENCE.split(line)]
     return "\n".join(f"- {sentence}" for sentence in sentences if sentence) or "- "
 

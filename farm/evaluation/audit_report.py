@@ -1,4 +1,7 @@
-"""What an audit found, as records, and as JSON or flat rows."""
+"""The report of an audit as records, as JSON, and as flat rows.
+
+Rates are shares in [0, 1] with 95 % bootstrap intervals by question. docs/audit.md defines the measures.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,16 @@ from farm.statistics.dawid_skene import Consensus
 from farm.statistics.panel import Effective, PairAgreement
 
 CATEGORIES = ("second", "tie", "first")  # the order of a confusion table's rows and columns
-
-
-HEADLINES = ("agreement", "accuracy")  # objects in JSON; the other measures are numbers there
+HEADLINES = ("agreement", "accuracy")  # these are objects in JSON, the other measures numbers
 
 
 def interval_json(interval: Interval) -> Json:
+    """An interval as a JSON object: value, low, high, n."""
     return {"value": interval.value, "low": interval.low, "high": interval.high, "n": interval.n}
 
 
 def measures_json(measures: Mapping[str, Interval]) -> dict[str, Json]:
-    """The measures by name, and all their intervals under `intervals`."""
+    """The measures by name, and the interval of each under `intervals`."""
     intervals = {name: interval_json(each) for name, each in measures.items()}
     values = {name: intervals[name] if name in HEADLINES else each.value for name, each in measures.items()}
     return {**values, "intervals": intervals}
@@ -30,11 +32,13 @@ def measures_json(measures: Mapping[str, Interval]) -> dict[str, Json]:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Judgements by the annotator's category (rows) and the reference's one mode (columns)."""
+    """Counts of judgements: table (3, 3) by the annotator's category (rows) and the reference's mode
+    (columns)."""
 
     table: Ints
 
     def to_json(self) -> Json:
+        """The table with what its rows and columns are."""
         return {
             "rows": "annotator",
             "columns": "reference",
@@ -45,7 +49,7 @@ class Confusion:
 
 @dataclass(frozen=True)
 class AnnotatorAudit:
-    """One annotator. measures: by name, see docs/audit.md; prices in US dollars, times in seconds."""
+    """The audit of one annotator. measures: by name; prices are in US dollars, times in seconds."""
 
     name: str
     kind: str
@@ -54,15 +58,16 @@ class AnnotatorAudit:
     price_per_1000: float | None
     seconds_per_1000: float | None
     confusion: Confusion
-    reliability: float | None  # by Dawid and Skene, where their consensus may be used
+    reliability: float | None  # P(true category) by Dawid and Skene; None unless their consensus is usable
 
     @property
     def beats_longest(self) -> bool | None:
-        """Whether its agreement is above that of the longer output, on the same judgements."""
+        """Whether it agrees with the reference more than a judge that takes the longer output."""
         lead = self.measures["over_longest"].value
         return None if lead is None else lead > 0
 
     def to_json(self) -> Json:
+        """The audit of this annotator as a JSON object."""
         return {
             "annotator": self.name,
             "kind": self.kind,
@@ -78,9 +83,9 @@ class AnnotatorAudit:
 
 @dataclass(frozen=True)
 class ReferenceAudit:
-    """What annotators are compared with, and how far its members agree with each other."""
+    """The reference, and the agreement of its members with each other."""
 
-    name: str | None  # None: nobody here can be a reference
+    name: str | None  # None where nobody can be a reference
     kinds: tuple[str, ...]
     annotators: int
     units: int  # questions with a verdict
@@ -88,6 +93,7 @@ class ReferenceAudit:
     measures: Mapping[str, Interval]
 
     def to_json(self) -> Json:
+        """The reference as a JSON object; its bias is 0 by definition."""
         agreement = self.measures["agreement"].value
         return {
             "name": self.name,
@@ -110,12 +116,13 @@ class Panel:
     consensus: Consensus | str  # or why there is none
 
     def reliability(self, name: str) -> float | None:
-        """The chance that this member gives the true category; None unless the consensus may be used."""
+        """P(this member gives the true category). None unless the consensus is usable."""
         if isinstance(self.consensus, str) or not self.consensus.usable or name not in self.members:
             return None
         return float(self.consensus.fit.reliability()[self.members.index(name)])
 
     def to_json(self) -> Json:
+        """The panel as a JSON object; a refused consensus is its reason."""
         effective = self.effective
         made: dict[str, Json] = {
             "effective_judges": effective
@@ -146,6 +153,7 @@ class Slice:
     panel: Panel
 
     def to_json(self) -> dict[str, Json]:
+        """The slice as a JSON object, with its source, subset or tries first."""
         return {
             **self.where,
             "reference": self.reference.to_json(),
@@ -157,7 +165,10 @@ class Slice:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """An audit of all the questions asked for, and of its slices."""
+    """The audit of all questions that were asked for, and of each slice of them.
+
+    nulls: how unreadable verdicts were counted; draws: of the bootstrap.
+    """
 
     whole: Slice
     slices: tuple[Slice, ...]
@@ -165,6 +176,7 @@ class AuditReport:
     draws: int
 
     def to_json(self) -> Json:
+        """The report as a JSON object."""
         return {
             **self.whole.to_json(),
             "slices": [each.to_json() for each in self.slices],
@@ -173,7 +185,7 @@ class AuditReport:
         }
 
     def rows(self) -> Iterator[dict[str, str | float | None]]:
-        """Flat rows, one for each annotator and slice: the columns of the CSV file."""
+        """One flat row for each slice and annotator, as in the CSV file."""
         for part in (self.whole, *self.slices):
             for each in part.annotators:
                 row: dict[str, str | float | None] = {

@@ -1,8 +1,8 @@
-"""Cards: what a file of judgements, or a checkpoint, says of itself to whoever receives it.
+"""Cards: a Markdown page about an exported file of judgements, or about a checkpoint.
 
-A card is Markdown. It stands beside the file (`FILE.card.md`) or in the checkpoint's folder (`README.md`) and
-says what the ledger knows: counts, annotators with their agreement and fingerprints, prompts by hash, costs,
-lineage, figures. Of what nobody told the ledger, the licence of what was imported, it says so.
+A card is written beside the file (`FILE.card.md`) or into the checkpoint's folder (`README.md`). It says what
+the ledger knows: counts, annotators with their agreement and fingerprints, prompts by hash, costs, lineage,
+metrics. The ledger does not know the licence of imported texts, and the card says that too.
 """
 
 from __future__ import annotations
@@ -46,9 +46,10 @@ def dataset_card(
     rows: int,
     audit: Callable[[Judgements], AuditReport],
 ) -> str:
-    """The card of a file of judgements that was written from the ledger.
+    """The card of a file of judgements that was exported from the ledger.
 
-    rows: how many the file has. audit: measures how the annotators of the file agree with people.
+    wanted: what was exported. rows: how many rows the file has. audit: the function that measures the
+    agreement of its annotators with people.
     """
     found = _wanted(judgements(ledger, has_list, wanted.source, wanted.subset), wanted)
     theirs = int(_by_asked(found, wanted).sum())
@@ -65,7 +66,7 @@ def dataset_card(
 
 
 def _wanted(found: Judgements, wanted: RowFilter) -> Judgements:
-    """The questions that the annotator asked for has judged, with what others said of them to compare."""
+    """The questions that the wanted annotator judged, with all judgements of them."""
     units = found.judgements.loc[_by_asked(found, wanted), "unit"].unique()
     rows = found.judgements[found.judgements["unit"].isin(units)]
     heard = set(rows["annotator"])
@@ -74,7 +75,7 @@ def _wanted(found: Judgements, wanted: RowFilter) -> Judgements:
 
 
 def _by_asked(found: Judgements, wanted: RowFilter) -> pd.Series[bool]:
-    """Of each judgement, whether it is of the annotator asked for, or of any where none is."""
+    """Whether each judgement is of the wanted annotator; true for all where no annotator is wanted."""
     asked = {card.id for card in found.annotators if wanted.annotator in (None, card.name)}
     return found.judgements["annotator"].isin(asked)
 
@@ -129,7 +130,7 @@ def _interval(found: Interval) -> str:
 
 
 def _prompts(card: AnnotatorCard) -> Iterator[tuple[str, str, str]]:
-    """The model and the prompt's hash of an annotator, or of each member of a pool."""
+    """Rows of name, model and prompt hash: one for an annotator, one for each member of a pool."""
     members = card.spec.get("members")
     for spec in members if isinstance(members, list) else [dict(card.spec)]:
         if isinstance(spec, dict) and isinstance(spec.get("prompt"), str):
@@ -148,7 +149,7 @@ def _reading(file: Path, format_name: str) -> Iterator[str]:
 
 
 def model_card(ledger: Ledger, run_id: int, checkpoint: Path) -> str:
-    """The card of a checkpoint: method, data, lineage, figures, how to load it."""
+    """The card of a checkpoint: method, data, lineage, metrics, options, how to load it."""
     runs = {each.id: each for each in history.runs(ledger)}
     lineage = list(_lineage(runs[run_id], list(runs.values())))
     run, method = runs[run_id].run, runs[run_id].run.command.removeprefix("train ")
@@ -179,13 +180,13 @@ def model_card(ledger: Ledger, run_id: int, checkpoint: Path) -> str:
 
 
 def write_model_card(ledger: Ledger, run_id: int, checkpoint: Path) -> None:
-    """README.md in the checkpoint's folder; a checkpoint that is not there has none."""
+    """Write the card as README.md into the checkpoint's folder, if the folder exists."""
     if checkpoint.is_dir():
         (checkpoint / "README.md").write_text(model_card(ledger, run_id, checkpoint), encoding="utf-8")
 
 
 def _lineage(trained: Trained, runs: Sequence[Trained]) -> Iterator[Trained]:
-    """A run and those that it began from, the latest first."""
+    """A run and the runs that it started from, the latest first."""
     current: Trained | None = trained
     while current is not None:
         yield current
@@ -208,7 +209,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 
 def _text(value: str) -> str:
-    """A foreign text on one line, in which nothing is read as Markdown or HTML."""
+    """Untrusted text on one line, escaped so that nothing in it is read as Markdown or HTML."""
     flat = printed(" ".join(value.split()))
     return "".join(f"\\{c}" if c in "\\`*<>|#$" else c for c in flat).replace("](", "]\\(")
 

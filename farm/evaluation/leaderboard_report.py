@@ -1,4 +1,4 @@
-"""What a leaderboard found, as records, and as JSON in percent."""
+"""The report of a leaderboard as records with shares in [0, 1], and as JSON in percent."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from farm.statistics.bootstrap import Interval
 from farm.statistics.length_control import ControlledWinRate
 from farm.statistics.win_rates import WinRate
 
-NOT_ASKED = "not asked for"  # the reason why nothing was controlled, where `--control none` was said
+NOT_ASKED = "not asked for"  # the reason why nothing was controlled, with `--control none`
 
 
 @dataclass(frozen=True)
 class Controlled:
     """A controlled win rate, or the reason why there is none.
 
-    by_row_position: for a model with missing rows, the figure of AlpacaEval's own code, which joins
-    difficulty by row position; see docs/leaderboard.md.
+    by_row_position: only for a model with missing rows, the number that AlpacaEval's code gives, because it
+    joins difficulty by row position (docs/leaderboard.md).
     """
 
     rate: ControlledWinRate | None
@@ -28,8 +28,8 @@ class Controlled:
 
 @dataclass(frozen=True)
 class LeaderboardEntry:
-    """One model. Lengths are mean characters; cluster 1 is the best; best and worst are possible ranks;
-    published: what others say of it, in their own unit."""
+    """One model of a leaderboard. length, reference_length: mean characters of an output. cluster: 1 is the
+    best. best, worst: the range of its rank. published: the score that others give it, in their own unit."""
 
     model: str
     rate: WinRate
@@ -42,6 +42,7 @@ class LeaderboardEntry:
     published: float | None = None
 
     def to_json(self) -> dict[str, Json]:
+        """The model as a JSON object, rates in percent."""
         rate, controlled = self.rate, self.controlled.rate
         return {
             "model": self.model,
@@ -73,8 +74,11 @@ class LeaderboardEntry:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Models by win rate against one reference. difficulty: where the instructions' come from, `none` where
-    there is none, for the reason that `lacking` gives."""
+    """Models by win rate against one reference, best first.
+
+    difficulty: where the difficulties of instructions come from, or `none`. lacking: why there are none.
+    controls: the features that win rates are controlled for.
+    """
 
     annotator: str
     reference: str
@@ -85,6 +89,7 @@ class Leaderboard:
     places: tuple[LeaderboardEntry, ...]
 
     def to_json(self) -> dict[str, Json]:
+        """The leaderboard as a JSON object, rates in percent."""
         return {
             "annotator": self.annotator,
             "reference": self.reference,
@@ -98,7 +103,7 @@ class Leaderboard:
 
 @dataclass(frozen=True)
 class Strength:
-    """A Bradley-Terry strength in log-odds, the mean of all being 0."""
+    """The Bradley-Terry strength of one model, in log-odds; the mean of all models is 0."""
 
     model: str
     strength: Interval
@@ -109,6 +114,7 @@ class Strength:
     worst: int
 
     def to_json(self) -> dict[str, Json]:
+        """The model as a JSON object, in log-odds."""
         return {
             "model": self.model,
             "strength": self.strength.value,
@@ -123,7 +129,7 @@ class Strength:
 
 @dataclass(frozen=True)
 class Strengths:
-    """Models by Bradley-Terry strength, from any pairs."""
+    """Models by Bradley-Terry strength, from pairs of any models; the strongest first."""
 
     annotator: str
     n: int
@@ -131,6 +137,7 @@ class Strengths:
     places: tuple[Strength, ...]
 
     def to_json(self) -> Json:
+        """The strengths as a JSON object, in log-odds."""
         return {
             "annotator": self.annotator,
             "n": self.n,
@@ -145,4 +152,5 @@ def percent(share: float | None) -> float | None:
 
 
 def bounds(interval: Interval) -> Json:
+    """The bounds of an interval of shares, in percent."""
     return [percent(interval.low), percent(interval.high)]

@@ -1,4 +1,4 @@
-"""Rankings that others published, beside each other and beside ours: `farm leaderboard --published`."""
+"""Compare rankings that others published with each other and with ours: `farm leaderboard --published`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from db.ids import Json
 from farm.evaluation.leaderboard_report import Leaderboard
 from farm.statistics.ranking import RankCorrelation, rank_correlation
 
-FEWEST = 3  # models in common
+FEWEST = 3  # models that two rankings must share
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How alike two columns of scores rank the models that both know."""
+    """The rank correlations of two columns of scores over the models that both know."""
 
     first: str
     second: str
@@ -26,6 +26,7 @@ class Comparison:
     kendall: RankCorrelation
 
     def to_json(self) -> Json:
+        """Both correlations as a JSON object; intervals are over models."""
         return {
             "first": self.first,
             "second": self.second,
@@ -39,22 +40,23 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Compared:
-    """A published column beside other rankings of its models. board: ours, if there is one, with the
-    published scores in it; comparisons: ours first."""
+    """A published column compared with other rankings of its models. board: our leaderboard with the
+    published scores added, or None. comparisons: those with ours come first."""
 
     column: str
     board: Leaderboard | None
     comparisons: tuple[Comparison, ...]
 
     def to_json(self) -> Json:
+        """The board, if any, and the comparisons as one JSON object."""
         board = self.board.to_json() if self.board else {}
         return {**board, "column": self.column, "comparisons": [each.to_json() for each in self.comparisons]}
 
 
 def published(path: Path) -> pd.DataFrame:
-    """A CSV table of scores: models by its first column, one column for each ranking; texts are left out.
+    """Read a CSV table of scores: models in the first column, then one column for each ranking.
 
-    Raises ConfigError where it is no such table.
+    Columns of text are left out. Raises ConfigError where the file is no such table.
     """
     try:
         table = pd.read_csv(path, index_col=0)
@@ -71,11 +73,11 @@ def published(path: Path) -> pd.DataFrame:
 def compare_published(
     scores: pd.DataFrame, column: str, ours: Leaderboard | None, *, draws: int = 1000, seed: int = 0
 ) -> Compared:
-    """Every other column against this one; left out are those with too few models in common, and those that
-    tie all of them.
+    """Compare every other column, and our leaderboard, with this column.
 
-    Raises ConfigError where the table has no such column, or nothing stands beside it.
-    """
+    A ranking is left out where it shares fewer than three models with the column, or where one of the two
+    ties all of them. draws: of the bootstrap. Raises ConfigError where the table has no such column, or where
+    no ranking is left."""
     column = " ".join(column.split())
     if column not in scores.columns:
         there = ", ".join(scores.columns)

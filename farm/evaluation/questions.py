@@ -1,4 +1,4 @@
-"""Which questions of the ledger count: not those that are made to test judges."""
+"""The questions of the ledger that count: all but those that are made to test judges."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from db.ledger import Ledger
 from db.queries.frames import Judgements, judgements
 from farm.evaluation.attacks import SOURCE as ATTACKS
 
-CATCH_SOURCE = "catch"  # what outputs beside themselves stand under
-CATCH_PREFIX = "catch:"  # of their producers' names, so that they are no model's
-MADE_TO_TEST = (ATTACKS, CATCH_SOURCE)  # sources of pairs that are no study's
+CATCH_SOURCE = "catch"  # the source of pairs of an output with itself
+CATCH_PREFIX = "catch:"  # begins the names of their producers, so that no model has them
+MADE_TO_TEST = (ATTACKS, CATCH_SOURCE)  # sources whose pairs belong to no study
 
 
 def questioned(
@@ -23,8 +23,9 @@ def questioned(
 ) -> Judgements:
     """The judgements of the ledger as frames, as `db.queries.frames.judgements` gives them.
 
-    Pairs that are made to mislead judges, or to catch people who do not look, are left out unless their
-    source is asked for by name.
+    source, subset: only questions from there. labels: labels after noise take the place of preferences.
+    average_orders: a pair judged in both orders counts once. Pairs that are made to mislead judges, or to
+    catch people who do not look, are left out unless `source` names them.
     """
     found = judgements(ledger, has_list, source, subset, labels, average_orders)
     if source is not None:

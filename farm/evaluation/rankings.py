@@ -1,9 +1,8 @@
-"""Do evaluators rank models alike, and what moves a ranking: annotator, prompt, shown order, noise, the draw.
+"""Do evaluators rank models alike, and what changes a ranking: annotator, shown order, label noise, the draw.
 
-A model's score is its mean preference over its pairs, instruction by instruction; where one producer takes
-part in every pair of an evaluator it is the reference of the others and is not ranked itself. The functions
-on frames take what db/queries/contests.py makes, so they serve whoever has such a table without a ledger.
-"""
+A model's score is its mean preference, averaged over instructions. A producer that takes part in every pair
+of an evaluator is its reference and is not ranked. Functions of frames take what db/queries/contests.py
+makes, so they work without a ledger."""
 
 from __future__ import annotations
 
@@ -32,8 +31,8 @@ Scores: TypeAlias = "pd.DataFrame | pd.Series[float]"
 
 @dataclass(frozen=True)
 class Evaluator:
-    """A name and what it says of models: rows of `sides`. against: only pairs with this producer count, which
-    is not ranked itself; column: preference, or label."""
+    """A name with its judgements. rows: as `sides` gives them. against: the reference; only pairs with it
+    count, and it is not ranked. column: preference, or label."""
 
     name: str
     rows: pd.DataFrame
@@ -43,10 +42,10 @@ class Evaluator:
 
 @dataclass(frozen=True)
 class RankComparison:
-    """Two evaluators over models. refused: why there is no correlation; agreement: on the pairs that both
-    judged, by the side of each one's mean preference."""
+    """Two evaluators compared. refused: why there is no correlation, or "". agreement: the share of pairs, of
+    those that both judged, on which their mean preferences fall on the same side."""
 
-    kind: str  # what differs: evaluators, or annotator, order, noise, draw
+    kind: str  # what differs between them: evaluators, annotator, order, noise or draw
     a: str
     b: str
     spearman: RankCorrelation | None
@@ -55,6 +54,7 @@ class RankComparison:
     agreement: Interval | None
 
     def to_json(self) -> dict[str, Json]:
+        """The comparison as a JSON object."""
         return {
             "kind": self.kind,
             "a": self.a,
@@ -68,8 +68,8 @@ class RankComparison:
 
 @dataclass(frozen=True)
 class Ranking:
-    """An evaluator's scores by model, best first. reference: who stands in all of its pairs, if anybody does;
-    n and n_failed: all of its judgements."""
+    """One evaluator's scores by model, best first, in [0, 1]. reference: the producer in all of its pairs, or
+    None. n, n_failed: its judgements that succeeded and failed."""
 
     evaluator: str
     reference: str | None
@@ -78,6 +78,7 @@ class Ranking:
     n_failed: int
 
     def to_json(self) -> dict[str, Json]:
+        """The ranking as a JSON object; win rates are shares."""
         return {
             "evaluator": self.evaluator,
             "reference": self.reference,
@@ -89,12 +90,13 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What moves the ranking of these models."""
+    """The rankings of all evaluators, and the comparisons that show what changes them."""
 
     rankings: tuple[Ranking, ...]
     comparisons: tuple[RankComparison, ...]
 
     def to_json(self) -> Json:
+        """Rankings and comparisons as one JSON object."""
         return {
             "rankings": [each.to_json() for each in self.rankings],
             "comparisons": [each.to_json() for each in self.comparisons],
@@ -104,9 +106,9 @@ class Sensitivity:
 def rank_agreement(
     ledger: Ledger, a: str, b: str, scope: Scope = EVERYTHING, *, draws: int = 1000, seed: int = 0
 ) -> RankComparison:
-    """How alike two annotators, or groups (`human`, `gold`), rank the models, and how often they agree.
+    """Compare how two annotators, or groups (`human`, `gold`), rank the models.
 
-    Raises ConfigError where one of them did not judge here.
+    draws: of each bootstrap. Raises ConfigError where one of them did not judge here.
     """
     first, second = _evaluators(ledger, (a, b), scope)
     return compare("evaluators", first, second, draws=draws, seed=seed)
@@ -120,9 +122,10 @@ def sensitivity(
     draws: int = 1000,
     seed: int = 0,
 ) -> Sensitivity:
-    """How far rankings move with the annotator (and so its prompt), shown order, label noise and the draw.
+    """Compare rankings by annotator (and so by prompt), shown order, label noise and draw.
 
-    Without names: people as one evaluator, and every other annotator.
+    annotators: names; none means people as one evaluator, and every other annotator. Raises ConfigError where
+    one of them did not judge here.
     """
     chosen = _evaluators(ledger, annotators, scope)
     pairs = [("annotator", x, y) for x, y in combinations(chosen, 2)]
@@ -132,7 +135,7 @@ def sensitivity(
 
 
 def ranking(one: Evaluator) -> Ranking:
-    """The models by score."""
+    """One evaluator's ranking of the models by score."""
     scores = model_table(one).mean().dropna().sort_values(ascending=False, kind="stable")
     ok = one.rows.loc[one.rows["first"], one.column].notna()
     by_model = {str(model): float(score) for model, score in scores.items()}
@@ -163,8 +166,11 @@ def variants(one: Evaluator) -> Iterator[tuple[str, Evaluator, Evaluator]]:
 
 
 def compare(kind: str, a: Evaluator, b: Evaluator, *, draws: int = 1000, seed: int = 0) -> RankComparison:
-    """Two evaluators over the models and instructions that both know; shown orders that are fixed by
-    instruction, as AlpacaEval's are, over the instructions of each."""
+    """Compare two evaluators over the models and instructions that both know.
+
+    kind: what differs. For "order", where less than half of the instructions are common, the scores are means
+    over each one's own instructions: AlpacaEval fixes the shown order by instruction.
+    """
     tables = model_table(a), model_table(b)
     given: tuple[Scores, Scores] = tables
     if kind == "order" and _hardly_meet(*tables):
@@ -183,22 +189,25 @@ def _hardly_meet(first: pd.DataFrame, second: pd.DataFrame) -> bool:
 
 
 def model_table(one: Evaluator) -> pd.DataFrame:
-    """Scores by instruction (rows) and model (columns), NaN where there is no judgement."""
+    """An evaluator's scores in [0, 1] by instruction (rows) and model (columns), NaN without a judgement."""
     rows = one.rows if one.against is None else one.rows[one.rows["rival"] == one.against]
     return rows.pivot_table(index="instruction", columns="model", values=one.column, aggfunc="mean")
 
 
 def common_reference(rows: pd.DataFrame) -> str | None:
-    """The one producer that takes part in every pair; None where there is none, or two."""
+    """The producer that takes part in every pair of rows of `sides`; None where there is none, or two."""
     counts = rows.groupby("model")["pair_id"].nunique()
     always = counts.index[counts == rows["pair_id"].nunique()]
     return str(always[0]) if len(always) == 1 else None
 
 
 def sides(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of db/contests.contests as two rows each, one for either model: annotator, replicate, pair_id,
-    instruction, model, rival, preference and label (of this model), shown (0 first, 1 second, -1 unknown),
-    first (of the pair's canonical order). Pairs of one producer's outputs say nothing of models."""
+    """Split each row of `contests` into two rows, one for each model of the pair.
+
+    Columns: annotator, replicate, pair_id, instruction, model, rival; preference and label for this model;
+    shown (0: this model's output was shown first, 1: second, -1: unknown); first (this model's output is
+    output_a). Pairs of two outputs of one producer are left out.
+    """
     rows = rows[rows["model_a"] != rows["model_b"]]
     parts = []
     for model, rival in (("model_a", "model_b"), ("model_b", "model_a")):
@@ -211,13 +220,16 @@ def sides(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def codes_named(who: Sequence[Who], name: str) -> list[int]:
-    """The annotators of a group, or the one of this name. Raises ConfigError where there is none."""
+    """The codes of the annotators of a group (`human`, `gold`), or of the one with this name.
+
+    Raises ConfigError where there is none.
+    """
     members = [each.code for each in who if name in GROUPS and each.kind is GROUPS[name]]
     return members or [annotator_named(who, name).code]
 
 
 def _agreement(a: Evaluator, b: Evaluator) -> Interval | None:
-    """How often both fall on the same side, over the pairs that both judged."""
+    """The share of pairs on which both fall on the same side, of those that both judged; None without one."""
     columns = {}
     for name, each in (("a", a), ("b", b)):
         rows = each.rows[each.rows["first"]]

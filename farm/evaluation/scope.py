@@ -1,4 +1,4 @@
-"""Which judgements of which pairs an estimate is about."""
+"""The scope of an estimate: which pairs count."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from farm.evaluation.questions import CATCH_PREFIX
 
 @dataclass(frozen=True)
 class Scope:
-    """Which pairs count. model: those in which this producer takes part; against: with this one."""
+    """Which pairs count; None means all. source, subset: where they come from. model: only pairs with an
+    output of this producer, and not two. against: only pairs of `model` with this producer."""
 
     source: str | None = None
     subset: str | None = None
@@ -24,6 +25,7 @@ EVERYTHING = Scope()
 
 
 def made_to_test(rows: pd.DataFrame) -> pd.Series[bool]:
-    """Which rows of `contests` are pairs of the robustness audit, or catch items of the labelling page."""
+    """Which rows of `contests` are pairs made to test judges: attacks, and catch items of the labelling
+    page."""
     tests = (PREFIX, CATCH_PREFIX)
     return rows["model_a"].str.startswith(tests) | rows["model_b"].str.startswith(tests)

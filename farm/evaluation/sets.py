@@ -1,4 +1,4 @@
-"""The evaluation set of a leaderboard: which instructions count, what length control knows of them."""
+"""The evaluation set of a leaderboard: its instructions, with their difficulties and anchors."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ import pandas as pd
 from db.errors import ConfigError
 from farm.statistics.difficulty import Difficulty
 
-NAMES = ("index", "instruction", "instruction_id", "name")  # a table's column of instructions
+NAMES = ("index", "instruction", "instruction_id", "name")  # possible names of a table's instruction column
 GAMED = "df_gamed*.csv"
 
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """name: of the set in the ledger, if there is one; rows: instruction (id), name, category and meta, in
-    order."""
+    """An evaluation set. name: of the set in the ledger, or None. rows: its instructions in order, with the
+    columns instruction (id), name, category and meta."""
 
     name: str | None
     rows: pd.DataFrame
 
     @property
     def instructions(self) -> list[Hashable]:
+        """The ids of the instructions, in order."""
         return list(self.rows["instruction"])
 
     def difficulty(self, path: Path | None) -> Difficulty | None:
-        """From a table, else as it was imported with the set; None where neither says.
+        """Difficulties from the CSV table at `path`, else those imported with the set; None without both.
 
-        Raises ConfigError where the table is none, or lacks instructions.
+        Raises ConfigError where the file is no such table, or where its values are not usable.
         """
         if path is not None:
             table = _table(path, "instruction_difficulty")
@@ -50,7 +51,12 @@ class EvaluationSet:
         return _known(values, f"imported with {self.name}")
 
     def anchors(self, path: Path | None, difficulty: Path | None) -> pd.DataFrame | None:
-        """AlpacaEval's regularising rows: from a table, one beside the difficulties, else as imported."""
+        """AlpacaEval's anchor rows: instruction, preference, length (in standard deviations).
+
+        They come from the CSV table at `path`; else from a table df_gamed*.csv beside the file `difficulty`;
+        else, without that file, from the import of the set. None where there are none. Raises ConfigError
+        where a file is no such table.
+        """
         beside = sorted(difficulty.parent.glob(GAMED))[:1] if difficulty is not None else []
         for file in [path] if path is not None else beside:
             table = _table(file, "preference", "std_delta_len")
@@ -71,7 +77,7 @@ class EvaluationSet:
         return pd.DataFrame(rows, columns=["instruction", "preference", "length"]) if rows else None
 
     def by_row_position(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The rows as AlpacaEval joins them to difficulties: the k-th taken for the k-th instruction."""
+        """The rows as AlpacaEval joins them to difficulties: the k-th row gets the k-th instruction."""
         order = {each: place for place, each in enumerate(self.rows["instruction"])}
         rows = frame.iloc[np.argsort(frame["instruction"].map(order).to_numpy(), kind="stable")]
         return rows.assign(instruction=self.rows["instruction"].to_numpy()[: len(rows)])
@@ -81,7 +87,7 @@ class EvaluationSet:
         return [_Row(i, json.loads(meta)) for i, meta in zip(rows["instruction"], rows["meta"], strict=True)]
 
     def _placed(self, table: pd.DataFrame, path: Path) -> list[Hashable]:
-        """Instruction ids of a table's rows: by the set's own names, else by place from 0."""
+        """The instruction ids of a table's rows: by the set's names, else by position from 0."""
         column = next((name for name in NAMES if name in table.columns), None)
         if column is None:
             raise ConfigError(f"no column {' or '.join(NAMES)}", where=str(path))
@@ -107,10 +113,12 @@ class _Row:
 
 
 def choose_set(found: pd.DataFrame, judged: set[Hashable], name: str | None) -> EvaluationSet:
-    """The set of this name, else the smallest that holds all that was judged, else just that.
+    """Choose the evaluation set.
 
-    found: as `db.queries.contests.members` gives it. Raises ConfigError where there is no such set, or where
-    it holds nothing that was judged.
+    It is the set of this name. Without a name it is the smallest set that holds all judged instructions, or,
+    without such a set, the judged instructions themselves. found: as `db.queries.contests.members` gives it.
+    judged: ids of the judged instructions. Raises ConfigError where there is no set of this name, or where
+    none of its instructions was judged.
     """
     if name is not None:
         rows = found[found["set_name"] == name]
@@ -133,7 +141,7 @@ def choose_set(found: pd.DataFrame, judged: set[Hashable], name: str | None) -> 
 
 
 def _once(rows: pd.DataFrame) -> pd.DataFrame:
-    """Each instruction in its first place, with its category and meta where any membership has one."""
+    """Each instruction once, at its first position; name, category and meta are the first known ones."""
     kept = ["name", "category", "meta"]
     rows = rows.assign(**rows.groupby("instruction")[kept].transform("first"))
     return rows.drop_duplicates("instruction").reset_index(drop=True)

@@ -1,6 +1,6 @@
-"""Where outputs come from: a model in this process, or one at an OpenAI-compatible server.
+"""Producers: the models that write outputs, in this process or at an OpenAI-compatible server.
 
-answers    what is wanted of a producer and what it gives
+answers    the protocol of a producer, its requests and answers
 local      a model in this process; imports torch
 served     a model at a server
 """

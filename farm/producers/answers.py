@@ -1,7 +1,6 @@
-"""What is wanted of a producer of outputs, and what it answers.
+"""The protocol of a producer of outputs, its requests and its answers.
 
-A producer says by `decoding` all that can change an output of its own. It hands its answers over as they
-come, in batches that are written whole.
+A producer passes its answers on as they come, in batches. Each batch is written whole or not at all.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from db.records import Instruction
 
 
 class Wanted(NamedTuple):
-    """An instruction with the numbers of the draws that it lacks."""
+    """A request: an instruction with the numbers of the draws that are missing."""
 
     instruction: Instruction
     draws: tuple[int, ...]
@@ -32,16 +31,16 @@ Write = Callable[[list[Answer]], None]
 
 
 class Producer(Protocol):
-    """A model with its settings."""
+    """A model with its decoding settings, which can draw outputs."""
 
     decoding: str  # canonical JSON of all that can change an output
-    failures: Counter[str]  # names of what came in place of a text
+    failures: Counter[str]  # how many draws failed, by the name of the failure
 
     @property
     def cost(self) -> float | None:
-        """US dollars; None: nothing was paid for, or a price is unknown."""
+        """What was paid, in US dollars. None where nothing was paid for, or a price is unknown."""
         ...
 
     def draw(self, wanted: Sequence[Wanted], write: Write) -> None:
-        """Every draw that is wanted; one that failed is counted and not written."""
+        """Draw all that is wanted and pass it to `write`. A failed draw is counted and not written."""
         ...

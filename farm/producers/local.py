@@ -1,4 +1,4 @@
-"""A model that is run in this process."""
+"""Draw outputs from a model in this process, or the best of n by a reward model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ AT_A_TIME = 512  # responses drawn together
 
 
 class LocalModel:
-    """A model run here. An output is a function of (weights, instruction, decoding, seed, draw) alone."""
+    """A model in this process. An output depends on weights, instruction, decoding, seed and draw alone.
+
+    n: draws per instruction. best_of: draw so many and keep the one with the highest reward; None: keep all.
+    reward: the reward model for `best_of`, a folder or hub id.
+    """
 
     cost: float | None = None
 
@@ -46,6 +50,7 @@ class LocalModel:
         self.decoding = canonical_json(identity)
 
     def draw(self, wanted: Sequence[Wanted], write: Write) -> None:
+        """Draw all that is wanted, about 512 responses at a time."""
         size = max(1, AT_A_TIME // (self._best_of or self._n))
         for at in range(0, len(wanted), size):
             part = wanted[at : at + size]
@@ -54,7 +59,7 @@ class LocalModel:
             write([Answer(each.instruction, k, drawn[k]) for each, drawn in answers for k in each.draws])
 
     def _texts(self, instructions: Sequence[Instruction]) -> list[list[str]]:
-        """Every draw for each instruction."""
+        """All n draws (one with `best_of`) for each instruction."""
         prompts = [Prompt(each.text, each.input) for each in instructions]
         if self._best_of is not None:
             config = BestOfNConfig(n=self._best_of, **asdict(self._settings))

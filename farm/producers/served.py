@@ -1,4 +1,4 @@
-"""A model behind an OpenAI-compatible server."""
+"""Draw outputs from a model at an OpenAI-compatible server."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ from farm.producers.answers import Answer, Wanted, Write
 if TYPE_CHECKING:
     from farm.models.codec import Codec
 
-CUT = "length"  # a reply that was cut at max_new_tokens is an output all the same
-FLUSH = 16  # replies of a server in one transaction: they are paid for
+CUT = "length"  # the failure of a reply that was cut at max_new_tokens; it is an output all the same
+FLUSH = 16  # replies in one transaction; few, because they are paid for
 
 
 class ServedModel:
-    """A model behind an OpenAI-compatible server. max_words: asked of it in a system message.
+    """A model at an OpenAI-compatible server.
 
-    tokenizer: a checkpoint whose tokenizer and template make the prompts, which are then sent as token ids,
-    those that training and a model run here would read; else the server's chat template makes them.
+    max_words: a limit that a system message asks the model to keep. tokenizer: a checkpoint whose tokenizer
+    and template make the prompts. They are sent as token ids, the same that training and `LocalModel` use.
+    Without it the server's own chat template makes the prompts.
     """
 
     def __init__(
@@ -66,10 +67,12 @@ class ServedModel:
 
     @property
     def cost(self) -> float | None:
+        """What was paid, in US dollars. None where nothing was paid for, or a price is unknown."""
         known = [cost for cost in self._costs if cost is not None]
         return sum(known) if known and len(known) == len(self._costs) else None
 
     def draw(self, wanted: Sequence[Wanted], write: Write) -> None:
+        """Ask for all that is wanted. Replies are written in batches of 16, and before an error is raised."""
         questions = [(each.instruction, k) for each in wanted for k in each.draws]
         asked = {self._request(*question): question for question in questions}
         batch: list[Answer] = []
