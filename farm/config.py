@@ -1,60 +1,30 @@
-"""Options as frozen dataclasses, filled from defaults < YAML file < flags; all errors at once.
+"""How models are loaded, trained and drawn from: the configurations that methods share.
 
-Each field has its documentation in a string literal under it, which `options` reads for `--help`; its limits
-stand in `option(...)`. A class may add `problems()`, naming what is wrong between its fields.
+What a configuration is, and how its errors read, stands in farm/settings.
 """
 
 from __future__ import annotations
 
-import ast
-import dataclasses
-import difflib
-import inspect
-import math
-import textwrap
-import types
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Literal, TypeAlias
 
-from annotators.strict_yaml import read_yaml as read_strictly
-from db.errors import ConfigError
+from farm.settings.checked import Config, build, read_yaml
+from farm.settings.fields import Option, option, options
 
-C = TypeVar("C", bound="Config")
+__all__ = [
+    "Config",
+    "Decoding",
+    "ModelConfig",
+    "Option",
+    "TrainConfig",
+    "build",
+    "option",
+    "options",
+    "read_yaml",
+]
+
 Schedule: TypeAlias = Literal["cosine", "linear", "constant"]
 
 
-def option(
-    default: Any = dataclasses.MISSING,
-    *,
-    at_least: float | None = None,
-    above: float | None = None,
-    at_most: float | None = None,
-    below: float | None = None,
-) -> Any:
-    """A field with a default and the limits of its value."""
-    limits = {"at least": at_least, "above": above, "at most": at_most, "below": below}
-    return dataclasses.field(default=default, metadata={k: v for k, v in limits.items() if v is not None})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """What all configurations share."""
-
-    def problems(self) -> list[str]:
-        """What is wrong between fields that are each right alone; one clause each."""
-        return []
-
-    def __post_init__(self) -> None:
-        found = [
-            text for field in dataclasses.fields(self) for text in _outside(field, getattr(self, field.name))
-        ]
-        if found := found or self.problems():
-            raise _config_error(found, type(self).__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
 class ModelConfig(Config):
     """How a model is loaded."""
 
@@ -79,7 +49,6 @@ class ModelConfig(Config):
     """Names of the linear layers that get adapters; none: all but the output layer."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class TrainConfig(ModelConfig):
     """What the shared loop needs to know."""
 
@@ -138,7 +107,6 @@ class TrainConfig(ModelConfig):
         return [f"adam_betas is {self.adam_betas}, both must be at least 0 and below 1"]
 
 
-@dataclass(frozen=True, kw_only=True)
 class Decoding(Config):
     """How responses are drawn."""
 
@@ -150,176 +118,3 @@ class Decoding(Config):
     """Draw among so many of the likeliest tokens; 0 draws among all."""
     max_new_tokens: int = option(300, at_least=1)
     """Tokens at most in a response, the end-of-sequence token included."""
-
-
-@dataclass(frozen=True)
-class Option:
-    """One option as a user meets it."""
-
-    name: str
-    type: str
-    default: Any  # dataclasses.MISSING where the option is required
-    doc: str
-
-
-def options(config: type[Config]) -> list[Option]:
-    """Every option of a configuration, those of its own class first."""
-    docs, hints = _docs(config), get_type_hints(config)
-    found = [
-        Option(f.name, _type_name(hints[f.name]), f.default, docs.get(f.name, ""))
-        for f in dataclasses.fields(config)
-    ]
-    own = inspect.get_annotations(config)
-    return sorted(found, key=lambda o: o.name not in own)
-
-
-def build(config: type[C], *sources: Mapping[str, object], where: Sequence[str] = ()) -> C:
-    """A configuration from mappings, later ones over earlier ones. Texts are read as the field's type.
-
-    where: what to call each source in an error. Raises one ConfigError that lists everything that is wrong.
-    """
-    hints = get_type_hints(config)
-    fields = {field.name: field for field in dataclasses.fields(config)}
-    values: dict[str, Any] = {}
-    errors: list[str] = []
-    for number, source in enumerate(sources):
-        place = f"{where[number]}: " if number < len(where) else ""
-        for key, raw in source.items():
-            name = str(key).replace("-", "_")
-            if name not in fields:
-                errors.append(f"{place}unknown option {key!r}{_suggestion(name, list(fields))}")
-                continue
-            try:
-                values[name] = _read(raw, hints[name])
-            except ValueError as error:
-                errors.append(f"{place}{name} is {raw!r}, expected {error}")
-                continue
-            errors.extend(place + text for text in _outside(fields[name], values[name]))
-    missing = [
-        name for name, field in fields.items() if name not in values and field.default is dataclasses.MISSING
-    ]
-    errors.extend(f"{name} is required" for name in missing if not any(f"{name} is" in e for e in errors))
-    if errors:
-        raise _config_error(errors, config.__name__)
-    return config(**values)
-
-
-def read_yaml(path: Path) -> dict[str, object]:
-    """The mapping that a YAML file holds. Raises ConfigError if there is none."""
-    loaded = read_strictly(path)
-    if loaded is not None and not isinstance(loaded, dict):
-        raise ConfigError(
-            "not a mapping of options", where=str(path), remedy="write lines such as `epochs: 2`"
-        )
-    return loaded or {}
-
-
-def _config_error(errors: Sequence[str], name: str) -> ConfigError:
-    remedy = (
-        "`--help` lists every option"
-        if len(errors) == 1
-        else f"{len(errors)} errors; `--help` lists every option"
-    )
-    return ConfigError("; ".join(errors), where=name, remedy=remedy)
-
-
-def _suggestion(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def _outside(field: dataclasses.Field[Any], value: Any) -> list[str]:
-    """The limits that a value breaks."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return [f"{field.name} is {value}, expected a finite number"]
-    if not isinstance(value, int | float):
-        return []
-    holds = {
-        "at least": lambda limit: value >= limit,
-        "above": lambda limit: value > limit,
-        "at most": lambda limit: value <= limit,
-        "below": lambda limit: value < limit,
-    }
-    broken = [f"{word} {limit}" for word, limit in field.metadata.items() if not holds[word](limit)]
-    return [f"{field.name} is {value}, must be {' and '.join(broken)}"] if broken else []
-
-
-def _read(raw: object, hint: Any) -> Any:
-    """A value of the hinted type from YAML or a flag. Raises ValueError(what was expected)."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin in (Union, types.UnionType):
-        if raw is None or (isinstance(raw, str) and raw.lower() in ("none", "null")):
-            return None
-        return _read(raw, next(a for a in arguments if a is not type(None)))
-    if origin is Literal:
-        if raw in arguments:
-            return raw
-        raise ValueError(
-            "one of " + ", ".join(map(str, arguments)) + _suggestion(str(raw), [str(a) for a in arguments])
-        )
-    if origin is tuple:
-        parts = raw.split(",") if isinstance(raw, str) else raw
-        if not isinstance(parts, list | tuple):
-            raise ValueError("a list")
-        if arguments[-1] is not Ellipsis and len(parts) != len(arguments):
-            raise ValueError(f"{len(arguments)} values")
-        kinds = [arguments[0]] * len(parts) if arguments[-1] is Ellipsis else arguments
-        return tuple(
-            _read(part.strip() if isinstance(part, str) else part, kind)
-            for part, kind in zip(parts, kinds, strict=True)
-        )
-    return _read_scalar(raw, hint)
-
-
-def _read_scalar(raw: object, hint: type) -> Any:
-    if hint is bool:
-        words = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-        if isinstance(raw, bool):
-            return raw
-        if isinstance(raw, str) and raw.lower() in words:
-            return words[raw.lower()]
-        raise ValueError("true or false")
-    if hint in (int, float) and not isinstance(raw, bool) and isinstance(raw, int | float | str):
-        try:
-            number = float(raw)  # YAML 1.1 reads 1e-5 as a text
-        except ValueError:
-            pass
-        else:
-            if hint is float:
-                return number
-            if number.is_integer():
-                return int(raw) if isinstance(raw, int) else int(number)
-    if hint is str and isinstance(raw, str):
-        return raw
-    raise ValueError({int: "a whole number", float: "a number", str: "a text"}[hint])
-
-
-def _type_name(hint: Any) -> str:
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin in (Union, types.UnionType):
-        return " or ".join(_type_name(a) for a in arguments)
-    if origin is Literal:
-        return "|".join(map(str, arguments))
-    if origin is tuple:
-        return ",".join("..." if a is Ellipsis else _type_name(a) for a in arguments)
-    return "none" if hint is type(None) else hint.__name__
-
-
-def _docs(config: type) -> dict[str, str]:
-    """Field name -> the string literal under it, over the class and those it inherits from."""
-    found: dict[str, str] = {}
-    for cls in reversed(config.__mro__):
-        if not dataclasses.is_dataclass(cls):
-            continue
-        body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
-        assert isinstance(body, ast.ClassDef)
-        for field, doc in zip(body.body, body.body[1:], strict=False):
-            if (
-                isinstance(field, ast.AnnAssign)
-                and isinstance(field.target, ast.Name)
-                and isinstance(doc, ast.Expr)
-            ):
-                value = doc.value
-                if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                    found[field.target.id] = " ".join(value.value.split())
-    return found

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -28,7 +27,6 @@ from farm.training.rollout import draw, scored
 PROMPTS_AT_A_TIME = 64  # bounds memory; changes nothing else
 
 
-@dataclass(frozen=True, kw_only=True)
 class BestOfNConfig(Decoding):
     """AlpacaFarm's: n 16 for training, 1 to 1024 for its over-optimisation curve."""
 

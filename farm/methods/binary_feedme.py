@@ -9,7 +9,6 @@ y_w     record.output_a  after `decided`: ties have no preferred response and ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from farm.methods.sft import SFT, SFTConfig
@@ -17,7 +16,6 @@ from farm.training.data import Data, Demonstration, PreferencePair, check_pairs,
 from farm.training.method import DataKind, Models
 
 
-@dataclass(frozen=True, kw_only=True)
 class BinaryFeedMEConfig(SFTConfig):
     """As supervised fine-tuning."""
 

@@ -12,7 +12,6 @@ E       loop             a mean over response tokens; ties are left out, with a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from farm.config import TrainConfig
@@ -21,7 +20,6 @@ from farm.training.data import Data, Demonstration, PreferencePair, check_pairs,
 from farm.training.method import DataKind, Models
 
 
-@dataclass(frozen=True, kw_only=True)
 class BinaryRewardConditioningConfig(SFTConfig):
     """As supervised fine-tuning."""
 

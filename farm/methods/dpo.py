@@ -12,7 +12,6 @@ y_l     batch.rejected     a preference p < 1 weighs both directions, p L(w, l) 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from torch import Tensor
@@ -24,16 +23,13 @@ from farm.training.data import Data, PreferencePair, pairs
 from farm.training.method import DataKind, Loss, Models, PairBatch, SequenceLogps, Stats
 
 
-@dataclass(frozen=True, kw_only=True)
 class DPOConfig(TrainConfig):
     """AlpacaFarm's: 2 epochs of batches of 64 at 1e-6, β 0.1."""
 
-    epochs: float = option(2.0, above=0)
-    """Passes over the data."""
-    batch_size: int = option(64, at_least=1)
+    epochs: float = 2.0
+    batch_size: int = 64
     """Pairs per optimizer step, over all processes."""
-    learning_rate: float = option(1e-6, above=0)
-    """Peak learning rate of AdamW."""
+    learning_rate: float = 1e-6
     beta: float = option(0.1, above=0)
     """How strongly the policy is held to the reference: the temperature of the implicit reward."""
     label_smoothing: float = option(0.0, at_least=0, below=0.5)

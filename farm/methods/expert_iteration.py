@@ -11,10 +11,8 @@ r       models.reward()
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
-from farm.config import option
 from farm.methods.best_of_n import BestOfNConfig, Scored, best, draw_scored
 from farm.methods.sft import SFT, SFTConfig
 from farm.models.tokens import Prompt
@@ -22,11 +20,10 @@ from farm.training.data import Data, Demonstration
 from farm.training.method import DataKind, Models
 
 
-@dataclass(frozen=True, kw_only=True)
 class ExpertIterationConfig(SFTConfig, BestOfNConfig):
     """AlpacaFarm's: best of 16 at temperature 1 and top-p 0.9, then supervised fine-tuning as before."""
 
-    top_p: float = option(0.9, above=0, at_most=1)
+    top_p: float = 0.9
     """Draw among the likeliest tokens that together reach this probability; 1 draws among all."""
 
 

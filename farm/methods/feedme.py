@@ -11,7 +11,6 @@ q       config.top           the score that this share of all responses reaches
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from farm.config import option
@@ -22,7 +21,6 @@ from farm.training.data import Data, Demonstration
 from farm.training.method import DataKind, Models
 
 
-@dataclass(frozen=True, kw_only=True)
 class FeedMEConfig(SFTConfig, BestOfNConfig):
     """n 4: the share of responses that is imitated is then about one for each prompt."""
 

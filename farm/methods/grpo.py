@@ -15,7 +15,6 @@ r       models.reward()        missing_eos_penalty is taken off the score of a r
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -31,14 +30,12 @@ from farm.training.rollout import Graded, RolloutConfig, Rollouts, mean_over, ro
 STD_FLOOR = 1e-4  # added to the standard deviation of a group
 
 
-@dataclass(frozen=True, kw_only=True)
 class GRPOConfig(RolloutConfig):
     """The paper's KL weight and learning rate; groups of 8 in place of its 64."""
 
     n: int = option(8, at_least=2)
     """Responses drawn for each prompt of a rollout: a group."""
-    learning_rate: float = option(1e-6, above=0)
-    """Peak learning rate of AdamW."""
+    learning_rate: float = 1e-6
     beta: float = option(0.04, at_least=0)
     """Weight of the KL divergence from the reference in the loss."""
     clip: float = option(0.2, above=0)

@@ -11,7 +11,6 @@ E       a preference p < 1 weighs both directions, p (h − 1/2τ)² + (1 − p)
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
@@ -22,16 +21,13 @@ from farm.training.data import Data, PreferencePair, pairs
 from farm.training.method import DataKind, Loss, Models, PairBatch
 
 
-@dataclass(frozen=True, kw_only=True)
 class IPOConfig(TrainConfig):
     """As DPO's."""
 
-    epochs: float = option(2.0, above=0)
-    """Passes over the data."""
-    batch_size: int = option(64, at_least=1)
+    epochs: float = 2.0
+    batch_size: int = 64
     """Pairs per optimizer step, over all processes."""
-    learning_rate: float = option(1e-6, above=0)
-    """Peak learning rate of AdamW."""
+    learning_rate: float = 1e-6
     tau: float = option(0.1, above=0)
     """How strongly the policy is held to the reference: log-ratios are drawn towards 1 / (2 tau)."""
     length_normalised: bool = False

@@ -17,7 +17,6 @@ L       loss                   L_π + vf_coef L_V; in the first value_warmup rol
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -43,17 +42,16 @@ from farm.training.rollout import RolloutConfig, Rollouts, rollout_stats
 KL_ERROR = 0.2  # how far the adaptive controller believes that KL is off its target
 
 
-@dataclass(frozen=True, kw_only=True)
 class PPOConfig(RolloutConfig):
     """AlpacaFarm's: rollouts of 512, two passes of two steps, 1e-5 falling along a line, KL 0.0067."""
 
-    epochs: float = option(10.0, above=0)
+    epochs: float = 10.0
     """Passes over the prompts."""
-    batch_size: int = option(512, at_least=1)
+    batch_size: int = 512
     """Prompts in a rollout, over all processes."""
-    rollout_epochs: int = option(2, at_least=1)
+    rollout_epochs: int = 2
     """Passes over each rollout before the next is drawn."""
-    minibatches: int = option(2, at_least=1)
+    minibatches: int = 2
     """Optimizer steps in each of those passes."""
     schedule: Schedule = "linear"
     """Learning rate after warm-up: falls to 0 along a cosine or a line, or stays."""

@@ -16,7 +16,6 @@ r       models.reward()       missing_eos_penalty is taken off the score of a re
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -33,18 +32,16 @@ from farm.training.method import DataKind, Loss, Models, Stats
 from farm.training.rollout import RolloutConfig, RolloutPlan, Rollouts, mean_over
 
 
-@dataclass(frozen=True, kw_only=True)
 class QuarkConfig(RolloutConfig):
     """AlpacaFarm's: rollouts of 512 prompts, two steps on each, four levels, 3e-6 falling along a line."""
 
-    epochs: float = option(10.0, above=0)
+    epochs: float = 10.0
     """Passes over the prompts."""
-    batch_size: int = option(512, at_least=1)
+    batch_size: int = 512
     """Prompts in a rollout, over all processes."""
-    minibatches: int = option(2, at_least=1)
+    minibatches: int = 2
     """Optimizer steps in each pass over a rollout."""
-    learning_rate: float = option(3e-6, above=0)
-    """Peak learning rate of AdamW."""
+    learning_rate: float = 3e-6
     schedule: Schedule = "linear"
     """Learning rate after warm-up: falls to 0 along a cosine or a line, or stays."""
     levels: int = option(4, at_least=2)

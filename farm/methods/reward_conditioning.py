@@ -14,7 +14,6 @@ r       models.reward()
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -29,7 +28,6 @@ from farm.training.data import Data, Demonstration
 from farm.training.method import DataKind, Models
 
 
-@dataclass(frozen=True, kw_only=True)
 class RewardConditioningConfig(SFTConfig, BestOfNConfig):
     """Four responses to a prompt and four levels, as AlpacaFarm's Quark has four reward tokens."""
 

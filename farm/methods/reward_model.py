@@ -12,7 +12,6 @@ y_w     batch.chosen       a preference p < 1 weighs both directions; a tie is Â
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -27,14 +26,12 @@ from farm.training.method import DataKind, Loss, Models, PairBatch, Stats
 BINS = 10  # of the reliability curve
 
 
-@dataclass(frozen=True, kw_only=True)
 class RewardModelConfig(TrainConfig):
     """AlpacaFarm's: 1 epoch of batches of 16 at 3e-6."""
 
-    batch_size: int = option(16, at_least=1)
+    batch_size: int = 16
     """Pairs per optimizer step, over all processes."""
-    learning_rate: float = option(3e-6, above=0)
-    """Peak learning rate of AdamW."""
+    learning_rate: float = 3e-6
     centring: float = option(0.0, at_least=0)
     """Weight of the term that keeps the scores of a pair around 0."""
 

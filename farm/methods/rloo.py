@@ -15,7 +15,6 @@ L       rloo_loss              the paper's is −A log π_θ(y|x), which has the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -29,14 +28,12 @@ from farm.training.method import DataKind, Loss, Models, Rollout
 from farm.training.rollout import Graded, RolloutConfig, Rollouts, mean_over, rollout_stats
 
 
-@dataclass(frozen=True, kw_only=True)
 class RLOOConfig(RolloutConfig):
     """The paper's on HH: 4 responses to a prompt, 512 responses to a step at 1e-6."""
 
     n: int = option(4, at_least=2)
     """Responses drawn for each prompt of a rollout; each has the others as its baseline."""
-    learning_rate: float = option(1e-6, above=0)
-    """Peak learning rate of AdamW."""
+    learning_rate: float = 1e-6
     beta: float = option(0.05, at_least=0)
     """Weight of the KL divergence from the reference in the reward."""
     clip: float = option(0.2, above=0)

@@ -10,28 +10,24 @@ E       loop            every token of a step counts the same, however rows are 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
-from farm.config import TrainConfig, option
+from farm.config import TrainConfig
 from farm.models.ops import masked_mean
 from farm.models.tokens import Tokens
 from farm.training.data import Data, Demonstration, demonstrations
 from farm.training.method import DataKind, Loss, Models, Stats
 
 
-@dataclass(frozen=True, kw_only=True)
 class SFTConfig(TrainConfig):
     """AlpacaFarm's: 3 epochs of batches of 128 at 2e-5."""
 
-    epochs: float = option(3.0, above=0)
-    """Passes over the data."""
-    batch_size: int = option(128, at_least=1)
+    epochs: float = 3.0
+    batch_size: int = 128
     """Demonstrations per optimizer step, over all processes."""
-    learning_rate: float = option(2e-5, above=0)
-    """Peak learning rate of AdamW."""
+    learning_rate: float = 2e-5
 
 
 def sft_loss(logps: Tensor, mask: Tensor) -> Tensor:

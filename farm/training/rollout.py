@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -32,11 +31,10 @@ from farm.training.rows import T, parts, take, tokens_of, widths
 TOKENS_AT_A_TIME = 2**14  # rated without gradients in one pass; bounds memory, changes nothing else
 
 
-@dataclass(frozen=True, kw_only=True)
 class RolloutConfig(TrainConfig, Decoding):
     """What methods share that learn from responses of the policy in training."""
 
-    batch_size: int = option(128, at_least=1)
+    batch_size: int = 128
     """Prompts in a rollout, over all processes."""
     n: int = option(1, at_least=1)
     """Responses drawn for each prompt of a rollout."""

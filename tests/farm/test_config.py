@@ -1,4 +1,3 @@
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -9,13 +8,11 @@ from farm.config import Config, ModelConfig, TrainConfig, build, option, options
 from farm.methods import METHODS, load
 
 
-@dataclass(frozen=True, kw_only=True)
 class Base(Config):
     seed: int = option(0, at_least=0)
     """Where randomness starts."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class Example(Base):
     name: str
     """What it is called."""

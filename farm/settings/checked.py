@@ -1,0 +1,148 @@
+"""`Config` and `Options`, frozen classes that check themselves, and `build`, which makes them of mappings.
+
+A subclass becomes a frozen pydantic dataclass. A field that only changes an inherited default keeps the
+limits and the text. pydantic checks the values; the words of an error are ours (words.py): all faults at
+once, the nearest name, a remedy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
+
+import pydantic.dataclasses
+from pydantic import ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from annotators.strict_yaml import read_yaml as read_strictly
+from db.errors import ConfigError
+from farm.settings.fields import fields_of, flag_of, limits_of
+from farm.settings.words import problems_of, readable
+
+if TYPE_CHECKING:
+    from pydantic_core import SchemaValidator
+
+C = TypeVar("C", bound="Config")
+SETTINGS = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+def _inherit_limits(config: type[Any]) -> None:
+    """A field of a parent that gets only another default here keeps its limits."""
+    inherited: dict[str, FieldInfo] = {}
+    for base in reversed(config.__mro__[1:]):
+        inherited |= base.__dict__.get("__pydantic_fields__", {})
+    for name in inspect.get_annotations(config):
+        default = config.__dict__.get(name, PydanticUndefined)
+        if name in inherited and not isinstance(default, FieldInfo):
+            limits: dict[str, Any] = limits_of(inherited[name])
+            setattr(
+                config, name, Field(default, json_schema_extra=inherited[name].json_schema_extra, **limits)
+            )
+
+
+def _told_in_our_words(config: type[Any]) -> None:
+    """The constructor raises ConfigError where pydantic raises its own."""
+    construct = config.__init__
+    names = [name for name, field in config.__dataclass_fields__.items() if field.init]
+
+    @functools.wraps(construct)
+    def checked(self: Any, *values: Any, **named: Any) -> None:
+        try:
+            construct(self, *values, **named)
+        except ValidationError as error:
+            given = dict(zip(names, values, strict=False)) | named
+            raise config.refusal([text for _, text in problems_of(config, error, given)]) from None
+
+    config.__init__ = checked
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class Config:
+    """What all configurations share. A subclass is a frozen dataclass; its fields are given by name."""
+
+    _by_name: ClassVar[bool] = True
+    if TYPE_CHECKING:
+        __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+        __pydantic_fields__: ClassVar[dict[str, FieldInfo]]
+        __pydantic_validator__: ClassVar[SchemaValidator]
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        _inherit_limits(cls)
+        pydantic.dataclasses.dataclass(frozen=True, kw_only=cls._by_name, config=SETTINGS)(cls)
+        _told_in_our_words(cls)
+
+    def problems(self) -> list[str]:
+        """What is wrong between fields that are each right alone; one clause each."""
+        return []
+
+    def __post_init__(self) -> None:
+        if found := self.problems():
+            raise self.refusal(found)
+
+    @classmethod
+    def called(cls, name: str) -> str:
+        """What an error calls a field."""
+        return name
+
+    @classmethod
+    def refusal(cls, problems: Sequence[str]) -> ConfigError:
+        """One error that says everything that is wrong."""
+        number = "" if len(problems) == 1 else f"{len(problems)} errors; "
+        remedy = f"{number}`--help` lists every option"
+        return ConfigError("; ".join(problems), where=cls.__name__, remedy=remedy)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=False)
+class Options(Config):
+    """What a command is told: its fields are flags, and errors call them so. Fields have an order."""
+
+    _by_name = False
+
+    @classmethod
+    def called(cls, name: str) -> str:
+        """The flag, or the name of an argument."""
+        return flag_of(name, fields_of(cls)[name]) or name if name in fields_of(cls) else name
+
+    @classmethod
+    def refusal(cls, problems: Sequence[str]) -> ConfigError:
+        """One problem stands alone, with what was expected as the remedy."""
+        if len(problems) > 1:
+            return ConfigError(
+                "; ".join(problems), remedy=f"{len(problems)} errors; `--help` lists every option"
+            )
+        what, _, expected = problems[0].partition(", expected ")
+        return ConfigError(what, remedy=expected)
+
+
+def build(config: type[C], *sources: Mapping[str, object], where: Sequence[str] = ()) -> C:
+    """A configuration from mappings, later ones over earlier ones. Texts are read as the field's type.
+
+    where: what to call each source in an error. Raises one ConfigError that lists everything that is wrong.
+    """
+    values: dict[str, object] = {}
+    places: dict[str, str] = {}
+    for number, source in enumerate(sources):
+        given = {str(key).replace("-", "_"): value for key, value in source.items()}
+        values |= given
+        places |= dict.fromkeys(given, f"{where[number]}: " if number < len(where) else "")
+    try:
+        return config.__pydantic_validator__.validate_python(readable(config, values))  # type: ignore[no-any-return]
+    except ValidationError as error:
+        found = [f"{places.get(name, '')}{text}" for name, text in problems_of(config, error, values)]
+        raise config.refusal(found) from None
+
+
+def read_yaml(path: Path) -> dict[str, object]:
+    """The mapping that a YAML file holds. Raises ConfigError if there is none."""
+    loaded = read_strictly(path)
+    if loaded is not None and not isinstance(loaded, dict):
+        raise ConfigError(
+            "not a mapping of options", where=str(path), remedy="write lines such as `epochs: 2`"
+        )
+    return loaded or {}

@@ -1,0 +1,150 @@
+"""One field of a configuration: its type, default, limits, words and flag."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import textwrap
+import types
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from pydantic import Field
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+LIMITS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+
+
+def option(
+    default: Any = PydanticUndefined,
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+    **flag: str | bool | None,
+) -> Any:
+    """A field with a default, the limits of its value, and what its flag is (farm/commands/flags.py)."""
+    limits = {"ge": at_least, "gt": above, "le": at_most, "lt": below}
+    given: dict[str, Any] = {name: limit for name, limit in limits.items() if limit is not None}
+    return Field(default, json_schema_extra=flag or None, **given)  # type: ignore[arg-type]
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """One option as a user meets it."""
+
+    name: str
+    type: str
+    default: Any  # dataclasses.MISSING where the option is required
+    doc: str
+
+
+def options(config: type[Any]) -> list[Option]:
+    """Every option of a configuration, those of its own class first."""
+    docs = docs_of(config)
+    found = [
+        Option(name, _type_name(hint_of(config, name)), default_of(field), docs.get(name, ""))
+        for name, field in fields_of(config).items()
+    ]
+    own = inspect.get_annotations(config)
+    return sorted(found, key=lambda option: option.name not in own)
+
+
+def fields_of(config: type[Any]) -> dict[str, FieldInfo]:
+    """The fields of a configuration, or of any dataclass whose metadata hold limits and flags alike."""
+    if "__pydantic_fields__" in config.__dict__:
+        found: dict[str, FieldInfo] = config.__pydantic_fields__
+        return found
+    return {
+        field.name: option(
+            PydanticUndefined if field.default is dataclasses.MISSING else field.default, **field.metadata
+        )
+        for field in dataclasses.fields(config)
+    }
+
+
+def hints_of(config: type[Any]) -> dict[str, Any]:
+    """The types of all fields, with what stands beside them in an Annotated."""
+    return get_type_hints(config, include_extras=True)
+
+
+def hint_of(config: type[Any], name: str) -> Any:
+    """The type of a field alone."""
+    hint = hints_of(config)[name]
+    return get_args(hint)[0] if hasattr(hint, "__metadata__") else hint
+
+
+def default_of(field: FieldInfo) -> Any:
+    """dataclasses.MISSING where the field is required."""
+    return dataclasses.MISSING if field.is_required() else field.default
+
+
+def flag_of(name: str, field: FieldInfo) -> str | None:
+    """The flag of a field; None where it is an argument, or has no flag."""
+    said = flag_settings(field)
+    if said.get("argument"):
+        return None
+    flag = said.get("flag", f"--{name.replace('_', '-')}")
+    return None if flag is None else str(flag)
+
+
+def flag_settings(field: FieldInfo) -> Mapping[str, Any]:
+    """What `option` was told of the flag."""
+    return field.json_schema_extra if isinstance(field.json_schema_extra, Mapping) else {}
+
+
+def limits_of(field: FieldInfo) -> dict[str, float]:
+    """The limits of a field's value by pydantic's names: ge, gt, le, lt."""
+    return {name: getattr(each, name) for each in field.metadata for name in LIMITS if hasattr(each, name)}
+
+
+def choices_of(hint: Any) -> list[str]:
+    """The values that a field can have, where they can be listed."""
+    inner = without_none(hint)
+    if get_origin(inner) is Literal:
+        return [str(each) for each in get_args(inner)]
+    if get_origin(inner) is tuple:
+        return choices_of(get_args(inner)[0])
+    return [str(each.value) for each in inner] if isinstance(inner, type) and issubclass(inner, Enum) else []
+
+
+def without_none(hint: Any) -> Any:
+    """The type of a value that is there."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return next(each for each in get_args(hint) if each is not type(None))
+    return hint
+
+
+def _type_name(hint: Any) -> str:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_type_name(a) for a in arguments)
+    if origin is Literal:
+        return "|".join(map(str, arguments))
+    if origin is tuple:
+        return ",".join("..." if a is Ellipsis else _type_name(a) for a in arguments)
+    return "none" if hint is type(None) else str(hint.__name__)
+
+
+def docs_of(config: type) -> dict[str, str]:
+    """Field name -> the string literal under it, over the class and those it inherits from."""
+    found: dict[str, str] = {}
+    for cls in reversed(config.__mro__):
+        if not dataclasses.is_dataclass(cls):
+            continue
+        body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for field, doc in zip(body.body, body.body[1:], strict=False):
+            if (
+                isinstance(field, ast.AnnAssign)
+                and isinstance(field.target, ast.Name)
+                and isinstance(doc, ast.Expr)
+            ):
+                value = doc.value
+                if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                    found[field.target.id] = " ".join(value.value.split())
+    return found
