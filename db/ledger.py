@@ -11,7 +11,6 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -33,6 +32,7 @@ from db.records import (
     Question,
     Use,
 )
+from db.records import PairFilter as PairFilter
 from db.schema import ensure_current, is_current
 from db.tables import (
     AnnotationRow,
@@ -49,17 +49,6 @@ from db.writer import Writer
 
 CHUNK = 2_000  # rows fetched at a time when streaming
 COUNTED = ("instruction", "output", "pair", "item", "annotator", "annotation", "membership", "file")
-
-
-@dataclass(frozen=True)
-class PairFilter:
-    """Chooses pairs. All conditions must hold; None means any."""
-
-    source: str | None = None  # imported from this source
-    subset: str | None = None  # imported from this subset
-    limit: int | None = None  # no more than the first few
-    after: int = 0  # with a larger id than this
-    ids: tuple[int, ...] | None = None  # with one of these ids
 
 
 class Standing(NamedTuple):

@@ -271,3 +271,27 @@ class Run:
     seed: int
     snapshot_id: int | None = None
     set_name: str | None = None  # the set of instructions, where the method learns from one
+
+
+@dataclass(frozen=True)
+class PairFilter:
+    """Chooses pairs. All conditions must hold; None means any."""
+
+    source: str | None = None
+    """Only what was imported from this source."""
+    subset: str | None = None
+    """Only this subset of it."""
+    limit: int | None = field(default=None, metadata={"at_least": 1})
+    """At most this many pairs."""
+    after: int = field(default=0, metadata={"flag": None})
+    """Only pairs of a higher id."""
+    ids: tuple[int, ...] | None = field(default=None, metadata={"flag": None})
+    """Only these pairs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Chooses the outputs of one producer."""
+
+    producer: str
+    decoding: str | None = None  # canonical JSON of the sampling settings; None means any

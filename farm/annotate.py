@@ -7,7 +7,7 @@ failed is tried again, as a later attempt.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -32,10 +32,10 @@ from farm.judging.asking import Judging
 from farm.judging.in_process import ENDPOINT, FREE, Answerer, InProcess, named_models
 from farm.judging.provider import Provider, Task
 from farm.judging.unasked import QuietJudge, QuietQuestion, is_quiet, quiet_judge
+from farm.progress import Progress, silent
 
 BATCH = 1_000  # pairs judged in one transaction where nobody is asked
 ANYWHERE = Provider()  # no limit, the server that the environment names
-Progress = Callable[[str, int], None]  # (annotator, judgements so far)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,17 @@ def annotate(
     Raises ConfigError on a wrong name or option, RunStopped where the provider or the budget ends the run
     early: what was done until then is in the ledger.
     """
-    annotator = loaded(name, task, provider)
+    return judge_by(ledger, loaded(name, task, provider), task, progress, provider=provider)
+
+
+def judge_by(
+    ledger: Ledger,
+    annotator: AnnotatorSpec | Pool,
+    task: Task,
+    progress: Progress,
+    provider: Provider = ANYWHERE,
+) -> AnnotateReport:
+    """The same for an annotator that is `loaded` already."""
     if isinstance(annotator, AnnotatorSpec) and is_quiet(annotator):
         judge = quiet_judge(ledger, annotator, task.replicates, task.orders, task.utility)
         return _asking_nobody(ledger, judge, _of_source(annotator, task.pairs), progress)
@@ -137,7 +147,7 @@ def plan_members(ledger: Ledger, name: str, task: Task, provider: Provider) -> E
 
 def _plan(ledger: Ledger, whom: _Whom, task: Task, provider: Provider) -> Estimate:
     replies = {spec.decoding: spec.reply_tokens * spec.batch for spec in specs_of(whom.annotator)}
-    judging = Judging(ledger, whom.annotator, whom.endpoint, _silent)
+    judging = Judging(ledger, whom.annotator, whom.endpoint, silent)
     requests = judging.requests(task.pairs, task.replicates, claim=False)
 
     def reply_tokens(request: Request) -> float:
@@ -145,10 +155,6 @@ def _plan(ledger: Ledger, whom: _Whom, task: Task, provider: Provider) -> Estima
 
     price = PriceTable.load(provider.prices).price
     return estimate(requests, (lambda model: FREE) if whom.sources else price, reply_tokens)
-
-
-def _silent(annotator: str, done: int) -> None:
-    pass
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,6 @@ docs/audit.md defines the measures. All rates are shares in [0, 1] with 95 % boo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from db.errors import ConfigError
 from db.ledger import Ledger
 from db.queries.frames import Judgements
@@ -14,32 +12,8 @@ from farm.evaluation.audit_report import AuditReport, Slice
 from farm.evaluation.questions import questioned
 from farm.evaluation.references import annotators_named, named, reference_members
 from farm.evaluation.slice_audit import SliceAudit
-from farm.evaluation.slices import SLICES, Sample, samples_by, whole_sample
-
-NULLS = ("wrong", "drop")
-
-
-@dataclass(frozen=True)
-class AuditOptions:
-    """What to audit. None and () mean all; reference None means people, or else a gold standard."""
-
-    source: str | None = None
-    subset: str | None = None
-    annotators: tuple[str, ...] = ()
-    reference: str | None = None
-    nulls: str = "wrong"  # an unreadable verdict counts as wrong in accuracy, or is left out ("drop")
-    draws: int = 1000
-    seed: int = 0
-    by: tuple[str, ...] = ()
-    labels: bool = False  # after label noise, in place of the judgements
-    average_orders: bool = False  # a pair judged in both orders counts once, as the mean of both
-
-    def __post_init__(self) -> None:
-        if self.nulls not in NULLS:
-            raise ConfigError(f"--nulls is {self.nulls!r}", remedy="wrong or drop")
-        for name in self.by:
-            if name not in SLICES:
-                raise ConfigError(f"--by is {name!r}", remedy=f"one of {', '.join(SLICES)}")
+from farm.evaluation.slices import Sample, samples_by, whole_sample
+from farm.options.audit import AuditOptions as AuditOptions
 
 
 def audit_ledger(ledger: Ledger, options: AuditOptions) -> AuditReport:

@@ -31,35 +31,13 @@ from farm.evaluation.audit_report import interval_json
 from farm.evaluation.references import named, reference_members
 from farm.judging.in_process import named_models
 from farm.judging.provider import Provider, Task
+from farm.options.calibrate import CalibrateTask as CalibrateTask
 from farm.statistics.bootstrap import Interval
 from farm.statistics.crowd_fit import FOLDS, LEAST, CrowdFit, MemberVerdicts, fit_crowd
 from farm.statistics.vote_distribution import Shares, shares
 
 SCORES = ("agreement", "variance", "brier", "kl")
 DECIMALS = 4  # of the weights and the noise in the written file
-
-
-@dataclass(frozen=True)
-class CalibrateTask:
-    """What is fitted to whom. out: the pool file to write; held_out: share of the instructions to check on.
-
-    reference: human, or an annotator's name; seed: of the split and the bootstrap.
-    """
-
-    pool: str
-    out: Path
-    source: str | None = None
-    subset: str | None = None
-    reference: str = "human"
-    held_out: float = 0.5
-    draws: int = 1000
-    seed: int = 0
-    models: tuple[str, ...] = ()
-    local: bool = False
-
-    def __post_init__(self) -> None:
-        if not 0 < self.held_out < 1:
-            raise ConfigError(f"--held-out is {self.held_out:g}", remedy="a share between 0 and 1")
 
 
 @dataclass(frozen=True)

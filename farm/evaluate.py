@@ -7,48 +7,32 @@ second call samples, asks and pays nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from annotators import catalogue
 from db.errors import ConfigError
 from db.ids import Json
 from db.ledger import Ledger, PairFilter
 from db.queries import outputs
 from db.queries.contests import contests, members
 from db.queries.outputs import Source
-from farm.annotate import AnnotateReport, annotate
+from farm.annotate import AnnotateReport, judge_by, loaded
 from farm.evaluation.leaderboard_report import LeaderboardEntry, bounds, percent
 from farm.evaluation.sets import EvaluationSet, choose_set
-from farm.judging.provider import Provider, Task
-from farm.leaderboard import LeaderboardOptions, against, board_of, rate_of
+from farm.judging.provider import Provider
+from farm.leaderboard import against, board_of, rate_of
 from farm.models.hub import ModelError
+from farm.options.evaluate import EvaluateTask as EvaluateTask
 from farm.pair import PairTask, pair
+from farm.progress import Progress
 from farm.sample import SampleTask, sample
 from farm.statistics.win_rates import WinRate
 
 PAIRS = "evaluate"  # the source that the pairs stand under; their subset is the model
 NO_OUTPUT = "no output"  # of one of the two models, so that there is no pair
 UNNAMED = "none"  # the category of instructions without one
-Progress = Callable[[str, int], None]
-
-
-@dataclass(frozen=True)
-class EvaluateTask:
-    """What is evaluated. model, against: producers of the ledger, or models that are sampled from.
-
-    sampling: how, with its set and number of draws; judging: replicates and orders; board: controls,
-    difficulty, draws and seed of the statistics (its annotator and reference are filled in).
-    """
-
-    model: str
-    against: str
-    annotator: str
-    sampling: SampleTask
-    judging: Task = field(default_factory=Task)
-    board: LeaderboardOptions = field(default_factory=lambda: LeaderboardOptions(""))
 
 
 @dataclass(frozen=True)
@@ -103,7 +87,7 @@ def evaluate(
     Raises ConfigError where the set is empty, a model is neither known nor loadable, or nothing could be
     judged; RunStopped where a provider or a budget ends the run early: run again, it goes on.
     """
-    catalogue.load(task.annotator, catalogue.ModelSlots.of(provider.models))  # a wrong name before any work
+    judge = loaded(task.annotator, task.judging, provider)  # a wrong name before any work
     theirs, more = _source(ledger, task.against, replace(task.sampling, producer=""), progress, None)
     ours, drawn = _source(ledger, task.model, task.sampling, progress, sampler)
     if ours.producer == theirs.producer and ours != theirs:
@@ -115,9 +99,8 @@ def evaluate(
     name = f"{PAIRS} {set_name}"
     pair(ledger, PairTask(name, (ours,), set_name, theirs))
     ids = _pairs_of(ledger, name, ours, theirs)
-    judged = annotate(
-        ledger, task.annotator, replace(task.judging, pairs=PairFilter(ids=ids)), progress, provider
-    )
+    judging = replace(task.judging, pairs=PairFilter(ids=ids))
+    judged = judge_by(ledger, judge, judging, progress, provider=provider)
     [annotator] = [card.id for card in ledger.annotators() if card.key == judged.fingerprint]
     rows = contests(ledger, name, ours.producer, task.board.average_orders)
     rows = rows[(rows["annotator"] == annotator) & rows["pair_id"].isin(ids)]

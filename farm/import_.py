@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 from db.errors import ConfigError
 from db.ids import Json, canonical_json
@@ -32,7 +31,6 @@ from db.records import (
     Annotation,
     AnnotationStatus,
     AnnotatorCard,
-    AnnotatorKind,
     Imported,
     Instruction,
     Item,
@@ -40,14 +38,14 @@ from db.records import (
     Output,
     Pair,
     SourceFile,
-    Use,
 )
 from db.writer import ImportedJudgement, Writer
+from farm.options.import_ import ImportOptions
+from farm.progress import Progress
+from farm.settings.checked import build
 
 BATCH = 2_000  # rows in one transaction
 SHOWN = 1_000  # refusals kept with their reasons; all are counted
-EnumMember = TypeVar("EnumMember", AnnotatorKind, Use)
-Progress = Callable[[str, int], None]  # (file name, rows so far)
 
 
 @dataclass
@@ -103,27 +101,23 @@ def format_named(name: str) -> Format:
     return FORMATS[name]
 
 
-def read_options(
-    source: str | None, annotator: str | None, kind: str | None, set_name: str | None, use: str | None
-) -> ReadOptions:
-    """What the user says of files whose format does not say it. Raises ConfigError on an unknown name."""
+def reading(options: ImportOptions) -> ReadOptions:
+    """What the user says of files whose format does not say it."""
     return ReadOptions(
-        source=source,
-        annotator=annotator,
-        annotator_kind=_member(AnnotatorKind, kind, "--kind"),
-        set_name=set_name,
-        use=_member(Use, use, "--use"),
+        source=options.source,
+        annotator=options.annotator,
+        annotator_kind=options.kind,
+        set_name=options.set_name,
+        use=options.use,
     )
 
 
-def _member(choices: type[EnumMember], value: str | None, option: str) -> EnumMember | None:
-    if value is None:
-        return None
-    try:
-        return choices(value)
-    except ValueError:
-        names = ", ".join(choice.value for choice in choices)
-        raise ConfigError(f"{option} is {value!r}", remedy=f"one of {names}") from None
+def read_options(
+    source: str | None, annotator: str | None, kind: str | None, set_name: str | None, use: str | None
+) -> ReadOptions:
+    """The same from texts. Raises ConfigError on an unknown kind or use."""
+    given = {"source": source, "annotator": annotator, "kind": kind, "set_name": set_name, "use": use}
+    return reading(build(ImportOptions, given))
 
 
 def import_files(

@@ -18,6 +18,7 @@ from db.records import Pair
 from farm.evaluation import attacks
 from farm.evaluation.label_order import by_doubt
 from farm.evaluation.scope import Scope
+from farm.options.label import LabelTask as LabelTask
 from farm.pages.guard import is_local, listening, serve
 from farm.pages.labelling.app import FOLDER, Page, app
 from farm.pages.labelling.door import Door
@@ -25,21 +26,6 @@ from farm.pages.labelling.questions import in_random_order, questions
 from farm.pages.labelling.sitting import Sitting, Summary, person
 
 MOST_CATCH = 0.5  # catch items for each pair
-
-
-@dataclass(frozen=True)
-class LabelTask:
-    """Who judges what. doubt: begin with what this annotator doubts; catch: catch items for each pair."""
-
-    annotators: tuple[str, ...]
-    source: str | None = None
-    subset: str | None = None
-    limit: int | None = None
-    doubt: str | None = None
-    catch: float = 0.1
-    guideline: Path | None = None
-    host: str = "127.0.0.1"
-    port: int = 8765
 
 
 @dataclass(frozen=True)

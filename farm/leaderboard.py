@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -28,40 +27,13 @@ from farm.evaluation.rankings import codes_named, common_reference, sides
 from farm.evaluation.references import named
 from farm.evaluation.scope import made_to_test
 from farm.evaluation.sets import EvaluationSet, choose_set
+from farm.options.leaderboard import LENGTH
+from farm.options.leaderboard import LeaderboardOptions as LeaderboardOptions
 from farm.statistics.bradley_terry import bradley_terry
 from farm.statistics.difficulty import Difficulty, fit_difficulty
 from farm.statistics.length_control import FEATURES, ControlledWinRate, controlled_win_rate
 from farm.statistics.ranking import clusters, rank_ranges
 from farm.statistics.win_rates import Estimates, WinRate, nothing_judged, win_rate_estimates, win_rates
-
-LENGTH = ("length",)
-
-
-@dataclass(frozen=True)
-class LeaderboardOptions:
-    """Whose judgements of which pairs. annotator: a name, or a group: human, gold.
-
-    reference: found where one model takes part in every pair. set_name: the evaluation set, an instruction of
-    which without a judgement counts as failed; the smallest named set that holds all that was judged, if none
-    is given. difficulty, anchors: files, see docs/leaderboard.md; controls: features of
-    farm.statistics.length_control.FEATURES.
-    """
-
-    annotator: str
-    reference: str | None = None
-    source: str | None = None
-    subset: str | None = None
-    set_name: str | None = None
-    difficulty: Path | None = None
-    anchors: Path | None = None
-    controls: tuple[str, ...] = LENGTH
-    draws: int = 1000
-    seed: int = 0
-    average_orders: bool = False  # a pair judged in both orders counts once, as the mean of both
-
-    def __post_init__(self) -> None:
-        if unknown := [name for name in self.controls if name not in FEATURES]:
-            raise ConfigError(f"--control {unknown[0]!r}", remedy=f"one of {', '.join(FEATURES)}")
 
 
 @dataclass(frozen=True)
@@ -112,7 +84,7 @@ def board_of(ledger: Ledger, rows: pd.DataFrame, options: LeaderboardOptions) ->
     }
     if not any(rate.n for rate in rates.values()):
         raise ConfigError("no judgement succeeded", where=options.annotator, remedy="see `farm status`")
-    measured = with_features(ledger, frame, options.controls)
+    measured = with_features(ledger, frame, options.features)
     control = _control(measured, chosen, options)
     estimates = _estimates(frame)
     ranges = {each.model: each for each in rank_ranges(estimates)} if estimates else {}
@@ -131,7 +103,7 @@ def board_of(ledger: Ledger, rows: pd.DataFrame, options: LeaderboardOptions) ->
         )
     source = control.difficulty.source if control.difficulty else "none"
     return Leaderboard(
-        options.annotator, reference, chosen.name, source, control.lacking, options.controls, tuple(places)
+        options.annotator, reference, chosen.name, source, control.lacking, options.features, tuple(places)
     )
 
 
@@ -206,7 +178,7 @@ def with_features(ledger: Ledger, frame: pd.DataFrame, controls: tuple[str, ...]
 def _control(measured: pd.DataFrame, chosen: EvaluationSet, options: LeaderboardOptions) -> _Control:
     """The controls with their difficulty: from the file, else from the imported set, else fitted to the
     models."""
-    features = options.controls
+    features = options.features
     if not features:
         return _Control((), None, False, NOT_ASKED, None)
     anchors = chosen.anchors(options.anchors, options.difficulty) if features == LENGTH else None

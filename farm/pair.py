@@ -19,30 +19,10 @@ from db.ledger import Ledger
 from db.queries import outputs
 from db.queries.outputs import Source
 from db.records import Item, Output, Pair
+from farm.options.pair import PairTask as PairTask
 
 Ordered = tuple[Output, Output]
 BATCH = 5_000
-
-
-@dataclass(frozen=True)
-class PairTask:
-    """Which outputs meet. sources: whose; against: of whom each output of theirs meets one.
-
-    how: `derangement` (AlpacaFarm's: along a random cycle through an instruction's outputs, `per_instruction`
-    pairs of it, those that share no output first) or `all`.
-    """
-
-    name: str
-    sources: tuple[Source, ...]
-    set_name: str | None = None
-    against: Source | None = None
-    how: str = "derangement"
-    per_instruction: int = 1
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.how not in WAYS:
-            raise ConfigError(f"--how is {self.how!r}", remedy=f"one of {', '.join(WAYS)}")
 
 
 @dataclass(frozen=True)

@@ -22,16 +22,16 @@ from farm.evaluation.people_report import PeopleWinRate, Replacement
 from farm.evaluation.questions import questioned
 from farm.evaluation.references import Who, annotator_named, named
 from farm.evaluation.scope import EVERYTHING, Scope
+from farm.options.people import Estimating, Replacing
+from farm.settings.checked import build
 from farm.statistics.agreement import VALUES, categories
-from farm.statistics.alt_test import MIN_ITEMS, alt_test
+from farm.statistics.alt_test import alt_test
 from farm.statistics.bootstrap import Interval
 from farm.statistics.label_budget import LabelPlan, labels_needed
 from farm.statistics.prediction_powered import prediction_powered_win_rate
 from farm.statistics.rogan_gladen import RoganGladen, rogan_gladen
 from farm.statistics.win_rates import win_rate
 
-EPSILONS = (0.1, 0.15, 0.2)  # crowd workers, skilled annotators, experts
-CHOICES = ("random", "doubt")
 Floats = NDArray[np.float64]
 T = TypeVar("T")
 
@@ -40,8 +40,8 @@ def may_replace(
     ledger: Ledger,
     annotators: Sequence[str] = (),
     scope: Scope = EVERYTHING,
-    epsilons: Sequence[float] = EPSILONS,
-    min_items: int = MIN_ITEMS,
+    epsilons: Sequence[float] = Replacing().epsilon,
+    min_items: int = Replacing().min_items,
 ) -> list[Replacement]:
     """Test which annotators may replace people (farm/statistics/alt_test.py).
 
@@ -96,8 +96,7 @@ def people_win_rate(
     for the order of `next_pairs`, of which only the labelled prefix counts. Raises ConfigError where nothing
     fits.
     """
-    if chosen not in CHOICES:
-        raise ConfigError(f"--chosen is {chosen!r}", remedy=f"one of {', '.join(CHOICES)}")
+    build(Estimating, {"half_width": half_width, "chosen": chosen})  # refuses what it does not know
     table = label_table(ledger, annotator, scope)
     pool = table[table["asked"]]
     inclusion = None

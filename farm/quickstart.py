@@ -24,7 +24,10 @@ from db.queries.outputs import Source
 from db.queries.training import instructed
 from farm.annotate import annotate
 from farm.judging.provider import Provider, Task
+from farm.options.quickstart import CROWD as CROWD
+from farm.options.quickstart import QuickstartTask as QuickstartTask
 from farm.pair import PairTask, pair
+from farm.progress import silent
 from farm.report import ReportOptions, report
 from farm.sample import SampleTask
 from farm.studies.annotators import compared
@@ -56,7 +59,7 @@ Say = Callable[[str], None]
 DRAWS = "sft-draws"
 TRUTH = Feedback("gold", (), (GOLD.name,))
 PREFERENCES, CROSSED = "preferences", "crossed"  # one person a pair; several, for agreement
-CROWD, STRONG = "crowd-quiet", "judge"  # of the catalogue; these judges vary as people do without any flips
+STRONG = "judge"  # of the catalogue; these judges vary as people do without any flips
 RESPONSES = 4  # PPO is measured on so many times the instructions of best-of-n, which draws many to each
 
 
@@ -78,22 +81,6 @@ SCALES = {
     "small": Scale(SMALL, "small.yaml"),
     "paper": Scale(PAPER, "paper.yaml", panel=3, curve_samples=256, curve_instructions=200),
 }
-
-
-@dataclass(frozen=True)
-class QuickstartTask:
-    """What to do. out: the folder of everything, the ledger included; simulators: the annotator, of the
-    catalogue or a file, whose labels methods learn from."""
-
-    out: Path
-    scale: str = "small"
-    seed: int = 0
-    processes: int | None = None
-    simulators: str = CROWD
-
-    def __post_init__(self) -> None:
-        if self.scale not in SCALES:
-            raise ConfigError(f"--scale is {self.scale!r}", remedy=f"one of {', '.join(SCALES)}")
 
 
 @dataclass(frozen=True)
@@ -195,7 +182,7 @@ class Stages:
     def ask(self, name: str, pairs: PairFilter, provider: Provider, replicates: int = 1) -> None:
         """An annotator of the catalogue judges pairs."""
         asked = Task(pairs, replicates, seed=self.task.seed)
-        made = annotate(self.ledger, name, asked, _silent, provider)
+        made = annotate(self.ledger, name, asked, silent, provider)
         new = sum(made.statuses.values())
         self.say(f"{name} judged {made.pairs:,} pairs of {pairs.source}: {new:,} new judgements")
 
@@ -203,6 +190,8 @@ class Stages:
 def quickstart(task: QuickstartTask, say: Say) -> Quickstart:
     """Run the study, or go on with it. say: gets a line for each step, with the seconds since the start."""
     began = perf_counter()
+    if task.scale not in SCALES:
+        raise ConfigError(f"--scale is {task.scale!r}", remedy=f"one of {', '.join(SCALES)}")
     path = task.out / "farm.db"
     task.out.mkdir(parents=True, exist_ok=True)
 
@@ -246,7 +235,3 @@ def judging(seed: int) -> Iterator[Provider]:
     """The world's simulated judges behind HTTP, and how to ask them."""
     with simulator_process(world_simulator_config(seed)) as base_url:
         yield Provider((), base_url)
-
-
-def _silent(annotator: str, done: int) -> None:
-    pass

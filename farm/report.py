@@ -20,6 +20,7 @@ from db.records import AnnotatorKind
 from db.schema import package_version
 from farm.audit import AuditOptions, audit
 from farm.evaluation.questions import questioned
+from farm.options.report import ReportOptions as ReportOptions
 from farm.pages.report import annotator_chapter, chapters
 from farm.pages.report.content import Disagreement, Report, Section
 from farm.pages.report.disagreements import disagreements
@@ -30,18 +31,6 @@ from farm.studies.results import StudyResults
 
 LIMIT = 5_000_000  # bytes of a page
 NUMBERS = 3  # headlines on the page
-
-
-@dataclass(frozen=True)
-class ReportOptions:
-    """What the report is about. pairs: how many disagreements are shown at most."""
-
-    source: str | None = None
-    subset: str | None = None
-    subject: str = "Preference Farm"
-    pairs: int = 40
-    draws: int = 1000
-    study: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ minus 0.5, the win rate of the honest output against itself.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -21,45 +21,17 @@ from db.ledger import Ledger, PairFilter
 from db.queries import outputs
 from db.queries.contests import contests
 from db.records import AnnotationStatus, AnnotatorKind, Item, Output, Pair
-from farm.annotate import Progress, annotate
+from farm.annotate import annotate
 from farm.evaluation.attacks import ATTACKS, PREFIX, SOURCE, Attack, AttackKind
 from farm.evaluation.audit_report import interval_json
-from farm.judging.provider import Provider, Task
+from farm.judging.provider import Provider
+from farm.options.robustness import RobustnessTask as RobustnessTask
+from farm.progress import Progress
 from farm.statistics.bootstrap import Interval
 from farm.statistics.win_rates import win_rate
 
 BATCH = 2_000  # pairs written in one transaction
 CHUNK = 10_000  # pairs asked for by id at a time
-LARGEST = 0.1  # the largest win rate that a null may have
-
-
-@dataclass(frozen=True)
-class RobustnessTask:
-    """What attacks whom.
-
-    annotators: names of the catalogue; none: those of it that have judged here. against: the honest producer;
-    None: the one with most outputs. attacks: names of farm/evaluation/attacks.py; none: all. suspects:
-    producers of the ledger that are judged like nulls. instructions: at most so many, by keyed draw; None:
-    all. largest: the win rate that a null may have.
-    """
-
-    annotators: tuple[str, ...] = ()
-    against: str | None = None
-    attacks: tuple[str, ...] = ()
-    suspects: tuple[str, ...] = ()
-    set_name: str | None = None
-    instructions: int | None = 100
-    largest: float = LARGEST
-    task: Task = field(default_factory=Task)
-
-    def __post_init__(self) -> None:
-        for name in self.attacks:
-            if name not in ATTACKS:
-                raise ConfigError(f"there is no attack {name!r}", remedy=f"one of {', '.join(ATTACKS)}")
-        if not 0 <= self.largest < 0.5:
-            raise ConfigError(
-                f"--largest is {self.largest:g}", remedy="a win rate that loses: from 0 to below 0.5"
-            )
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ there already is not drawn again, so an interrupted run goes on where it stopped
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,43 +19,12 @@ from db.ledger import Ledger
 from db.queries import outputs, training
 from db.queries.outputs import Source
 from db.records import Instruction, Output
-from farm.config import Decoding
+from farm.options.sample import SampleTask as SampleTask
 from farm.producers.answers import Answer, Producer, Wanted
+from farm.progress import Progress
 
 if TYPE_CHECKING:
     from farm.judging.provider import Provider
-
-Progress = Callable[[str, int], None]  # (producer, outputs so far)
-
-
-@dataclass(frozen=True)
-class SampleTask:
-    """What is drawn: n outputs to each instruction of a set, under a producer's name.
-
-    best_of: keep the best of so many responses by `reward`, a reward model's directory or hub id.
-    max_words: the length that a served model is asked to keep to. tokenizer: the checkpoint by whose
-    tokenizer and template a served model is asked, in token ids.
-    """
-
-    set_name: str
-    producer: str = ""  # the model's own name where empty
-    n: int = 1
-    limit: int | None = None  # instructions
-    decoding: Decoding = field(default_factory=Decoding)
-    seed: int = 0
-    best_of: int | None = None
-    reward: str | None = None
-    max_words: int | None = None
-    tokenizer: str | None = None
-
-    def __post_init__(self) -> None:
-        if (self.best_of is None) != (self.reward is None):
-            raise ConfigError("best-of-n needs both --best-of and --reward", remedy="give both or neither")
-        if self.best_of is not None and self.n != 1:
-            raise ConfigError("best-of-n gives one output to an instruction", remedy="leave --n at 1")
-        if self.tokenizer is not None and self.max_words is not None:
-            what = "a prompt of token ids has no room for --max-words"
-            raise ConfigError(what, remedy="leave --tokenizer or --max-words out")
 
 
 @dataclass(frozen=True)

@@ -10,20 +10,7 @@ from db.ids import Json, canonical_json
 from db.ledger import Ledger
 from db.queries import training
 from db.queries.training import SnapshotCard
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which judgements: of these annotators, source and subset; () and None mean all.
-
-    annotators: names, or a kind (human, gold, llm, rm, rule), which stands for everybody of it.
-    average_orders: a pair judged in both orders is learnt from once, with the mean of both.
-    """
-
-    annotators: tuple[str, ...] = ()
-    source: str | None = None
-    subset: str | None = None
-    average_orders: bool = False
+from farm.options.snapshot import Choice as Choice
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,8 @@ from farm.evaluation.cards import write_model_card
 from farm.methods import METHODS, load
 from farm.models.loading import source_key
 from farm.models.tokens import Prompt
+from farm.options.train import TrainTask as TrainTask
+from farm.progress import Progress, silent
 from farm.snapshot import snapshot_named
 from farm.training.checkpoint import RunFolder
 from farm.training.data import Data, Demonstration, PreferencePair
@@ -26,21 +28,6 @@ from farm.training.method import Trainer
 from farm.training.processes import Processes
 from farm.training.run_models import LoadedModels
 from farm.training.tracking import tracked
-
-Progress = Callable[[str, int], None]  # (what, steps so far)
-
-
-@dataclass(frozen=True)
-class TrainTask:
-    """What to train from. model, reference, reward: a directory or a hub id."""
-
-    model: str
-    folder: Path
-    snapshot: str | None = None
-    set_name: str | None = None
-    reference: str | None = None
-    reward: str | None = None
-    held_out: float = 0.05  # share of the instructions that is kept for evaluation
 
 
 @dataclass(frozen=True)
@@ -71,17 +58,13 @@ def method_options(name: str) -> list[Option]:
     return options(method_named(name).Config)
 
 
-def unseen(_: str, __: int) -> None:
-    """Progress that nobody looks at."""
-
-
 def train(
     ledger: Ledger,
     name: str,
     task: TrainTask,
     yaml: Path | None,
     flags: Mapping[str, str],
-    progress: Progress = unseen,
+    progress: Progress = silent,
 ) -> TrainReport:
     """Train to the end, or on from the run folder's latest checkpoint; metrics go to the ledger.
 

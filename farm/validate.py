@@ -17,6 +17,8 @@ from db.queries.training import instructed
 from db.records import AnnotatorKind
 from farm.annotate import annotate
 from farm.judging.provider import Provider, Task
+from farm.options.validate import ValidateTask as ValidateTask
+from farm.progress import silent
 from farm.sample import sample
 from farm.studies.recipe import FOLDER, Recipe
 from farm.studies.results import PEOPLE, SIMULATORS, StudyResults
@@ -38,29 +40,6 @@ from farm.world.build import WorldSpec
 from farm.world.people import people as ask_people
 
 RESULTS = "study.json"
-
-
-@dataclass(frozen=True)
-class ValidateTask:
-    """What to validate. model: the supervised model whose outputs were judged, a directory or hub id.
-
-    people: names, or none for everybody of kind human; simulators: whose labels are learnt from; evaluators:
-    who judges in the simulated world. world: seed of the embedded world whose people are to be asked.
-    """
-
-    model: str
-    pairs: str
-    unlabelled: str
-    evaluation: str
-    out: Path
-    people: tuple[str, ...] = ()
-    simulators: tuple[str, ...] = ()
-    evaluators: tuple[str, ...] = ()
-    recipe: Path | None = None
-    seed: int = 0
-    world: int | None = None
-    jury: int = 3
-    processes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -91,13 +70,13 @@ def validate(ledger: Ledger, task: ValidateTask, provider: Provider, say: Say) -
         task.seed,
     )
     for producer, seed in ((SFT, task.seed), (BASELINE, task.seed + 1)):
-        sample(ledger, task.model, study.sampled(producer, seed), _silent)
+        sample(ledger, task.model, study.sampled(producer, seed), silent)
     with workers(task.processes) as pool:
         producers = train_all(ledger, study, (people, simulators), pool, say)
     meet(ledger, study, [SFT, *producers])
     pairs = PairFilter(source=EVALUATION)
     for name in simulators.judges:
-        made = annotate(ledger, name, Task(pairs, seed=task.seed), _silent, provider)
+        made = annotate(ledger, name, Task(pairs, seed=task.seed), silent, provider)
         say(f"{name} judged {made.pairs:,} pairs: {sum(made.statuses.values()):,} new judgements")
     if task.world is not None:
         ask_people(ledger, WorldSpec(seed=task.world), pairs, task.jury)
@@ -132,7 +111,3 @@ def _awaited(ledger: Ledger, people: Feedback) -> int:
     found = oriented(ledger)
     seen = set(found.loc[found["judge"].isin(people.judges), "pair_id"])
     return sum(pair.id not in seen for pair in ledger.pairs(PairFilter(source=EVALUATION)))
-
-
-def _silent(name: str, done: int) -> None:
-    pass

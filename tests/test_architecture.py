@@ -28,7 +28,8 @@ FACTS = ("db.errors", "db.ids", "db.records")
 STEPS = tuple(
     f"farm.{each}" for each in ("sample", "pair", "snapshot", "train", "audit", "over_optimisation")
 )
-TORCH = ("farm.methods", "farm.training", "farm.models", "farm.config")
+TORCH = ("farm.methods", "farm.training", "farm.models", "farm.config", "farm.settings")
+ASKED = ("farm.options", "farm.progress")
 MEASURES = ("farm.evaluation", "farm.statistics", "farm.escaping")
 MAY: dict[str, tuple[str, ...]] = {
     "cli": ("farm.commands", "farm.escaping", "db.errors"),
@@ -36,16 +37,25 @@ MAY: dict[str, tuple[str, ...]] = {
     "farm.terminal": ("farm", "annotators", "db"),
     "farm": ("farm", "annotators", "db"),
     "farm.pages": ("farm.studies", *MEASURES, "annotators", "db"),
-    "farm.studies": (*STEPS, *MEASURES, "farm.world", *TORCH, "annotators", "db"),
+    "farm.studies": (*STEPS, *ASKED, *MEASURES, "farm.world", *TORCH, "annotators", "db"),
     "farm.tracing": ("farm.evaluation", "farm.models", "farm.config", "db"),
     "farm.producers": ("farm.judging", *TORCH, "annotators", "db"),
     "farm.world": ("farm.statistics", *TORCH, "annotators", "db"),
-    "farm.evaluation": (*MEASURES, "annotators.rules", "db"),
-    "farm.judging": ("farm.models", "farm.config", "annotators", "db"),
+    "farm.evaluation": (*MEASURES, "farm.options", "annotators.rules", "db"),
+    "farm.judging": ("farm.models", "farm.config", "farm.settings", "farm.progress", "annotators", "db"),
     "farm.methods": TORCH,
     "farm.training": ("farm.models", "farm.config", *FACTS),
     "farm.models": ("farm.config", *FACTS),
     "farm.statistics": (),
+    "farm.options": (
+        "farm.judging.provider",
+        "farm.evaluation.attacks",
+        "farm.statistics.length_control",
+        "farm.config",
+        "farm.settings",
+        *FACTS,
+    ),
+    "farm.progress": (),
     "farm.config": ("farm.settings",),
     "farm.settings": ("annotators.strict_yaml", *FACTS),
     "farm.escaping": (),

@@ -27,7 +27,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from cli import app
-from farm.commands.training import flags_of
+from farm.commands.train import flags_of
 from farm.config import build
 from farm.methods import METHODS
 from farm.train import method_named, method_options

@@ -9,15 +9,8 @@ from sqlalchemy import func, select
 
 from db.ledger import Ledger
 from db.records import Instruction, Output, ProducerKind
+from db.records import Source as Source
 from db.tables import InstructionRow, MembershipRow, OutputRow
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Chooses the outputs of one producer."""
-
-    producer: str
-    decoding: str | None = None  # canonical JSON of the sampling settings; None means any
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,47 +1,40 @@
-"""The commands of `farm`, by group; importing them loads neither torch, transformers nor pandas.
+"""The commands of `farm`, one file each under its name; cli.py loads the one that is asked for.
 
-common        what the commands share: the options before the command, common flags, and printing
-annotators    `farm annotators [NAME]`, `farm annotators calibrate`
-auditing      commands that measure annotators
-data          commands that bring facts into the ledger and take them out
-judging       commands that judge pairs
-labelling     the command that lets people judge pairs themselves
-people        commands that put a judge beside people: `farm people`
-ranking       commands that rank models
-reporting     the command that makes pages and figures
-sampling      commands that draw outputs and pair them
-studying      commands that run whole studies
-training      commands that sample from models and train them
-upkeep        commands that look after the ledger
-world         the command that makes the embedded world, and lets those who live in it judge
+A command function takes configuration objects. flags.py makes the flags of them.
+
+common             what the commands share: the options before the command, and how they say what came of it
+flags              flags made from configuration classes
+quickstart         the whole study in the embedded world
+validate           both kinds of feedback, compared
+import_            files into the ledger
+export             judgements into files
+snapshot           judgements frozen for training
+world              the embedded world, and those who live in it
+sample             outputs of a model
+pair               pairs of outputs
+annotators         the catalogue: `farm annotators [NAME]`, `farm annotators calibrate`
+annotate           an annotator judges pairs
+serve_simulator    a provider of judges on this machine
+label              people judge pairs in the browser
+train              a reference method
+audit              annotators beside people
+robustness         attacks on annotators
+over_optimisation  gold utility against sqrt(KL)
+people             a judge beside people: replace, win-rate, next, rank, sensitivity
+evaluate           one model's win rate
+leaderboard        models in order
+report             a page about the ledger
+status             what the ledger holds
+browse             the ledger in the browser
+trace              what a number rests on
+doctor             what works and what does not
+backup             a checked copy of the ledger
+merge              another ledger's facts
 """
 
-from farm.commands import (
-    annotators,
-    auditing,
-    data,
-    judging,
-    labelling,
-    ranking,
-    reporting,
-    sampling,
-    studying,
-    training,
-    upkeep,
-    world,
-)
+from keyword import iskeyword
 
-GROUPS = (
-    studying.commands,
-    data.commands,
-    world.commands,
-    sampling.commands,
-    annotators.commands,
-    judging.commands,
-    labelling.commands,
-    training.commands,
-    auditing.commands,
-    ranking.commands,
-    reporting.commands,
-    upkeep.commands,
-)
+
+def module_of(command: str) -> str:
+    """The module of a command: over_optimisation of over-optimisation, import_ of import."""
+    return f"farm.commands.{command.replace('-', '_')}{'_' if iskeyword(command) else ''}"

@@ -1,18 +1,25 @@
-"""What the commands share: the options before the command, common flags, and printing."""
+"""What the commands share: the options before the command, how they say what came of it, and their apps."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+from farm.commands.flags import flags
+from farm.settings.checked import Options
+from farm.settings.fields import option
 
 if TYPE_CHECKING:
     from db.ids import Json
     from db.ledger import Ledger
+    from farm.progress import Progress
+
+__all__ = ["Context", "Output", "app", "flags"]
 
 
 @dataclass(frozen=True)
@@ -30,22 +37,34 @@ class Context:
             yield ledger
 
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-Source = Annotated[str | None, typer.Option(help="Only what was imported from this source.")]
-AverageOrders = Annotated[
-    bool,
-    typer.Option("--average-orders", help="A pair judged in both orders counts once, as the mean of both."),
-]
-Subset = Annotated[str | None, typer.Option(help="Only this subset of it.")]
+class Output(Options):
+    """How a command says what came of it."""
+
+    as_json: bool = option(False, flag="--json")
+    """Print one JSON object and nothing else."""
+
+    def show(self, data: Callable[[], Json], view: Callable[[], Any]) -> None:
+        """One JSON object, or what a person would rather read."""
+        if self.as_json:
+            typer.echo(json.dumps(data(), ensure_ascii=False, allow_nan=False))
+            return
+        from rich.console import Console
+
+        console = Console(highlight=False)
+        console.width = max(console.width, 108)
+        console.print(view())
+
+    def say(self, line: str) -> None:
+        """A line on the way; on standard error where standard output has the JSON object alone."""
+        typer.echo(line, err=self.as_json)
+
+    def progress(self, unit: str) -> AbstractContextManager[Progress]:
+        """Counts of what is done, for a person who looks on."""
+        from farm.terminal.common import progress_of
+
+        return progress_of(unit, not self.as_json)
 
 
-def print_(as_json: bool, data: Callable[[], Json], view: Callable[[], Any]) -> None:
-    """One JSON object, or what a person would rather read."""
-    if as_json:
-        typer.echo(json.dumps(data(), ensure_ascii=False, allow_nan=False))
-        return
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    console.width = max(console.width, 108)
-    console.print(view())
+def app(**settings: Any) -> typer.Typer:
+    """What the commands of one module are collected in."""
+    return typer.Typer(add_completion=False, rich_markup_mode=None, **settings)

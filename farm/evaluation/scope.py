@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pandas as pd
 
 from farm.evaluation.attacks import PREFIX
 from farm.evaluation.questions import CATCH_PREFIX
-
-
-@dataclass(frozen=True)
-class Scope:
-    """Which pairs count; None means all. source, subset: where they come from. model: only pairs with an
-    output of this producer, and not two. against: only pairs of `model` with this producer."""
-
-    source: str | None = None
-    subset: str | None = None
-    model: str | None = None
-    against: str | None = None
-
+from farm.options.people import Scope as Scope
 
 EVERYTHING = Scope()
 

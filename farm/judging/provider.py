@@ -2,48 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from annotators.draws import Orders
-from db.errors import ConfigError
-from db.ledger import PairFilter
+from db.records import PairFilter
+from farm.settings.checked import Options
+from farm.settings.fields import option
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(Options):
     """What is asked of an annotator: which pairs, how often, in which orders. None: as its spec says."""
 
-    pairs: PairFilter = field(default_factory=PairFilter)
-    replicates: int = 1
+    pairs: PairFilter = PairFilter()
+    """The pairs to judge."""
+    replicates: int = option(1, at_least=1)
+    """Independent judgements of each pair."""
     orders: Orders | None = None
+    """Which output is shown first: random, both or stored."""
     seed: int | None = None
-    utility: str = ""  # of the oracle: package.module:function
+    """The seed of every keyed draw."""
+    utility: str = ""
+    """For the oracle: a Python callable, package.module:function."""
 
 
-@dataclass(frozen=True)
-class Provider:
-    """Where language models are asked, and what that may take. models: as catalogue.Models.of has them."""
+class Provider(Options):
+    """Where language models are asked, and what that may take."""
 
-    models: tuple[str, ...] = ()
-    base_url: str | None = None  # None: OPENAI_BASE_URL, or OpenAI's
-    concurrency: int = 100
-    requests_per_minute: float | None = None
-    tokens_per_minute: float | None = None
-    max_cost: float | None = None  # US dollars
-    max_requests: int | None = None
+    models: tuple[str, ...] = option((), flag="--model")
+    """The model to ask, or SLOT=MODEL; repeat it for several slots."""
+    base_url: str | None = None
+    """An OpenAI-compatible server; else OPENAI_BASE_URL, or OpenAI's."""
+    concurrency: int = option(100, at_least=1)
+    """Requests in flight."""
+    requests_per_minute: float | None = option(None, flag="--rpm")
+    """Requests per minute, at most."""
+    tokens_per_minute: float | None = option(None, flag="--tpm")
+    """Tokens per minute, at most."""
+    max_cost: float | None = option(None, at_least=0)
+    """US dollars, at most."""
+    max_requests: int | None = option(None, at_least=1)
+    """Requests, at most."""
     prices: Path | None = None
-    batch: bool = False  # through the provider's Batch API
-    poll_seconds: float = 30.0
-    local: bool = False  # models is folders or hub ids, run in this process
-    rows: int = 8  # in one forward pass of a model in this process
-
-
-def orders_named(name: str | None) -> Orders | None:
-    """random, both or stored; raises ConfigError on another name."""
-    if name is None:
-        return None
-    try:
-        return Orders(name)
-    except ValueError:
-        raise ConfigError(f"--orders is {name!r}", remedy=f"one of {', '.join(Orders)}") from None
+    """A price table of your own (YAML)."""
+    batch: bool = False
+    """Ask through the provider's Batch API: slower, half the price."""
+    poll_seconds: float = option(30.0, at_least=0.01)
+    """Seconds between two looks at a batch."""
+    local: bool = False
+    """Run --model DIR (a causal language model) in this process."""
+    rows: int = option(8, at_least=1)
+    """Rows in one forward pass of a model in this process."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
@@ -117,7 +118,7 @@ class Options(Config):
                 "; ".join(problems), remedy=f"{len(problems)} errors; `--help` lists every option"
             )
         what, _, expected = problems[0].partition(", expected ")
-        return ConfigError(what, remedy=expected)
+        return ConfigError(what, remedy=re.sub(r"^one of ([^,]+), ([^,]+)$", r"\1 or \2", expected))
 
 
 def build(config: type[C], *sources: Mapping[str, object], where: Sequence[str] = ()) -> C:

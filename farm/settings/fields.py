@@ -148,3 +148,26 @@ def docs_of(config: type) -> dict[str, str]:
                 if isinstance(value, ast.Constant) and isinstance(value.value, str):
                     found[field.target.id] = " ".join(value.value.split())
     return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Which fields of a class are flags in one place, beside it in an Annotated.
+
+    only: these fields, () for all; without: none of these, at any depth; flags: field -> another flag;
+    words: field -> another meaning; hidden: flags that work and stand in no help.
+    """
+
+    only: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    flags: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    words: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    hidden: bool = False
+
+
+WHOLE = Part()
+
+
+def part_in(hint: Any) -> Part:
+    """The part that stands beside a type, or the whole."""
+    return next((each for each in getattr(hint, "__metadata__", ()) if isinstance(each, Part)), WHOLE)

@@ -1,0 +1,44 @@
+"""`farm evaluate`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from farm.commands.common import Output, app, flags
+from farm.judging.provider import Provider
+from farm.options.evaluate import EvaluateTask, Server
+from farm.settings.fields import Part
+
+JUDGE = Part(
+    only=("models", "base_url", "concurrency", "max_cost"),
+    flags={"models": "--judge-model"},
+    words={
+        "models": "As `farm annotate --model`.",
+        "base_url": "The judge's OpenAI-compatible server.",
+        "max_cost": "US dollars for the judge, at most.",
+    },
+)
+
+commands = app()
+
+
+@commands.command()
+@flags
+def evaluate(
+    context: typer.Context,
+    task: EvaluateTask,
+    provider: Annotated[Provider, JUDGE],
+    server: Server,
+    output: Output,
+) -> None:
+    """A model's win rate against a reference: samples, pairs and judges what is missing, then counts."""
+    from farm.evaluate import evaluate as run
+    from farm.terminal.evaluate import evaluation_view
+
+    url = server.sample_base_url
+    sampler = Provider(base_url=url, concurrency=provider.concurrency) if url else None
+    with context.obj.open() as ledger, output.progress("done") as progress:
+        found = run(ledger, task, provider, progress, sampler=sampler)
+    output.show(found.to_json, lambda: evaluation_view(found))

@@ -1,0 +1,43 @@
+"""`farm export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from farm.commands.common import Output, app, flags
+from farm.settings.checked import Options
+from farm.settings.fields import option
+
+
+class ExportOptions(Options):
+    """What is written, and where."""
+
+    format_name: str = option(argument=True, metavar="FORMAT")
+    """The format to write."""
+    path: Path = option(argument=True)
+    """The file to make."""
+    source: str | None = None
+    """Only what was imported from this source."""
+    subset: str | None = None
+    """Only this subset of it."""
+    annotator: str | None = None
+    """Only this annotator's judgements."""
+
+
+commands = app()
+
+
+@commands.command()
+@flags
+def export(context: typer.Context, options: ExportOptions, output: Output) -> None:
+    """Write the ledger's judgements in one of the field's formats."""
+    from db.queries.exports import RowFilter
+    from farm.export import export_file
+    from farm.terminal.export import export_json, export_view
+
+    wanted = RowFilter(options.source, options.subset, options.annotator)
+    with context.obj.open() as ledger:
+        rows = export_file(ledger, options.format_name, options.path, wanted)
+    output.show(lambda: export_json(options.path, rows), lambda: export_view(options.path, rows))

@@ -1,0 +1,35 @@
+"""`farm robustness`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from farm.commands.common import Output, app, flags
+from farm.judging.provider import Provider
+from farm.options.robustness import RobustnessTask
+from farm.settings.fields import Part
+
+JUDGES = Part(only=("models", "base_url", "concurrency", "max_cost"))
+
+commands = app()
+
+
+@commands.command()
+@flags
+def robustness(
+    context: typer.Context, task: RobustnessTask, provider: Annotated[Provider, JUDGES], output: Output
+) -> None:
+    """Do null models, fake verdicts and padding lose under every annotator?"""
+    run(context, task, provider, output)
+
+
+def run(context: typer.Context, task: RobustnessTask, provider: Provider, output: Output) -> None:
+    """Measure and show."""
+    from farm.robustness import robustness as measure
+    from farm.terminal.robustness import robustness_view
+
+    with context.obj.open() as ledger, output.progress("judgements") as progress:
+        report = measure(ledger, task, progress, provider)
+    output.show(report.to_json, lambda: robustness_view(report))

@@ -1,0 +1,42 @@
+"""`farm status`."""
+
+from __future__ import annotations
+
+import typer
+
+from farm.commands.common import Output, app, flags
+from farm.settings.checked import Options
+from farm.settings.fields import option
+
+
+class StatusOptions(Options):
+    """What is counted."""
+
+    contamination: bool = False
+    """Instructions in both a training and an evaluation set."""
+    train: tuple[str, ...] = ()
+    """Sets or sources to take as training; repeat it."""
+    evaluation: tuple[str, ...] = option((), flag="--eval")
+    """Sets or sources to take as evaluation; repeat it."""
+    threshold: float = 0.6
+    """Share of common shingles that is too near."""
+
+
+commands = app()
+
+
+@commands.command()
+@flags
+def status(context: typer.Context, options: StatusOptions, output: Output) -> None:
+    """What the ledger holds."""
+    from farm.status import contamination as find
+    from farm.status import status as summarise
+    from farm.terminal.status import contamination_view, status_view
+
+    with context.obj.open() as ledger:
+        if options.contamination:
+            found = find(ledger, options.train, options.evaluation, options.threshold)
+            output.show(found.to_json, lambda: contamination_view(found))
+            return
+        summary = summarise(ledger)
+    output.show(summary.to_json, lambda: status_view(summary))

@@ -1,0 +1,61 @@
+"""`farm train`: its flags are those of TrainTask and of the method that is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from farm.commands.common import Output, app, flags
+from farm.options.train import TrainTask
+from farm.settings.checked import Options
+from farm.settings.fields import option
+
+
+class Learning(Options):
+    """The method, and where its own options stand."""
+
+    method: str = option("", argument=True)
+    """A reference method: see docs/train.md."""
+    config: Path | None = None
+    """The method's options as YAML; flags go before it."""
+    show_help: bool = option(False, flag="--help -h")
+    """Show the method's options."""
+
+
+commands = app()
+
+
+@commands.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+)
+@flags
+def train(context: typer.Context, learning: Learning, task: TrainTask | None, output: Output) -> None:
+    """Train a reference method; every option of the method is a flag too."""
+    from farm.terminal.train import options_view, train_view
+    from farm.train import method_options
+    from farm.train import train as run
+
+    if learning.show_help or not learning.method:
+        typer.echo(context.get_help())
+        if learning.method:
+            wanted = method_options(learning.method)
+            Output().show(lambda: None, lambda: options_view(learning.method, wanted))
+        return
+    if task is None:
+        raise typer.BadParameter("train needs --model and --out")
+    given = flags_of(context.args)
+    with context.obj.open() as ledger, output.progress("steps") as progress:
+        report = run(ledger, learning.method, task, yaml=learning.config, flags=given, progress=progress)
+    output.show(report.to_json, lambda: train_view(report))
+
+
+def flags_of(arguments: list[str]) -> dict[str, str]:
+    """--name value and --name=value as a mapping; raises on anything else."""
+    given, left = {}, list(arguments)
+    while left:
+        name, equals, value = left.pop(0).partition("=")
+        if not name.startswith("--") or not (equals or left):
+            raise typer.BadParameter(f"{name} is neither an option with a value nor expected here")
+        given[name.removeprefix("--")] = value if equals else left.pop(0)
+    return given

@@ -1,0 +1,38 @@
+"""`farm validate`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from farm.commands.common import Output, app, flags
+from farm.judging.provider import Provider
+from farm.options.validate import ValidateTask
+from farm.settings.fields import Part
+
+JUDGES = Part(
+    only=("models", "base_url", "max_cost"),
+    flags={"models": "--judge-model"},
+    words={
+        "models": "As `farm annotate --model`.",
+        "base_url": "An OpenAI-compatible server of judges.",
+        "max_cost": "US dollars for judges, at most.",
+    },
+)
+
+commands = app()
+
+
+@commands.command()
+@flags
+def validate(
+    context: typer.Context, task: ValidateTask, provider: Annotated[Provider, JUDGES], output: Output
+) -> None:
+    """Train every method on people's and on simulators' feedback: do both rank the methods alike?"""
+    from farm.terminal.validate import validation_view
+    from farm.validate import validate as run
+
+    with context.obj.open() as ledger:
+        done = run(ledger, task, provider, output.say)
+    output.show(done.results.to_json, lambda: validation_view(done))

@@ -1,0 +1,41 @@
+"""Which annotators are measured, against whom: the options of `farm audit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from farm.settings.checked import Options
+from farm.settings.fields import option
+
+
+class AuditOptions(Options):
+    """What to audit. None and () mean all."""
+
+    source: str | None = None
+    """Only what was imported from this source."""
+    subset: str | None = None
+    """Only this subset of it."""
+    annotators: tuple[str, ...] = option((), flag="--annotator")
+    """Only these annotators; repeat it."""
+    reference: str | None = None
+    """human, gold, or the name of an annotator; else people, or else a gold standard."""
+    nulls: Literal["wrong", "drop"] = "wrong"
+    """An unreadable verdict counts as wrong in accuracy, or is left out: drop."""
+    draws: int = option(1000, at_least=0)
+    """Bootstrap draws for the intervals."""
+    seed: int = 0
+    """Seed of the bootstrap."""
+    by: tuple[Literal["source", "subset", "tries"], ...] = ()
+    """Slice by source, subset or tries; repeat it."""
+    labels: bool = False
+    """The labels, after label noise, in place of the judgements."""
+    average_orders: bool = False
+    """A pair judged in both orders counts once, as the mean of both."""
+
+
+class Table(Options):
+    """Where the rows are written too."""
+
+    csv: Path | None = None
+    """Also write the rows to this CSV file."""

@@ -1,0 +1,48 @@
+"""Which model meets which reference: the options of `farm evaluate`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from farm.judging.provider import Task
+from farm.options.leaderboard import LeaderboardOptions
+from farm.options.sample import SampleTask
+from farm.settings.checked import Options
+from farm.settings.fields import Part, option
+
+SAMPLING = Part(
+    only=("set_name", "producer", "n", "decoding", "seed"),
+    without=("top_k",),
+    words={
+        "set_name": "The evaluation set.",
+        "producer": "What to call the model; else its own name.",
+        "seed": "Seed of sampling and bootstrap.",
+    },
+)
+
+
+class EvaluateTask(Options):
+    """What is evaluated. board: its annotator and reference are filled in."""
+
+    model: str = option(argument=True)
+    """A producer of the ledger, a directory or a hub id."""
+    against: str = option()
+    """The reference: likewise."""
+    annotator: str = option()
+    """Who judges: a name of the catalogue."""
+    sampling: Annotated[SampleTask, SAMPLING] = option()
+    """How outputs are drawn, to which set."""
+    judging: Annotated[Task, Part(only=("replicates", "orders"))] = Task()
+    """How often and in which orders pairs are judged."""
+    board: Annotated[
+        LeaderboardOptions,
+        Part(only=("annotator", "average_orders", "controls", "difficulty", "draws", "seed")),
+    ] = LeaderboardOptions("")
+    """Controls, difficulty, draws and seed of the statistics."""
+
+
+class Server(Options):
+    """Where the evaluated model runs."""
+
+    sample_base_url: str | None = None
+    """The server that runs the model."""

@@ -1,0 +1,31 @@
+"""Who judges in the browser: the options of `farm label`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from farm.settings.checked import Options
+from farm.settings.fields import option
+
+
+class LabelTask(Options):
+    """Who judges what, and where the page is served."""
+
+    annotators: tuple[str, ...] = option(flag="--annotator")
+    """Who judges; repeat it for several people at once."""
+    source: str | None = None
+    """Only what was imported from this source."""
+    subset: str | None = None
+    """Only this subset of it."""
+    limit: int | None = option(None, at_least=1)
+    """At most so many pairs for each person."""
+    doubt: str | None = None
+    """Begin with what this annotator doubts; else at random."""
+    catch: float = 0.1
+    """Catch items for each pair: identical outputs and repeats. 0: none."""
+    guideline: Path | None = None
+    """A text that people judge by, in place of ours."""
+    host: str = "127.0.0.1"
+    """The address to listen on."""
+    port: int = option(8765, at_least=0, at_most=65535)
+    """The port; 0 takes a free one."""

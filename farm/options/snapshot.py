@@ -1,0 +1,19 @@
+"""Which judgements are frozen: the options of `farm snapshot`."""
+
+from __future__ import annotations
+
+from farm.settings.checked import Options
+from farm.settings.fields import option
+
+
+class Choice(Options):
+    """Which judgements: of these annotators, source and subset; () and None mean all."""
+
+    annotators: tuple[str, ...] = option((), flag="--annotator")
+    """Whose judgements: a name, or a kind such as human for everybody of it; repeat it."""
+    source: str | None = None
+    """Only what was imported from this source."""
+    subset: str | None = None
+    """Only this subset of it."""
+    average_orders: bool = False
+    """A pair judged in both orders counts once, as the mean of both."""

@@ -1,0 +1,12 @@
+"""How long work says how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Progress = Callable[[str, int], None]
+"""(what is under way, how much of it is done)"""
+
+
+def silent(what: str, done: int) -> None:
+    """Progress that nobody looks at."""
