@@ -1,4 +1,4 @@
-"""Evaluate outputs that deserve to lose like models, to see whether they lose: `farm audit --robustness`.
+"""Evaluate outputs that deserve to lose like models, to see whether they lose: `farm robustness`.
 
 Each attack of farm/evaluation/attacks.py, and each suspect producer of the ledger, is paired with the honest
 outputs of one producer. Each annotator judges these pairs as it judges any others. Pairs and judgements stay

@@ -102,7 +102,7 @@ def flags(function: Callable[..., None]) -> Callable[..., None]:
     classes = {name: _class(hint) for name, hint in hints.items() if _class(hint) is not None}
     found: dict[str, list[Flag]] = {}
     for name, config in classes.items():
-        optional = without_none(hints[name]) is not hints[name]
+        optional = without_none(_bare(hints[name])) is not _bare(hints[name])
         for flag in _flags_of(config, part_in(hints[name]), (name,)):
             flag = dataclasses.replace(flag, optional=optional)
             found.setdefault(flag.key, []).append(flag)
@@ -129,10 +129,14 @@ def flags(function: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def _bare(hint: Any) -> Any:
+    """The type without what stands beside it in an Annotated."""
+    return get_args(hint)[0] if hasattr(hint, "__metadata__") else hint
+
+
 def _class(hint: Any) -> Any:
     """The configuration class that a hint names, or None."""
-    bare = get_args(hint)[0] if hasattr(hint, "__metadata__") else hint
-    inner = without_none(bare)
+    inner = without_none(_bare(hint))
     return inner if isinstance(inner, type) and dataclasses.is_dataclass(inner) else None
 
 

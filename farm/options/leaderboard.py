@@ -38,6 +38,8 @@ class LeaderboardOptions(Options):
     """A pair judged in both orders counts once, as the mean of both."""
 
     def problems(self) -> list[str]:
+        if set(self.controls) <= {*LENGTH, "none"}:
+            return []
         from farm.statistics.length_control import FEATURES
 
         unknown = [name for name in self.controls if name not in (*FEATURES, "none")]
