@@ -1,7 +1,7 @@
-"""Text that came from outside, made harmless for where it is shown: a web page, a terminal, a spreadsheet.
+"""Escape untrusted text for where it is shown: a web page, a terminal, a spreadsheet.
 
-On a page it is escaped by jinja2 as well, and on a terminal it is never read as markup; here it loses what
-would act without being seen.
+These functions make invisible characters visible. HTML is escaped elsewhere, by jinja2, and on a terminal
+text is never read as markup.
 """
 
 from __future__ import annotations
@@ -9,22 +9,22 @@ from __future__ import annotations
 import re
 import unicodedata
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run it
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that starts so
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _TURNS = {"RLO", "LRO", "RLE", "LRE", "PDF", "RLI", "LRI", "FSI", "PDI"}
 
 
 def seen(text: str) -> str:
-    """For a page: control characters and marks that turn the writing direction made visible."""
+    """Escape for a web page: control characters and marks of writing direction become visible codes."""
     shown = _CONTROLS.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
     return "".join(f"\\u{ord(c):04x}" if unicodedata.bidirectional(c) in _TURNS else c for c in shown)
 
 
 def printed(text: str) -> str:
-    """For a terminal: whatever is not printable made visible, so that no escape sequence acts."""
+    """Escape for a terminal: unprintable characters become visible codes, so no escape sequence acts."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def cell(value: object) -> object:
-    """For a CSV file: a text that a spreadsheet would run as a formula gets a quote before it."""
+    """Escape for a CSV file: text that a spreadsheet would run as a formula gets a leading quote."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

@@ -167,7 +167,7 @@ class Slice:
 class AuditReport:
     """The audit of all questions that were asked for, and of each slice of them.
 
-    nulls: how unreadable verdicts were counted; draws: of the bootstrap.
+    nulls: how unreadable verdicts were counted. draws: of the bootstrap.
     """
 
     whole: Slice

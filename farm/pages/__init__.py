@@ -1,9 +1,9 @@
-"""Our web pages: the report and the labelling page, and what guards whatever is served.
+"""The web pages: the report, the labelling page, and the middleware that protects served pages.
 
-templates    page templates with every value escaped, the style sheet, content hashes
-guard        middleware: rejects requests from other sites, adds a content security policy
+templates    page templates that escape every value, style sheets, content hashes
+guard        middleware: rejects cross-origin requests, adds a Content-Security-Policy
 report       the report as one self-contained page
 labelling    the page on which people judge pairs
 
-Beside them lie `palette.css`, the colours of all pages, and `queries/`, what `farm browse` shows.
+`palette.css` has the colours of all pages. `queries/` has the SQL queries that `farm browse` shows.
 """

@@ -1,4 +1,4 @@
-"""What stands before every page that we serve: nothing from elsewhere comes in, and a policy goes out."""
+"""Middleware for our web pages: rejects cross-origin requests and adds a Content-Security-Policy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ READS = ("GET", "HEAD")
 
 
 def is_local(host: str) -> bool:
-    """Whether an address to listen on can be reached from this machine alone."""
+    """Whether only this machine can reach an address to listen on."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -27,10 +27,11 @@ def is_local(host: str) -> bool:
 
 
 def host_is_ours(header: str, bound: str) -> bool:
-    """Whether a Host header names this page.
+    """Whether a Host header names this page. bound: the host that the page listens on.
 
-    A page of another site can be made to resolve to this machine, but not to change its name: names are ours
-    alone. Where the page listens beyond this machine, a bare address passes too, since no name hides in it.
+    Another site can let its name resolve to this machine (DNS rebinding), but the Host header still has that
+    name, so only our own names pass. Where the page listens beyond this machine, a bare IP address passes
+    too, because it is no name that could be rebound.
     """
     name = header.rsplit(":", 1)[0] if not header.endswith("]") else header
     name = name.removeprefix("[").removesuffix("]").lower()
@@ -48,7 +49,11 @@ def host_is_ours(header: str, bound: str) -> bool:
 
 
 class Guard:
-    """Around the whole app: refuses what comes from elsewhere, and puts the policy on every answer."""
+    """ASGI middleware: refuses a request with 403 for the reason of `refusal`, adds headers to every
+    response.
+
+    bound: the host that the page listens on. policy: the Content-Security-Policy.
+    """
 
     def __init__(self, app: ASGIApp, bound: str, policy: str) -> None:
         self._app = app
@@ -79,7 +84,7 @@ class Guard:
 
 
 def refusal(method: str, headers: Headers, bound: str) -> str:
-    """Why a request is refused, or nothing."""
+    """The reason to refuse a request, "" if there is none. bound: the host that the page listens on."""
     host = headers.get("host", "")
     if not host_is_ours(host, bound):
         return "this page is not known by that name; open the link as it was printed"
@@ -94,7 +99,7 @@ def refusal(method: str, headers: Headers, bound: str) -> str:
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """A socket that takes connections there. Raises ConfigError where that cannot be."""
+    """A socket that listens on this host and port. Raises ConfigError where the address cannot be used."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
@@ -104,7 +109,8 @@ def listening(host: str, port: int) -> socket.socket:
 
 
 def serve(app: ASGIApp, socket_: socket.socket) -> None:
-    """Until Ctrl-C. There is no access log, in which the token of a link would stand."""
+    """Serve an app on a socket until Ctrl-C. There is no access log, because it would contain links'
+    tokens."""
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, proxy_headers=False, lifespan="off",
         ws="none", timeout_graceful_shutdown=2,

@@ -1,4 +1,4 @@
-"""The templates and style sheets of our pages, and the hashes that a content policy names."""
+"""Templates and style sheets of the pages, and the hashes that a Content-Security-Policy names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ PALETTE = Path(__file__).parent / "palette.css"
 
 
 def templates(folder: Path) -> Environment:
-    """Pages whose every value is escaped; `seen` is a filter of theirs, and an unknown name is an error."""
+    """The jinja2 environment of a folder of pages.
+
+    Every value is escaped, an unknown name is an error, and `seen` (farm/escaping.py) is a filter.
+    """
     environment = Environment(
         loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -24,10 +27,10 @@ def templates(folder: Path) -> Environment:
 
 
 def stylesheet(path: Path) -> str:
-    """A page's own style after the colours that all pages share."""
+    """The colours that all pages share, followed by the page's own style sheet."""
     return "".join(each.read_text(encoding="utf-8") for each in (PALETTE, path))
 
 
 def source_hash(text: str) -> str:
-    """A script or a style as a content security policy names it."""
+    """The SHA-256 of a script or style in the form of a Content-Security-Policy."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

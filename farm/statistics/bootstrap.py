@@ -41,7 +41,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A statistic with its data. sums (items, k): each item's part; counted (items,): it has a part."""
+    """A statistic with its data. sums (items, k): each item's part. counted (items,): it has a part."""
 
     sums: Floats
     statistic: Statistic

@@ -40,7 +40,7 @@ TINY, HEAVY = 1e-9, 1e5
 
 class MemberVerdicts(NamedTuple):
     """Mean verdicts in [-1, 1]. mean (questions, members): NaN where a member did not judge; square, of the
-    same shape: unbiased estimates of the squared mean; people (questions,): NaN where nobody judged."""
+    same shape: unbiased estimates of the squared mean. people (questions,): NaN where nobody judged."""
 
     mean: Floats
     square: Floats
@@ -58,7 +58,7 @@ class MemberVerdicts(NamedTuple):
 
 @dataclass(frozen=True)
 class CrowdFit:
-    """A fit. weights (members,): they sum to 1; flip: rate of label noise in [0, 0.5]; penalty: the λ."""
+    """A fit. weights (members,): they sum to 1. flip: rate of label noise in [0, 0.5]. penalty: the λ."""
 
     weights: Floats
     flip: float

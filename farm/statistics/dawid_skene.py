@@ -27,7 +27,7 @@ TINY = 1e-300
 @dataclass(frozen=True)
 class DawidSkene:
     """A fitted model, all entries probabilities. posterior (units, 3): of the true category; confusion
-    (annotators, 3, 3): P(given category | true category), true in rows; prior (3,): of the true category."""
+    (annotators, 3, 3): P(given category | true category), true in rows. prior (3,): of the true category."""
 
     posterior: Floats
     confusion: Floats
@@ -43,7 +43,7 @@ class DawidSkene:
 class Rival:
     """The annotator with the largest lead over the consensus; the lead may be negative.
 
-    accuracy: the annotator's, on the anchors that it judged; consensus: the model's on the same verdicts.
+    accuracy: the annotator's, on the anchors that it judged. consensus: the model's on the same verdicts.
     """
 
     annotator: int
@@ -53,7 +53,7 @@ class Rival:
 
 @dataclass(frozen=True)
 class Consensus:
-    """A fit with its check. anchors: how many units have a known truth; accuracy: the model's on them."""
+    """A fit with its check. anchors: how many units have a known truth. accuracy: the model's on them."""
 
     fit: DawidSkene
     anchors: int
@@ -133,7 +133,7 @@ def anchored_consensus(
 def _rival(who: Ints, hits: NDArray[np.bool_], consensus: NDArray[np.bool_], n_annotators: int) -> Rival:
     """The best rival among annotators with 30 verdicts on anchors.
 
-    All arrays are (n,), one entry per verdict on an anchor. who: the annotator; hits: it is right;
+    All arrays are (n,), one entry per verdict on an anchor. who: the annotator. hits: it is right.
     consensus: the model is right on this unit.
     """
     total = np.bincount(who, minlength=n_annotators)

@@ -31,7 +31,7 @@ TOLERANCE = 1e-8
 
 @dataclass(frozen=True)
 class Difficulty:
-    """Difficulties in log-odds. values: by instruction, in the order of the evaluation set; source: where
+    """Difficulties in log-odds. values: by instruction, in the order of the evaluation set. source: where
     they come from, in words. Raises ValueError where an instruction repeats or a value is not finite."""
 
     values: pd.Series[float]

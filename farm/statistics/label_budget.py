@@ -20,7 +20,7 @@ SMALLEST_PILOT = 10
 class LabelPlan:
     """How many pairs of a pool people must judge for a 95 % interval of +- half_width, a share.
 
-    n: with the judge's help; n_without_judge: by people alone.
+    n: with the judge's help. n_without_judge: by people alone.
     """
 
     n: int

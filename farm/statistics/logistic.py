@@ -76,7 +76,7 @@ def l1_logistic(
 ) -> Floats:
     """Fit the coefficients for each of B weightings. Returns (B, d).
 
-    features (n, d); labels (n,) in [0, 1]; weights (B, n): 0 or more, C included; start (B, d): the first
+    features (n, d); labels (n,) in [0, 1]. weights (B, n): 0 or more, C included. start (B, d): the first
     guess, 0 if not given. tolerance: the fit stops at a Newton step of this size, relative to the largest
     coefficient or to 1 if that is larger; the error is then about the square of that step. Raises
     ArithmeticError where the fit does not converge.

@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """One point. level: what was varied (n of best-of-n, a KL penalty, a step); sqrt_kl: in sqrt(nats); gold:
+    """One point. level: what was varied (n of best-of-n, a KL penalty, a step). sqrt_kl: in sqrt(nats); gold:
     the mean with its interval over instructions; n judgements succeeded and n_failed failed."""
 
     curve: str

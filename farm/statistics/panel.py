@@ -21,7 +21,7 @@ COMMON = 30  # the fewest units that all judges of a panel must share
 
 
 class PairAgreement(NamedTuple):
-    """Two annotators on the n units that both judged. agreement: share of units with the same category;
+    """Two annotators on the n units that both judged. agreement: share of units with the same category.
     cohen_kappa: None where it is undefined."""
 
     a: str

@@ -35,7 +35,7 @@ LONGER_BY = 30  # a difference in length counts above this many characters (Alpa
 @dataclass(frozen=True)
 class Units:
     """Features of the questions. length, list (units, 2): characters of the first and the second output, and
-    whether each has a list; identical (units,): whether both outputs are the same text."""
+    whether each has a list. identical (units,): whether both outputs are the same text."""
 
     length: Ints
     list: NDArray[np.bool_]

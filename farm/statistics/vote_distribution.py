@@ -25,7 +25,7 @@ from farm.statistics.agreement import VALUES, Floats, Ints
 
 
 class Shares(NamedTuple):
-    """Votes on each unit, (units,) each. n: how many; mean: their mean in [0, 1], NaN without a vote;
+    """Votes on each unit, (units,) each. n: how many. mean: their mean in [0, 1], NaN without a vote.
     variance: their sample variance (ddof 1), NaN below two votes."""
 
     n: Ints
@@ -34,7 +34,7 @@ class Shares(NamedTuple):
 
 
 def shares(units: Ints, preference: Floats, n_units: int) -> Shares:
-    """The shares of n_units units from judgements. units (n,): from 0 to n_units - 1; preference (n,): in
+    """The shares of n_units units from judgements. units (n,): from 0 to n_units - 1. preference (n,): in
     [0, 1], NaN without a verdict, which is no vote."""
     told = ~np.isnan(preference)
     place, value = units[told], preference[told]

@@ -1,7 +1,7 @@
 """The page on which people judge pairs.
 
-questions    which pairs a person is shown, in which order
-sitting      one person at work: what is shown now, and what a key press does
-door         who may come in: a link that opens once, and a cookie
+questions    which pairs a person sees, in which order, with catch items
+sitting      one person's progress: the current pair, a verdict, an undo
+door         links that open once, and the cookies that they give
 app          the web page
 """

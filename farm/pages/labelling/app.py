@@ -1,4 +1,7 @@
-"""The web page of `farm label`: one address, two forms, every text escaped, nothing loaded from anywhere."""
+"""The web page of `farm label`: GET / shows a pair, POST /judge takes a verdict.
+
+Every text is escaped, and the page loads nothing from anywhere.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,8 @@ NOTES: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Form:
-    """What a form of the page sent."""
+    """The fields of a form. token: proves that it is this page's. seconds: the time that the page
+    measured."""
 
     token: str
     question: str
@@ -48,7 +52,7 @@ class Form:
 
 
 class Page:
-    """The handlers of the page. port: cookies are shared by all ports of a machine, so its name has it."""
+    """The handlers of the page. port: part of the cookie's name, because a machine's ports share cookies."""
 
     def __init__(self, sittings: Mapping[str, Sitting], door: Door, guideline: str, port: int) -> None:
         self._sittings = sittings
@@ -61,7 +65,7 @@ class Page:
 
     @property
     def policy(self) -> str:
-        """The page's own style and script, its own forms, and nothing else."""
+        """The Content-Security-Policy: only the page's own style, script and forms."""
         return (
             f"default-src 'none'; style-src '{source_hash(self._style)}'; "
             f"script-src '{source_hash(self._script)}'; img-src data:; form-action 'self'; base-uri 'none'; "
@@ -69,7 +73,7 @@ class Page:
         )
 
     async def look(self, request: Request) -> Response:
-        """The current pair; or, with a link's token, the way in."""
+        """GET /: show the current pair. With the token of a link, set the cookie and redirect."""
         token = request.query_params.get("token")
         if token is not None:
             return self._enter(token)
@@ -80,7 +84,7 @@ class Page:
         return HTMLResponse(await run_in_threadpool(self._render, visit, note))
 
     async def judge(self, request: Request) -> Response:
-        """A verdict, a skip or an undo; the next pair is shown once it is in the ledger."""
+        """POST /judge: write a verdict, a skip or an undo to the ledger, then redirect to the next pair."""
         visit = self._visit(request)
         if visit is None:
             return _refused("open the link that `farm label` printed last; each opens once")
@@ -122,7 +126,7 @@ class Page:
 
 
 async def read_form(request: Request) -> Form | None:
-    """The fields of a form, None where it is none of ours: an urlencoded body of a few fields."""
+    """Read the fields of a form. None where the body is not URL-encoded, too long or has too many fields."""
     if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         return None
     body = b""
@@ -153,11 +157,11 @@ def _refused(reason: str) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    """A ledger that cannot be read or written: nothing was saved, and the page says why."""
+    """Answer 503 with the reason where the ledger cannot be read or written."""
     return PlainTextResponse(f"Nothing was saved: {error}\nGo back and try again.\n", 503)
 
 
 def app(page: Page, bound: str) -> ASGIApp:
-    """The page behind its guard."""
+    """The app: the page's two routes behind `Guard`. bound: the host that the page listens on."""
     routes = [Route("/", page.look, methods=["GET"]), Route("/judge", page.judge, methods=["POST"])]
     return Guard(Starlette(routes=routes, exception_handlers={FarmError: _failed}), bound, page.policy)

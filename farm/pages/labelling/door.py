@@ -1,7 +1,8 @@
-"""Who may come in: a link that opens once, and a cookie for it. From where is the guard's business.
+"""Access to the labelling page: links that open once, and the cookies that they give.
 
-A link is printed on the terminal of whoever started the page; the first browser that opens it gets a cookie
-and the next link is printed. There is no way in without one, whatever address the page listens on.
+A link is printed on the terminal where the page was started. The first browser that opens it gets a cookie,
+and a new link is printed. Without a cookie nobody sees the page, whatever address it listens on. The guard
+(farm/pages/guard.py) decides where requests may come from.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Visit:
-    """A browser that came in by somebody's link. form: what its forms must carry."""
+    """A browser that opened a person's link. form: the token that its forms must carry."""
 
     person: str
     form: str = field(default_factory=secrets.token_urlsafe)
 
 
 class Door:
-    """Links that are open, and the visits that came of them. `announce` hears (person, token) of a link."""
+    """The open links and the visits. announce: called with (person, token) for each new link."""
 
     def __init__(self, people: Iterable[str], announce: Callable[[str, str], None]) -> None:
         self._announce = announce
@@ -35,7 +36,7 @@ class Door:
         self._announce(person, token)
 
     def enter(self, token: str) -> str | None:
-        """The cookie for a link, which is closed by that; None where there is no such link."""
+        """Close a link and return a new cookie for it; None where there is no such link."""
         person = self._links.pop(token, None)
         if person is None:
             return None
@@ -45,5 +46,5 @@ class Door:
         return cookie
 
     def visit(self, cookie: str | None) -> Visit | None:
-        """Whose cookie it is."""
+        """The visit of this cookie; None where there is none."""
         return self._visits.get(cookie) if cookie else None

@@ -1,9 +1,10 @@
-"""Which pairs a person is shown, in which order, and which of them catch a person who does not look.
+"""Which pairs a person sees, in which order, with the catch items among them.
 
-Everything here is a function of the pairs and the person: who comes back finds the same order. The pairs
-come in one order for everybody, so that people who label a few label the same few and can be compared; which
-output stands first is drawn for each person anew. Among them are catch items: an output beside itself, which
-is a tie, and an earlier pair the other way round, which deserves the same verdict.
+Everything here depends on the pairs and the person alone, so a person who comes back finds the same order.
+All people get the pairs in one order: those who label a few label the same few and can be compared. Which
+output is shown first is drawn for each person. A catch item finds people who do not look. There are two
+kinds: an output beside itself, which is a tie, and an earlier pair in the other order, which should get the
+same verdict.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ class QuestionKind(StrEnum):
     """What a question is for."""
 
     PAIR = "pair"
-    REPEAT = "repeat"  # an earlier pair, the other way round
+    REPEAT = "repeat"  # an earlier pair in the other order
     IDENTICAL = "identical"  # an output beside itself
 
 
 class Place(NamedTuple):
-    """What is shown at a place of the order: a pair by its number among the pairs, as such or as a catch."""
+    """One position of the order. pair: the number of the pair, from 0. kind: the pair itself or a catch
+    item."""
 
     pair: int
     kind: QuestionKind
@@ -37,7 +39,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelQuestion:
-    """A pair as one person is shown it. swapped: output_b stands first."""
+    """A pair as one person sees it. swapped: output_b is shown first."""
 
     pair: Pair
     swapped: bool
@@ -45,24 +47,27 @@ class LabelQuestion:
 
     @cached_property
     def key(self) -> str:
+        """The identity of the question, the same for everybody."""
         return question_key(self.pair.key, self.swapped)
 
 
 def question_key(pair_key: str, swapped: bool) -> str:
-    """The identity of a question, for whoever it is asked."""
+    """The identity of a question: a hash of the pair and the order, the same for everybody."""
     return content_hash("label question", [pair_key, swapped])
 
 
 def in_random_order(keys: Mapping[int, str]) -> list[int]:
-    """Ids of pairs, by keyed draw: the same for everybody. keys: id -> key of the pair."""
+    """Ids of pairs in an order that a keyed draw gives, the same for everybody. keys: key of a pair by its
+    id."""
     return sorted(keys, key=lambda number: keyed_uniform("label order", keys[number]))
 
 
 def places(count: int, catch: float, person: str) -> list[Place]:
-    """So many pairs in turn, and after every 1 / catch of them a catch item, identical or a repeat in turn.
+    """The order of `count` pairs with a catch item in every block of 1 / catch pairs.
 
-    Where in its block a catch item stands, and what it repeats, is drawn for the person; a repeat is taken
-    from the block before, so that some pairs lie between.
+    Blocks have an identical pair and a repeat in turn. The position in the block, and the pair that is used,
+    are drawn for the person. A repeat uses a pair of the block before, so that some pairs lie between. catch:
+    catch items for each pair; 0 means none.
     """
     found: list[Place] = []
     size = round(1 / catch) if catch else 0
@@ -78,7 +83,7 @@ def places(count: int, catch: float, person: str) -> list[Place]:
 
 
 def questions(pairs: Sequence[Pair], catch: float, person: str) -> list[LabelQuestion]:
-    """What this person is shown, in order, each once. person: the key of the annotator."""
+    """The questions of one person in order, each once. catch: as in `places`. person: the annotator's key."""
     shown = (_question(pairs[place.pair], place.kind, person) for place in places(len(pairs), catch, person))
     return list({question.key: question for question in shown}.values())
 

@@ -1,8 +1,8 @@
-"""One person at work: what is shown now, and what becomes of a key press.
+"""One person's progress: the current pair, and what a verdict or an undo writes.
 
-The ledger is the state. What was judged is read from it at every request, so a reload, a second window, a
-second process and a kill change nothing; a judgement is written before the next pair is shown. What the
-person said, and how long it took, is kept like the reply of any other annotator.
+The ledger is the only state. Judgements are read from it at every request, so a reload, a second window, a
+second process or a kill lose nothing. A judgement is written before the next pair is shown. The person's
+verdict and its time are stored like the reply of any other annotator.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SKIPPED = "skipped by the person"
 
 
 class VerdictKey(StrEnum):
-    """What a person may say of a pair: the keys of the page."""
+    """The keys of the page: a verdict on the pair, or a skip."""
 
     FIRST = "1"
     SECOND = "2"
@@ -49,17 +49,19 @@ PREFERENCE = {VerdictKey.FIRST: 1.0, VerdictKey.SECOND: 0.0, VerdictKey.TIE: 0.5
 
 
 class Outcome(StrEnum):
-    """What became of what a person did."""
+    """The result of a verdict or an undo."""
 
     SAVED = "saved"
     UNDONE = "undone"
-    STALE = "stale"  # that question was not the current one any more; nothing was written
-    NOTHING = "nothing"  # there was nothing to take back
+    STALE = "stale"  # the question was no longer the current one; nothing was written
+    NOTHING = "nothing"  # there was no judgement to take back
 
 
 @dataclass(frozen=True)
 class Summary:
-    """How far a person has come, and how carefully. seconds: the median of a judgement."""
+    """A person's progress and care. Counts are questions. left: not judged yet. seconds: the median time of a
+    judgement. identical, repeats: judged catch items. identical_ties, repeats_same: those judged as they
+    should be."""
 
     annotator: str
     judged: int
@@ -73,12 +75,14 @@ class Summary:
     repeats_same: int
 
     def to_json(self) -> dict[str, Json]:
+        """The summary as a JSON object."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 @dataclass(frozen=True)
 class PageState:
-    """What the page shows. done of total questions are answered; waited: seconds since it was first shown."""
+    """What the page shows. question: None where all are answered. done: answered questions. waited: seconds
+    since the question was first shown. may_undo: there is a judgement to take back."""
 
     question: LabelQuestion | None
     done: int
@@ -89,7 +93,11 @@ class PageState:
 
 
 class Sitting:
-    """A person's questions and the ledger that takes the answers."""
+    """One person's questions, and the ledger that their answers go to.
+
+    card: the person as an annotator. wanted: the questions in order; those that were skipped in an earlier
+    sitting come last. clock: seconds, for tests.
+    """
 
     def __init__(
         self,
@@ -116,7 +124,7 @@ class Sitting:
         return any(question.key == key for question in self._questions)
 
     def shown(self) -> PageState:
-        """What the person sees now."""
+        """What the page shows now."""
         given = self._given()
         question, summary = self._current(given), self._summary(given)
         waited = self._waited(question.key) if question else 0.0
@@ -124,7 +132,11 @@ class Sitting:
         return PageState(question, total - summary.left, total, waited, summary, undo)
 
     def answer(self, key: str, verdict: VerdictKey, seconds: float | None = None) -> Outcome:
-        """Take a verdict on a question. seconds: what the page measured; never more than passed here."""
+        """Write a verdict on the current question.
+
+        key: of the question that was answered; the outcome is STALE where it is not the current one. seconds:
+        the time that the page measured; at most the time that passed here is stored.
+        """
         with self._lock:
             given = self._given()
             question = self._current(given)
@@ -138,7 +150,7 @@ class Sitting:
             return Outcome.SAVED if saved else Outcome.STALE
 
     def undo(self) -> Outcome:
-        """Take the last judgement back: a later attempt without a verdict; the ledger keeps both."""
+        """Take the last judgement back: write a later attempt without a verdict. The ledger keeps both."""
         with self._lock:
             last = self._last_given(self._given())
             if last is None:
@@ -157,18 +169,18 @@ class Sitting:
             return Outcome.UNDONE if written.added else Outcome.STALE
 
     def summary(self) -> Summary:
-        """How far the person has come."""
+        """The person's progress so far."""
         return self._summary(self._given())
 
     def _given(self) -> Mapping[str, Given]:
-        """By the key of its question, what this person said so far."""
+        """The person's latest judgement of each question, by the question's key."""
         return {question_key(each.pair_key, each.swapped): each for each in given_by(self._ledger, self._id)}
 
     def _current(self, given: Mapping[str, Given]) -> LabelQuestion | None:
         return next((each for each in self._questions if self._is_open(given.get(each.key))), None)
 
     def _is_open(self, given: Given | None) -> bool:
-        """Not judged, taken back, or skipped in an earlier sitting."""
+        """Whether a question is not judged, taken back, or was skipped in an earlier sitting."""
         if given is None or given.status is AnnotationStatus.RETRACTED:
             return True
         return _skipped(given) and given.id <= self._last
@@ -183,8 +195,7 @@ class Sitting:
         return now - self._since.setdefault(key, now)
 
     def _write(self, question: LabelQuestion, verdict: VerdictKey, attempt: int, seconds: float) -> bool:
-        """The claim, what was said and the judgement in one transaction; False where another process was
-        quicker."""
+        """Write claim, reply and judgement in one transaction. False where another process was quicker."""
         said = PREFERENCE.get(verdict)
         preference = None if said is None else 1 - said if question.swapped else said
         status = AnnotationStatus.FAILED if said is None else AnnotationStatus.OK
@@ -249,7 +260,10 @@ def _skipped(given: Given | None) -> bool:
 
 
 def person(name: str, guideline: str) -> AnnotatorCard:
-    """Who judges by this guideline. Raises ConfigError where the name is no name."""
+    """The annotator of a person who judges by this guideline.
+
+    Raises ConfigError where the name is empty, unprintable or longer than 80 characters.
+    """
     if not name.strip() or not name.isprintable() or len(name) > 80:
         raise ConfigError(f"{name!r:.100} is no name for an annotator", where="--annotator")
     return AnnotatorCard(name.strip(), AnnotatorKind.HUMAN, {"page": "farm label", "guideline": guideline})

@@ -1,4 +1,4 @@
-"""The chapter of annotators: how far each agrees with people, at what price, with which leanings."""
+"""The chapter of annotators: their agreement with people, prices and biases, from an audit."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from farm.statistics.bootstrap import Interval
 from farm.studies.results import CROWD_PRICE
 
 SIMULATED = ("llm", "rm")
-PEOPLE = 8  # drawn one by one; of more there is one mark for all
-ANNOTATORS = 60  # shown; the audit's own CSV has all
-SAME = 0.9  # of the questions, judged by everybody, and figures may be compared
-FEW = 30  # judgements below which a person's own figures say nothing
-NAMED = 3  # simulators in a sentence; of more than one other the range
+PEOPLE = 8  # up to so many people are drawn one by one
+ANNOTATORS = 60  # so many are shown; the audit's CSV has all
+SAME = 0.9  # annotators can be compared where each judged this share of the questions
+FEW = 30  # a person with fewer judgements gets no row of a table
+NAMED = 3  # simulators named in a sentence; more than one other give a range
 MEASURES = {
     "agreement": "agreement",
     "accuracy": "accuracy",
@@ -32,7 +32,7 @@ LEANINGS = ("position_bias", "length_bias", "list_bias")
 
 
 def share(interval: Interval) -> str:
-    """65.1 % [63.0, 67.2]"""
+    """A share in percent with its bounds: 65.1 % [63.0, 67.2]. "" without a value."""
     if interval.value is None:
         return ""
     if interval.low is None or interval.high is None:
@@ -41,12 +41,12 @@ def share(interval: Interval) -> str:
 
 
 def percent(interval: Interval) -> str:
-    """65.1 %"""
+    """A share in percent: 65.1 %. "" without a value."""
     return "" if interval.value is None else f"{100 * interval.value:.1f} %"
 
 
 def headlines(report: AuditReport) -> list[Headline]:
-    """People with each other; the simulator nearest to them, beside the others; the longer output."""
+    """Three headlines: people with each other, the best simulator beside the others, the longer output."""
     people, longest = (report.whole.reference.measures[name] for name in ("agreement", "longest"))
     found = []
     if people.value is not None:
@@ -75,13 +75,16 @@ def _interval(measure: Interval) -> str:
 
 
 def _simulated(report: AuditReport) -> list[AnnotatorAudit]:
-    """The simulated annotators that can be compared with people, the nearest to them first."""
+    """The simulated annotators with an agreement, the best first."""
     found = (each for each in report.whole.annotators if each.kind in SIMULATED and _agreement(each))
     return sorted(found, key=_agreement, reverse=True)
 
 
 def _rates(simulated: Sequence[AnnotatorAudit], people: float | None = None) -> list[str]:
-    """How far the first agree with people, compared with one person if given; the range of the rest."""
+    """Phrases with the agreement of the first simulators, and one with the range of the rest.
+
+    people: the agreement of one person; if given, each simulator is compared with it.
+    """
     named = NAMED if len(simulated) > NAMED + 1 else NAMED + 1
     said = []
     for each in simulated[:named]:
@@ -98,7 +101,7 @@ def _agreement(each: AnnotatorAudit) -> float:
 
 
 def summary(report: AuditReport) -> list[str]:
-    """What the audit found, in sentences."""
+    """The findings of an audit in sentences; none without people or simulators."""
     people, longest = (report.whole.reference.measures[name] for name in ("agreement", "longest"))
     simulated = _simulated(report)
     if not simulated or people.value is None:
@@ -133,7 +136,7 @@ def _compared(measure: Interval, people: float) -> str:
 
 
 def chapter(report: AuditReport) -> Section:
-    """The figures and tables of an audit."""
+    """The chapter of an audit: sentences, figures and tables."""
     reference = report.whole.reference
     shown = sorted(report.whole.annotators, key=lambda each: -_agreement(each))
     sentences: tuple[str, ...] = (
@@ -186,7 +189,8 @@ def _figures(report: AuditReport, shown: Sequence[AnnotatorAudit]) -> list[Figur
 
 
 def _priced(data: pd.DataFrame, people: Interval) -> pd.DataFrame:
-    """Those whose price is known, and people at AlpacaFarm's, where no person's is."""
+    """The rows with a known price. Where no person has one, a row of people at AlpacaFarm's price is
+    added."""
     rows = data.dropna(subset="price")
     if people.value is None or rows.empty or (rows["kind"] == "human").any():
         return rows
@@ -196,7 +200,7 @@ def _priced(data: pd.DataFrame, people: Interval) -> pd.DataFrame:
 
 
 def _bias_and_variance(alone: Sequence[AnnotatorAudit], people: float | None) -> pd.DataFrame:
-    """Of those whose variance can be told, and of people: without bias by definition."""
+    """Rows of annotators with a known variance and bias, and one of people, whose bias is 0 by definition."""
     names = ("variance", "bias")
     rows = [{"annotator": a.name, "kind": a.kind} | {m: a.measures[m].value for m in names} for a in alone]
     if people is not None:
@@ -205,7 +209,7 @@ def _bias_and_variance(alone: Sequence[AnnotatorAudit], people: float | None) ->
 
 
 def _apart(shown: Sequence[AnnotatorAudit]) -> tuple[list[AnnotatorAudit], list[AnnotatorAudit]]:
-    """Those that are no persons, and the persons."""
+    """Split the annotators in two: those that are not people, and people."""
     persons = [each for each in shown if each.kind == "human"]
     return [each for each in shown if each.kind != "human"], persons
 
@@ -217,7 +221,7 @@ def _agreed(each: AnnotatorAudit) -> dict[str, object]:
 
 
 def _leanings(alone: Sequence[AnnotatorAudit], persons: Sequence[AnnotatorAudit]) -> pd.DataFrame:
-    """Of all people together, and of each annotator that is no person."""
+    """The biases of all people together and of each other annotator; rows without any are left out."""
     names = ["people together"] if persons else []
     rates = [[_together(persons, measure) for measure in LEANINGS]] if persons else []
     for each in alone[:ANNOTATORS]:
@@ -229,7 +233,7 @@ def _leanings(alone: Sequence[AnnotatorAudit], persons: Sequence[AnnotatorAudit]
 
 
 def _together(persons: Sequence[AnnotatorAudit], name: str) -> float | None:
-    """The mean of a rate over people, each by the number of questions that it rests on."""
+    """The mean of a measure over people, weighted by each one's number of questions; None without any."""
     found = [(each.measures[name].value, each.measures[name].n) for each in persons]
     told = [(value, n) for value, n in found if value is not None]
     total = sum(n for _, n in told)
@@ -237,7 +241,7 @@ def _together(persons: Sequence[AnnotatorAudit], name: str) -> float | None:
 
 
 def _tables(shown: Sequence[AnnotatorAudit]) -> tuple[Table, ...]:
-    """Those that are no persons; and persons, the busiest first, for who wants to see them."""
+    """A table of annotators that are not people, and one of people, the busiest first, folded."""
     alone, persons = _apart(shown)
     found = [_table("Annotators; intervals are 95 %, by question", alone[:ANNOTATORS])] if alone else []
     busy = sorted((each for each in persons if each.n >= FEW), key=lambda each: -each.n)[:ANNOTATORS]
@@ -251,7 +255,7 @@ def _tables(shown: Sequence[AnnotatorAudit]) -> tuple[Table, ...]:
 
 
 def _table(caption: str, shown: Sequence[AnnotatorAudit], *, folded: bool = False) -> Table:
-    """Columns in which nobody has a figure are left out; the first two measures carry their intervals."""
+    """A table of annotators. Empty columns are left out; agreement and accuracy have intervals."""
     told = [name for name in MEASURES if any(each.measures[name].value is not None for each in shown)]
     priced = any(each.price_per_1000 is not None for each in shown)
     rows = [

@@ -1,4 +1,4 @@
-"""The chapters that come from the ledger's own rows: training, reward models, costs, provenance."""
+"""The chapters that come straight from the ledger: training, reward models, costs, provenance."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from db.records import AnnotatorKind
 from farm.pages.report import figures
 from farm.pages.report.content import Section, Table
 
-ANNOTATORS = 60  # listed
-CURVES = 6  # runs that are drawn, for each method
+ANNOTATORS = 60  # so many are listed
+CURVES = 6  # so many runs of a method are drawn
 TELLING = {  # the first of these that a method logs is drawn
     "objective/scores": "the reward model's score",
     "eval/rewards/accuracies": "accuracy on held-out pairs",
@@ -26,7 +26,7 @@ TELLING = {  # the first of these that a method logs is drawn
 
 
 def training_curves(ledger: Ledger) -> Section | None:
-    """The most telling figure of each run, by method."""
+    """A figure for each method with one metric of its last runs; None where nothing was logged."""
     runs = {each.id: each for each in history.runs(ledger)}
     logged = history.metrics(ledger)
     logged = logged[logged["name"].isin(TELLING)]
@@ -58,7 +58,7 @@ def _called(trained: Trained) -> str:
 
 
 def calibration(ledger: Ledger) -> Section | None:
-    """How far the reward models' probabilities can be believed."""
+    """Reliability curves and held-out figures of reward models; None where there are none."""
     runs = {each.id: each for each in history.runs(ledger)}
     found = history.metrics(ledger)
     points = found[found["name"].str.startswith("calibration/")]
@@ -94,7 +94,7 @@ def calibration(ledger: Ledger) -> Section | None:
 
 
 def costs(ledger: Ledger) -> Section | None:
-    """What was paid, by annotator."""
+    """What was paid for judging, by annotator, in US dollars; None where nobody was asked."""
     paid = spent(ledger)
     if not paid:
         return None
@@ -117,7 +117,7 @@ def costs(ledger: Ledger) -> Section | None:
 
 
 def _price(each: Spent) -> str:
-    """What is known of it."""
+    """The known cost in US dollars, and how many replies have an unknown price."""
     if each.unpriced == 0:
         return f"${each.cost:,.4f}"
     unknown = f"{each.unpriced:,} replies of unknown price"
@@ -125,7 +125,7 @@ def _price(each: Spent) -> str:
 
 
 def provenance(ledger: Ledger) -> Section:
-    """Where everything came from."""
+    """Counts of the ledger, snapshots, training runs, and annotators by fingerprint."""
     counts = [[fact, f"{number:,}"] for fact, number in ledger.counts().items() if number]
     tables = [Table("What the ledger holds", ("fact", "number"), counts, (False, True))]
     if frozen := training.snapshots(ledger):

@@ -1,4 +1,4 @@
-"""What a report says, before it is a page: headlines, tables, figures, disagreements, provenance."""
+"""The content of a report as records, before it is a page."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from difflib import SequenceMatcher
 
 from farm.pages.report.drawing import Figure
 
-LONGEST = 6_000  # characters of an output that are shown; the ledger has the rest
-COMPARED = 1_500  # words of an output among which differences are marked
-ALIKE = 0.25  # share of common words below which marks would cover everything
+LONGEST = 6_000  # so many characters of an output are shown; the ledger has the rest
+COMPARED = 1_500  # differences are marked in so many words of an output
+ALIKE = 0.25  # below this share of common words nothing is marked, because nearly all would be
 
 
 @dataclass(frozen=True)
 class Headline:
-    """A number that matters, what it is, and what it says in plain words."""
+    """An important number as text, its label, and a sentence that explains it."""
 
     value: str
     label: str
@@ -24,7 +24,7 @@ class Headline:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text. numeric: which columns hold numbers; folded: shown when asked for."""
+    """A table of text. numeric: which columns hold numbers. folded: closed until it is clicked."""
 
     caption: str
     columns: tuple[str, ...]
@@ -34,12 +34,13 @@ class Table:
 
     @property
     def kinds(self) -> tuple[bool, ...]:
+        """For each column, whether it holds numbers."""
         return self.numeric or (False,) * len(self.columns)
 
 
 @dataclass(frozen=True)
 class Words:
-    """A run of words that the other output has too, or has not."""
+    """A run of words of one output. differs: the other output does not have it."""
 
     text: str
     differs: bool
@@ -47,7 +48,7 @@ class Words:
 
 @dataclass(frozen=True)
 class Opinion:
-    """What one annotator said. verdict: in words; reply: the judge's own text."""
+    """One annotator's judgement of a pair. verdict: in words. reply: the judge's own text."""
 
     annotator: str
     kind: str
@@ -57,7 +58,7 @@ class Opinion:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A pair on which people and simulators differ."""
+    """A pair on which people and simulators differ. pair: its id. outputs, producers: first, then second."""
 
     pair: int
     instruction: str
@@ -70,7 +71,7 @@ class Disagreement:
 
     @property
     def sides(self) -> tuple[tuple[str, float, tuple[Opinion, ...]], ...]:
-        """People, and all others: mean P(first preferred) and what each said."""
+        """Two sides, people and all others: a name, the mean P(first preferred), the opinions."""
         people = tuple(each for each in self.opinions if each.kind == "human")
         others = tuple(each for each in self.opinions if each.kind != "human")
         return ("People", self.people, people), ("Simulators", self.simulators, others)
@@ -78,7 +79,7 @@ class Disagreement:
 
 @dataclass(frozen=True)
 class Section:
-    """A chapter: an anchor, a heading, some sentences, figures and tables. compact: figures side by side."""
+    """A chapter. name: its anchor on the page. compact: figures stand side by side."""
 
     name: str
     heading: str
@@ -90,10 +91,8 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything on the page. made: when, UTC; subject: what it is about; summary: it all in plain words.
-
-    annex: chapters that stand after the disagreements.
-    """
+    """Everything on the page. subject: its title. made: the time in UTC. version: of the package; summary:
+    sentences. annex: chapters after the disagreements."""
 
     subject: str
     made: str
@@ -106,17 +105,19 @@ class Report:
 
     @property
     def figures(self) -> list[Figure]:
+        """All figures, in the order of the page."""
         return [figure for section in (*self.sections, *self.annex) for figure in section.figures]
 
     @property
     def chapters(self) -> tuple[str, ...]:
+        """The names of all chapters, in the order of the page."""
         return tuple(section.name for section in (*self.sections, *self.annex))
 
 
 def marked(first: str, second: str) -> tuple[list[Words], list[Words]]:
-    """Both texts in runs of words, those that the other has not marked; long texts are cut with a note.
+    """Split two texts into runs of words, and mark the runs that the other text does not have.
 
-    Texts that have little in common are not marked at all.
+    Long texts are cut with a note. Texts that have little in common are not marked at all.
     """
     one, two = (_pieces(text) for text in (first, second))
     matcher = SequenceMatcher(None, one[:COMPARED], two[:COMPARED], autojunk=False)
@@ -134,7 +135,7 @@ def marked(first: str, second: str) -> tuple[list[Words], list[Words]]:
 
 
 def _pieces(text: str) -> list[str]:
-    """Words with the white space after them."""
+    """The words of a text, each with the white space after it; a long text is cut with a note."""
     shown = text if len(text) <= LONGEST else text[:LONGEST] + f" … ({len(text) - LONGEST:,} more characters)"
     pieces: list[str] = []
     for line in shown.splitlines(keepends=True):

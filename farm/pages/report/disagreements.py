@@ -1,4 +1,4 @@
-"""The pairs on which people and simulators differ most, with the texts and every judge's own words."""
+"""The pairs on which people and simulators differ most, with their texts and every judge's reply."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ SIMULATORS = (AnnotatorKind.LLM, AnnotatorKind.REWARD_MODEL)
 
 
 def disagreements(ledger: Ledger, found: Judgements, limit: int) -> list[Disagreement]:
-    """The `limit` questions with the largest gap between the mean preferences, the largest first."""
+    """The pairs with the largest gap between the two mean preferences, the largest first.
+
+    found: the judgements that count. limit: how many pairs at most. A pair is listed once; pairs of equal
+    texts, and pairs without a gap, are left out.
+    """
     kinds = {card.id: card.kind for card in found.annotators}
     rows = found.judgements.dropna(subset="preference")
     kind = rows["annotator"].map(kinds)

@@ -1,4 +1,5 @@
-"""How every figure is drawn: settings, colours that everyone can tell apart, labels that do not touch."""
+"""What all figures share: settings of matplotlib, colours for colour-blind readers, labels without
+overlap."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ from farm.escaping import cell
 
 matplotlib.use("Agg")
 
-# Okabe and Ito (2008), without black and the yellow that white swallows
+# Okabe and Ito (2008), without black, and without yellow, which is hard to see on white
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 STYLE: dict[Any, Any] = {  # names of matplotlib's settings
@@ -47,7 +48,7 @@ PLACES = tuple(  # points from a mark, the nearest first
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure. description: what it shows, for those who cannot see it."""
+    """One figure with its data. description: what it shows, for readers who cannot see it."""
 
     name: str
     title: str
@@ -56,7 +57,7 @@ class Figure:
     drawing: Drawing
 
     def save(self, folder: Path) -> list[Path]:
-        """PDF, PNG and the data as CSV."""
+        """Write PDF, PNG and the data as CSV into a folder. Returns the paths."""
         paths = [folder / f"{self.name}.{kind}" for kind in FORMATS]
         for path in paths:
             with style():
@@ -68,31 +69,32 @@ class Figure:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Our settings of matplotlib, and no others."""
+    """A context with our settings of matplotlib and no warnings of missing glyphs."""
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
 
 
 def new_axes(width: float = 6.4, height: float = 4.0) -> tuple[Drawing, Axes]:
+    """A figure of matplotlib with one pair of axes. width, height: in inches."""
     drawing = Drawing(figsize=(width, height))
     return drawing, drawing.subplots()
 
 
 def mark(k: int) -> dict[str, Any]:
-    """Colour and shape of the k-th series: each is told apart by either."""
+    """The colour and the shape of the k-th series; either alone tells series apart."""
     return {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
 
 
 def errors(rows: pd.DataFrame, name: str, low: str = "low", high: str = "high") -> NDArray[np.float64]:
-    """The lengths of error bars, (2, rows): below and above; where an interval is unknown there is no bar."""
+    """The lengths of error bars below and above the column `name`: (2, rows); 0 for an unknown interval."""
     known = rows[low].notna() & rows[high].notna()
     sides = (rows[name] - rows[low], rows[high] - rows[name])
     return np.array([side.where(known, 0.0).clip(lower=0.0) for side in sides])
 
 
 def level(axes: Axes, at: float, words: str) -> None:
-    """A dashed upright line, named above the axes."""
+    """Draw a dashed vertical line with its name above the axes."""
     axes.axvline(at, linestyle="--", linewidth=1, color="black", alpha=0.6)
     axes.annotate(
         words,
@@ -109,7 +111,10 @@ def level(axes: Axes, at: float, words: str) -> None:
 def name_points(
     drawing: Drawing, axes: Axes, points: Sequence[tuple[float, float]], names: Sequence[str]
 ) -> None:
-    """Write each name beside its mark, inside the axes and over no mark or other name, if there is room."""
+    """Write each name beside its mark, inside the axes and without overlap where there is room.
+
+    points: (x, y) of each mark in the units of the axes.
+    """
     drawing.draw_without_rendering()
     renderer = FigureCanvasAgg(drawing).get_renderer()
     marks = [axes.transData.transform(point) for point in points]
@@ -131,13 +136,14 @@ def name_points(
 
 
 def short(text: str, limit: int = 34) -> str:
-    """A name as it fits beside a mark; dollar signs are no mathematics."""
+    """A name of at most `limit` characters for a figure. Dollar signs are escaped: matplotlib reads them as
+    mathematics."""
     clean = "".join(c for c in str(text) if c.isprintable()).replace("$", r"\$")
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 
 def as_csv(data: pd.DataFrame) -> str:
-    """A frame as CSV; a text that a spreadsheet would run as a formula gets a quote before it."""
+    """A frame as CSV; cells are escaped for spreadsheets (farm/escaping.py)."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(data.columns)

@@ -1,7 +1,6 @@
-"""The figures: each drawn from a small frame that goes with it.
+"""The figures of the report. Each function draws one figure from a small frame, which stays with the figure.
 
-A figure is a name, what it shows in words, its data, and a drawing. The page shows it as SVG; `save` writes
-PDF and PNG for a paper.
+The page shows a figure as SVG. `Figure.save` writes PDF and PNG for a paper. All rates are shares.
 """
 
 from __future__ import annotations
@@ -25,13 +24,16 @@ KIND_NAMES = {
     "rule": "rules",
 }
 LEANINGS = {"first": "the first shown", "longer": "the longer", "list": "the one with a list"}
-CROWDED = 6  # names in a small figure
-NAMED = 8  # annotators in the words of a figure
+CROWDED = 6  # with so many names a figure is larger
+NAMED = 8  # so many annotators are named in a figure's description
 PEOPLE_TOGETHER = "people with each other"
 
 
 def agreement(data: pd.DataFrame, people: float | None) -> Figure:
-    """data: annotator, kind, agreement, low, high. people: how far people agree with each other."""
+    """Agreement of each annotator with people. data: annotator, kind, agreement, low, high.
+
+    people: the agreement of people with each other, drawn as a dashed line.
+    """
     ordered = data.sort_values("agreement").reset_index(drop=True)
     with style():
         drawing, axes = new_axes(6.0, max(2.2, 0.3 * len(ordered) + 1.3))
@@ -51,10 +53,10 @@ def agreement(data: pd.DataFrame, people: float | None) -> Figure:
 
 
 def agreement_against_price(data: pd.DataFrame, people: float | None) -> Figure:
-    """AlpacaFarm's figure 2. data: annotator, kind, agreement, low, high, price (US dollars per 1,000).
+    """Agreement against price, as in AlpacaFarm's figure 2.
 
-    people: how far they agree with each other, a dashed line.
-    """
+    data: annotator, kind, agreement, low, high, price (US dollars per 1,000 judgements). people: the
+    agreement of people with each other, drawn as a dashed line."""
     rows = data.sort_values("price")
     with style():
         drawing, axes = new_axes(4.2, 3.4)
@@ -77,7 +79,7 @@ def agreement_against_price(data: pd.DataFrame, people: float | None) -> Figure:
 
 
 def bias_and_variance(data: pd.DataFrame) -> Figure:
-    """data: annotator, kind, variance, bias, in shares."""
+    """Bias against variance of each annotator. data: annotator, kind, variance, bias."""
     with style():
         drawing, axes = new_axes(*((4.2, 3.4) if len(data) < CROWDED else (6.4, 4.6)))
         _by_kind(axes, data, "variance", "bias", bars=False)
@@ -95,7 +97,10 @@ def bias_and_variance(data: pd.DataFrame) -> Figure:
 
 
 def leanings(data: pd.DataFrame) -> Figure:
-    """data: annotator, and `first`, `longer`, `list`: the share in which it prefers the output that is so."""
+    """How often each annotator prefers the output that is shown first, is longer, or has a list.
+
+    data: annotator, and the shares in the columns first, longer and list.
+    """
     shown = {name: words for name, words in LEANINGS.items() if data[name].notna().any()}
     with style():
         drawing, axes = new_axes(6.0, max(2.2, 0.36 * len(data) + 1.3))
@@ -117,7 +122,10 @@ def leanings(data: pd.DataFrame) -> Figure:
 def _by_kind(
     axes: Any, rows: pd.DataFrame, x: str, y: str, *, bars: bool = True, upright: bool = False
 ) -> None:
-    """Marks of each kind of annotator in its own colour and shape; bars are of the agreement."""
+    """Draw the marks of each kind of annotator in its own colour and shape.
+
+    bars: draw the interval of the agreement. upright: along the y axis.
+    """
     for kind, part in rows.groupby("kind", sort=False):
         size = errors(part, "agreement") if bars else None
         where = {"yerr" if upright else "xerr": size}
@@ -127,7 +135,10 @@ def _by_kind(
 
 
 def win_rates(data: pd.DataFrame) -> Figure:
-    """data: method, trained_on, judged_by, win_rate, low, high, in shares. One panel for each judge."""
+    """Win rates of methods, one panel for each judge.
+
+    data: method, trained_on, judged_by, win_rate, low, high.
+    """
     judges = list(dict.fromkeys(data["judged_by"]))
     feedback = list(dict.fromkeys(data["trained_on"]))
     methods = list(dict.fromkeys(data["method"]))
@@ -160,7 +171,10 @@ def win_rates(data: pd.DataFrame) -> Figure:
 
 
 def ranking_scatter(data: pd.DataFrame, spearman: float | None) -> Figure:
-    """AlpacaFarm's figure 3. data: method, and win rates `simulators` and `people` with their _low, _high."""
+    """Win rates by simulators against win rates by people, as in AlpacaFarm's figure 3.
+
+    data: method, and simulators and people, each with its _low and _high. spearman: their rank correlation.
+    """
     with style():
         drawing, axes = new_axes(5.8, 5.2)
         x, y = data["simulators"], data["people"]
@@ -196,7 +210,10 @@ def curves(
     labels: Sequence[str],
     size: tuple[float, float] = (6.4, 4.0),
 ) -> Figure:
-    """Lines with bands. data: curve, x, y and, where known, low and high. labels: of the two axes."""
+    """Lines with bands. data: curve, the columns named by x and y, and low and high where they are known.
+
+    name, title: of the figure. labels: of the two axes. size: in inches.
+    """
     with style():
         drawing, axes = new_axes(*size)
         for k, (curve, rows) in enumerate(data.groupby("curve", sort=False)):
@@ -216,7 +233,8 @@ def curves(
 
 
 def calibration(data: pd.DataFrame) -> Figure:
-    """A reliability curve. data: curve (the reward model), predicted, observed, low, high, n."""
+    """Reliability curves of reward models. data: curve (the reward model), predicted, observed, low, high,
+    n."""
     with style():
         drawing, axes = new_axes(5.0, 4.4)
         axes.plot([0.5, 1], [0.5, 1], linestyle="--", color="black", linewidth=1, alpha=0.6)
@@ -233,6 +251,6 @@ def calibration(data: pd.DataFrame) -> Figure:
 
 
 def save_all(figures: Iterable[Figure], folder: Path) -> list[Path]:
-    """Every figure as PDF, PNG and CSV in a folder, which is made."""
+    """Write every figure as PDF, PNG and CSV into a folder, which is made. Returns the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     return [path for figure in figures for path in figure.save(folder)]

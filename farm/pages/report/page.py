@@ -1,7 +1,7 @@
-"""From a report to one HTML page that needs nothing else: no network, no other script than its own.
+"""Render a report as one HTML page that needs no network and runs no script but its own.
 
-The content security policy names the hashes of the page's style and script and allows nothing more, so what
-an output says can never run. Every text goes through jinja2's autoescaping.
+The Content-Security-Policy allows the page's style and script by their hashes and nothing else, so nothing in
+an output can run. jinja2 escapes every text.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parent / "templates"
 
 
 def page(report: Report) -> str:
-    """The whole page as a text."""
+    """The whole page as HTML."""
     environment = templates(FOLDER)
     environment.filters |= {"svg": _svg, "csv": _csv_link}
     style, script = stylesheet(FOLDER / "report.css"), (FOLDER / "report.js").read_text(encoding="utf-8")
@@ -39,5 +39,5 @@ def _svg(figure: Figure) -> Markup:
 
 
 def _csv_link(figure: Figure) -> str:
-    """The figure's data as a link that downloads a CSV file."""
+    """A data URL that downloads the figure's data as a CSV file."""
     return "data:text/csv;base64," + base64.b64encode(as_csv(figure.data).encode("utf-8")).decode()

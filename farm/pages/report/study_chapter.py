@@ -1,4 +1,4 @@
-"""The chapter of a study: methods in both worlds, do the rankings agree, does over-optimisation show."""
+"""The chapters of a study: simulators beside people, methods in both worlds, over-optimisation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from farm.studies.results import PEOPLE, SIMULATORS, Annotators, Rate, StudyResu
 
 
 def study_headlines(results: StudyResults) -> list[Headline]:
-    """The rank correlation, if there is one."""
+    """A headline with the rank correlation; none where there is no correlation."""
     if results.ranking is None:
         return []
     found = results.ranking
@@ -22,7 +22,7 @@ def study_headlines(results: StudyResults) -> list[Headline]:
 
 
 def study_summary(results: StudyResults) -> list[str]:
-    """What the study found, in sentences."""
+    """The findings of the study in sentences."""
     said = []
     if found := results.ranking:
         said.append(
@@ -41,7 +41,7 @@ def study_summary(results: StudyResults) -> list[str]:
 
 
 def study_sections(results: StudyResults) -> list[Section]:
-    """Methods, and over-optimisation where it was studied."""
+    """The chapter of methods, with those of annotators and over-optimisation where they were studied."""
     sections = [] if results.annotators is None else [_annotators(results.annotators)]
     sections.append(_methods(results))
     if results.curves:
@@ -89,7 +89,7 @@ def _methods(results: StudyResults) -> Section:
 
 
 def _gains(results: StudyResults, worlds: list[tuple[str, str]]) -> Table | None:
-    """How far each method is above the supervised model, where that was judged too."""
+    """Points of win rate of each method above the supervised model; None where that was not judged."""
     found = {
         (each.method, each.trained_on, each.judged_by): each.gain
         for each in results.judged
@@ -176,7 +176,7 @@ def _change(drop: Rate) -> str:
 
 
 def _annotators(found: Annotators) -> Section:
-    """What AlpacaFarm's section 4.2 compares, in one table; the audit's chapter has the rest."""
+    """The chapter that compares simulators with people as in AlpacaFarm's section 4.2."""
     price = "unknown" if found.price_per_1000 is None else f"$ {found.price_per_1000:.2f}"
     rows = [
         ["agreement with people", _said(found.people), _said(found.simulators)],

@@ -1,8 +1,8 @@
-"""Figures of matplotlib as SVG that lives in a page: no style attributes, and the page's own colours.
+"""Figures of matplotlib as inline SVG without style attributes and with the page's own colours.
 
-A content security policy that allows no inline style also forbids style attributes, so they become
-presentation attributes; black becomes `currentColor` and white the page's ground, so that one drawing serves
-light, dark and print.
+A Content-Security-Policy that forbids inline styles forbids style attributes too, so they become presentation
+attributes. Black becomes `currentColor` and the background is transparent, so that one drawing fits light
+pages, dark pages and print.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from farm.pages.report.drawing import style
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
 KEPT = {"fill", "stroke", "opacity", "text-anchor", "fill-opacity", "fill-rule"}  # and all stroke-...
-PIXELS = 1.5  # to a point, so that the text of a figure is as large as that around it
+PIXELS = 1.5  # pixels of a point; the text of a figure is then as large as the text around it
 INKS = {"#000000": "currentColor", "black": "currentColor"}
 _FONT = re.compile(r"(?:(?:italic|bold|normal|\d{3})\s+)*(?P<size>[\d.]+)px")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
 
 def inline_svg(drawing: Drawing, name: str, description: str) -> str:
-    """The drawing as an <svg> element with a title for readers of the screen. Ids are its own."""
+    """The drawing as an <svg> element. description: a label for screen readers. name: makes its ids
+    unique."""
     buffer = io.StringIO()
     with style():
         drawing.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
@@ -51,7 +52,7 @@ def inline_svg(drawing: Drawing, name: str, description: str) -> str:
 
 
 def _restyle(element: ElementTree.Element) -> None:
-    """Style declarations as attributes of their own."""
+    """Turn the style attribute of an element into presentation attributes."""
     for declaration in element.attrib.pop("style", "").split(";"):
         key, _, value = (part.strip() for part in declaration.partition(":"))
         if key == "font":
@@ -67,7 +68,7 @@ def _restyle(element: ElementTree.Element) -> None:
 
 
 def _rename(element: ElementTree.Element, prefix: str) -> None:
-    """Ids unique in the page; matplotlib numbers those of every figure alike."""
+    """Give ids a prefix, because matplotlib uses the same ids in every figure."""
     for key, value in list(element.attrib.items()):
         if key == "id":
             element.set(key, f"{prefix}-{value}")
