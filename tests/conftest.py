@@ -113,6 +113,30 @@ def studied(tmp_path_factory: pytest.TempPathFactory) -> Quickstart:
 
 
 @pytest.fixture(scope="session")
+def sums(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of 1,200 judgements of five people and judges on 240 pairs."""
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        script = Path(__file__).parent.parent / "examples" / "make_preferences.py"
+        subprocess.run([sys.executable, str(script), str(folder / "preferences.jsonl")], check=True)
+
+    return once(tmp_path_factory, "sums", make) / "preferences.jsonl"
+
+
+@pytest.fixture(scope="session")
+def sums_ledger(sums: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger of these judgements; who writes to it copies it first."""
+    from tests.support.command_line import told
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        told(folder / "farm.db", "import", "preferences", sums)
+
+    return once(tmp_path_factory, "sums_ledger", make) / "farm.db"
+
+
+@pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The documentation as a site, built strictly; the test skips where its builder is not installed."""
     pytest.importorskip("mkdocs", reason="the extra `docs` is not installed: no site is built")

@@ -176,6 +176,12 @@ def test_every_command_has_its_name_in_every_room(room: str) -> None:
     assert missing <= LACKING[room]
 
 
+def test_every_command_has_tests_under_its_name() -> None:
+    assert {
+        path.stem.removeprefix("test_") for path in (ROOT / "tests" / "farm").glob("test_*.py")
+    } >= COMMANDS
+
+
 @pytest.mark.parametrize("path", ALL, ids=name_of)
 def test_files_functions_and_lines_are_short(path: Path) -> None:
     text = path.read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -12,6 +13,7 @@ from annotators import catalogue
 from annotators.prices import PriceTable
 from farm.annotators import annotator, annotators
 from farm.terminal.annotators import annotator_view, annotators_view
+from tests.support.command_line import farm, told
 
 LINES = {line.name: line for line in annotators()}
 
@@ -72,3 +74,16 @@ def test_every_shipped_price_has_a_date_or_says_that_it_is_unverified() -> None:
     dated = re.compile(r"20\d\d(-\d\d)?")
     assert all(dated.fullmatch(price.checked) or price.checked == "unverified" for price in prices.values())
     assert all(catalogue_model in prices for catalogue_model in catalogue.default_slots().values())
+
+
+def test_annotators_lists_the_catalogue_and_shows_one_whole(sums_ledger: Path, tmp_path: Path) -> None:
+    lines = {each["name"]: each for each in told(tmp_path / "none.db", "annotators")}
+    assert {"plain", "crowd", "longest"} <= lines.keys()
+    assert lines["longest"]["price_per_1000"] == 0
+    assert lines["plain"]["price_per_1000"] > 0
+    shown = told(sums_ledger, "annotators", "plain", "--model", "home-made")
+    assert shown["line"]["model"] == "home-made"
+    assert shown["line"]["price_per_1000"] is None
+    assert "What is 3 plus 7?" in shown["prompt"][-1][1]  # the ledger's first pair
+    assert len(told(sums_ledger, "annotators", "crowd")["members"]) == 13
+    assert "no annotator 'plian'" in farm(sums_ledger, "annotators", "plian").error

@@ -17,7 +17,6 @@ from rich.console import Console
 from db.errors import ConfigError
 from db.ids import content_hash
 from db.ledger import Ledger
-from db.maintenance import backup
 from db.queries.history import metrics
 from db.queries.training import snapshots
 from farm import quickstart as module
@@ -26,7 +25,6 @@ from farm.studies.recipe import FOLDER, Recipe
 from farm.studies.results import StudyResults
 from farm.terminal.quickstart import quickstart_view
 from farm.world import gold as truth
-from tests.support.command_line import farm_arguments
 from tests.support.tiny_study import METHODS, SIZES, TINY, study
 
 RECIPES = sorted(FOLDER.glob("*.yaml"))
@@ -185,37 +183,6 @@ def test_an_unknown_annotator_is_said_before_anything_is_trained(tmp_path: Path)
     with pytest.raises(ConfigError, match="crowds"):
         study(tmp_path, simulators="crowds")
     assert not (tmp_path / "runs").exists()
-
-
-def test_the_ledger_can_be_validated_again_as_any_other(studied: Quickstart, tmp_path: Path) -> None:
-    """With people who cannot be asked: what they have not judged is said to await them."""
-    sft = next((studied.ledger.parent / "runs" / "sft").glob("step-*/model"))
-    (tmp_path / "tiny.yaml").write_text(TINY)
-    with Ledger.open(studied.ledger) as ledger:
-        backup(ledger, tmp_path / "farm.db")
-    start = farm_arguments(tmp_path / "farm.db", "validate")
-    command = [*start, "--model", str(sft), "--pairs", "preferences"]
-    command += [
-        "--unlabelled",
-        "world-unlabelled",
-        "--evaluation",
-        "world-validation",
-        "--simulators",
-        module.CROWD,
-    ]
-    command += [
-        "--evaluators",
-        "longest",
-        "--recipe",
-        str(tmp_path / "tiny.yaml"),
-        "--out",
-        str(tmp_path / "runs"),
-        "--json",
-    ]
-    shown = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert shown.returncode == 0, shown.stderr
-    found = json.loads(shown.stdout)
-    assert {each["judged_by"] for each in found["judged"]} == {"simulators", "people"}
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)

@@ -17,10 +17,8 @@ from typer.testing import CliRunner
 from cli import app
 from db.errors import ConfigError
 from db.ledger import Ledger
-from db.queries import training
 from db.records import (
     Annotation,
-    AnnotationStatus,
     AnnotatorCard,
     AnnotatorKind,
     Instruction,
@@ -57,37 +55,6 @@ def ledger(tmp_path: Path) -> Path:
             writer.outputs([Output(ask, f"It is {i + 2}.", "reference", ProducerKind.REFERENCE)])
             writer.memberships([Membership(ask, "sums")])
     return path
-
-
-def test_a_snapshot_is_frozen_by_content(ledger: Path) -> None:
-    with Ledger.open(ledger) as opened:
-        first = snapshot(opened, "people", Choice(("ada",)))
-        assert first == snapshot(opened, "people", Choice(("ada",)))
-        with opened.writing() as writer:  # a later attempt takes the first judgement back
-            writer.annotations([Annotation(1, 1, None, None, False, AnnotationStatus.RETRACTED, attempt=1)])
-        with pytest.raises(ConfigError, match=r"another content \(40 rows\)"):
-            snapshot(opened, "people", Choice(("ada",)))
-        second = snapshot(opened, "fewer", Choice())
-        assert (second.card.rows, first.card.rows) == (39, 40)
-        assert len(list(training.labelled(opened, first.card.id))) == 40  # the first stays as it was
-        assert snapshot(opened, "human", Choice(("human",))).card.rows == 39
-        with pytest.raises(ConfigError, match="no annotator 'bob'"):
-            snapshot(opened, "x", Choice(("bob",)))
-
-
-def test_identical_outputs_are_left_out_and_labels_are_what_training_sees(tmp_path: Path) -> None:
-    with Ledger.open(tmp_path / "x.db", create=True) as opened:
-        ask = Instruction("Say hi.")
-        same = Pair.of(Output(ask, "hi", "m"), Output(ask, "hi", "n"))[0]
-        other = Pair.of(Output(ask, "hi", "m"), Output(ask, "hello", "n"))[0]
-        with opened.writing() as writer:
-            [ada] = writer.annotators([ADA])
-            for pair_id in writer.pairs([same, other]):
-                writer.annotations([Annotation(pair_id, ada, 1.0, 0.0, False)])
-        report = snapshot(opened, "x", Choice())
-        assert (report.card.rows, report.identical) == (1, 1)
-        [row] = training.labelled(opened, report.card.id)
-        assert (row.output_a, row.output_b, row.label) == (other.output_a.text, other.output_b.text, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from cli import app
 from db.errors import ConfigError
 from db.ledger import Ledger, PairFilter
-from farm.world.build import Sizes, WorldSpec
+from farm.world.build import WorldSpec
 from farm.world.gold import gold
 from farm.world.people import let_judge, people
 from tests.support.world_pairs import demonstration_pairs
@@ -51,21 +48,3 @@ def test_gold_prefers_what_is_worth_more(path: Path, verdicts: Read) -> None:
             assert said[pair.id] == [0.5 if a == pytest.approx(b) else float(a > b)]
         with pytest.raises(ConfigError, match="people or gold"):
             let_judge(ledger, "nobody", WorldSpec(), PairFilter(), 1)
-
-
-def test_the_command_makes_the_world_and_lets_people_judge(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tiny = Sizes(sft=20, preference=10, unlabelled=10, validation=5, evaluation=5)
-    monkeypatch.setattr("farm.world.build.SCALES", {"small": tiny})
-
-    def run(*words: str) -> str:
-        return CliRunner().invoke(app, ["--ledger", str(path), "world", *words]).stdout
-
-    made = json.loads(run("--json", "--untrained", str(path.parent / "model")))
-    assert made["instructions"]["world-sft"] == made["new_demonstrations"] == 20
-    assert made["model"] == str(path.parent / "model")
-    assert (path.parent / "model" / "tokenizer.json").is_file()
-    judged = run("people", "--persons", "2", "--limit", "5")
-    assert judged.strip() == "16 people: 10 new judgements of 5 pairs, 0 were there"
-    assert "0 instructions and 0 demonstrations are new" in run()

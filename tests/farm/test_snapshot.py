@@ -1,0 +1,102 @@
+"""`farm snapshot`: judgements frozen by content, which nothing changes afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from db.errors import ConfigError
+from db.ledger import Ledger
+from db.queries import training
+from db.records import Annotation, AnnotationStatus, AnnotatorCard, AnnotatorKind, Instruction, Output, Pair
+from farm.snapshot import Choice, snapshot
+from tests.support.command_line import farm, refused, told
+
+ADA = AnnotatorCard("ada", AnnotatorKind.HUMAN)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    """Forty judged pairs."""
+    path = tmp_path / "farm.db"
+    with Ledger.open(path, create=True) as opened, opened.writing() as writer:
+        [ada] = writer.annotators([ADA])
+        for i in range(40):
+            ask = Instruction(f"Add {i} and 2.")
+            pair, flipped = Pair.of(Output(ask, f"It is {i + 2}.", "m"), Output(ask, f"It is {i}.", "m"))
+            [pair_id] = writer.pairs([pair])
+            preference = 0.0 if flipped else 1.0  # the sum is preferred
+            writer.annotations([Annotation(pair_id, ada, preference, preference, False)])
+    return path
+
+
+def test_a_snapshot_is_frozen_by_content(ledger: Path) -> None:
+    with Ledger.open(ledger) as opened:
+        first = snapshot(opened, "people", Choice(("ada",)))
+        assert first == snapshot(opened, "people", Choice(("ada",)))
+        with opened.writing() as writer:  # a later attempt takes the first judgement back
+            writer.annotations([Annotation(1, 1, None, None, False, AnnotationStatus.RETRACTED, attempt=1)])
+        with pytest.raises(ConfigError, match=r"another content \(40 rows\)"):
+            snapshot(opened, "people", Choice(("ada",)))
+        second = snapshot(opened, "fewer", Choice())
+        assert (second.card.rows, first.card.rows) == (39, 40)
+        assert len(list(training.labelled(opened, first.card.id))) == 40  # the first stays as it was
+        assert snapshot(opened, "human", Choice(("human",))).card.rows == 39
+        with pytest.raises(ConfigError, match="no annotator 'bob'"):
+            snapshot(opened, "x", Choice(("bob",)))
+
+
+def test_identical_outputs_are_left_out_and_labels_are_what_training_sees(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "x.db", create=True) as opened:
+        ask = Instruction("Say hi.")
+        same = Pair.of(Output(ask, "hi", "m"), Output(ask, "hi", "n"))[0]
+        other = Pair.of(Output(ask, "hi", "m"), Output(ask, "hello", "n"))[0]
+        with opened.writing() as writer:
+            [ada] = writer.annotators([ADA])
+            for pair_id in writer.pairs([same, other]):
+                writer.annotations([Annotation(pair_id, ada, 1.0, 0.0, False)])
+        report = snapshot(opened, "x", Choice())
+        assert (report.card.rows, report.identical) == (1, 1)
+        [row] = training.labelled(opened, report.card.id)
+        assert (row.output_a, row.output_b, row.label) == (other.output_a.text, other.output_b.text, 0.0)
+
+
+def test_the_command_freezes_what_it_is_told_to(sums_ledger: Path, tmp_path: Path) -> None:
+    ledger = tmp_path / "farm.db"
+    told(sums_ledger, "backup", ledger)
+    asked = ("--annotator", "ada", "--source", "sums", "--subset", "even")
+    first = told(ledger, "snapshot", "even", *asked)
+    assert first == told(ledger, "snapshot", "even", *asked)  # again is harmless
+    whole = told(ledger, "snapshot", "ada", "--annotator", "ada")
+    assert (first["rows"], whole["rows"], first["identical_left_out"]) == (120, 240, 0)
+    assert first["key"] != whole["key"]
+    with Ledger.open(ledger) as opened:
+        assert [card.name for card in training.snapshots(opened)] == ["even", "ada"]
+    shown = farm(ledger, "snapshot", "even", *asked).out
+    assert shown == f"snapshot even: 120 judgements, {first['key']}\n"
+
+
+def test_both_orders_can_count_once(sums_ledger: Path, tmp_path: Path) -> None:
+    """The strict judge saw each of the 240 pairs in both orders."""
+    ledger = tmp_path / "farm.db"
+    told(sums_ledger, "backup", ledger)
+    asked = ("--annotator", "strict-judge")
+    each = told(ledger, "snapshot", "each", *asked)
+    mean = told(ledger, "snapshot", "mean", *asked, "--average-orders")
+    assert each["rows"] == mean["rows"] == 480
+    with Ledger.open(ledger) as opened:
+        cards = {card.name: card for card in training.snapshots(opened)}
+        assert len(list(training.labelled(opened, cards["each"].id))) == 480
+        averaged = list(training.labelled(opened, cards["mean"].id))
+    assert len(averaged) == 240
+    assert {row.label for row in averaged} <= {0.0, 0.5, 1.0}
+
+
+def test_what_cannot_be_frozen_is_said_in_a_line(ledger: Path) -> None:
+    told(ledger, "snapshot", "people")
+    with Ledger.open(ledger) as opened, opened.writing() as writer:
+        writer.annotations([Annotation(1, 1, None, None, False, AnnotationStatus.RETRACTED, attempt=1)])
+    assert "choose another name" in refused(ledger, "snapshot", "people")
+    assert "there is nothing to freeze" in refused(ledger, "snapshot", "x", "--source", "nowhere")
+    assert "no annotator 'bob' judged here" in refused(ledger, "snapshot", "x", "--annotator", "bob")
