@@ -3,19 +3,21 @@
 It is one SQLite file or a PostgreSQL database. Other rooms reach it in two ways: by the methods of `Ledger`
 and by the functions in `queries`. Both take and give records or frames. Only this room writes SQL.
 
-errors         the errors that a user can meet
-ids            content hashes, and pseudo-random draws keyed by content
-records        the facts as frozen dataclasses
-tables         the tables; private to this room
-engine         opens the database of an address, with safe settings
-schema         which schema a ledger has, and how to upgrade it
-migrations     the steps of an upgrade
-writer         writes facts in bulk, each once
-ledger         `Ledger`: open it, write facts, read facts
-queries        the other questions to a ledger, one a file
-interchange    the field's file formats, one a file
-maintenance    backup, and the merger of two ledgers
-moved          old names of modules, for one release
+errors          the errors that a user can meet
+ids             content hashes, and pseudo-random draws keyed by content
+records         the facts as frozen dataclasses
+tables          the tables; private to this room
+engine          opens the database of an address, with safe settings
+schema          which schema a ledger has, and how to upgrade it
+migrations      the steps of an upgrade
+row_writer      writes rows: fresh ids, fast inserts, rows that are known by their key
+judgement_rows  writes judgements, each once
+writer          writes facts in bulk, each once
+ledger          `Ledger`: open it, write facts, read facts
+queries         the other questions to a ledger, one a file
+interchange     the field's file formats, one a file
+maintenance     backup, and the merger of two ledgers
+moved           old names of modules, for one release
 """
 
 from db.moved import install

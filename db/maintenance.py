@@ -15,9 +15,11 @@ from sqlalchemy import Connection, Result, Table, select
 
 from db.engine import Address, clear_errors
 from db.errors import ConfigError, LedgerError
+from db.judgement_rows import Conflict, write_judgements
 from db.ledger import Ledger
+from db.row_writer import Cells
 from db.tables import ANNOTATION, CLAIM, CLAIM_SLOT, COMPLETION, IMPORTED, Base, SchemaRow
-from db.writer import Cells, Conflict, Writer
+from db.writer import Writer
 
 PAGES = 4_096  # pages copied in one step; writers can go on between steps
 BATCH = 10_000  # rows
@@ -78,7 +80,7 @@ def _copy_rows(ledger: Ledger, target: Path) -> None:
         for table in Base.metadata.sorted_tables:
             if table.name != SchemaRow.__tablename__:
                 for rows in _batches(source.execute(select(table).order_by(*table.primary_key))):
-                    writer.copied_rows(table, [tuple(row) for row in rows])
+                    writer.rows.insert(table, [tuple(row) for row in rows])
 
 
 def _sync(path: Path) -> None:
@@ -118,7 +120,8 @@ def _merge_content(writer: Writer, source: Connection, table: Table, ids: Ids) -
     mapped: dict[int, int] = {}
     for rows in _batches(source.execute(select(table).order_by(table.c.id))):
         columns = [_mapped(table, row, ids)[2:] for row in rows]
-        ours = writer.keyed_rows(table, [row.key for row in rows], partial(_chosen, columns))
+        keys = [row.key for row in rows]
+        ours = writer.rows.keyed(table, table.columns.keys()[2:], keys, partial(_chosen, columns))
         mapped |= {row.id: own for row, own in zip(rows, ours, strict=True)}
     return mapped
 
@@ -154,7 +157,7 @@ def _merge_judgements(writer: Writer, source: Connection, ids: Ids) -> list[Conf
     for batch in _batches(source.execute(query)):
         rows = [_mapped(ANNOTATION, row[:width], ids)[1:] for row in batch]
         extras = {i: _mapped(IMPORTED, row[width:], ids)[1:] for i, row in enumerate(batch) if row[width]}
-        conflicts += writer.judgement_rows(rows, extras, offset).conflicts
+        conflicts += write_judgements(writer.rows, rows, extras, offset).conflicts
         offset += len(rows)
     return conflicts
 

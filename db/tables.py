@@ -267,6 +267,13 @@ class SchemaRow(Base):
     needs: Mapped[str]
 
 
+INSTRUCTION = Base.metadata.tables["instruction"]
+OUTPUT = Base.metadata.tables["output"]
+PAIR = Base.metadata.tables["pair"]
+ANNOTATOR = Base.metadata.tables["annotator"]
+ITEM = Base.metadata.tables["item"]
+FILE = Base.metadata.tables["file"]
+MEMBERSHIP = Base.metadata.tables["membership"]
 ANNOTATION = Base.metadata.tables["annotation"]
 IMPORTED = Base.metadata.tables["imported"]
 CLAIM = Base.metadata.tables["claim"]

@@ -147,7 +147,7 @@ def test_facts_cannot_be_changed(ledger_url: str, verb: str) -> None:
             key = next(iter(Base.metadata.tables[table].primary_key)).name  # any column would do
             statement = verb.format(table).replace("id = id", f"{key} = {key}")
             with pytest.raises((LedgerError, DBAPIError), match="append-only"), ledger.writing() as writer:
-                writer._connection.exec_driver_sql(statement)
+                writer.rows.connection.exec_driver_sql(statement)
 
 
 def test_pairs_come_back_as_they_were_written(ledger_url: str) -> None:

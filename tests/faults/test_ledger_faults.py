@@ -118,7 +118,7 @@ def test_a_full_database_file(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     fill(path)
     with Ledger.open(path) as ledger, pytest.raises(LedgerFull, match="no room"), ledger.writing() as writer:
-        writer._connection.exec_driver_sql("PRAGMA max_page_count = 1")
+        writer.rows.connection.exec_driver_sql("PRAGMA max_page_count = 1")
         writer.instructions([Instruction(f"{i} " + "long " * 500) for i in range(200)])
     with Ledger.open(path) as ledger:
         assert ledger.counts()["instruction"] == 200

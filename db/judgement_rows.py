@@ -1,0 +1,151 @@
+"""Judgements into the tables `annotation` and `imported`, each once.
+
+A judgement is known by its natural key: pair, annotator, item, replicate, order and attempt, which have a
+unique index. A batch is written as if all of it were new. Only where something stood already is it compared
+row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+from sqlalchemy import Connection, select
+
+from db.records import Annotation, Imported
+from db.row_writer import LOOKUP, Cells, RowWriter
+from db.tables import ANNOTATION, IMPORTED
+
+NATURAL_KEY = ("pair_id", "annotator_id", "item_id", "replicate", "swapped", "attempt")
+COLUMNS = (*NATURAL_KEY, "preference", "label", "status", "reason", "completion_id", "slot")
+"""The columns of `annotation` after its id, in the order of the table."""
+EXTRA_COLUMNS = tuple(each.name for each in fields(Imported))
+"""The columns of `imported` after the annotation's id, in the order of the table. The first is the file."""
+
+
+class Conflict(NamedTuple):
+    """A judgement that the ledger already holds with another content; nothing was written for it."""
+
+    place: int  # in what was given
+    reason: str
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of a batch of judgements: added + known + len(conflicts) is its length."""
+
+    added: int
+    known: int
+    conflicts: tuple[Conflict, ...] = ()
+
+
+class Held(NamedTuple):
+    """A judgement as rows: the columns COLUMNS, and EXTRA_COLUMNS where it was imported."""
+
+    row: Cells
+    extra: Cells | None
+
+    @property
+    def content(self) -> tuple[Cells, Cells | None]:
+        """All but the file: the same row in another file is the same judgement."""
+        return self.row, self.extra and self.extra[1:]
+
+
+def annotation_cells(fact: Annotation) -> Cells:
+    """The values of COLUMNS."""
+    swapped = fact.swapped
+    return (
+        fact.pair_id,
+        fact.annotator_id,
+        fact.item_id,
+        fact.replicate,
+        swapped if swapped is None else int(swapped),
+        fact.attempt,
+        fact.preference,
+        fact.label,
+        fact.status.value,
+        fact.reason,
+        fact.completion_id,
+        fact.slot,
+    )
+
+
+def write_judgements(
+    rows: RowWriter, judgements: Sequence[Cells], extras: Mapping[int, Cells], offset: int = 0
+) -> Written:
+    """Write a batch of judgements: the values of COLUMNS of each.
+
+    extras: the values of EXTRA_COLUMNS by the judgement's place in the batch. offset: is added to the places
+    of conflicts.
+    """
+    if not judgements:
+        return Written(0, 0)
+    first = rows.take_ids(ANNOTATION, len(judgements))
+    savepoint = rows.connection.begin_nested()
+    numbered = [(first + i, *row) for i, row in enumerate(judgements)]
+    added = rows.insert(ANNOTATION, numbered, ("id", *COLUMNS), " ON CONFLICT DO NOTHING")
+    if added == len(judgements):
+        savepoint.commit()
+        _insert_extras(rows, [(first + i, *extra) for i, extra in extras.items()])
+        return Written(added, 0)
+    savepoint.rollback()
+    rows.give_back_ids(ANNOTATION, first)
+    return _write_one_by_one(rows, judgements, extras, offset)
+
+
+def _write_one_by_one(
+    rows: RowWriter, judgements: Sequence[Cells], extras: Mapping[int, Cells], offset: int
+) -> Written:
+    """Write those judgements of a batch that the ledger does not hold, and compare the others with it."""
+    there = _held(rows.connection, {row[0] for row in judgements})
+    fresh: dict[Cells, Held] = {}
+    conflicts = []
+    for i, row in enumerate(judgements):
+        key, given = _natural_key(row), Held(row, extras.get(i))
+        if key not in there:
+            there[key] = fresh[key] = given
+        elif there[key].content != given.content:
+            conflicts.append(Conflict(offset + i, _difference(there[key], given)))
+    first = rows.take_ids(ANNOTATION, len(fresh))
+    numbered = list(enumerate(fresh.values(), first))
+    rows.insert(ANNOTATION, [(i, *held.row) for i, held in numbered], ("id", *COLUMNS))
+    _insert_extras(rows, [(i, *held.extra) for i, held in numbered if held.extra])
+    return Written(len(fresh), len(judgements) - len(fresh) - len(conflicts), tuple(conflicts))
+
+
+def _insert_extras(rows: RowWriter, extras: Sequence[Cells]) -> None:
+    rows.insert(IMPORTED, extras, ("annotation_id", *EXTRA_COLUMNS))
+
+
+def _held(connection: Connection, pair_ids: set[int]) -> dict[Cells, Held]:
+    """What the ledger holds for these pairs, by natural key."""
+    width = len(ANNOTATION.columns)
+    found: dict[Cells, Held] = {}
+    wanted = sorted(pair_ids)
+    for i in range(0, len(wanted), LOOKUP):
+        query = (
+            select(ANNOTATION, IMPORTED)
+            .select_from(ANNOTATION.outerjoin(IMPORTED))
+            .where(ANNOTATION.c.pair_id.in_(wanted[i : i + LOOKUP]))
+        )
+        for each in connection.execute(query):
+            row, extra = tuple(each)[1:width], tuple(each)[width:]
+            found[_natural_key(row)] = Held(row, None if extra[0] is None else extra[1:])
+    return found
+
+
+def _natural_key(row: Cells) -> Cells:
+    return row[: len(NATURAL_KEY)]
+
+
+def _difference(held: Held, given: Held) -> str:
+    """In words, the first column in which two judgements of one natural key differ."""
+    columns = (COLUMNS, EXTRA_COLUMNS[1:])
+    for names, old, new in zip(columns, held.content, given.content, strict=True):
+        for name, before, after in zip(names, old or (), new or (), strict=False):
+            if before != after:
+                return (
+                    f"this judgement is in the ledger already with {name} {before!r:.60}, not {after!r:.60}"
+                )
+    return "this judgement is in the ledger already, made here and not imported"
