@@ -15,6 +15,6 @@ def serve_simulator(host: str, port: int, config: Path | None, ready: Callable[[
     settings = read_yaml(config) if config else {}
     if not isinstance(settings, dict):
         raise ConfigError(
-            "a configuration maps names to values", where=str(config), remedy="docs/simulator.md"
+            "a configuration maps names to values", where=str(config), remedy="docs/serve_simulator.md"
         )
     serve(host, port, SimulatorConfig.from_mapping(settings), ready)

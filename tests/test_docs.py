@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import os
 import re
 import shlex
@@ -111,3 +113,23 @@ def shared_files() -> list[str]:
     commands = {each.replace("-", "_") for each in re.findall(r"^  ([a-z-]+)  ", shown, re.M)}
     top = {name for name, path in MODULES.items() if path.parent == ROOT / "farm"} - {"farm"}
     return sorted(top - {f"farm.{name}" for name in (*commands, "import_", "calibrate", "robustness")})
+
+
+def test_the_table_of_the_python_interface_names_what_there_is() -> None:
+    for row in re.findall(r"^\| `farm .*", (ROOT / "docs" / "api.md").read_text(), re.M):
+        _, _, functions, takes, gives, _ = row.split("|")
+        room = ""
+        for name in re.findall(r"`([\w.]+)`", functions):
+            room, _, named = name.rpartition(".") if "." in name else (room, "", name)
+            assert hasattr(importlib.import_module(room), named), f"{name} of {row}"
+        for name in re.findall(r"`([A-Z]\w+)`", takes + gives):
+            assert hasattr(importlib.import_module(room), name), f"{room} has no {name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_python_in_the_docs_imports_is_there(page: Path) -> None:
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.S):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom):
+                module = importlib.import_module(str(node.module))
+                assert [each.name for each in node.names if not hasattr(module, each.name)] == []

@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -43,11 +44,13 @@ SMALLER = (
     (r"step-\d+", "step-00000002"),
     (r"(batch_size|new.tokens|best-of) \d+", r"\1 8"),
     (r"^(farm sample .*?)( --limit \d+)?$", r"\1 --limit 30"),
+    (r"^farm (quickstart|validate)\b.*", r"farm \1 --help"),
 )
 SYNOPSIS = re.compile(r"[\[\]{}|]|\.\.\.|\bMETHOD\b")
 FIRST = "python examples/make_preferences.py preferences.jsonl"
 GIVEN = (FIRST, "farm import preferences preferences.jsonl", "farm annotate longest")
 OWN_LEDGER = (FIRST, "farm world")  # pages with one of these begin with none
+PORT = re.compile(r"(?<=:)80\d\d\b|(?<=--port )80\d\d\b")  # of a page's servers, each a free one here
 
 
 class File(NamedTuple):
@@ -194,15 +197,16 @@ def follow(
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     with ExitStack() as running:
-        port = _free_port()
+        ports: defaultdict[str, int] = defaultdict(_free_port)
         for step in found:
             if isinstance(step, File):
                 Path(step.name).parent.mkdir(parents=True, exist_ok=True)
                 Path(step.name).write_text(step.text)
                 continue
-            command = step.command.replace(":8080", f":{port}").replace("--port 8080", f"--port {port}")
+            command = PORT.sub(lambda named: str(ports[named[0]]), step.command)
             if command.endswith("&"):
-                running.enter_context(_serving(command, port))
+                [named] = PORT.findall(step.command)
+                running.enter_context(_serving(command, ports[named]))
                 continue
             printed = perform(command)
             assert step.printed_as(printed), (command, step.shown, printed)
@@ -262,6 +266,20 @@ def test_a_page_names_only_commands_and_options_that_there_are(page: Path) -> No
         options = options_of(re.sub(r"^--\S+( \S+ |$)", "", said).split())
         named = re.findall(r"(?<=[\s\[|])--?[a-z][\w-]*", said)
         assert not [each for each in named if each not in options], said
+
+
+def commands() -> list[str]:
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    return sorted(group.commands)
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_has_a_page_with_an_example_that_is_run_and_what_it_refuses(command: str) -> None:
+    page = ROOT / "docs" / f"{command.replace('-', '_')}.md"
+    run = [step.command for step in steps(page) if isinstance(step, Line)]
+    assert [line for line in run if line.split()[:2] == ["farm", command]], f"{page.name} runs no example"
+    assert "\n## What it refuses\n" in page.read_text()
 
 
 def test_the_site_loads_nothing_from_elsewhere_and_has_the_reference(site: Path) -> None:

@@ -228,7 +228,7 @@ def _check(config: SimulatorConfig) -> None:
         problems += [] if judge.noise >= 0 else [f"noise is 0 or more, not {judge.noise:g}"]
         utility_of(judge)
     if problems:
-        remedy = "docs/simulator.md lists faults, forms and tricks"
+        remedy = "docs/serve_simulator.md lists faults, forms and tricks"
         raise ConfigError("; ".join(problems), where="simulator", remedy=remedy)
 
 

@@ -21,7 +21,7 @@ def quickstart_view(done: Quickstart) -> RenderableType:
         f"\nNext: farm --ledger {done.ledger} audit --source crossed"
         f"\n      farm --ledger {done.ledger} label --annotator YOU --source crossed --limit 20"
         f"\n      farm --ledger {done.ledger} export trl mine.jsonl --annotator YOU"
-        "\n      docs/walkthrough.md does the same step by step, with your own models and people"
+        "\n      docs/tutorial.md does the same step by step, with your own models and people"
     )
     return Group(results_view(done.results), further)
 

@@ -13,7 +13,7 @@ from playwright.sync_api import Page
 
 from tests.support.accessibility import grave
 
-PAGES = ("index", "walkthrough", "reference/options")
+PAGES = ("index", "tutorial", "reference/options")
 Open = Callable[..., Page]
 
 

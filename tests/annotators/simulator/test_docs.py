@@ -24,6 +24,6 @@ def test_every_failure_and_warning_is_explained() -> None:
 
 def test_every_fault_form_and_option_of_the_simulator_is_explained() -> None:
     options = {each.name for kind in (SimulatorConfig, Judge, BatchPlan) for each in fields(kind)}
-    assert named("simulator.md") >= {*FAULTS, *FORMS, *options}
-    text = (DOCS / "simulator.md").read_text()
+    assert named("serve_simulator.md") >= {*FAULTS, *FORMS, *options}
+    text = (DOCS / "serve_simulator.md").read_text()
     assert all(each.name in text for each in fields(FaultPlan))
