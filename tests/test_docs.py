@@ -112,7 +112,7 @@ def shared_files() -> list[str]:
     shown = subprocess.run([BIN / "farm", "--help"], capture_output=True, text=True, check=True).stdout
     commands = {each.replace("-", "_") for each in re.findall(r"^  ([a-z-]+)  ", shown, re.M)}
     top = {name for name, path in MODULES.items() if path.parent == ROOT / "farm"} - {"farm"}
-    return sorted(top - {f"farm.{name}" for name in (*commands, "import_", "calibrate", "robustness")})
+    return sorted(top - {f"farm.{name}" for name in (*commands, "import_", "calibrate")})
 
 
 def test_the_table_of_the_python_interface_names_what_there_is() -> None:

@@ -27,7 +27,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from cli import app
+from cli import COMMANDS, app, load
 from farm.commands.train import flags_of
 from farm.config import build
 from farm.methods import METHODS
@@ -245,8 +245,10 @@ def options_of(words: list[str]) -> set[str]:
         options |= {option for each in command.params for option in each.opts}
         if not isinstance(command, TyperGroup) or not words or not words[0].islower():
             break
-        commands = command.commands
-        command = commands[words.pop(0)] if words[0] in commands else commands["show"]
+        if command.name == "farm":
+            command = load(words.pop(0))
+        else:
+            command = command.commands[words.pop(0) if words[0] in command.commands else "show"]
     if command.name == "train":
         names = {option.name for name in METHODS for option in method_options(name)}
         options |= {f"--{each}" for name in names for each in (name, name.replace("_", "-"))}
@@ -268,13 +270,7 @@ def test_a_page_names_only_commands_and_options_that_there_are(page: Path) -> No
         assert not [each for each in named if each not in options], said
 
 
-def commands() -> list[str]:
-    group = get_command(app)
-    assert isinstance(group, TyperGroup)
-    return sorted(group.commands)
-
-
-@pytest.mark.parametrize("command", commands())
+@pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_has_a_page_with_an_example_that_is_run_and_what_it_refuses(command: str) -> None:
     page = ROOT / "docs" / f"{command.replace('-', '_')}.md"
     run = [step.command for step in steps(page) if isinstance(step, Line)]
