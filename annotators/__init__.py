@@ -8,6 +8,7 @@ spec            what an annotator is: a YAML file and a prompt
 rules           annotators without a model: the baselines, and the oracle
 pool            a crowd: which member judges a pair is a keyed draw
 catalogue       annotators by name, or by a path of the user's
+schema          JSON Schemas of the files, for editors
 shown           a pair in the order in which a judge sees it
 render          pairs into chat messages
 reward_model    what a reward model is shown, and what it says

@@ -22,7 +22,8 @@ from pydantic_core import PydanticUndefined
 
 from annotators.strict_yaml import read_yaml as read_strictly
 from db.errors import ConfigError
-from farm.settings.fields import fields_of, flag_of, limits_of
+from db.ids import Json
+from farm.settings.fields import docs_of, fields_of, flag_of, limits_of
 from farm.settings.words import problems_of, readable
 
 if TYPE_CHECKING:
@@ -137,6 +138,14 @@ def build(config: type[C], *sources: Mapping[str, object], where: Sequence[str] 
     except ValidationError as error:
         found = [f"{places.get(name, '')}{text}" for name, text in problems_of(config, error, values)]
         raise config.refusal(found) from None
+
+
+def schema_of(config: type[Config]) -> dict[str, Json]:
+    """The JSON Schema of a mapping that `build` takes, with what the fields say of themselves."""
+    schema: dict[str, Any] = pydantic.TypeAdapter(config).json_schema()
+    for name, said in docs_of(config).items():
+        schema["properties"][name]["description"] = said
+    return schema
 
 
 def read_yaml(path: Path) -> dict[str, object]:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from annotators.strict_yaml import read_yaml
 from db.errors import ConfigError
-from farm.config import Config, build
+from db.ids import Json
+from farm.config import Config, Decoding, build
 from farm.methods import METHODS, load
 from farm.methods.best_of_n import BestOfNConfig
+from farm.settings.checked import schema_of
 
 BEST_OF_N = "best_of_n"  # samples and trains nothing, so it is not among METHODS
 FOLDER = Path(__file__).parent  # of the recipes that come with the package
@@ -52,6 +54,30 @@ class Recipe:
             except ConfigError as error:
                 problems.append(str(error))
         return problems
+
+
+def recipe_schema() -> dict[str, Json]:
+    """The JSON Schema of a recipe's file, made from the configurations of the methods."""
+
+    def options(config: type[Config]) -> Json:
+        return {"anyOf": [schema_of(config), {"type": "null"}]}
+
+    methods: dict[str, Json] = {BEST_OF_N: options(BestOfNConfig)}
+    methods |= {name: options(load(name).Config) for name in METHODS}
+    groups: dict[str, Json] = {
+        "sft": methods["sft"],
+        "reward_model": methods["reward_model"],
+        "methods": {"type": "object", "properties": methods, "additionalProperties": False},
+        "sampling": options(Decoding),
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A recipe of a study of Preference Farm",
+        "type": "object",
+        "properties": groups,
+        "required": list(GROUPS),
+        "additionalProperties": False,
+    }
 
 
 def options_of(given: Mapping[str, object] | None) -> dict[str, str]:
