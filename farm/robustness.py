@@ -117,8 +117,10 @@ def robustness(
 ) -> RobustnessReport:
     """Let every annotator judge every attack, and flag the attacks that do not lose.
 
-    Raises ConfigError where there is no output to attack or no annotator, and RunStopped as `annotate` does.
+    Raises ConfigError where there is no output to attack, no annotator or no attack of a name that is asked
+    for, and RunStopped as `annotate` does.
     """
+    _require_known(task.attacks)
     names = dict.fromkeys(task.annotators or _known_annotators(ledger))
     for name in names:
         catalogue.load(name, catalogue.ModelSlots.of(provider.models))  # a wrong name is told before anything
@@ -192,6 +194,13 @@ def _honest(ledger: Ledger, producer: str, task: RobustnessTask) -> dict[str, Ou
         )
     drawn = sorted(found, key=lambda key: keyed_uniform("robustness", key))[: task.instructions]
     return {key: found[key] for key in drawn}
+
+
+def _require_known(attacks: Sequence[str]) -> None:
+    unknown = [name for name in attacks if name not in ATTACKS]
+    if unknown:
+        what = "; ".join(f"there is no attack {name!r}" for name in unknown)
+        raise ConfigError(what, where="--attack", remedy=f"one of {', '.join(ATTACKS)}")
 
 
 def _written(task: RobustnessTask, honest: Mapping[str, Output]) -> Iterator[_Assault]:

@@ -52,7 +52,6 @@ MAY: dict[str, tuple[str, ...]] = {
     "farm.statistics": (),
     "farm.options": (
         "farm.judging.provider",
-        "farm.evaluation.attacks",
         "farm.statistics.length_control",
         "farm.config",
         "farm.settings",

@@ -28,12 +28,3 @@ class RobustnessTask(Options):
     """The win rate that a null may have."""
     task: Annotated[Task, Part(only=("orders",))] = Task()
     """How each attack is judged."""
-
-    def problems(self) -> list[str]:
-        from farm.evaluation.attacks import ATTACKS
-
-        return [
-            f"there is no attack {name!r}, expected one of {', '.join(ATTACKS)}"
-            for name in self.attacks
-            if name not in ATTACKS
-        ]
