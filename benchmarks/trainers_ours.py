@@ -96,7 +96,7 @@ def run(job: dict[str, object]) -> dict[str, object]:
     given = (job[key] for key in ("steps", "precision", "batch", "compile"))
     method, config = make(name, Path(str(job["folder"])), *given)
     if name == "dpo":
-        for _ in method.batches(0):  # reference log-probabilities
+        for _ in method.feed.batches(0):  # reference log-probabilities
             pass
     clock = Clock()
     fit(method, config, lambda *_: None, clock)

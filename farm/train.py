@@ -22,7 +22,7 @@ from farm.options.train import TrainTask as TrainTask
 from farm.progress import Progress, silent
 from farm.snapshot import snapshot_named
 from farm.training.checkpoint import RunFolder
-from farm.training.data import Data, Demonstration, PreferencePair
+from farm.training.data import MADE_OF_PAIRS, Data, Demonstration, PreferencePair
 from farm.training.loop import Log, fit
 from farm.training.method import Trainer
 from farm.training.processes import Processes
@@ -80,16 +80,16 @@ def train(
         keep = task.folder / "reference"
         models = LoadedModels(task.model, config, reference=task.reference, reward=task.reward, keep=keep)
         method = method_class(config, data, models)
-        run = _Run(ledger, name, config, task, processes, [track, shown(name, method.steps, progress)])
+        run = _Run(ledger, name, config, task, processes, [track, shown(name, method.feed.steps, progress)])
         named = [source_key(source) for source in (task.model, task.reference, task.reward)]
         inputs = content_hash("inputs", [*named, run.data_key])
         folder = RunFolder(task.folder, config, processes, inputs)
         fit(method, config, run, folder, processes)
-        if summary := getattr(method, "summary", None):
-            run(method.steps, summary())
-        run.finish(method.steps, folder.latest)
+        if summary := method.summary():
+            run(method.feed.steps, summary)
+        run.finish(method.feed.steps, folder.latest)
     counts = (len(data.train), len(data.held_out))
-    return TrainReport(name, run.id, method.steps, folder.latest, *counts, run.last)
+    return TrainReport(name, run.id, method.feed.steps, folder.latest, *counts, run.last)
 
 
 def shown(name: str, steps: int, progress: Progress) -> Log:
@@ -155,7 +155,7 @@ class _Run:
 def _data(ledger: Ledger, kind: str, task: TrainTask, processes: Processes) -> Data[object]:
     """The records that the method wants, split by the hash of their instruction."""
     records: list[tuple[str, object]] = []
-    if kind == "pairs":
+    if kind in ("pairs", *MADE_OF_PAIRS):
         if task.snapshot is None:
             raise ConfigError("this method learns from judged pairs", remedy="name a --snapshot")
         card = snapshot_named(ledger, task.snapshot)
@@ -176,7 +176,8 @@ def _data(ledger: Ledger, kind: str, task: TrainTask, processes: Processes) -> D
         raise ConfigError(f"there are no {kind} to learn from", where=task.snapshot or task.set_name or "")
     kept_out = {key for key, _ in records if keyed_uniform("held out", key) < task.held_out}
     train_rows = [record for key, record in records if key not in kept_out]
-    return Data(train_rows, [record for key, record in records if key in kept_out], processes)
+    data = Data(train_rows, [record for key, record in records if key in kept_out], processes)
+    return data.made(MADE_OF_PAIRS[kind]) if kind in MADE_OF_PAIRS else data
 
 
 def _prompt(instruction: Instruction) -> Prompt:

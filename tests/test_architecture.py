@@ -199,14 +199,21 @@ def test_every_module_says_what_it_is(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text())), "a module docstring is missing"
 
 
+STRICTLY_ONCE = ("farm.methods", "farm.training", "farm.models")
+
+
 def test_nothing_is_written_twice() -> None:
-    """Two functions of three statements or more that do the same would drift apart."""
+    """Two functions of three statements or more that do the same would drift apart.
+
+    On the torch side two statements count, and so do the methods named __init__.
+    """
     seen: dict[str, str] = {}
     for path in SOURCES:
+        strict = within(name_of(path), *STRICTLY_ONCE)
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name != "__init__":
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 body = node.body[1:] if ast.get_docstring(node) else node.body
-                if len(body) > 2:
+                if len(body) > (1 if strict else 2) and (strict or node.name != "__init__"):
                     shape = ast.dump(ast.Module(body, []))
                     here = f"{name_of(path)}.{node.name}"
                     assert shape not in seen, f"{here} does what {seen[shape]} does"

@@ -23,9 +23,9 @@ METHODS: dict[str, str] = {
     "reward_conditioning": "RewardConditioning",
     "binary_reward_conditioning": "BinaryRewardConditioning",
 }
-"""Name of a method = its file here -> its class there. best_of_n trains nothing, so it is not here."""
+"""Name of a method, which is its file's -> its trainer there. best_of_n trains nothing and is not listed."""
 
 
 def load(name: str) -> Trainer:
-    """The class of a method. Raises KeyError on an unknown name; `METHODS` lists those known."""
+    """The trainer of a method. Raises KeyError on an unknown name; `METHODS` lists those known."""
     return getattr(import_module(f"farm.methods.{name}"), METHODS[name])  # type: ignore[no-any-return]

@@ -9,11 +9,9 @@ y_w     record.output_a  after `decided`: ties have no preferred response and ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
-from farm.methods.sft import SFT, SFTConfig
-from farm.training.data import Data, Demonstration, PreferencePair, check_pairs, decided
-from farm.training.method import DataKind, Models
+from farm.methods.sft import ImitationTrainer, SFTConfig
+from farm.training.data import Demonstration, PreferencePair, check_pairs, decided
 
 
 class BinaryFeedMEConfig(SFTConfig):
@@ -26,11 +24,7 @@ def preferred(records: Sequence[PreferencePair]) -> list[Demonstration]:
     return [Demonstration(record.prompt, record.output_a) for record in decided(records)]
 
 
-class BinaryFeedME(SFT):
-    """Supervised fine-tuning on preferred outputs."""
-
-    Config: ClassVar[type[SFTConfig]] = BinaryFeedMEConfig
-    data_kind: ClassVar[DataKind] = "pairs"
-
-    def __init__(self, config: BinaryFeedMEConfig, data: Data[PreferencePair], models: Models) -> None:
-        super().__init__(config, data.made(preferred), models)
+BinaryFeedME: ImitationTrainer[BinaryFeedMEConfig, PreferencePair] = ImitationTrainer(
+    BinaryFeedMEConfig, "pairs", lambda records, *_: preferred(records)
+)
+"""Supervised fine-tuning on preferred outputs."""

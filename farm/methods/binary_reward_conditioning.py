@@ -12,12 +12,10 @@ E       loop             a mean over response tokens; ties are left out, with a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
-from farm.config import TrainConfig
-from farm.methods.sft import SFT, SFTConfig
-from farm.training.data import Data, Demonstration, PreferencePair, check_pairs, decided
-from farm.training.method import DataKind, Models
+from farm.methods.sft import ImitationTrainer, SFTConfig
+from farm.training.controls import control_problems, control_tokens
+from farm.training.data import Demonstration, PreferencePair, check_pairs, decided, judged_outputs
 
 
 class BinaryRewardConditioningConfig(SFTConfig):
@@ -27,35 +25,20 @@ class BinaryRewardConditioningConfig(SFTConfig):
         return super().problems() + control_problems(self)
 
 
-def control_problems(config: TrainConfig) -> list[str]:
-    if not config.lora_rank:
-        return []
-    return ["lora_rank must be 0: the embeddings of control tokens have to be trained"]
-
-
-def control_tokens(levels: int) -> list[str]:
-    """Names of the control tokens, from the worst level to the best."""
-    return [f"<|quality_{level}|>" for level in range(levels)]
-
-
 def labelled(records: Sequence[PreferencePair]) -> list[Demonstration]:
     """Both outputs of each pair that is not a tie, under their tokens."""
-    check_pairs(records)
     bad, good = control_tokens(2)
+    check_pairs(records)
     return [
-        Demonstration(record.prompt, output, control)
-        for record in decided(records)
-        for output, control in ((record.output_a, good), (record.output_b, bad))
+        Demonstration(each.prompt, each.output, good if each.label > 0.5 else bad)
+        for each in judged_outputs(decided(records))
     ]
 
 
-class BinaryRewardConditioning(SFT):
-    """Supervised fine-tuning on preferred and rejected outputs under tokens that tell them apart."""
-
-    Config: ClassVar[type[SFTConfig]] = BinaryRewardConditioningConfig
-    data_kind: ClassVar[DataKind] = "pairs"
-
-    def __init__(
-        self, config: BinaryRewardConditioningConfig, data: Data[PreferencePair], models: Models
-    ) -> None:
-        super().__init__(config, data.made(labelled), models, control_tokens(2))
+BinaryRewardConditioning: ImitationTrainer[BinaryRewardConditioningConfig, PreferencePair] = ImitationTrainer(
+    BinaryRewardConditioningConfig,
+    "pairs",
+    lambda records, *_: labelled(records),
+    lambda _: control_tokens(2),
+)
+"""Supervised fine-tuning on preferred and rejected outputs under tokens that tell them apart."""

@@ -11,13 +11,12 @@ r       models.reward()
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from farm.methods.best_of_n import BestOfNConfig, Scored, best, draw_scored
-from farm.methods.sft import SFT, SFTConfig
+from farm.methods.sft import ImitationTrainer, SFTConfig
 from farm.models.tokens import Prompt
-from farm.training.data import Data, Demonstration
-from farm.training.method import DataKind, Models
+from farm.training.data import Demonstration
+from farm.training.method import Models
 
 
 class ExpertIterationConfig(SFTConfig, BestOfNConfig):
@@ -37,15 +36,12 @@ def best_demonstrations(scored: Scored) -> list[Demonstration]:
     ]
 
 
-class ExpertIteration(SFT):
-    """Supervised fine-tuning on the best of n of the reference's responses."""
+def demonstrations(
+    prompts: Sequence[Prompt], config: ExpertIterationConfig, models: Models
+) -> list[Demonstration]:
+    """The best of the reference's responses to each of these prompts."""
+    return best_demonstrations(draw_scored(models.reference(), models.reward(), prompts, config, config.seed))
 
-    Config: ClassVar[type[SFTConfig]] = ExpertIterationConfig
-    data_kind: ClassVar[DataKind] = "instructions"
 
-    def __init__(self, config: ExpertIterationConfig, data: Data[Prompt], models: Models) -> None:
-        def learn_from(prompts: Sequence[Prompt]) -> list[Demonstration]:
-            scored = draw_scored(models.reference(), models.reward(), prompts, config, config.seed)
-            return best_demonstrations(scored)
-
-        super().__init__(config, data.made(learn_from), models)
+ExpertIteration = ImitationTrainer(ExpertIterationConfig, "instructions", demonstrations)
+"""Supervised fine-tuning on the best of n of the reference's responses."""

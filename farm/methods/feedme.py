@@ -11,14 +11,13 @@ q       config.top           the score that this share of all responses reaches
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from farm.config import option
 from farm.methods.best_of_n import BestOfNConfig, Scored, draw_scored
-from farm.methods.sft import SFT, SFTConfig
+from farm.methods.sft import ImitationTrainer, SFTConfig
 from farm.models.tokens import Prompt
-from farm.training.data import Data, Demonstration
-from farm.training.method import DataKind, Models
+from farm.training.data import Demonstration
+from farm.training.method import Models
 
 
 class FeedMEConfig(SFTConfig, BestOfNConfig):
@@ -44,15 +43,11 @@ def top_demonstrations(scored: Scored, top: float) -> list[Demonstration]:
     ]
 
 
-class FeedME(SFT):
-    """Supervised fine-tuning on the reference's responses of the highest scores."""
+def demonstrations(prompts: Sequence[Prompt], config: FeedMEConfig, models: Models) -> list[Demonstration]:
+    """The best of the reference's responses to these prompts."""
+    scored = draw_scored(models.reference(), models.reward(), prompts, config, config.seed)
+    return top_demonstrations(scored, config.top)
 
-    Config: ClassVar[type[SFTConfig]] = FeedMEConfig
-    data_kind: ClassVar[DataKind] = "instructions"
 
-    def __init__(self, config: FeedMEConfig, data: Data[Prompt], models: Models) -> None:
-        def learn_from(prompts: Sequence[Prompt]) -> list[Demonstration]:
-            scored = draw_scored(models.reference(), models.reward(), prompts, config, config.seed)
-            return top_demonstrations(scored, config.top)
-
-        super().__init__(config, data.made(learn_from), models)
+FeedME = ImitationTrainer(FeedMEConfig, "instructions", demonstrations)
+"""Supervised fine-tuning on the reference's responses of the highest scores."""

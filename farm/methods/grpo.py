@@ -14,18 +14,16 @@ r       models.reward()        missing_eos_penalty is taken off the score of a r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar
-
-import torch
 from torch import Tensor
 
 from farm.config import option
-from farm.models.ops import clipped_objective, kl_k3, masked_row_mean
-from farm.models.tokens import Prompt
-from farm.training.data import Data
-from farm.training.method import DataKind, Loss, Models, Rollout
-from farm.training.rollout import Graded, RolloutConfig, Rollouts, mean_over, rollout_stats
+from farm.models.ops import clipped_objective, kl_k3
+from farm.training.batches import Rollout
+from farm.training.credit import Credit
+from farm.training.method import Loss
+from farm.training.processes import Processes
+from farm.training.rollout import RolloutConfig, mean_over, rollout_stats
+from farm.training.rollout_method import RolloutTrainer
 
 STD_FLOOR = 1e-4  # added to the standard deviation of a group
 
@@ -54,57 +52,36 @@ def group_advantages(scores: Tensor, n: int, scale: bool = True) -> Tensor:
 
 
 def grpo_loss(
-    logps: Tensor,
-    old_logps: Tensor,
-    ref_logps: Tensor,
-    advantages: Tensor,
-    mask: Tensor,
-    beta: float,
-    clip: float,
+    logps: Tensor, old_logps: Tensor, ref_logps: Tensor, advantages: Tensor, beta: float, clip: float
 ) -> Tensor:
-    """Loss of each response, a mean over its tokens: (B, T), advantages (B,) -> (B,)."""
-    gain = clipped_objective((logps - old_logps).exp(), advantages[:, None], clip)
-    return -masked_row_mean(gain - beta * kl_k3(logps, ref_logps), mask)
+    """Loss of each token: (B, T), advantages (B, T) or (B, 1)."""
+    gain = clipped_objective((logps - old_logps).exp(), advantages, clip)
+    return -(gain - beta * kl_k3(logps, ref_logps))
 
 
-class GRPO:
-    """Group relative policy optimisation (Shao et al. 2024)."""
+def worth(rollout: Rollout, config: GRPOConfig, processes: Processes) -> Credit:
+    """Every token has its response's advantage."""
+    flat = rollout.score.view(-1, config.n).std(1) == 0
+    (no_signal,) = mean_over(processes, flat)
+    stats = rollout_stats(rollout, processes) | {"frac_reward_zero_std": no_signal}
+    advantages = group_advantages(rollout.score, config.n, config.scale)
+    mask = rollout.tokens.mask.to(rollout.logps)
+    weights = mask if config.every_token else mask / mask.sum(-1, keepdim=True).clamp(min=1)
+    return Credit(rollout, advantages[:, None] * mask, weights, stats)
 
-    Config: ClassVar[type[GRPOConfig]] = GRPOConfig
-    data_kind: ClassVar[DataKind] = "instructions"
 
-    def __init__(self, config: GRPOConfig, data: Data[Prompt], models: Models) -> None:
-        self.config = config
-        self.policy = self.trained = self.product = models.policy()
-        self.rollouts = Rollouts(config, data, models, self.policy)
-        self.steps, self.rollout_steps = self.rollouts.steps, config.rollout_steps
+def loss(logps: Tensor, batch: Credit, config: GRPOConfig) -> Loss:
+    """Mean over the tokens of a batch by their weights."""
+    old, reference = batch.rollout.logps, batch.rollout.ref_logps
+    losses = grpo_loss(logps, old, reference, batch.advantages, config.beta, config.clip)
+    log_ratio = (logps - old).detach()
+    clipped = ((log_ratio.exp() - 1).abs() > config.clip).double()
+    stats = {
+        "policy/approxkl_avg": batch.mean(0.5 * log_ratio.square()),
+        "policy/clipfrac_avg": batch.mean(clipped),
+    }
+    return Loss(batch.mean(losses), {**batch.stats, **stats})
 
-    def batches(self, start: int) -> Iterator[list[Graded]]:
-        return self.rollouts.batches(start, self.graded)
 
-    def held_out(self) -> Iterator[Graded]:
-        return self.rollouts.held_out(self.graded)
-
-    def graded(self, rollout: Rollout) -> Graded:
-        config, processes = self.config, self.rollouts.processes
-        flat = rollout.score.view(-1, config.n).std(1) == 0
-        (no_signal,) = mean_over(processes, flat)
-        stats = rollout_stats(rollout, processes) | {"frac_reward_zero_std": no_signal}
-        tokens = rollout.tokens.mask.sum(-1)
-        weights = tokens if config.every_token else torch.ones_like(tokens)
-        return Graded(rollout, group_advantages(rollout.score, config.n, config.scale), weights, stats)
-
-    def loss(self, batch: Graded) -> Loss:
-        config, rollout, weights = self.config, batch.rollout, batch.weights / batch.weight
-        mask = rollout.tokens.mask
-        logps = self.policy(rollout.tokens, config.temperature)
-        losses = grpo_loss(
-            logps, rollout.logps, rollout.ref_logps, batch.advantages, mask, config.beta, config.clip
-        )
-        log_ratio = (logps - rollout.logps).detach()
-        clipped = ((log_ratio.exp() - 1).abs() > config.clip).double()
-        stats = {
-            "policy/approxkl_avg": (weights * masked_row_mean(0.5 * log_ratio.square(), mask)).sum(),
-            "policy/clipfrac_avg": (weights * masked_row_mean(clipped, mask)).sum(),
-        }
-        return Loss((weights * losses).sum(), {**batch.stats, **stats})
+GRPO = RolloutTrainer(GRPOConfig, worth, loss)
+"""Group relative policy optimisation (Shao et al. 2024)."""

@@ -10,15 +10,12 @@ E       a preference p < 1 weighs both directions, p (h − 1/2τ)² + (1 − p)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar
-
 from torch import Tensor
 
 from farm.config import TrainConfig, option
-from farm.methods.dpo import PairLogps, ReferencedPairs, pair_logps, pair_stats, with_reference
-from farm.training.data import Data, PreferencePair, pairs
-from farm.training.method import DataKind, Loss, Models, PairBatch
+from farm.training.batches import PairBatch
+from farm.training.method import Loss
+from farm.training.pair_method import PairLogps, PairTrainer, ReferencedPairs, pair_stats
 
 
 class IPOConfig(TrainConfig):
@@ -46,31 +43,13 @@ def per_token(logps: PairLogps, batch: PairBatch) -> PairLogps:
     return PairLogps(logps.chosen / batch.chosen.mask.sum(-1), logps.rejected / batch.rejected.mask.sum(-1))
 
 
-class IPO:
-    """Identity preference optimisation (Gheshlaghi Azar et al. 2023)."""
+def loss(policy: PairLogps, batch: ReferencedPairs, config: IPOConfig) -> Loss:
+    """Mean over the pairs of a batch."""
+    reference, stats = batch.reference, pair_stats(policy, batch.reference, config.tau)
+    if config.length_normalised:
+        policy, reference = per_token(policy, batch.pairs), per_token(reference, batch.pairs)
+    return Loss(ipo_loss(policy, reference, batch.pairs.preference, config.tau).mean(), stats)
 
-    Config: ClassVar[type[IPOConfig]] = IPOConfig
-    data_kind: ClassVar[DataKind] = "pairs"
-    rollout_steps = 1
 
-    def __init__(self, config: IPOConfig, data: Data[PreferencePair], models: Models) -> None:
-        self.config = config
-        self.policy = self.trained = self.product = models.policy()
-        self.reference = models.reference_logps()
-        self.source = pairs(data, self.policy.codec, config, self.policy.device)
-        self.steps = self.source.steps
-
-    def batches(self, start: int) -> Iterator[list[ReferencedPairs]]:
-        for step in self.source.batches(start):
-            yield [with_reference(batch, self.reference) for batch in step]
-
-    def held_out(self) -> Iterator[ReferencedPairs]:
-        for batch in self.source.held_out():
-            yield with_reference(batch, self.reference)
-
-    def loss(self, batch: ReferencedPairs) -> Loss:
-        policy, reference = pair_logps(self.policy, batch.pairs), batch.reference
-        stats = pair_stats(policy, reference, self.config.tau)
-        if self.config.length_normalised:
-            policy, reference = per_token(policy, batch.pairs), per_token(reference, batch.pairs)
-        return Loss(ipo_loss(policy, reference, batch.pairs.preference, self.config.tau).mean(), stats)
+IPO = PairTrainer(IPOConfig, loss)
+"""Identity preference optimisation (Gheshlaghi Azar et al. 2023)."""

@@ -16,7 +16,6 @@ L       loss                   L_π + vf_coef L_V; in the first value_warmup rol
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -34,12 +33,15 @@ from farm.models.ops import (
 )
 from farm.models.policy import Policy
 from farm.models.scorer import Scorer
-from farm.models.tokens import Prompt
+from farm.models.tokens import Prompt, Tokens
+from farm.training.batches import Rollout
+from farm.training.credit import Experience
 from farm.training.data import Data
-from farm.training.method import DataKind, Experience, Loss, Models, Rollout, Stats
-from farm.training.rollout import RolloutConfig, Rollouts, rollout_stats
+from farm.training.method import DataKind, Loss, Method, Models, Stats
+from farm.training.on_policy import RolloutPlan, Rollouts
+from farm.training.rollout import RolloutConfig, rollout_stats
 
-KL_ERROR = 0.2  # how far the adaptive controller believes that KL is off its target
+KL_ERROR = 0.2  # limit on the relative error of the KL that the controller reacts to
 
 
 class PPOConfig(RolloutConfig):
@@ -85,6 +87,10 @@ class Lesson(NamedTuple):
     stats: Stats  # of the whole rollout that it comes from
 
     @property
+    def tokens(self) -> Tokens:
+        return self.experience.tokens
+
+    @property
     def weight(self) -> Tensor:
         return self.experience.weight
 
@@ -120,39 +126,36 @@ def value_loss(values: Tensor, old_values: Tensor, returns: Tensor, mask: Tensor
 
 
 def adapted(beta: Tensor, kl: Tensor, target: float, gain: float) -> Tensor:
-    """The KL coefficient after a rollout of responses with this KL: raised where that is above the target."""
+    """The KL coefficient after a rollout with this KL: higher if the KL is above the target, else lower."""
     return beta * (1 + gain * (kl / target - 1).clamp(-KL_ERROR, KL_ERROR))
 
 
-class PPO:
+class PPO(Method[Lesson]):
     """Proximal policy optimisation (Schulman et al. 2017; Ouyang et al. 2022)."""
 
     Config: ClassVar[type[PPOConfig]] = PPOConfig
     data_kind: ClassVar[DataKind] = "instructions"
+    trained: ActorCritic
 
     def __init__(self, config: PPOConfig, data: Data[Prompt], models: Models) -> None:
         self.config = config
         self.policy = self.product = models.policy()
         self.value = models.value()
         self.trained = ActorCritic(self.policy, self.value, config.beta).to(self.policy.device)
-        self.rollouts = Rollouts(config, data, models, self.policy, self.value)
-        self.steps, self.rollout_steps = self.rollouts.steps, config.rollout_steps
+        self.feed = Rollouts(config, data, models, self.policy, self.learnt, value=self.value)
 
-    def batches(self, start: int) -> Iterator[list[Lesson]]:
-        config, beta = self.config, self.trained.kl_coef
-        for turn in self.rollouts.turns(start):
-            lesson = self.lesson(self.rollouts.drawn(turn))
-            if turn.number < config.value_warmup:
-                lesson = lesson._replace(policy_weight=torch.tensor(0.0))
-            if config.kl_target:
-                beta.copy_(adapted(beta, lesson.stats["objective/kl"], config.kl_target, config.kl_gain))
-            yield from self.rollouts.dealt(turn, lesson)
-
-    def held_out(self) -> Iterator[Lesson]:
-        return self.rollouts.held_out(self.lesson)
+    def learnt(self, plan: RolloutPlan) -> Lesson:
+        """The lesson of a rollout. One in training also adapts beta, for the rollouts after it."""
+        config, beta, lesson = self.config, self.trained.kl_coef, self.lesson(self.feed.drawn(plan))
+        if plan.held_out:
+            return lesson
+        if config.kl_target:
+            beta.copy_(adapted(beta, lesson.stats["objective/kl"], config.kl_target, config.kl_gain))
+        warming_up = plan.number < config.value_warmup
+        return lesson._replace(policy_weight=torch.tensor(0.0)) if warming_up else lesson
 
     def lesson(self, rollout: Rollout) -> Lesson:
-        config, mask, processes = self.config, rollout.tokens.mask, self.rollouts.processes
+        config, mask, processes = self.config, rollout.tokens.mask, self.feed.processes
         beta = self.trained.kl_coef
         reward = kl_shaped_reward(rollout.score, rollout.logps, rollout.ref_logps, mask, beta)
         if config.whiten_rewards:

@@ -15,21 +15,22 @@ r       models.reward()       missing_eos_penalty is taken off the score of a re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
 from farm.config import Schedule, option
-from farm.methods.binary_reward_conditioning import control_problems, control_tokens
-from farm.methods.reward_conditioning import quantile_levels
 from farm.models.codec import Row, collate
 from farm.models.ops import entropy, full_kl, full_logps
 from farm.models.tokens import Prompt, Tokens
+from farm.training.controls import control_problems, control_tokens, quantile_levels
 from farm.training.data import Data
-from farm.training.method import DataKind, Loss, Models, Stats
-from farm.training.rollout import RolloutConfig, RolloutPlan, Rollouts, mean_over
+from farm.training.method import DataKind, Loss, Method, Models, Stats
+from farm.training.on_policy import RolloutPlan, Rollouts
+from farm.training.rollout import RolloutConfig, mean_over
 
 
 class QuarkConfig(RolloutConfig):
@@ -91,8 +92,11 @@ def quark_loss(terms: Terms, beta: float, entropy_coef: float) -> Tensor:
     return -terms.logps + beta * terms.kl - entropy_coef * terms.entropy
 
 
-class Quark:
-    """Quantised reward conditioning in rounds (Lu et al. 2022)."""
+class Quark(Method[Levelled]):
+    """Quantised reward conditioning in rounds (Lu et al. 2022).
+
+    Nothing is held out: the loss on one's own responses does not show their quality.
+    """
 
     Config: ClassVar[type[QuarkConfig]] = QuarkConfig
     data_kind: ClassVar[DataKind] = "instructions"
@@ -102,24 +106,15 @@ class Quark:
         self.policy = self.trained = self.product = models.policy()
         self.controls = control_tokens(config.levels)
         self.policy.condition_on(self.controls)
-        self.rollouts = Rollouts(config, data, models, self.policy)
-        self.reference = self.rollouts.reference
-        self.steps, self.rollout_steps = self.rollouts.steps, config.rollout_steps
-
-    def batches(self, start: int) -> Iterator[list[Levelled]]:
-        for turn in self.rollouts.turns(start):
-            yield from self.rollouts.dealt(turn, self.levelled(turn))
-
-    def held_out(self) -> Iterator[Levelled]:
-        """None: the loss on one's own responses says nothing of their quality."""
-        return iter(())
+        self.feed = Rollouts(config, replace(data, held_out=()), models, self.policy, self.levelled)
+        self.reference = self.feed.reference
 
     @torch.no_grad()
-    def levelled(self, turn: RolloutPlan) -> Levelled:
+    def levelled(self, plan: RolloutPlan) -> Levelled:
         """Responses to a rollout's prompts under the tokens of their quantiles."""
-        processes = self.rollouts.processes
-        drawn = self.rollouts.responses(turn, self.policy if turn.number else self.reference)
-        scores = self.rollouts.scores(drawn)
+        processes = self.feed.processes
+        drawn = self.feed.responses(plan, self.policy if plan.number else self.reference)
+        scores = self.feed.scores(drawn)
         levels = quantile_levels(scores, self.config.levels, processes.gathered(scores)).tolist()
         mask = drawn.tokens.mask
         means = mean_over(processes, scores, mask.sum(-1), drawn.ended)

@@ -14,18 +14,14 @@ r       models.reward()
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
-
-import torch
-from torch import Tensor
 
 from farm.config import option
 from farm.methods.best_of_n import BestOfNConfig, Scored, draw_scored
-from farm.methods.binary_reward_conditioning import control_problems, control_tokens
-from farm.methods.sft import SFT, SFTConfig
+from farm.methods.sft import ImitationTrainer, SFTConfig
 from farm.models.tokens import Prompt
-from farm.training.data import Data, Demonstration
-from farm.training.method import DataKind, Models
+from farm.training.controls import control_problems, control_tokens, quantile_levels
+from farm.training.data import Demonstration
+from farm.training.method import Models
 
 
 class RewardConditioningConfig(SFTConfig, BestOfNConfig):
@@ -40,16 +36,6 @@ class RewardConditioningConfig(SFTConfig, BestOfNConfig):
         return super().problems() + control_problems(self)
 
 
-def quantile_levels(scores: Tensor, levels: int, among: Tensor | None = None) -> Tensor:
-    """Level of each score, 0 the lowest, `levels - 1` the highest; equal scores share a level.
-
-    among: the scores whose quantiles they are, these among them; they alone if not given.
-    """
-    ranked = (scores if among is None else among).double().flatten().sort().values
-    below = torch.searchsorted(ranked, scores.double())  # how many scores are lower
-    return below * levels // len(ranked)
-
-
 def conditioned(scored: Scored, levels: int) -> list[Demonstration]:
     """Every response under the token of its level."""
     names = control_tokens(levels)
@@ -62,15 +48,15 @@ def conditioned(scored: Scored, levels: int) -> list[Demonstration]:
     ]
 
 
-class RewardConditioning(SFT):
-    """Supervised fine-tuning on the reference's responses under tokens for the quantile of their score."""
+def demonstrations(
+    prompts: Sequence[Prompt], config: RewardConditioningConfig, models: Models
+) -> list[Demonstration]:
+    """The reference's responses to these prompts under the tokens of their levels."""
+    scored = draw_scored(models.reference(), models.reward(), prompts, config, config.seed)
+    return conditioned(scored, config.levels)
 
-    Config: ClassVar[type[SFTConfig]] = RewardConditioningConfig
-    data_kind: ClassVar[DataKind] = "instructions"
 
-    def __init__(self, config: RewardConditioningConfig, data: Data[Prompt], models: Models) -> None:
-        def learn_from(prompts: Sequence[Prompt]) -> list[Demonstration]:
-            scored = draw_scored(models.reference(), models.reward(), prompts, config, config.seed)
-            return conditioned(scored, config.levels)
-
-        super().__init__(config, data.made(learn_from), models, control_tokens(config.levels))
+RewardConditioning = ImitationTrainer(
+    RewardConditioningConfig, "instructions", demonstrations, lambda config: control_tokens(config.levels)
+)
+"""Supervised fine-tuning on the reference's responses under tokens for the quantile of their score."""

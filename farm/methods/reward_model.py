@@ -11,7 +11,6 @@ y_w     batch.chosen       a preference p < 1 weighs both directions; a tie is Â
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -20,8 +19,10 @@ from torch import Tensor
 from farm.config import TrainConfig, option
 from farm.models.ops import preference_loss
 from farm.models.scorer import Scorer
-from farm.training.data import Data, PreferencePair, pairs
-from farm.training.method import DataKind, Loss, Models, PairBatch, Stats
+from farm.training.batches import PairBatch
+from farm.training.data import Data, PreferencePair
+from farm.training.feed import pairs
+from farm.training.method import DataKind, Loss, Method, Models, Stats
 
 BINS = 10  # of the reliability curve
 
@@ -44,9 +45,10 @@ class PairScores(NamedTuple):
 
 
 class CalibrationCurve(NamedTuple):
-    """How far predicted preferences can be believed, over n held-out pairs.
+    """How well predicted preferences agree with given ones, over n held-out pairs.
 
-    Both orders of a pair count, so the curve is symmetric; bins of equal width over [0, 1], NaN where empty.
+    Both orders of a pair count, so the curve is symmetric. Bins have equal width over [0, 1]; empty ones are
+    NaN.
     """
 
     n: int
@@ -66,7 +68,7 @@ def reward_model_loss(
 
 
 def calibration(margins: Tensor, preference: Tensor) -> CalibrationCurve:
-    """Of score differences and the preferences they predict, (n,) each. Guo et al. 2017, arXiv 1706.04599."""
+    """Calibration of score differences as predictions: (n,) each. Guo et al. 2017, arXiv 1706.04599."""
     margins, preference = margins.double(), preference.double()
     agrees = (margins > 0) * preference + (margins < 0) * (1 - preference) + (margins == 0) * 0.5
     predicted = torch.cat([margins.sigmoid(), (-margins).sigmoid()])
@@ -95,24 +97,16 @@ def reward_stats(scores: PairScores) -> Stats:
     }
 
 
-class RewardModel:
+class RewardModel(Method[PairBatch]):
     """A Bradley-Terry reward model."""
 
     Config: ClassVar[type[RewardModelConfig]] = RewardModelConfig
     data_kind: ClassVar[DataKind] = "pairs"
-    rollout_steps = 1
 
     def __init__(self, config: RewardModelConfig, data: Data[PreferencePair], models: Models) -> None:
         self.config = config
         self.scorer = self.trained = self.product = models.scorer()
-        self.source = pairs(data, self.scorer.codec, config, self.scorer.device)
-        self.steps = self.source.steps
-
-    def batches(self, start: int) -> Iterator[list[PairBatch]]:
-        return self.source.batches(start)
-
-    def held_out(self) -> Iterator[PairBatch]:
-        return self.source.held_out()
+        self.feed = pairs(data, self.scorer.codec, config, self.scorer.device)
 
     def loss(self, batch: PairBatch) -> Loss:
         scores = pair_scores(self.scorer, batch)
@@ -124,15 +118,15 @@ class RewardModel:
         """Accuracy and calibration on the held-out pairs."""
         margins, preferences = [], []
         self.trained.eval()
-        for batch in self.held_out():
+        for batch in self.feed.held_out():
             scores = pair_scores(self.scorer, batch)
             margins.append((scores.chosen - scores.rejected).cpu())
             preferences.append(batch.preference.cpu())
         return calibration(torch.cat(margins), torch.cat(preferences))
 
     def summary(self) -> dict[str, float]:
-        """What a finished run logs beside its loss: accuracy, ECE and the points of the reliability curve."""
-        if not any(True for _ in self.held_out()):
+        """Accuracy, ECE and the points of the reliability curve on the held-out pairs, if any."""
+        if not any(True for _ in self.feed.held_out()):
             return {}
         found = self.calibrate()
         curve = zip(found.predicted.tolist(), found.observed.tolist(), found.counts.tolist(), strict=True)

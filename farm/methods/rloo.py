@@ -14,18 +14,17 @@ L       rloo_loss              the paper's is −A log π_θ(y|x), which has the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
 from farm.config import option
 from farm.models.ops import clipped_objective, kl_k1, masked_sum
-from farm.models.tokens import Prompt
-from farm.training.data import Data
-from farm.training.method import DataKind, Loss, Models, Rollout
-from farm.training.rollout import Graded, RolloutConfig, Rollouts, mean_over, rollout_stats
+from farm.training.batches import Rollout
+from farm.training.credit import Graded
+from farm.training.method import Loss
+from farm.training.processes import Processes
+from farm.training.rollout import RolloutConfig, mean_over, rollout_stats
+from farm.training.rollout_method import RolloutTrainer
 
 
 class RLOOConfig(RolloutConfig):
@@ -57,40 +56,29 @@ def rloo_loss(logps: Tensor, old_logps: Tensor, advantages: Tensor, clip: float)
     return -clipped_objective((logps - old_logps).exp(), advantages, clip)
 
 
-class RLOO:
-    """REINFORCE leave-one-out (Ahmadian et al. 2024)."""
+def worth(rollout: Rollout, config: RLOOConfig, processes: Processes) -> Graded:
+    """Each response's advantage over the others to its prompt."""
+    rewards = sequence_reward(
+        rollout.score, rollout.logps, rollout.ref_logps, rollout.tokens.mask, config.beta
+    )
+    (mean_reward,) = mean_over(processes, rewards)
+    stats = rollout_stats(rollout, processes) | {"objective/rlhf_reward": mean_reward}
+    return Graded(rollout, leave_one_out(rewards, config.n), torch.ones_like(rewards), stats)
 
-    Config: ClassVar[type[RLOOConfig]] = RLOOConfig
-    data_kind: ClassVar[DataKind] = "instructions"
 
-    def __init__(self, config: RLOOConfig, data: Data[Prompt], models: Models) -> None:
-        self.config = config
-        self.policy = self.trained = self.product = models.policy()
-        self.rollouts = Rollouts(config, data, models, self.policy)
-        self.steps, self.rollout_steps = self.rollouts.steps, config.rollout_steps
+def loss(logps: Tensor, batch: Graded, config: RLOOConfig) -> Loss:
+    """Mean over the responses of a batch."""
+    mask = batch.tokens.mask
+    of_response, old = masked_sum(logps, mask), masked_sum(batch.rollout.logps, mask)
+    losses = rloo_loss(of_response, old, batch.advantages, config.clip)
+    log_ratio = (of_response - old).detach()
+    clipped = (log_ratio.exp() - 1).abs() > config.clip
+    stats = {
+        "policy/approxkl_avg": 0.5 * log_ratio.square().mean(),
+        "policy/clipfrac_avg": clipped.double().mean(),
+    }
+    return Loss(losses.mean(), {**batch.stats, **stats})
 
-    def batches(self, start: int) -> Iterator[list[Graded]]:
-        return self.rollouts.batches(start, self.graded)
 
-    def held_out(self) -> Iterator[Graded]:
-        return self.rollouts.held_out(self.graded)
-
-    def graded(self, rollout: Rollout) -> Graded:
-        mask, processes = rollout.tokens.mask, self.rollouts.processes
-        rewards = sequence_reward(rollout.score, rollout.logps, rollout.ref_logps, mask, self.config.beta)
-        (mean_reward,) = mean_over(processes, rewards)
-        stats = rollout_stats(rollout, processes) | {"objective/rlhf_reward": mean_reward}
-        advantages = leave_one_out(rewards, self.config.n)
-        return Graded(rollout, advantages, torch.ones_like(rewards), stats)
-
-    def loss(self, batch: Graded) -> Loss:
-        tokens, old = batch.rollout.tokens, masked_sum(batch.rollout.logps, batch.rollout.tokens.mask)
-        logps = masked_sum(self.policy(tokens, self.config.temperature), tokens.mask)
-        losses = rloo_loss(logps, old, batch.advantages, self.config.clip)
-        log_ratio = (logps - old).detach()
-        clipped = (log_ratio.exp() - 1).abs() > self.config.clip
-        stats = {
-            "policy/approxkl_avg": 0.5 * log_ratio.square().mean(),
-            "policy/clipfrac_avg": clipped.double().mean(),
-        }
-        return Loss(losses.mean(), {**batch.stats, **stats})
+RLOO = RolloutTrainer(RLOOConfig, worth, loss)
+"""REINFORCE leave-one-out (Ahmadian et al. 2024)."""

@@ -9,16 +9,21 @@ E       loop            every token of a step counts the same, however rows are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Generic, TypeVar
 
 from torch import Tensor
 
 from farm.config import TrainConfig
 from farm.models.ops import masked_mean
 from farm.models.tokens import Tokens
-from farm.training.data import Data, Demonstration, demonstrations
-from farm.training.method import DataKind, Loss, Models, Stats
+from farm.training.data import Data, Demonstration
+from farm.training.feed import demonstrations
+from farm.training.method import DataKind, Loss, Method, Models, Stats
+
+R = TypeVar("R")
+C = TypeVar("C", bound="SFTConfig")
 
 
 class SFTConfig(TrainConfig):
@@ -42,12 +47,11 @@ def sft_stats(logps: Tensor, mask: Tensor) -> Stats:
     }
 
 
-class SFT:
+class SFT(Method[Tokens]):
     """Supervised fine-tuning."""
 
     Config: ClassVar[type[SFTConfig]] = SFTConfig
     data_kind: ClassVar[DataKind] = "demonstrations"
-    rollout_steps = 1
 
     def __init__(
         self, config: SFTConfig, data: Data[Demonstration], models: Models, control: Sequence[str] = ()
@@ -56,15 +60,25 @@ class SFT:
         self.policy = self.trained = self.product = models.policy()
         if control:
             self.policy.condition_on(control)
-        self.source = demonstrations(data, self.policy.codec, config, self.policy.device)
-        self.steps = self.source.steps
-
-    def batches(self, start: int) -> Iterator[list[Tokens]]:
-        return self.source.batches(start)
-
-    def held_out(self) -> Iterator[Tokens]:
-        return self.source.held_out()
+        self.feed = demonstrations(data, self.policy.codec, config, self.policy.device)
 
     def loss(self, batch: Tokens) -> Loss:
         logps = self.policy(batch)
         return Loss(sft_loss(logps, batch.mask), sft_stats(logps.detach(), batch.mask))
+
+
+@dataclass(frozen=True)
+class ImitationTrainer(Generic[C, R]):
+    """What the file of a method offers that makes demonstrations of other records, and imitates them.
+
+    make: records, options and models -> demonstrations. controls: options -> the control tokens in them.
+    """
+
+    Config: type[C]
+    data_kind: DataKind
+    make: Callable[[Sequence[R], C, Models], Sequence[Demonstration]]
+    controls: Callable[[C], Sequence[str]] = lambda _: ()
+
+    def __call__(self, config: C, data: Data[R], models: Models) -> SFT:
+        made = data.made(lambda records: self.make(records, config, models))
+        return SFT(config, made, models, self.controls(config))

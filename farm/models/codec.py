@@ -1,8 +1,8 @@
 """Between text and tokens: the prompt template, the tokenizer, and rows of tokens padded into batches.
 
-A prompt and its response are tokenized apart and joined as tokens, so the prompt is always a prefix of the
-row, in training, in sampling and in scoring alike, and no beginning-of-sequence token is doubled or lost.
-A response ends with the end-of-sequence token everywhere.
+A prompt and its response are tokenized apart and joined as tokens. So the prompt is a prefix of the row in
+training, sampling and scoring alike, and no beginning-of-sequence token is doubled or lost. A response ends
+with the end-of-sequence token everywhere.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Row(NamedTuple):
 class Template:
     """How a prompt becomes text. Stored with every checkpoint: a model is always asked as it was trained.
 
-    chat: by the tokenizer's chat template; else by the two texts, with {instruction} and {input}.
-    control: text put between prompt and response, for models that answer to a control token.
+    chat: use the tokenizer's chat template. Otherwise the two texts are used, with {instruction} and {input}
+    filled in. control: text between prompt and response, for models that answer to a control token.
     """
 
     chat: bool = False
@@ -113,7 +113,7 @@ class Codec:
 
     @property
     def pad_id(self) -> int:
-        """What fills a row up. Masks, never this id, say what is padding: it may be the end of sequence."""
+        """The token that fills rows up. It may be the end of sequence, so masks alone say what is padding."""
         pad = self.tokenizer.pad_token_id
         return self.eos_id if pad is None else int(pad)
 
@@ -129,7 +129,7 @@ class Codec:
         return [begin] if begin is not None and ids[:1] == [begin] else []
 
     def prompt_ids(self, prompt: Prompt) -> list[int]:
-        """The tokens that a response follows. Raises ConfigError if there are none."""
+        """The tokens of a prompt, which the response follows. Raises ConfigError if there are none."""
         text = self.template.text(prompt, self.tokenizer) + self.template.control
         ids = self._ids(text)
         if not self.template.chat and ids[:1] != self._begin:
@@ -167,7 +167,7 @@ class Codec:
         self.template.save(directory)
 
     def fingerprint(self) -> str:
-        """Identity of all that makes tokens of a prompt: a hash of the files that `save` writes."""
+        """A hash of the files that `save` writes: of everything that decides the tokens of a prompt."""
         digest = hashlib.sha256()
         with tempfile.TemporaryDirectory() as folder:
             self.save(Path(folder))

@@ -1,8 +1,8 @@
-"""Running a model over prompts and responses, and a prompt that several responses share only once.
+"""A forward pass over prompts and responses. A prompt that several responses share is run once.
 
-What a causal model makes of a prompt is the same for every response to it, so each distinct prompt is run
-first, and the responses follow on its keys and values; gradients flow back through both passes. With 8
-responses to a prompt that is as long as each of them, this saves 7 of 16 tokens.
+The keys and values of a prompt in a causal model are the same for every response to it. So each distinct
+prompt is run first, and the responses follow on its keys and values. Gradients flow back through both passes.
+With 8 responses to a prompt that is as long as each of them, this saves 7 of 16 tokens.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from farm.config import TrainConfig
 from farm.models.ops import last_token
 from farm.models.tokens import Tokens
 
-LEAST_SHARE = 0.1  # of a pass's tokens that sharing must save, for attention then needs a mask
-LEAST_WORK = 2**22  # that it must save, in tokens times hidden size squared, for a second pass has its price
+LEAST_SHARE = 0.1  # share of a pass's tokens that sharing must save, for attention then needs a mask
+LEAST_WORK = 2**22  # tokens times hidden size squared that sharing must save, for a second pass has a cost
 
 
 class Read(NamedTuple):
-    """What a model makes of rows, seen from their responses; the prompt stands before them or is left out."""
+    """The last hidden states of rows. Positions of the prompt may be left out."""
 
     hidden: Tensor  # (B, S, H) last hidden states
     mask: Tensor  # (B, S) bool, True on response tokens, in the order in which Tokens.mask has them
 
 
-class Shared(NamedTuple):
+class SharedPrompts(NamedTuple):
     """Rows whose responses all begin in the same column, and which of them have the same prompt."""
 
     rows: Tokens  # (B, P + S): a prompt but for its last token, padded at the left; then the rest
@@ -47,14 +47,14 @@ class Shared(NamedTuple):
 
 
 class _Prompts(DynamicLayer):
-    """Keys and values of distinct prompts in one layer; for those who follow, of the prompt that each has."""
+    """Keys and values of distinct prompts in one layer. Rows that follow attend to their own prompt's."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.owner: Tensor | None = None  # (B,) whose prompt each row has, once rows follow
+        self.owner: Tensor | None = None  # (B,) the prompt of each row, once rows follow
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """What attention looks at. Only prompts are kept: rows have no successors."""
+        """Keys and values to attend to. Those of responses are not kept, for nothing follows them."""
         if self.owner is None:
             return super().update(key_states, value_states)
         assert self.keys is not None
@@ -66,7 +66,8 @@ class _Prompts(DynamicLayer):
 def read(model: Any, tokens: Tokens, *, last: bool = True) -> Read:
     """Last hidden states of a base model of transformers.
 
-    last: also of the last column, which predicts no token; without it hidden has a column less than mask.
+    last: include the last column, which predicts no token. Without it `hidden` has one column less than
+    `mask`.
     """
     shared = _shared(model, tokens)
     if shared is not None:
@@ -75,8 +76,8 @@ def read(model: Any, tokens: Tokens, *, last: bool = True) -> Read:
     return Read(model(**inputs, use_cache=False).last_hidden_state, tokens.mask)
 
 
-def _read_shared(model: Any, shared: Shared, last: bool) -> Read:
-    """Every distinct prompt but for its last token, then that and the response of each row."""
+def _read_shared(model: Any, shared: SharedPrompts, last: bool) -> Read:
+    """Run each distinct prompt without its last token, then that token and the response of each row."""
     inputs, width = model_inputs(shared.rows), shared.width
     layers = [_Prompts() for _ in range(key_value_layers(model.config))]
     kept = Cache(layers=layers)  # type: ignore[arg-type]
@@ -106,7 +107,7 @@ def model_inputs(tokens: Tokens) -> dict[str, Tensor]:
     }
 
 
-def share(tokens: Tokens) -> Shared | None:
+def share(tokens: Tokens) -> SharedPrompts | None:
     """Rows moved so that all responses begin in one column; None where a prompt has but one token."""
     ids, mask = tokens.ids, tokens.mask
     first = torch.zeros_like(ids[:, 0]) if tokens.attention is None else tokens.attention.int().argmax(-1)
@@ -121,11 +122,11 @@ def share(tokens: Tokens) -> Shared | None:
     prompts = rows.ids[:, :width].masked_fill(~inside[:, :width], -1)
     distinct, owner = torch.unique(prompts, dim=0, return_inverse=True)
     example = owner.new_empty(len(distinct)).scatter_(0, owner, torch.arange(len(ids), device=ids.device))
-    return Shared(rows, width, owner, example)
+    return SharedPrompts(rows, width, owner, example)
 
 
-def _shared(model: Any, tokens: Tokens) -> Shared | None:
-    """How to share prompts, where that is possible and pays."""
+def _shared(model: Any, tokens: Tokens) -> SharedPrompts | None:
+    """How to share prompts; None where that is impossible or does not pay."""
     shared = share(tokens) if _can_share(model) else None
     if shared is None:
         return None
@@ -135,10 +136,10 @@ def _shared(model: Any, tokens: Tokens) -> Shared | None:
 
 
 def _can_share(model: Any) -> bool:
-    """Whether keys and values are all that a model keeps of a prompt, and are kept.
+    """Whether a model keeps the keys and values of a prompt, and nothing else.
 
-    Recomputed activations and compiled passes go without. Processes that gather sharded weights must make
-    equally many passes. On a GPU one long pass may well be faster than two, which nobody has measured.
+    Not with recomputed activations and not in compiled passes. Not with sharded weights, for all processes
+    must make equally many passes. Not on a GPU, where one long pass may be faster than two; not measured.
     """
     from torch.distributed.fsdp import FSDPModule
 
@@ -152,12 +153,12 @@ def _can_share(model: Any) -> bool:
 
 
 def cache_option(model: Any) -> str:
-    """What a model calls the keys and values that it is given: `cache` since transformers 5.24."""
+    """The name of a model's argument for keys and values: `cache` since transformers 5.24."""
     return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
 
 
 def key_value_layers(config: Any) -> int:
-    """How many layers keep keys and values of what they have read; 0 where some keep more than that."""
+    """The number of layers that keep keys and values; 0 if some layer keeps other states."""
     layers = DynamicCache(config=config).layers
     if not all(isinstance(layer, DynamicLayer) for layer in layers):
         return 0

@@ -29,16 +29,35 @@ from farm.models.ops import at_temperature
 from farm.models.packed_weights import packed
 from farm.models.policy import Policy
 
-ROWS = (64, 256)  # that are drawn at the same time: so many at least, and at most
-CACHE_BYTES = {"cpu": 2**28, "cuda": 2**32}  # of keys and values that more than the least rows may take
+ROWS = (64, 256)  # drawn at the same time: at least, at most
+CACHE_BYTES = {
+    "cpu": 2**28,
+    "cuda": 2**32,
+}  # of keys and values, if more than the fewest rows are drawn
 
 
 class Drawn(NamedTuple):
     """One response."""
 
-    ids: list[int]  # the token that ended it included
-    logps: list[float]  # at the temperature of the draw, before top-p, top-k and tokens that are never drawn
+    ids: list[int]  # from the given tokens to the token that ended it, both included
+    logps: list[float]  # at the temperature of the draw, before top-p, top-k and tokens that are never drawn;
+    # 0 for given tokens
     ended: bool  # False: cut at max_new_tokens, or where the model's context ends
+
+
+class Start(NamedTuple):
+    """Where a draw begins: a prompt, and response tokens that are given and not drawn."""
+
+    prompt: list[int]
+    given: Sequence[int] = ()
+
+    @property
+    def ids(self) -> list[int]:
+        return [*self.prompt, *self.given]
+
+    @property
+    def width(self) -> int:
+        return len(self.prompt) + len(self.given)
 
 
 class Pick(NamedTuple):
@@ -79,7 +98,7 @@ class _Slots(DynamicLayer):
         self.length -= columns
 
     def admit(self, layer: DynamicLayer, repeats: Tensor) -> None:
-        """Put rows of a prefilled layer into the next slots, their last column at the present one."""
+        """Copy rows of a prefilled layer into the next slots, their last column at the present column."""
         assert layer.keys is not None
         assert layer.values is not None
         for i, states in enumerate((layer.keys, layer.values)):
@@ -114,11 +133,11 @@ class _Batch:
         self.logits = torch.empty(0)
         self.owners: list[int] = []
 
-    def admit(self, owners: Sequence[int], prompts: Sequence[list[int]], uniforms: Sequence[Tensor]) -> None:
-        """Run the prompts of new rows and give them the next slots."""
-        distinct = list(dict.fromkeys(map(tuple, prompts)))
+    def admit(self, owners: Sequence[int], starts: Sequence[Start], uniforms: Sequence[Tensor]) -> None:
+        """Run the starts of new rows and give them the next slots."""
+        distinct = list(dict.fromkeys(tuple(start.ids) for start in starts))
         place = {prompt: i for i, prompt in enumerate(distinct)}
-        repeats = torch.tensor([place[tuple(prompt)] for prompt in prompts], device=self.policy.device)
+        repeats = torch.tensor([place[tuple(start.ids)] for start in starts], device=self.policy.device)
         width = max(map(len, distinct))
         ids = torch.full((len(distinct), width), self.policy.codec.pad_id)
         attention = torch.zeros(len(distinct), width, dtype=torch.long)
@@ -139,7 +158,7 @@ class _Batch:
         self.attention[old:new, length - width : length] = attention[repeats].bool()
         self.positions[old:new] = attention.sum(-1)[repeats]
         self.uniforms[old:new] = torch.stack(list(uniforms)).to(self.policy.device)
-        self.made[old:new] = 0
+        self.made[old:new] = torch.tensor([len(start.given) for start in starts])
         self.logits = torch.cat([self.logits, logits]) if old else logits
         self.owners.extend(owners)
 
@@ -203,17 +222,22 @@ def sample(
     *,
     seed: int,
     n: int = 1,
+    given: Sequence[Sequence[int]] = (),
     slots: int | None = None,
 ) -> list[Drawn]:
-    """n responses to each prompt, those to one prompt standing together.
+    """n responses to each prompt; those to one prompt stand together.
 
-    prompts: token ids. slots: rows that are drawn at the same time; None: as many as pay. Raises ConfigError
-    if a prompt leaves no room in the model's context.
+    prompts: token ids. given: for each prompt, the tokens that its responses begin with, which count among
+    max_new_tokens; none by default. A response that is continued from some of its own tokens, with the same
+    prompt, seed and index, is the same response. slots: rows that are drawn at the same time; None: as many
+    as pay. Raises ConfigError if a prompt leaves no room in the model's context, or given tokens none in the
+    response.
     """
-    limits = [_room(prompt, policy, decoding) for prompt in prompts]
+    starts = [Start(p, g) for p, g in zip(prompts, given or [()] * len(prompts), strict=True)]
+    limits = [_room(start, policy, decoding) for start in starts]
     owners = [(i, k) for i in range(len(prompts)) for k in range(n)]
-    waiting = sorted(range(len(owners)), key=lambda row: (-len(prompts[owners[row][0]]), owners[row]))
-    drawn = [Drawn([], [], False) for _ in owners]
+    waiting = sorted(range(len(owners)), key=lambda row: (-starts[owners[row][0]].width, owners[row]))
+    drawn = [Drawn([*starts[i].given], [0.0] * len(starts[i].given), False) for i, _ in owners]
     columns = max((len(prompt) for prompt in prompts), default=0) + decoding.max_new_tokens + 32
     slots = min(slots or _rows_that_pay(policy, columns), len(owners))
     batch = _Batch(policy, slots, columns, decoding.max_new_tokens)
@@ -223,8 +247,11 @@ def sample(
             if waiting and len(batch.owners) <= slots // 2:
                 new = waiting[: slots - len(batch.owners)]
                 del waiting[: len(new)]
-                own = [prompts[owners[row][0]] for row in new]
-                uniforms = [_uniforms(p, seed, owners[r][1], decoding) for r, p in zip(new, own, strict=True)]
+                own = [starts[owners[row][0]] for row in new]
+                uniforms = [
+                    _uniforms(start.prompt, seed, owners[row][1], decoding)
+                    for row, start in zip(new, own, strict=True)
+                ]
                 batch.admit(new, own, uniforms)
             pick = batch.pick(decoding)
             stopped = torch.isin(pick.ids, ends).tolist()
@@ -244,7 +271,7 @@ def sample(
 
 @contextmanager
 def _at_work(policy: Policy) -> Iterator[None]:
-    """Without dropout, and with products that are fast for few rows."""
+    """Inside the block: no dropout, and weights packed for passes of few rows."""
     was_training = policy.training
     policy.eval()
     try:
@@ -255,22 +282,27 @@ def _at_work(policy: Policy) -> Iterator[None]:
 
 
 def _rows_that_pay(policy: Policy, columns: int) -> int:
-    """How many rows to draw at the same time: the smaller the model, the less of a pass depends on them."""
+    """How many rows to draw at the same time: more for a small model, whose passes hardly depend on it."""
     config = policy.model.config.get_text_config()
     row: int = 2 * config.num_hidden_layers * config.hidden_size * policy.model.dtype.itemsize * columns
     few, many = ROWS
     return max(few, min(many, CACHE_BYTES.get(policy.device.type, 0) // row))
 
 
-def _room(prompt: Sequence[int], policy: Policy, decoding: Decoding) -> int:
-    """How many tokens a response to a prompt may have."""
-    context = policy.codec.context
-    if context is None:
-        return decoding.max_new_tokens
-    if len(prompt) >= context:
-        what = f"a prompt of {len(prompt)} tokens leaves no room in the model's context of {context}"
-        raise ConfigError(what, remedy="leave it out, or use a model with a longer context")
-    return min(decoding.max_new_tokens, context - len(prompt))
+def _room(start: Start, policy: Policy, decoding: Decoding) -> int:
+    """How many tokens a response may have, given ones included."""
+    context, room = policy.codec.context, decoding.max_new_tokens
+    if context is not None:
+        if len(start.prompt) >= context:
+            what = (
+                f"a prompt of {len(start.prompt)} tokens leaves no room in the model's context of {context}"
+            )
+            raise ConfigError(what, remedy="leave it out, or use a model with a longer context")
+        room = min(room, context - len(start.prompt))
+    if len(start.given) >= room:
+        what = f"{len(start.given)} given tokens leave no room in a response of at most {room}"
+        raise ConfigError(what, where="max_new_tokens", remedy="give fewer, or raise max_new_tokens")
+    return room
 
 
 def pick_token(logits: Tensor, uniform: Tensor, decoding: Decoding, never: Tensor | None = None) -> Pick:

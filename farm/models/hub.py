@@ -1,7 +1,7 @@
-"""Models by what a user names them: a folder, known by its files, or an id, asked of the hub once.
+"""Check that a model exists: a folder, an id in the cache, or an id on the hub.
 
-transformers asks the hub for every file by itself, each five times over half a minute, and prints every
-failure.
+transformers asks the hub for every file by itself, five times each over half a minute, and prints every
+failure. Here the hub is asked once.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ class ModelError(FarmError):
 
 
 def check_found(source: str) -> None:
-    """Raise ModelError where a model is no folder, not in the cache, and not on the hub or out of its reach.
+    """Raise ModelError if a model is no folder, is not in the cache, and cannot be found on the hub.
 
-    What else may be wrong, transformers says: an access that is not granted, a cache that is not whole.
+    transformers reports other problems: access that is not granted, a cache that is not complete.
     """
     if Path(source).exists():
         return

@@ -1,4 +1,4 @@
-"""What a model is, by the content of its files or of its weights."""
+"""Identity of a model: a hash of its files or of its weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Loaded(Protocol):
 
 
 def fingerprint(source: str, config: ModelConfig, load: Callable[[], Loaded]) -> str:
-    """Identity of a reference and its dtype, by its weight files if at hand, else by its weights."""
+    """A hash of a model's dtype and its safetensors files, or of its loaded weights without such files."""
     digest = hashlib.sha256(f"{config.dtype}".encode())
     files = sorted(Path(source).glob("*.safetensors")) if Path(source).is_dir() else []
     for path in [*files, *(Path(source) / name for name in ("config.json",) if files)]:

@@ -1,4 +1,4 @@
-"""Loading and saving transformers models: safetensors only, nothing left to silent initialisation."""
+"""Load and save transformers models, in safetensors files alone. A weight that is missing is an error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from farm.models.identity import digest_of
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto` is the process's own GPU where there is one, else the CPU."""
+    """The device of this name. `auto`: the process's own GPU where there is one, else the CPU."""
     if name != "auto":
         return torch.device(name)
     if torch.cuda.is_available():
@@ -27,14 +27,14 @@ def pick_device(name: str) -> torch.device:
 
 
 def source_key(source: str | None) -> str:
-    """Identity of a model: of a directory by its files, wherever it stands, of a hub id by its name."""
+    """Identity of a model. Of a directory: a hash of its files, wherever it is. Of a hub id: the id."""
     if source is None or not Path(source).is_dir():
         return source or ""
     return digest_of(path for path in Path(source).iterdir() if path.is_file() and path.suffix != ".md")
 
 
 def load_codec(source: str, config: ModelConfig, model: Any = None) -> Codec:
-    """The tokenizer and prompt template of a model directory or hub id. model: whose context is the limit."""
+    """The tokenizer and prompt template of a model directory or hub id. model: gives the limit of a row."""
     from transformers import AutoTokenizer, GenerationConfig
 
     check_found(source)
@@ -111,7 +111,7 @@ def add_lora(model: Any, config: ModelConfig, seed: int) -> None:
 
 
 def merged_state(model: nn.Module) -> dict[str, Tensor]:
-    """The weights as they are used, adapters added in, under the names of the model without adapters."""
+    """The weights with adapters added in, under the names of the model without adapters."""
     state = {name: whole(tensor) for name, tensor in model.state_dict().items() if ".lora_" not in name}
     merged = {name.replace(".base_layer.", "."): tensor for name, tensor in state.items()}
     for name, module in model.named_modules():
@@ -125,7 +125,8 @@ def merged_state(model: nn.Module) -> dict[str, Tensor]:
 def save_model(model: Any, codec: Codec, directory: Path | None) -> None:
     """Write a directory that transformers loads by itself, with the tokenizer and the prompt template.
 
-    Every process of sharded training must call it, for each holds a share; None for those that write nothing.
+    In sharded training every process must call it, for each holds a share of the weights. directory: None on
+    processes that write nothing.
     """
     weights = merged_state(model)
     if directory is None:
@@ -143,7 +144,7 @@ def save_model(model: Any, codec: Codec, directory: Path | None) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without transformers' progress bars and load reports: what matters in them is an error here."""
+    """Inside the block transformers shows no progress bars or load reports. Errors are raised anyway."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -165,5 +166,5 @@ _WHERE = "give a model directory with safetensors weights, or the id of one on t
 
 
 def whole(tensor: Any) -> Tensor:
-    """A tensor with all its shares; every process must ask."""
+    """The whole of a tensor that may be sharded. Every process must call this."""
     return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor  # type: ignore[no-any-return]

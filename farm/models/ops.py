@@ -21,7 +21,7 @@ Total: TypeAlias = Callable[[Tensor], Tensor]
 
 
 def alone(values: Tensor) -> Tensor:
-    """The total of one process."""
+    """The total over one process: the values themselves."""
     return values
 
 
@@ -59,14 +59,17 @@ def masked_var(values: Tensor, mask: Tensor, ddof: int = 1, total: Total = alone
 def masked_whiten(
     values: Tensor, mask: Tensor, *, shift_mean: bool = True, ddof: int = 1, total: Total = alone
 ) -> Tensor:
-    """Scale to variance 1 over the masked tokens and, unless told not to, mean 0; 0 off the mask."""
+    """Scale to mean 0 and variance 1 over the masked tokens; 0 off the mask.
+
+    shift_mean: False keeps the mean as it is.
+    """
     mean = masked_mean(values, mask, total)
     white = (values - mean) * torch.rsqrt(masked_var(values, mask, ddof, total) + EPSILON)
     return (white if shift_mean else white + mean).masked_fill(mask == 0, 0.0)
 
 
 def at_temperature(logits: Tensor, temperature: float) -> Tensor:
-    """Logits of the distribution at a temperature above 0; at 1 themselves, without a copy."""
+    """Logits of the distribution at a temperature above 0. At 1: the logits themselves, without a copy."""
     return logits if temperature == 1 else logits / temperature
 
 
@@ -135,13 +138,13 @@ def explained_variance(values: Tensor, returns: Tensor, mask: Tensor, total: Tot
 
 
 def last_token(mask: Tensor) -> Tensor:
-    """Column of each row's last masked token: (B, T) -> (B,). Where padding stands plays no part."""
+    """Column of each row's last masked token: (B, T) -> (B,). Padding may stand on either side."""
     columns = torch.arange(1, mask.shape[1] + 1, device=mask.device)
     return ((mask != 0) * columns).argmax(-1)
 
 
 def spread(values: Tensor, mask: Tensor) -> Tensor:
-    """Put one value per response token in its place: (N,), (B, T) -> (B, T), 0 off the mask."""
+    """Put one value per response token into its place: (N,), (B, T) -> (B, T), 0 off the mask."""
     return values.new_zeros(mask.shape).masked_scatter(mask != 0, values)
 
 

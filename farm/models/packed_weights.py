@@ -1,7 +1,7 @@
-"""Products of few rows with the weights of linear layers, on a CPU, from weights that are packed once.
+"""Linear layers on a CPU with weights that are packed once, for passes of few rows.
 
-Torch's own product rearranges the weights at every call, which for few rows takes most of its time. Here they
-lie as oneDNN wants them.
+Torch's own product rearranges the weights at every call. For few rows that takes most of its time. Here the
+weights are kept in oneDNN's own layout.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ import torch
 from torch import Tensor, nn
 
 OPERATORS = ("_reorder_linear_weight", "_linear_pointwise")  # torch's own, which torch.compile packs with
-MOST_BYTES = 2**31  # of weights that are packed, for packed ones stand beside the others
+MOST_BYTES = 2**31  # of weights to pack at most, for packed copies take memory of their own
 
 
 @contextmanager
 def packed(model: nn.Module) -> Iterator[None]:
-    """Meanwhile linear layers multiply with packed weights, as they are now and without gradients.
+    """Inside the block linear layers multiply with packed copies of their present weights, without gradients.
 
-    Compiled models go without, autocast, models of more than MOST_BYTES, and a torch without oneDNN.
+    Nothing is packed in a compiled model, under autocast, in a model of more than MOST_BYTES, or by a torch
+    without oneDNN.
     """
     layers = _linear_layers(model)
     try:
@@ -33,7 +34,7 @@ def packed(model: nn.Module) -> Iterator[None]:
 
 
 def _linear_layers(model: nn.Module) -> list[nn.Linear]:
-    """The layers that can be packed, if that is worth it."""
+    """The layers to pack; none where nothing is to be packed."""
     compiled = any(part._compiled_call_impl is not None for part in model.modules())
     known = all(hasattr(torch.ops.mkldnn, name) for name in OPERATORS)
     if compiled or torch.is_autocast_enabled("cpu") or not known:

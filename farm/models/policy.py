@@ -21,8 +21,8 @@ class Policy(nn.Module):
     """log π(response | prompt), token by token.
 
     The language-model head is applied to positions that predict response tokens and to no others: with
-    the vocabularies of today the head costs as much as many layers. Models that do more to their logits than
-    apply the head (a scale, a soft cap) are found out on a probe, and their own forward pass is used.
+    the vocabularies of today the head costs as much as many layers. A probe finds models that do more to
+    their logits than apply the head (a scale, a soft cap). Those are run by their own forward pass.
     """
 
     entry_points = ("response_logits", "step_logits")  # methods beside forward that reach the weights
@@ -53,7 +53,7 @@ class Policy(nn.Module):
 
     @property
     def never_drawn(self) -> list[int]:
-        """Tokens that stand in no response, by the generation config of the checkpoint."""
+        """Tokens that must not be drawn, as the checkpoint's generation config says."""
         return list(getattr(self.model.generation_config, "suppress_tokens", None) or [])
 
     def forward(self, tokens: Tokens, temperature: float = 1.0) -> Tensor:
@@ -85,9 +85,9 @@ class Policy(nn.Module):
     def condition_on(self, tokens: Sequence[str]) -> None:
         """Add control tokens to tokenizer and model, and ask for the last of them from now on.
 
-        Each starts as half the embedding of the token that it follows, so that the policy answers as before,
-        with noise as large as embeddings differ, so that it soon tells them apart; alike in every process.
-        None is ever drawn.
+        Each starts as half the embedding of the token that it follows, so that the policy answers as before.
+        Noise with the standard deviation of the embeddings is added, so that the policy soon tells the tokens
+        apart. The noise is the same in every process. None of the tokens is ever drawn.
         """
         before = self.codec.prompt_ids(Prompt(""))[-1]
         self.codec = self.codec.with_control(tokens[-1])

@@ -21,8 +21,8 @@ from farm.models.tokens import Prompt, Tokens
 class Scorer(nn.Module):
     """A sequence-classification model of transformers with one label.
 
-    The score is read at the last response token, which is the end of sequence, wherever padding stands and
-    whatever the padding id is.
+    The score is read at the last response token, which is the end of sequence. Padding may stand on either
+    side and have any id.
     """
 
     entry_points = ("values",)  # methods beside forward that reach the weights
@@ -92,9 +92,9 @@ class Scorer(nn.Module):
 
 
 class ScorerReward:
-    """A frozen scorer as a reward function: text in, scores out; not a number where its context ends before.
+    """A frozen scorer as a reward function: text in, scores out. NaN for a row that its context cannot hold.
 
-    Text is tokenized by the scorer's own codec, so policy and reward model need not share a tokenizer; the
+    Text is tokenized by the scorer's own codec, so policy and reward model need not share a tokenizer. The
     end of sequence is appended as it was in training.
     """
 

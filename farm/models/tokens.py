@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +25,18 @@ class Tokens(NamedTuple):
     attention: Tensor | None = None  # (B, T) bool, False on padding; None: padding on the right
 
     @property
+    def tokens(self) -> Tokens:
+        """Themselves; see AboutTokens."""
+        return self
+
+    @property
     def weight(self) -> Tensor:
         """Number of response tokens."""
         return self.mask.sum()
+
+
+class AboutTokens(Protocol):
+    """Rows of tokens with what else is known about them."""
+
+    @property
+    def tokens(self) -> Tokens: ...

@@ -1,13 +1,21 @@
 """What every method trains with: the protocol of a method, its data, its rollouts, and the one loop.
 
-method        the protocol: batches to learn from, and a loss on each
-processes     several processes as one: sums, averages, sharding
-data          records in, batches out, in an order that seed and step decide
-rows          some rows of a batch, cut to their width, in parts that fit into memory
-rollout       responses drawn from a policy, scored and dealt out as batches
-reference     log-probabilities under a frozen model, computed once and kept
-run_models    the models of a run, loaded as its options say
-loop          pull a step's batches, take the loss, step
-checkpoint    folders that are whole or not there, and a resume that is exact
-tracking      the same metrics in TensorBoard or trackio
+batches           the batches that losses take, each with its weight
+method            the protocols: a feed of batches, a loss on each, the models a method asks for
+processes         several processes as one: sums, averages, sharding
+data              the records that methods learn from, and how one kind is made of another
+curriculum        which rows a step learns from, or which prompts a rollout is drawn for
+feed              records in, batches out
+rows              some rows of a batch, cut to their width, in parts that fit into memory
+rollout           responses drawn from a policy, with what the other models say about them
+credit            rollouts with what their responses or tokens are worth
+on_policy         the feed of methods that learn from responses of the policy in training
+pair_method       methods that are a loss on pairs, with a frozen reference
+rollout_method    methods that are a worth of rollouts and a loss
+controls          control tokens: names of quality levels
+reference         log-probabilities under a frozen model, computed once and kept
+run_models        the models of a run, loaded as its options say
+loop              pull a step's batches, take the loss, step
+checkpoint        folders that are whole or not there, and a resume that is exact
+tracking          the same metrics in TensorBoard or trackio
 """

@@ -1,7 +1,7 @@
-"""Checkpoints in a folder: RUN/step-000100/{model/, training.pt, manifest.json}, each whole or not there.
+"""Checkpoints in a folder: RUN/step-00000100/{model/, training.pt, manifest.json}, each whole or not there.
 
-A checkpoint is written under a temporary name, flushed to the disk and renamed: whatever bears the name
-step-N was written to its end, and the manifest shows if a file was damaged since. `model/` is what
+A checkpoint is written under a temporary name, flushed to the disk and renamed. So a folder named step-N was
+written to its end, and its manifest shows if a file was damaged since. `model/` is what
 transformers loads by itself. `training.pt` holds what is needed to go on exactly: all that is trained, the
 optimizer, the schedule. Data order and dropout are functions of (seed, step) and need no place in it.
 """
@@ -36,7 +36,7 @@ class CheckpointError(FarmError):
 class RunFolder:
     """The checkpoints of one run, the latest `config.keep` of them.
 
-    inputs: a hash of what the run starts and learns from; a folder is not gone on with from other inputs.
+    inputs: a hash of what the run starts from and learns from. A run of other inputs does not go on here.
     """
 
     def __init__(
@@ -56,8 +56,8 @@ class RunFolder:
     def due(self, step: int) -> bool:
         return self.config.save_every is not None and step % self.config.save_every == 0
 
-    def restore(self, method: Method, optimizer: Optimizer, schedule: LambdaLR) -> int:
-        """Bring all to where the latest checkpoint was; the steps it had made, 0 without one."""
+    def restore(self, method: Method[Any], optimizer: Optimizer, schedule: LambdaLR) -> int:
+        """Restore everything from the latest checkpoint. Returns the steps made until then; 0 without one."""
         steps = whole_checkpoints(self.folder)
         if not steps:
             return 0
@@ -73,8 +73,8 @@ class RunFolder:
         schedule.load_state_dict(state["schedule"])
         return int(state["step"])
 
-    def save(self, step: int, method: Method, optimizer: Optimizer, schedule: LambdaLR) -> None:
-        """Write a checkpoint, then remove those beyond `keep`. Raises CheckpointError on a full disk."""
+    def save(self, step: int, method: Method[Any], optimizer: Optimizer, schedule: LambdaLR) -> None:
+        """Write a checkpoint, then remove the oldest beyond `keep`. Raises CheckpointError on a full disk."""
         sharded = self.config.distribute == "fsdp" and self.processes.size > 1
         state = _state(method, optimizer, sharded) | {"schedule": schedule.state_dict(), "step": step}
         if self.processes.rank:
@@ -110,11 +110,11 @@ def whole_checkpoints(folder: Path) -> list[Path]:
 
 
 def _identity(config: TrainConfig, inputs: str) -> str:
-    """Of everything that changes what is learnt."""
+    """A hash of everything that changes what is learnt."""
     return content_hash("training", [inputs, {k: v for k, v in vars(config).items() if k not in MAY_DIFFER}])
 
 
-def _state(method: Method, optimizer: Optimizer, sharded: bool) -> dict[str, Any]:
+def _state(method: Method[Any], optimizer: Optimizer, sharded: bool) -> dict[str, Any]:
     if not sharded:
         return {"trained": method.trained.state_dict(), "optimizer": optimizer.state_dict()}
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict
@@ -124,7 +124,7 @@ def _state(method: Method, optimizer: Optimizer, sharded: bool) -> dict[str, Any
     return {"trained": trained, "optimizer": moments}
 
 
-def _load(method: Method, optimizer: Optimizer, state: dict[str, Any], sharded: bool) -> None:
+def _load(method: Method[Any], optimizer: Optimizer, state: dict[str, Any], sharded: bool) -> None:
     if not sharded:
         method.trained.load_state_dict(state["trained"])
         optimizer.load_state_dict(state["optimizer"])
@@ -155,7 +155,7 @@ def _read(checkpoint: Path) -> dict[str, Any]:
 
 
 def _loaded(path: Path) -> dict[str, Any]:
-    """What was saved. Raises what torch does on reading, ValueError on what is no saved state."""
+    """The saved state. Raises the errors of torch.load, and ValueError on a file that holds none."""
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return state

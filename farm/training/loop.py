@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
-import sys
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,19 +16,18 @@ from db.errors import FarmError
 from db.ids import content_hash
 from farm.config import TrainConfig
 from farm.models.forward import autocast
-from farm.training.method import Method, Stats
+from farm.training.method import B, Method, Stats
 from farm.training.processes import Processes
 
-MALLOPT = ((-1, 2**30), (-3, 2**25))  # glibc's M_TRIM_THRESHOLD and M_MMAP_THRESHOLD: number, bytes
 NO_DECAY_BELOW = 2  # weight decay is for matrices: biases, norms and scalars keep clear of it
 
 
 class TrainingDiverged(FarmError):
-    """The gradient is no longer finite; the weights are those of the step before."""
+    """The gradient is no longer finite. The weights are those of the step before."""
 
 
 class Log(Protocol):
-    """Where metrics go: the step they are about, and name -> value."""
+    """Takes metrics: the step that they are about, and name -> value."""
 
     def __call__(self, step: int, metrics: Mapping[str, float]) -> None: ...
 
@@ -40,13 +37,13 @@ class Checkpoints(Protocol):
 
     @property
     def latest(self) -> str: ...
-    def restore(self, method: Method, optimizer: Optimizer, schedule: LambdaLR) -> int: ...
+    def restore(self, method: Method[Any], optimizer: Optimizer, schedule: LambdaLR) -> int: ...
     def due(self, step: int) -> bool: ...
-    def save(self, step: int, method: Method, optimizer: Optimizer, schedule: LambdaLR) -> None: ...
+    def save(self, step: int, method: Method[Any], optimizer: Optimizer, schedule: LambdaLR) -> None: ...
 
 
 def fit(
-    method: Method,
+    method: Method[B],
     config: TrainConfig,
     log: Log,
     checkpoints: Checkpoints,
@@ -57,17 +54,16 @@ def fit(
     The gradient of a step is that of the mean over all its tokens or pairs, whatever the micro-batches and
     processes they are spread over. Raises TrainingDiverged before a gradient that is not finite is applied.
     """
-    keep_freed_memory()
-    processes = processes or Processes()
+    processes, feed = processes or Processes(), method.feed
     processes.distribute(method.trained, config.distribute)
     optimizer = make_optimizer(method.trained, config)
-    schedule = LambdaLR(optimizer, learning_rate_factor(config, method.steps))
+    schedule = LambdaLR(optimizer, learning_rate_factor(config, feed.steps))
     start = checkpoints.restore(method, optimizer, schedule)
     meter = Meter(processes)
-    stream = iter(method.batches(start))
+    stream = iter(feed.batches(start))
     method.trained.train()
     due = False
-    for step in range(start + 1, method.steps + 1):
+    for step in range(start + 1, feed.steps + 1):
         seed_step(config.seed, step, processes.rank)
         batches = next(stream)
         total = processes.sum(torch.stack([batch.weight for batch in batches]).sum().double())
@@ -85,25 +81,14 @@ def fit(
         meter.add({"grad_norm": torch.tensor(grad_norm), "lr": torch.tensor(schedule.get_last_lr()[0])}, 1.0)
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
-        if step % config.log_every == 0 or step == method.steps:
+        if step % config.log_every == 0 or step == feed.steps:
             log(step, meter.flush())
-        if step == method.steps or (config.eval_every and step % config.eval_every == 0):
+        if step == feed.steps or (config.eval_every and step % config.eval_every == 0):
             log_held_out(step, method, config, log, processes)
         due = due or checkpoints.due(step)
-        if step == method.steps or (due and step % method.rollout_steps == 0):
+        if step == feed.steps or (due and step % feed.rollout_steps == 0):
             checkpoints.save(step, method, optimizer, schedule)
             due = False
-
-
-def keep_freed_memory() -> None:
-    """Let this process keep up to 1 GiB of what it frees, for the next step needs it again.
-
-    To give it back and to have it mapped and zeroed anew takes up to 4 % of a step on a CPU in the kernel
-    alone. glibc would, from 64 MiB on; other C libraries are left alone.
-    """
-    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
-        for option in MALLOPT:
-            mallopt(*option)
 
 
 def _diverged(step: int, grad_norm: float, latest: str) -> TrainingDiverged:
@@ -111,19 +96,21 @@ def _diverged(step: int, grad_norm: float, latest: str) -> TrainingDiverged:
     return TrainingDiverged(what, where=f"latest checkpoint {latest}", remedy="lower learning_rate")
 
 
-def log_held_out(step: int, method: Method, config: TrainConfig, log: Log, processes: Processes) -> None:
+def log_held_out(step: int, method: Method[B], config: TrainConfig, log: Log, processes: Processes) -> None:
     """Evaluate and log, if anything was held out."""
     if held_out := evaluate(method, config, processes):
         log(step, {f"eval/{name}": value for name, value in held_out.items()})
 
 
-def evaluate(method: Method, config: TrainConfig, processes: Processes | None = None) -> dict[str, float]:
+def evaluate(
+    method: Method[Any], config: TrainConfig, processes: Processes | None = None
+) -> dict[str, float]:
     """Loss and statistics on the held-out rows, as means over tokens or pairs; empty if there are none."""
     meter = Meter(processes or Processes())
     was_training = method.trained.training
     method.trained.eval()
     with torch.no_grad(), autocast(config):
-        for batch in method.held_out():
+        for batch in method.feed.held_out():
             loss, stats = method.loss(batch)
             meter.add({"loss": loss, **stats}, batch.weight)
     method.trained.train(was_training)
@@ -169,7 +156,7 @@ def seed_step(seed: int, step: int, rank: int) -> None:
 
 
 class Meter:
-    """Weighted means of named scalars, which stay on their device until `flush`: steps need not wait."""
+    """Weighted means of named scalars. They stay on their device until `flush`, so steps need not wait."""
 
     def __init__(self, processes: Processes) -> None:
         self.processes = processes

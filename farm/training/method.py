@@ -1,19 +1,14 @@
-"""What a method is: batches to learn from, and a loss on each. Everything else is the shared loop's.
-
-A row is a prompt followed by a response; `mask` is 1 on the response's tokens, its end-of-sequence token
-included, and 0 on prompt and padding. Tensors of shape (B, T) are aligned with `ids`.
-"""
+"""What a method is: a feed of batches, and a loss on each. The shared loop does everything else."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
-import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from farm.models.tokens import Prompt, Tokens
+from farm.training.batches import Batch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,70 +17,18 @@ if TYPE_CHECKING:
     from farm.models.policy import Policy
     from farm.models.scorer import Scorer
 
-DataKind: TypeAlias = Literal["demonstrations", "pairs", "instructions"]
-"""The records that a method learns from."""
+DataKind: TypeAlias = Literal["demonstrations", "pairs", "judged", "groups", "instructions"]
+"""The records that a method learns from, each a class in `farm.training.data`; instructions are prompts."""
 
 Stats: TypeAlias = Mapping[str, Tensor]
-"""Name -> detached scalar; the loop averages them by the weight of their batches."""
+"""Name -> detached scalar. The loop averages them, weighted by the weights of their batches."""
 
-
-class PairBatch(NamedTuple):
-    """Pairs of responses to one prompt each; `chosen` is the one with preference of a half or more."""
-
-    chosen: Tokens
-    rejected: Tokens
-    preference: Tensor  # (B,) P(chosen preferred) in [½, 1]
-    margin: Tensor  # (B,) by how much the chosen one should lead, in units of the score; 0 where unknown
-
-    @property
-    def weight(self) -> Tensor:
-        """Number of pairs."""
-        return torch.tensor(self.preference.shape[0])
-
-    @property
-    def both(self) -> Tokens:
-        """The chosen rows and then the rejected ones, for one pass over both."""
-        width = max(self.chosen.ids.shape[1], self.rejected.ids.shape[1])
-        halves = [
-            [pad(each, (0, width - each.shape[1])) for each in side if each is not None]
-            for side in (self.chosen, self.rejected)
-        ]
-        return Tokens(*map(torch.cat, zip(*halves, strict=True)))
-
-
-class Rollout(NamedTuple):
-    """Responses drawn from the policy, with what other models say of them."""
-
-    tokens: Tokens
-    logps: Tensor  # (B, T) under the policy that drew them
-    ref_logps: Tensor  # (B, T)
-    values: Tensor  # (B, T)
-    score: Tensor  # (B,)
-    ended: Tensor  # (B,) bool: stopped by itself, with an end-of-sequence token
-
-
-class Experience(NamedTuple):
-    """A rollout with advantages."""
-
-    rollout: Rollout
-    advantages: Tensor  # (B, T)
-    returns: Tensor  # (B, T)
-
-    @property
-    def weight(self) -> Tensor:
-        """Number of response tokens."""
-        return self.rollout.tokens.mask.sum()
-
-
-class Batch(Protocol):
-    """Whatever a method's loss takes. The loss is a mean over `weight` units: tokens or pairs."""
-
-    @property
-    def weight(self) -> Tensor: ...
+B = TypeVar("B", bound=Batch)
+B_co = TypeVar("B_co", bound=Batch, covariant=True)
 
 
 class Loss(NamedTuple):
-    """The mean loss over a batch's weight, and what to log of it."""
+    """The mean loss over a batch's weight, and what to log about it."""
 
     loss: Tensor  # scalar
     stats: Stats
@@ -95,6 +38,15 @@ class RewardFn(Protocol):
     """A reward model, a gold reward model or a rule: (B,) scores, higher is better."""
 
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor: ...
+
+
+class PairJudge(Protocol):
+    """Judges two responses to each of B prompts: (B,) of P(first preferred) in [0, 1]; a tie is ½.
+
+    A method that needs judgements of fresh responses receives such a callable and knows nothing else of it.
+    """
+
+    def __call__(self, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]) -> Tensor: ...
 
 
 class SequenceLogps(Protocol):
@@ -107,12 +59,12 @@ class Product(Protocol):
     """What a run is for: a model that transformers loads by itself."""
 
     def save(self, directory: Path | None) -> None:
-        """Write it. None: only take part in gathering it, on a process other than the first."""
+        """Write it. None: only take part in gathering the weights, on a process other than the first."""
         ...
 
 
 class Models(Protocol):
-    """The models a method may ask for; each call gives a fresh one, but for the frozen, which are shared."""
+    """The models that a method may ask for. Trained ones are new at each call, frozen ones are shared."""
 
     def policy(self) -> Policy: ...
     def reference(self) -> Policy: ...
@@ -122,35 +74,64 @@ class Models(Protocol):
     def reward(self) -> RewardFn: ...
 
 
-class Method(Protocol):
-    """A training method, built as Method(config, data, models) with the records of its data kind."""
+class Feed(Protocol[B_co]):
+    """What a run learns from, one optimizer step at a time."""
 
-    Config: ClassVar[type[TrainConfig]]
-    data_kind: ClassVar[DataKind]  # what farm/train.py must fetch
-    trained: nn.Module  # what the optimizer sees; all that changes in training is in its state_dict
-    product: Product  # what is saved for use
-    steps: int  # optimizer steps in the whole run
-    rollout_steps: int  # optimizer steps between points where `trained` is all there is to save; 1 offline
+    @property
+    def steps(self) -> int:
+        """Optimizer steps in the whole run."""
+        ...
 
-    def batches(self, start: int) -> Iterator[Sequence[Batch]]:
-        """From step `start` on, one step at a time: the batches whose gradients are added up in it.
+    @property
+    def rollout_steps(self) -> int:
+        """Optimizer steps from one rollout to the next; 1 without rollouts.
 
-        Lazy: nothing is drawn before the loop asks, so a batch that comes from the policy comes from
-        the policy as it then is. A function of (config, data, models, start) alone.
+        A run can be resumed only between rollouts, so checkpoints are written only there.
         """
         ...
 
-    def loss(self, batch: Any) -> Loss: ...
+    def batches(self, start: int) -> Iterator[Sequence[B_co]]:
+        """From step `start` on, for each step: the batches whose gradients are added up in it.
 
-    def held_out(self) -> Iterator[Batch]:
+        Lazy: nothing is drawn before the loop asks, so a batch that comes from the policy comes from the
+        policy at that step. A function of (config, data, models, start) alone.
+        """
+        ...
+
+    def held_out(self) -> Iterator[B_co]:
         """Batches to evaluate the loss on during training; none if nothing was held out."""
         ...
 
 
+class Method(Protocol[B]):
+    """A method at work on one run. A class that implements it names it as its base."""
+
+    trained: nn.Module  # what the optimizer sees; all that changes in training is in its state_dict
+    product: Product  # what is saved for use
+    feed: Feed[B]
+
+    def loss(self, batch: B) -> Loss:
+        """The mean loss over the batch's weight, with gradients."""
+        ...
+
+    def summary(self) -> Mapping[str, float]:
+        """What a finished run logs beside its loss; nothing unless a method says more."""
+        return {}
+
+
 class Trainer(Protocol):
-    """The class of a method."""
+    """What a method's file offers under the registered name: a class, or an object made of functions."""
 
-    Config: ClassVar[type[TrainConfig]]
-    data_kind: ClassVar[DataKind]
+    @property
+    def Config(self) -> type[TrainConfig]:  # noqa: N802
+        """The method's options."""
+        ...
 
-    def __call__(self, config: Any, data: Any, models: Models) -> Method: ...
+    @property
+    def data_kind(self) -> DataKind:
+        """The records that `farm train` fetches for it."""
+        ...
+
+    def __call__(self, config: Any, data: Any, models: Models) -> Method[Any]:
+        """Build the method. config: a `Config`; data: a `Data` of records of the data kind."""
+        ...

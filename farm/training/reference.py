@@ -1,9 +1,9 @@
 """Log-probabilities under a frozen reference, computed once for each (row, reference, tokenizer) and kept.
 
-They are kept by content: the key of a row is a hash of its token ids, the file is named after a hash of the
-reference's weights and after the precision, which is the run's, so that policy and reference round alike. So
-another method, another selection of rows or another order finds them again, and where all are known the
-reference is never loaded.
+They are kept by content. The key of a row is a hash of its token ids. The file is named after a hash of the
+reference's weights and after the run's precision, so that policy and reference round alike. So another
+method, another selection of rows or another order finds them again. If all are known, the reference is never
+loaded.
 """
 
 from __future__ import annotations

@@ -8,20 +8,24 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor
 
-from farm.models.tokens import Tokens
+from farm.models.tokens import AboutTokens, Tokens
 from farm.training.data import DataError
 
-T = TypeVar("T")
+T = TypeVar("T", bound=AboutTokens)
 
 
 def widths(tokens: Tokens) -> Tensor:
-    """How far each row reaches: (B,), on the CPU."""
+    """Number of the column after each row's last response token: (B,), on the CPU."""
     columns = torch.arange(1, tokens.mask.shape[1] + 1, device=tokens.mask.device)
     return (tokens.mask * columns).amax(-1).cpu()
 
 
 def parts(width: Tensor, rows: int | None, tokens: int | None, count: int = 1) -> list[Tensor]:
-    """Row numbers in `count` parts or more of like width, within so many rows and (padded) tokens."""
+    """Row numbers in at least `count` parts of rows of like width.
+
+    rows, tokens: what a part has at most, padding included; None: no limit. A row that is wider than `tokens`
+    stands alone. Raises DataError where there are fewer rows than parts.
+    """
     order = width.argsort(descending=True, stable=True)
     count = max(count, math.ceil(len(order) / (rows or len(order))))
     if count > len(order):
@@ -40,8 +44,9 @@ def take(batch: T, rows: Tensor) -> T:
 
     Tensors of (B, T) and (B,) are cut, those of no dimension and whatever is no tensor are kept.
     """
-    mask = tokens_of(batch).mask
-    return cast(T, _cut(batch, rows.to(mask.device), int(widths(tokens_of(batch))[rows.cpu()].max())))
+    tokens = batch.tokens
+    width = int(widths(tokens)[rows.cpu()].max())
+    return cast(T, _cut(batch, rows.to(tokens.mask.device), width))
 
 
 def _cut(value: Any, rows: Tensor, width: int) -> Any:
@@ -50,8 +55,3 @@ def _cut(value: Any, rows: Tensor, width: int) -> Any:
     if isinstance(value, tuple):
         return type(value)(*(_cut(each, rows, width) for each in value))
     return value
-
-
-def tokens_of(batch: Any) -> Tokens:
-    """Tokens stand first in whatever is about them."""
-    return batch if isinstance(batch, Tokens) else tokens_of(batch[0])

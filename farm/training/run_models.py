@@ -18,8 +18,9 @@ from farm.training.reference import ReferenceLogps
 class LoadedModels:
     """Loads on demand; a model that no method asks for is never read.
 
-    source: the model to start from, also the reference unless another is given. reward: a reward model's
-    directory or a function. keep: where reference log-probabilities are kept for later runs.
+    source: the model to start from; it is also the reference unless another is given. reward: a reward
+    model's directory or a function. keep: folder in which reference log-probabilities are kept for later
+    runs.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ def _prepare(module: Policy | Scorer, config: TrainConfig) -> None:
 
 
 def _compile(module: Policy | Scorer, config: TrainConfig) -> None:
-    """torch.compile, if config asks for it: for any width, as no two batches are alike, and for draws too."""
+    """Compile, if config asks for it: for any width, as no two batches are alike. Draws are compiled too."""
     if not config.compile:
         return
     compilers = [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++", "cl"]

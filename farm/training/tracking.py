@@ -18,7 +18,7 @@ PROJECT = "preference-farm"  # in trackio, which keeps its runs in a place of it
 def tracked(name: str, folder: Path) -> Iterator[Log]:
     """Where metrics go beside the ledger: `tensorboard` (into the run's folder), `trackio`, or `none`.
 
-    A run that goes on leaves out of TensorBoard what an earlier try logged of the same steps. Raises
+    A run that goes on removes from TensorBoard what an earlier try logged about the same steps. Raises
     ConfigError where the program is not installed.
     """
     if name != "none" and find_spec(name) is None:

@@ -27,7 +27,7 @@ MethodMaker = Callable[..., Any]
 class Run(NamedTuple):
     """A finished training run."""
 
-    method: Method
+    method: Method[Any]
     log: list[dict[str, float]]  # of each step
 
     def mean(self, metric: str, steps: slice) -> float:

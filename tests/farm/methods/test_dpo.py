@@ -8,9 +8,10 @@ import torch
 from torch import tensor
 from torch.autograd import gradcheck
 
-from farm.methods.dpo import DPO, DPOConfig, PairLogps, dpo_loss, pair_logps
+from farm.methods.dpo import DPO, DPOConfig, dpo_loss
 from farm.models.tokens import Prompt
 from farm.training.data import Data, PreferencePair
+from farm.training.pair_method import PairLogps, pair_logps
 from farm.training.reference import ReferenceLogps
 from farm.training.run_models import LoadedModels
 from tests.support.tiny_models import ModelMaker
@@ -83,12 +84,12 @@ def test_gradients() -> None:
 def test_a_fresh_policy_is_its_reference(model_dir: str) -> None:
     config = DPOConfig(batch_size=8)
     method = DPO(config, Data(RECORDS, RECORDS[:3]), LoadedModels(model_dir, config))
-    (batch,) = next(method.batches(0))
+    (batch,) = next(method.feed.batches(0))
     loss, stats = method.loss(batch)
     assert loss.item() == pytest.approx(math.log(2), abs=1e-6)
     assert stats["rewards/margins"].item() == pytest.approx(0, abs=1e-5)
     assert stats["logps/chosen"].item() == pytest.approx(batch.reference.chosen.mean().item(), rel=1e-5)
-    (held_out,) = method.held_out()
+    (held_out,) = method.feed.held_out()
     assert method.loss(held_out).loss.item() == pytest.approx(math.log(2), abs=1e-6)
 
 
@@ -98,7 +99,7 @@ def test_label_smoothing_reaches_the_loss(model_dir: str, make_model: ModelMaker
         config = DPOConfig(batch_size=8, label_smoothing=smoothing, beta=1.0)
         models = LoadedModels(model_dir, config, reference=str(make_model(seed=1)))
         method = DPO(config, Data(RECORDS), models)
-        (batch,) = next(method.batches(0))
+        (batch,) = next(method.feed.batches(0))
         loss, stats = method.loss(batch)
         losses.append(loss.item())
     margin = stats["rewards/margins"].item()
@@ -108,7 +109,7 @@ def test_label_smoothing_reaches_the_loss(model_dir: str, make_model: ModelMaker
 def test_the_end_of_sequence_is_part_of_the_response(model_dir: str) -> None:
     config = DPOConfig(batch_size=8)
     method = DPO(config, Data(RECORDS), LoadedModels(model_dir, config))
-    (batch,) = next(method.batches(0))
+    (batch,) = next(method.feed.batches(0))
     tokens = batch.pairs.chosen
     assert (tokens.ids[tokens.mask.int().diff(dim=1, append=tensor([[0]] * 8)) == -1] == 2).all()
     without = tokens.mask & (tokens.ids != 2)
@@ -120,10 +121,10 @@ def test_the_end_of_sequence_is_part_of_the_response(model_dir: str) -> None:
 def test_the_reference_is_run_once_for_each_row(model_dir: str, tmp_path: Path) -> None:
     config = DPOConfig(batch_size=4, epochs=3.0)
     method = DPO(config, Data(RECORDS), LoadedModels(model_dir, config, keep=tmp_path))
-    assert sum(1 for _ in method.batches(0)) == 6
+    assert sum(1 for _ in method.feed.batches(0)) == 6
     assert isinstance(method.reference, ReferenceLogps)
     assert method.reference.computed == 16
     other = DPO(config, Data(RECORDS[2:6]), LoadedModels(model_dir, config, keep=tmp_path))
-    assert sum(1 for _ in other.batches(0)) == 3
+    assert sum(1 for _ in other.feed.batches(0)) == 3
     assert isinstance(other.reference, ReferenceLogps)
     assert other.reference.computed == 0

@@ -9,7 +9,7 @@ from torch.autograd import gradcheck
 from farm.methods.grpo import group_advantages, grpo_loss
 from farm.models.ops import masked_row_mean
 from farm.models.tokens import Tokens
-from farm.training.method import Rollout
+from farm.training.batches import Rollout
 from tests.support.on_policy import MethodMaker, MethodTrainer, padded, vectors
 
 
@@ -21,9 +21,10 @@ def test_advantages_loss_and_gradient_are_trls(case: dict[str, Any], left: int, 
     advantages = group_advantages(tensor(case["scores"]).double(), case["n"], case["scale"])
     assert advantages.tolist() == pytest.approx(case["advantages"], rel=1e-5)
     now = now.nan_to_num(7.0).requires_grad_()
-    losses = grpo_loss(
-        now, old.nan_to_num(8.0), ref.nan_to_num(9.0), advantages, mask, case["beta"], case["clip"]
+    of_tokens = grpo_loss(
+        now, old.nan_to_num(8.0), ref.nan_to_num(9.0), advantages[:, None], case["beta"], case["clip"]
     )
+    losses = masked_row_mean(of_tokens, mask)
     weights = mask.sum(1) if case["every_token"] else torch.ones(len(mask))
     loss = (losses * weights).sum() / weights.sum()
     assert loss.item() == pytest.approx(case["loss"], rel=1e-5)
@@ -42,8 +43,8 @@ def test_advantages_by_hand() -> None:
 def test_loss_by_hand() -> None:
     """ρ = (2, 1), A = 1, ε = ½, π_ref/π = (1, e), β = ½: tokens gain 3/2 and 1 − ½ (e − 2)."""
     old, logps = tensor([[0.0, 0.0]]), tensor([[math.log(2), 0.0]])
-    losses = grpo_loss(logps, old, tensor([[math.log(2), 1.0]]), tensor([1.0]), torch.ones(1, 2), 0.5, 0.5)
-    assert losses.item() == pytest.approx(-(1.5 + 1 - 0.5 * (math.e - 2)) / 2)
+    losses = grpo_loss(logps, old, tensor([[math.log(2), 1.0]]), tensor([[1.0]]), 0.5, 0.5)
+    assert losses.mean().item() == pytest.approx(-(1.5 + 1 - 0.5 * (math.e - 2)) / 2)
 
 
 def test_at_ratio_1_the_gradient_is_the_policy_gradient() -> None:
@@ -51,7 +52,8 @@ def test_at_ratio_1_the_gradient_is_the_policy_gradient() -> None:
     mask = tensor([[0, 1, 1, 1], [0, 1, 0, 0], [1, 1, 0, 0]])
     advantages = torch.randn(3, dtype=torch.float64)
     now = logps.detach()
-    losses = grpo_loss(logps, now, now, advantages, mask, 0.3, 0.2)  # at the reference k3 is flat
+    of_tokens = grpo_loss(logps, now, now, advantages[:, None], 0.3, 0.2)
+    losses = masked_row_mean(of_tokens, mask)  # at the reference k3 is flat
     plain = -masked_row_mean(logps * advantages[:, None], mask)
     for one, other in zip(*(torch.autograd.grad(x.sum(), logps) for x in (losses, plain)), strict=True):
         assert torch.allclose(one, other)
@@ -60,8 +62,8 @@ def test_at_ratio_1_the_gradient_is_the_policy_gradient() -> None:
 def test_gradients() -> None:
     logps = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
     old, ref = (logps.detach() + 0.3 * torch.randn(2, 3).double() for _ in range(2))
-    mask = tensor([[1, 1, 0], [1, 1, 1]])
-    assert gradcheck(lambda x: grpo_loss(x, old, ref, tensor([1.0, -2.0]), mask, 0.1, 0.2), [logps])
+    advantages = tensor([[1.0, 1.0, 0.0], [-2.0, 3.0, -1.0]])
+    assert gradcheck(lambda x: grpo_loss(x, old, ref, advantages, 0.1, 0.2), [logps])
 
 
 @pytest.mark.parametrize(("every_token", "expected"), [(False, -2.0), (True, -2.8)])
@@ -72,8 +74,8 @@ def test_what_counts_the_same(made: MethodMaker, every_token: bool, expected: fl
     logps = method.policy(Tokens(torch.full((2, 10), 5), torch.nn.functional.pad(mask, (1, 0)))).detach()
     tokens = Tokens(torch.full((2, 10), 5), torch.nn.functional.pad(mask, (1, 0)))
     nothing = torch.zeros_like(logps)
-    graded = method.graded(Rollout(tokens, logps, logps, nothing, tensor([0.0, 2.0]), tensor([True, True])))
-    loss = method.loss(graded._replace(advantages=tensor([1.0, 3.0]))).loss
+    credit = method.worth(Rollout(tokens, logps, logps, nothing, tensor([0.0, 2.0]), tensor([True, True])))
+    loss = method.loss(credit._replace(advantages=tensor([[1.0], [3.0]]))).loss
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 

@@ -8,11 +8,11 @@ import torch
 from torch import tensor
 from torch.autograd import gradcheck
 
-from farm.methods.dpo import PairLogps
 from farm.methods.ipo import IPO, IPOConfig, ipo_loss, per_token
 from farm.models.tokens import Prompt, Tokens
+from farm.training.batches import PairBatch
 from farm.training.data import Data, PreferencePair
-from farm.training.method import PairBatch
+from farm.training.pair_method import PairLogps
 from farm.training.run_models import LoadedModels
 
 VECTORS = json.loads((Path(__file__).parents[2] / "golden" / "vectors" / "ipo.json").read_text())["cases"]
@@ -59,7 +59,7 @@ def test_at_the_reference_the_loss_is_the_square_of_the_target(model_dir: str) -
     for normalised in (False, True):
         config = IPOConfig(batch_size=4, tau=0.5, length_normalised=normalised)
         method = IPO(config, Data(records, records), LoadedModels(model_dir, config))
-        for (batch,) in (next(method.batches(0)), list(method.held_out())):
+        for (batch,) in (next(method.feed.batches(0)), list(method.feed.held_out())):
             assert method.loss(batch).loss.item() == pytest.approx(1.0, abs=1e-4)
 
 

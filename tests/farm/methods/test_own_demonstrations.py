@@ -21,10 +21,11 @@ from farm.methods.binary_reward_conditioning import (
 )
 from farm.methods.expert_iteration import best_demonstrations
 from farm.methods.feedme import top_demonstrations
-from farm.methods.reward_conditioning import conditioned, quantile_levels
+from farm.methods.reward_conditioning import conditioned
 from farm.models.policy import Policy
 from farm.models.tokens import Prompt
 from farm.training.checkpoint import RunFolder
+from farm.training.controls import quantile_levels
 from farm.training.data import Data, PreferencePair
 from farm.training.loop import fit
 from farm.training.method import Method
@@ -126,7 +127,7 @@ def test_what_is_drawn_is_a_function_of_the_seed(name: str, make_model: ModelMak
         cast(Any, load(name)(config, Data(PROMPTS), LoadedModels(source, config, reward=longest)))
         for _ in range(2)
     )
-    assert one.source.rows == other.source.rows
+    assert one.feed.rows == other.feed.rows
 
 
 def test_conditioning_separates_good_from_bad(tmp_path: Path, model_dir: str) -> None:
@@ -134,7 +135,7 @@ def test_conditioning_separates_good_from_bad(tmp_path: Path, model_dir: str) ->
     config = BinaryRewardConditioningConfig(batch_size=6, epochs=40.0, learning_rate=3e-3)
     pairs = [PreferencePair(p, "yes", "no", 1.0) for p in PROMPTS]
     method = BinaryRewardConditioning(config, Data(pairs), LoadedModels(model_dir, config))
-    fit(cast(Method, method), config, lambda *_: None, RunFolder(tmp_path, config))
+    fit(cast(Method[Any], method), config, lambda *_: None, RunFolder(tmp_path, config))
     from farm.models.codec import collate
 
     codec = method.policy.codec

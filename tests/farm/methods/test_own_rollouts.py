@@ -26,7 +26,7 @@ NAMES = (*RATIO_NAMES, "quark")
 @pytest.mark.parametrize("name", NAMES)
 def test_padding_side_amount_and_row_order_change_no_loss(name: str, made: MethodMaker) -> None:
     method = made(name, reward=letters)
-    (batch,) = next(method.batches(0))
+    (batch,) = next(method.feed.batches(0))
     expected = method.loss(batch)
     order = torch.randperm(32)
 
@@ -79,7 +79,7 @@ def test_1_batch_of_32_is_many_small_ones(name: str, trained: MethodTrainer) -> 
 @pytest.mark.parametrize("name", RATIO_NAMES)
 def test_a_fresh_policy_is_its_reference(name: str, made: MethodMaker) -> None:
     method = made(name)
-    (batch,) = next(method.batches(0))
+    (batch,) = next(method.feed.batches(0))
     loss, stats = method.loss(batch)
     assert stats["objective/kl"].item() == pytest.approx(0, abs=1e-4)
     assert stats["policy/approxkl_avg"].item() == pytest.approx(0, abs=1e-6)
@@ -94,7 +94,7 @@ def test_in_half_precision_too_a_fresh_policy_is_its_reference(
 ) -> None:
     """Log-probabilities of the draw, rounded otherwise, would be up to hundredths off."""
     method = made("rloo", max_new_tokens=32, **half)
-    (batch,) = next(method.batches(0))
+    (batch,) = next(method.feed.batches(0))
     with autocast(method.config):
         stats = method.loss(batch).stats
     assert stats["policy/approxkl_avg"].item() < 1e-6
@@ -104,8 +104,8 @@ def test_in_half_precision_too_a_fresh_policy_is_its_reference(
 @pytest.mark.parametrize("name", NAMES)
 def test_every_response_is_met_once_in_each_pass(name: str, made: MethodMaker) -> None:
     method = made(name, rollout_epochs=2, minibatches=4, batch_size=4, micro_batch=3, epochs=1.0)
-    assert (method.steps, method.rollout_steps) == (16, 8)
-    steps = list(method.batches(0))
+    assert (method.feed.steps, method.feed.rollout_steps) == (16, 8)
+    steps = list(method.feed.batches(0))
     assert len(steps) == 16
     for passed in (steps[:4], steps[4:8]):
         seen = [row for step in passed for batch in step for row in rows_of(batch)]
@@ -126,8 +126,8 @@ def rows_of(batch: Any) -> list[tuple[int, ...]]:
 @pytest.mark.parametrize("name", NAMES)
 def test_rollouts_are_lazy_and_start_anywhere(name: str, made: MethodMaker) -> None:
     method = made(name, batch_size=4, epochs=2.0, rollout_epochs=2)
-    later = [rows_of(batch) for (batch,) in islice(method.batches(4), 2)]
-    steps = method.batches(0)
+    later = [rows_of(batch) for (batch,) in islice(method.feed.batches(4), 2)]
+    steps = method.feed.batches(0)
     all_steps = [rows_of(batch) for (batch,) in steps]
     assert all_steps[4:6] == later
     assert all_steps[0] != all_steps[2]
@@ -137,11 +137,11 @@ def test_rollouts_are_lazy_and_start_anywhere(name: str, made: MethodMaker) -> N
 @pytest.mark.parametrize("name", RATIO_NAMES)
 def test_held_out_prompts_are_evaluated_the_same_way_every_time(name: str, made: MethodMaker) -> None:
     method = made(name, held_out=PROMPTS[:2])
-    (one,), (other,) = method.held_out(), method.held_out()
+    (one,), (other,) = method.feed.held_out(), method.feed.held_out()
     assert rows_of(one) == rows_of(other)
     assert len(rows_of(one)) == 8
-    assert not list(made(name).held_out())
-    parts = list(made(name, held_out=PROMPTS[:2], micro_batch=3).held_out())
+    assert not list(made(name).feed.held_out())
+    parts = list(made(name, held_out=PROMPTS[:2], micro_batch=3).feed.held_out())
     assert sorted(row for part in parts for row in rows_of(part)) == sorted(rows_of(one))
 
 

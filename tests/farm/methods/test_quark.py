@@ -1,6 +1,6 @@
 import math
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
@@ -8,9 +8,9 @@ from torch import tensor
 from torch.autograd import gradcheck
 
 from db.errors import ConfigError
-from farm.methods.quark import Quark, QuarkConfig, Terms, quark_loss, quark_terms
-from farm.methods.reward_conditioning import quantile_levels
-from tests.support.on_policy import MethodMaker, MethodTrainer, vectors
+from farm.methods.quark import QuarkConfig, Terms, quark_loss, quark_terms
+from farm.training.controls import quantile_levels
+from tests.support.on_policy import PROMPTS, MethodMaker, MethodTrainer, vectors
 from tests.support.tiny_models import ModelMaker
 
 
@@ -62,7 +62,7 @@ def test_responses_stand_under_the_token_of_their_quantile_and_keep_their_end(
     made: MethodMaker, make_model: ModelMaker
 ) -> None:
     method = made("quark", model=str(make_model(end_bias=2.0)), n=4)
-    (batch,) = next(method.batches(0))
+    (batch,) = next(method.feed.batches(0))
     codec = method.policy.codec
     asked = {
         level: codec.tokenizer.convert_tokens_to_ids(token) for level, token in enumerate(method.controls)
@@ -85,11 +85,11 @@ def test_responses_stand_under_the_token_of_their_quantile_and_keep_their_end(
 def test_only_the_first_rollout_is_the_references(made: MethodMaker) -> None:
     """A policy whose control tokens are trained away from it draws otherwise; the reference never does."""
     method = made("quark", epochs=2.0)
-    first, second = (next(method.rollouts.turns(start)) for start in (0, 1))
-    before = [method.levelled(turn) for turn in (first, second)]
+    first, second = (next(method.feed.plans(start)) for start in (0, 1))
+    before = [method.levelled(plan) for plan in (first, second)]
     with torch.no_grad():
         method.policy.model.lm_head.weight[10:] += 1.0
-    after = [method.levelled(turn) for turn in (first, second)]
+    after = [method.levelled(plan) for plan in (first, second)]
     assert torch.equal(before[0].tokens.ids, after[0].tokens.ids)
     assert before[1].tokens.ids.shape != after[1].tokens.ids.shape or not torch.equal(
         before[1].tokens.ids, after[1].tokens.ids
@@ -102,14 +102,17 @@ def test_the_best_is_asked_for_from_then_on(made: MethodMaker, tmp_path: Path) -
     method = made("quark", levels=3)
     method.product.save(tmp_path)
     saved = Policy.load(str(tmp_path))
-    last = saved.codec.prompt_ids(method.rollouts.source.rows[0])[-1]
+    last = saved.codec.prompt_ids(method.feed.source.rows[0])[-1]
     assert saved.codec.tokenizer.convert_ids_to_tokens(last) == "<|quality_2|>"
 
 
 def test_control_tokens_need_their_embeddings_trained() -> None:
     with pytest.raises(ConfigError, match="lora_rank must be 0"):
         QuarkConfig(lora_rank=4)
-    assert not list(Quark.held_out(cast(Quark, None)))
+
+
+def test_nothing_is_held_out(made: MethodMaker) -> None:
+    assert not list(made("quark", held_out=PROMPTS[:2]).feed.held_out())
 
 
 def test_learns(trained: MethodTrainer) -> None:

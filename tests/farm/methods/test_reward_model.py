@@ -105,7 +105,7 @@ def test_it_learns_what_it_is_trained_on_and_its_checkpoint_judges_text(
         records.append(PreferencePair(Prompt(f"q{i}"), *((good, bad, 1.0) if i % 2 else (bad, good, 0.0))))
     config = RewardModelConfig(batch_size=16, epochs=4.0, learning_rate=3e-3)
     method = RewardModel(config, Data(records[:80], records[80:]), LoadedModels(model_dir, config))
-    fit(cast(Method, method), config, lambda *_: None, RunFolder(tmp_path, config))
+    fit(cast(Method[Any], method), config, lambda *_: None, RunFolder(tmp_path, config))
     found = method.calibrate()
     assert (found.n, found.accuracy) == (16, 1.0)
     reward = ScorerReward(Scorer.load(str(tmp_path / "step-00000020" / "model")))
@@ -117,7 +117,7 @@ def test_training_and_scoring_see_the_same_tokens(model_dir: str) -> None:
     config = RewardModelConfig(batch_size=1)
     record = PreferencePair(Prompt("q", "i"), "good", "bad", 1.0)
     method = RewardModel(config, Data([record]), LoadedModels(model_dir, config))
-    (batch,) = next(method.batches(0))
+    (batch,) = next(method.feed.batches(0))
     method.trained.eval()
     trained_on = method.scorer(batch.chosen).item()
     assert ScorerReward(method.scorer)([record.prompt], ["good"]).item() == pytest.approx(

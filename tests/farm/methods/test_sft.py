@@ -32,7 +32,7 @@ def test_the_loss_is_transformers_own_on_responses_alone(
 ) -> None:
     directory = request.getfixturevalue(fixture)
     method = made(directory)
-    (batch,) = next(method.batches(0))
+    (batch,) = next(method.feed.batches(0))
     labels = batch.ids.masked_fill(~batch.mask, -100)
     expected = AutoModelForCausalLM.from_pretrained(directory)(batch.ids, labels=labels).loss
     assert method.loss(batch).loss.item() == pytest.approx(expected.item(), rel=1e-5)
@@ -40,7 +40,7 @@ def test_the_loss_is_transformers_own_on_responses_alone(
 
 def test_prompts_carry_no_loss_and_the_end_of_sequence_does(pad_is_eos_dir: str) -> None:
     method = made(pad_is_eos_dir)
-    (batch,) = next(method.batches(0))
+    (batch,) = next(method.feed.batches(0))
     for ids, mask in zip(batch.ids, batch.mask, strict=True):
         text = method.policy.codec.tokenizer.decode(ids[mask])
         assert text.startswith("hello ")
@@ -51,7 +51,7 @@ def test_prompts_carry_no_loss_and_the_end_of_sequence_does(pad_is_eos_dir: str)
 def test_every_token_of_a_step_counts_the_same(model_dir: str) -> None:
     """The mean over tokens, not the mean of rows' means."""
     method = made(model_dir)
-    (batch,) = next(method.batches(0))
+    (batch,) = next(method.feed.batches(0))
     rows = [method.loss(type(batch)(batch.ids[i : i + 1], batch.mask[i : i + 1])) for i in range(6)]
     weights = batch.mask.sum(1)
     mean = sum(row.loss * w for row, w in zip(rows, weights, strict=True)) / weights.sum()
@@ -60,14 +60,14 @@ def test_every_token_of_a_step_counts_the_same(model_dir: str) -> None:
 
 def test_a_cut_output_does_not_teach_to_stop(model_dir: str) -> None:
     whole, cut = (made(model_dir, [Demonstration(Prompt("x"), "ab", ended=e)]) for e in (True, False))
-    (a,), (b,) = next(whole.batches(0)), next(cut.batches(0))
+    (a,), (b,) = next(whole.feed.batches(0)), next(cut.feed.batches(0))
     assert a.ids[0, :-1].tolist() == b.ids[0].tolist()
     assert a.ids[0, -1] == 2
 
 
 def test_stats(model_dir: str) -> None:
     method = made(model_dir)
-    (batch,) = next(method.batches(0))
+    (batch,) = next(method.feed.batches(0))
     loss, stats = method.loss(batch)
     assert stats["logps/response"].item() == pytest.approx(-loss.item())
     assert stats["tokens/response_length"].item() == pytest.approx((7 + 13 + 19) / 3)

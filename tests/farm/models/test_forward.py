@@ -21,7 +21,6 @@ from transformers import (
 )
 
 from farm.config import ModelConfig
-from farm.methods.dpo import pair_logps
 from farm.methods.reward_model import pair_scores
 from farm.methods.sft import SFTConfig
 from farm.models import forward as reading
@@ -29,7 +28,8 @@ from farm.models.codec import Row, collate
 from farm.models.policy import Policy
 from farm.models.scorer import Scorer
 from farm.models.tokens import Tokens
-from farm.training.method import PairBatch
+from farm.training.batches import PairBatch
+from farm.training.pair_method import pair_logps
 from farm.training.processes import shard
 from farm.training.run_models import LoadedModels
 

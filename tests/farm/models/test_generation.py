@@ -230,3 +230,31 @@ def test_a_stop_token_of_the_generation_config_ends_a_response_too(make_model: M
     drawn = sample(policy, PROMPTS, Decoding(max_new_tokens=30), seed=0, n=4)
     assert any(d.ids[-1] >= 100 for d in drawn)
     assert all(token < 100 for d in drawn for token in d.ids[:-1])
+
+
+def test_a_response_that_is_continued_from_its_own_tokens_is_the_same(policy: Policy) -> None:
+    """Rows of several numbers of given tokens in few slots, beside rows with none."""
+    decoding = Decoding(max_new_tokens=30, temperature=0.8)
+    whole = sample(policy, PROMPTS, decoding, seed=5)
+    given = [one.ids[: min(3 * i, len(one.ids) - 1)] for i, one in enumerate(whole)]
+    assert [len(each) for each in given][:2] == [0, 3]
+    for slots in (2, 64):
+        found = sample(policy, PROMPTS, decoding, seed=5, given=given, slots=slots)
+        assert [(one.ids, one.ended) for one in found] == [(one.ids, one.ended) for one in whole]
+        for one, other, start in zip(found, whole, map(len, given), strict=True):
+            assert one.logps[:start] == [0.0] * start
+            assert one.logps[start:] == pytest.approx(other.logps[start:], abs=1e-4)
+
+
+def test_given_tokens_belong_to_the_response(policy: Policy) -> None:
+    prompts, given = [Prompt("a"), Prompt("bb")], [[50, 51], []]
+    drawn = draw(policy, prompts, Decoding(max_new_tokens=6), seed=0, n=2, given=given)
+    for row in (0, 1):
+        assert drawn.tokens.ids[row][drawn.tokens.mask[row]][:2].tolist() == [50, 51]
+        assert drawn.texts[row].startswith(policy.codec.text([50, 51]))
+    assert int(drawn.tokens.mask.sum(1).max()) <= 6, "given tokens count among max_new_tokens"
+
+
+def test_given_tokens_that_leave_no_room_are_a_clear_error(policy: Policy) -> None:
+    with pytest.raises(ConfigError, match="4 given tokens leave no room in a response of at most 4"):
+        sample(policy, [[10]], Decoding(max_new_tokens=4), seed=0, given=[[5, 6, 7, 8]])

@@ -86,7 +86,7 @@ def test_a_storm_of_kills_changes_no_bit(name: str, tmp_path: Path, model_dir: s
     assert_same_bits(final(tmp_path / "whole"), final(tmp_path / "killed"))
 
 
-def trained(folder: Path, model_dir: str, **options: Any) -> Method:
+def trained(folder: Path, model_dir: str, **options: Any) -> Method[Any]:
     """A run in this process; `stop` ends it after so many steps as a crash would."""
     stop = options.pop("stop", None)
     config = SFT.Config(**({"batch_size": 4, "learning_rate": 1e-2, "epochs": 2.0, "log_every": 1} | options))

@@ -1,4 +1,5 @@
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -9,20 +10,21 @@ from transformers import AutoTokenizer
 
 from farm.config import TrainConfig
 from farm.models.codec import Codec
-from farm.models.tokens import Prompt
+from farm.models.tokens import Prompt, Tokens
+from farm.training.curriculum import epoch_order
 from farm.training.data import (
     Data,
     DataError,
     Demonstration,
+    JudgedOutput,
+    OutputGroup,
     PreferencePair,
     check_pairs,
     decided,
-    demonstrations,
-    epoch_order,
-    instructions,
-    pairs,
-    split,
+    judged_outputs,
+    output_groups,
 )
+from farm.training.feed import PreparedFeed, demonstrations, groups, instructions, judged, pairs, split
 from farm.training.processes import Processes
 
 CPU = torch.device("cpu")
@@ -183,3 +185,118 @@ def test_held_out_rows_come_in_order(codec: Codec) -> None:
     source = instructions(Data([Prompt("a")], [Prompt("b"), Prompt("c"), Prompt("d")]), codec, config)
     assert [batch.prompts for batch in source.held_out()] == [[Prompt("b"), Prompt("c")], [Prompt("d")]]
     assert [batch.prompts for (batch,) in source.batches(0)] == [[Prompt("a")]]
+
+
+def texts(codec: Codec, tokens: Tokens) -> list[str]:
+    return [codec.text(ids[mask].tolist()) for ids, mask in zip(tokens.ids, tokens.mask, strict=True)]
+
+
+def test_judged_outputs_of_pairs_have_the_preferred_one_first() -> None:
+    records = [PreferencePair(Prompt("q"), "a", "b", 0.25), PreferencePair(Prompt("r"), "c", "d", 0.5)]
+    assert judged_outputs(records) == [
+        JudgedOutput(Prompt("q"), "b", 0.75),
+        JudgedOutput(Prompt("q"), "a", 0.25),
+        JudgedOutput(Prompt("r"), "c", 0.5),
+        JudgedOutput(Prompt("r"), "d", 0.5),
+    ]
+
+
+def test_groups_of_pairs_have_win_rates() -> None:
+    """a wins 1 and 1/2 of its two pairs, b 0 and 1/4, c 1/2 and 3/4; two people judged nothing else."""
+    q, r = Prompt("q"), Prompt("r")
+    records = [
+        PreferencePair(q, "a", "b", 1.0),
+        PreferencePair(r, "x", "y", 0.0),
+        PreferencePair(q, "c", "a", 0.5),
+        PreferencePair(q, "b", "c", 0.25),
+    ]
+    assert output_groups(records) == [
+        OutputGroup(q, ("a", "b", "c"), (0.75, 0.125, 0.625)),
+        OutputGroup(r, ("y", "x"), (1.0, 0.0)),
+    ]
+
+
+def test_batches_of_judged_outputs(codec: Codec) -> None:
+    records = [JudgedOutput(Prompt("q"), "a" * (i + 1), i / 4) for i in range(5)]
+    feed = judged(Data(records[:3], records[3:]), codec, TrainConfig(batch_size=3), CPU)
+    (batch,) = next(feed.batches(0))
+    found = dict(zip(texts(codec, batch.tokens), batch.label.tolist(), strict=True))
+    assert found == {"a": 0.0, "aa": 0.25, "aaa": 0.5}
+    assert batch.weight == 3
+    (held_out,) = feed.held_out()
+    assert held_out.label.tolist() == [0.75, 1.0]
+
+
+def test_a_group_is_never_divided(codec: Codec) -> None:
+    """Two groups of 3 and 2 outputs; a part counts groups by rows, and their outputs by tokens."""
+    records = [
+        OutputGroup(Prompt("q"), ("a", "b", "c"), (1.0, 0.0, 0.5)),
+        OutputGroup(Prompt("r"), ("dd", "ee"), (2.0, -2.0)),
+    ]
+    (whole,) = next(groups(Data(records), codec, TrainConfig(batch_size=2), CPU).batches(0))
+    assert whole.weight == 2
+    assert texts(codec, whole.tokens) == ["a", "b", "c", "dd", "ee"]
+    assert whole.score.tolist() == [1.0, 0.0, 0.5, 2.0, -2.0]
+    assert whole.group.tolist() == [0, 0, 0, 1, 1]
+    width = whole.tokens.ids.shape[1]
+    for micro_batch, token_budget in ((1, None), (None, 3 * width), (None, 1)):
+        config = TrainConfig(batch_size=2, micro_batch=micro_batch, token_budget=token_budget)
+        first, second = next(groups(Data(records), codec, config, CPU).batches(0))
+        assert texts(codec, first.tokens) + texts(codec, second.tokens) == texts(codec, whole.tokens)
+        assert first.weight.item() == second.weight.item() == 1
+        assert second.group.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "scores", "message"),
+    [
+        (("a",), (1.0,), "fewer than two outputs"),
+        (("a", "b"), (1.0,), "2 outputs and 1 scores"),
+        (("a", "b"), (1.0, float("nan")), "scores of a group are"),
+    ],
+)
+def test_a_group_that_cannot_be_learnt_from_is_a_clear_error(
+    codec: Codec, outputs: tuple[str, ...], scores: tuple[float, ...], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        groups(Data([OutputGroup(Prompt("q"), outputs, scores)]), codec, TrainConfig(), CPU)
+
+
+def test_a_label_outside_0_and_1_is_a_clear_error(codec: Codec) -> None:
+    with pytest.raises(DataError, match=r"a label is 1.5, expected a number in \[0, 1\]"):
+        judged(Data([JudgedOutput(Prompt("q"), "a", 1.5)]), codec, TrainConfig(), CPU)
+
+
+def test_batches_are_prepared_when_they_are_asked_for(codec: Codec) -> None:
+    """A step's batches together, held-out ones one by one."""
+    seen: list[int] = []
+
+    def prepare(step: Sequence[Tokens]) -> Sequence[Tokens]:
+        seen.append(len(step))
+        return step
+
+    config = TrainConfig(batch_size=4, micro_batch=2)
+    source = demonstrations(Data(demos(8), demos(4)), codec, config, CPU)
+    feed = PreparedFeed(source, prepare)
+    assert (feed.steps, feed.rollout_steps) == (source.steps, 1)
+    batches = feed.batches(0)
+    assert seen == []
+    assert len(next(batches)) == 2
+    assert seen == [2]
+    assert len(list(feed.held_out())) == 2
+    assert seen == [2, 1, 1]
+
+
+def test_a_curriculum_chooses_the_rows_of_a_step(codec: Codec) -> None:
+    class Last:
+        """Step 0 has the last prompt, step 1 the one before."""
+
+        def __init__(self, prompts: Sequence[Prompt]) -> None:
+            self.count = len(prompts)
+
+        def choose(self, step: int) -> list[int]:
+            return [self.count - 1 - step]
+
+    data = Data([Prompt("a"), Prompt("b"), Prompt("c")])
+    feed = instructions(data, codec, TrainConfig(batch_size=1), Last)
+    assert [batch.prompts for (batch,) in feed.batches(1)] == [[Prompt("b")], [Prompt("a")]]

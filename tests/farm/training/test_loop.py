@@ -1,8 +1,5 @@
 import json
 import math
-import platform
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +14,6 @@ from farm.config import TrainConfig
 from farm.methods import load
 from farm.methods.sft import SFT, SFTConfig
 from farm.models.tokens import Prompt, Tokens
-from farm.training import loop
 from farm.training.checkpoint import RunFolder
 from farm.training.data import Data, Demonstration, PreferencePair
 from farm.training.loop import (
@@ -101,7 +97,7 @@ def test_batch_order_changes_nothing(model_dir: str) -> None:
     config = load("dpo").Config(batch_size=16)
     method = load("dpo")(config, Data(PAIRS), LoadedModels(model_dir, config))
     batch: Any
-    (batch,) = next(method.batches(0))
+    (batch,) = next(method.feed.batches(0))
     order = torch.randperm(16)
     shuffled = type(batch)(
         type(batch.pairs)(
@@ -133,7 +129,7 @@ def test_a_gradient_that_is_not_finite_stops_before_it_is_applied(model_dir: str
     with pytest.raises(
         TrainingDiverged, match="the gradient is nan at step 3; the weights are those of step 2"
     ):
-        fit(cast(Method, method), config, lambda *_: None, NoCheckpoints())
+        fit(cast(Method[Any], method), config, lambda *_: None, NoCheckpoints())
     assert all(torch.equal(v, method.before[k]) for k, v in method.trained.state_dict().items())
 
 
@@ -213,38 +209,6 @@ def test_options_of_memory_and_precision_train_too(options: dict[str, Any], mode
     assert log[0]["loss"] == pytest.approx(plain[0]["loss"], rel=tolerance)
     assert log[-1]["loss"] < log[0]["loss"]
     assert all(w.dtype == torch.float32 for w in weights.values())
-
-
-PAGES_TOUCHED = """
-import ctypes, resource
-from farm.training import loop
-libc = ctypes.CDLL(None)
-libc.malloc.restype, size = ctypes.c_void_p, 2**23
-if {keep}: loop.keep_freed_memory()
-pages = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(5):
-    before, blocks = pages(), [libc.malloc(size) for _ in range(20)]
-    for block in blocks: libc.memset(ctypes.c_void_p(block), 1, size)
-    for block in blocks[::-1]: libc.free(ctypes.c_void_p(block))
-print(pages() - before)
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left alone")
-def test_memory_that_a_step_frees_is_not_mapped_again_in_the_next() -> None:
-    """160 MiB, freed from the last block to the first as a backward pass does it."""
-    found = {}
-    for keep in (True, False):
-        command = [sys.executable, "-c", PAGES_TOUCHED.format(keep=keep)]
-        found[keep] = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    assert found[True] < found[False] / 10
-
-
-def test_training_keeps_freed_memory(model_dir: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-    monkeypatch.setattr(loop, "keep_freed_memory", lambda: calls.append(1))
-    run("sft", model_dir, max_steps=1)
-    assert calls == [1]
 
 
 def test_without_a_compiler_what_to_do_about_compile_is_said(

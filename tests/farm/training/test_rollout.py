@@ -9,8 +9,9 @@ from farm.config import Decoding
 from farm.models.policy import Policy
 from farm.models.scorer import Scorer
 from farm.models.tokens import Prompt, Tokens
+from farm.training.batches import Rollout
 from farm.training.data import DataError
-from farm.training.method import RewardFn, Rollout
+from farm.training.method import RewardFn
 from farm.training.processes import Processes
 from farm.training.rollout import roll_out, rollout_stats
 from farm.training.rows import parts, take, widths

@@ -1,0 +1,95 @@
+"""The batches that losses take. Each has a weight: the number of units that its loss is a mean over.
+
+A row is a prompt followed by a response. `mask` is 1 on the response's tokens, its end-of-sequence token
+included, and 0 on prompt and padding. Tensors of shape (B, T) are aligned with `ids`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from farm.models.tokens import Prompt, Tokens
+
+
+class Batch(Protocol):
+    """Whatever a method's loss takes. The loss is a mean over `weight` units: tokens, outputs or pairs."""
+
+    @property
+    def weight(self) -> Tensor:
+        """A scalar."""
+        ...
+
+
+class PairBatch(NamedTuple):
+    """Pairs of responses to one prompt each; `chosen` has a preference of a half or more."""
+
+    chosen: Tokens
+    rejected: Tokens
+    preference: Tensor  # (B,) P(chosen preferred) in [½, 1]
+    margin: Tensor  # (B,) by how much the score of chosen should lead; 0 where unknown
+
+    @property
+    def weight(self) -> Tensor:
+        """Number of pairs."""
+        return torch.tensor(self.preference.shape[0])
+
+    @property
+    def both(self) -> Tokens:
+        """The chosen rows, then the rejected ones, for one pass over both."""
+        width = max(self.chosen.ids.shape[1], self.rejected.ids.shape[1])
+        halves = [
+            [pad(each, (0, width - each.shape[1])) for each in side if each is not None]
+            for side in (self.chosen, self.rejected)
+        ]
+        return Tokens(*map(torch.cat, zip(*halves, strict=True)))
+
+
+class JudgedBatch(NamedTuple):
+    """Outputs that were judged one by one."""
+
+    tokens: Tokens
+    label: Tensor  # (B,) in [0, 1]: 1 is good, 0 is bad
+
+    @property
+    def weight(self) -> Tensor:
+        """Number of outputs."""
+        return torch.tensor(self.label.shape[0])
+
+
+class GroupBatch(NamedTuple):
+    """Groups of outputs of one prompt each. The rows of a group stand together, no group is divided."""
+
+    tokens: Tokens  # B rows
+    score: Tensor  # (B,) higher is better, comparable within a group
+    group: Tensor  # (B,) int64: which group of the batch a row belongs to, from 0
+
+    @property
+    def weight(self) -> Tensor:
+        """Number of groups."""
+        return self.group[-1] + 1
+
+
+class PromptBatch(NamedTuple):
+    """Prompts to respond to."""
+
+    prompts: list[Prompt]
+
+    @property
+    def weight(self) -> Tensor:
+        """Number of prompts."""
+        return torch.tensor(len(self.prompts))
+
+
+class Rollout(NamedTuple):
+    """Responses drawn from the policy, with what other models say about them."""
+
+    tokens: Tokens
+    logps: Tensor  # (B, T) under the policy that drew them
+    ref_logps: Tensor  # (B, T)
+    values: Tensor  # (B, T)
+    score: Tensor  # (B,)
+    ended: Tensor  # (B,) bool: the response ended by itself, with an end-of-sequence token

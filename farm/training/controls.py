@@ -1,0 +1,30 @@
+"""Control tokens: names of quality levels that stand between prompt and response."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from farm.config import TrainConfig
+
+
+def control_tokens(levels: int) -> list[str]:
+    """Names of the control tokens, from the worst level to the best."""
+    return [f"<|quality_{level}|>" for level in range(levels)]
+
+
+def control_problems(config: TrainConfig) -> list[str]:
+    """What is wrong with options of a method that has control tokens: their embeddings must be trained."""
+    if not config.lora_rank:
+        return []
+    return ["lora_rank must be 0: the embeddings of control tokens have to be trained"]
+
+
+def quantile_levels(scores: Tensor, levels: int, among: Tensor | None = None) -> Tensor:
+    """Level of each score, 0 the lowest, `levels - 1` the highest; equal scores share a level.
+
+    among: the scores whose quantiles are meant; they include `scores`. None: `scores` alone.
+    """
+    ranked = (scores if among is None else among).double().flatten().sort().values
+    below = torch.searchsorted(ranked, scores.double())  # how many scores are lower
+    return below * levels // len(ranked)

@@ -1,0 +1,70 @@
+"""Rollouts with what their responses or tokens are worth: the batches of methods that learn from rollouts.
+
+Each has `tokens`, so that `farm.training.rows` can cut it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from farm.models.ops import masked_sum
+from farm.models.tokens import Tokens
+from farm.training.batches import Rollout
+from farm.training.method import Stats
+
+
+class Graded(NamedTuple):
+    """Responses with one advantage each."""
+
+    rollout: Rollout
+    advantages: Tensor  # (B,)
+    weights: Tensor  # (B,) what each response counts for in the mean; 0 leaves it out
+    stats: Stats  # of the whole rollout that the responses come from
+
+    @property
+    def tokens(self) -> Tokens:
+        return self.rollout.tokens
+
+    @property
+    def weight(self) -> Tensor:
+        return self.weights.sum()
+
+
+class Credit(NamedTuple):
+    """Responses whose tokens have an advantage and a weight of their own."""
+
+    rollout: Rollout
+    advantages: Tensor  # (B, T), 0 off the mask
+    weights: Tensor  # (B, T) what each token counts for in the mean; 0 leaves it out, as it is off the mask
+    stats: Stats  # of the whole rollout that the responses come from
+
+    @property
+    def tokens(self) -> Tokens:
+        return self.rollout.tokens
+
+    @property
+    def weight(self) -> Tensor:
+        return self.weights.sum()
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Mean over the tokens by their weights: (B, T) -> scalar."""
+        return masked_sum(self.weights * values, self.tokens.mask).sum() / self.weight
+
+
+class Experience(NamedTuple):
+    """Responses whose tokens have advantages and returns; every token counts the same."""
+
+    rollout: Rollout
+    advantages: Tensor  # (B, T)
+    returns: Tensor  # (B, T)
+
+    @property
+    def tokens(self) -> Tokens:
+        return self.rollout.tokens
+
+    @property
+    def weight(self) -> Tensor:
+        """Number of response tokens."""
+        return self.rollout.tokens.mask.sum()

@@ -1,0 +1,60 @@
+"""Which rows a step learns from, or which prompts a rollout is drawn for."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from typing import Protocol
+
+from db.ids import content_hash
+from farm.config import TrainConfig
+
+WINDOW = 32  # steps over which rows are sorted by length
+
+
+class Curriculum(Protocol):
+    """Chooses the rows of each step, or of each rollout.
+
+    A choice must be a function of (seed, step, state), and state must be in the `trained` module's buffers:
+    then a resumed run chooses as an uninterrupted one does.
+    """
+
+    def choose(self, step: int) -> Sequence[int]:
+        """Row numbers of the step, counted from 0; the same on every process."""
+        ...
+
+
+class Shuffled:
+    """Every row once in each epoch, in an order that (seed, epoch) decides; a step has batch_size of them."""
+
+    def __init__(self, lengths: Sequence[int], config: TrainConfig) -> None:
+        """lengths: tokens of each row."""
+        self.lengths, self.config = lengths, config
+        self.steps_per_epoch = math.ceil(len(lengths) / config.batch_size)
+        self._epoch, self._order = -1, list[list[int]]()
+
+    def choose(self, step: int) -> list[int]:
+        epoch, place = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            self._order = epoch_order(self.lengths, self.config.batch_size, self.config.seed, epoch)
+            self._epoch = epoch
+        return self._order[place]
+
+
+def epoch_order(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+    """Row numbers of each step of an epoch; every row once.
+
+    Rows are shuffled, then sorted by length within windows of WINDOW steps, so that the rows of a step are of
+    like length. Then the steps of each window are shuffled.
+    """
+    shuffler = random.Random(content_hash("order", [seed, epoch]))
+    order = list(range(len(lengths)))
+    shuffler.shuffle(order)
+    steps: list[list[int]] = []
+    for at in range(0, len(order), WINDOW * batch_size):
+        window = sorted(order[at : at + WINDOW * batch_size], key=lambda i: lengths[i])
+        of_window = [window[i : i + batch_size] for i in range(0, len(window), batch_size)]
+        shuffler.shuffle(of_window)
+        steps.extend(of_window)
+    return steps

@@ -1,0 +1,286 @@
+"""Records in, batches out: the feeds of methods that learn from data at hand.
+
+Every epoch meets every row once, in an order that is a function of (seed, epoch) alone; see `curriculum`.
+No row is left out in silence.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import Generic, NamedTuple, TypeVar
+
+import torch
+
+from farm.config import TrainConfig
+from farm.models.codec import Codec, Row, collate
+from farm.models.tokens import Prompt, Tokens
+from farm.training.batches import Batch, GroupBatch, JudgedBatch, PairBatch, PromptBatch
+from farm.training.curriculum import Curriculum, Shuffled
+from farm.training.data import (
+    Data,
+    DataError,
+    Demonstration,
+    JudgedOutput,
+    OutputGroup,
+    PreferencePair,
+    check_groups,
+    check_judged,
+    check_pairs,
+    turned,
+)
+from farm.training.method import Feed
+from farm.training.processes import Processes
+
+R = TypeVar("R")
+B = TypeVar("B", bound=Batch)
+C = TypeVar("C", bound=Batch)
+
+logger = logging.getLogger(__name__)
+
+
+class RecordFeed(Generic[R, B]):
+    """Rows, and how they become batches."""
+
+    rollout_steps = 1
+
+    def __init__(
+        self,
+        rows: Sequence[R],
+        lengths: Sequence[int],
+        make: Callable[[Sequence[R]], B],
+        config: TrainConfig,
+        processes: Processes,
+        held_out: Sequence[R] = (),
+        curriculum: Curriculum | None = None,
+    ) -> None:
+        """lengths: tokens of each row. make: a batch of some rows. curriculum: shuffled epochs by default."""
+        if not rows:
+            raise DataError(
+                "there is nothing to learn from", remedy="give a snapshot or split that is not empty"
+            )
+        self.rows, self.lengths, self.make, self.held_out_rows = rows, lengths, make, held_out
+        self.config, self.processes = config, processes
+        self.curriculum = curriculum or Shuffled(lengths, config)
+        self.steps_per_epoch = math.ceil(len(rows) / config.batch_size)
+        self.steps = math.ceil(config.epochs * self.steps_per_epoch)
+        if config.max_steps is not None:
+            self.steps = min(self.steps, config.max_steps)
+
+    def batches(self, start: int) -> Iterator[list[B]]:
+        """From step `start` on: this process's batches of each step."""
+        for step in range(start, math.ceil(self.config.epochs) * self.steps_per_epoch):
+            rows = self.curriculum.choose(step)
+            parts = split(rows, self.lengths, self.config, self.processes.size)
+            mine = parts[self.processes.rank :: self.processes.size]
+            yield [self.make([self.rows[i] for i in part]) for part in mine]
+
+    def held_out(self) -> Iterator[B]:
+        """The held-out rows in batches, in their order; the same on every process."""
+        size = self.config.micro_batch or self.config.batch_size
+        for at in range(0, len(self.held_out_rows), size):
+            yield self.make(self.held_out_rows[at : at + size])
+
+
+class PreparedFeed(Generic[B, C]):
+    """A feed whose batches get something more when the loop asks for them, such as log-probabilities.
+
+    prepare: the batches of a step -> as many others. Held-out batches are prepared one by one.
+    """
+
+    def __init__(self, feed: Feed[B], prepare: Callable[[Sequence[B]], Sequence[C]]) -> None:
+        self.steps, self.rollout_steps = feed.steps, feed.rollout_steps
+        self._feed, self._prepare = feed, prepare
+
+    def batches(self, start: int) -> Iterator[Sequence[C]]:
+        return map(self._prepare, self._feed.batches(start))
+
+    def held_out(self) -> Iterator[C]:
+        for batch in self._feed.held_out():
+            yield from self._prepare([batch])
+
+
+class TokenizedPair(NamedTuple):
+    """A pair as tokens, the preferred output first."""
+
+    chosen: Row
+    rejected: Row
+    preference: float
+    margin: float
+
+    @property
+    def length(self) -> int:
+        """Tokens of the longer row."""
+        return max(self.chosen.length, self.rejected.length)
+
+
+class TokenizedOutput(NamedTuple):
+    """A judged output as tokens."""
+
+    row: Row
+    label: float
+
+
+class TokenizedGroup(NamedTuple):
+    """A group as tokens."""
+
+    rows: list[Row]
+    scores: Sequence[float]
+
+    @property
+    def length(self) -> int:
+        """Tokens of the longest row."""
+        return max(row.length for row in self.rows)
+
+
+def demonstrations(
+    data: Data[Demonstration], codec: Codec, config: TrainConfig, device: torch.device
+) -> RecordFeed[Row, Tokens]:
+    """Batches of demonstrations for a policy with this codec."""
+
+    def rows(records: Sequence[Demonstration]) -> list[Row]:
+        made = [codec.row(r.prompt, r.output, r.control, ended=r.ended) for r in records]
+        return fitting(made, [row.length for row in made], config, codec.context)
+
+    train, held_out = rows(data.train), rows(data.held_out)
+    lengths = [row.length for row in train]
+    return RecordFeed(
+        train, lengths, lambda part: collate(part, codec.pad_id, device), config, data.processes, held_out
+    )
+
+
+def pairs(
+    data: Data[PreferencePair], codec: Codec, config: TrainConfig, device: torch.device
+) -> RecordFeed[TokenizedPair, PairBatch]:
+    """Batches of pairs for a policy or scorer with this codec, the preferred output first."""
+
+    def of_pair(record: PreferencePair) -> TokenizedPair:
+        first, second = (codec.row(record.prompt, text) for text in (record.output_a, record.output_b))
+        return TokenizedPair(first, second, record.preference, record.margin)
+
+    def rows(records: Sequence[PreferencePair]) -> list[TokenizedPair]:
+        check_pairs(records)
+        made = [of_pair(turned(record)) for record in records]
+        return fitting(made, [row.length for row in made], config, codec.context)
+
+    def make(part: Sequence[TokenizedPair]) -> PairBatch:
+        return PairBatch(
+            collate([row.chosen for row in part], codec.pad_id, device),
+            collate([row.rejected for row in part], codec.pad_id, device),
+            torch.tensor([row.preference for row in part], device=device),
+            torch.tensor([row.margin for row in part], device=device),
+        )
+
+    train, held_out = rows(data.train), rows(data.held_out)
+    return RecordFeed(train, [row.length for row in train], make, config, data.processes, held_out)
+
+
+def judged(
+    data: Data[JudgedOutput], codec: Codec, config: TrainConfig, device: torch.device
+) -> RecordFeed[TokenizedOutput, JudgedBatch]:
+    """Batches of judged outputs for a policy or scorer with this codec."""
+
+    def rows(records: Sequence[JudgedOutput]) -> list[TokenizedOutput]:
+        check_judged(records)
+        made = [TokenizedOutput(codec.row(r.prompt, r.output), r.label) for r in records]
+        return fitting(made, [each.row.length for each in made], config, codec.context)
+
+    def make(part: Sequence[TokenizedOutput]) -> JudgedBatch:
+        tokens = collate([each.row for each in part], codec.pad_id, device)
+        return JudgedBatch(tokens, torch.tensor([each.label for each in part], device=device))
+
+    train, held_out = rows(data.train), rows(data.held_out)
+    return RecordFeed(train, [each.row.length for each in train], make, config, data.processes, held_out)
+
+
+def groups(
+    data: Data[OutputGroup], codec: Codec, config: TrainConfig, device: torch.device
+) -> RecordFeed[TokenizedGroup, GroupBatch]:
+    """Batches of groups for a policy or scorer with this codec.
+
+    batch_size and micro_batch count groups, token_budget the tokens of all their outputs.
+    """
+
+    def rows(records: Sequence[OutputGroup]) -> list[TokenizedGroup]:
+        check_groups(records)
+        made = [TokenizedGroup([codec.row(r.prompt, text) for text in r.outputs], r.scores) for r in records]
+        return fitting(made, [each.length for each in made], config, codec.context)
+
+    def make(part: Sequence[TokenizedGroup]) -> GroupBatch:
+        owners = [number for number, each in enumerate(part) for _ in each.rows]
+        return GroupBatch(
+            collate([row for each in part for row in each.rows], codec.pad_id, device),
+            torch.tensor([score for each in part for score in each.scores], device=device),
+            torch.tensor(owners, device=device),
+        )
+
+    train, held_out = rows(data.train), rows(data.held_out)
+    lengths = [each.length * len(each.rows) for each in train]
+    return RecordFeed(train, lengths, make, config, data.processes, held_out)
+
+
+def instructions(
+    data: Data[Prompt],
+    codec: Codec,
+    config: TrainConfig,
+    curriculum: Callable[[Sequence[Prompt]], Curriculum] | None = None,
+) -> RecordFeed[Prompt, PromptBatch]:
+    """Batches of prompts for a policy to respond to; held-out prompts likewise.
+
+    curriculum: made of the prompts that fit; its row numbers are theirs.
+    """
+    lengths = [len(codec.prompt_ids(prompt)) for prompt in data.train]
+    kept = fitting(list(data.train), lengths, config, codec.context)
+    lengths = [len(codec.prompt_ids(prompt)) for prompt in kept]
+    chosen_by = curriculum(kept) if curriculum else None
+    return RecordFeed(
+        kept, lengths, lambda part: PromptBatch(list(part)), config, data.processes, data.held_out, chosen_by
+    )
+
+
+def fitting(
+    rows: list[R], lengths: Sequence[int], config: TrainConfig, context: int | None = None
+) -> list[R]:
+    """The rows of at most max_length tokens that the model's context holds.
+
+    Raises DataError on others, unless told to drop them.
+    """
+    limit, where = config.max_length, "max_length"
+    remedy = "raise max_length, or leave them out with overlong: drop"
+    if context is not None and context < limit:
+        limit, where = context, "the model's context"
+        remedy = "use a model with a longer context, or leave them out with overlong: drop"
+    kept = [row for row, length in zip(rows, lengths, strict=True) if length <= limit]
+    if dropped := len(rows) - len(kept):
+        longest = f"{limit} tokens; the longest has {max(lengths)}"
+        what = f"{dropped} of {len(rows)} rows are longer than {where}, {longest}"
+        if config.overlong == "error":
+            raise DataError(what, where="max_length", remedy=remedy)
+        logger.warning("left out: %s", what)
+    return kept
+
+
+def split(
+    rows: Sequence[int], lengths: Sequence[int], config: TrainConfig, processes: int
+) -> list[list[int]]:
+    """A step's rows in parts of like length within micro_batch and token_budget, as many for each process.
+
+    Raises DataError where there are fewer rows than parts.
+    """
+    ordered = sorted(rows, key=lambda i: (-lengths[i], i))
+    count = max(1, math.ceil(len(ordered) / (config.micro_batch or len(ordered))))
+    while True:
+        count = math.ceil(count / processes) * processes
+        bounds = [len(ordered) * k // count for k in range(count + 1)]
+        parts = [ordered[a:b] for a, b in pairwise(bounds)]
+        if count > len(ordered):
+            what = f"a step has {len(ordered)} rows for {processes} processes"
+            remedy = "use fewer processes, or a batch_size that leaves no such rest"
+            raise DataError(what, where="batch_size", remedy=remedy)
+        widest = max(lengths[part[0]] * len(part) for part in parts)
+        budget = config.token_budget or widest
+        if widest <= budget or count == len(ordered):
+            return parts
+        count += 1

@@ -1,0 +1,162 @@
+"""The feed of methods that learn from responses of the policy in training.
+
+The prompts of a rollout are a function of (seed, its number). So a resumed run draws the same rollouts as an
+uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from db.errors import ConfigError
+from db.ids import content_hash
+from farm.models.forward import autocast
+from farm.models.policy import Policy
+from farm.models.scorer import Scorer
+from farm.models.tokens import Prompt, Tokens
+from farm.training.batches import Rollout
+from farm.training.curriculum import Curriculum
+from farm.training.data import Data, DataError
+from farm.training.feed import instructions
+from farm.training.method import Models
+from farm.training.processes import at_rest
+from farm.training.rollout import TOKENS_AT_A_TIME, Responses, RolloutConfig, draw, roll_out, scored
+from farm.training.rows import parts, take, widths
+
+
+class Lessons(Protocol):
+    """A batch that is made of a rollout and can be dealt out: a named tuple of tensors about tokens."""
+
+    @property
+    def tokens(self) -> Tokens: ...
+    @property
+    def weight(self) -> Tensor: ...
+
+
+L = TypeVar("L", bound=Lessons)
+
+
+class RolloutPlan(NamedTuple):
+    """A rollout to come: its number, its seed, and this process's share of its prompts."""
+
+    number: int
+    seed: int
+    prompts: list[Prompt]
+    held_out: bool = False
+
+
+class Rollouts(Generic[L]):
+    """The rollouts of a run: their prompts, who draws and scores them, how they become optimizer steps."""
+
+    def __init__(
+        self,
+        config: RolloutConfig,
+        data: Data[Prompt],
+        models: Models,
+        policy: Policy,
+        learn: Callable[[RolloutPlan], L],
+        *,
+        value: Scorer | None = None,
+        curriculum: Callable[[Sequence[Prompt]], Curriculum] | None = None,
+    ) -> None:
+        """learn: what is learnt from a rollout, which it draws by `drawn` or `responses`.
+
+        Raises DataError where some rollout has fewer responses than it has optimizer steps to give to.
+        Raises ConfigError on a value model with another tokenizer than the policy's.
+        """
+        if value is not None and value.codec.tokenizer.get_vocab() != policy.codec.tokenizer.get_vocab():
+            what = "the value model reads other tokens than the policy writes"
+            raise ConfigError(what, where="reward", remedy="use a reward model with the policy's tokenizer")
+        self.config, self.processes, self.held_out_prompts = config, data.processes, list(data.held_out)
+        self.policy, self.value, self.learn = policy, value, learn
+        self.reference, self.reward = models.reference(), models.reward()
+        self.source = instructions(data, policy.codec, config, curriculum)
+        smallest = len(self.source.rows) % config.batch_size or config.batch_size
+        if smallest // self.processes.size * config.n < config.minibatches:
+            what = (
+                f"a rollout of {smallest} prompts cannot be shared out over {config.minibatches} minibatches"
+            )
+            remedy = "use fewer minibatches, or a batch_size that leaves no such rest"
+            raise DataError(what, where="minibatches", remedy=remedy)
+        self.rollout_steps = config.rollout_steps
+        steps = math.ceil(config.epochs * self.source.steps_per_epoch) * config.rollout_steps
+        self.steps = min(steps, config.max_steps or steps)
+
+    def batches(self, start: int) -> Iterator[list[L]]:
+        """What is learnt from each rollout from step `start` on, one optimizer step at a time."""
+        for plan in self.plans(start):
+            yield from self.dealt(plan, self.learn(plan))
+
+    def held_out(self) -> Iterator[L]:
+        """What is learnt from a rollout on the held-out prompts, which has the same seed every time."""
+        if self.held_out_prompts:
+            seed = _seed("held out", self.config.seed, 0)
+            whole = self.learn(RolloutPlan(0, seed, self.held_out_prompts, held_out=True))
+            budget = self.config.token_budget or TOKENS_AT_A_TIME
+            for rows in parts(widths(whole.tokens), self.config.micro_batch, budget):
+                yield take(whole, rows)
+
+    def plans(self, start: int) -> Iterator[RolloutPlan]:
+        """The rollouts from optimizer step `start` on, which must be where one begins."""
+        first = start // self.config.rollout_steps
+        for number, step in enumerate(self.source.batches(first), first):
+            prompts = [prompt for batch in step for prompt in batch.prompts]
+            yield RolloutPlan(number, _seed("rollout", self.config.seed, number), prompts)
+
+    def drawn(self, plan: RolloutPlan) -> Rollout:
+        """The rollout, from the policy as it is now."""
+        config = self.config
+        with autocast(config):
+            return roll_out(
+                self.policy,
+                self.reference,
+                self.value,
+                self.reward,
+                plan.prompts,
+                config,
+                seed=plan.seed,
+                n=config.n,
+                missing_eos_penalty=config.missing_eos_penalty,
+                rate_again=config.precision == "bf16" or config.dtype == "bfloat16",
+            )
+
+    def responses(self, plan: RolloutPlan, policy: Policy) -> Responses:
+        """The responses alone, from any policy as it is now."""
+        with at_rest(policy), autocast(self.config):
+            return draw(policy, plan.prompts, self.config, seed=plan.seed, n=self.config.n)
+
+    def scores(self, responses: Responses) -> Tensor:
+        """The reward of each response; the penalty is taken off where it was cut: (B,)."""
+        with autocast(self.config):
+            return scored(self.reward, responses, self.config.missing_eos_penalty)
+
+    def dealt(self, plan: RolloutPlan, batch: L) -> Iterator[list[L]]:
+        """A rollout's batch in minibatches, one for each optimizer step, each in parts that fit into memory.
+
+        Rows are shuffled anew in every pass. Minibatches have like numbers of rows.
+        """
+        config, length = self.config, widths(batch.tokens)
+        for epoch in range(config.rollout_epochs):
+            generator = torch.Generator().manual_seed(_seed("pass", plan.seed, epoch))
+            order = torch.randperm(len(length), generator=generator)
+            for rows in order.tensor_split(config.minibatches):
+                found = parts(length[rows], config.micro_batch, config.token_budget)
+                count = self._agreed(len(found))
+                if count != len(found):
+                    found = parts(length[rows], None, None, count)
+                yield [take(batch, rows[part]) for part in found]
+
+    def _agreed(self, count: int) -> int:
+        """The most parts that any process needs: to gather sharded weights together, each makes as many."""
+        mine = torch.zeros(self.processes.size, dtype=torch.long)
+        mine[self.processes.rank] = count
+        return int(self.processes.sum(mine).max())
+
+
+def _seed(purpose: str, seed: int, number: int) -> int:
+    return int(content_hash(purpose, [seed, number])[:15], 16)

@@ -1,0 +1,70 @@
+"""Methods that are two functions: what a rollout is worth, and a loss on the policy's log-probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from torch import Tensor
+
+from farm.models.tokens import Prompt
+from farm.training.batches import Rollout
+from farm.training.data import Data
+from farm.training.method import DataKind, Loss, Method, Models
+from farm.training.on_policy import Lessons, Rollouts
+from farm.training.processes import Processes
+from farm.training.rollout import RolloutConfig
+
+C = TypeVar("C", bound=RolloutConfig)
+C_contra = TypeVar("C_contra", bound=RolloutConfig, contravariant=True)
+L = TypeVar("L", bound=Lessons)
+L_co = TypeVar("L_co", bound=Lessons, covariant=True)
+L_contra = TypeVar("L_contra", bound=Lessons, contravariant=True)
+
+
+class Worth(Protocol[C_contra, L_co]):
+    """What the responses or tokens of a whole rollout are worth; a function of its arguments alone.
+
+    Rows of one prompt stand together, config.n at a time. processes: for means over the rows of all.
+    """
+
+    def __call__(self, rollout: Rollout, config: C_contra, processes: Processes, /) -> L_co: ...
+
+
+class RolloutLoss(Protocol[C_contra, L_contra]):
+    """The loss of a batch. logps: (B, T) under the policy, at the temperature of the draw, 0 off the mask."""
+
+    def __call__(self, logps: Tensor, batch: L_contra, config: C_contra, /) -> Loss: ...
+
+
+@dataclass(frozen=True)
+class RolloutTrainer(Generic[C, L]):
+    """What the file of such a method offers: `GRPO = RolloutTrainer(GRPOConfig, worth, loss)`."""
+
+    Config: type[C]
+    worth: Worth[C, L]
+    loss: RolloutLoss[C, L]
+    data_kind: DataKind = "instructions"
+
+    def __call__(self, config: C, data: Data[Prompt], models: Models) -> RolloutMethod[C, L]:
+        return RolloutMethod(config, self.worth, self.loss, data, models)
+
+
+class RolloutMethod(Method[L], Generic[C, L]):
+    """The method at work: it draws, scores, asks what that is worth, and learns from it."""
+
+    def __init__(
+        self, config: C, worth: Worth[C, L], loss: RolloutLoss[C, L], data: Data[Prompt], models: Models
+    ) -> None:
+        self.config, self._worth, self._loss = config, worth, loss
+        self.policy = self.trained = self.product = models.policy()
+        self.feed = Rollouts(
+            config, data, models, self.policy, lambda plan: self.worth(self.feed.drawn(plan))
+        )
+
+    def worth(self, rollout: Rollout) -> L:
+        """What is learnt from a rollout."""
+        return self._worth(rollout, self.config, self.feed.processes)
+
+    def loss(self, batch: L) -> Loss:
+        return self._loss(self.policy(batch.tokens, self.config.temperature), batch, self.config)
