@@ -28,7 +28,7 @@ TOKENS_AT_A_TIME = 2**14  # rated without gradients in one pass; bounds memory, 
 
 
 class RolloutConfig(TrainConfig, Decoding):
-    """What methods share that learn from responses of the policy in training."""
+    """Options shared by methods that learn from responses of the policy in training."""
 
     batch_size: int = 128
     """Prompts in a rollout, over all processes."""
