@@ -7,7 +7,7 @@ OLDEST := .venv-oldest
 OUT ?= out
 TESTS ?= tests
 
-.PHONY: run test test-gpu test-oldest prove check bench bench-reward-model docs setup clean
+.PHONY: run quick test test-gpu test-oldest prove check bench bench-reward-model docs setup clean
 
 setup: $(STAMP)
 
@@ -20,6 +20,10 @@ $(STAMP): pyproject.toml constraints.txt
 # The whole study in the embedded world, offline, in minutes: $(OUT)/report.html. Again, it goes on where it was.
 run: $(STAMP)
 	$(BIN)/farm quickstart --out $(OUT)
+
+# Before every commit: style, types, and the tests that need no training, browser, PostgreSQL or patience.
+quick: $(STAMP) check
+	$(BIN)/python -m pytest -q -n 2 -m 'not training and not browser and not postgres and not lengthy and not slow and not gpu' $(TESTS)
 
 # All tests, or some folders and files: make test TESTS="tests/db tests/test_cli.py".
 test: $(STAMP)

@@ -39,6 +39,31 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
+MODELS = {"made", "trained", "studied", "make_model", "model_dir", "pad_is_eos_dir", "scorer_dir"}
+TRAINERS = tuple(f"tests/farm/{each}" for each in ("methods", "training", "test_train", "test_quickstart"))
+
+
+def marks_of(item: pytest.Item) -> Iterator[str]:
+    """What a test needs, by its place and its fixtures, so that `make quick` can leave it out."""
+    fixtures = set(getattr(item, "fixturenames", ()))
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    if "browser" in fixtures:
+        yield "browser"
+    if "postgres_url" in fixtures or parameters.get("ledger_url") == "postgresql":
+        yield "postgres"
+    if "studied" in fixtures or (item.nodeid.startswith(TRAINERS) and fixtures & MODELS):
+        yield "training"
+    if "site" in fixtures or item.nodeid.startswith(("tests/faults/", "tests/real/")):
+        yield "lengthy"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for name in marks_of(item):
+            item.add_marker(name)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def no_network() -> Iterator[None]:
     socket.socket.connect = _local_connect  # type: ignore[method-assign, assignment]

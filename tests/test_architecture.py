@@ -72,10 +72,7 @@ LACKING: dict[str, set[str]] = {
     "farm/commands": set(),
     "farm/terminal": set(),
     "docs": {"backup", "doctor", "export", "merge", "serve_simulator", "status"},
-    "tests/farm": {
-        *("backup", "doctor", "export", "import_", "merge"),
-        *("serve_simulator", "snapshot", "status", "validate", "world"),
-    },
+    "tests/farm": set(),
 }
 FOREIGN = {
     "db": {"torch", "transformers", "openai"},
@@ -173,12 +170,6 @@ def test_every_command_has_its_name_in_every_room(room: str) -> None:
     there = {path.stem.removeprefix(start) for path in (ROOT / room).glob(f"{start}*.{ending}")}
     missing = {name for name in COMMANDS if (name.rstrip("_") if room == "docs" else name) not in there}
     assert missing <= LACKING[room]
-
-
-def test_every_command_has_tests_under_its_name() -> None:
-    assert {
-        path.stem.removeprefix("test_") for path in (ROOT / "tests" / "farm").glob("test_*.py")
-    } >= COMMANDS
 
 
 @pytest.mark.parametrize("path", ALL, ids=name_of)
