@@ -109,7 +109,7 @@ def train_all(
 
 def from_pairs(method: str) -> bool:
     """Whether a method learns from the labelled pairs themselves."""
-    return method != BEST_OF_N and load(method).data_kind == "pairs"
+    return method != BEST_OF_N and load(method).data_kind in ("pairs", "judged", "groups")
 
 
 def studied_policy(study: Study, feedback: str) -> Done:

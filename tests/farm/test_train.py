@@ -28,16 +28,20 @@ from db.records import (
     ProducerKind,
 )
 from db.tables import CHECKPOINT, METRIC, RUN
+from farm.config import TrainConfig
 from farm.methods import METHODS, load
 from farm.models.scorer import Scorer
+from farm.models.tokens import Prompt
 from farm.snapshot import Choice, snapshot
 from farm.train import TrainReport, TrainTask, method_options, train
 from farm.training.checkpoint import CheckpointError
+from farm.training.data import Data, JudgedOutput, OutputGroup
 from farm.training.tracking import tracked
 from tests.support.command_line import FARM
 
 QUICK = {"max_steps": "3", "batch_size": "8", "max_length": "128", "log_every": "1"}
 ADA = AnnotatorCard("ada", AnnotatorKind.HUMAN)
+ASKED = Prompt("Add 0 and 2.")
 
 
 @pytest.fixture
@@ -233,3 +237,36 @@ def test_help_shows_every_option_of_the_method() -> None:
     for option in method_options("dpo"):
         assert f"--{option.name.replace('_', '-')} <{option.type}>" in shown
         assert option.doc
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("judged", [JudgedOutput(ASKED, "It is 2.", 1.0), JudgedOutput(ASKED, "It is 0.", 0.0)]),
+        ("groups", [OutputGroup(ASKED, ("It is 2.", "It is 0."), (1.0, 0.0))]),
+    ],
+)
+def test_judged_outputs_and_groups_are_made_of_a_snapshots_pairs(
+    kind: str, expected: list[object], ledger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Seen(Exception):
+        """What the method was given."""
+
+    class Stub:
+        Config, data_kind = TrainConfig, kind
+
+        def __init__(self, _: object, data: Data[object], __: object) -> None:
+            raise Seen(data)
+
+    monkeypatch.setitem(METHODS, "stub", "Stub")
+    monkeypatch.setattr("farm.train.load", lambda _: Stub)
+    with Ledger.open(ledger) as opened:
+        snapshot(opened, "people", Choice())
+        task = TrainTask("model", tmp_path / "run", snapshot="people")
+        with pytest.raises(Seen) as seen:
+            train(opened, "stub", task, None, {})
+    data = seen.value.args[0]
+    found = [*data.train, *data.held_out]
+    assert len(found) == 40 * len(expected)
+    assert [each for each in found if each.prompt == ASKED] == expected
+    assert not {each.prompt for each in data.train} & {each.prompt for each in data.held_out}
