@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from db.interchange import FORMATS
 from tests.test_architecture import MAY, MODULES
@@ -133,3 +134,24 @@ def test_what_python_in_the_docs_imports_is_there(page: Path) -> None:
             if isinstance(node, ast.ImportFrom):
                 module = importlib.import_module(str(node.module))
                 assert [each.name for each in node.names if not hasattr(module, each.name)] == []
+
+
+def test_the_hosted_jobs_run_every_test_once_by_targets_of_the_makefile() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    runs = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
+    called = [re.sub(r"^\w+=\S+ ", "", run).split() for run in runs]
+    assert [words for words in called if words[0] != "make" or words[1] not in targets] == []
+    parts = [each["tests"] for each in jobs["tests"]["strategy"]["matrix"]["include"]]
+    parts += [found[1].strip('"') for run in runs if (found := re.search(r'TESTS=("[^"$]*"|[^"\s]+)$', run))]
+    for path in sorted(ROOT.glob("tests/**/test_*.py")):
+        holding = [part for part in parts if runs_in(part, path)]
+        assert len(holding) == 1, f"{path.relative_to(ROOT)} is run by {holding or 'no job'}"
+
+
+def runs_in(part: str, path: Path) -> bool:
+    """Whether pytest, given these words, runs the tests of the file."""
+    words = re.sub(r"--ignore (\S+)", r"-\1", part).split()
+    left_out = [ROOT / word[1:] for word in words if word[0] == "-"]
+    named = [ROOT / word for word in words if word[0] != "-"]
+    return any(map(path.is_relative_to, named)) and not any(map(path.is_relative_to, left_out))
