@@ -1,7 +1,11 @@
 """How a pair gets a judgement: by asking a server or a model in this process, or by asking nobody.
 
 provider          where judges are asked, about which pairs, and what that may cost
-asking            claims before, completions after, judgements last: nothing is paid for twice
+questions         the open questions of an annotator, and the requests that ask them
+completions       a reply as the ledger keeps it, and as a parser reads it
+answered          annotations: read from a reply, failed, or made without asking
+runs              names of runs, and whether the run that claimed a request is alive
+asking            claims first, then completions, then judgements: nothing is paid for twice
 unasked           judges that need no request: rules, and stored replies read again
 in_process        the transport to a judge whose weights run in this process
 language_model    such a judge: a causal language model

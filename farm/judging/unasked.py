@@ -20,7 +20,8 @@ from db.errors import ConfigError
 from db.ledger import Ledger
 from db.queries.recordings import Recording, has_recordings, recordings
 from db.records import AnnotatorCard, AnnotatorKind, Pair, Question
-from farm.judging.asking import IDENTICAL, stored_reply
+from farm.judging.answered import IDENTICAL
+from farm.judging.completions import stored_reply
 
 SHORTEST = 8  # digits of a fingerprint that may stand for it
 

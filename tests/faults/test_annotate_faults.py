@@ -25,7 +25,7 @@ from db.ids import keyed_index, keyed_uniform
 from db.ledger import Ledger, PairFilter
 from db.tables import CLAIM, CLAIM_SLOT, COMPLETION
 from farm.annotate import AnnotateReport
-from farm.judging import asking as judging
+from farm.judging import runs
 from farm.judging.provider import Task
 from tests.support.judging_runs import FULL, command, count, fill, run, verdicts
 
@@ -166,11 +166,11 @@ def test_a_process_is_not_taken_for_an_earlier_one_of_its_number() -> None:
     other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     run_of_now = f"{socket.gethostname()}/{other.pid}/{int(time.time())}/"
     try:
-        assert judging._alive(run_of_now + judging._birth(other.pid))
-        assert not judging._alive(run_of_now + "1")
+        assert runs.is_alive(run_of_now + runs.birth(other.pid))
+        assert not runs.is_alive(run_of_now + "1")
         other.kill()
         time.sleep(0.2)  # it is a zombie now: nobody has asked how it ended
-        assert not judging._alive(run_of_now + judging._birth(os.getpid()))
+        assert not runs.is_alive(run_of_now + runs.birth(os.getpid()))
     finally:
         other.communicate()
 

@@ -1,0 +1,117 @@
+"""What is still to be asked: the open questions about pairs, and the requests that ask them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from annotators.clients.request import Request
+from annotators.draws import Occasion
+from annotators.pool import Pool
+from annotators.render import messages
+from annotators.reward_model import scoring_messages
+from annotators.shown import ShownPair
+from annotators.spec import AnnotatorSpec
+from db.ledger import Ledger, Standing
+from db.queries import asking
+from db.records import AnnotationStatus, AnnotatorKind, Pair, Question
+from farm.judging.runs import is_alive
+
+
+@dataclass(frozen=True)
+class OpenQuestion:
+    """A question that has no judgement, or only a failed one. attempt: the number of the next try."""
+
+    pair: Pair
+    asked: Question
+    attempt: int
+    occasion: Occasion
+
+
+@dataclass(frozen=True)
+class QuestionBatch:
+    """The questions of one request, and the spec of the judge that is asked."""
+
+    spec: AnnotatorSpec
+    questions: tuple[OpenQuestion, ...]
+    request: Request
+
+
+class OpenQuestions:
+    """The open questions of one annotator. endpoint: as of annotators.clients.Request.
+
+    known: how many questions were met that are judged already. elsewhere: how many are left to other runs,
+    which are asking them.
+    """
+
+    def __init__(
+        self, ledger: Ledger, annotator: AnnotatorSpec | Pool, annotator_id: int, endpoint: str
+    ) -> None:
+        self.known = 0
+        self.elsewhere = 0
+        self._ledger = ledger
+        self._annotator = annotator
+        self._annotator_id = annotator_id
+        self._endpoint = endpoint
+
+    def of(self, pairs: Sequence[Pair], replicates: int, flipped: set[int]) -> Iterator[OpenQuestion]:
+        """The open questions about these pairs. flipped: as Ledger.flipped_pairs."""
+        standing = self._ledger.standing(self._annotator_id, [pair.id for pair in pairs])
+        for pair in pairs:
+            for replicate in range(replicates):
+                occasion = Occasion(pair.key, self._annotator.draw_key, replicate)
+                for swapped in occasion.shown(self._annotator.orders, pair.id in flipped):
+                    asked = Question(pair.id, replicate, swapped)
+                    before: Standing | None = standing.get(asked)
+                    if before and before.status is not AnnotationStatus.FAILED:
+                        self.known += 1
+                    else:
+                        yield OpenQuestion(pair, asked, before.attempt + 1 if before else 0, occasion)
+
+    def batches(self, questions: Iterable[OpenQuestion]) -> Iterator[QuestionBatch]:
+        """Group questions by the judge that is asked, then by replicate, into requests.
+
+        A batch that was claimed before stays as it was. Such a batch may show pairs that are not among these
+        questions, because another run has wider filters. If that run is alive, the batch is left to it.
+        """
+        by_spec: dict[str, list[OpenQuestion]] = {}
+        specs: dict[str, AnnotatorSpec] = {}
+        for question in questions:
+            spec = self._asked_of(question)
+            specs[spec.draw_key] = spec
+            by_spec.setdefault(spec.draw_key, []).append(question)
+        for draw_key, mine in by_spec.items():
+            spec, waiting = specs[draw_key], {question.asked: question for question in mine}
+            if spec.batch > 1:
+                yield from self._claimed_before(spec, waiting)
+            by_replicate = sorted(waiting.values(), key=lambda question: question.asked.replicate)
+            for _, group in groupby(by_replicate, key=lambda question: question.asked.replicate):
+                each = list(group)
+                for i in range(0, len(each), spec.batch):
+                    yield self._batch(spec, each[i : i + spec.batch])
+
+    def _claimed_before(
+        self, spec: AnnotatorSpec, waiting: dict[Question, OpenQuestion]
+    ) -> Iterator[QuestionBatch]:
+        """The batches of these questions that were claimed before; their questions wait no more."""
+        pair_ids = [question.pair.id for question in waiting.values()]
+        for claimed in asking.batches(self._ledger, spec.draw_key, pair_ids):
+            if all(asked in waiting for asked in claimed.questions):
+                yield self._batch(spec, [waiting.pop(asked) for asked in claimed.questions])
+            elif not claimed.failed and is_alive(claimed.run):
+                self.elsewhere += sum(waiting.pop(asked, None) is not None for asked in claimed.questions)
+
+    def _asked_of(self, question: OpenQuestion) -> AnnotatorSpec:
+        """The annotator itself, or the member of the pool that judges this question."""
+        if isinstance(self._annotator, Pool):
+            return self._annotator.member(question.occasion)
+        return self._annotator
+
+    def _batch(self, spec: AnnotatorSpec, questions: Sequence[OpenQuestion]) -> QuestionBatch:
+        shown = [ShownPair(question.pair, question.asked.swapped) for question in questions]
+        replicate = questions[0].asked.replicate
+        is_scored = spec.kind is AnnotatorKind.REWARD_MODEL
+        said = scoring_messages(shown[0]) if is_scored else messages(spec, shown)
+        request = Request(spec.model, said, spec.decoding, replicate, self._endpoint)
+        return QuestionBatch(spec, tuple(questions), request)
