@@ -1,8 +1,8 @@
-"""The catalogue: annotators by name, or a user's own by path, read strictly and whole.
+"""The catalogue: annotators by name, or a user's own by path.
 
-An annotator is a folder with annotator.yaml and the prompt that it names; a pool is one YAML file. What a
-spec calls `small` or `large` is a slot: catalog/models.yaml says which model that is today, and the caller
-may say otherwise.
+An annotator is a folder with annotator.yaml and the prompt that it names. A pool is one YAML file. Both are
+read strictly. A spec may call its model `small` or `large`. These are slots: catalog/models.yaml says which
+model fills each, and the caller may name another.
 """
 
 from __future__ import annotations
@@ -31,14 +31,16 @@ REMEDY = "the form is in docs/annotators.md"
 
 @dataclass(frozen=True)
 class ModelSlots:
-    """What the caller says about models. every: one for all; slots: slot -> model, over the defaults."""
+    """The models that the caller names. every: one for all slots. slots: slot -> model, which goes before
+    `every`.
+    """
 
     every: str = ""
     slots: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, options: Sequence[str]) -> ModelSlots:
-        """Of options such as `gpt-5.4` (for every slot) or `small=gpt-5.4-nano`. Raises ConfigError."""
+        """Read options such as `gpt-5.4` (for every slot) or `small=gpt-5.4-nano`. Raises ConfigError."""
         every, slots = "", {}
         for option in options:
             slot, equals, model = option.partition("=")
@@ -60,9 +62,9 @@ def names() -> list[str]:
 
 
 def load(name: str, models: ModelSlots | None = None) -> AnnotatorSpec | Pool:
-    """An annotator or a pool, by its name in the catalogue or by the path of a folder or a YAML file.
+    """Load an annotator or a pool by its name in the catalogue, or by the path of a folder or a YAML file.
 
-    Raises ConfigError where there is none, or telling all that is wrong with it.
+    Raises ConfigError where there is none, or with all that is wrong with it.
     """
     library = _library(models or ModelSlots())
     path = _path_of(name)
@@ -72,9 +74,11 @@ def load(name: str, models: ModelSlots | None = None) -> AnnotatorSpec | Pool:
 
 
 def reweighted(name: str, pool: Pool, title: str, weights: Sequence[float], flip: float, folder: Path) -> str:
-    """The text of a pool file for `folder`: `name`, loaded as `pool`, with other weights, noise and name.
+    """The text of a pool file with other weights, label noise and name.
 
-    Members name their models, for which alone the weights are good; those without weight are left out.
+    name: of the pool, which was loaded as `pool`. title: the new name. flip: the new label noise. folder:
+    where the file will stand. Each member names its model, since the weights are good for that model alone.
+    Members without weight are left out.
     """
     path = _path_of(name)
     entries = _with_base(read_yaml(path), path.parent)
@@ -146,7 +150,7 @@ def _load_pool(path: Path, library: Library) -> Pool:
 
 
 def _with_base(data: object, folder: Path) -> object:
-    """A pool's entries over those of the pool beside it that it is `like`."""
+    """A pool's entries, completed by those of the pool that its entry `like` names."""
     if not isinstance(data, dict) or not isinstance(data.get("like"), str):
         return data
     base = read_yaml(folder / f"{data['like']}.yaml")
@@ -161,7 +165,7 @@ def _prompts(folder: Path) -> dict[str, str]:
 
 @cache
 def default_slots() -> Mapping[str, str]:
-    """Slot -> model name, as the catalogue has them."""
+    """Slot -> model name, from catalog/models.yaml."""
     entry = Reader(read_yaml(FOLDER / "models.yaml"))
     slots = {str(slot): str(model) for slot, model in entry.rest().items()}
     entry.finish(str(FOLDER / "models.yaml"), REMEDY)

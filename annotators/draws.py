@@ -1,8 +1,8 @@
 """Keyed draws: which order is shown, which member judges, which label is flipped.
 
-Each is a function of the thing itself (purpose, pair, annotator, replicate) and of nothing else: not of the
-instruction alone, of row order, of batch-mates, of the process or of Python's hash(). The seed of a study is
-part of the annotator's draw key.
+A draw is a hash of its purpose, the pair, the annotator and the replicate. Nothing else changes it: neither
+the order of the rows, nor the other pairs of a batch, nor the process, nor Python's hash(). The seed of a
+study is part of the annotator's draw key.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ class Orders(StrEnum):
 class Occasion:
     """One judgement that is to be made: all that a draw about it depends on.
 
-    draw_key: what the annotator asks (AnnotatorSpec.draw_key), not how its reply is read: annotators that
-    differ in parser or label noise alone show the same order to the same member, and share completions.
+    draw_key: identity of what the annotator asks (AnnotatorSpec.draw_key). Annotators that differ only in
+    parser or label noise have the same draw key. So they show the same order, ask the same member and share
+    completions.
     """
 
     pair_key: str
@@ -42,7 +43,10 @@ class Occasion:
         return self.uniform("shown order") < 0.5
 
     def shown(self, orders: Orders, flipped: bool = False) -> tuple[bool, ...]:
-        """The values of `swapped` to ask this pair with. flipped: the source's first output is output_b."""
+        """The orders in which to ask this pair, as values of `swapped`.
+
+        flipped: the first output of the source is output_b.
+        """
         match orders:
             case Orders.RANDOM:
                 return (self.swapped(),)

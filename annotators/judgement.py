@@ -1,4 +1,4 @@
-"""From a verdict on what was shown to a judgement of the pair: the one place where the order is undone."""
+"""From a verdict on what was shown to a judgement of the pair. The order is undone here and nowhere else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ SPARED = "not asked: label noise replaces the judgement"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """first: P(the output shown first is preferred), in [0, 1]; None, with a reason, where there is none."""
+    """What a reply says of one question.
+
+    first: P(the output shown first is preferred), in [0, 1]; None where there is none. reason: why there is
+    none.
+    """
 
     first: float | None
     reason: str | None = None
@@ -21,10 +25,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A judgement in the pair's canonical order: what an Annotation says beside its ids.
+    """A judgement in the order of the pair: what an Annotation says beside its ids.
 
-    preference: P(output_a is preferred); label: the preference after noise. A judgement spared by label
-    noise has a label, no preference, and the status SPARED.
+    preference: P(output_a is preferred). label: the preference after label noise. A judgement that label
+    noise replaced has a label, no preference, and the status SPARED.
     """
 
     preference: float | None
@@ -35,7 +39,7 @@ class Judgement:
 
 
 def judgement_of(verdict: Verdict, swapped: bool, noise: LabelNoise, occasion: Occasion) -> Judgement:
-    """The judgement that a verdict amounts to when `swapped` says that output_b was shown first."""
+    """Turn a verdict into a judgement. swapped: output_b was shown first."""
     if verdict.first is None:
         return Judgement(None, None, swapped, AnnotationStatus.UNREADABLE, verdict.reason)
     preference = 1.0 - verdict.first if swapped else verdict.first
@@ -43,6 +47,6 @@ def judgement_of(verdict: Verdict, swapped: bool, noise: LabelNoise, occasion: O
 
 
 def spared(swapped: bool, noise: LabelNoise, occasion: Occasion) -> Judgement | None:
-    """The judgement that needs no asking, where label noise would replace it anyway."""
+    """The judgement that label noise replaces, so that nobody is asked; None where it replaces none."""
     coin = noise.coin(occasion)
     return None if coin is None else Judgement(None, coin, swapped, AnnotationStatus.SPARED, SPARED)

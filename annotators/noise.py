@@ -1,8 +1,8 @@
-"""Label noise: people contradict themselves, and so may a simulated annotator's label.
+"""Label noise: people contradict themselves, and a simulated annotator may do so too.
 
-The label stands beside the preference, never in its place. Flipping a clear preference with probability p
-is the same as replacing it, with probability 2p, by a fair coin; a judgement whose label is replaced need
-not be paid for (Dubois et al. 2023, arXiv 2305.14387, section 3.2, use p = 0.25).
+The label stands beside the preference and never in its place. To flip a clear preference with probability p
+is the same as to replace it by a fair coin with probability 2p. A judgement whose label is replaced need not
+be paid for. Dubois et al. 2023, arXiv 2305.14387, section 3.2, use p = 0.25.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from db.ids import Json
 
 @dataclass(frozen=True, slots=True)
 class LabelNoise:
-    """Probability that a label contradicts the preference, in [0, 0.5].
+    """flip: probability that a label contradicts the preference, in [0, 0.5].
 
-    replace: with probability 2 * flip the label is a fair coin, whatever the preference, and the question
-    is not asked at all; else with probability flip the label is 1 - preference. The two orders of one
-    replicate are noised alike.
+    replace: with probability 2 * flip the label is a fair coin, and the question is not asked. Without it,
+    the label is 1 - preference with probability flip. Both orders of one replicate get the same noise.
     """
 
     flip: float = 0.0
@@ -30,7 +29,7 @@ class LabelNoise:
             raise ValueError(f"a flip rate lies between 0 and 0.5, not at {self.flip}")
 
     def coin(self, occasion: Occasion) -> float | None:
-        """The label that stands without any judgement (0 or 1); None where one is needed."""
+        """The label, 0 or 1, that needs no judgement; None where the question has to be asked."""
         if not self.replace:
             return None
         draw = occasion.uniform("label noise")
@@ -43,6 +42,7 @@ class LabelNoise:
         return preference
 
     def to_json(self) -> dict[str, Json]:
+        """The settings, as they enter the annotator's identity."""
         return {"flip": self.flip, "replace": self.replace}
 
 

@@ -1,7 +1,7 @@
-"""A crowd of annotators: which member judges a pair is a keyed draw, by weight.
+"""A pool: a crowd of annotators. A keyed draw by weight decides which member judges a pair.
 
-A pool is one annotator to the ledger. Its own orders, noise, seed and temperature hold for all members; a
-member is a spec of the catalogue with some of its entries replaced.
+The ledger holds a pool as one annotator. Its orders, label noise, seed and temperature hold for all members.
+A member is a spec of the catalogue with some entries replaced.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ReadMember = Callable[[str, Mapping[str, object], Reader], AnnotatorSpec | None]
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One of a pool, and how often it judges in proportion to the others."""
+    """One annotator of a pool. weight: how often it judges, in proportion to the other members."""
 
     spec: AnnotatorSpec
     weight: float = 1.0
@@ -36,7 +36,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Pool:
-    """Several annotators that share the work. draw_key, card and fingerprint are as AnnotatorSpec's."""
+    """Several annotators that share the pairs."""
 
     name: str
     members: tuple[Member, ...]
@@ -51,11 +51,13 @@ class Pool:
 
     @cached_property
     def draw_key(self) -> str:
+        """The identity of what is asked: as AnnotatorSpec.draw_key."""
         asked: list[Json] = [[member.spec.draw_key, member.weight] for member in self.members]
         return content_hash("asked by a pool", [asked, self.seed])
 
     @cached_property
     def card(self) -> AnnotatorCard:
+        """The pool as the ledger keeps it: one annotator."""
         members: list[Json] = [
             member.spec.asked
             | {"name": member.spec.name, "parser": member.spec.parser.to_json(), "weight": member.weight}
@@ -66,6 +68,7 @@ class Pool:
 
     @property
     def fingerprint(self) -> str:
+        """The pool's identity, the same in every ledger."""
         return self.card.key
 
     @property
@@ -77,11 +80,11 @@ class Pool:
         )
 
     def member(self, occasion: Occasion) -> AnnotatorSpec:
-        """Who judges on this occasion: a function of the pair, this pool and the replicate."""
+        """The member that judges on this occasion. It depends on pair, pool and replicate alone."""
         return self.members[self.place(occasion)].spec
 
     def place(self, occasion: Occasion) -> int:
-        """The same by its place among the members."""
+        """The place among the members of the one that judges on this occasion."""
         return bisect(self._bounds, occasion.uniform("member") * self._bounds[-1])
 
     @cached_property
@@ -90,12 +93,12 @@ class Pool:
 
 
 def specs_of(annotator: AnnotatorSpec | Pool) -> list[AnnotatorSpec]:
-    """Those who may be asked: a pool's members, or the one."""
+    """All annotators that may be asked: the members of a pool, or the annotator itself."""
     return [member.spec for member in annotator.members] if isinstance(annotator, Pool) else [annotator]
 
 
 def read_pool(entry: Reader, read_member: ReadMember) -> Pool | None:
-    """The pool of a mapping, None where no member can be read; what is wrong gathers in the reader."""
+    """Read the pool of a mapping; None where no member can be read. Errors are collected in the reader."""
     name, summary = entry.text("name"), entry.text("summary", "")
     orders = entry.choice("orders", Orders, Orders.RANDOM)
     noise, seed = read_noise(entry.reader("noise")), entry.integer("seed", 0, 0)

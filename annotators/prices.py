@@ -1,7 +1,7 @@
-"""What a completion costs: a dated price table, overridable by a file of the user's.
+"""What a completion costs: a table of prices with dates, which a user's file may override.
 
-Names are matched exactly, never by prefix or substring (gpt-4 and gpt-4o-mini differ by a factor of 200).
-An unknown model has no price: its cost is None and is said to be unknown, never zero.
+A model's name has to match exactly, since the prices of gpt-4 and gpt-4o-mini differ by a factor of 200. An
+unknown model has no price. Its cost is None, and never zero.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _HIGHEST = 1e6  # US dollars per million tokens: what is above is a slip
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the server counted them. `cached` of the `prompt` tokens were read from its prompt cache."""
+    """Tokens as the server counted them. cached: how many of the prompt tokens came from its prompt cache."""
 
     prompt: int = 0
     completion: int = 0
@@ -32,12 +32,15 @@ class Usage:
 
     @property
     def total(self) -> int:
+        """Tokens of prompt and completion together."""
         return self.prompt + self.completion
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per million tokens. checked: the month of what it was compared with; or unverified."""
+    """US dollars per million tokens. checked: the month in which it was compared with a source; or
+    unverified.
+    """
 
     input: float
     output: float
@@ -51,14 +54,14 @@ class Price:
         return (fresh * self.input + usage.cached * cached + usage.completion * self.output) / 1e6
 
     def scaled(self, factor: float) -> Price:
-        """The price times a factor, as the Batch API's."""
+        """The price times a factor, such as that of the Batch API."""
         cached = None if self.cached_input is None else self.cached_input * factor
         return Price(self.input * factor, self.output * factor, cached, self.checked)
 
 
 @dataclass(frozen=True, slots=True)
 class PriceTable:
-    """Prices by exact model name. checked: when they were last compared with the providers' pages."""
+    """Prices by exact model name. checked: when they were compared with the providers' pages last."""
 
     models: Mapping[str, Price]
     checked: str
@@ -70,9 +73,9 @@ class PriceTable:
 
     @classmethod
     def load(cls, override: Path | None = None) -> PriceTable:
-        """The table of the package, with the lines of the user's file in place of or beside its own.
+        """The package's table. A line of the user's file replaces the line of the same model.
 
-        Raises ConfigError, naming all that is wrong, where the file is not such a table.
+        Raises ConfigError with all that is wrong, where the file is not such a table.
         """
         own = _shipped()
         if override is None:
@@ -82,7 +85,7 @@ class PriceTable:
 
 
 def no_price(model: str) -> Price | None:
-    """The price list that knows no model."""
+    """A price list that knows no model."""
     return None
 
 
@@ -93,7 +96,7 @@ def _shipped() -> PriceTable:
 
 
 def _read(path: Path, base: PriceTable) -> PriceTable:
-    """The table in a file; what it does not say of itself is as in `base`."""
+    """The table in a file. What the file leaves out is taken from `base`."""
     reader = Reader(read_yaml(path))
     checked = reader.text("checked", base.checked)
     factor = reader.number("batch_factor", base.batch_factor, 0.0, 1.0)

@@ -1,8 +1,8 @@
 """Prompt templates: the text of a prompt.jinja, checked when it is read and rendered block by block.
 
-A template has up to three blocks: `system` (fixed text alone, so that a provider can cache it), `user` (the
-pairs) and `answer` (what a good reply to worked examples looks like). Messages are the blocks themselves: no
-rendered text is ever cut or scanned again, so that nothing in a model's output can act as a placeholder.
+A template has up to three blocks. `system` is fixed text, so that a provider can cache it. `user` shows the
+pairs. `answer` says how a good reply to worked examples looks. Each block becomes a message as it is. No
+rendered text is cut or scanned again, so nothing in a model's output can act as a placeholder.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _VARIABLES = {SYSTEM: _FIXED, USER: _FIXED | {"pairs"}, ANSWER: _FIXED | {"pairs
 
 
 def fenced(text: str, label: str, nonce: str) -> str:
-    """The text between two lines that it cannot contain: the nonce is chosen so."""
+    """The text between two marks with a nonce. The nonce is chosen so that the text does not contain it."""
     return f"<{label} {nonce}>\n{text}\n</{label} {nonce}>"
 
 
@@ -33,7 +33,7 @@ _ENVIRONMENT.filters["fenced"] = fenced
 
 
 class PromptTemplate:
-    """A template that was checked. Raises ValueError, telling all that is wrong, where it cannot be used."""
+    """A template that was checked. Raises ValueError with all that is wrong, where it cannot be used."""
 
     def __init__(self, text: str) -> None:
         if problems := template_problems(text):
@@ -41,6 +41,7 @@ class PromptTemplate:
         self._template = _ENVIRONMENT.from_string(text)
 
     def has(self, block: str) -> bool:
+        """Whether the template has this block."""
         return block in self._template.blocks
 
     def render(self, block: str, variables: Mapping[str, object]) -> str:
@@ -51,7 +52,7 @@ class PromptTemplate:
 
 @lru_cache(maxsize=256)
 def prompt_of(text: str) -> PromptTemplate:
-    """The prompt of a template's text, compiled once."""
+    """The template with this text. It is compiled once."""
     return PromptTemplate(text)
 
 

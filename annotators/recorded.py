@@ -1,7 +1,7 @@
-"""Reading stored replies again: a recording -> a judgement, with nothing asked of anybody.
+"""Reading stored replies again: a recording becomes a judgement, and nobody is asked.
 
-A recording is what some judge said once: a reply stored by a run of ours, or the text that was imported with
-a judgement. What was never recorded is a failed judgement with its reason; nothing is made up.
+A recording is a reply that a run of ours stored, or a text that was imported with a judgement. Where there is
+no recording, the judgement fails and says why.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Positions = tuple[tuple[TokenLogprob, ...], ...]
 
 @dataclass(frozen=True, slots=True)
 class StoredReply:
-    """A stored reply: what was said, and this question's place among the pairs of its prompt."""
+    """A stored reply. slot: the place of this question among the pairs of its prompt. pairs: their number."""
 
     said: ReplyText
     slot: int = 0
@@ -30,7 +30,7 @@ class StoredReply:
 
 
 def replayed(spec: AnnotatorSpec, reply: StoredReply, swapped: bool, occasion: Occasion) -> Judgement:
-    """What the spec's parser reads in a stored reply about one pair, unless label noise replaces it."""
+    """Read the judgement of one pair from a stored reply, by the spec's parser and label noise."""
     if saved := spared(swapped, spec.noise, occasion):
         return saved
     several = replace(spec, batch=reply.pairs)
@@ -42,13 +42,16 @@ def replayed(spec: AnnotatorSpec, reply: StoredReply, swapped: bool, occasion: O
 
 
 def missing(reason: str, swapped: bool) -> Judgement:
-    """The judgement of which there is no recording."""
+    """The failed judgement of a question without a recording."""
     return Judgement(None, None, swapped, AnnotationStatus.FAILED, reason)
 
 
 def imported_reply(raw: str) -> ReplyText:
-    """What an imported text said. A text that is JSON of a form in which log-probabilities are stored gives
-    its text and them: {"text", "top_logprobs": [{token: value}]}, or a choice of the chat API."""
+    """An imported text as a reply.
+
+    Some sources store log-probabilities as JSON: {"text", "top_logprobs": [{token: value}]}, or a choice of
+    the chat API. From such a text both the text and the log-probabilities are taken.
+    """
     try:
         data: object = json.loads(raw) if raw[:1] == "{" else None
     except (ValueError, RecursionError):

@@ -1,8 +1,8 @@
-"""From pairs to chat messages: the fixed text first, the pairs last, each value between marks of its own.
+"""From pairs to chat messages. The fixed text comes first, the pairs last, each value between marks.
 
-The marks carry a nonce, a keyed hash of the pair that stands in none of the values: the same pair gives the
-same request each time, and no output can close its own fence or open another's. Values are put into the
-template once and never looked at again, whatever they hold.
+The marks carry a nonce. It is a keyed hash of the pair that occurs in none of the values. So the same pair
+gives the same request each time, and no output can close its own marks or open others. Values are put into
+the template once and are not scanned again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ ABOUT_MARKS = (
 
 @dataclass(frozen=True, slots=True)
 class PromptPair:
-    """A pair as a template sees it. better: the better output's name, and why, in a worked example."""
+    """A pair as a template sees it. In a worked example, `better` and `worse` name the outputs, and `why`
+    says why.
+    """
 
     number: int
     instruction: str
@@ -58,17 +60,17 @@ def messages(spec: AnnotatorSpec, shown: Sequence[ShownPair]) -> tuple[Message, 
 
 
 def turns(spec: AnnotatorSpec) -> list[tuple[Shot, ...]]:
-    """The worked examples of each turn: one by one, or as many as a batched prompt would hold."""
+    """The worked examples, grouped into turns of as many pairs as a prompt of this spec holds."""
     return [spec.shots[i : i + spec.batch] for i in range(0, len(spec.shots), spec.batch)]
 
 
 def worked_answer(spec: AnnotatorSpec, shots: Sequence[Shot]) -> str:
-    """What the template calls a good reply to these worked examples."""
+    """The reply to these worked examples, as the template writes it."""
     return prompt_of(spec.prompt).render(ANSWER, _variables(spec, _worked(spec, shots)))
 
 
 def prompt_pairs(shown: Iterable[ShownPair]) -> list[PromptPair]:
-    """The pairs in the order in which a template sees them, numbered from 1."""
+    """The pairs as a template sees them, in order, numbered from 1."""
     bare = []
     for number, each in enumerate(shown, 1):
         bare.append(_Bare(each.pair.key, PromptPair(number, each.instruction, each.input, *each.outputs)))
@@ -76,7 +78,7 @@ def prompt_pairs(shown: Iterable[ShownPair]) -> list[PromptPair]:
 
 
 def prompt_problems(spec: AnnotatorSpec) -> list[str]:
-    """What is wrong with a spec's template, one clause each; it is rendered with and without an input."""
+    """What is wrong with a spec's template, one clause each. It is rendered with and without an input."""
     if problems := template_problems(spec.prompt):
         return problems
     prompt = prompt_of(spec.prompt)
@@ -98,7 +100,7 @@ def prompt_problems(spec: AnnotatorSpec) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Bare:
-    """A pair that has no nonce yet, and the key that gives it one."""
+    """A pair without a nonce, and the key from which its nonce is made."""
 
     key: str
     pair: PromptPair
@@ -120,7 +122,7 @@ def _worked(spec: AnnotatorSpec, shots: Iterable[Shot]) -> list[PromptPair]:
 
 
 def _with_nonces(bare: Sequence[_Bare]) -> list[PromptPair]:
-    """The pairs, each with the first nonce of its key that stands in no value of this prompt."""
+    """The pairs with nonces. A nonce is the first of its key that occurs in no value of this prompt."""
     pairs = [each.pair for each in bare]
     texts = [text for pair in pairs for text in (pair.instruction, pair.input, pair.first, pair.second)]
     taken: list[str] = []

@@ -1,9 +1,8 @@
-"""A reward model as a judge: what it is shown, and what it says, as messages and text like any other judge's.
+"""A reward model as a judge: what it is asked and what it replies, in the form of any other judge's.
 
-The request holds the instruction, its input and both outputs; the reply is a line of JSON with a score for
-each output as shown. So scores are stored as replies are, and whether they are read as probabilities
-(Bradley and Terry 1952: P(first) = σ(s_1 − s_2)) or as a plain choice is the parser's business. The weights
-run elsewhere: this module knows none.
+A request holds the instruction, its input and both outputs. The reply is a line of JSON with a score for each
+output as shown. So scores are stored as replies are. The parser decides how to read them: as a probability
+(Bradley and Terry 1952: P(first) = σ(s_1 − s_2)) or as a plain choice. The weights run elsewhere.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ class ScoredPair(NamedTuple):
 
 
 def scoring_messages(shown: ShownPair) -> tuple[Message, ...]:
-    """The messages that hold a pair as it is shown; the input, where there is one, is a second message."""
+    """The messages that hold a pair as it is shown. The input, if there is one, is a second message."""
     said = [shown.instruction, *([shown.input] if shown.input else [])]
     return (
         *(Message(Role.USER, text) for text in said),
@@ -41,5 +40,5 @@ def scored_pair(request: Request) -> ScoredPair:
 
 
 def scores_text(scores: Sequence[float]) -> str:
-    """The reply that tells the scores of the outputs, as shown."""
+    """The reply with the scores of the outputs, in the order shown."""
     return json.dumps({"scores": list(scores)})

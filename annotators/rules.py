@@ -1,7 +1,7 @@
-"""Annotators with no model: the baselines that any judge must beat, and the oracle of a known utility.
+"""Annotators without a model: simple baselines, and an oracle whose utility is known.
 
-A rule looks at a pair as it is shown and gives P(the first shown is preferred); the order is undone in
-judgement.py as for any other annotator. Lengths are in characters.
+A rule looks at a pair as it is shown and gives P(the first shown is preferred). judgement.py undoes the
+order, as it does for any other annotator. Lengths are in characters.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LIST_ITEM = re.compile(r"^[ \t]{0,12}(?:[-*+•‣–]|\d{1,3}[.)])[ \t]+\S", r
 
 
 def has_list(text: str) -> bool:
-    """Whether a text holds a list: two or more lines that begin with a bullet or a number."""
+    """Whether a text holds a list: at least two lines that begin with a bullet or a number."""
     lines = _LIST_ITEM.finditer(text)
     return next(lines, None) is not None and next(lines, None) is not None
 
@@ -43,7 +43,7 @@ def _larger(first: float, second: float) -> float:
 
 
 def _random(shown: ShownPair, occasion: Occasion) -> float:
-    """A coin that is tossed anew for each order, as by a judge who does not look."""
+    """A coin that is tossed anew for each order, as by a judge who does not look at the outputs."""
     return float(occasion.uniform("random verdict", shown.swapped) < 0.5)
 
 
@@ -77,7 +77,7 @@ class RuleAnnotator:
 
     @classmethod
     def of(cls, spec: AnnotatorSpec, utility: str = "") -> RuleAnnotator:
-        """The annotator of a spec of kind rule; utility: for the oracle, in place of the spec's own.
+        """The annotator of a spec of kind rule. utility: for the oracle, in place of the spec's own.
 
         Raises ConfigError where the rule is unknown, or the utility cannot be loaded.
         """
@@ -96,15 +96,17 @@ class RuleAnnotator:
         return self.spec.fingerprint
 
     def card(self) -> AnnotatorCard:
+        """The annotator as the ledger keeps it."""
         return self.spec.card
 
     def occasion(self, pair: Pair, replicate: int = 0) -> Occasion:
+        """What the draws about a pair and replicate depend on."""
         return Occasion(pair.key, self.spec.draw_key, replicate)
 
     def judge(self, pair: Pair, replicate: int = 0, swapped: bool | None = None) -> Judgement:
-        """The judgement of a pair. swapped: output_b is shown first; None draws it.
+        """Judge a pair. swapped: output_b is shown first; None draws the order.
 
-        What the callable of an oracle raises, or a value that is none, makes a judgement that failed.
+        The judgement fails where the oracle's callable raises an error or gives no usable value.
         """
         occasion = self.occasion(pair, replicate)
         turned = occasion.swapped() if swapped is None else swapped
@@ -120,13 +122,14 @@ class RuleAnnotator:
 
 @dataclass(frozen=True)
 class LoadedUtility:
-    """The callable of an oracle. A hash of the file that defines it makes changed code another annotator."""
+    """The callable of an oracle. pairwise: it takes both outputs at once."""
 
     function: Callable[..., object]
     pairwise: bool
 
     @cached_property
     def source(self) -> str:
+        """Hash of the file that defines the callable: changed code is another annotator. Empty if unknown."""
         try:
             path = inspect.getsourcefile(inspect.unwrap(self.function))
             text = Path(path).read_text(encoding="utf-8") if path else ""
@@ -153,10 +156,10 @@ class LoadedUtility:
 
 
 def load_utility(name: str) -> LoadedUtility:
-    """The callable `package.module:function`, of (instruction, input, output) -> utility or of
-    (instruction, input, output_1, output_2) -> P(output_1 is preferred).
+    """Load the callable `package.module:function`.
 
-    Raises ConfigError where there is none.
+    It is of the form (instruction, input, output) -> utility, or (instruction, input, output_1, output_2) ->
+    P(output_1 is preferred). Raises ConfigError where there is none.
     """
     where, remedy = "oracle", "name a Python callable as package.module:function"
     module_name, _, attribute = name.partition(":")

@@ -1,8 +1,8 @@
 """What an annotator is: a strict YAML file and a prompt, read into a frozen AnnotatorSpec.
 
-Two identities follow from it. `fingerprint` is the annotator's: everything that can change a judgement.
-`draw_key` is what is asked: it keys the draws of order and member, so that a new parser or another label
-noise meets the completions that were paid for already.
+An annotator has two identities. `fingerprint` is made of all that can change a judgement. `draw_key` is made
+of what is asked, and keys the draws of order and member. So an annotator with a new parser or other label
+noise reuses the completions that were paid for already.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NAME = re.compile("[A-Za-z0-9]{1,12}")
 
 
 class OutputNames(NamedTuple):
-    """How a prompt calls the outputs, in the order in which they are shown."""
+    """The names of the outputs in a prompt, in the order shown."""
 
     first: str = "A"
     second: str = "B"
@@ -39,7 +39,7 @@ DEFAULT_NAMES = OutputNames()
 
 
 class Position(StrEnum):
-    """A place in the shown order."""
+    """A position in the shown order."""
 
     FIRST = "first"
     SECOND = "second"
@@ -47,7 +47,7 @@ class Position(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """A worked example for a prompt. first: output_1, shown first, is better; why: in one sentence."""
+    """A worked example for a prompt. first: output_1, which is shown first, is better. why: one sentence."""
 
     instruction: str
     output_1: str
@@ -58,6 +58,7 @@ class Shot:
 
     @classmethod
     def read(cls, entry: Reader) -> Shot:
+        """Read a worked example from a mapping."""
         shot = cls(
             entry.text("instruction"),
             entry.text("output_1"),
@@ -70,23 +71,28 @@ class Shot:
         return shot
 
     def to_json(self) -> dict[str, Json]:
+        """The example, as it enters the annotator's identity."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
 @dataclass(frozen=True, slots=True)
 class ParserSpec:
-    """A parser of parsers.PARSERS and its options."""
+    """The name of a parser of parsers.PARSERS, and its options."""
 
     name: str
     options: Mapping[str, Json] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Json]:
+        """The parser, as it enters the annotator's identity."""
         return {"name": self.name, "options": self.options, "version": PARSING}
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A completion and what must be read from it: P(shown first is better) for each pair, None unreadable."""
+    """A completion and what must be read from it.
+
+    expected: P(the output shown first is better) of each pair; None where it is unreadable.
+    """
 
     completion: str
     expected: tuple[float | None, ...]
@@ -95,24 +101,28 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """Whose stored replies are read again: an annotator of the ledger by its name or fingerprint (the first
-    digits will do). source: only what was imported from there; empty for all."""
+    """Whose stored replies are read again.
+
+    annotator: name or fingerprint of an annotator of the ledger; the first digits will do. source: only what
+    was imported from there; empty for all.
+    """
 
     annotator: str
     source: str = ""
 
     def to_json(self) -> dict[str, Json]:
+        """The reference, as it enters the annotator's identity."""
         return {"annotator": self.annotator, "source": self.source}
 
 
 @dataclass(frozen=True)
 class AnnotatorSpec:
-    """An annotator as data. The prompt is the template's text; what asks no language model has none.
+    """An annotator as data.
 
-    rule, utility: for annotators with no model (rules.py). recorded: for those that read stored replies.
-    model: the name that the server knows, or a folder of weights. shots: worked examples within the prompt.
-    batch: pairs in one prompt. reply_tokens: a typical length of one pair's share of a reply, for estimates
-    of cost. seed: of every keyed draw.
+    rule, utility: of annotators without a model (rules.py). recorded: of those that read stored replies.
+    model: the name that the server knows, or a folder of weights. prompt: the text of the template; empty
+    where no language model is asked. shots: worked examples in the prompt. batch: pairs in one prompt. seed:
+    of every keyed draw. reply_tokens: a typical length of a reply for one pair, for estimates of cost.
     """
 
     name: str
@@ -163,12 +173,13 @@ class AnnotatorSpec:
 
     @cached_property
     def canonical(self) -> dict[str, Json]:
-        """All that can change a judgement: what the ledger keeps of this annotator."""
+        """All that can change a judgement, as the ledger keeps it."""
         spec = self.asked | {"orders": str(self.orders), "noise": self.noise.to_json()}
         return spec if self.kind is AnnotatorKind.RULE else spec | {"parser": self.parser.to_json()}
 
     @cached_property
     def card(self) -> AnnotatorCard:
+        """The annotator as the ledger keeps it."""
         return AnnotatorCard(self.name, self.kind, self.canonical)
 
     @property
@@ -179,19 +190,19 @@ class AnnotatorSpec:
 
 @dataclass(frozen=True)
 class Library:
-    """What specs may refer to by name. slots: slot -> model; model: one for all of them; shots: by name."""
+    """What specs may refer to by name. slots: slot -> model. model: one for all slots. shots: by name."""
 
     slots: Mapping[str, str] = field(default_factory=dict)
     model: str = ""
     shots: Mapping[str, Shot] = field(default_factory=dict)
 
     def model_of(self, name: str) -> str:
-        """The model that a spec's `model:` means: what was asked for, the slot's, or the name itself."""
+        """The model that a spec's entry `model` means: the caller's, the slot's, or the name itself."""
         return self.model or self.slots.get(name, name)
 
 
 def read_spec(entry: Reader, prompts: Mapping[str, str], library: Library) -> AnnotatorSpec:
-    """The spec of a mapping; what is wrong gathers in the reader. prompts: the texts beside it, by file."""
+    """Read the spec of a mapping. prompts: file name -> text. Errors are collected in the reader."""
     kind = entry.choice("kind", AnnotatorKind)
     name, summary = entry.text("name"), entry.text("summary", "")
     orders = entry.choice("orders", Orders, Orders.RANDOM)
@@ -234,13 +245,14 @@ def read_spec(entry: Reader, prompts: Mapping[str, str], library: Library) -> An
 
 
 def read_noise(entry: Reader) -> LabelNoise:
+    """Read label noise from an entry of the mapping."""
     noise = LabelNoise(entry.number("flip", 0.0, 0.0, 0.5), entry.flag("replace", False))
     entry.close()
     return noise
 
 
 def _preference(entry: Reader, key: str, value: object) -> float | None:
-    """first, second, tie or a number in [0, 1]; `unreadable` is None."""
+    """Read first, second, tie or a number in [0, 1]. `unreadable` is None."""
     words: dict[object, float | None] = {"first": 1.0, "second": 0.0, "tie": 0.5, "unreadable": None}
     if isinstance(value, str) and value in words:
         return words[value]

@@ -1,4 +1,4 @@
-"""YAML read strictly: unknown, missing, doubled and ill-typed entries are errors, all told at once."""
+"""YAML read strictly: unknown, missing, doubled and ill-typed entries are errors, reported at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ E = TypeVar("E", bound=StrEnum)
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader without aliases (which can make a small file huge) and without doubled keys."""
+    """A SafeLoader without aliases, which can make a small file huge, and without doubled keys."""
 
     depth = 0
 
@@ -49,7 +49,7 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def read_yaml(path: Path) -> object:
-    """What a YAML file holds. Raises ConfigError where it cannot be read."""
+    """The content of a YAML file. Raises ConfigError where it cannot be read."""
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
@@ -65,16 +65,16 @@ def read_yaml(path: Path) -> object:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint at the known name that is nearest, to stand at the end of a message."""
+    """A hint at the nearest known name, for the end of an error text."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f", did you mean {near[0]!r}?" if near else f" (known: {', '.join(known)})"
 
 
 class Reader:
-    """Takes the entries of one mapping, one by one; what is wrong gathers in `problems`.
+    """Takes the entries of one mapping, one by one, and collects what is wrong in `problems`.
 
-    A faulty entry yields its default, or an empty value, so that reading goes on to the next fault.
+    A faulty entry gives its default or an empty value, so that reading goes on to the next fault.
     """
 
     def __init__(self, data: object, place: str = "", problems: list[str] | None = None) -> None:
@@ -91,15 +91,17 @@ class Reader:
         return key in self._data
 
     def complain(self, key: str, what: str) -> None:
+        """Add a problem of one entry."""
         place = ".".join(part for part in (self._place, key) if part)
         self.problems.append(f"{place}: {what}" if place else what)
 
     def complain_all(self, key: str, faults: Iterable[str]) -> None:
+        """Add several problems of one entry."""
         for what in faults:
             self.complain(key, what)
 
     def text(self, key: str, default: str | None = None) -> str:
-        """A text; required where there is no default."""
+        """A text. It is required where there is no default."""
         value = self.take(key, default)
         if isinstance(value, str) and (value.strip() or value == default):
             return value
@@ -108,6 +110,7 @@ class Reader:
         return default or ""
 
     def choice(self, key: str, kind: type[E], default: E | None = None) -> E:
+        """One of the values of an enum."""
         value = self.take(key, default)
         names = [member.value for member in kind]
         if value in names:
@@ -117,6 +120,7 @@ class Reader:
         return default or next(iter(kind))
 
     def number(self, key: str, default: float, low: float, high: float) -> float:
+        """A number within bounds."""
         value = self.take(key, default)
         if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
             return float(value)
@@ -124,10 +128,12 @@ class Reader:
         return default
 
     def maybe_number(self, key: str, low: float, high: float = math.inf) -> float | None:
+        """A number within bounds, or None where it is left out."""
         self._taken.add(key)
         return self.number(key, low, low, high) if key in self else None
 
     def integer(self, key: str, default: int, low: int, high: int = 2**31) -> int:
+        """A whole number within bounds."""
         value = self.take(key, default)
         if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
             return value
@@ -135,10 +141,12 @@ class Reader:
         return default
 
     def maybe_integer(self, key: str, low: int) -> int | None:
+        """A whole number within bounds, or None where it is left out."""
         self._taken.add(key)
         return self.integer(key, low, low) if key in self else None
 
     def flag(self, key: str, default: bool) -> bool:
+        """True or false."""
         value = self.take(key, default)
         if isinstance(value, bool):
             return value
@@ -155,6 +163,7 @@ class Reader:
         return tuple(default)
 
     def items(self, key: str) -> list[object]:
+        """The entries of a list."""
         value = self.take(key, [])
         if isinstance(value, list):
             return value
@@ -190,6 +199,7 @@ class Reader:
         return {}
 
     def take(self, key: str, default: object) -> object:
+        """The raw value of an entry; from now on it counts as taken."""
         self._taken.add(key)
         if key not in self._data:
             if default is None:
@@ -202,16 +212,16 @@ class Reader:
         return value
 
     def over(self, data: object) -> Reader:
-        """A reader of other data in this one's place."""
+        """A reader of other data, which reports its problems at the same place."""
         return Reader(data, self._place, self.problems)
 
     def close(self) -> None:
-        """Complain of entries that nobody took."""
+        """Report the entries that nobody took."""
         for key in sorted(self._data.keys() - self._taken):
             self.complain(key, f"unknown key{nearest(key, self._taken)}")
 
     def finish(self, where: str, remedy: str) -> None:
-        """Raise one ConfigError that tells all that was wrong, if anything was."""
+        """Raise one ConfigError with all problems, if there are any."""
         self.close()
         if self.problems:
             raise ConfigError("; ".join(self.problems), where=where, remedy=remedy)

@@ -1,8 +1,9 @@
-"""The provider's Batch API as a transport: answers within a day, at half the price.
+"""The provider's Batch API as a transport: replies within a day, at half the price.
 
-Requests are written to files of one model each, uploaded, and their batches polled until they end; results
-come by custom_id in any order. A process that dies loses nothing: the next one, given the keys of requests
-that were claimed and never answered, finds the batches of its run by their metadata and collects them.
+Requests are written to files, one for each model. The files are uploaded, and their batches are polled until
+they end. Results carry a custom_id and come in any order. A process that dies loses nothing: the next one
+gets the keys of the requests that were claimed and never answered, finds the batches of its run by their
+metadata, and collects them.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class BatchOptions:
-    """run_id: names the run at the provider, the same when it is continued; the limits are the provider's."""
+    """run_id: names the run at the provider; a run that is continued has the same. The limits are the
+    provider's.
+    """
 
     run_id: str
     poll_seconds: float = 30.0
@@ -44,9 +47,9 @@ class BatchOptions:
 
 @dataclass(slots=True, eq=False)
 class _Part:
-    """Requests that travel in one file, by key; lines is emptied once the batch is created.
+    """Requests that travel in one file, by key. lines: empty once the batch is created.
 
-    adopted: the batch was created by an earlier process, which claimed and paid for its requests.
+    adopted: an earlier process created the batch; it claimed and paid for the requests.
     """
 
     batch_id: str = ""
@@ -57,16 +60,18 @@ class _Part:
     started: float = field(default_factory=time.perf_counter)
 
     def add(self, request: Request, line: bytes) -> None:
+        """Put a request into the file."""
         self.asked[request.key] = request
         self.lines.append(line)
         self.size += len(line)
 
 
 class BatchClient:
-    """Transport over the Batch API. price: of single requests; batch_factor: what a batch takes of it.
+    """A Transport over the Batch API.
 
-    open_claims: keys of requests claimed under this run_id and never answered: these may be under way at the
-    provider and are looked for there before they are asked again.
+    price: of single requests. batch_factor: the share of it that a batch costs. open_claims: keys of requests
+    that were claimed under this run_id and never answered. They may be under way at the provider, and are
+    looked for there before they are asked again.
     """
 
     def __init__(
@@ -125,7 +130,9 @@ class BatchClient:
     async def _submit(
         self, api: BatchApi, requests: Iterator[Request], earlier: Mapping[str, _Part]
     ) -> tuple[list[_Part], list[Request]]:
-        """Send what the budget allows; the parts under way, and the requests that must wait for them."""
+        """Send what the budget allows. Returns the parts under way, and the requests that have to wait for
+        them.
+        """
         parts: list[_Part] = []
         filling: dict[str, _Part] = {}  # by model: providers refuse a file of several
         placed: set[str] = set()
@@ -168,7 +175,7 @@ class BatchClient:
         return part
 
     async def _collect(self, api: BatchApi, parts: list[_Part], deliver: Deliver, commit: Commit) -> None:
-        """Poll until all have ended, delivering each as it ends."""
+        """Poll until all batches have ended. Each is delivered as it ends."""
         while parts:
             under_way = []
             for part in parts:
@@ -183,7 +190,7 @@ class BatchClient:
                 await asyncio.sleep(self.options.poll_seconds)
 
     async def _deliver(self, api: BatchApi, part: _Part, batch: Batch, deliver: Deliver) -> None:
-        """Hand over every answer of a batch that has ended, and a failure for every request without one."""
+        """Deliver each result of a batch that has ended, and a failure for each request without one."""
         strange = 0
         for file_id in (batch.output_file_id, batch.error_file_id):
             for line in await api.lines(file_id) if file_id else ():

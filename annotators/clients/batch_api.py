@@ -1,7 +1,7 @@
-"""The Files and Batch endpoints with patience: every call outlives errors that pass.
+"""The Files and Batch endpoints, with patience: every call is tried again after errors that pass.
 
-Nothing here is billed but the batch itself, so that calls may be repeated freely, creation excepted: when
-its answer is lost, the batch is looked for before it is created again.
+Only a batch itself is billed, so all calls but its creation may be repeated freely. When the reply to a
+creation is lost, the batch is looked for before it is created again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class BatchApi:
-    """The calls that the batch client makes. longest_wait: seconds between two tries of one call."""
+    """The calls that the batch client makes. longest_wait: seconds at most between two tries of one call."""
 
     def __init__(self, sdk: openai.AsyncOpenAI, endpoint: Endpoint, run_id: str, longest_wait: float) -> None:
         self._sdk = sdk
@@ -57,11 +57,11 @@ class BatchApi:
             raise
 
     async def batch(self, batch_id: str) -> Batch:
-        """The batch as it stands."""
+        """The batch in its present state."""
         return await self._persist(Batch, lambda: self._sdk.batches.retrieve(batch_id))
 
     async def ours(self) -> list[Batch]:
-        """All batches of this run, of earlier processes too."""
+        """All batches of this run, with those of earlier processes."""
 
         async def listed() -> list[Batch]:
             return [
@@ -87,9 +87,9 @@ class BatchApi:
             await self._persist(object, lambda: self._sdk.files.delete(file.id))  # noqa: B023
 
     async def lines(self, file_id: str) -> list[bytes]:
-        """The lines of a file, none where it was deleted.
+        """The lines of a file; none where the file was deleted.
 
-        They are split at line feeds alone: JSON text may hold other separators.
+        A line ends at a line feed alone, since JSON text may hold other separators.
         """
         kind = openai.HttpxBinaryResponseContent
         try:
@@ -105,7 +105,7 @@ class BatchApi:
         return f"preference-farm-{self._run_id}-"
 
     async def _persist(self, kind: type[T], call: Callable[[], Awaitable[T]]) -> T:
-        """The result of a call, tried again through errors that pass. Raises RunStopped."""
+        """The result of a call, tried again after errors that pass. Raises RunStopped."""
         for failures in range(1, PATIENCE + 1):
             sending = failed("wrong_shape")
             try:

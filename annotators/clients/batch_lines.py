@@ -1,4 +1,4 @@
-"""The lines of the Batch API's files: requests in, results out. Pure functions."""
+"""The lines of the Batch API's files: requests out, results in. Pure functions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ENDED_BEFORE = {"batch_expired": "batch_expired", "batch_cancelled": "batch_can
 
 
 def request_line(request: Request, max_tokens_field: str) -> bytes:
-    """The line of an input file that asks this; its custom_id is the request's key."""
+    """The line of an input file that holds this request. Its custom_id is the request's key."""
     line = {
         "custom_id": request.key,
         "method": "POST",
@@ -26,7 +26,7 @@ def request_line(request: Request, max_tokens_field: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class ResultLine:
-    """A line of an output or error file. Either a response (status and body) or an error is there."""
+    """A line of an output or error file: either a response (status and body) or an error."""
 
     custom_id: str
     status: int | None
@@ -35,7 +35,7 @@ class ResultLine:
     error_message: str = ""
 
     def sending(self, request: Request) -> Sending:
-        """What the line amounts to for the request it answers."""
+        """What the line says of the request that it answers."""
         if self.status == 200:
             return read_completion(request, self.body)
         if self.status is None:

@@ -1,8 +1,8 @@
-"""Money, tokens and requests: what a run will cost, and a cap that it cannot pass.
+"""Money, tokens and requests: what a run will cost, and a limit that it cannot pass.
 
-Before a request is sent its worst case is set aside; afterwards what it really took is booked and the rest
-is released. So the cap holds whatever is in flight. The worst case counts every UTF-8 byte of the prompt as
-a token (no byte-level tokenizer makes more) and every completion as long as max_tokens allows.
+Before a request is sent, its worst case is set aside. Afterwards the real amount is booked, and the rest is
+free again. So the limit holds whatever is in flight. The worst case takes each UTF-8 byte of the prompt for a
+token, since no byte-level tokenizer makes more, and each reply to be as long as max_tokens allows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ REPLY_TOKENS = 3  # and to open the reply
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """An amount of all that a budget limits. cost in US dollars."""
+    """An amount of what a budget limits. cost: US dollars."""
 
     requests: int = 0
     tokens: int = 0
@@ -40,13 +40,14 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The most that a run may take; None is no limit. Every sending counts as a request, retries too."""
+    """The most that a run may take; None is no limit. Each sending counts as a request, retries too."""
 
     max_cost: float | None = None  # US dollars
     max_requests: int | None = None
     max_tokens: int | None = None
 
     def holds(self, charge: Charge) -> bool:
+        """Whether an amount is within the budget."""
         cost_cap = math.inf if self.max_cost is None else self.max_cost * (1 + 1e-12)  # float sums
         requests_cap = math.inf if self.max_requests is None else self.max_requests
         tokens_cap = math.inf if self.max_tokens is None else self.max_tokens
@@ -54,7 +55,7 @@ class Budget:
 
 
 class Account:
-    """What a run has spent and set aside, against its budget; shared by all the clients of the run."""
+    """What a run has spent and set aside, and its budget. All clients of the run share it."""
 
     def __init__(self, budget: Budget | None = None) -> None:
         self.budget = budget or Budget()
@@ -63,7 +64,7 @@ class Account:
         self._settled: asyncio.Event | None = None
 
     def worst_case(self, request: Request, price: Price | None) -> Charge:
-        """The most that one sending can take. Raises ConfigError where the budget needs what is unknown."""
+        """The most that one sending can take. Raises ConfigError where the budget limits what is unknown."""
         limit = request.decoding.max_tokens
         if limit is None and (self.budget.max_cost is not None or self.budget.max_tokens is not None):
             raise ConfigError(
@@ -85,9 +86,9 @@ class Account:
         return self.budget.holds(self.spent + self.reserved + worst)
 
     async def reserve(self, worst: Charge) -> None:
-        """Set the worst case aside, waiting for requests in flight to settle where that may make room.
+        """Set the worst case aside. Waits for requests in flight where they may make room.
 
-        Raises BudgetExhausted where it cannot.
+        Raises BudgetExhausted where there is no room.
         """
         while not self.fits(worst):
             if self.reserved.requests == 0 or not self.budget.holds(self.spent + worst):
@@ -100,7 +101,7 @@ class Account:
         self.reserved += worst
 
     def settle(self, worst: Charge, actual: Charge) -> None:
-        """Book what a sending took and release what had been set aside for it."""
+        """Book what a sending took, and release what was set aside for it."""
         left = self.reserved - worst
         self.reserved = left if left.requests else Charge()  # float sums leave dust behind
         self.spent += actual
@@ -122,7 +123,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a run is expected to take. cost in US dollars, None where a price is unknown."""
+    """What a run is expected to take. cost: US dollars; None where a price is unknown."""
 
     requests: int
     prompt_tokens: int
@@ -135,11 +136,11 @@ def estimate(
     price: Callable[[str], Price | None],
     reply_tokens: Callable[[Request], float] | None = None,
 ) -> Estimate:
-    """The expected tokens and cost of these requests, each sent once, nothing read from a prompt cache.
+    """The expected tokens and cost of these requests. Each is sent once, and no prompt cache helps.
 
-    price: of a model by name, as PriceTable.price. reply_tokens: the length expected of a reply, such as
-    the mean of the annotator's own examples; without it every reply is taken to be max_tokens long, which
-    is the most it can be (0 where there is no max_tokens).
+    price: of a model by name, as PriceTable.price. reply_tokens: the expected length of a reply, such as the
+    mean of the annotator's own examples. Without it, each reply is taken to be max_tokens long, which is the
+    most it can be (0 where there is no max_tokens).
     """
     count = prompt = 0
     completion = 0.0

@@ -1,7 +1,7 @@
-"""Where a server is and how we prove who we are: an address that can be shown, a key that cannot.
+"""Where a server is, and how we prove who we are: an address that can be shown, and a key that cannot.
 
-The key is in no field that is printed, logged, stored or hashed, and is blanked out of whatever a server
-says. An address is http or https, its user name and password travel as credentials and never as text.
+The key is in no field that is printed, logged, stored or hashed. It is blanked out of all that a server says.
+An address begins with http or https. Its user name and password are sent as credentials and never shown.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MASK = "***"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An OpenAI-compatible server. base_url: as the user gave it; show `name`, never it."""
+    """An OpenAI-compatible server. base_url: as the user gave it. Show `name` instead of it."""
 
     base_url: str = field(default=OPENAI_URL, repr=False)
     api_key: str = field(default="", repr=False)
@@ -62,8 +62,8 @@ class Endpoint:
     ) -> Endpoint:
         """The server at base_url (or at OPENAI_BASE_URL, or OpenAI's) with the key that belongs to it.
 
-        FARM_API_KEY goes wherever we are told to ask; OPENAI_API_KEY goes to OpenAI and to the
-        OPENAI_BASE_URL that was set with it, and to no other host.
+        FARM_API_KEY is sent to any server. OPENAI_API_KEY is sent to OpenAI and to the OPENAI_BASE_URL that
+        was set with it, and to no other host.
         """
         usual = environ.get("OPENAI_BASE_URL") or OPENAI_URL
         url = base_url or usual
@@ -79,18 +79,18 @@ class Endpoint:
 
     @property
     def max_tokens_field(self) -> str:
-        """What the server calls the longest reply: OpenAI's newer models refuse the older name."""
+        """The server's name for the longest reply. OpenAI's newer models refuse the older name."""
         at_openai = _split(self.base_url).hostname == _split(OPENAI_URL).hostname
         return "max_completion_tokens" if at_openai else "max_tokens"
 
     def hide(self, text: str) -> str:
-        """The text without our secrets, should the server have repeated them."""
+        """The text without our secrets, in case the server repeats them."""
         for secret in self._secrets():
             text = text.replace(secret, _MASK)
         return text
 
     def hide_bytes(self, body: bytes) -> bytes:
-        """As `hide`, for a raw body."""
+        """The same for a raw body."""
         for secret in self._secrets():
             body = body.replace(secret.encode(), _MASK.encode())
         return body
@@ -103,10 +103,10 @@ class Endpoint:
     def open(
         self, *, connections: int, timeout: float, trust: ssl.SSLContext | None = None
     ) -> openai.AsyncOpenAI:
-        """An SDK client of one event loop: no retries, no redirects, one pool of connections.
+        """An SDK client for one event loop: no retries, no redirects, one pool of connections.
 
-        timeout: seconds for each step on the socket; to connect, half of it and 10 at most. trust: whom to
-        believe, where that has been read already.
+        timeout: seconds for each step on the socket; for the connection half of it, and 10 at most. trust:
+        the certificates to believe, if they were read already.
         """
         import httpx2
         import openai
@@ -147,7 +147,7 @@ def _is_link_local(host: str) -> bool:
 
 
 def _clean(parts: SplitResult, *, mask: bool) -> str:
-    """The address without user name and password; masked, also without what its query says."""
+    """The address without user name and password. mask: without the values of its query, too."""
     host = parts.netloc.rpartition("@")[2]
     query = _MASK if mask and parts.query else parts.query
     return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), query, ""))

@@ -1,6 +1,6 @@
 """The failures of a request by name, what to do about each, and the errors that stop a run.
 
-One table for the whole room: the online client, the Batch API and the docs page read it.
+There is one table of failures. The online client, the Batch API and the docs page read it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from db.errors import FarmError
 
 
 class RunStopped(FarmError):
-    """Nothing more is sent in this run; what was paid for is kept, and the same command continues."""
+    """The run sends nothing more. What was paid for is kept, and the same command continues."""
 
 
 class QuotaExhausted(RunStopped):
@@ -51,7 +51,7 @@ class Remedy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FailureKind:
-    """One kind of failure. maybe_billed: the server may have done, and billed, the work."""
+    """One kind of failure. maybe_billed: the server may have done the work and billed it."""
 
     remedy: Remedy
     maybe_billed: bool

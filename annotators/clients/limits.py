@@ -1,9 +1,9 @@
-"""The gate through which every sending goes: one line, first come first served.
+"""The gate that every sending goes through: one line, first come first served.
 
-It holds the number in flight, requests and tokens per minute, and the pause that a 429 imposes on all. The
-number in flight adapts as TCP does (Jacobson 1988): a 429 halves the threshold and starts again from one in
-flight, doubling up to the threshold and growing by one per round beyond it; so a pause is never followed by
-a stampede. The 429s of one burst count as one.
+It holds three limits: the number in flight, requests and tokens per minute, and the pause that a 429 imposes
+on all. The number in flight adapts as in TCP (Jacobson 1988). A 429 halves the threshold and starts again
+with one request in flight. The number doubles up to the threshold and grows by one per round beyond it. So a
+pause is not followed by a flood. The 429s of one burst count as one.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class _Spacing:
 
 
 class Gate:
-    """Lets requests go one by one; belongs to one event loop.
+    """Lets requests go one by one. It belongs to one event loop.
 
     most: requests in flight at most. limit: how many may be in flight now.
     """
@@ -72,7 +72,7 @@ class Gate:
         self._open = False
 
     async def enter(self, tokens: float) -> float:
-        """Wait for our turn to send a request of about so many tokens; the time at which it came."""
+        """Wait for our turn to send a request of about so many tokens. Returns the time at which it came."""
         async with self._line:
             while (wait := self._wait()) > 0:
                 self._changed.clear()
@@ -87,20 +87,20 @@ class Gate:
             return now
 
     def leave(self, unused_tokens: float = 0.0) -> None:
-        """A sending is over; tokens it was counted for and did not use go back."""
+        """A sending is over. unused_tokens: those that it was counted for and did not use."""
         self.in_flight -= 1
         self._tokens.give_back(unused_tokens)
         self._changed.set()
 
     def succeeded(self) -> None:
-        """The server answered: let more through, fast below the threshold and slowly above."""
+        """The server answered: let more through, quickly below the threshold and slowly above it."""
         step = 1.0 if self.limit < self._threshold else 1.0 / self.limit
         self.limit = min(self.limit + step, float(self.most))
 
     def throttled(self, sent_at: float, wait: float) -> bool:
-        """The server said 429 to a request that left at `sent_at`: everybody waits, then starts slowly.
+        """The server said 429 to a request that left at `sent_at`: all wait, then start slowly.
 
-        Whether this is the first word of a new burst.
+        Returns whether this 429 is the first of a new burst.
         """
         now = self._clock()
         self._resume_at = max(self._resume_at, now + wait)
@@ -112,12 +112,12 @@ class Gate:
         return True
 
     def open_for_good(self) -> None:
-        """Nobody waits here any more: those in line leave at once, to find that the run has stopped."""
+        """Let all in line leave at once, since the run has stopped."""
         self._open = True
         self._changed.set()
 
     def _wait(self) -> float:
-        """Seconds until the head of the line may go, as far as is known; infinite where it is full."""
+        """Seconds until the head of the line may go, as far as is known; infinite while the gate is full."""
         if self._open:
             return 0.0
         if self.in_flight >= int(self.limit):

@@ -1,9 +1,9 @@
-"""The online client: shared SDK clients, our own retries, limits and budget.
+"""The online client: shared SDK clients, and our own retries, limits and budget.
 
-One event loop and a few connection pools serve all requests, in turn: a pool looks at all its connections for
-every request, so that one of hundreds would take more time than all the rest. The body is sent and read as
-bytes: the SDK signs, sends and says what went wrong on the wire, but its models of a reply believe what they
-are told, and take as much time again.
+One event loop and several connection pools serve all requests in turn. A pool looks through all its
+connections for each request, so one pool of hundreds would be slow. The body is sent and read as bytes: the
+SDK signs and sends it and reports errors of the wire, but its models check nothing and take as much time
+again.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class OnlineOptions:
-    """How requests are sent. timeout: seconds for one sending as a whole."""
+    """How requests are sent. timeout: seconds for one whole sending."""
 
     concurrency: int = 100
     timeout: float = 120.0
@@ -65,9 +65,9 @@ class OnlineOptions:
 
 
 class OnlineClient:
-    """Client and Transport over an OpenAI-compatible chat-completions server.
+    """A Client and Transport over an OpenAI-compatible server.
 
-    Used through run_all, or within `async with`. One instance serves one run at a time; its account may be
+    Use it through run_all, or in `async with`. One instance serves one run at a time. Its account may be
     shared with other clients of the same run.
     """
 
@@ -115,13 +115,15 @@ class OnlineClient:
             self._refuse_if_stopped()
 
     def stop(self, reason: RunStopped) -> None:
-        """Let nothing more be sent; what is in flight may finish."""
+        """Send nothing more. What is in flight may finish."""
         self._stopped = self._stopped or reason
         self._stopping.set()
         self._gate.open_for_good()
 
     async def complete(self, request: Request) -> Reply:
-        """See Client.complete. Cancelled after something was sent, raises Interrupted with what is known."""
+        """See Client.complete. If it is cancelled after something was sent, it raises Interrupted with the
+        reply.
+        """
         price = self._price(request.model)
         tally = Tally(request, price, self.account.worst_case(request, price))
         try:
@@ -139,7 +141,7 @@ class OnlineClient:
         return reply
 
     async def _attempt(self, request: Request, tally: Tally) -> Sending:
-        """Send once, within the budget; raises RunStopped where it may not be sent."""
+        """Send once, within the budget. Raises RunStopped where it may not be sent."""
         self._refuse_if_stopped()
         await self.account.reserve(tally.worst)
         tally.charge = Charge()
@@ -149,7 +151,7 @@ class OnlineClient:
             self.account.settle(tally.worst, tally.charge)
 
     async def _through_gate(self, request: Request, tally: Tally) -> Sending:
-        """Send once, when our turn comes, after the claim is written."""
+        """Send once, when our turn has come and the claim is written."""
         tokens = self._tokens(request)
         sent_at = await self._gate.enter(tokens)
         try:
@@ -162,7 +164,7 @@ class OnlineClient:
             self._gate.leave(max(tokens - tally.charge.tokens, 0))
 
     async def _send(self, request: Request, tally: Tally) -> Sending:
-        """Send once, and book what came of it even where we are cancelled."""
+        """Send once, and book the sending even if we are cancelled."""
         started = time.perf_counter()
         sending = failed("interrupted")
         try:
@@ -172,7 +174,7 @@ class OnlineClient:
         return sending
 
     async def _exchange(self, request: Request) -> Sending:
-        """One HTTP exchange; whatever happens on the wire is a reply."""
+        """One HTTP exchange. An error of the wire is a failed Sending, and no exception."""
         body = request.body_bytes(self.endpoint.max_tokens_field)
         try:
             async with asyncio.timeout(self.options.timeout):
@@ -186,7 +188,7 @@ class OnlineClient:
         return read_body(request, self.endpoint.hide_bytes(response.content))
 
     def _adapt(self, request: Request, tally: Tally, sending: Sending, sent_at: float) -> None:
-        """Let the gate, and the run, know how it went."""
+        """Tell the gate and the run how the sending went."""
         if sending.failure is None:
             self._answered += 1
             self._refused = 0
@@ -202,7 +204,7 @@ class OnlineClient:
             self.stop(stopping_error(sending.failure, sending.detail, where=self.endpoint.name))
 
     async def _again(self, request: Request, tally: Tally, sending: Sending) -> bool:
-        """Whether to send the request again, after the wait that calls for."""
+        """Whether to send the request again; waits for as long as that takes."""
         retry = self.options.retry
         if sending.remedy is not Remedy.RETRY or not retry.allows(tally.counted, tally.paid):
             return False
@@ -219,7 +221,7 @@ class OnlineClient:
         return False
 
     def _watch(self, reply: Reply) -> None:
-        """Stop the run when request after request fails for reasons that are not the request's own."""
+        """Stop the run when one request after the other fails, for reasons that are not the request's own."""
         if reply.failure is None:
             self._down = 0
         elif FAILURES[reply.failure].remedy is Remedy.RETRY:
@@ -233,7 +235,7 @@ class OnlineClient:
         self.stop(ProviderDown(why, where=self.endpoint.name, remedy=remedy))
 
     def _tokens(self, request: Request) -> int:
-        """Tokens as providers count them at the door, where they do: the prompt and the longest reply."""
+        """Tokens of the request as providers count them for limits: the prompt and the longest reply."""
         if self.options.rates.tokens is None:
             return 0
         return prompt_tokens(request) + (request.decoding.max_tokens or 0)

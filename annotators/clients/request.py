@@ -1,9 +1,9 @@
-"""What is asked of a judge, what came of it, and the two seams between them.
+"""What is asked of a judge, what comes of it, and the two protocols between them.
 
-A `Request` is everything that can change the reply; its `key` is its identity. A `Reply` is everything that
+A `Request` is everything that can change the reply. Its `key` is its identity. A `Reply` is everything that
 came of asking, over all sendings of the request. A failure is data with a name (see failures.py), never an
 exception. The ledger stores a reply as a completion. Neither class knows the API key, the concurrency or the
-clock.
+time.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class RequestDecoding:
-    """How the reply is drawn; None leaves the choice to the server. There is always one choice (n = 1)."""
+    """How the reply is drawn. None leaves the choice to the server. A request has one reply (n = 1)."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -65,11 +65,15 @@ class RequestDecoding:
 
     @property
     def wants_logprobs(self) -> bool:
+        """Whether log-probabilities are asked for."""
         return self.logprobs or bool(self.top_logprobs)
 
     def body(self, replicate: int, max_tokens_field: str) -> dict[str, Json]:
-        """The body fields of these settings. Replicate k is drawn with seed + k, so that servers which
-        honour seeds draw anew; where no seed was given, replicates after the first have one all the same."""
+        """The fields of the body for these settings.
+
+        Replicate k is drawn with seed + k, so that servers which honour seeds draw anew. Without a seed,
+        replicates after the first have the seed k.
+        """
         seed = replicate or None if self.seed is None else self.seed + replicate
         fields: dict[str, Json] = {
             "temperature": self.temperature,
@@ -86,11 +90,11 @@ class RequestDecoding:
 
 @dataclass(frozen=True)
 class Request:
-    """One question to one model.
+    """One call of one model.
 
-    replicate: which independent draw this is. endpoint: the server's clean base URL where the same model
-    name elsewhere must be another request; empty where it need not. prompt: token ids to go on from, asked
-    of the completions API in place of messages.
+    replicate: the number of the independent draw. endpoint: the server's clean base URL, where the same model
+    name elsewhere is another model; empty where it is not. prompt: token ids to continue, for the completions
+    API; it replaces the messages.
     """
 
     model: str
@@ -110,7 +114,7 @@ class Request:
 
     @property
     def path(self) -> str:
-        """Where it is asked, below the base URL."""
+        """The path below the base URL."""
         return "/completions" if self.prompt else "/chat/completions"
 
     def body(self, max_tokens_field: str = "max_tokens") -> dict[str, Json]:
@@ -148,13 +152,13 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came of one request: a reply, or a failure with a name, and what it cost.
+    """What came of one request: a text, or a failure with a name, and what it cost.
 
-    text: as the server gave it, kept for failures too where there was any; what no file can hold (lone
-    surrogates, NUL) is escaped. top_logprobs: alternatives at the first positions. usage: over all attempts
-    whose bill is known; unmetered counts the attempts that may have been billed without our being told
-    (time-outs, cut replies). cost: US dollars of `usage`, None where the price is unknown; cost_bound: with
-    the unmetered attempts at their worst. seconds: latency of the last attempt.
+    text: as the server gave it, also for failures. Lone surrogates and NUL, which no file can hold, are
+    escaped. top_logprobs: alternatives at the first positions. usage: over all sendings whose bill is known.
+    unmetered: how many sendings may have been billed without our being told (time-outs, cut replies). cost:
+    US dollars of `usage`; None where the price is unknown. cost_bound: the same with the unmetered sendings
+    at their worst. seconds: latency of the last sending.
     """
 
     request_key: str
@@ -174,10 +178,12 @@ class Reply:
 
     @property
     def ok(self) -> bool:
+        """Whether there is a usable reply."""
         return self.failure is None
 
     @property
     def status(self) -> str:
+        """`ok` or `failed`."""
         return "ok" if self.ok else "failed"
 
 
@@ -186,7 +192,7 @@ BeforeSend = Callable[[Request, int], Awaitable[None]]
 
 
 async def send_unclaimed(request: Request, attempt: int) -> None:
-    """The hook that writes no claim."""
+    """A hook that writes no claim."""
 
 
 Deliver = Callable[[Request, Reply], None]
@@ -198,14 +204,14 @@ place: what was delivered until now is to be on disk when it returns."""
 
 
 def keep_nothing() -> None:
-    """The commit of a receiver that has nothing to write."""
+    """The commit of a receiver that writes nothing."""
 
 
 class Client(Protocol):
-    """Answers one request at a time, many at once."""
+    """Answers requests, many at once."""
 
     async def complete(self, request: Request) -> Reply:
-        """The reply. Raises RunStopped, before anything is sent, where nothing may be sent any more."""
+        """The reply to a request. Raises RunStopped, before it is sent, where nothing may be sent."""
         ...
 
 
@@ -213,5 +219,7 @@ class Transport(Protocol):
     """Answers a stream of requests: online, or through the Batch API."""
 
     async def run(self, requests: Iterator[Request], deliver: Deliver, commit: Commit = keep_nothing) -> None:
-        """Pull requests as they can be sent, deliver each reply. Raises RunStopped when it must stop."""
+        """Take requests as they can be sent, and deliver each reply. Raises RunStopped where it must stop
+        early.
+        """
         ...

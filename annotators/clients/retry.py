@@ -1,7 +1,7 @@
-"""When to try again: reading Retry-After in every form that servers send, and our own backoff.
+"""When to try again: Retry-After in all the forms that servers send, and our own waiting times.
 
-The SDK's retries are off: it sends no idempotency key, so that each of its silent retries may be billed
-without a trace. Ours are counted, claimed before they are sent, and bounded.
+The retries of the SDK are off. It sends no idempotency key, so each of its silent retries may be billed
+without a trace. Our retries are counted, claimed before they are sent, and limited.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from db.ids import keyed_uniform
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds the server asks us to wait, 0 or more; None where it does not say anything readable.
+    """Seconds that the server asks us to wait, 0 or more; None where it says nothing readable.
 
-    Read are retry-after-ms (milliseconds) and retry-after (seconds, whole or not, or an HTTP date: RFC 9110,
-    10.2.3). A date is taken against the server's own Date header where there is one, so that a skewed clock
-    does no harm. Names of `headers` are compared without case by the mapping, or are lower-case.
+    headers: retry-after-ms (milliseconds) and retry-after (seconds, whole or not, or an HTTP date: RFC 9110,
+    10.2.3). The mapping compares names without case, or has them in lower case. now: the time to compare a
+    date with. The server's own Date header, if there is one, goes before it, so that a wrong clock does no
+    harm.
     """
     milliseconds = _finite(headers.get("retry-after-ms"))
     if milliseconds is not None:
@@ -54,7 +55,7 @@ def _date(text: str | None) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how patiently a request is tried again within one run."""
+    """How often, and after which waits, a request is tried again within one run."""
 
     attempts: int = 8
     """Sendings of one request at most. A 429 does not count while other requests are being answered."""
@@ -66,6 +67,7 @@ class RetryPolicy:
     """Seconds; also the bound on what Retry-After can ask for."""
 
     def allows(self, attempts: int, paid: int) -> bool:
+        """Whether there may be another sending. attempts: sendings so far. paid: those that may be billed."""
         return attempts < self.attempts and paid < self.paid_attempts
 
     def wait(self, request: Request, attempt: int, asked: float | None) -> float:
@@ -82,5 +84,5 @@ class RetryPolicy:
 
 
 def was_paid(sending: Sending) -> bool:
-    """Whether a sending was, or may have been, billed."""
+    """Whether a sending was billed, or may have been."""
     return sending.unmetered or (sending.usage is not None and sending.usage != Usage())

@@ -1,8 +1,8 @@
 """Running a stream of requests from ordinary, synchronous code, and ending it cleanly.
 
-Requests are pulled as they can be sent, so that memory does not grow with their number. On Ctrl-C (or
-SIGTERM) nothing more is sent; what is in flight has a few seconds to finish, and what does not is delivered
-as the failure `interrupted`, so that every request that was sent is accounted for.
+Requests are taken as they can be sent, so memory does not grow with their number. After Ctrl-C or SIGTERM
+nothing more is sent. Requests in flight have a few seconds to finish. Those that do not are delivered as the
+failure `interrupted`. So every request that was sent is accounted for.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ GRACE = 3.0  # seconds that requests in flight have after Ctrl-C
 
 
 class Interrupted(asyncio.CancelledError):
-    """A request was cancelled after it had been sent; `completion` says what is known of it."""
+    """A request was cancelled after it had been sent. reply: what is known of it."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__()
@@ -39,16 +39,18 @@ class Interrupted(asyncio.CancelledError):
 class StoppableClient(Client, Protocol):
     """A client that can be told to send nothing more."""
 
-    def stop(self, reason: RunStopped) -> None: ...
+    def stop(self, reason: RunStopped) -> None:
+        """Send nothing more, for this reason."""
+        ...
 
 
 def run_all(
     transport: Transport, requests: Iterable[Request], deliver: Deliver, commit: Commit = keep_nothing
 ) -> None:
-    """Send all requests and hand over each completion, once, on this thread, as it comes.
+    """Send all requests and deliver each reply once, on this thread, as it comes.
 
-    Raises RunStopped where the run must end early, KeyboardInterrupt after Ctrl-C, and whatever
-    `deliver` and `commit` raise; in each case after the requests in flight have been dealt with.
+    Raises RunStopped where the run must end early, KeyboardInterrupt after Ctrl-C, and whatever `deliver` and
+    `commit` raise. In each case the requests in flight have been dealt with before.
     """
 
     async def main() -> None:
@@ -70,10 +72,9 @@ async def run_each(
 ) -> None:
     """Keep `width` requests under way at the client until there are no more.
 
-    At no time are more than `width` requests sent and not committed.
-
-    The first error ends the run: nothing more is pulled, what is in flight finishes and is delivered, and
-    the error is raised. Cancelled, the run ends within GRACE seconds.
+    There are never more than `width` requests that were sent and not committed. The first error ends the run:
+    nothing more is taken, what is in flight finishes and is delivered, and the error is raised. A cancelled
+    run ends within GRACE seconds.
     """
 
     failed = False

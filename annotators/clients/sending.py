@@ -36,7 +36,7 @@ WARNINGS: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """What one sending brought. usage is None where the server did not tell; retry_after in seconds."""
+    """What one sending brought. usage: None where the server did not say. retry_after: seconds."""
 
     failure: str | None = None
     detail: str = ""
@@ -55,22 +55,23 @@ class Sending:
 
     @property
     def remedy(self) -> Remedy | None:
+        """What the failure calls for; None where there is none."""
         return None if self.failure is None else FAILURES[self.failure].remedy
 
 
 def failed(name: str, detail: str = "", *, retry_after: float | None = None) -> Sending:
-    """A reply that is a failure and nothing else."""
+    """A sending that brought a failure and nothing else."""
     return Sending(failure=name, detail=one_line(detail), retry_after=retry_after)
 
 
 def one_line(text: str) -> str:
-    """Text of a server's error as part of one line: no control characters, at most MAX_DETAIL long."""
+    """A server's error text as part of one line: no control characters, at most MAX_DETAIL long."""
     line = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", encodable(text)).split())
     return line if len(line) <= MAX_DETAIL else line[: MAX_DETAIL - 3] + "..."
 
 
 def read_body(request: Request, body: bytes) -> Sending:
-    """What the body of a reply of status 200 amounts to."""
+    """Read the body of a response of status 200."""
     if len(body) > MAX_BODY:
         return failed("oversized", f"{len(body)} bytes")
     text = body.strip()
@@ -84,7 +85,7 @@ def read_body(request: Request, body: bytes) -> Sending:
 
 
 def read_completion(request: Request, data: object) -> Sending:
-    """What a completion object, already parsed, amounts to; the Batch API hands us such objects."""
+    """Read a completion object, which is parsed JSON already. The Batch API gives such objects."""
     if not isinstance(data, dict):
         return failed("wrong_shape", _shown(data))
     if "choices" not in data and "error" in data:
@@ -119,14 +120,14 @@ def read_completion(request: Request, data: object) -> Sending:
 
 
 def _message(request: Request, choice: Mapping[str, object]) -> object:
-    """What a choice says, in the form of the chat API; the completions API says its text alone."""
+    """The message of a choice, in the form of the chat API. The completions API gives a text alone."""
     return {"content": choice["text"]} if request.prompt and "text" in choice else choice.get("message")
 
 
 def _unusable(
     request: Request, message: Mapping[str, object], content: str | None, finish: str | None, weighed: bool
 ) -> str | None:
-    """The name of what makes a well-formed choice unusable, if anything does."""
+    """The name of what makes a well-formed choice unusable; None where nothing does."""
     if message.get("refusal"):
         return "refusal"
     if finish == "content_filter":
@@ -165,7 +166,7 @@ def _same_model(asked: str, named: str) -> bool:
 
 
 def _has_format(content: str, wanted: Mapping[str, object]) -> bool:
-    """Whether the text is JSON of the kind asked for, as far as the schema's required keys tell."""
+    """Whether the text is JSON of the kind that was asked for, judged by the required keys of its schema."""
     if wanted.get("type") not in ("json_object", "json_schema"):
         return True
     try:
@@ -194,7 +195,7 @@ def _count(value: object) -> int | None:
 
 
 def _top_logprobs(value: object) -> tuple[tuple[TokenLogprob, ...], ...]:
-    """The alternatives at the first positions, the token that was drawn among them; perhaps ()."""
+    """The alternatives at the first positions, with the token that was drawn. It may be empty."""
     content = value.get("content") if isinstance(value, dict) else None
     if not isinstance(content, list):
         return ()
@@ -223,7 +224,7 @@ def _token(value: object) -> TokenLogprob | None:
 
 
 def repaired(text: str) -> str:
-    """Text that any file or database can hold: lone surrogates and NUL as escapes, the rest as it is."""
+    """The text in a form that every file and database can hold: lone surrogates and NUL are escaped."""
     if "\0" in text:
         text = text.replace("\0", "\\x00")
     return text if _is_unicode(text) else text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""The sum over the sendings of one request: tokens, money, and what the last of them brought."""
+"""The sendings of one request, summed: tokens, money, and what the last of them brought."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from annotators.prices import Price, Usage
 
 
 class Tally:
-    """Books each sending of a request. worst: the most that one can take; price: None where unknown."""
+    """Books each sending of a request. worst: the most that one can take. price: None where unknown."""
 
     def __init__(self, request: Request, price: Price | None, worst: Charge) -> None:
         self.worst = worst
@@ -28,13 +28,13 @@ class Tally:
 
     @property
     def counted(self) -> int:
-        """The attempts that use up the request's patience."""
+        """The attempts that count against the limit of attempts."""
         return self.attempts - self._forgiven
 
     def forgive(self, answered: int) -> None:
-        """Do not count a refusal for the rate if other requests were answered since the last one.
+        """Do not count a 429 if other requests were answered since the last one.
 
-        answered: how many requests of the run have been answered by now.
+        answered: how many requests of the run have been answered so far.
         """
         self._forgiven += answered > self._answered
         self._answered = answered

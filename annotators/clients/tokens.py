@@ -1,7 +1,7 @@
-"""How many tokens a text is, without any model's own tokenizer (those must be downloaded).
+"""How many tokens a text is, without the tokenizer of any model, which would have to be downloaded.
 
-Counted are the pieces into which byte-pair tokenizers cut text first: up to twelve letters, three digits or
-two signs, a run of line ends, any character beyond ASCII. Against the published prices of 22,486 GPT-4-turbo
+Byte-pair tokenizers first cut a text into pieces: up to twelve letters, three digits or two signs, a run of
+line ends, any character beyond ASCII. These pieces are counted. By the published prices of 22,486 GPT-4-turbo
 judgements (AlpacaEval) a piece is 0.99 to 1.01 tokens, and the count explains 99 % of the variance.
 """
 
@@ -19,6 +19,6 @@ def count_tokens(text: str) -> int:
 
 
 def first_tokens(text: str, limit: int) -> str:
-    """The text up to and with its `limit`-th token."""
+    """The first `limit` tokens of the text."""
     last = next(islice(_PIECE.finditer(text), limit - 1, None), None)
     return text if last is None else text[: last.end()]

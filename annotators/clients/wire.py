@@ -1,4 +1,4 @@
-"""What went wrong on the wire, as the SDK tells it: an exception in, a failed reply out."""
+"""Errors of the wire, as the SDK raises them, turned into failed sendings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WIRE_ERRORS = (openai.OpenAIError, httpx2.HTTPError, TimeoutError)
 
 
 def sending_of_error(error: Exception, endpoint: Endpoint) -> Sending:
-    """The failed reply that an error of WIRE_ERRORS stands for."""
+    """The failed sending for an error of WIRE_ERRORS."""
     if isinstance(error, openai.APIStatusError):
         return sending_of_status(error.response, endpoint)
     if isinstance(error, TimeoutError):
@@ -30,6 +30,6 @@ def sending_of_error(error: Exception, endpoint: Endpoint) -> Sending:
 
 
 def sending_of_status(response: httpx2.Response, endpoint: Endpoint) -> Sending:
-    """The failed reply that a response of a status other than 200 stands for."""
+    """The failed sending for a response of a status other than 200."""
     name, detail = classify_status(response.status_code, endpoint.hide_bytes(response.content))
     return failed(name, detail, retry_after=retry_after(response.headers, datetime.now(UTC)))

@@ -80,7 +80,7 @@ _BATCHED = {"list", "json"}
 
 
 def parser_of(spec: AnnotatorSpec) -> CompletionParser:
-    """The parser of a spec that the catalogue has checked."""
+    """The parser of a spec. The catalogue has checked that there is one."""
     return PARSERS[spec.parser.name](spec, Reader(spec.parser.options))
 
 
@@ -102,7 +102,7 @@ def parser_problems(spec: AnnotatorSpec) -> list[str]:
 
 
 def example_problems(spec: AnnotatorSpec) -> list[str]:
-    """The spec's own examples that its parser does not read as they say, one clause each."""
+    """The spec's own examples that its parser reads wrongly, one clause each."""
     parser, problems = parser_of(spec), []
     for number, example in enumerate(spec.examples):
         tops = tuple(TokenLogprob(token, logprob) for token, logprob in example.top_logprobs.items())
@@ -120,7 +120,7 @@ def _same(read: float | None, expected: float | None) -> bool:
 
 
 def read_verdicts(parser: CompletionParser, reply: Readable, pairs: int) -> list[Verdict]:
-    """One verdict for each of `pairs` pairs; where none can be read all are unreadable, with the reason."""
+    """One verdict for each of `pairs` pairs. Where none can be read, all are unreadable with the reason."""
     try:
         return parser(reply)[:pairs]
     except ParseError as error:

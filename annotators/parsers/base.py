@@ -1,4 +1,4 @@
-"""What all parsers share: what they read, what they raise, and the slots of a batched prompt."""
+"""What all parsers share: what they read, the error that they raise, and the slots of a batched prompt."""
 
 from __future__ import annotations
 
@@ -11,22 +11,26 @@ from annotators.judgement import Verdict
 
 
 class ParseError(Exception):
-    """No verdict can be read from a reply. Not an error of the user's: the judgement is unreadable."""
+    """No verdict can be read from a reply: the judgement is unreadable. It is no error of the user."""
 
 
 class Readable(Protocol):
-    """What a parser reads of a reply; annotators.clients.Reply is one."""
+    """What a parser reads of a reply. annotators.clients.Reply has these properties."""
 
     @property
-    def text(self) -> str: ...
+    def text(self) -> str:
+        """The text of the reply."""
+        ...
 
     @property
-    def top_logprobs(self) -> Sequence[Sequence[TokenLogprob]]: ...
+    def top_logprobs(self) -> Sequence[Sequence[TokenLogprob]]:
+        """The alternatives at the first positions, with their log-probabilities."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyText:
-    """The text of a reply, with alternatives at its first positions: stored before, or a worked example."""
+    """The text of a reply and the alternatives at its first positions: from the ledger, or an example."""
 
     text: str
     top_logprobs: tuple[tuple[TokenLogprob, ...], ...] = ()
@@ -41,12 +45,13 @@ class CompletionParser(Protocol):
 
 
 class Slots:
-    """The verdicts of a batched prompt as they are found, by number from 1; the last of a number stands."""
+    """The verdicts of a batched prompt, numbered from 1. Where a number comes twice, the last one counts."""
 
     def __init__(self, batch: int) -> None:
         self._verdicts = [Verdict(None, "the reply does not name this pair") for _ in range(batch)]
 
     def put(self, number: int, verdict: Verdict) -> None:
+        """Take the verdict of a number. A number that the prompt has not is ignored."""
         if 1 <= number <= len(self._verdicts):
             self._verdicts[number - 1] = verdict
 

@@ -53,7 +53,9 @@ class Firmness(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """A declared verdict: P(first) of 1, 0 or, for a tie, 0.5; how firmly; and where in the text."""
+    """A declared verdict. first: P(first): 1, 0, or 0.5 for a tie. strength: how firmly. place: where in the
+    text.
+    """
 
     first: float
     strength: Firmness
@@ -61,7 +63,7 @@ class Declaration:
 
 
 def _any(words: str) -> str:
-    """A pattern of alternatives, written with blanks between them; ~ stands for a blank."""
+    """A pattern of alternatives, which are separated by blanks. ~ stands for a blank."""
     return f"(?:{'|'.join(words.split()).replace('~', ' ')})"
 
 
@@ -113,6 +115,7 @@ class NamePatterns:
 
     @classmethod
     def of(cls, first: str, second: str) -> NamePatterns:
+        """The patterns of these names, without regard to case."""
         return _labels(first.casefold(), second.casefold())
 
     @staticmethod
@@ -177,7 +180,7 @@ def declarations(text: str, labels: NamePatterns) -> Iterator[Declaration]:
 
 
 def _is_meant(text: str, found: re.Match[str]) -> bool:
-    """Whether it is said, and not denied, asked, reported, conditional or said of both."""
+    """Whether a claim is made, and not denied, asked, reported, conditional or made of both outputs."""
     before = _before(text, found)
     clause = before[_after_last(before, _BREAK) :]
     if _UNMEANT.search(clause) or _OTHER_TOO.match(text, found.end()):
@@ -187,7 +190,7 @@ def _is_meant(text: str, found: re.Match[str]) -> bool:
 
 
 def _strength(text: str, found: re.Match[str], *, marked: bool = False) -> Firmness:
-    """A mark in brackets or at the beginning of a line is one; in mid-sentence it is a claim like others."""
+    """The strength of a mark: in brackets or at the beginning of a line it is marked, else it is a claim."""
     before = _before(text, found)
     if marked and (found[0].startswith("[[") or _OPENING.match(before[before.rfind("\n") + 1 :])):
         return Firmness.CONCLUDING if _IS_WEAK.match(found[0]) else Firmness.MARKED

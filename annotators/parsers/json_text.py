@@ -1,7 +1,7 @@
-"""A parser of JSON replies that reads what models write: comments, trailing commas, fences, prose around it.
+"""A parser of JSON replies as models write them: with comments, trailing commas, fences and prose around.
 
-The text is cut into tokens once, strings whole, so that a verdict quoted within a string is never taken for
-one; a value that JSON has no number for (1e400) is just a value that names no output.
+The text is cut into tokens once, each string whole. So a verdict that is quoted in a string is not taken for
+one. A number that is too large for JSON (1e400) is a value that names no output.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ Object = dict[str, str]
 
 
 def read_objects(text: str, keys: frozenset[str]) -> list[Object]:
-    """All objects of a text in the order in which they begin, with those of their entries that are wanted.
+    """All objects of a text, in the order in which they begin, with those of their entries that are wanted.
 
-    Of a key that stands twice in an object the last counts.
+    Where a key stands twice in an object, the last one counts.
     """
     objects: list[Object] = []
     stack: list[Object] = []  # the objects that are open; a list within stands as its owner
@@ -57,8 +57,8 @@ def read_objects(text: str, keys: frozenset[str]) -> list[Object]:
 class JsonParser:
     """Verdicts under the key `field`: {"better": "A"}; for several pairs [{"pair": 1, "better": "A"}, ...].
 
-    Of several objects that hold the key, or the same pair, the last counts. Objects without numbers are
-    taken in order where they are as many as the pairs.
+    Where several objects hold the key, or the same pair, the last one counts. Objects without numbers are
+    taken in order if there are as many as pairs.
     """
 
     labels: NamePatterns

@@ -18,11 +18,11 @@ _AROUND = re.compile(r"^[\W_]+|[\W_]+$")
 
 @dataclass(frozen=True)
 class LogprobParser:
-    """P(first) / (P(first) + P(second)) of the first token; variants such as " A", "a" and "(A" add up.
-    Case counts only where the names differ in nothing else (m and M).
+    """P(first) / (P(first) + P(second)) by the log-probabilities of the first token.
 
-    least: the share of probability that the two names must have together: below it the judge was about to
-    say something else. Where log-probabilities did not come there is no verdict: the text is not believed.
+    Variants such as " A", "a" and "(A" add up. Case counts only where the names differ in nothing else (m and
+    M). least: the probability that both names must have together. Below it the judge was about to say
+    something else. A reply without log-probabilities has no verdict; its text is not read.
     """
 
     names: OutputNames
@@ -50,9 +50,9 @@ class LogprobParser:
 
 @dataclass(frozen=True)
 class ScoresParser:
-    """Two scores, as {"scores": [1.5, -0.5]}, read by Bradley and Terry's model: P(first) = σ(s_1 - s_2).
+    """Two scores, as {"scores": [1.5, -0.5]}, by the model of Bradley and Terry: P(first) = σ(s_1 - s_2).
 
-    hard: the output with the higher score is preferred outright; equal scores are a tie either way.
+    hard: the output with the higher score is preferred outright. Equal scores are a tie in both ways.
     """
 
     hard: bool = False
@@ -111,7 +111,7 @@ _TWO_NUMBERS = re.compile(rf"(?:^|\n) {{0,8}}{_NUMERAL}[ ,;/]{{1,8}}{_NUMERAL} {
 
 @lru_cache(maxsize=64)
 def _rated(name: str) -> re.Pattern[str]:
-    """A line that begins with the output's name and gives it a number."""
+    """A line that begins with the name of the output and gives it a number."""
     noun = r"(?:(?:output|response|answer|option|assistant|model|rating|score)s?\b(?: (?:of|for))? ?){0,3}"
     return re.compile(
         rf"(?:^|\n)[ #>'(\[-]{{0,12}}{noun}[(\['\"]{{0,3}}{re.escape(name)}[)\]'\"]{{0,3}}"

@@ -15,9 +15,9 @@ from annotators.parsers.grammar import Declaration, Firmness, NamePatterns, decl
 class VerdictParser:
     """One verdict, declared in words (see grammar.py).
 
-    start: the reply was asked to begin with the verdict: a leading label decides, then the firmest and first
-    declaration. Else it was asked to end with it: the firmest and last declaration decides, and a leading
-    label counts only where nothing else is declared.
+    start: the prompt asked for the verdict first. Then a label at the beginning decides, and without one the
+    first of the firmest declarations. Without `start` the last of the firmest declarations decides, and a
+    label at the beginning counts only where nothing else is declared.
     """
 
     labels: NamePatterns
@@ -55,8 +55,8 @@ _NUMBER = re.compile(r"(?:^|\n)[ #>'-]{0,20}[(\[#]?(\d{1,3}) {0,2}[.:)\]-] {0,3}
 class ListParser:
     """One verdict for each of several pairs: lines such as "Pair 2: B > A" or "2. B", in any order.
 
-    A pair that is named twice counts as it was named last; one that is not named, or whose line declares
-    nothing, is unreadable and spoils no other.
+    Where a pair is named twice, the last one counts. A pair that is not named, or whose line declares
+    nothing, is unreadable and does not change the others.
     """
 
     verdict: VerdictParser

@@ -1,10 +1,10 @@
-"""The provider's API as a function from HTTP request to HTTP reply, with its books open to all.
+"""The provider's API: a function from HTTP request to HTTP reply, and its books, which all may read.
 
     POST /v1/chat/completions    judge            GET /v1/models    GET /stats
     /v1/files, /v1/batches       see batches.py
 
-Everything it says is a function of the request's content and of how often that came before: the same request
-gets the same reply, whatever else is under way.
+A reply depends on the content of the request, and on how often that request came before. What else is under
+way does not change it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Player(NamedTuple):
 
 @dataclass(slots=True)
 class Bill:
-    """What one request has come to. hits: sendings that were looked at; billed: those of them charged for."""
+    """What one request has cost. hits: sendings that were looked at. billed: those that were charged for."""
 
     hits: int = 0
     billed: int = 0
@@ -53,8 +53,9 @@ class Bill:
 class SimulatorStats:
     """The provider's books.
 
-    hits: all chat requests, refused ones and lines of batches too; requests: different ones; files, batches:
-    what the Files and Batch APIs hold; faults: those served, by name; bills: by request_key of the body.
+    hits: all chat requests, with refused ones and lines of batches. requests: different requests. files,
+    batches: what the Files and Batch APIs hold. faults: how many were served, by name. bills: by request_key
+    of the body.
     """
 
     hits: int
@@ -69,7 +70,7 @@ class SimulatorStats:
 
 
 class App:
-    """The provider behind the HTTP server. Not for several threads at once.
+    """The provider behind the HTTP server. Only one thread may use it at a time.
 
     Raises ConfigError where the configuration names what does not exist.
     """
@@ -110,7 +111,7 @@ class App:
         return _json({"object": "list", "data": [{"id": name, "object": "model"} for name in names]})
 
     def stats(self) -> SimulatorStats:
-        """The books as they stand."""
+        """The books at this moment."""
         bills = self.bills.values()
         return SimulatorStats(
             hits=self.hits,
@@ -218,7 +219,7 @@ class App:
 
 
 def _check(config: SimulatorConfig) -> None:
-    """Raise ConfigError, telling all that is wrong with a configuration."""
+    """Raise ConfigError with all that is wrong with a configuration."""
     faults = config.faults
     problems = [f"unknown fault {name!r}" for name in (*faults.names, *faults.script) if name not in _FAULTS]
     problems += [] if 0 <= faults.rate <= 1 else [f"a rate of faults is from 0 to 1, not {faults.rate:g}"]

@@ -3,9 +3,9 @@
     POST /v1/files  GET /v1/files  GET|DELETE /v1/files/ID  GET /v1/files/ID/content
     POST /v1/batches  GET /v1/batches  GET /v1/batches/ID  POST /v1/batches/ID/cancel
 
-A batch is worked off when it is first asked for after its time is up. Its lines are answered by the same
-judge as single requests, in an order of its own; a line whose answer is not of status 200 goes to the error
-file, as does, when the batch expires or is cancelled, every line that was not answered.
+A batch is done when it is first asked for after its time is up. The judge of single requests answers its
+lines, in an order of its own. The error file takes each line whose reply is not of status 200. It also takes
+each line without a reply when the batch expires or is cancelled.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class _Batch:
 
 
 class Batches:
-    """The two APIs. answer: the reply to one chat-completions body."""
+    """The two APIs. answer: gives the reply to a chat-completions body."""
 
     def __init__(self, plan: BatchPlan, answer: Callable[[object], HttpReply]) -> None:
         self.plan = plan
@@ -88,14 +88,16 @@ class Batches:
 
     @property
     def files_kept(self) -> int:
+        """How many files are held."""
         return len(self._files)
 
     @property
     def batches_made(self) -> int:
+        """How many batches were created."""
         return len(self._batches)
 
     def __call__(self, request: HttpRequest) -> HttpReply | None:
-        """The reply to a request of either API, None where it is of neither."""
+        """The reply to a request of either API; None where it is of neither."""
         _, _, kind, *rest = request.path.split("/") if request.path.count("/") >= 2 else ("", "", "")
         if kind == "files":
             return self._on_files(request, rest)

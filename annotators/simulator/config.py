@@ -1,6 +1,6 @@
-"""What the simulated provider is told: whom it plays, what goes wrong, and when.
+"""The configuration of the simulated provider: which judges it plays, what goes wrong, and when.
 
-A configuration is a frozen dataclass, or the same as a mapping (a YAML file) through `from_mapping`.
+A configuration is a frozen dataclass. `from_mapping` makes one of a mapping, such as a YAML file.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ T = TypeVar("T")
 class Judge:
     """A judge with known utilities: P(i before j) = sigmoid((v_i - v_j) / noise), v = utility + biases.
 
-    The request's own temperature multiplies the noise, as it does in a language model: at temperature 0 the
-    better output always wins, and log-probabilities are those of temperature 1.
+    The temperature of the request multiplies the noise, as in a language model. At temperature 0 the better
+    output always wins, and the log-probabilities are those of temperature 1.
     """
 
     utility: str | Utility = "random"
@@ -58,7 +58,7 @@ class Judge:
 
 @dataclass(frozen=True, kw_only=True)
 class FaultPlan:
-    """What goes wrong, as a function of the request's content and of how often it was sent before."""
+    """What goes wrong, by the content of a request and by how often it was sent before."""
 
     rate: float = 0.0
     """Share of the sendings that meet a fault."""
@@ -69,7 +69,7 @@ class FaultPlan:
     seed: int = 0
 
     def draw(self, key: str, attempt: int) -> str:
-        """The fault that the attempt (from 1) of the request with this key meets; "" is none."""
+        """The fault that an attempt (from 1) at the request with this key meets; "" is none."""
         if attempt <= len(self.script):
             return self.script[attempt - 1]
         if not self.names or keyed_uniform("fault", self.seed, key, attempt) >= self.rate:
@@ -121,16 +121,17 @@ class SimulatorConfig:
     """Share of each prompt that is reported as read from a cache."""
 
     def judge_of(self, model: str) -> Judge:
+        """The judge that plays this model."""
         return self.judges.get(model, self.judge)
 
     @classmethod
     def from_mapping(cls, data: Mapping[str, object]) -> SimulatorConfig:
-        """The configuration written as nested mappings. Raises ConfigError on what it does not know."""
+        """Read a configuration from nested mappings. Raises ConfigError on what it does not know."""
         return _build(cls, data, "simulator")
 
 
 def resolve(named: str, where: str) -> Callable[..., Any]:
-    """The callable that a dotted name `module:function` stands for."""
+    """The callable of the dotted name `module:function`."""
     module, _, name = named.partition(":")
     try:
         found = getattr(import_module(module), name)
@@ -142,7 +143,7 @@ def resolve(named: str, where: str) -> Callable[..., Any]:
 
 
 def request_key(body: object) -> str:
-    """The provider's identity of a request: a hash of its JSON body, whatever the order of its keys."""
+    """The provider's identity of a request: a hash of its JSON body, in whatever order its keys stand."""
     return content_hash("simulated request", typing.cast("Any", body))
 
 
@@ -157,7 +158,7 @@ def _build(cls: type[T], data: object, where: str) -> T:
 
 
 def _value(kind: Any, value: object, where: str) -> object:
-    """The value as its declared type wants it: nested dataclasses, tuples, mappings, plain values."""
+    """The value as its declared type: nested dataclasses, tuples, mappings, plain values."""
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         return _build(kind, value, where)
     origin, inner = typing.get_origin(kind), typing.get_args(kind)

@@ -1,8 +1,9 @@
-"""Everything that can go wrong at a provider, by name: from its good reply to what it sends instead.
+"""Everything that can go wrong at a provider, by name: each fault turns a good reply into what is sent
+instead.
 
-Groups, after the list that the tests go through: 1 refusals to serve at this rate, 2 an empty account,
-3 server errors, 4 faults of the wire, 5 replies of status 200 (and 400) that are no completion, 6 options
-silently ignored, 7 verdicts that are hard to read (see replies.OFF_FORMAT), 8 text that is hard to store.
+The groups are: 1 the provider refuses requests at this rate, 2 the account is empty, 3 server errors, 4
+faults of the wire, 5 replies of status 200 (and 400) that are no completion, 6 options silently ignored, 7
+verdicts that are hard to read (see replies.OFF_FORMAT), 8 text that is hard to store.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """billed: the provider did the work and puts it on the bill. passing: trying again helps, and a client
-    can tell that something went wrong. whole: what it sends is a completion, or an error that says so."""
+    """billed: the provider did the work and charges for it. passing: another try helps, and a client can see
+    that something went wrong. whole: what is sent is a completion, or an error that says so.
+    """
 
     group: int
     reply: Callable[[Body], HttpReply]
@@ -33,15 +35,16 @@ class Fault:
     whole: bool = True
 
     def in_a_file(self) -> Fault:
-        """What it amounts to in a line of a batch: there is no wire, and what is no completion is an error,
-        which is not billed."""
+        """The fault in a line of a batch. There is no wire there, and what is no completion is an error,
+        which is not billed.
+        """
         if self.group == 4:
             return GOOD
         return self if self.whole else FAULTS["500"]
 
 
 def good(body: Body) -> HttpReply:
-    """The reply when nothing goes wrong. Lone surrogates travel as JSON escapes."""
+    """The reply when nothing goes wrong. Lone surrogates are sent as JSON escapes."""
     try:
         return HttpReply(200, json.dumps(body, ensure_ascii=False).encode())
     except UnicodeEncodeError:
@@ -49,7 +52,7 @@ def good(body: Body) -> HttpReply:
 
 
 def refuse(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> HttpReply:
-    """An error object as OpenAI writes it."""
+    """An error object in OpenAI's form."""
     error = {"error": {"message": message, "type": code, "param": None, "code": code}}
     return HttpReply(status, json.dumps(error).encode(), headers=headers or {})
 

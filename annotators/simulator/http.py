@@ -1,8 +1,8 @@
-"""A small HTTP/1.1 server on asyncio, fast and able to misbehave on the wire.
+"""A small HTTP/1.1 server on asyncio, which is fast and can misbehave on the wire.
 
-Keep-alive and Content-Length bodies, which is what API clients send; no TLS, no chunked uploads (411). The
-handler is a plain function from request to reply; a reply can ask to be late, cut short, dripped byte by
-byte, reset, or never sent.
+It knows keep-alive and Content-Length bodies, which API clients send. It knows no TLS and no chunked uploads
+(411). The handler is a function from request to reply. A reply can be late, cut short, sent byte by byte,
+reset, or never sent.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Wire(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """path without the query; header names in lower case."""
+    """path: without the query. headers: names in lower case."""
 
     method: str
     path: str
@@ -48,7 +48,7 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """delay in seconds before the first byte."""
+    """delay: seconds before the first byte."""
 
     status: int = 200
     body: bytes = b""
@@ -58,6 +58,7 @@ class HttpReply:
     wire: Wire = Wire.WHOLE
 
     def head(self) -> bytes:
+        """The status line and the headers."""
         promised = len(self.body) + (100 if self.wire is Wire.CUT else 0)
         lines = [
             f"HTTP/1.1 {self.status} {_phrase(self.status)}",
@@ -79,7 +80,7 @@ class Server:
         self._connections: set[Connection] = set()
 
     async def listen(self, host: str, port: int) -> int:
-        """Accept connections from now on; the port, a free one where 0 was asked for. Raises OSError."""
+        """Accept connections from now on. Returns the port, a free one for 0. Raises OSError."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: Connection(self._handle, self._connections), host, port, backlog=_BACKLOG
@@ -88,7 +89,7 @@ class Server:
         return bound
 
     async def close(self) -> None:
-        """Accept no more and end every connection."""
+        """Accept no more, and end every connection."""
         self._server.close()
         for connection in list(self._connections):
             connection.abort()
@@ -96,7 +97,7 @@ class Server:
 
 
 class Connection(asyncio.Protocol):
-    """One connection: requests are answered in turn, each before the next is read."""
+    """One connection. Requests are answered in turn: each reply is sent before the next request is read."""
 
     def __init__(self, handle: Handler, open_ones: set[Connection]) -> None:
         self._handle = handle
@@ -106,25 +107,28 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio.Protocol."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._open_ones.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
         self._transport = None
         self._open_ones.discard(self)
 
     def abort(self) -> None:
-        """End the connection whatever is under way."""
+        """End the connection, whatever is under way."""
         if self._transport is not None:
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
         self._buffer += data
         self._advance()
 
     def _advance(self) -> None:
-        """Answer what has arrived in full."""
+        """Answer the requests that have arrived in full."""
         while not self._busy and self._transport is not None:
             parsed = self._parse()
             if parsed is None:
@@ -163,7 +167,9 @@ class Connection(asyncio.Protocol):
         return HttpRequest(parts[0], path, query, headers, body)
 
     def _unreadable(self, status: int) -> HttpReply:
-        """The reply to what cannot be read; nothing after it can be, so that the connection ends there."""
+        """The reply to what cannot be read. The connection ends with it, since what follows cannot be read
+        either.
+        """
         self._buffer.clear()
         return HttpReply(status, headers={"connection": "close"}, wire=Wire.CLOSE)
 
@@ -209,7 +215,7 @@ class Connection(asyncio.Protocol):
         asyncio.get_running_loop().call_later(DRIP_SECONDS, self._drip, data, position + 1)
 
     def _reset(self) -> None:
-        """End the connection with RST, so that the client sees a reset and not an end."""
+        """End the connection with RST, so that the client sees a reset."""
         if self._transport is None:
             return
         raw = self._transport.get_extra_info("socket")

@@ -1,7 +1,7 @@
 """Judging with known utilities: what each output is worth to a judge, and which one it prefers.
 
-Noise is a Gumbel variable per shown output, drawn by keyed hash of the request: the order of v_i / t + G_i
-is Plackett-Luce, and for two outputs P(first) = sigmoid((v_1 - v_2) / t) (Luce 1959; Yellott 1977).
+The noise is a Gumbel variable for each shown output, drawn by keyed hash of the request. So the order of v_i
+/ t + G_i is Plackett-Luce, and for two outputs P(first) = sigmoid((v_1 - v_2) / t) (Luce 1959; Yellott 1977).
 """
 
 from __future__ import annotations
@@ -50,8 +50,11 @@ _SWAY = 100.0  # what a trick is worth to a judge that it fools
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a judge says of one question. order: indices of the outputs as shown, best first; values: what
-    each is worth to the judge, in the order shown; noise: its Boltzmann temperature."""
+    """What a judge decides in one comparison.
+
+    order: places of the outputs as shown, best first. values: what each output is worth to the judge, in the
+    order shown. noise: the judge's Boltzmann temperature.
+    """
 
     order: tuple[int, ...]
     values: tuple[float, ...]
@@ -59,6 +62,7 @@ class Decision:
 
     @property
     def best(self) -> int:
+        """The place of the winner."""
         return self.order[0]
 
     def probabilities(self) -> tuple[float, ...]:
@@ -87,7 +91,7 @@ def utility_of(judge: Judge) -> Utility:
 def decide(
     judge: Judge, utility: Utility, question: PromptComparison, temperature: float, key: str
 ) -> Decision:
-    """The verdict on a question of the request with this key, drawn at this temperature."""
+    """Decide a comparison of the request with this key, drawn at this temperature."""
     values = tuple(
         utility(question.instruction, question.input, shown.text)
         + (judge.position_bias if place == 0 else 0.0)
@@ -102,7 +106,7 @@ def decide(
 def _order(
     values: Sequence[float], noise: float, seed: int, key: str, question: PromptComparison
 ) -> tuple[int, ...]:
-    """Indices by perturbed value, best first; equal values without noise fall by keyed hash."""
+    """Places by perturbed value, best first. A keyed hash orders equal values that have no noise."""
     draws = [keyed_uniform("gumbel", seed, key, question.number, place) for place in range(len(values))]
     if noise == 0:
         return tuple(sorted(range(len(values)), key=lambda place: (-values[place], draws[place])))

@@ -1,7 +1,7 @@
-"""What a judging prompt shows and how it wants its reply, read back from its text as a judge would read it.
+"""What a judging prompt shows and how it wants its reply, read from its text as a judge would read it.
 
-The default extractor understands the marks of annotators/render.py, <output_A 1f2e3d4c> ... </output_A
-1f2e3d4c>: the marks of one comparison share a code, and the last user message holds what is asked now.
+The default extractor knows the marks of annotators/render.py, <output_A 1f2e3d4c> ... </output_A 1f2e3d4c>.
+The marks of one comparison share a code. The last user message holds what is asked now.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class ShownOutput:
-    """One output as the prompt shows it, with the label by which a verdict names it."""
+    """One output as the prompt shows it. label: its name in a verdict."""
 
     label: str
     text: str
@@ -34,7 +34,7 @@ class ShownOutput:
 
 @dataclass(frozen=True, slots=True)
 class PromptComparison:
-    """One comparison within a prompt; `number` counts from 1."""
+    """One comparison in a prompt. number: from 1."""
 
     shown: tuple[ShownOutput, ...]
     instruction: str = ""
@@ -62,13 +62,13 @@ def find_questions(messages: Sequence[ChatMessage]) -> Sequence[PromptComparison
 
 
 def orders(messages: Sequence[ChatMessage]) -> str:
-    """What the prompt says in its own voice: all but what stands between marks, and worked examples."""
+    """What the prompt itself says: its text without worked examples and what stands between marks."""
     system = "\n".join(said.content for said in messages if said.role != "user" and said.role != "assistant")
     return f"{system}\n{_BLOCK.sub('', _last_of_user(messages))}"
 
 
 def standing(messages: Sequence[ChatMessage]) -> str:
-    """What stands before the question: all messages up to the last one of the user."""
+    """All messages before the last one of the user, which holds the question."""
     last = max((place for place, said in enumerate(messages) if said.role == "user"), default=0)
     return "\n".join(f"{said.role}: {said.content}" for said in messages[:last])
 

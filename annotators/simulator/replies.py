@@ -1,4 +1,4 @@
-"""The wording of verdicts: in the form that the prompt asks for, and in ways that are hard to read."""
+"""The wording of verdicts: in the form that the prompt asks for, and in forms that are hard to read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _OTHERS = 0.02  # the probability that the first token is no label
 
 @dataclass(frozen=True, slots=True)
 class JudgedPrompt:
-    """The comparisons of a prompt with their verdicts, and what the prompt says about the reply."""
+    """The comparisons of a prompt with their verdicts. orders: what the prompt says about the reply."""
 
     questions: Sequence[PromptComparison]
     verdicts: Sequence[Decision]
@@ -39,11 +39,12 @@ class JudgedPrompt:
     schema: Mapping[str, Any] | None = None  # of structured outputs
 
     def best(self, place: int) -> str:
-        """The label of the output that wins a comparison."""
+        """The label of the output that wins a comparison. place: of the comparison."""
         return self.questions[place].shown[self.verdicts[place].best].label
 
     @property
     def places(self) -> range:
+        """The places of the comparisons."""
         return range(len(self.questions))
 
 
@@ -53,14 +54,14 @@ ReplyForm = Callable[[JudgedPrompt], str]
 
 
 def letter(asked: JudgedPrompt) -> str:
-    """A; for several comparisons a line for each."""
+    """A. For several comparisons, a line for each."""
     if len(asked.questions) == 1:
         return asked.best(0)
     return "\n".join(f"{asked.questions[place].number}. {asked.best(place)}" for place in asked.places)
 
 
 def plain(asked: JudgedPrompt) -> str:
-    """Output (a)"""
+    """Output (a). For several comparisons, a line for each."""
     return "\n".join(f"Output ({asked.best(place)})" for place in asked.places)
 
 
@@ -74,7 +75,7 @@ def ranking(asked: JudgedPrompt) -> str:
 
 
 def rating(asked: JudgedPrompt) -> str:
-    """A: 8, B: 4 - by rank; outputs that are worth exactly the same get the same number."""
+    """A: 8, B: 4, by rank. Outputs of equal worth get equal numbers."""
     lines = []
     for question, verdict in zip(asked.questions, asked.verdicts, strict=True):
         step = 0 if len(set(verdict.values)) == 1 else max(4 // max(len(verdict.order) - 1, 1), 1)
@@ -92,7 +93,7 @@ def reasoned(asked: JudgedPrompt) -> str:
 
 
 def as_json(asked: JudgedPrompt) -> str:
-    """An object after the schema of structured outputs, or after the example that the prompt gives."""
+    """An object by the schema of structured outputs, or by the example in the prompt."""
     if asked.schema is not None:
         return json.dumps(_after_schema(asked, asked.schema, 0))
     example = _example(asked.orders)
@@ -100,7 +101,7 @@ def as_json(asked: JudgedPrompt) -> str:
 
 
 def _after_schema(asked: JudgedPrompt, schema: Mapping[str, Any], place: int) -> Json:
-    """A value that the schema allows and that says the verdict wherever it asks for a label."""
+    """A value that the schema allows. Wherever the schema asks for a label, it says the verdict."""
     if "enum" in schema:
         return asked.best(place) if asked.best(place) in schema["enum"] else schema["enum"][0]
     kind = schema.get("type")
@@ -129,7 +130,7 @@ def _example(orders: str) -> Json:
 
 
 def _after_example(asked: JudgedPrompt, example: Json, place: int) -> Json:
-    """The example, with the verdict where it has a label and an entry for each comparison in its lists."""
+    """The example with the verdict as its label, and an entry for each comparison in its lists."""
     if isinstance(example, Mapping):
         return {
             name: asked.questions[place].number if name == "pair" else _after_example(asked, value, place)
@@ -162,7 +163,7 @@ _CUES = {
 
 
 def form_of(asked: JudgedPrompt) -> str:
-    """The form that the prompt asks for, `letter` where it shows none."""
+    """The form that the prompt asks for; `letter` where it shows none."""
     if asked.schema is not None:
         return "json"
     return next((name for name, cue in _CUES.items() if cue.search(asked.orders)), "letter")
@@ -188,7 +189,7 @@ OFF_FORMAT: Mapping[str, Callable[[str, str], str]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """The text of a reply, and what else its first token might have been: token -> probability."""
+    """The text of a reply, and the alternatives of its first token: token -> probability."""
 
     text: str
     first_token: Mapping[str, float]
@@ -205,7 +206,7 @@ class Wording:
 
 
 def word(asked: JudgedPrompt, form: str, off_format: float, key: str) -> Wording:
-    """The reply to a prompt. off_format: the share of replies that are worded in another way."""
+    """The reply to a prompt. off_format: the share of replies that are worded in another form."""
     if not asked.questions:
         return Wording(_NOTHING, {_NOTHING.split()[0]: 1.0})
     name = form_of(asked) if form == "auto" else form

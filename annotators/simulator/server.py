@@ -1,4 +1,4 @@
-"""The simulated provider as a running server: in a thread, in a process of its own, or as a command's own."""
+"""The simulated provider as a running server: in a thread, in a process of its own, or in this process."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ class Simulator:
 
     @property
     def base_url(self) -> str:
+        """The address for an Endpoint."""
         return f"http://127.0.0.1:{self._port}/v1"
 
     def stats(self) -> SimulatorStats:
@@ -84,9 +85,9 @@ class Simulator:
 
 @contextmanager
 def simulator_process(config: SimulatorConfig) -> Iterator[str]:
-    """The provider in a process of its own, on a free loopback port: its base URL.
+    """The provider in a process of its own, on a free loopback port. Yields its base URL.
 
-    It ends with the `with`, and with this process, however that ends. The configuration is pickled.
+    The process ends with the `with`, and with this process, however that ends. The configuration is pickled.
     """
     App(config)  # what is wrong with it is said here
     spawn = multiprocessing.get_context("spawn")
@@ -102,7 +103,7 @@ def simulator_process(config: SimulatorConfig) -> Iterator[str]:
 
 
 def _serve_for(config: SimulatorConfig, parent: Connection) -> None:
-    """Serve until the other end of the pipe is closed. Ctrl-C is the parent's to handle."""
+    """Serve until the other end of the pipe is closed. The parent handles Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with Simulator(config) as simulator:
         parent.send(simulator.base_url)

@@ -1,4 +1,4 @@
-"""Where a fact came from: rows by id or key with all that they point to, for `farm trace`."""
+"""Where a fact came from, for `farm trace`: rows by id or key, with all that they point to."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class KeyMatch:
-    """A row found by the beginning of its key."""
+    """A row whose key begins with a given text."""
 
     kind: str  # the table's name
     id: int
@@ -49,7 +49,7 @@ class KeyMatch:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The file that an imported judgement stood in, and what its row carried."""
+    """The file that an imported judgement stood in. raw: the judge's own text in its row."""
 
     format: str
     name: str
@@ -59,7 +59,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class TracedJudgement:
-    """One attempt at a judgement with what it rests on. claim_id: of the request that it was read from."""
+    """One attempt at a judgement, with what it rests on. claim_id: of the request that it was read from."""
 
     id: int
     pair_id: int
@@ -78,7 +78,7 @@ class TracedJudgement:
 
 @dataclass(frozen=True, slots=True)
 class ItemName:
-    """Where a pair stands: under which source, subset and name."""
+    """The name of an item that a pair is: source, subset, and name in the source."""
 
     source: str
     subset: str | None
@@ -87,7 +87,7 @@ class ItemName:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """How many of some judgements are one annotator's with one status."""
+    """How many of some judgements are of one annotator and have one status."""
 
     annotator_id: int
     status: AnnotationStatus
@@ -96,7 +96,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Of:
-    """Which judgements. producer: of pairs in which this one takes part. None means any."""
+    """Chooses judgements. producer: of pairs with an output of this producer. None means any."""
 
     id: int | None = None
     pair_id: int | None = None
@@ -113,7 +113,7 @@ def checkpoints(ledger: Ledger) -> list[Saved]:
 
 
 def by_key(ledger: Ledger, prefix: str) -> list[KeyMatch]:
-    """The rows whose key begins so: pairs, outputs, annotators, snapshots, instructions."""
+    """The rows whose key begins with `prefix`: pairs, outputs, annotators, snapshots, instructions."""
     found = []
     for table in KEYED:
         query = select(table.id).where(table.key.startswith(prefix, autoescape=True)).order_by(table.id)
@@ -122,7 +122,7 @@ def by_key(ledger: Ledger, prefix: str) -> list[KeyMatch]:
 
 
 def outputs_by_id(ledger: Ledger, ids: Sequence[int]) -> dict[int, Output]:
-    """Outputs with their instructions."""
+    """Outputs with their instructions, by id."""
     row = OutputRow
     query = (
         select(row.id, row.text, row.producer, row.producer_kind, row.decoding, row.sample)
@@ -144,7 +144,7 @@ def outputs_by_id(ledger: Ledger, ids: Sequence[int]) -> dict[int, Output]:
 
 
 def output_ids(ledger: Ledger, pair_id: int) -> tuple[int, int] | None:
-    """The ids of a pair's outputs, None where there is no such pair."""
+    """The ids of a pair's two outputs; None where there is no such pair."""
     query = select(PairRow.output_a_id, PairRow.output_b_id).where(PairRow.id == pair_id)
     for row in ledger.stream(query):
         return row.output_a_id, row.output_b_id
@@ -152,13 +152,13 @@ def output_ids(ledger: Ledger, pair_id: int) -> tuple[int, int] | None:
 
 
 def places_of(ledger: Ledger, pair_id: int) -> list[ItemName]:
-    """The items that a pair is."""
+    """The names of the items that a pair is."""
     query = select(ItemRow.source, ItemRow.subset, ItemRow.name).where(ItemRow.pair_id == pair_id)
     return [ItemName(*each) for each in ledger.stream(query.order_by(ItemRow.id))]
 
 
 def shares(ledger: Ledger, of: Of) -> list[Share]:
-    """How many judgements by annotator and status; earlier attempts and what was taken back count too."""
+    """Count judgements by annotator and status. Earlier attempts, and what was taken back, count too."""
     row = AnnotationRow
     query = select(row.annotator_id, row.status, func.count()).where(*_conditions(of))
     query = query.group_by(row.annotator_id, row.status).order_by(row.annotator_id, row.status)
@@ -166,7 +166,7 @@ def shares(ledger: Ledger, of: Of) -> list[Share]:
 
 
 def judgements_of(ledger: Ledger, of: Of, limit: int) -> list[TracedJudgement]:
-    """The first of them, in the order in which they came."""
+    """The first `limit` judgements, in the order in which they were written."""
     row, extra = AnnotationRow, ImportedRow
     query = (
         select(

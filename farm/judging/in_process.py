@@ -1,7 +1,7 @@
-"""Judges whose weights run in this process: the transport, and what a model is called.
+"""Judges whose weights run in this process: the transport, and the names of the models.
 
-A model in process is asked as a server is, by requests that are claimed and completions that are stored;
-there is no wire and no bill. Its name holds a hash of its files, so that another model under the same path is
+A model in this process is asked as a server is. Requests are claimed and completions are stored, but there is
+no wire and no bill. The name of a model holds a hash of its files. So another model under the same path is
 another judge.
 """
 
@@ -35,7 +35,7 @@ Answerer = Callable[[Sequence[Request]], Sequence[Sending]]
 
 @dataclass(frozen=True)
 class InProcess:
-    """A Transport without a wire: requests are answered in batches, in the order in which they come."""
+    """A Transport without a wire. Requests are answered in batches, in the order in which they come."""
 
     answer: Answerer
     batch: int
@@ -58,7 +58,7 @@ class InProcess:
             self._answer(waiting, deliver)
 
     def _answer(self, waiting: list[Request], deliver: Deliver) -> None:
-        """Answer and deliver what waits; it waits no more."""
+        """Answer the requests that wait, and deliver the replies."""
         asked = list(waiting)
         waiting.clear()
         if not asked:
@@ -76,16 +76,16 @@ class InProcess:
 
 @dataclass(frozen=True)
 class NamedModels:
-    """An annotator whose models are called by what they are, and where each of them is."""
+    """An annotator whose models have names by content. sources: name -> folder or hub id."""
 
     annotator: AnnotatorSpec | Pool
     sources: Mapping[str, str]  # name -> folder or hub id
 
 
 def named_models(annotator: AnnotatorSpec | Pool) -> NamedModels:
-    """The annotator with its models' folders or hub ids replaced by their names.
+    """The annotator with the names of its models in place of folders and hub ids.
 
-    Raises ConfigError where no model is named or it cannot be read, ModelError where there is none.
+    Raises ConfigError where no model is named or it cannot be read, and ModelError where there is none.
     """
     names = {source: name_of(source) for source in {spec.model for spec in specs_of(annotator)}}
     sources = {name: source for source, name in names.items()}
@@ -96,7 +96,7 @@ def named_models(annotator: AnnotatorSpec | Pool) -> NamedModels:
 
 
 def name_of(source: str) -> str:
-    """What a model is called: its folder's name and a hash of its files, or the hub id and its commit."""
+    """The name of a model: its folder's name and a hash of its files, or the hub id and its commit."""
     if not source:
         raise ConfigError("no model is named", where="--model", remedy="give a folder of weights or a hub id")
     folder = Path(source)

@@ -1,8 +1,8 @@
 """A causal language model in this process as a judge: greedy replies, log-probabilities of the first tokens.
 
-What the outputs' names (A and B) are worth is always told, whatever their rank, so that a preference is
-exact; where a single token is asked for, this takes one forward pass. Replies are greedy: that a temperature,
-a seed or an extra field of a request has no effect here is said in the reply's warnings.
+The log-probabilities of the outputs' names (A and B) are always given, even if they are not among the
+likeliest. So a preference is exact. A request for a single token takes one forward pass. Replies are greedy:
+temperature, seed and extra fields of a request have no effect, and a warning of the reply says so.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _AROUND = re.compile(r"^[\W_]+|[\W_]+$")
 
 @dataclass(frozen=True)
 class Generated:
-    """One reply. logprobs: (positions, vocabulary), of the first tokens; none where they were not wanted."""
+    """One reply. logprobs: (positions, vocabulary) of the first tokens; None where they are not wanted."""
 
     prompt_tokens: int
     ids: list[int]
@@ -39,9 +39,9 @@ class Generated:
 
 
 class LocalJudge:
-    """Answers requests by the models of `sources` (name -> folder or hub id), each loaded when it is needed.
+    """Answers requests by models that are loaded when they are needed. Use it as an in_process.Answerer.
 
-    names: the outputs' names, whose log-probabilities are always told. Use as an in_process.Answerer.
+    sources: name -> folder or hub id. names: the outputs' names, whose log-probabilities are always given.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class LocalJudge:
         self._models: dict[str, CausalModel] = {}
 
     def __call__(self, requests: Sequence[Request]) -> list[Sending]:
-        """The replies, in order. Requests that agree in model and decoding run as one batch."""
+        """The replies, in order. Requests of one model and decoding run as one batch."""
         groups: dict[tuple[str, RequestDecoding], list[int]] = {}
         for place, request in enumerate(requests):
             groups.setdefault((request.model, request.decoding), []).append(place)
@@ -77,7 +77,7 @@ class LocalJudge:
 
 
 class CausalModel:
-    """A causal language model with its tokenizer, asked in batches. names: as of LocalJudge."""
+    """A causal language model with its tokenizer, asked in batches. names: as in LocalJudge."""
 
     def __init__(self, source: str, names: frozenset[str], config: ModelConfig) -> None:
         from transformers import AutoModelForCausalLM
@@ -97,11 +97,11 @@ class CausalModel:
 
     @cached_property
     def answers(self) -> list[int]:
-        """The tokens that say a name: " A", "a", "(A"."""
+        """The ids of the tokens that say a name: " A", "a", "(A"."""
         return [i for i, token in enumerate(self.tokens) if _AROUND.sub("", token).casefold() in self.names]
 
     def prompt(self, request: Request) -> list[int]:
-        """The tokens of a request: by the chat template, or as plain text where there is none."""
+        """The token ids of a request: by the chat template, or as plain text where there is none."""
         if getattr(self.tokenizer, "chat_template", None) is None:
             text = "\n\n".join(self._plain(each.content) for each in request.messages)
             return list(self.tokenizer(f"{text}\n\nReply:")["input_ids"])
@@ -123,7 +123,7 @@ class CausalModel:
             return str(self.tokenizer.apply_chat_template([first, *said[2:]], **settings))
 
     def _plain(self, text: str) -> str:
-        """The text with special tokens broken up: nothing that is judged opens a turn of the chat."""
+        """The text with special tokens broken up, so that nothing that is judged begins a new message."""
         for token in self.tokenizer.all_special_tokens:
             text = text.replace(token, f"{token[0]} {token[1:]}")
         return text
@@ -166,7 +166,7 @@ class CausalModel:
 
 
 def _sending(request: Request, model: CausalModel, made: Generated) -> Sending:
-    """The reply, written as a server would and read by the code that reads a server's."""
+    """The reply, written as a server would write it, and read by the code that reads a server's."""
     text, stopped = _cut(model.codec.text(made.ids), request.decoding.stop)
     choice: dict[str, object] = {
         "message": {"role": "assistant", "content": text},
@@ -182,7 +182,7 @@ def _sending(request: Request, model: CausalModel, made: Generated) -> Sending:
 def _positions(
     request: Request, model: CausalModel, ids: Sequence[int], logprobs: Tensor
 ) -> Iterator[dict[str, object]]:
-    """The first tokens with their alternatives: the likeliest, and those that say a name."""
+    """The first tokens with their alternatives: the likeliest, and all that say a name."""
     top = min(request.decoding.top_logprobs or 0, logprobs.shape[-1])
     for token, values in zip(ids, logprobs, strict=False):
         shown = dict.fromkeys([token, *values.topk(top).indices.tolist(), *model.answers])
@@ -191,7 +191,7 @@ def _positions(
 
 
 def _ignores(request: Request) -> bool:
-    """Whether the request asks for what greedy replies have not."""
+    """Whether the request has settings that a greedy reply ignores."""
     decoding = request.decoding
     return bool(decoding.temperature or request.replicate or decoding.extra.keys() - {TEMPLATE_OPTIONS})
 
@@ -202,12 +202,12 @@ def usual_dtype() -> Any:
 
 
 def _first_logprobs(logits: Sequence[Tensor]) -> Tensor:
-    """(rows, positions, vocabulary) of the first positions, on the CPU."""
+    """Log-probabilities of the first positions, (rows, positions, vocabulary), on the CPU."""
     first = torch.stack([step.float() for step in logits[:LOGPROB_POSITIONS]], dim=1)
     return torch.log_softmax(first, dim=-1).cpu()
 
 
 def _cut(text: str, stop: Sequence[str]) -> tuple[str, bool]:
-    """The text before the first of the stop texts, and whether there was one."""
+    """The text before the first stop text, and whether there was one."""
     places = [place for each in stop if (place := text.find(each)) >= 0]
     return (text[: min(places)], True) if places else (text, False)

@@ -30,9 +30,9 @@ Score = Callable[[Sequence[Prompt], Sequence[str]], Sequence[float]]
 
 
 class RewardJudge:
-    """Answers the requests of annotators.reward_model. Use as an in_process.Answerer.
+    """Answers the requests of annotators.reward_model. Use it as an in_process.Answerer.
 
-    source: a folder or hub id; loaded when it is needed. rows: in one forward pass.
+    source: a folder or hub id, which is loaded when it is needed. rows: texts in one forward pass.
     """
 
     def __init__(self, source: str, rows: int, config: ModelConfig | None = None) -> None:
@@ -51,7 +51,7 @@ class RewardJudge:
 
 
 def load_score(source: str, rows: int, config: ModelConfig) -> Score:
-    """The scores of one of our reward models, or of any other. Raises ModelError where there is none."""
+    """The scoring function of any reward model, ours or not. Raises ModelError where there is none."""
     if (Path(source) / TEMPLATE_FILE).is_file():
         ours = ScorerReward(Scorer.load(source, config), rows)
         return lambda prompts, responses: ours(prompts, responses).tolist()
@@ -59,7 +59,7 @@ def load_score(source: str, rows: int, config: ModelConfig) -> Score:
 
 
 class AnyRewardModel:
-    """A sequence-classification model with one label, of any publisher; none of its code is run."""
+    """A sequence-classification model with one label, of any publisher. None of its code is run."""
 
     def __init__(self, source: str, rows: int, config: ModelConfig) -> None:
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -75,7 +75,7 @@ class AnyRewardModel:
 
     @torch.no_grad()
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> list[float]:
-        """One score each; not a number where a text is longer than the model reads."""
+        """One score for each prompt and response; NaN where the text is longer than the model can read."""
         rows = [self._encoded(*each) for each in zip(prompts, responses, strict=True)]
         scores = [float("nan")] * len(rows)
         fitting = [i for i, row in enumerate(rows) if len(row["input_ids"]) <= self.longest]

@@ -1,6 +1,6 @@
 """Judges that ask nobody: rules, and stored replies read again.
 
-Each lists its questions about some pairs, with what makes the judgement and where its reply is stored.
+Such a judge lists its questions about some pairs. Each question carries the function that judges it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ SHORTEST = 8  # digits of a fingerprint that may stand for it
 
 
 class QuietQuestion(NamedTuple):
-    """What to judge, how, and whose stored reply that reads, if any."""
+    """A question with the function that judges it.
+
+    completion_id, slot: the stored reply that the function reads, and the question's place in it; None where
+    it reads none.
+    """
 
     asked: Question
     judge: Callable[[], Judgement]
@@ -36,17 +40,21 @@ class QuietQuestion(NamedTuple):
 
 
 class QuietJudge(Protocol):
-    """An annotator that needs no transport."""
+    """An annotator that asks nobody."""
 
     @property
-    def card(self) -> AnnotatorCard: ...
+    def card(self) -> AnnotatorCard:
+        """The annotator as the ledger keeps it."""
+        ...
 
-    def questions(self, pairs: Sequence[Pair]) -> Iterator[QuietQuestion]: ...
+    def questions(self, pairs: Sequence[Pair]) -> Iterator[QuietQuestion]:
+        """All its questions about these pairs."""
+        ...
 
 
 @dataclass(frozen=True)
 class Rules:
-    """A rule, asked in the orders and as often as the task says. flipped: as Ledger.flipped_pairs."""
+    """A rule, asked as often and in the orders that the task wants. flipped: as Ledger.flipped_pairs."""
 
     annotator: RuleAnnotator
     replicates: int
@@ -54,10 +62,11 @@ class Rules:
 
     @property
     def card(self) -> AnnotatorCard:
+        """The rule as the ledger keeps it."""
         return self.annotator.card()
 
     def questions(self, pairs: Sequence[Pair]) -> Iterator[QuietQuestion]:
-        """Every pair in every replicate and order that is asked for."""
+        """Each pair in each replicate and order."""
         for pair in pairs:
             for replicate in range(self.replicates):
                 occasion = self.annotator.occasion(pair, replicate)
@@ -68,7 +77,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Replay:
-    """Stored replies of one annotator, read by the spec's parser. Build with `of`."""
+    """The stored replies of one annotator, read by the spec's parser. Build with `of`."""
 
     ledger: Ledger
     spec: AnnotatorSpec  # names the recorded annotator by its whole fingerprint
@@ -76,7 +85,9 @@ class Replay:
 
     @classmethod
     def of(cls, ledger: Ledger, spec: AnnotatorSpec) -> Replay:
-        """Find whose replies the spec means. Raises ConfigError where that is nobody, or not clear."""
+        """Find the annotator whose replies the spec means. Raises ConfigError where there is none, or
+        several.
+        """
         assert spec.recorded is not None
         card = _recorded(ledger, spec)
         whole = replace(spec, recorded=replace(spec.recorded, annotator=card.key))
@@ -84,10 +95,11 @@ class Replay:
 
     @property
     def card(self) -> AnnotatorCard:
+        """The reading annotator as the ledger keeps it."""
         return self.spec.card
 
     def questions(self, pairs: Sequence[Pair]) -> Iterator[QuietQuestion]:
-        """Every recording, in its own order; for a pair that has none a question that fails."""
+        """Each recording in its own order. A pair without a recording gives a question that fails."""
         assert self.spec.recorded is not None
         by_id = {pair.id: pair for pair in pairs}
         found: set[int] = set()
@@ -123,7 +135,7 @@ def is_quiet(spec: AnnotatorSpec) -> bool:
 def quiet_judge(
     ledger: Ledger, spec: AnnotatorSpec, replicates: int, orders: Orders | None, utility: str
 ) -> QuietJudge:
-    """The judge of a spec that asks nobody. Raises ConfigError on what it cannot be or do."""
+    """The judge of a spec that asks nobody. Raises ConfigError on options that it does not know."""
     if spec.recorded is None:
         flipped = ledger.flipped_pairs() if spec.orders is Orders.STORED else set()
         return Rules(RuleAnnotator.of(spec, utility), replicates, flipped)
