@@ -166,6 +166,7 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
 def test_what_a_page_tells_its_reader_to_do_works(
     page: Path, given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
