@@ -1,0 +1,71 @@
+"""What judgements cost, on a bill worked by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from db.ledger import Ledger
+from db.queries.costs import Spent, spent
+from db.records import (
+    Annotation,
+    AnnotatorCard,
+    AnnotatorKind,
+    Claim,
+    Completion,
+    Instruction,
+    Output,
+    Pair,
+    Question,
+)
+
+
+def test_a_request_of_several_pairs_is_paid_once_and_a_second_sending_counts(tmp_path: Path) -> None:
+    """Cheap asked one request of two pairs, sent three times; dear two requests, one of unknown price."""
+    with Ledger.open(tmp_path / "x.db", create=True) as ledger:
+        with ledger.writing() as writer:
+            pairs = [
+                Pair.of(Output(Instruction(f"{i}"), "a", "m"), Output(Instruction(f"{i}"), "b", "n"))[0]
+                for i in range(2)
+            ]
+            one, two = writer.pairs(pairs)
+            cheap, dear, person = writer.annotators(
+                [
+                    AnnotatorCard("cheap", AnnotatorKind.LLM),
+                    AnnotatorCard("dear", AnnotatorKind.LLM),
+                    AnnotatorCard("person", AnnotatorKind.HUMAN),
+                ]
+            )
+            slots = (Question(one, 0, False), Question(two, 0, False))
+            claimed = writer.claims(
+                [
+                    Claim("both", "c", "run", "{}", slots),
+                    Claim("first", "d", "run", "{}", slots[:1]),
+                    Claim("second", "d", "run", "{}", slots[1:]),
+                ]
+            )
+            both, first, second = (number for number in claimed if number is not None)
+            writer.completions(
+                [
+                    Completion(both, "A B", prompt_tokens=100, completion_tokens=2, sendings=3, cost=0.25),
+                    Completion(first, "A", prompt_tokens=60, completion_tokens=1, cost=0.5),
+                    Completion(second, "A", prompt_tokens=70, completion_tokens=1, cost=None),
+                ]
+            )
+            writer.annotations(
+                [
+                    Annotation(one, cheap, 1.0, 1.0, False, completion_id=both, slot=0),
+                    Annotation(two, cheap, 0.0, 0.0, False, completion_id=both, slot=1),
+                    Annotation(one, dear, 1.0, 1.0, False, completion_id=first, slot=0),
+                    Annotation(two, dear, 1.0, 1.0, False, completion_id=second, slot=0),
+                    Annotation(one, person, 1.0, 1.0, False),
+                ]
+            )
+        assert spent(ledger) == [
+            Spent("dear", AnnotatorKind.LLM, 2, 2, 130, 2, 0.5, 1),
+            Spent("cheap", AnnotatorKind.LLM, 2, 3, 100, 2, 0.25, 0),
+        ]
+
+
+def test_nobody_was_paid_in_a_new_ledger(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "x.db", create=True) as ledger:
+        assert spent(ledger) == []
