@@ -51,14 +51,14 @@ def best(scores: Tensor) -> Tensor:
 
 
 def best_of_n_kl(n: int) -> float:
-    """KL divergence of best-of-n from the policy it draws from, in nats; exact where no scores are equal."""
+    """KL divergence of best-of-n from the policy it draws from, in nats; exact if all scores differ."""
     return math.log(n) - (n - 1) / n
 
 
 def best_of_n_estimate(scores: Tensor, utility: Tensor, n: int) -> Tensor:
     """Mean utility of the best-scored of n responses, over all choices of n from N: (P, N) -> (P,).
 
-    Unbiased. utility: the scores themselves, or what another judge says of the same responses.
+    The estimate is unbiased. utility: the scores themselves, or another judge's of the same responses.
     """
     size = scores.shape[1]
     if not 1 <= n <= size:

@@ -45,7 +45,10 @@ class GRPOConfig(RolloutConfig):
 
 
 def group_advantages(scores: Tensor, n: int, scale: bool = True) -> Tensor:
-    """How each score stands in its group; the scores of a group stand together: (P * n,)."""
+    """Each score minus the mean of its group: (P * n,). The scores of a group stand together.
+
+    scale: divide by the standard deviation of the group, plus STD_FLOOR.
+    """
     groups = scores.view(-1, n)
     centred = groups - groups.mean(1, keepdim=True)
     return (centred / (groups.std(1, keepdim=True) + STD_FLOOR) if scale else centred).flatten()

@@ -45,7 +45,7 @@ def sequence_reward(score: Tensor, logps: Tensor, ref_logps: Tensor, mask: Tenso
 
 
 def leave_one_out(rewards: Tensor, n: int) -> Tensor:
-    """Each reward over the mean of the others to the same prompt; prompts stand together: (P * n,)."""
+    """Each reward minus the mean of the others to its prompt: (P * n,). Those of a prompt stand together."""
     of_prompt = rewards.view(-1, n)
     others = (of_prompt.sum(1, keepdim=True) - of_prompt) / (n - 1)
     return (of_prompt - others).flatten()

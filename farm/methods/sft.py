@@ -69,7 +69,7 @@ class SFT(Method[Tokens]):
 
 @dataclass(frozen=True)
 class ImitationTrainer(Generic[C, R]):
-    """What the file of a method offers that makes demonstrations of other records, and imitates them.
+    """Trainer of a method that makes demonstrations of other records and imitates them.
 
     make: records, options and models -> demonstrations. controls: options -> the control tokens in them.
     """

@@ -14,7 +14,7 @@ def control_tokens(levels: int) -> list[str]:
 
 
 def control_problems(config: TrainConfig) -> list[str]:
-    """What is wrong with options of a method that has control tokens: their embeddings must be trained."""
+    """Problems of a method with control tokens: LoRA would leave their embeddings untrained."""
     if not config.lora_rank:
         return []
     return ["lora_rank must be 0: the embeddings of control tokens have to be trained"]

@@ -229,7 +229,7 @@ def instructions(
 ) -> RecordFeed[Prompt, PromptBatch]:
     """Batches of prompts for a policy to respond to; held-out prompts likewise.
 
-    curriculum: made of the prompts that fit; its row numbers are theirs.
+    curriculum: called with the prompts that fit. Its row numbers count these prompts.
     """
     lengths = [len(codec.prompt_ids(prompt)) for prompt in data.train]
     kept = fitting(list(data.train), lengths, config, codec.context)

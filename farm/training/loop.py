@@ -33,7 +33,7 @@ class Log(Protocol):
 
 
 class Checkpoints(Protocol):
-    """Where a run's progress is kept; `farm.training.checkpoint` has the one in a folder."""
+    """Keeps a run's progress. `farm.training.checkpoint` does so in a folder."""
 
     @property
     def latest(self) -> str: ...
@@ -118,7 +118,7 @@ def evaluate(
 
 
 def make_optimizer(module: nn.Module, config: TrainConfig) -> AdamW:
-    """AdamW over what requires a gradient; weight decay on matrices only."""
+    """AdamW over all parameters that require a gradient. Weight decay is for matrices only."""
     trainable = [p for p in module.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in trainable if p.ndim >= NO_DECAY_BELOW], "weight_decay": config.weight_decay},
@@ -145,7 +145,7 @@ def learning_rate_factor(config: TrainConfig, steps: int) -> Callable[[int], flo
 
 
 def clip_gradients(module: nn.Module, max_norm: float) -> float:
-    """Scale the gradients down to a norm of at most max_norm; the norm they had before."""
+    """Scale the gradients down to a norm of at most max_norm. Returns their norm before."""
     norm = clip_grad_norm_([p for p in module.parameters() if p.grad is not None], max_norm)
     return float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
 

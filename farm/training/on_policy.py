@@ -66,7 +66,7 @@ class Rollouts(Generic[L]):
     ) -> None:
         """learn: what is learnt from a rollout, which it draws by `drawn` or `responses`.
 
-        Raises DataError where some rollout has fewer responses than it has optimizer steps to give to.
+        Raises DataError if some rollout has fewer responses on a process than minibatches.
         Raises ConfigError on a value model with another tokenizer than the policy's.
         """
         if value is not None and value.codec.tokenizer.get_vocab() != policy.codec.tokenizer.get_vocab():

@@ -46,7 +46,7 @@ class PairLoss(Protocol[C_contra]):
 
 @dataclass(frozen=True)
 class PairTrainer(Generic[C]):
-    """What the file of such a method offers: `DPO = PairTrainer(DPOConfig, loss)`."""
+    """Trainer of a method that is a loss on pairs: `DPO = PairTrainer(DPOConfig, loss)`."""
 
     Config: type[C]
     loss: PairLoss[C]

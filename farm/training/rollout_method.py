@@ -39,7 +39,7 @@ class RolloutLoss(Protocol[C_contra, L_contra]):
 
 @dataclass(frozen=True)
 class RolloutTrainer(Generic[C, L]):
-    """What the file of such a method offers: `GRPO = RolloutTrainer(GRPOConfig, worth, loss)`."""
+    """Trainer of a method that is a worth and a loss: `GRPO = RolloutTrainer(GRPOConfig, worth, loss)`."""
 
     Config: type[C]
     worth: Worth[C, L]

@@ -42,7 +42,7 @@ def parts(width: Tensor, rows: int | None, tokens: int | None, count: int = 1) -
 def take(batch: T, rows: Tensor) -> T:
     """Some rows of a named tuple of tensors, without the columns that none of them uses.
 
-    Tensors of (B, T) and (B,) are cut, those of no dimension and whatever is no tensor are kept.
+    Tensors of (B, T) and (B,) are cut. Scalars and everything that is no tensor are kept.
     """
     tokens = batch.tokens
     width = int(widths(tokens)[rows.cpu()].max())

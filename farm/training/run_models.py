@@ -65,7 +65,7 @@ class LoadedModels:
         return scorer
 
     def reward(self) -> RewardFn:
-        """What responses are scored with."""
+        """The function that scores responses. Raises ConfigError where no reward model was named."""
         return self._reward
 
     @cached_property
