@@ -120,5 +120,5 @@ def test_right_entries_leave_nothing_to_say() -> None:
 
 
 def test_the_nearest_name_is_offered_or_all_that_there_are() -> None:
-    assert nearest("gren", ["red", "green"]) == " (did you mean 'green'?)"
+    assert nearest("gren", ["red", "green"]) == ", did you mean 'green'?"
     assert nearest("xyzzy", ["red", "green"]) == " (known: green, red)"
