@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from farm.commands.common import Output, app, flags
+from farm.commands.common import CommandOutput, app, flags
 from farm.judging.provider import Provider, Task
-from farm.options.annotate import Judge, Manner
+from farm.options.annotate import AnnotatorChoice, Manner
 
 commands = app()
 
@@ -14,7 +14,12 @@ commands = app()
 @commands.command()
 @flags
 def annotate(
-    context: typer.Context, judge: Judge, task: Task, provider: Provider, manner: Manner, output: Output
+    context: typer.Context,
+    judge: AnnotatorChoice,
+    task: Task,
+    provider: Provider,
+    manner: Manner,
+    output: CommandOutput,
 ) -> None:
     """Let an annotator judge the ledger's pairs. What it has judged already it does not judge again."""
     from farm.annotate import annotate as run

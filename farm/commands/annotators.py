@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from farm.commands.common import Output, app, flags
+from farm.commands.common import CommandOutput, app, flags
 from farm.judging.provider import Provider
 from farm.options.calibrate import CalibrateTask
 from farm.settings.checked import Options
@@ -44,7 +44,7 @@ def show(
     context: typer.Context,
     shown: Shown,
     provider: Annotated[Provider, Part(only=("models",))],
-    output: Output,
+    output: CommandOutput,
 ) -> None:
     """List the catalogue, or show one annotator with its prompt on a real pair."""
     from dataclasses import asdict
@@ -67,7 +67,7 @@ def show(
 
 @commands.command()
 @flags
-def calibrate(context: typer.Context, task: CalibrateTask, output: Output) -> None:
+def calibrate(context: typer.Context, task: CalibrateTask, output: CommandOutput) -> None:
     """Fit a pool's weights and label noise to people's votes, and check them on other instructions."""
     from farm.calibrate import calibrate as run
     from farm.terminal.calibrate import calibration_view

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from farm.commands.common import Output, app, flags
+from farm.commands.common import CommandOutput, app, flags
 from farm.commands.robustness import JUDGES, run
 from farm.judging.provider import Provider
-from farm.options.audit import AuditOptions, Table
+from farm.options.audit import AuditOptions, CsvFile
 from farm.options.robustness import RobustnessTask
 from farm.settings.checked import Options
 from farm.settings.fields import Part
@@ -32,8 +32,8 @@ commands = app()
 def audit(
     context: typer.Context,
     options: AuditOptions,
-    table: Table,
-    output: Output,
+    table: CsvFile,
+    output: CommandOutput,
     before: Annotated[Before, Part(hidden=True)],
     task: Annotated[RobustnessTask, Part(hidden=True)],
     provider: Annotated[Provider, Part(only=JUDGES.only, hidden=True)],

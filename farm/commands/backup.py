@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from farm.commands.common import Output, app, flags
+from farm.commands.common import CommandOutput, app, flags
 from farm.settings.checked import Options
 from farm.settings.fields import option
 
@@ -23,7 +23,7 @@ commands = app()
 
 @commands.command()
 @flags
-def backup(context: typer.Context, options: BackupOptions, output: Output) -> None:
+def backup(context: typer.Context, options: BackupOptions, output: CommandOutput) -> None:
     """Copy the ledger to a new file while others may write; the copy is checked."""
     from db.maintenance import backup as copy
     from farm.terminal.backup import backup_json, backup_view

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from db.ledger import Ledger
     from farm.progress import Progress
 
-__all__ = ["Context", "Output", "app", "flags"]
+__all__ = ["CommandOutput", "Context", "app", "flags"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Context:
             yield ledger
 
 
-class Output(Options):
+class CommandOutput(Options):
     """How a command says what came of it."""
 
     as_json: bool = option(False, flag="--json")

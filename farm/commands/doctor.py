@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from farm.commands.common import Output, app, flags
+from farm.commands.common import CommandOutput, app, flags
 from farm.settings.checked import Options
 
 
@@ -20,7 +20,7 @@ commands = app()
 
 @commands.command()
 @flags
-def doctor(context: typer.Context, options: DoctorOptions, output: Output) -> None:
+def doctor(context: typer.Context, options: DoctorOptions, output: CommandOutput) -> None:
     """What of the environment and the ledger works, with a remedy for each fault."""
     from farm.doctor import examine
     from farm.terminal.doctor import doctor_view

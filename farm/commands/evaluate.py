@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from farm.commands.common import Output, app, flags
+from farm.commands.common import CommandOutput, app, flags
 from farm.judging.provider import Provider
-from farm.options.evaluate import EvaluateTask, Server
+from farm.options.evaluate import EvaluateTask, ModelServer
 from farm.settings.fields import Part
 
 JUDGE = Part(
@@ -30,8 +30,8 @@ def evaluate(
     context: typer.Context,
     task: EvaluateTask,
     provider: Annotated[Provider, JUDGE],
-    server: Server,
-    output: Output,
+    server: ModelServer,
+    output: CommandOutput,
 ) -> None:
     """A model's win rate against a reference: samples, pairs and judges what is missing, then counts."""
     from farm.evaluate import evaluate as run

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from farm.commands.common import Output, app, flags
+from farm.commands.common import CommandOutput, app, flags
 from farm.settings.checked import Options
 from farm.settings.fields import option
 
@@ -31,7 +31,7 @@ commands = app()
 
 @commands.command()
 @flags
-def export(context: typer.Context, options: ExportOptions, output: Output) -> None:
+def export(context: typer.Context, options: ExportOptions, output: CommandOutput) -> None:
     """Write the ledger's judgements in one of the field's formats."""
     from db.queries.exports import RowFilter
     from farm.export import export_file

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from farm.commands.common import Output, app, flags
+from farm.commands.common import CommandOutput, app, flags
 from farm.options.import_ import Files, ImportOptions
 
 commands = app()
@@ -12,7 +12,7 @@ commands = app()
 
 @commands.command("import")
 @flags
-def import_(context: typer.Context, files: Files, options: ImportOptions, output: Output) -> None:
+def import_(context: typer.Context, files: Files, options: ImportOptions, output: CommandOutput) -> None:
     """Bring files of the field's formats into the ledger. Again is harmless."""
     from farm.import_ import import_files, reading
     from farm.terminal.import_ import import_view

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from farm.commands.common import Output, app, flags
+from farm.commands.common import CommandOutput, app, flags
 from farm.options.label import LabelTask
 
 commands = app()
@@ -12,7 +12,7 @@ commands = app()
 
 @commands.command()
 @flags
-def label(context: typer.Context, task: LabelTask, output: Output) -> None:
+def label(context: typer.Context, task: LabelTask, output: CommandOutput) -> None:
     """Judge pairs yourself, in the browser, until Ctrl-C."""
     from farm.label import label as serve
     from farm.terminal.label import label_view

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from farm.commands.common import Output, app, flags
+from farm.commands.common import CommandOutput, app, flags
 from farm.options.leaderboard import Board, LeaderboardOptions
 from farm.options.people import Bootstrap
 
@@ -23,7 +23,7 @@ def leaderboard(
     options: LeaderboardOptions | None,
     board: Board,
     bootstrap: Bootstrap,
-    output: Output,
+    output: CommandOutput,
 ) -> None:
     """Win rates against one reference, length-controlled too; or Bradley-Terry strengths."""
     from farm.leaderboard import leaderboard as rank
@@ -60,7 +60,7 @@ def _refuse(options: LeaderboardOptions | None, board: Board) -> None:
         raise typer.BadParameter("--bradley-terry takes no --reference and controls for nothing")
 
 
-def _compare(board: Board, bootstrap: Bootstrap, output: Output, ranked: Leaderboard | None) -> None:
+def _compare(board: Board, bootstrap: Bootstrap, output: CommandOutput, ranked: Leaderboard | None) -> None:
     """Rank correlations with the published column."""
     from farm.evaluation.published import compare_published, published
     from farm.terminal.leaderboard import compared_view

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from farm.commands.common import Output, app, flags
+from farm.commands.common import CommandOutput, app, flags
 from farm.settings.checked import Options
 from farm.settings.fields import option
 
@@ -23,7 +23,7 @@ commands = app()
 
 @commands.command()
 @flags
-def merge(context: typer.Context, options: MergeOptions, output: Output) -> None:
+def merge(context: typer.Context, options: MergeOptions, output: CommandOutput) -> None:
     """Bring another ledger's facts into this one, by content; nothing is doubled."""
     from db.ledger import Ledger
     from db.maintenance import merge as bring

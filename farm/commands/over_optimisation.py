@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from farm.commands.common import Output, app, flags
+from farm.commands.common import CommandOutput, app, flags
 from farm.settings.checked import Options
 from farm.settings.fields import option
 
@@ -23,7 +23,7 @@ commands = app()
 
 @commands.command("over-optimisation")
 @flags
-def over_optimisation(_: object, options: CurveOptions, output: Output) -> None:
+def over_optimisation(_: object, options: CurveOptions, output: CommandOutput) -> None:
     """Gold utility or win rate against sqrt(KL) for several reward models, and which of them has turned."""
     from farm.over_optimisation import curves, read_curves
     from farm.terminal.over_optimisation import curves_view

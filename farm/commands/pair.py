@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from farm.commands.common import Output, app, flags
+from farm.commands.common import CommandOutput, app, flags
 from farm.options.pair import PairTask, Producers
 
 commands = app()
@@ -12,7 +12,7 @@ commands = app()
 
 @commands.command()
 @flags
-def pair(context: typer.Context, task: PairTask, producers: Producers, output: Output) -> None:
+def pair(context: typer.Context, task: PairTask, producers: Producers, output: CommandOutput) -> None:
     """Make pairs of outputs in the ledger; of a producer's, those of its latest decoding."""
     from dataclasses import replace
 

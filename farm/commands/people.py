@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from farm.commands.common import Output, app, flags
+from farm.commands.common import CommandOutput, app, flags
 from farm.options.people import (
-    Annotators,
     Beside,
     Bootstrap,
+    ComparedAnnotators,
     Estimating,
     Evaluators,
     Labelling,
@@ -30,7 +30,7 @@ Ranked = Annotated[Scope, Part(only=("source", "subset", "against"))]
 @commands.command()
 @flags
 def replace(
-    context: typer.Context, who: Annotators, scope: Imported, test: Replacing, output: Output
+    context: typer.Context, who: ComparedAnnotators, scope: Imported, test: Replacing, output: CommandOutput
 ) -> None:
     """May this annotator replace people here? The alternative annotator test."""
     from farm.people import may_replace
@@ -43,7 +43,9 @@ def replace(
 
 @commands.command("win-rate")
 @flags
-def win_rate(context: typer.Context, who: Beside, scope: Scope, wanted: Estimating, output: Output) -> None:
+def win_rate(
+    context: typer.Context, who: Beside, scope: Scope, wanted: Estimating, output: CommandOutput
+) -> None:
     """What people would say: their few labels and this annotator's many give one interval."""
     from farm.people import people_win_rate
     from farm.terminal.people import win_rate_view
@@ -57,7 +59,9 @@ def win_rate(context: typer.Context, who: Beside, scope: Scope, wanted: Estimati
 
 @commands.command("next")
 @flags
-def next_(context: typer.Context, who: Beside, wanted: Labelling, scope: Scope, output: Output) -> None:
+def next_(
+    context: typer.Context, who: Beside, wanted: Labelling, scope: Scope, output: CommandOutput
+) -> None:
     """Which pairs a person should label next, by the annotator's doubt: pair ids, in order."""
     from farm.people import next_pairs
     from farm.terminal.people import next_view
@@ -70,7 +74,7 @@ def next_(context: typer.Context, who: Beside, wanted: Labelling, scope: Scope, 
 @commands.command()
 @flags
 def rank(
-    context: typer.Context, who: Evaluators, scope: Ranked, bootstrap: Bootstrap, output: Output
+    context: typer.Context, who: Evaluators, scope: Ranked, bootstrap: Bootstrap, output: CommandOutput
 ) -> None:
     """Do two evaluators rank the models alike? Spearman, Kendall, and agreement where both judged."""
     from farm.evaluation.rankings import rank_agreement
@@ -84,7 +88,11 @@ def rank(
 @commands.command()
 @flags
 def sensitivity(
-    context: typer.Context, who: Annotators, scope: Ranked, bootstrap: Bootstrap, output: Output
+    context: typer.Context,
+    who: ComparedAnnotators,
+    scope: Ranked,
+    bootstrap: Bootstrap,
+    output: CommandOutput,
 ) -> None:
     """How far rankings move with annotator and prompt, shown order, label noise and the draw."""
     from farm.evaluation.rankings import sensitivity as measure

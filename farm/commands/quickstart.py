@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from farm.commands.common import Output, app, flags
+from farm.commands.common import CommandOutput, app, flags
 from farm.options.quickstart import QuickstartTask
 
 commands = app()
@@ -10,7 +10,7 @@ commands = app()
 
 @commands.command()
 @flags
-def quickstart(_: object, task: QuickstartTask, output: Output) -> None:
+def quickstart(_: object, task: QuickstartTask, output: CommandOutput) -> None:
     """AlpacaFarm's whole study in the embedded world: no key, no download, no GPU. Again, it goes on."""
     from farm.quickstart import quickstart as run
     from farm.terminal.quickstart import quickstart_view

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from farm.commands.common import Output, app, flags
+from farm.commands.common import CommandOutput, app, flags
 from farm.options.report import Pages, ReportOptions
 
 commands = app()
@@ -12,7 +12,7 @@ commands = app()
 
 @commands.command()
 @flags
-def report(context: typer.Context, pages: Pages, options: ReportOptions, output: Output) -> None:
+def report(context: typer.Context, pages: Pages, options: ReportOptions, output: CommandOutput) -> None:
     """One self-contained page about the ledger; or its figures for a paper."""
     from farm.report import figures as draw
     from farm.report import report as write

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from farm.commands.common import Output, app, flags
+from farm.commands.common import CommandOutput, app, flags
 from farm.judging.provider import Provider
 from farm.options.robustness import RobustnessTask
 from farm.settings.fields import Part
@@ -19,13 +19,13 @@ commands = app()
 @commands.command()
 @flags
 def robustness(
-    context: typer.Context, task: RobustnessTask, provider: Annotated[Provider, JUDGES], output: Output
+    context: typer.Context, task: RobustnessTask, provider: Annotated[Provider, JUDGES], output: CommandOutput
 ) -> None:
     """Do null models, fake verdicts and padding lose under every annotator?"""
     run(context, task, provider, output)
 
 
-def run(context: typer.Context, task: RobustnessTask, provider: Provider, output: Output) -> None:
+def run(context: typer.Context, task: RobustnessTask, provider: Provider, output: CommandOutput) -> None:
     """Measure and show."""
     from farm.robustness import robustness as measure
     from farm.terminal.robustness import robustness_view

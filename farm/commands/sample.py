@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from farm.commands.common import Output, app, flags
+from farm.commands.common import CommandOutput, app, flags
 from farm.judging.provider import Provider
 from farm.options.sample import SampleTask
 from farm.settings.checked import Options
 from farm.settings.fields import Part, option
 
 
-class Named(Options):
+class AnsweringModel(Options):
     """The model that answers."""
 
     model: str = option(argument=True)
@@ -32,10 +32,10 @@ commands = app()
 @flags
 def sample(
     context: typer.Context,
-    named: Named,
+    named: AnsweringModel,
     task: SampleTask,
     provider: Annotated[Provider, SERVER],
-    output: Output,
+    output: CommandOutput,
 ) -> None:
     """Draw a model's outputs to a set of instructions. What is there already is not drawn again."""
     from farm.sample import sample as draw

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from farm.commands.common import Output, app, flags
+from farm.commands.common import CommandOutput, app, flags
 from farm.options.snapshot import Choice
 from farm.settings.checked import Options
 from farm.settings.fields import option
 
 
-class Named(Options):
+class SnapshotName(Options):
     """What it is called."""
 
     name: str = option(argument=True)
@@ -22,7 +22,7 @@ commands = app()
 
 @commands.command()
 @flags
-def snapshot(context: typer.Context, called: Named, choice: Choice, output: Output) -> None:
+def snapshot(context: typer.Context, called: SnapshotName, choice: Choice, output: CommandOutput) -> None:
     """Freeze judgements, by content, for training."""
     from farm.snapshot import snapshot as freeze
     from farm.terminal.snapshot import snapshot_view

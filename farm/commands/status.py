@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from farm.commands.common import Output, app, flags
+from farm.commands.common import CommandOutput, app, flags
 from farm.settings.checked import Options
 from farm.settings.fields import option
 
@@ -27,7 +27,7 @@ commands = app()
 
 @commands.command()
 @flags
-def status(context: typer.Context, options: StatusOptions, output: Output) -> None:
+def status(context: typer.Context, options: StatusOptions, output: CommandOutput) -> None:
     """What the ledger holds."""
     from farm.status import contamination as find
     from farm.status import status as summarise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from farm.commands.common import Output, app, flags
+from farm.commands.common import CommandOutput, app, flags
 from farm.settings.checked import Options
 from farm.settings.fields import option
 
@@ -25,7 +25,7 @@ commands = app()
 
 @commands.command()
 @flags
-def trace(context: typer.Context, options: TraceOptions, output: Output) -> None:
+def trace(context: typer.Context, options: TraceOptions, output: CommandOutput) -> None:
     """What a number, a checkpoint or a judgement rests on, down to prompts and replies."""
     from farm.terminal.trace import trace_view
     from farm.trace import trace as follow

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from farm.commands.common import Output, app, flags
+from farm.commands.common import CommandOutput, app, flags
 from farm.options.train import TrainTask
 from farm.settings.checked import Options
 from farm.settings.fields import option
@@ -30,7 +30,7 @@ commands = app()
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 )
 @flags
-def train(context: typer.Context, learning: Learning, task: TrainTask | None, output: Output) -> None:
+def train(context: typer.Context, learning: Learning, task: TrainTask | None, output: CommandOutput) -> None:
     """Train a reference method; every option of the method is a flag too."""
     from farm.terminal.train import options_view, train_view
     from farm.train import method_options
@@ -40,7 +40,7 @@ def train(context: typer.Context, learning: Learning, task: TrainTask | None, ou
         typer.echo(context.get_help())
         if learning.method:
             wanted = method_options(learning.method)
-            Output().show(lambda: None, lambda: options_view(learning.method, wanted))
+            CommandOutput().show(lambda: None, lambda: options_view(learning.method, wanted))
         return
     if task is None:
         raise typer.BadParameter("train needs --model and --out")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from farm.commands.common import Output, app, flags
+from farm.commands.common import CommandOutput, app, flags
 from farm.judging.provider import Provider
 from farm.options.validate import ValidateTask
 from farm.settings.fields import Part
@@ -27,7 +27,7 @@ commands = app()
 @commands.command()
 @flags
 def validate(
-    context: typer.Context, task: ValidateTask, provider: Annotated[Provider, JUDGES], output: Output
+    context: typer.Context, task: ValidateTask, provider: Annotated[Provider, JUDGES], output: CommandOutput
 ) -> None:
     """Train every method on people's and on simulators' feedback: do both rank the methods alike?"""
     from farm.terminal.validate import validation_view

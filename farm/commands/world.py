@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from db.records import PairFilter
-from farm.commands.common import Output, app, flags
+from farm.commands.common import CommandOutput, app, flags
 from farm.settings.checked import Options
 from farm.settings.fields import option
 
@@ -32,7 +32,7 @@ commands = app()
 
 @commands.command()
 @flags
-def world(context: typer.Context, options: WorldOptions, pairs: PairFilter, output: Output) -> None:
+def world(context: typer.Context, options: WorldOptions, pairs: PairFilter, output: CommandOutput) -> None:
     """Make the embedded world in the ledger, or let its people or its truth judge pairs; twice is as once."""
     from farm.terminal.world import judged_view, world_view
     from farm.world.build import WorldSpec, build, sizes_of

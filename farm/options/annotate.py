@@ -6,7 +6,7 @@ from farm.settings.checked import Options
 from farm.settings.fields import option
 
 
-class Judge(Options):
+class AnnotatorChoice(Options):
     """Who judges."""
 
     annotator: str = option(argument=True)

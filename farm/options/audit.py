@@ -34,7 +34,7 @@ class AuditOptions(Options):
     """A pair judged in both orders counts once, as the mean of both."""
 
 
-class Table(Options):
+class CsvFile(Options):
     """Where the rows are written too."""
 
     csv: Path | None = None

@@ -41,7 +41,7 @@ class EvaluateTask(Options):
     """Controls, difficulty, draws and seed of the statistics."""
 
 
-class Server(Options):
+class ModelServer(Options):
     """Where the evaluated model runs."""
 
     sample_base_url: str | None = None

@@ -21,7 +21,7 @@ class Scope(Options):
     """Only pairs with this producer."""
 
 
-class Annotators(Options):
+class ComparedAnnotators(Options):
     """Who is compared with people."""
 
     annotators: tuple[str, ...] = option((), argument=True, metavar="[ANNOTATOR]...")

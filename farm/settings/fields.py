@@ -51,7 +51,7 @@ def options(config: type[Any]) -> list[Option]:
         for name, field in fields_of(config).items()
     ]
     own = inspect.get_annotations(config)
-    return sorted(found, key=lambda option: option.name not in own)
+    return sorted(found, key=lambda each: each.name not in own)
 
 
 def fields_of(config: type[Any]) -> dict[str, FieldInfo]:
