@@ -1,7 +1,8 @@
-"""How fast pairs are judged end to end: rendering, claims, requests, completions, parsing, judgements.
+"""Measures how fast pairs are judged: rendering, claims, requests, completions, parsing, judgements.
 
-The provider is the simulator in a process of its own. For each latency: annotations per second, the share
-of the ideal (concurrency / latency); at no latency, that of a bare loop over the openai SDK.
+The provider is the simulator in a process of its own. For each latency the result has the annotations per
+second and their share of the ideal (concurrency / latency). At no latency it has the share of a bare loop
+over the openai SDK.
 
     python benchmarks/annotate.py --json benchmarks/results/annotate.json
     python benchmarks/annotate.py --memory --json benchmarks/results/annotate_memory.json
@@ -44,12 +45,12 @@ read = report.statuses["ok"]
 [peak] = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
 print(json.dumps({"read": read, "seconds": seconds, "cpu_seconds": cpu, "peak_mib": int(peak) / 1024}))
 """
-"""Judges all pairs of a ledger: LEDGER URL ANNOTATOR [CONCURRENCY]."""
+"""A program that judges all pairs of a ledger. Its arguments are LEDGER URL ANNOTATOR [CONCURRENCY]."""
 
 
 @contextmanager
 def simulator(latency: float) -> Iterator[str]:
-    """The base URL of a provider with this latency in seconds."""
+    """Start a simulated provider and give its base URL. latency: seconds."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
         config.write(f"latency: {latency}\njudge: {{utility: length}}\n")
         config.flush()
@@ -64,7 +65,7 @@ def simulator(latency: float) -> Iterator[str]:
 
 
 def make_ledger(path: Path, pairs: int) -> None:
-    """Pairs of about 3 kB of text."""
+    """Make a ledger with so many pairs of about 3 kB of text."""
     with Ledger.open(path, create=True) as ledger:
         for start in range(0, pairs, 5_000):
             made = []
@@ -77,6 +78,7 @@ def make_ledger(path: Path, pairs: int) -> None:
 
 
 def measure(latency: float, pairs: int, concurrency: int) -> dict[str, float]:
+    """Judge so many pairs in a process of its own; returns the figures of the run."""
     with tempfile.TemporaryDirectory() as folder, simulator(latency) as url:
         path = Path(folder, "farm.db")
         make_ledger(path, pairs)
@@ -95,7 +97,7 @@ def measure(latency: float, pairs: int, concurrency: int) -> dict[str, float]:
 
 
 def measure_bare(pairs: int, concurrency: int) -> dict[str, float]:
-    """What loops over one shared SDK client reach at no latency, which ask and keep nothing."""
+    """Requests per second of bare loops over one shared SDK client, at no latency."""
     with simulator(0.0) as url:
         return {
             name: measure_client(name, url, 0.0, pairs, concurrency).per_second
@@ -104,6 +106,7 @@ def measure_bare(pairs: int, concurrency: int) -> dict[str, float]:
 
 
 def main() -> None:
+    """Measure speed, or memory with --memory, and print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--memory", action="store_true", help="peak memory at 1,000 and 100,000 pairs alone")
     parser.add_argument("--json", type=Path)

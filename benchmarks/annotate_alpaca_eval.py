@@ -1,6 +1,6 @@
-"""AlpacaEval's annotator on pairs from a file, with its defaults: one measured run, printed as JSON.
+"""Measures one run of AlpacaEval's annotator on pairs from a file, with its defaults, and prints JSON.
 
-Run by annotate_peer.py in an interpreter that has alpaca_eval; it needs nothing of ours.
+annotate_peer.py starts it in an interpreter that has alpaca_eval. It imports nothing of this project.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import sys
 import time
 from pathlib import Path
 
+import yaml
+
 CHAT = "<|im_start|>system\n{system}\n<|im_end|>\n<|im_start|>user\n{user}\n<|im_end|>"
 
 
 def write_config(folder: Path, asked: dict[str, str]) -> Path:
-    """An annotator of the same prompt and decoding, as AlpacaEval wants it."""
+    """Write an annotator with this prompt and decoding, in AlpacaEval's form."""
     user = asked["user"]
     for ours in ("instruction", "first", "second"):
         theirs = {"first": "output_1", "second": "output_2"}.get(ours, ours)
@@ -34,20 +36,19 @@ def write_config(folder: Path, asked: dict[str, str]) -> Path:
             "batch_size": 1,
         }
     }
-    import yaml
-
     path = folder / "configs.yaml"
     path.write_text(yaml.safe_dump(config))
     return path
 
 
 def main() -> None:
+    """Judge the pairs of a folder at a provider. Arguments: FOLDER BASE_URL."""
     folder, base_url = Path(sys.argv[1]), sys.argv[2]
     os.environ |= {"OPENAI_API_KEY": "none", "OPENAI_API_BASE": base_url}
     pairs = json.loads((folder / "pairs.json").read_text())
     config = write_config(folder, json.loads((folder / "asked.json").read_text()))
 
-    from alpaca_eval.annotators import PairwiseAnnotator
+    from alpaca_eval.annotators import PairwiseAnnotator  # reads the environment when it is imported
 
     rows = [
         [{"instruction": pair["instruction"], "output": pair[side]} for pair in pairs]

@@ -1,11 +1,11 @@
-"""Annotations per second, ours beside AlpacaEval's annotator: the same real pairs, prompt and provider.
+"""Compares annotations per second with AlpacaEval's annotator, on the same pairs, prompt and provider.
 
     python benchmarks/annotate_peer.py --data FOLDER --peer-python PATH/TO/VENV/bin/python [--rounds 3]
 
-FOLDER holds AlpacaEval's tables (instructions, outputs); the pairs are one model's outputs against another's.
-The provider is the simulator in a process of its own, at 50 ms latency. Each side runs with its defaults, in
-a process of its own, in alternation; the clock runs from the call to its return, without imports. The peer
-needs alpaca_eval==0.6.6 and setuptools<81.
+FOLDER has AlpacaEval's tables (instructions, outputs). The pairs are the outputs of one model against those
+of another. The provider is the simulator in a process of its own, at 50 ms latency. Each side has its own
+process and its default options, and the sides take turns. The clock runs during the call and not during
+imports. The peer needs alpaca_eval==0.6.6 and setuptools<81.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from db.ledger import Ledger
 from db.records import Instruction, Output, Pair
 
 PEER = Path(__file__).with_name("annotate_alpaca_eval.py")
-TARGET = 8.0  # times the peer's rate
+TARGET = 8.0  # our rate should be at least so many times the peer's
 SYSTEM = """\
 An instruction is followed by two outputs. Say which of them follows the instruction better: completely, \
 correctly, and no longer than it takes.
@@ -58,7 +58,7 @@ MODEL = "gpt-5.4-mini"
 
 
 def real_pairs(folder: Path, model: str, reference: str) -> list[dict[str, str]]:
-    """Two models' outputs to the same instructions, in AlpacaEval's order."""
+    """The outputs of two models to the same instructions, in the order of AlpacaEval's tables."""
     found: dict[str, dict[str, str]] = {model: {}, reference: {}}
     with gzip.open(folder / "outputs.jsonl.gz", "rt", encoding="utf-8") as lines:
         for row in map(json.loads, lines):
@@ -72,7 +72,7 @@ def real_pairs(folder: Path, model: str, reference: str) -> list[dict[str, str]]
 
 
 def write_ours(folder: Path, pairs: list[dict[str, str]]) -> None:
-    """A ledger of the pairs, and an annotator of the same prompt."""
+    """Write a ledger of the pairs, and an annotator with the prompt."""
     with Ledger.open(folder / "farm.db", create=True) as ledger, ledger.writing() as writer:
         writer.pairs(
             [
@@ -94,7 +94,7 @@ def write_ours(folder: Path, pairs: list[dict[str, str]]) -> None:
 
 
 def measure(side: str, peer_python: str, pairs: list[dict[str, str]]) -> dict[str, Any]:
-    """One run of one side in a folder, a ledger and a provider of its own."""
+    """Run one side, with a folder, a ledger and a provider of its own; returns the figures of the run."""
     with tempfile.TemporaryDirectory() as name, simulator(0.05) as url:
         folder = Path(name)
         if side == "ours":
@@ -122,6 +122,7 @@ def measure(side: str, peer_python: str, pairs: list[dict[str, str]]) -> dict[st
 
 
 def main() -> None:
+    """Run both sides in turn, and print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder of AlpacaEval's tables")
     parser.add_argument("--peer-python", required=True, help="an interpreter with alpaca_eval==0.6.6")

@@ -1,9 +1,9 @@
-"""How fast requests are answered, against the simulated provider in a process of its own.
+"""Measures how fast requests are answered by a simulated provider in a process of its own.
 
     python benchmarks/clients.py [--quick]
 
-Compared are the online client and bare loops over one shared openai SDK client, asynchronous and threaded,
-all with the same prompts, each with as many requests in flight as is stated. Latency is the server's.
+It compares the online client with bare loops over one shared openai SDK client, asynchronous and threaded.
+All have the same prompts and the same number of requests in flight. Latency is the server's.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ ANSWER = "The answer goes on for a while, as answers do, and says something abou
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """per_second: replies; cpu_ms: processor time of the client's process per reply; ideal: per second."""
+    """The figures of one run."""
 
-    latency: float
-    in_flight: int
+    latency: float  # seconds
+    in_flight: int  # requests at the same time
     client: str
     requests: int
-    per_second: float
-    cpu_ms: float
-    ideal: float | None
+    per_second: float  # replies
+    cpu_ms: float  # processor time of the client's process per reply
+    ideal: float | None  # replies per second that the latency allows; None without latency
 
 
 def requests(count: int) -> Iterator[Request]:
@@ -64,7 +64,7 @@ def _serve(ready: Connection, latency: float) -> None:
 
 @contextmanager
 def server(latency: float) -> Iterator[str]:
-    """The base URL of a simulated provider in another process."""
+    """Start a simulated provider in another process and give its base URL. latency: seconds."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_serve, args=(there, latency), daemon=True)
@@ -77,7 +77,7 @@ def server(latency: float) -> Iterator[str]:
 
 
 def ours(base_url: str, count: int, width: int) -> int:
-    """The online client, as the engine uses it."""
+    """The online client, as `farm annotate` uses it; returns the number of good replies."""
     answered = 0
 
     def count_one(request: Request, completion: object) -> None:
@@ -90,7 +90,7 @@ def ours(base_url: str, count: int, width: int) -> int:
 
 
 def bare_asynchronous(base_url: str, count: int, width: int) -> int:
-    """A loop over one shared AsyncOpenAI client, and nothing else."""
+    """A bare loop over one shared AsyncOpenAI client; returns the number of good replies."""
     answered = 0
 
     async def main() -> None:
@@ -117,7 +117,7 @@ def bare_asynchronous(base_url: str, count: int, width: int) -> int:
 
 
 def bare_threaded(base_url: str, count: int, width: int) -> int:
-    """Threads over one shared OpenAI client, and nothing else."""
+    """Bare threads over one shared OpenAI client; returns the number of good replies."""
     sdk = openai.OpenAI(api_key="none", base_url=base_url, max_retries=0)
     todo, lock, answers = requests(count), threading.Lock(), []
 
@@ -153,7 +153,7 @@ CLIENTS: dict[str, Callable[[str, int, int], int]] = {
 
 
 def measure(name: str, base_url: str, latency: float, count: int, width: int) -> Result:
-    """One timed run, every request answered."""
+    """Time one run. Exits with an error where a request got no good reply."""
     before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
     answered = CLIENTS[name](base_url, count, width)
     seconds = time.perf_counter() - started
@@ -166,6 +166,7 @@ def measure(name: str, base_url: str, latency: float, count: int, width: int) ->
 
 
 def main() -> None:
+    """Measure every client at every latency, and print and write the results."""
     parser = argparse.ArgumentParser(description="The online client against bare loops over the SDK.")
     parser.add_argument("--quick", action="store_true", help="a tenth of the requests")
     parser.add_argument("--json", type=Path, help="write the results here too")

@@ -1,10 +1,10 @@
-"""How often our 95 % intervals hold the truth, in simulated studies whose truth is known.
+"""Measures how often our 95 % intervals contain the truth, in simulated studies whose truth is known.
 
     python benchmarks/coverage.py --json benchmarks/results/coverage.json [--draws 10000] [--only NAME ...]
 
-Every study is a world: a function that draws one study and gives each interval with the truth it should hold.
-Worlds that fit a model or resample take a fifth of the draws (2,000 of 10,000). The Monte Carlo error of a
-coverage of 95 % is 0.2 points at 10,000 draws and 0.5 at 2,000.
+A world is a function that draws one study and returns each interval with its truth. Worlds that fit a model
+or resample take a fifth of the draws (2,000 of 10,000). The Monte Carlo error of a coverage of 95 % is 0.2
+percentage points at 10,000 draws and 0.5 at 2,000.
 """
 
 from __future__ import annotations
@@ -33,10 +33,12 @@ from farm.statistics.win_rates import win_rate, win_rate_difference
 
 Rng = np.random.Generator
 STRENGTHS = np.array([-1.0, -0.5, -0.1, 0.1, 0.5, 1.0])
-GRID = np.linspace(-8, 8, 4001)  # to integrate over a standard normal
+GRID = np.linspace(-8, 8, 4001)  # points for integrals over the standard normal distribution
 
 
 class Trial(NamedTuple):
+    """An interval and the value that it should contain."""
+
     truth: float
     interval: Interval
 
@@ -45,11 +47,14 @@ World = Callable[[Rng], list[Trial]]
 
 
 def normal_mean(values: np.ndarray) -> float:
+    """Mean of a function of a standard normal variable. values: the function on GRID."""
     density = np.exp(-(GRID**2) / 2)
     return float((values * density).sum() / density.sum())
 
 
 def wins(share: float, n: int = 200) -> World:
+    """A world of n independent verdicts without ties, with this win rate."""
+
     def world(rng: Rng) -> list[Trial]:
         return [Trial(share, win_rate((rng.random(n) < share).astype(float)).interval)]
 
@@ -57,22 +62,24 @@ def wins(share: float, n: int = 200) -> World:
 
 
 def ties(rng: Rng) -> list[Trial]:
+    """200 verdicts, of which 30 % are ties."""
     return [Trial(0.55, win_rate(rng.choice([0.0, 0.5, 1.0], 200, p=[0.3, 0.3, 0.4])).interval)]
 
 
 def soft(rng: Rng) -> list[Trial]:
+    """200 soft verdicts from Beta(0.4, 1.6)."""
     return [Trial(0.2, win_rate(rng.beta(0.4, 1.6, 200)).interval)]
 
 
 def clustered(rng: Rng) -> list[Trial]:
-    """Four samples to an instruction."""
+    """Four samples for each instruction."""
     chance = np.repeat(rng.beta(2, 3, 200), 4)
     instructions = np.repeat(np.arange(200), 4)
     return [Trial(0.4, win_rate((rng.random(800) < chance).astype(float), instructions).interval)]
 
 
 def clustered_with_ties(rng: Rng) -> list[Trial]:
-    """One to six samples to an instruction, a quarter of them ties."""
+    """One to six samples for each instruction; a quarter of the verdicts are ties."""
     sizes = rng.integers(1, 7, 200)
     chance, instructions = np.repeat(rng.beta(2, 3, 200), sizes), np.repeat(np.arange(200), sizes)
     verdict = (rng.random(len(chance)) < chance).astype(float)
@@ -81,7 +88,7 @@ def clustered_with_ties(rng: Rng) -> list[Trial]:
 
 
 def difference(rng: Rng) -> list[Trial]:
-    """Two models on the same instructions, of which some are easier."""
+    """Two models on the same 300 instructions, which differ in difficulty."""
     ease = rng.normal(0, 1, 300)
     first, second = (pd.Series((rng.random(300) < expit(s + ease)).astype(float)) for s in (0.4, -0.2))
     truth = normal_mean(expit(0.4 + GRID)) - normal_mean(expit(-0.2 + GRID))
@@ -89,7 +96,10 @@ def difference(rng: Rng) -> list[Trial]:
 
 
 def games(rng: Rng) -> pd.DataFrame:
-    """200 instructions, three pairs of six models each, ties, and verdicts that an instruction shares."""
+    """200 instructions with three pairs of six models each, with ties.
+
+    The verdicts of one instruction are correlated: half of them share a random number.
+    """
     instruction = np.repeat(np.arange(200), 3)
     first = rng.integers(0, 6, 600)
     second = (first + rng.integers(1, 6, 600)) % 6
@@ -104,17 +114,19 @@ def games(rng: Rng) -> pd.DataFrame:
 
 
 def strength_differences(rng: Rng) -> list[Trial]:
+    """Two differences of Bradley-Terry strengths, with sandwich intervals."""
     fit = bradley_terry(games(rng), instruction="instruction")
     return [Trial(2.0, fit.difference("f", "a")), Trial(0.2, fit.difference("d", "c"))]
 
 
 def bootstrapped_strength_differences(rng: Rng) -> list[Trial]:
+    """Two differences of Bradley-Terry strengths, with bootstrap intervals."""
     fit = bradley_terry(games(rng), instruction="instruction", draws=300, seed=int(rng.integers(2**31)))
     return [Trial(2.0, fit.bootstrap_difference("f", "a")), Trial(0.2, fit.bootstrap_difference("d", "c"))]
 
 
 def people_and_judge(rng: Rng, ease: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Human verdicts with ties, and those of a soft judge that follows them loosely."""
+    """Human verdicts with ties, and soft verdicts of a judge that correlates with them weakly."""
     place = rng.random(len(ease)) - 0.25 * np.tanh(ease)
     human = np.where(place < 0.4, 1.0, np.where(place < 0.6, 0.5, 0.0))
     judge = np.clip(0.25 + 0.5 * human + 0.1 * np.tanh(ease) + rng.normal(0, 0.25, len(ease)), 0, 1)
@@ -122,12 +134,14 @@ def people_and_judge(rng: Rng, ease: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def human_mean() -> float:
+    """The expected human verdict in `people_and_judge`."""
     shift = 0.25 * np.tanh(GRID)
     chance = [np.clip(edge + shift, 0, 1) for edge in (0.4, 0.6)]
     return normal_mean(chance[0] + 0.5 * (chance[1] - chance[0]))
 
 
 def prediction_powered(rng: Rng) -> list[Trial]:
+    """2,000 pairs, of which people judge 200."""
     human, judge = people_and_judge(rng, rng.normal(0, 1, 2000))
     human[200:] = np.nan
     result = prediction_powered_win_rate(human, judge)
@@ -135,7 +149,7 @@ def prediction_powered(rng: Rng) -> list[Trial]:
 
 
 def prediction_powered_clustered(rng: Rng) -> list[Trial]:
-    """Three pairs to an instruction, some judged by people."""
+    """Three pairs for each of 400 instructions; people judge 300 of the 1,200 pairs."""
     instructions = np.repeat(np.arange(400), 3)
     human, judge = people_and_judge(rng, rng.normal(0, 1, 400)[instructions])
     human[rng.permutation(1200)[300:]] = np.nan
@@ -143,7 +157,7 @@ def prediction_powered_clustered(rng: Rng) -> list[Trial]:
 
 
 def prediction_powered_by_doubt(rng: Rng) -> list[Trial]:
-    """People judge the pairs that label_next draws."""
+    """1,500 pairs, of which people judge about 250 that `label_next` draws."""
     human, judge = people_and_judge(rng, rng.normal(0, 1, 1500))
     chosen = label_next(judge, 250, seed=int(rng.integers(2**31)))
     human[~chosen["chosen"].to_numpy()] = np.nan
@@ -152,7 +166,7 @@ def prediction_powered_by_doubt(rng: Rng) -> list[Trial]:
 
 
 def corrected(rng: Rng) -> list[Trial]:
-    """Rogan-Gladen: sensitivity 0.85, specificity 0.75, 200 calibration pairs of 1,000."""
+    """Rogan-Gladen with sensitivity 0.85, specificity 0.75, and 200 calibration pairs of 1,000."""
     human = (rng.random(1000) < 0.4).astype(float)
     judge = (rng.random(1000) < np.where(human == 1, 0.85, 0.25)).astype(float)
     human[200:] = np.nan
@@ -160,7 +174,7 @@ def corrected(rng: Rng) -> list[Trial]:
 
 
 def agreement(rng: Rng) -> list[Trial]:
-    """A judge right 75 % of the time against three people right 80 %, percentiles by item."""
+    """A judge who is right in 75 %, and three people who are right in 80 %; bootstrap over items."""
     items, people = 250, 3
     truth = rng.integers(0, 2, items)
     voted = np.where(rng.random((items, people)) < 0.8, truth[:, None], 1 - truth[:, None]) * 2
@@ -169,12 +183,12 @@ def agreement(rng: Rng) -> list[Trial]:
     measure = mean_of(np.arange(items), agreement_on_equal_footing(judge, counts), items)
     panel = ItemMeasures(np.arange(items), {"agreement": measure})
     found = intervals([panel], items, 500, int(rng.integers(2**31)))[0]["agreement"]
-    # two people left: both right .64, one .32 (a tie of modes scores 1/2), none .04
+    # Two people remain to compare with: both are right .64, one .32 (a tie of modes scores 1/2), none .04.
     return [Trial(0.75 * (0.64 + 0.16) + 0.25 * (0.04 + 0.16), found)]
 
 
 def length_controlled(rng: Rng) -> list[Trial]:
-    """400 instructions, a judge that favours length, a model that writes more; C cross-validated."""
+    """400 instructions, a judge that favours length, and a model that writes more."""
     ease, longer = rng.normal(0, 1, 400), rng.normal(-0.7, 1, 400)
     scaled = longer / longer.std(ddof=1)
     verdict = (rng.random(400) < expit(-0.5 + 0.8 * ease - 1.0 * np.tanh(scaled))).astype(float)
@@ -207,13 +221,15 @@ RESAMPLED: dict[str, World] = {
 
 
 class Coverage(NamedTuple):
-    share: float
+    """What was found for one world."""
+
+    share: float  # of intervals that contain the truth
     width: float  # mean
     trials: int
 
 
 def coverage(world: World, draws: int, seed: int = 0) -> Coverage:
-    """How often the world's intervals held the truth, over this many studies."""
+    """The coverage of a world's intervals over `draws` studies. A missing bound counts as a miss."""
     rng = np.random.default_rng(seed)
     held, width = [], []
     for _ in range(draws):
@@ -225,6 +241,7 @@ def coverage(world: World, draws: int, seed: int = 0) -> Coverage:
 
 
 def main() -> None:
+    """Measure the worlds that the options name, and print and write the results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

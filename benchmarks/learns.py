@@ -1,12 +1,12 @@
-"""Does every policy method learn? Gold win rates over the supervised model, over several seeds.
+"""Measures whether every policy method learns: gold win rates against the supervised model, over seeds.
 
     python benchmarks/learns.py FOLDER --json benchmarks/results/learns.json
 
-Takes the studies of benchmarks/quickstart.py in FOLDER (makes them where they are not) and trains the methods
-that the quickstart leaves out, from the same supervised model and the reward model of people's preferences.
-The truth judges one output to each evaluation instruction against a second draw of the supervised model.
-Options were chosen in simulation on the validation split (benchmarks/recipe.py). Intervals over seeds are
-Student's, 95 %.
+FOLDER has the studies of benchmarks/quickstart.py; those that are missing are made. Methods that the
+quickstart leaves out are trained from the same supervised model, with the reward model of people's
+preferences. The gold utility judges one output to each evaluation instruction against a second draw of the
+supervised model. The options were chosen in simulation on the validation split (benchmarks/recipe.py).
+Intervals are Student's 95 % intervals over seeds.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from farm.pair import PairTask, pair
 from farm.quickstart import QuickstartTask, Stages, quickstart
 from farm.statistics.win_rates import win_rates
 from farm.studies.results import PEOPLE
-from farm.studies.validation import BASELINE, SFT, method_step, oriented
+from farm.studies.validation import BASELINE, SFT, against_baseline, method_step
 from farm.studies.work import run, workers
 from farm.world.people import GOLD, judge_by_gold
 
@@ -38,7 +38,10 @@ FURTHER = Path(__file__).parent / "further.yaml"
 def learned(
     folder: Path, scale: str, seed: int, further: Mapping[str, Mapping[str, object]]
 ) -> dict[str, float]:
-    """Gold win rate of every method on people's feedback, the supervised model's own first."""
+    """Gold win rate of every method that was trained on people's feedback, and of the supervised model.
+
+    further: options of the methods that the quickstart leaves out.
+    """
     task = QuickstartTask(folder, scale, seed)
     if not (folder / "study.json").exists():
         quickstart(task, lambda line: print(line, flush=True))
@@ -53,12 +56,13 @@ def learned(
         for producer in (SFT, *(f"{PEOPLE}/{method}" for method in (*own, *further))):
             pair(ledger, PairTask(LEARNS, (Source(producer),), study.evaluation, Source(BASELINE)))
         judge_by_gold(ledger, PairFilter(source=LEARNS))
-        found = oriented(ledger, LEARNS)
+        found = against_baseline(ledger, LEARNS)
     rates = win_rates(found[found["judge"] == GOLD.name], by="producer")
     return {name.removeprefix(f"{PEOPLE}/"): rate.value for name, rate in rates.items()}
 
 
 def main() -> None:
+    """Measure the seeds that the options name, and print and write the win rates."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

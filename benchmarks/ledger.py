@@ -1,8 +1,8 @@
-"""How fast the ledger takes judgements, beside a bare sqlite3 executemany of the same rows.
+"""Compares how fast the ledger writes judgements with a bare sqlite3 executemany of the same rows.
 
-Writes PAIRS x ANNOTATORS annotations (a) as ready tuples with sqlite3's own executemany and (b) as records
-through `Ledger`, into the same tables and indexes with the same durability (WAL, synchronous=FULL, one
-transaction), in alternation; then times `farm audit` over what (b) wrote.
+PAIRS x ANNOTATORS annotations are written in two ways: (a) as ready tuples by sqlite3's own executemany, and
+(b) as records through `Ledger`. Tables, indexes and durability are the same (WAL, synchronous=FULL, one
+transaction), and the ways take turns. Then `farm audit` is timed on the ledger that (b) wrote.
 
     python benchmarks/ledger.py --pairs 100000 --annotators 10 --json benchmarks/results/ledger.json
 """
@@ -34,7 +34,7 @@ INSERT = f"INSERT INTO annotation ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)
 
 
 def prepare(path: Path, pairs: int, annotators: int) -> None:
-    """A ledger with pairs and annotators and no annotation yet: half of the annotators are people."""
+    """Make a ledger with pairs and annotators but no annotations. Half of the annotators are people."""
     with Ledger.open(path, create=True) as ledger:
         for start in range(0, pairs, 5_000):
             batch = [_pair(i) for i in range(start, min(start + 5_000, pairs))]
@@ -52,7 +52,7 @@ def _pair(i: int) -> Pair:
 
 
 def records(pairs: int, annotators: int) -> Iterator[Annotation]:
-    """Judgements in which every annotator agrees with a common truth 80 % of the time."""
+    """Yield judgements in which every annotator agrees with a common truth in 80 % of the pairs."""
     for pair in range(1, pairs + 1):
         truth = keyed_uniform("truth", pair) < 0.5
         for annotator in range(1, annotators + 1):
@@ -62,7 +62,7 @@ def records(pairs: int, annotators: int) -> Iterator[Annotation]:
 
 
 def bare(path: Path, rows: list[tuple[object, ...]]) -> float:
-    """Seconds of sqlite3's executemany in one transaction."""
+    """Write the rows by sqlite3's executemany in one transaction; returns the seconds."""
     connection = sqlite3.connect(path, isolation_level=None)
     for pragma in ("foreign_keys = ON", "journal_mode = WAL", "synchronous = FULL"):
         connection.execute(f"PRAGMA {pragma}")
@@ -76,7 +76,7 @@ def bare(path: Path, rows: list[tuple[object, ...]]) -> float:
 
 
 def through_ledger(path: Path, facts: list[Annotation]) -> float:
-    """Seconds of the same rows as records through the ledger, in one transaction."""
+    """Write the same rows as records through `Ledger` in one transaction; returns the seconds."""
     with Ledger.open(path) as ledger:
         start = time.perf_counter()
         with ledger.writing() as writer:
@@ -88,7 +88,7 @@ def through_ledger(path: Path, facts: list[Annotation]) -> float:
 
 
 def audit(path: Path) -> dict[str, float]:
-    """Seconds and peak memory of `farm audit` as a user starts it."""
+    """Seconds and peak memory of `farm audit`, started as a user does."""
     command = [str(Path(sys.executable).parent / "farm"), "--ledger", str(path), "audit", "--json"]
     start = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -98,6 +98,7 @@ def audit(path: Path) -> dict[str, float]:
 
 
 def main() -> None:
+    """Write in both ways in turn, audit, and print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--pairs", type=int, default=100_000)
     parser.add_argument("--annotators", type=int, default=10)

@@ -1,11 +1,11 @@
-"""Length-controlled win rates of AlpacaEval's models: ours, alpaca_eval's own and the published ones.
+"""Compares length-controlled win rates of AlpacaEval's models: ours, alpaca_eval's own, and the published.
 
     python benchmarks/length_control.py --data FOLDER/alpaca_eval [--peer PYTHON] [--draws 1000]
                                         --json benchmarks/results/length_control.json
 
-PYTHON is an interpreter with alpaca_eval==0.6.6; it is given the same rows in the same order, and the local
-anchor file in place of its download. Times are wall-clock of one process, the fastest of three runs, from
-judged rows in memory to the figures of all models.
+PYTHON is an interpreter with alpaca_eval==0.6.6. It gets the same rows in the same order, and a local copy of
+the file of anchors that it would download. A time is the fastest of three runs of one process, wall-clock,
+from judged rows in memory to the figures of all models.
 """
 
 from __future__ import annotations
@@ -33,15 +33,16 @@ LENGTH_CONTROLLED = ("weighted_alpaca_eval_gpt4_turbo", "alpaca_eval_gpt4")
 
 
 class Study(NamedTuple):
-    """One judge's rows: model, instruction, preference in [0, 1], length (reference minus model), texts."""
+    """The data of one judge."""
 
-    rows: pd.DataFrame
-    difficulty: pd.Series
-    anchors: pd.DataFrame
+    rows: pd.DataFrame  # model, instruction, preference in [0, 1], length (reference minus model), texts
+    difficulty: pd.Series  # by instruction
+    anchors: pd.DataFrame  # instruction, preference, length
     published: pd.DataFrame  # by model
 
 
 def read_study(folder: Path, judge: str) -> Study:
+    """Read the data of a judge from AlpacaEval's tables."""
     annotations = pd.read_json(folder / f"annotations_{judge}.jsonl.gz", lines=True)
     outputs = pd.read_json(folder / "outputs.jsonl.gz", lines=True)
     texts = outputs.set_index(["model", "instruction_id"])["output"]
@@ -80,6 +81,8 @@ def read_study(folder: Path, judge: str) -> Study:
 
 
 def ours(study: Study, draws: int) -> dict[str, Any]:
+    """Our win rate of every model. draws: of the bootstrap; 0 for none."""
+    # The peer's interpreter, which runs `theirs`, has none of our dependencies.
     from farm.statistics.difficulty import Difficulty
     from farm.statistics.length_control import controlled_win_rate
 
@@ -92,8 +95,8 @@ def ours(study: Study, draws: int) -> dict[str, Any]:
 
 
 def theirs(study: Study, folder: Path) -> dict[str, float]:
-    """alpaca_eval's own function on every model; only where alpaca_eval is installed."""
-    from alpaca_eval.metrics import glm_winrate
+    """alpaca_eval's win rate of every model, in percent."""
+    from alpaca_eval.metrics import glm_winrate  # only the peer's interpreter has it
 
     glm_winrate.hf_hub_download = lambda **_: str(folder / "derived/df_gamed_surrogate.csv")
     found = {}
@@ -116,6 +119,7 @@ def theirs(study: Study, folder: Path) -> dict[str, float]:
 
 
 def fastest(task: Callable[[], Any], runs: int = 3) -> tuple[float, Any]:
+    """The seconds of the fastest run, and the task's result."""
     times = []
     for _ in range(runs):
         start = time.perf_counter()
@@ -125,6 +129,7 @@ def fastest(task: Callable[[], Any], runs: int = 3) -> tuple[float, Any]:
 
 
 def compare(folder: Path, judge: str, peer: str | None, draws: int) -> dict[str, Any]:
+    """Times and win rates of one judge, ours and, where `peer` is an interpreter, alpaca_eval's."""
     study = read_study(folder, judge)
     seconds, point = fastest(lambda: ours(study, 0))
     bootstrap_seconds, drawn = fastest(lambda: ours(study, draws), runs=1)
@@ -160,6 +165,7 @@ def compare(folder: Path, judge: str, peer: str | None, draws: int) -> dict[str,
 
 
 def show(report: dict[str, Any]) -> None:
+    """Print the comparison of one judge."""
     print(f"\n{report['judge']}: {report['models']} models in {report['seconds']:.3f} s", end="")
     print(f", with {report['draws']} bootstrap draws each {report['bootstrap_seconds']:.1f} s", end="")
     if "times_as_fast" in report:
@@ -182,6 +188,7 @@ def show(report: dict[str, Any]) -> None:
 
 
 def main() -> None:
+    """Compare the judges, or with --theirs run alpaca_eval's side of one; print and write the results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

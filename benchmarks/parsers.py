@@ -1,15 +1,17 @@
-"""Our parsers on replies that real judges gave, beside the verdicts that were recorded for them.
+"""Compares our parsers with the recorded verdicts, on replies of real judges.
 
     python benchmarks/parsers.py --data FOLDER --out benchmarks/results/parsers
 
-FOLDER holds preference rows (llmbar_judge_*.jsonl.gz; judgebench, vicuna_blog_eval and weighted AlpacaEval
-annotations where they are there). A reply to a prompt that asked for reasons (CoT) or whose second round did
-(Swap) is read at its end, all others at their beginning; nothing else is set for a judge or a strategy.
+FOLDER has preference rows: llmbar_judge_*.jsonl.gz and optionally judgebench, vicuna_blog_eval and weighted
+AlpacaEval annotations. A reply is read at its end where the prompt asked for reasons, in the first round
+(CoT) or in the second (Swap). All other replies are read at their beginning. Nothing else is set by judge or
+strategy.
 
-LLMBar's own reading can be inferred: a label at the beginning of a line, or "Output (x) is better", or the
-one failing the other, and (a) is looked for before (b). For each judge and strategy the rules are kept that
-give every recorded verdict, and a difference is put to their test: in a reply whose labels are exchanged a
-sound reading is exchanged, too; one that stays at (a) hangs on the order of the checks.
+LLMBar's own rule is not published, but it can be inferred. It looks for a label at the beginning of a line,
+or for "Output (x) is better", or for the second and then the first, and it looks for (a) before (b). For each
+judge and strategy those rules are kept that give every recorded verdict. They explain differences: when (a)
+and (b) are exchanged in a reply, the verdict of a sound rule is exchanged too. A rule that still says (a)
+depends on the order of its checks.
 """
 
 from __future__ import annotations
@@ -61,16 +63,17 @@ LIMITED = "calls (a) better in one respect, on a condition or in a part of its o
 
 @dataclass
 class Tally:
-    """What became of the replies of one judge, or of all."""
+    """Counts of the replies of one judge, or of all."""
 
-    recorded: int = 0  # replies from which upstream read a verdict
-    same: int = 0
-    differ: Counter[str] = field(default_factory=Counter)  # by class
-    unread: Counter[str] = field(default_factory=Counter)  # by reason: upstream read them, we do not
-    more: int = 0  # we read them, upstream does not
-    neither: int = 0
+    recorded: int = 0  # replies with a recorded verdict
+    same: int = 0  # ours is the recorded verdict
+    differ: Counter[str] = field(default_factory=Counter)  # ours is another verdict, by class
+    unread: Counter[str] = field(default_factory=Counter)  # recorded, but not read by us, by reason
+    more: int = 0  # read by us alone
+    neither: int = 0  # without a verdict on both sides
 
     def to_json(self) -> dict[str, Json]:
+        """The counts and their shares."""
         sound = self.recorded - sum(self.differ[name] for name in (CHECK_ORDER, LINE_START))
         differ, unread = self.differ.total(), self.unread.total()
         return {
@@ -89,21 +92,23 @@ class Tally:
 
 
 def rows(path: Path) -> Iterator[Row]:
+    """Stream the rows of a gzipped file of JSON lines."""
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         yield from map(json.loads, lines)
 
 
 def replies(files: Iterable[Path]) -> Iterator[Row]:
-    """The rows that hold a reply."""
+    """Stream the rows with a reply."""
     return (row for path in files for row in rows(path) if row["raw_completion"] is not None)
 
 
 def spec(parser: str, names: OutputNames, **options: Json) -> AnnotatorSpec:
+    """An annotator with this parser, names of outputs and options of the parser."""
     return AnnotatorSpec("bench", AnnotatorKind.LLM, outputs=names, parser=ParserSpec(parser, options))
 
 
 def shown_first(row: Row) -> float | None:
-    """The recorded verdict as P(the output shown first)."""
+    """The recorded verdict as P(the output shown first is preferred); None where there is none."""
     if row["preference"] is None:
         return None
     first = {1: 1.0, 2: 0.0, 0: 0.5}[row["preference"]]
@@ -116,7 +121,7 @@ def mirrored(text: str) -> str:
 
 
 def _looked_for(pattern: str, text: str) -> float | None:
-    """1 for (a), else 0 for (b), else None, as a reader does who looks for (a) first."""
+    """1 where the pattern fits with (a), else 0 where it fits with (b), else None."""
     for label, first in (("a", 1.0), ("b", 0.0)):
         if re.search(pattern.format(label), text):
             return first
@@ -124,14 +129,17 @@ def _looked_for(pattern: str, text: str) -> float | None:
 
 
 def by_line(text: str) -> float | None:
+    """The rule that takes a label at the beginning of a line."""
     return _looked_for(r"(?:^|\n) ?Output \({}\)", text)
 
 
 def by_claim(text: str) -> float | None:
+    """The rule that takes "Output (x) is better"."""
     return _looked_for(r"Output \({}\) is better", text)
 
 
 def by_claim_or_line(text: str) -> float | None:
+    """The rule `by_claim`, and where it finds nothing, `by_line`."""
     claimed = by_claim(text)
     return by_line(text) if claimed is None else claimed
 
@@ -141,7 +149,7 @@ RULES: tuple[Rule, ...] = (by_line, by_claim, by_claim_or_line)
 
 
 def inferred_rules(read: Iterable[Row]) -> dict[str, tuple[Rule, ...]]:
-    """For each annotator the rules that give all of its recorded verdicts."""
+    """By annotator, the rules that give all of its recorded verdicts."""
     left: dict[str, tuple[Rule, ...]] = {}
     for row in read:
         rules = left.get(row["annotator"], RULES)
@@ -163,7 +171,7 @@ def difference(text: str, recorded: float, rules: tuple[Rule, ...]) -> str:
 
 
 def form(text: str) -> str:
-    """What a reply of the class CHECK_ORDER looks like, in which (b) is declared."""
+    """The form of a reply of the class CHECK_ORDER, in which (b) is declared better."""
     if "Output (a) is better" in text:
         return REPORTED if "Assistant (a)" in text else LIMITED
     return OPENED if re.match(r"\s*Output \(b\)", text) else OTHER
@@ -172,7 +180,11 @@ def form(text: str) -> str:
 def llmbar(
     files: Sequence[Path], examples: dict[str, list[dict[str, Json]]], forms: Counter[str]
 ) -> dict[str, Tally]:
-    """Tallies by judge. Filled here: examples, class -> some of its rows; forms, of the class CHECK_ORDER."""
+    """Tallies by judge.
+
+    Two arguments are filled: examples, with up to 10 rows of each class of difference, and forms, with the
+    number of replies of the class CHECK_ORDER by form.
+    """
     names = OutputNames("a", "b")
     parsers = {start: parser_of(spec("verdict", names, start=start)) for start in (True, False)}
     tallies: dict[str, Tally] = {}
@@ -190,7 +202,7 @@ def llmbar(
 
 
 def _count(tally: Tally, row: Row, verdict: Verdict, rules: tuple[Rule, ...]) -> str:
-    """Count one row; the name of its class where the readings differ."""
+    """Count one row. Returns the class of its difference, or an empty text where there is none."""
     recorded, ours, reason = shown_first(row), verdict.first, verdict.reason or ""
     if recorded is None:
         tally.neither += ours is None
@@ -209,12 +221,13 @@ def _count(tally: Tally, row: Row, verdict: Verdict, rules: tuple[Rule, ...]) ->
 
 
 def _example(row: Row, ours: float | None) -> dict[str, Json]:
-    """Which row it is, and what both read. The reply itself stays in the data."""
+    """A row's names and both verdicts, without the reply."""
     which = {name: row[name] for name in ("item_id", "annotator", "order_swapped")}
     return which | {"recorded_first": shown_first(row), "ours_first": ours}
 
 
 def total(tallies: Iterable[Tally]) -> Tally:
+    """The sum of tallies."""
     whole = Tally()
     for each in tallies:
         whole.recorded += each.recorded
@@ -227,7 +240,7 @@ def total(tallies: Iterable[Tally]) -> Tally:
 
 
 def other_judges(data: Path) -> Iterator[dict[str, Json]]:
-    """Other forms of reply, where their files are there: brackets, ratings, log-probabilities."""
+    """Counts for other forms of replies, where their files exist: brackets, ratings, log-probabilities."""
     brackets = spec("verdict", OutputNames("A", "B"))
     ratings = spec("rating", OutputNames("1", "2"), low=0)
     for name, annotator in (("judgebench", brackets), ("vicuna_blog_eval", ratings)):
@@ -293,6 +306,7 @@ def markdown(result: dict[str, Any]) -> str:
 
 
 def main() -> None:
+    """Compare all replies of a folder, and print and write the results."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--data", type=Path, required=True, help="the folder of recorded replies")
     options.add_argument("--out", type=Path, help="write OUT.json and OUT.md")

@@ -1,11 +1,11 @@
-"""Few human labels beside a judge, on real people: does the interval hold, and how much narrower is it?
+"""Measures coverage and width of prediction-powered intervals: few human labels and a judge, on real data.
 
     python benchmarks/prediction_powered.py DATA --json benchmarks/results/prediction_powered.json
 
-DATA is the folder of preference rows (pandalm, autoj, llmfao as JSON lines). People's win rate of the first
-output over all pairs of a source is the truth; each draw takes 100 human labels and all of the judge's. Drawn
-at random the labels are taken as a fair sample; drawn by doubt they are weighed by their chances. The pool is
-finite and the interval speaks of pairs beyond it, so it covers the pool's own rate more often than 95 %.
+DATA is the folder of preference rows (pandalm, autoj, llmfao as JSON lines). The truth is people's win rate
+of the first output over all pairs of a source. Each draw takes 100 human labels and all verdicts of the
+judge. The labels are drawn at random, or by doubt and then weighted by their inclusion probabilities. The
+interval is for a population, but the truth is that of a finite pool, so that coverage is above 95 %.
 """
 
 from __future__ import annotations
@@ -33,16 +33,19 @@ JUDGES = (
     ("llmfao", "gpt-3.5-turbo-instruct/llmfao-prompt"),
 )
 LABELS = 100
-DESIGNS = ("random", "doubt", "bare doubt")  # as `farm people next` doubts, and by a judge's bare means
+DESIGNS = ("random", "doubt", "bare doubt")  # doubt: as `farm people next`; bare doubt: by the judge's means
 
 
 class Pool(NamedTuple):
+    """The T questions of a source."""
+
     human: np.ndarray  # (T,) mean of people's preferences
-    judge: np.ndarray  # (T,) mean of the judge's, NaN where it gave no verdict
-    judgements: np.ndarray  # (T,) how many that were
+    judge: np.ndarray  # (T,) mean of the judge's preferences, NaN where it gave no verdict
+    judgements: np.ndarray  # (T,) number of the judge's verdicts
 
 
 def read_pool(folder: Path, source: str, judge: str) -> Pool:
+    """Read the questions of a source with the verdicts of people and one judge."""
     rows = pd.read_json(folder / f"{source}.jsonl.gz", lines=True)
     rows = rows.assign(preference=rows["preference"].map({1: 1.0, 0: 0.5, 2: 0.0}))
     human = rows[rows["annotator_kind"] == "human"].groupby("item_id")["preference"].mean()
@@ -52,7 +55,7 @@ def read_pool(folder: Path, source: str, judge: str) -> Pool:
 
 
 def study(pool: Pool, draws: int, design: str) -> dict[str, float]:
-    """Coverage, widths and effective labels over repeated draws of human labels."""
+    """Coverage, mean widths and effective labels over repeated draws of human labels."""
     truth, rng = float(pool.human.mean()), np.random.default_rng(0)
     found = []
     for draw in range(draws):
@@ -82,6 +85,7 @@ def _width(found: list[PredictionPowered], name: str) -> float:
 
 
 def main() -> None:
+    """Measure every judge with every design, and print and write the results."""
     parser = argparse.ArgumentParser(description="Prediction-powered win rates on real people.")
     parser.add_argument("data", type=Path)
     parser.add_argument("--draws", type=int, default=2_000)

@@ -1,10 +1,11 @@
-"""The quickstart over several seeds: every figure it shows, with its mean and interval over worlds.
+"""Runs the quickstart with several seeds and gives every figure with its mean and interval over seeds.
 
     python benchmarks/quickstart.py FOLDER --scale small --json benchmarks/results/quickstart_small.json
 
-Another seed is another world: instructions, people, judges, models. Intervals over seeds are Student's, 95 %.
-FOLDER keeps a study for each seed; again, it goes on there. The result has the most memory that the processes
-of a study held together, of those made in this call (proportional set size, every two seconds; Linux).
+Each seed has its own world: instructions, people, judges, models. Intervals are Student's 95 % intervals over
+seeds. FOLDER keeps a study for each seed, and another call goes on there. The result has the peak memory that
+the processes of a study held together, of the studies that this call made. It is the proportional set size,
+measured every two seconds (Linux only).
 """
 
 from __future__ import annotations
@@ -28,18 +29,18 @@ from farm.statistics.ranking import rank_correlation
 from farm.studies.results import PEOPLE, SIMULATORS, Annotators, StudyResults
 
 WORLDS = ((PEOPLE, PEOPLE), (SIMULATORS, SIMULATORS))
-JUDGES = ((PEOPLE, PEOPLE), (PEOPLE, SIMULATORS))  # of the same models
+JUDGES = ((PEOPLE, PEOPLE), (PEOPLE, SIMULATORS))  # both kinds of judges on the same models
 
 
 def over_seeds(values: Sequence[float]) -> dict[str, float]:
-    """Mean and Student's 95 % interval; no wider than the values where there is but one."""
+    """Mean and Student's 95 % interval. With one value the interval is that value."""
     mean, n = float(np.mean(values)), len(values)
     reach = float(student.ppf(0.975, n - 1) * np.std(values, ddof=1) / n**0.5) if n > 1 else 0.0
     return {"mean": mean, "low": mean - reach, "high": mean + reach, "n": n}
 
 
 def summary(found: Sequence[StudyResults]) -> dict[str, object]:
-    """Each figure over the seeds."""
+    """Each figure of the studies, with mean and interval over seeds."""
     ranked = [each.ranking for each in found if each.ranking is not None]
     beside = [each.annotators for each in found if each.annotators is not None]
     methods = sorted({each.method for results in found for each in results.judged})
@@ -58,6 +59,7 @@ def summary(found: Sequence[StudyResults]) -> dict[str, object]:
 
 
 def annotators(found: Sequence[Annotators]) -> dict[str, object]:
+    """The comparison of simulators with people, over seeds."""
     return {
         "people": over_seeds([each.people.value for each in found]),
         "simulators": over_seeds([each.simulators.value for each in found]),
@@ -69,7 +71,10 @@ def annotators(found: Sequence[Annotators]) -> dict[str, object]:
 
 
 def alike(results: StudyResults, worlds: Sequence[tuple[str, str]], without: str = "") -> float:
-    """Spearman's correlation of methods' win rates in two worlds, each (trained on, judged by)."""
+    """Spearman's correlation of the methods' win rates in two worlds.
+
+    worlds: two of (trained on, judged by). without: a method that is left out.
+    """
     one, other = (
         pd.Series(
             {
@@ -84,7 +89,7 @@ def alike(results: StudyResults, worlds: Sequence[tuple[str, str]], without: str
 
 
 def by_world(found: Sequence[StudyResults], gains: bool) -> dict[str, dict[str, object]]:
-    """By `trained on, judged by`: each method's win rate, or how far it is above the supervised model's."""
+    """By (trained on, judged by) and method: the win rate, or with `gains` the gain over the SFT model."""
     values: dict[str, dict[str, list[float]]] = {}
     for results in found:
         for each in results.judged:
@@ -99,7 +104,7 @@ def by_world(found: Sequence[StudyResults], gains: bool) -> dict[str, dict[str, 
 
 
 def turns(found: Sequence[StudyResults]) -> dict[str, object]:
-    """By curve and reward model: the change of gold from the peak on, and in how many seeds it turns down."""
+    """By curve and reward model: the drop of gold after the peak, and the number of seeds that turn down."""
     values: dict[str, list[tuple[float, bool]]] = {}
     for results in found:
         for each in results.turns:
@@ -113,7 +118,7 @@ def turns(found: Sequence[StudyResults]) -> dict[str, object]:
 
 
 def shown(summed: dict[str, object], scale: str) -> str:
-    """What a reader wants first."""
+    """The main figures as text."""
     lines = [f"{scale}: Spearman {said(summed['spearman'])}, Kendall {said(summed['kendall'])}"]
     lines += [f"  without {name:20} {said(rate)}" for name, rate in summed["spearman_without"].items()]
     lines.append(f"  by judges of the same models {said(summed['spearman_of_judges'])}")
@@ -125,19 +130,21 @@ def shown(summed: dict[str, object], scale: str) -> str:
 
 
 def said(rate: dict[str, float], times: float = 1) -> str:
+    """A mean with its interval as text. times: 100 for percent."""
     digits = 1 if times == 100 else 2
     low, value, high = (f"{times * rate[name]:.{digits}f}" for name in ("low", "mean", "high"))
     return f"{value} [{low}, {high}]"
 
 
 class Memory:
-    """The most that a process and its descendants held at one moment, in MiB."""
+    """The peak memory that this process and its descendants held together, in MiB."""
 
     def __init__(self) -> None:
         self.peak = 0.0
 
     @contextmanager
     def watched(self) -> Iterator[None]:
+        """Measure every two seconds during the block."""
         over = threading.Event()
         watcher = threading.Thread(target=self._watch, args=(over,), daemon=True)
         watcher.start()
@@ -158,6 +165,7 @@ class Memory:
 
 
 def main() -> None:
+    """Make the studies of the seeds that the options name, and print and write their figures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

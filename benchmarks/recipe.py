@@ -1,13 +1,14 @@
-"""Choosing a recipe's options as one would with a sandbox: in simulation, on the validation split.
+"""Chooses a recipe's options as one would with a sandbox: in simulation, on the validation split.
 
     python benchmarks/recipe.py benchmarks/recipe_small.yaml FOLDER --json benchmarks/results/recipe.json
 
-Makes the quickstart's world with its feedback in FOLDER, then trains every candidate of the grid on the
-simulators' preferences and draws from it to the validation instructions; simulators judge each output twice
-against a second draw of the supervised model. A candidate reward model is judged by the best of 16 that it
-chooses. No evaluation instruction, no person and no gold utility is asked. Again, it goes on where it was.
+The quickstart's world with its feedback is made in FOLDER. Every candidate of the grid is trained on the
+simulators' preferences and answers the validation instructions. Simulators judge each output twice against a
+second draw of the supervised model. A candidate reward model is judged by the outputs that it chooses, each
+the best of 16. Evaluation instructions, people and the gold utility are not used. A run that was interrupted
+goes on where it stopped.
 
-The grid is a file of candidates by method: options over those of the scale's recipe.
+The grid is a YAML file. It lists candidates by method: options that replace those of the scale's recipe.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from farm.snapshot import Choice, snapshot
 from farm.statistics.win_rates import win_rates
 from farm.studies.recipe import BEST_OF_N
 from farm.studies.results import SIMULATORS
-from farm.studies.validation import REWARD_MODEL, Study, method_step, oriented, reward_step
+from farm.studies.validation import REWARD_MODEL, Study, against_baseline, method_step, reward_step
 from farm.studies.work import Step, run, workers
 from farm.world.build import set_name
 
@@ -40,25 +41,26 @@ REPLICATES = 2
 
 @dataclass(frozen=True)
 class Candidate:
-    """Options of a method, over the recipe's."""
+    """A method, and options that replace the recipe's."""
 
     method: str
     options: Mapping[str, object]
 
     @property
     def name(self) -> str:
+        """The name of the candidate's outputs: method and options."""
         said = " ".join(f"{name}={value}" for name, value in self.options.items())
         return f"{CHOICE}/{self.method}/{said or 'as it is'}"
 
 
 def candidates(path: Path) -> list[Candidate]:
-    """Every method of the grid as the recipe has it, then with what is put in place."""
+    """The candidates of a grid. Each method comes first with the recipe's own options."""
     grid = yaml.safe_load(path.read_text(encoding="utf-8"))
     return [Candidate(method, each) for method, those in grid.items() for each in ({}, *(those or ()))]
 
 
 def attempt(study: Study, candidate: Candidate) -> tuple[Candidate, float]:
-    """Train a candidate and draw from it; the seconds it took."""
+    """Train a candidate and sample from it. Returns the candidate and the seconds that it took."""
     recipe, folder = study.recipe, study.folder / candidate.name.replace(" ", "_")
     seconds, method = 0.0, candidate.method
     if method == REWARD_MODEL:
@@ -75,7 +77,7 @@ def attempt(study: Study, candidate: Candidate) -> tuple[Candidate, float]:
 
 
 def choose(grid: Path, folder: Path, scale: str, seed: int, processes: int) -> list[dict[str, object]]:
-    """Every candidate with its win rate on the validation split, the best of each method first."""
+    """Every candidate with its win rate on the validation split, by method and then best first."""
     folder.mkdir(parents=True, exist_ok=True)
     with Ledger.open(folder / "farm.db", create=True) as ledger, workers(processes) as pool:
         stages = Stages(QuickstartTask(folder, scale, seed), ledger, pool, print)
@@ -95,7 +97,7 @@ def choose(grid: Path, folder: Path, scale: str, seed: int, processes: int) -> l
             pair(ledger, PairTask(CHOICE, (Source(producer),), study.evaluation, Source(BASELINE)))
         with judging(seed) as provider:
             stages.ask(CROWD, PairFilter(source=CHOICE), provider, REPLICATES)
-        rates = win_rates(oriented(ledger, CHOICE, BASELINE), by="producer")
+        rates = win_rates(against_baseline(ledger, CHOICE, BASELINE), by="producer")
     found = sorted(tried, key=lambda name: (name.split("/")[1], -rates[name].value))
     return [
         {"candidate": name, "win_rate": rates[name].value, "standard_error": rates[name].standard_error}
@@ -104,6 +106,7 @@ def choose(grid: Path, folder: Path, scale: str, seed: int, processes: int) -> l
 
 
 def main() -> None:
+    """Try the candidates of the grid, and print and write their win rates."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,4 +1,4 @@
-"""How long `farm report` takes over 100,000 annotations, as a user starts it, and how large the page is.
+"""Measures how long `farm report` takes for 100,000 annotations, and how large the page is.
 
 python benchmarks/report.py --json benchmarks/results/report.json
 """
@@ -18,6 +18,7 @@ from ledger import prepare, records, through_ledger
 
 
 def main() -> None:
+    """Make a ledger of the size that the options name, time the report, and print and write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--pairs", type=int, default=10_000)
     parser.add_argument("--annotators", type=int, default=10)

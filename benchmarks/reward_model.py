@@ -1,13 +1,13 @@
-"""A reward model on real human preferences: a small model from scratch, its held-out accuracy with intervals.
+"""Trains a small reward model from scratch on real human preferences and measures its held-out accuracy.
 
     python benchmarks/reward_model.py --data FOLDER [--seeds 3] [--json benchmarks/results/reward_model.json]
 
-FOLDER holds preference rows as `farm import preferences` reads them. The judgements of its people are frozen
-and learnt from as a user would: import, snapshot, farm train reward_model. A fifth of the instructions is
-held out by `farm train`. The model is a Llama with random weights and a byte-level BPE tokenizer, trained on
-the texts of the other instructions. Intervals are of a bootstrap over held-out instructions. Beside it stand
-the majority class (which output of a pair, in the ledger's order, is preferred more often) and the longer
-output; a pair that people call equal is left out of all three.
+FOLDER has preference rows as `farm import preferences` reads them. The steps are a user's: import, snapshot
+of all judgements of people, farm train reward_model, which holds out a fifth of the instructions. The model
+is a Llama with random weights. Its byte-level BPE tokenizer is trained on the texts of the other
+instructions. Intervals are from a bootstrap over held-out instructions. Two baselines are given: the majority
+class (the output of a pair, in the ledger's order, that is preferred more often) and the longer output. Pairs
+that people judge a tie are left out of all three.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ OPTIONS = {
 
 
 class Split(NamedTuple):
-    """Judged pairs to learn from and those of other instructions."""
+    """Judged pairs to learn from, and judged pairs of other instructions."""
 
     train: list[Labelled]
     held_out: list[Labelled]
 
 
-def judged(ledger: Ledger, folder: Path) -> Split:
-    """Import, freeze what people said, and tell apart what `farm train` will hold out."""
+def prepare(ledger: Ledger, folder: Path) -> Split:
+    """Import the rows, freeze the judgements of people, and split them as `farm train` will."""
     files = [folder / f"{source}.jsonl.gz" for source in SOURCES]
     import_files(ledger, "preferences", files, ReadOptions(), lambda *_: None)
     people = tuple(card.name for card in ledger.annotators() if card.kind is AnnotatorKind.HUMAN)
@@ -67,12 +67,13 @@ def judged(ledger: Ledger, folder: Path) -> Split:
 
 
 def texts(rows: Sequence[Labelled]) -> Iterator[str]:
+    """All texts of the pairs."""
     for row in rows:
         yield from (row.instruction.text, row.instruction.input, row.output_a, row.output_b)
 
 
 def write_model(folder: Path, rows: Sequence[Labelled], hidden: int, layers: int, seed: int) -> None:
-    """Random weights, and a tokenizer that knows the words of these rows."""
+    """Write a model with random weights, and a tokenizer that is trained on the texts of these rows."""
     bpe = ByteLevelBPETokenizer()
     bpe.train_from_iterator(texts(rows), WORDS, special_tokens=["<pad>", "<s>", "</s>"], show_progress=False)
     tokenizer = PreTrainedTokenizerFast(
@@ -115,7 +116,7 @@ def with_interval(rows: Sequence[Labelled], values: np.ndarray) -> Interval:
 
 
 def scored(model: str, rows: Sequence[Labelled]) -> list[float]:
-    """By how much the first output of each pair has the higher score."""
+    """For each pair, the score of output_a minus the score of output_b."""
     reward = ScorerReward(Scorer.load(model), batch_rows=8)
     prompts = [Prompt(row.instruction.text, row.instruction.input) for row in rows]
     first, second = (
@@ -125,6 +126,7 @@ def scored(model: str, rows: Sequence[Labelled]) -> list[float]:
 
 
 def main() -> None:
+    """Train the seeds that the options name, and print and write the accuracies."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -135,7 +137,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the results there")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, Ledger.open(Path(name) / "farm.db", create=True) as ledger:
-        split = judged(ledger, options.data)
+        split = prepare(ledger, options.data)
         held = split.held_out
         first = np.mean([row.label > 0.5 for row in held if row.label != 0.5])
         known = {

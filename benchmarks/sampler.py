@@ -1,11 +1,12 @@
-"""Tokens per second of our sampler beside transformers' generate, on responses of uneven length.
+"""Compares tokens per second of our sampler with transformers' generate, on responses of uneven length.
 
     python benchmarks/sampler.py [--prompts 128] [--mean-length 40] [--max-new 128] [--rounds 3]
 
-A random Llama (--hidden, --layers; 4096 words) whose end of sequence is drawn with chance 1 / mean-length,
-so that lengths are geometric. Both draw at temperature 1 from the same prompts, 64 rows at a time; rounds
-alternate. Only tokens of responses count, padding after the end does not. The passes of the model that a
-round takes bound what a GPU can gain, where a pass of many rows takes as long as one of few.
+The model is a Llama with random weights (--hidden, --layers; 4096 words). Its chance of ending a response is
+1 / mean-length at each token, so that lengths are geometric. Both draw at temperature 1 from the same
+prompts, 64 rows at a time, in turn. Padding after the end of a response is not counted. The number of forward
+passes of a round is given too. On a GPU a pass of many rows takes as long as one of few, so that it bounds
+the gain.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ ROWS = 64
 
 
 def with_ends(policy: Policy, mean_length: float) -> None:
-    """Give the end of sequence a logit that makes its chance 1 / mean_length where the others' are even."""
+    """Add a bias to the end of sequence, so that its chance is 1 / mean_length if all logits are equal."""
     head = policy.model.lm_head
     bias = head.weight.new_zeros(head.weight.shape[0])
     bias[policy.codec.eos_id] = math.log(head.weight.shape[0] / mean_length)
@@ -38,13 +39,13 @@ def with_ends(policy: Policy, mean_length: float) -> None:
 
 
 def by_us(policy: Policy, prompts: list[list[int]], max_new: int, seed: int) -> int:
-    """Tokens made by our sampler."""
+    """Draw with our sampler; returns the number of tokens."""
     drawn = sample(policy, prompts, Decoding(max_new_tokens=max_new), seed=seed, slots=ROWS)
     return sum(len(one.ids) for one in drawn)
 
 
 def by_generate(policy: Policy, prompts: list[list[int]], max_new: int, seed: int) -> int:
-    """Tokens made by transformers, in batches padded at the left."""
+    """Draw with transformers, in batches padded at the left; returns the number of tokens."""
     torch.manual_seed(seed)
     made = 0
     for at in range(0, len(prompts), ROWS):
@@ -67,6 +68,7 @@ def by_generate(policy: Policy, prompts: list[list[int]], max_new: int, seed: in
 
 
 def main() -> None:
+    """Draw with both in turn, and print the rates."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

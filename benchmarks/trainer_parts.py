@@ -1,12 +1,12 @@
-"""Where the time of a step of ours goes, on the inputs of trainers.py: milliseconds a step.
+"""The time that each part of our optimizer step takes, on the inputs of trainers.py: milliseconds per step.
 
     python benchmarks/trainer_parts.py [--methods rloo,grpo,ppo] [--steps 9] [--operators 8]
 
-Parts that stand indented are within the one above them. On a CPU it is CPU time; on a GPU it is the clock's,
-and every part waits until the GPU has done it, so parts add up to more than an undisturbed step. --operators
-lists the operators that take most, from a second run under torch's profiler, which slows small ones down.
---unpacked draws with the weights as they lie, to show what it brings to have them packed meanwhile; with
---whole every row is run whole, to show what it brings to run a prompt once where rows share it.
+An indented part is contained in the part above it. On a CPU the times are CPU time. On a GPU they are
+wall-clock time, and each part waits for the GPU, so that the parts add up to more than an undisturbed step.
+--operators lists the slowest operators, from a second run under torch's profiler, which slows small operators
+down. --unpacked draws without packed weights, to show what packing saves. --whole runs every row whole, to
+show what is saved by running a prompt once that several rows share.
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ from trainers import PROMPT, make_inputs, rows
 from trainers_ours import Clock, make
 
 from farm.config import TrainConfig
-from farm.models import forward as reading
-from farm.models import generation as sampler
-from farm.models import packed_weights as packing
+from farm.models import forward, generation, packed_weights
 from farm.models.policy import Policy
 from farm.training import loop, rollout
 from farm.training.method import Method
@@ -35,7 +33,7 @@ from farm.training.method import Method
 PARTS = {
     "draw": (rollout, "sample"),
     "  the model's steps": (Policy, "step_logits"),
-    "  picking tokens": (sampler._Batch, "pick"),
+    "  picking tokens": (generation._Batch, "pick"),
     "rate (reference, value)": (rollout, "rated"),
     "reward": (rollout, "scored"),
     "backward": (torch.Tensor, "backward"),
@@ -46,7 +44,7 @@ PARTS = {
 
 
 def now() -> float:
-    """Seconds, when all that was asked for is done."""
+    """The time in seconds, after all work on the GPU is done; on a CPU, the CPU time."""
     if not torch.cuda.is_available():
         return time.process_time()
     torch.cuda.synchronize()
@@ -54,7 +52,7 @@ def now() -> float:
 
 
 def timed(owner: object, name: str, part: str, seconds: Counter[str]) -> None:
-    """Book the time of every call of a function under a part."""
+    """Replace a function by one that adds the time of every call to a part's seconds."""
     inner = getattr(owner, name)
 
     @functools.wraps(inner)
@@ -69,7 +67,7 @@ def timed(owner: object, name: str, part: str, seconds: Counter[str]) -> None:
 
 
 def by_operator(method: Method, config: TrainConfig) -> list[tuple[str, float]]:
-    """Operators and the seconds that each takes in a run, most first; a GPU's where there is one."""
+    """The operators of a run and their seconds, slowest first; the GPU's seconds where there is one."""
     with torch.profiler.profile() as found:
         loop.fit(method, config, lambda *_: None, Clock())
     gpu = torch.cuda.is_available()
@@ -81,6 +79,7 @@ def by_operator(method: Method, config: TrainConfig) -> list[tuple[str, float]]:
 
 
 def main() -> None:
+    """Time the methods that the options name, and print their parts."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -97,9 +96,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.unpacked:
-        packing.MOST_BYTES = 0
+        packed_weights.MOST_BYTES = 0
     if options.whole:
-        reading.LEAST_WORK = sys.maxsize
+        forward.LEAST_WORK = sys.maxsize
     seconds: Counter[str] = Counter()
     for part, (owner, name) in PARTS.items():
         timed(owner, name, part, seconds)

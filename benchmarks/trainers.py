@@ -1,20 +1,22 @@
-"""Seconds per optimizer step and peak memory, ours beside TRL's, on the same weights, tokens and batches.
+"""Compares seconds per optimizer step and peak memory with TRL, on the same weights, tokens and batches.
 
     python benchmarks/trainers.py --trl-python PATH/TO/VENV/bin/python [--methods sft,dpo] [--rounds 3]
 
-Every round runs each method once in our interpreter and once in one that has TRL, in turn; the table gives
-the median over rounds of each run's median step. A step is one optimizer step with everything in it: batches,
-forward, backward, optimizer, metrics. Inputs are made up: a random Llama (--hidden, --layers) with a
-vocabulary of 4096 words, prompts of 24-40 words (--prompt) and responses of 64-128. dpo has its reference
-log-probabilities before the clock starts, on both sides; dpo_online computes them in the step. RLOO and GRPO
-learn from --batch responses of 64 tokens a step, 4 to a prompt, PPO from one to each of as many prompts;
-drawing them is part of the step. --trl-old is the folder of an unpacked trl==1.12.0, whose times stand
-beside: TRL 1.16 is slower on a CPU, and PPO left it, so there the ratio is to 1.12.
+Every round runs each method once in our interpreter and once in one with TRL, in turn. The table has the
+median over rounds of each run's median step. A step is one optimizer step with all its parts: batches,
+forward, backward, optimizer, metrics. Inputs are made up: a Llama with random weights (--hidden, --layers)
+and a vocabulary of 4096 words, prompts of 24-40 words (--prompt) and responses of 64-128 words. dpo computes
+the log-probabilities of the reference before the clock starts, on both sides; dpo_online computes them in the
+step. RLOO and GRPO learn from --batch responses of 64 tokens in a step, 4 for each prompt. PPO learns from
+--batch responses, 1 for each prompt. Drawing the responses is part of the step. --trl-old is the folder of an
+unpacked trl==1.12.0. It is timed too, because TRL 1.16 is slower on a CPU, and because TRL 1.16 has no PPO:
+for PPO the ratio is to 1.12.
 
-Each run is a process of its own, for peak memory is a process's; with --keep a side keeps one for all runs,
-for a GPU, where the peak is the allocator's and can be reset. --peak, the most TFLOP/s that the device can
-do, adds what share of it our step reaches: 2 operations a weight for each token of each forward pass that the
-method's definition needs (PASSES), twice that for a backward pass; the input embedding is no operation.
+Each run has a process of its own, since peak memory is measured by process. With --keep each side keeps one
+process for all runs. That is meant for GPUs, where the allocator's peak can be reset. --peak is the number of
+TFLOP/s that the device can do. With it, the share of the peak that our step reaches is reported. It counts 2
+operations per weight for each token of each forward pass that the method needs (PASSES), and twice as many
+for a backward pass. The input embedding counts as no operation.
 """
 
 from __future__ import annotations
@@ -29,6 +31,16 @@ import sys
 import tempfile
 from pathlib import Path
 
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from trainer_side import JOB
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    LlamaForSequenceClassification,
+    PreTrainedTokenizerFast,
+)
+
 ROOT = Path(__file__).resolve().parents[1]
 OURS, TRL, OLD = "ours", "trl_1.16", "trl_1.12"
 TARGETS = {
@@ -40,24 +52,23 @@ TARGETS = {
     "grpo": 0.65,
     "ppo": 0.50,
 }
-PASSES = {  # forward passes over a step's tokens; a backward pass is two
+PASSES = {  # forward passes over a step's tokens; a backward pass counts as two
     "sft": 3,
     "reward_model": 3,
     "dpo": 3,
-    "dpo_online": 4,  # and the reference's
-    "rloo": 5,  # and the draw's
+    "dpo_online": 4,  # one more for the reference
+    "rloo": 5,  # one more to draw
     "grpo": 5,
-    "ppo": 10,  # policy and value model learn, policy draws; reference, value and reward model rate
+    "ppo": 10,  # 6 to train policy and value model, 1 to draw, 3 for reference, value and reward model
 }
 WORDS = 4096
-ROWS = 512  # at least: batches are sorted by length over many steps, so fewer rows are other batches
+ROWS = 512  # least number of pairs: batches are sorted by length over many steps, so that fewer would differ
 PROMPT, RESPONSE, DRAWN = (24, 40), (64, 128), 64  # words
-JOB = ("steps", "precision", "batch", "compile")  # options that both sides are told
-PRIVATE = ("json", "trl_python", "trl_old", "methods")  # paths of this machine, and what stands beside
+PRIVATE = ("json", "trl_python", "trl_old", "methods")  # options that results do not record
 
 
 class Side:
-    """A process of one side: an interpreter that has ours or TRL's, which runs one job after another."""
+    """A process of one side, ours or TRL's, which runs one job after another."""
 
     def __init__(self, name: str, folder: Path, options: argparse.Namespace) -> None:
         self.name, self.errors = name, folder / f"{name}.log"
@@ -83,23 +94,15 @@ class Side:
         sys.exit(f"{self.name} {job['method']} failed:\n{self.errors.read_text()[-3000:]}")
 
     def close(self) -> None:
+        """End the process."""
         self.process.communicate()
 
 
 def make_inputs(folder: Path, hidden: int, layers: int, count: int, prompt: tuple[int, int] = PROMPT) -> int:
-    """Directories of a model and a reward model, and pairs.jsonl with prompt, chosen and rejected.
+    """Write a model and a reward model, and `count` pairs as pairs.jsonl (prompt, chosen, rejected).
 
-    Returns the number of weights that a token is multiplied with: all but the input embedding's.
+    Returns the number of weights that a token is multiplied with: all but those of the input embedding.
     """
-    import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import (
-        LlamaConfig,
-        LlamaForCausalLM,
-        LlamaForSequenceClassification,
-        PreTrainedTokenizerFast,
-    )
-
     torch.manual_seed(0)
     shuffler = random.Random(0)
     vocabulary = {w: i for i, w in enumerate(["<pad>", "<s>", "</s>", *(f"w{i}" for i in range(3, WORDS))])}
@@ -130,22 +133,23 @@ def make_inputs(folder: Path, hidden: int, layers: int, count: int, prompt: tupl
 
 
 def rows(options: argparse.Namespace) -> int:
-    """How many pairs a run of so many steps needs."""
+    """The number of pairs that a run needs."""
     return max(ROWS, options.batch * (options.steps + 4))
 
 
 def words(shuffler: random.Random, low: int, high: int) -> str:
+    """A text of `low` to `high` random words."""
     return " ".join(f"w{shuffler.randrange(3, WORDS)}" for _ in range(shuffler.randint(low, high)))
 
 
 def sides(method: str, options: argparse.Namespace) -> list[str]:
-    """Who runs a method, the one that ours is compared with last."""
+    """The sides that run a method. The last is the one that ours is compared with."""
     old = [OLD] if options.trl_old else []
     return [OURS, *old] if method == "ppo" else [OURS, *old, TRL]
 
 
 def tokens_a_step(method: str, options: argparse.Namespace) -> float:
-    """Tokens that a step learns from, on average, without padding; a drawn response seldom ends early."""
+    """Mean number of tokens that a step learns from, without padding. Drawn responses have full length."""
     batch, prompt, response = options.batch, sum(options.prompt) / 2, sum(RESPONSE) / 2
     if method in ("rloo", "grpo", "ppo"):
         return batch * (prompt + DRAWN)
@@ -155,7 +159,7 @@ def tokens_a_step(method: str, options: argparse.Namespace) -> float:
 def compare(
     method: str, job: dict[str, object], weights: int, kept: dict[str, Side], options: argparse.Namespace
 ) -> dict:
-    """All runs of a method, in turn, and how ours stands to the peer's."""
+    """Run a method on all sides, in turn, and compare our step's time and peak memory with the peer's."""
     who = sides(method, options)
     runs: dict[str, list[dict[str, float]]] = {side: [] for side in who}
     for _ in range(options.rounds):
@@ -176,7 +180,7 @@ def compare(
 
 
 def speed(method: str, seconds: float, weights: int, options: argparse.Namespace) -> dict[str, float]:
-    """Tokens a second of a step that takes so long, and its share of the device's peak, if that is said."""
+    """Tokens per second of a step of so many seconds; with --peak also its share of the device's peak."""
     tokens = tokens_a_step(method, options)
     found = {"weights": weights, "tokens_a_second": tokens / seconds}
     if options.peak:
@@ -186,6 +190,7 @@ def speed(method: str, seconds: float, weights: int, options: argparse.Namespace
 
 
 def main() -> None:
+    """Compare the methods that the options name, and print and write the results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

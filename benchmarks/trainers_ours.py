@@ -1,19 +1,15 @@
-"""Our side of trainers.py: a line of JSON for each line of JSON, to the end."""
+"""Our side of trainers.py: runs the jobs that come on standard input as lines of JSON."""
 
 from __future__ import annotations
 
-import gc
 import json
-import os
-import resource
-import statistics
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 import transformers
+from trainer_side import JOB, StepClock, answer_jobs, step_and_peak
 
 from farm.methods import load
 from farm.models.tokens import Prompt
@@ -22,7 +18,6 @@ from farm.training.loop import fit
 from farm.training.method import Method
 from farm.training.run_models import LoadedModels
 
-WARM_UP = 3
 DRAWN = {"max_new_tokens": 64, "rollout_epochs": 1, "minibatches": 1}
 OWN_ROLLOUTS = {
     "rloo": DRAWN | {"n": 4, "beta": 0.05},
@@ -31,29 +26,23 @@ OWN_ROLLOUTS = {
 }
 
 
-class Clock:
-    """Takes the place of checkpoints, for the loop asks it once a step."""
+class Clock(StepClock):
+    """A clock in the place of the loop's checkpoints: the loop asks once a step whether one is due."""
 
     latest = ""
 
-    def __init__(self) -> None:
-        self.times: list[float] = []
-
     def restore(self, *_: object) -> int:
+        """Note the time and begin at step 0."""
         self.mark()
         return 0
 
     def due(self, _: int) -> bool:
+        """Note the time; no checkpoint is due."""
         self.mark()
         return False
 
     def save(self, *_: object) -> None:
-        pass
-
-    def mark(self) -> None:
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        self.times.append(time.perf_counter())
+        """Save nothing."""
 
 
 def mean_word(_: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
@@ -65,6 +54,7 @@ def mean_word(_: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
 def make(
     name: str, folder: Path, steps: int, precision: str, batch: int, compile: bool = False
 ) -> tuple[Method, object]:
+    """The method of this name on the data and models in the folder, and its options."""
     rows = [json.loads(line) for line in (folder / "pairs.jsonl").read_text().splitlines()]
     method = load(name.removesuffix("_online"))
     own = OWN_ROLLOUTS.get(name, {})
@@ -93,29 +83,14 @@ def make(
 def run(job: dict[str, object]) -> dict[str, object]:
     """The median step in seconds, peak memory in MB, the version of what ran."""
     name = str(job["method"])
-    given = (job[key] for key in ("steps", "precision", "batch", "compile"))
-    method, config = make(name, Path(str(job["folder"])), *given)
+    method, config = make(name, Path(str(job["folder"])), *(job[key] for key in JOB))
     if name == "dpo":
-        for _ in method.feed.batches(0):  # reference log-probabilities
+        for _ in method.feed.batches(0):  # computes the reference's log-probabilities before the clock starts
             pass
     clock = Clock()
     fit(method, config, lambda *_: None, clock)
-    seconds = [b - a for a, b in zip(clock.times, clock.times[1:], strict=False)][WARM_UP:]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    if torch.cuda.is_available():
-        peak = torch.cuda.max_memory_allocated() / 2**20
-    return {"step_s": statistics.median(seconds), "peak_mb": peak, "transformers": transformers.__version__}
-
-
-def main() -> None:
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    for line in sys.stdin:
-        print(json.dumps(run(json.loads(line))), flush=True)
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats()
+    return {**step_and_peak(clock), "transformers": transformers.__version__}
 
 
 if __name__ == "__main__":
-    main()
+    answer_jobs(run, sys.stdout)

@@ -1,20 +1,16 @@
-"""TRL's side of trainers.py: a line of JSON for each line of JSON, to the end. Needs trl alone."""
+"""TRL's side of trainers.py: runs the jobs that come on standard input as lines of JSON. Needs trl alone."""
 
 from __future__ import annotations
 
-import gc
 import json
-import os
-import resource
-import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import datasets
 import torch
 import trl
+from trainer_side import JOB, StepClock, answer_jobs, step_and_peak
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
@@ -22,28 +18,23 @@ from transformers import (
     TrainerCallback,
 )
 
-WARM_UP = 3
 
-
-class Clock(TrainerCallback):
-    def __init__(self) -> None:
-        self.times: list[float] = []
+class Clock(StepClock, TrainerCallback):
+    """A clock that TRL's trainers call."""
 
     def on_train_begin(self, *_: object, **__: object) -> None:
+        """Note the time."""
         self.mark()
 
     def on_step_end(self, *_: object, **__: object) -> None:
+        """Note the time."""
         self.mark()
-
-    def mark(self) -> None:
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        self.times.append(time.perf_counter())
 
 
 def trainer(
     name: str, folder: Path, steps: int, precision: str, batch: int, compile: bool, out: str, clock: Clock
 ) -> object:
+    """TRL's trainer of this name on the data and models in the folder."""
     model_dir = folder / "model"
     rows = [json.loads(line) for line in (folder / "pairs.jsonl").read_text().splitlines()]
     settings = {
@@ -70,13 +61,14 @@ def trainer(
 
 
 def mean_word(completion_ids: list[list[int]], **_: object) -> list[float]:
+    """A reward that costs nothing: the mean of a response's token ids, each modulo 7."""
     return [sum(i % 7 for i in ids) / max(1, len(ids)) for ids in completion_ids]
 
 
 def own_rollouts(
     name: str, folder: Path, steps: int, batch: int, rows: list[dict], settings: dict, common: dict
 ) -> object:
-    """Trainers that draw their own responses: a batch of 64 tokens each a step."""
+    """A trainer that draws its own responses: in each step `batch` responses of 64 tokens."""
     lm = lambda: AutoModelForCausalLM.from_pretrained(folder / "model", dtype=torch.float32)  # noqa: E731
     settings.pop("max_length")
     if name in ("rloo", "grpo"):
@@ -88,7 +80,7 @@ def own_rollouts(
         return trainer(
             lm(), reward_funcs=mean_word, args=config(**drawn, **settings), train_dataset=data, **common
         )
-    from trl.experimental.ppo import PPOConfig, PPOTrainer
+    from trl.experimental.ppo import PPOConfig, PPOTrainer  # TRL 1.12 alone has it
 
     settings.pop("max_steps")
     tokenizer = AutoTokenizer.from_pretrained(folder / "model", padding_side="left")
@@ -109,28 +101,14 @@ def own_rollouts(
 
 
 def run(job: dict) -> dict[str, object]:
+    """The median step in seconds, peak memory in MB, the version of what ran."""
     clock = Clock()
-    given = (job[key] for key in ("steps", "precision", "batch", "compile"))
     with tempfile.TemporaryDirectory() as out:
-        trainer(job["method"], Path(job["folder"]), *given, out, clock).train()
-    seconds = [b - a for a, b in zip(clock.times, clock.times[1:], strict=False)][WARM_UP:]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    if torch.cuda.is_available():
-        peak = torch.cuda.max_memory_allocated() / 2**20
-    return {"step_s": statistics.median(seconds), "peak_mb": peak, "trl": trl.__version__}
-
-
-def main() -> None:
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    datasets.disable_progress_bars()
-    answers, sys.stdout = sys.stdout, sys.stderr  # trainers print what they log
-    for line in sys.stdin:
-        print(json.dumps(run(json.loads(line))), file=answers, flush=True)
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats()
+        trainer(job["method"], Path(job["folder"]), *(job[key] for key in JOB), out, clock).train()
+    return {**step_and_peak(clock), "trl": trl.__version__}
 
 
 if __name__ == "__main__":
-    main()
+    datasets.disable_progress_bars()
+    answers, sys.stdout = sys.stdout, sys.stderr  # trainers print their logs to standard output
+    answer_jobs(run, answers)

@@ -30,7 +30,7 @@ from farm.pair import PairTask, pair
 from farm.progress import silent
 from farm.report import ReportOptions, report
 from farm.sample import SampleTask
-from farm.studies.annotators import compared
+from farm.studies.annotators import compare_annotators
 from farm.studies.over_optimisation import Arm, Curves, CurveTask, best_of_n_curves, ppo_curves
 from farm.studies.recipe import FOLDER, Recipe, options_of
 from farm.studies.results import PEOPLE, SIMULATORS, StudyResults
@@ -42,8 +42,8 @@ from farm.studies.validation import (
     Feedback,
     Study,
     begin,
-    judged,
-    meet,
+    method_win_rates,
+    pair_with_baseline,
     rank_agreement,
     reward_model_of,
     train_all,
@@ -209,19 +209,19 @@ def quickstart(task: QuickstartTask, say: Say) -> Quickstart:
             steps.judged_by_simulators(provider)
             producers = train_all(ledger, study, both, pool, told, (steps.quiet,), begun)
             curves = steps.curves(study)
-            meet(ledger, study, [SFT, *producers])
+            pair_with_baseline(ledger, study, [SFT, *producers])
             steps.evaluated(provider)
         steps.true()
         found = [each.result() for each in curves]
         results = StudyResults(
             BASELINE,
             task.seed,
-            judged(ledger, (*both, TRUTH), len(list(instructed(ledger, study.evaluation)))),
+            method_win_rates(ledger, (*both, TRUTH), len(list(instructed(ledger, study.evaluation)))),
             rank_agreement(ledger, *both),
             tuple(point for each in found for point in each.points),
             perf_counter() - began,
             tuple(turn for each in found for turn in each.turns),
-            compared(ledger, CROSSED, CROWD),
+            compare_annotators(ledger, CROSSED, CROWD),
         )
         results.write(task.out / "study.json")
         page = task.out / "report.html"

@@ -29,9 +29,9 @@ from farm.studies.validation import (
     Feedback,
     Say,
     Study,
-    judged,
-    meet,
-    oriented,
+    against_baseline,
+    method_win_rates,
+    pair_with_baseline,
     rank_agreement,
     train_all,
 )
@@ -73,7 +73,7 @@ def validate(ledger: Ledger, task: ValidateTask, provider: Provider, say: Say) -
         sample(ledger, task.model, study.sampled(producer, seed), silent)
     with workers(task.processes) as pool:
         producers = train_all(ledger, study, (people, simulators), pool, say)
-    meet(ledger, study, [SFT, *producers])
+    pair_with_baseline(ledger, study, [SFT, *producers])
     pairs = PairFilter(source=EVALUATION)
     for name in simulators.judges:
         made = annotate(ledger, name, Task(pairs, seed=task.seed), silent, provider)
@@ -81,7 +81,7 @@ def validate(ledger: Ledger, task: ValidateTask, provider: Provider, say: Say) -
     if task.world is not None:
         ask_people(ledger, WorldSpec(seed=task.world), pairs, task.jury)
     size = len(list(instructed(ledger, task.evaluation)))
-    rates = judged(ledger, (people, simulators), size)
+    rates = method_win_rates(ledger, (people, simulators), size)
     by_people = {each.method for each in rates if each.judged_by == PEOPLE}
     ranking = rank_agreement(ledger, people, simulators) if len(by_people) > 2 else None
     results = StudyResults(BASELINE, task.seed, rates, ranking, (), perf_counter() - began)
@@ -108,6 +108,6 @@ def _feedback(ledger: Ledger, task: ValidateTask) -> tuple[Feedback, Feedback]:
 
 def _awaited(ledger: Ledger, people: Feedback) -> int:
     """Pairs of the evaluation that none of these people judged."""
-    found = oriented(ledger)
+    found = against_baseline(ledger)
     seen = set(found.loc[found["judge"].isin(people.judges), "pair_id"])
     return sum(pair.id not in seen for pair in ledger.pairs(PairFilter(source=EVALUATION)))

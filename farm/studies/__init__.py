@@ -1,9 +1,9 @@
-"""Whole experiments made of the verbs, and what they found.
+"""Whole studies: they train and judge several methods, and record what they find.
 
-recipe               which methods a study trains, with which options: a YAML file
-work                 heavy steps in processes side by side
-results              what a study found, as records that a file holds
-annotators           simulated judges beside people
+recipe               which methods a study trains, and with which options: a YAML file
+work                 runs the heavy steps of a study in parallel processes
+results              the results of a study, as records that a file stores
+annotators           compares simulated judges with people
 validation           the same study on simulated and on human feedback
-over_optimisation    what more optimisation of a reward model does to the truth
+over_optimisation    the gold utility as a reward model is optimised further and further
 """

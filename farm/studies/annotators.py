@@ -1,4 +1,4 @@
-"""How simulators judge beside people, in the figures of AlpacaFarm's figure 2."""
+"""Compares simulators with people, by the measures of AlpacaFarm's figure 2."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from farm.studies.results import Annotators, rate_of
 DRAWS = 300  # of the bootstrap
 
 
-def compared(ledger: Ledger, source: str, simulators: str) -> Annotators:
-    """Simulators, an annotator of the ledger, beside all people, on the pairs of a source."""
+def compare_annotators(ledger: Ledger, source: str, simulators: str) -> Annotators:
+    """Compare the annotator named `simulators` with all people, on the pairs of a source."""
     options = AuditOptions(source=source, annotators=(simulators,), draws=DRAWS)
     found = audit_ledger(ledger, options).whole
     [judges], people = found.annotators, rate_of(found.reference.measures["agreement"])

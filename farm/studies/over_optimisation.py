@@ -1,8 +1,9 @@
-"""Over-optimisation in the embedded world: what optimising several reward models does to the truth.
+"""Over-optimisation in the embedded world: the gold utility as reward models are optimised.
 
-All arms are alike but for the feedback that their reward model has learnt from: best-of-n chooses among the
-same draws of the SFT policy, PPO has the same options and seed (Gao, Schulman and Hilton 2023, arXiv
-2210.10760; Dubois et al. 2023, figure 4). The truth is asked of validation instructions.
+An arm is one kind of feedback, with a reward model that has learnt from it. Everything else is the same in
+all arms: best-of-n chooses among the same draws of the SFT policy, and PPO has the same options and seed
+(Gao, Schulman and Hilton 2023, arXiv 2210.10760; Dubois et al. 2023, figure 4). The instructions are those
+of the validation set.
 """
 
 from __future__ import annotations
@@ -11,68 +12,67 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
+import torch
 
 from db.ledger import Ledger
 from db.queries import training
 from farm.config import Decoding, ModelConfig
+from farm.methods.best_of_n import best_of_n_estimate, best_of_n_kl
+from farm.models.ops import kl_k1, masked_sum
+from farm.models.policy import Policy
+from farm.models.scorer import Scorer, ScorerReward
 from farm.models.tokens import Prompt
-from farm.over_optimisation import curves
+from farm.over_optimisation import Curve, curves
 from farm.studies.results import OverOptimisationPoint, TurningPoint, rate_of
 from farm.training.checkpoint import MODEL, whole_checkpoints
+from farm.training.rollout import draw, rated
 from farm.world import gold as truth
-
-if TYPE_CHECKING:
-    from farm.models.policy import Policy
-    from farm.over_optimisation import Curve
 
 BEST_OF_N, PPO = "best-of-n", "PPO"
 
 
 class Arm(NamedTuple):
-    """A kind of feedback: the directory of its reward model, the folder of its PPO run."""
+    """A kind of feedback, with what was trained on it."""
 
     feedback: str
-    reward: str
-    run: Path
+    reward: str  # directory of the reward model
+    run: Path  # folder of the PPO run
 
 
 @dataclass(frozen=True)
 class CurveTask:
-    """samples: the largest n; instructions: how many of the set are asked."""
+    """What the curves are measured on."""
 
-    ledger: str
-    sft: str
+    ledger: str  # address
+    sft: str  # directory of the SFT policy
     set_name: str
     decoding: Decoding
-    samples: int
-    instructions: int
+    samples: int  # the largest n of best-of-n
+    instructions: int  # how many instructions of the set are used
     seed: int
 
     def prompts(self) -> list[Prompt]:
+        """The first instructions of the set, as prompts."""
         with Ledger.open(self.ledger, read_only=True) as ledger:
             asked = islice(training.instructed(ledger, self.set_name), self.instructions)
             return [Prompt(each.text, each.input) for each in asked]
 
 
 class Curves(NamedTuple):
-    """What was measured of one way to optimise, and which of its curves turn down."""
+    """The curves of one way to optimise: their points, and for each whether it turns down."""
 
     points: tuple[OverOptimisationPoint, ...]
     turns: tuple[TurningPoint, ...]
 
 
 def best_of_n_curves(task: CurveTask, arms: Sequence[Arm]) -> Curves:
-    """Best of n = 1, 2, 4, ... under each reward model, from one set of draws."""
-    import torch
+    """Curves of the best of n = 1, 2, 4, ... by each reward model, from one set of draws.
 
-    from farm.methods.best_of_n import best_of_n_estimate, best_of_n_kl
-    from farm.models.policy import Policy
-    from farm.models.scorer import Scorer, ScorerReward
-    from farm.training.rollout import draw
-
+    The points are expectations over subsets of the draws; see best_of_n_estimate.
+    """
     prompts = task.prompts()
     drawn = draw(Policy.load(task.sft), prompts, task.decoding, seed=task.seed, n=task.samples)
     shape = (len(prompts), task.samples)
@@ -88,10 +88,7 @@ def best_of_n_curves(task: CurveTask, arms: Sequence[Arm]) -> Curves:
 
 
 def ppo_curves(task: CurveTask, arms: Sequence[Arm]) -> Curves:
-    """The SFT policy and every kept checkpoint of each PPO run, with its KL from the SFT policy."""
-    from farm.models.policy import Policy
-    from farm.models.scorer import Scorer, ScorerReward
-
+    """Curves of each PPO run: the SFT policy, then every kept checkpoint with its KL from the SFT policy."""
     prompts, sft = task.prompts(), Policy.load(task.sft)
     frames = []
     for arm in arms:
@@ -106,16 +103,11 @@ def ppo_curves(task: CurveTask, arms: Sequence[Arm]) -> Curves:
 
 class _Drawn(NamedTuple):
     texts: list[str]
-    kl: float  # nats a response; estimated from the same responses, never below 0
+    kl: float  # nats per response; estimated from these responses, at least 0
 
 
 def _drawn(policy: Policy, sft: Policy, prompts: list[Prompt], task: CurveTask) -> _Drawn:
-    """One response of the policy to each prompt."""
-    import torch
-
-    from farm.models.ops import kl_k1, masked_sum
-    from farm.training.rollout import draw, rated
-
+    """Draw one response of the policy to each prompt, and estimate the policy's KL from the SFT policy."""
     drawn = draw(policy, prompts, task.decoding, seed=task.seed)
     with torch.no_grad():
         theirs = rated(lambda part: sft(part, task.decoding.temperature), drawn.tokens)
@@ -133,7 +125,7 @@ def _step(checkpoint: Path) -> int:
 
 
 def _rows(feedback: str, level: float, kl: float, gold: list[float], proxy: list[float]) -> pd.DataFrame:
-    """One point of a curve, a row for each instruction."""
+    """One point of a curve: a row for each instruction."""
     return pd.DataFrame(
         {
             "curve": feedback,

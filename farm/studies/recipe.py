@@ -1,4 +1,4 @@
-"""What a study trains, as data: methods and their options, in a YAML file of this folder or the user's."""
+"""Recipes: which methods a study trains, and with which options. A recipe is a YAML file."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from farm.methods import METHODS, load
 from farm.methods.best_of_n import BestOfNConfig
 from farm.settings.checked import schema_of
 
-BEST_OF_N = "best_of_n"  # samples and trains nothing, so it is not among METHODS
-FOLDER = Path(__file__).parent  # of the recipes that come with the package
+BEST_OF_N = "best_of_n"  # not among METHODS, since it samples and trains nothing
+FOLDER = Path(__file__).parent  # has the recipes that come with the package
 GROUPS = ("sft", "reward_model", "methods", "sampling")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Options by method. methods: in the order in which they are trained; sampling: of every output."""
+    """The options of a study, by method."""
 
     sft: Mapping[str, object]
     reward_model: Mapping[str, object]
-    methods: Mapping[str, Mapping[str, object]]
-    sampling: Mapping[str, object]
+    methods: Mapping[str, Mapping[str, object]]  # in the order in which they are trained
+    sampling: Mapping[str, object]  # options of Decoding for every output
 
     @classmethod
     def read(cls, path: Path) -> Recipe:
-        """Raises one ConfigError with all that is wrong with the file."""
+        """Read a recipe from a file. Raises one ConfigError with all that is wrong with it."""
         given = read_yaml(path)
         if not isinstance(given, dict) or set(given) != set(GROUPS):
             raise ConfigError(f"a recipe has {', '.join(GROUPS)} and no more", where=str(path))
@@ -81,5 +81,5 @@ def recipe_schema() -> dict[str, Json]:
 
 
 def options_of(given: Mapping[str, object] | None) -> dict[str, str]:
-    """Options as flags have them."""
+    """Options as texts, as the command line has them."""
     return {name: str(value) for name, value in (given or {}).items()}

@@ -1,4 +1,7 @@
-"""What a study found, as records that a file holds and a report shows. Rates are shares, intervals 95 %."""
+"""The results of a study, as records that a file stores and a report shows.
+
+Rates are shares in [0, 1]. Intervals are 95 % intervals.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from db.errors import ConfigError
 from db.ids import Json
 from farm.statistics.bootstrap import Interval
 
-PEOPLE, SIMULATORS = "people", "simulators"  # the two kinds of feedback, and the two worlds made of them
+# The two kinds of feedback. A world of a study is what one of them trains and judges.
+PEOPLE, SIMULATORS = "people", "simulators"
 CROWD_PRICE = 300.0
 """US dollars for 1,000 judgements by crowd workers, as AlpacaFarm paid (Dubois et al. 2023, section 4.2)."""
 
@@ -27,7 +31,7 @@ class Rate:
 
 
 def rate_of(interval: Interval) -> Rate:
-    """An interval as a rate; where it has no bounds, it reaches no further than its value."""
+    """An interval as a rate. A missing bound becomes the value itself, and a missing value 0."""
     value = interval.value or 0.0
     low, high = (value if bound is None else bound for bound in (interval.low, interval.high))
     return Rate(value, low, high)
@@ -35,81 +39,73 @@ def rate_of(interval: Interval) -> Rate:
 
 @dataclass(frozen=True)
 class Annotators:
-    """Simulators beside people on the same pairs. people: one person with the mode of others; simulators:
-    one simulator with the mode of people. Variance is 1 - agreement with one's own others, bias the error of
-    the simulators' mode; people have none by definition. Prices in US dollars, None where unknown."""
+    """Simulators compared with people on the same pairs. The bias of people is 0 by definition."""
 
     pairs: int
-    people: Rate
-    simulators: Rate
-    people_variance: float
-    simulators_variance: Rate
-    simulators_bias: Rate
-    price_per_1000: float | None
+    people: Rate  # agreement of one person with the mode of the other people
+    simulators: Rate  # agreement of one simulator with the mode of people
+    people_variance: float  # 1 - `people`
+    simulators_variance: Rate  # 1 - agreement of one judgement with the mode of the simulator's others
+    simulators_bias: Rate  # error of the simulators' mode against the mode of people
+    price_per_1000: float | None  # US dollars for 1,000 judgements of the simulators; None where unknown
     crowd_price_per_1000: float = CROWD_PRICE
 
 
 @dataclass(frozen=True)
 class MethodWinRate:
-    """The win rate of a method, trained on one kind of feedback and judged by another.
-
-    gain: how far it is above the supervised model's, paired by instruction; None for that model.
-    """
+    """The win rate of a method that was trained on one kind of feedback and judged by one kind of judge."""
 
     method: str
     trained_on: str
     judged_by: str
     win_rate: Rate
-    n: int
-    n_failed: int
-    gain: Rate | None = None
+    n: int  # instructions with a judgement
+    n_failed: int  # instructions without one
+    gain: Rate | None = None  # win rate minus the supervised model's, paired by instruction; None for itself
 
 
 @dataclass(frozen=True)
 class RankAgreement:
-    """Do the two worlds rank the methods alike? resolved_by: the share of pairs that each tells apart."""
+    """Agreement of the two worlds' rankings of the methods."""
 
     spearman: Rate
     kendall: float
     methods: int
-    resolved_by_people: float
-    resolved_by_simulators: float
+    resolved_by_people: float  # share of the pairs of methods that differ significantly in the people's world
+    resolved_by_simulators: float  # the same in the simulators' world
 
 
 @dataclass(frozen=True)
 class OverOptimisationPoint:
-    """One point of an over-optimisation curve. proxy: the reward model's mean score; gold: the truth's."""
+    """One point of an over-optimisation curve."""
 
-    curve: str
-    feedback: str
-    level: float
-    sqrt_kl: float
-    gold: Rate
-    proxy: float
+    curve: str  # the way to optimise: best-of-n or PPO
+    feedback: str  # what the reward model has learnt from
+    level: float  # n of best-of-n, or the step of PPO
+    sqrt_kl: float  # square root of the KL from the SFT policy, in nats
+    gold: Rate  # mean gold utility
+    proxy: float  # mean score of the reward model
 
 
 @dataclass(frozen=True)
 class TurningPoint:
-    """Does a curve turn down? peak: the level with the highest gold; last: that with the largest KL.
-
-    drop: gold at the last less gold at the peak, paired by instruction, its interval wide enough for any of
-    the points to be the peak.
-    """
+    """Whether an over-optimisation curve turns down, and where."""
 
     curve: str
     feedback: str
-    peak: float
-    last: float
-    drop: Rate
+    peak: float  # level with the highest gold utility
+    last: float  # level with the largest KL
+    drop: Rate  # gold at `last` minus gold at `peak`; the interval allows for the choice of the peak
 
     @property
     def turned(self) -> bool:
+        """Whether the drop is significant: its interval lies below 0."""
         return self.drop.high < 0
 
 
 @dataclass(frozen=True)
 class StudyResults:
-    """A validation: win rates in both worlds, how far their rankings agree, over-optimisation."""
+    """The results of a validation: win rates in both worlds, their rankings, over-optimisation."""
 
     baseline: str
     seed: int
@@ -121,7 +117,7 @@ class StudyResults:
     annotators: Annotators | None = None
 
     def rates(self, trained_on: str, judged_by: str) -> dict[str, Rate]:
-        """Win rate of each method in one world."""
+        """Win rate of each method that was trained on and judged by these kinds of feedback."""
         return {
             each.method: each.win_rate
             for each in self.judged
@@ -129,15 +125,17 @@ class StudyResults:
         }
 
     def to_json(self) -> Json:
+        """The results as JSON."""
         return asdict(self)
 
     def write(self, path: Path) -> None:
+        """Write the results to a JSON file."""
         text = json.dumps(self.to_json(), indent=1, allow_nan=False)
         path.write_text(text + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> StudyResults:
-        """Raises ConfigError where the file is none of ours."""
+        """Read what `write` wrote. Raises ConfigError where the file is something else."""
         try:
             given = json.loads(path.read_text(encoding="utf-8"))
             ranking, annotators = given["ranking"], given.get("annotators")
@@ -160,5 +158,5 @@ Record = TypeVar("Record")
 
 
 def _with_rates(kind: Callable[..., Record], given: Mapping[str, Any]) -> Record:
-    """A record whose rates stand in the file as objects."""
+    """Make a record of its JSON object, in which rates are objects."""
     return kind(**{name: Rate(**each) if isinstance(each, dict) else each for name, each in given.items()})

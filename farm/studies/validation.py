@@ -1,7 +1,8 @@
-"""AlpacaFarm's end-to-end validation: is a study on simulated feedback the study that people would have made?
+"""AlpacaFarm's end-to-end validation: does a study on simulated feedback find what one on people would find?
 
-Every method is trained on each kind of feedback, its outputs meet a baseline's on the evaluation set, and
-both kinds of evaluator judge them. Do both worlds rank the methods alike (Dubois et al. 2023, section 4.3)?
+Every method is trained on each kind of feedback. Its outputs are paired with a baseline's on the evaluation
+set, and both kinds of judges judge the pairs. The question is whether both worlds rank the methods alike
+(Dubois et al. 2023, section 4.3).
 """
 
 from __future__ import annotations
@@ -32,45 +33,43 @@ from farm.training.checkpoint import MODEL, whole_checkpoints
 
 Say = Callable[[str], None]
 BASELINE, SFT, PPO, REWARD_MODEL = "baseline", "sft", "ppo", "reward_model"
-EVALUATION = "evaluation"  # the source of the pairs that evaluators judge
+EVALUATION = "evaluation"  # the source of the pairs with the baseline
 
 
 @dataclass(frozen=True)
 class Feedback:
-    """A kind of feedback. trains: whose labels of `pairs` are learnt from; judges: who evaluates."""
+    """A kind of feedback."""
 
     name: str
-    trains: tuple[str, ...]
-    judges: tuple[str, ...]
+    trains: tuple[str, ...]  # annotators whose labels methods learn from
+    judges: tuple[str, ...]  # annotators who judge the outputs of methods
 
 
 @dataclass(frozen=True)
 class Study:
-    """What is trained and judged. ledger: its address; sft: the directory of the model to start from.
+    """What a study trains and judges."""
 
-    pairs: the source of the judged pairs; unlabelled, evaluation: sets of instructions.
-    """
-
-    ledger: str
-    folder: Path
-    sft: str
-    pairs: str
-    unlabelled: str
-    evaluation: str
+    ledger: str  # address
+    folder: Path  # for the training runs
+    sft: str  # directory of the supervised model, from which all methods start
+    pairs: str  # source of the pairs whose labels are learnt from
+    unlabelled: str  # set of instructions for methods that learn from their own outputs
+    evaluation: str  # set of instructions that the methods are compared on
     recipe: Recipe
     seed: int = 0
 
     @property
     def decoding(self) -> Decoding:
+        """The recipe's settings for sampling."""
         return build(Decoding, options_of(self.recipe.sampling), where=["sampling"])
 
     def sampled(self, producer: str, seed: int = 0, **more: object) -> SampleTask:
-        """One output to each instruction of the evaluation set."""
+        """A task: one output to each instruction of the evaluation set. more: fields of SampleTask."""
         return SampleTask(self.evaluation, producer, decoding=self.decoding, seed=seed, **more)  # type: ignore[arg-type]
 
 
 def begin(ledger: Ledger, study: Study, feedback: Feedback, pool: Workers) -> list[Future[Done]]:
-    """Begin what needs no more than the labels: the reward model, and the methods that learn from pairs."""
+    """Begin to train what needs only the labels: the reward model, and the methods that learn from pairs."""
     snapshot(ledger, feedback.name, Choice(feedback.trains, study.pairs))
     steps = [method_step(study, feedback.name, each) for each in study.recipe.methods if from_pairs(each)]
     return [pool.begin(partial(run, step)) for step in (reward_step(study, feedback.name), *steps)]
@@ -85,10 +84,11 @@ def train_all(
     studied: Sequence[Feedback] = (),
     begun: Mapping[str, Sequence[Future[Done]]] | None = None,
 ) -> list[str]:
-    """Reward models and every method on every kind of feedback; returns the producers of their outputs.
+    """Train a reward model and every method on every kind of feedback.
 
-    studied: further kinds of feedback, of which there are to be a reward model and a PPO policy and no more.
-    begun: what was begun before, by the name of its feedback.
+    Returns the names of the producers of the outputs.
+    studied: further kinds of feedback, on which only a reward model and a PPO policy are trained.
+    begun: by the name of its feedback, what `begin` has begun before.
     """
     known = begun or {}
     first = [f for each in feedback for f in known.get(each.name) or begin(ledger, study, each, pool)]
@@ -108,30 +108,33 @@ def train_all(
 
 
 def from_pairs(method: str) -> bool:
-    """Whether a method learns from the labelled pairs themselves."""
+    """Whether a method learns from a snapshot of labelled judgements, without a reward model."""
     return method != BEST_OF_N and load(method).data_kind in ("pairs", "judged", "groups")
 
 
 def studied_policy(study: Study, feedback: str) -> Done:
-    """A reward model of one kind of feedback, then a PPO policy that nobody is to judge."""
+    """Train a reward model on one kind of feedback, then a PPO policy, from which nothing is sampled."""
     run(reward_step(study, feedback))
     return run(replace(method_step(study, feedback, PPO), samples=()))
 
 
 def reward_model_of(study: Study, feedback: str) -> str:
-    """The directory of the trained reward model of a kind of feedback."""
+    """The directory of the reward model that was trained on a kind of feedback."""
     return str(whole_checkpoints(study.folder / feedback / REWARD_MODEL)[-1] / MODEL)
 
 
 def reward_step(study: Study, feedback: str) -> Step:
-    """A reward model of one kind of feedback."""
+    """The step that trains a reward model on one kind of feedback."""
     task = TrainTask(study.sft, study.folder / feedback / REWARD_MODEL, snapshot=feedback)
     options = _options(study, study.recipe.reward_model)
     return Step(f"{feedback}/{REWARD_MODEL}", study.ledger, REWARD_MODEL, options, task)
 
 
 def method_step(study: Study, feedback: str, method: str) -> Step:
-    """A method on one kind of feedback, and its outputs to the evaluation set. Best-of-n only samples."""
+    """The step that trains a method on one kind of feedback and samples its outputs to the evaluation set.
+
+    Best-of-n only samples.
+    """
     name, options = f"{feedback}/{method}", study.recipe.methods[method]
     if method == BEST_OF_N:
         reward = reward_model_of(study, feedback)
@@ -159,18 +162,18 @@ def _said(done: Done) -> str:
 SHOWN = ("held_out/accuracy", "kl", "loss")
 
 
-def meet(ledger: Ledger, study: Study, producers: Iterable[str]) -> None:
-    """Pair every producer's outputs with the baseline's; each stands under its own subset of `evaluation`."""
+def pair_with_baseline(ledger: Ledger, study: Study, producers: Iterable[str]) -> None:
+    """Pair the outputs of every producer to the evaluation set with the baseline's, as source EVALUATION."""
     for producer in producers:
         pair(ledger, PairTask(EVALUATION, (Source(producer),), study.evaluation, Source(BASELINE)))
 
 
-def judged(ledger: Ledger, feedback: Sequence[Feedback], n: int) -> tuple[MethodWinRate, ...]:
-    """Win rates of every producer against the baseline by every kind of judge that looked at it.
+def method_win_rates(ledger: Ledger, feedback: Sequence[Feedback], n: int) -> tuple[MethodWinRate, ...]:
+    """Win rates of every producer against the baseline, by every kind of judge that judged it.
 
-    n: instructions of the evaluation set; one without a judgement counts as failed.
+    n: number of instructions in the evaluation set; one without a judgement counts as failed.
     """
-    found = oriented(ledger)
+    found = against_baseline(ledger)
     rows = []
     for judges in feedback:
         theirs = found[found["judge"].isin(judges.judges)]
@@ -192,9 +195,12 @@ def judged(ledger: Ledger, feedback: Sequence[Feedback], n: int) -> tuple[Method
     return (*same, *(row for row in rows if row.method != SFT))
 
 
-def oriented(ledger: Ledger, source: str = EVALUATION, baseline: str = BASELINE) -> pd.DataFrame:
-    """Judgements of outputs against a baseline's: producer, judge, instruction, pair_id, preference for the
-    producer."""
+def against_baseline(ledger: Ledger, source: str = EVALUATION, baseline: str = BASELINE) -> pd.DataFrame:
+    """Every judgement of an output against the baseline's, in the pairs of a source.
+
+    Columns: producer, judge (name), instruction (id), pair_id, preference (P(the producer's output
+    preferred), NaN without a verdict).
+    """
     frame = contests(ledger, source)
     names = {card.id: card.name for card in ledger.annotators()}
     flipped = frame["model_a"] == baseline
@@ -209,8 +215,11 @@ def oriented(ledger: Ledger, source: str = EVALUATION, baseline: str = BASELINE)
     )
 
 
-def table(found: pd.DataFrame, world: Feedback) -> pd.DataFrame:
-    """Mean preferences of one world: instructions in rows, methods trained and judged in it in columns."""
+def preference_table(found: pd.DataFrame, world: Feedback) -> pd.DataFrame:
+    """Mean preferences of one world, with a row per instruction and a column per method.
+
+    found: of `against_baseline`. The methods are those that were trained and judged by this feedback.
+    """
     mine = found[found["judge"].isin(world.judges)]
     mine = mine[mine["producer"].str.startswith(f"{world.name}/") | (mine["producer"] == SFT)]
     method = mine["producer"].str.rpartition("/")[2]
@@ -218,9 +227,12 @@ def table(found: pd.DataFrame, world: Feedback) -> pd.DataFrame:
 
 
 def rank_agreement(ledger: Ledger, people: Feedback, simulators: Feedback) -> RankAgreement | None:
-    """Spearman's correlation of the two worlds' rankings, instructions resampled; None below 3 methods."""
-    found = oriented(ledger)
-    theirs, ours = table(found, people), table(found, simulators)
+    """Correlations of the two worlds' rankings of the methods; None for fewer than 3 methods.
+
+    The interval of Spearman's correlation is a bootstrap over instructions.
+    """
+    found = against_baseline(ledger)
+    theirs, ours = preference_table(found, people), preference_table(found, simulators)
     common = [name for name in theirs.columns if name in ours.columns]
     if len(common) < 3:
         return None
@@ -233,7 +245,7 @@ def rank_agreement(ledger: Ledger, people: Feedback, simulators: Feedback) -> Ra
 
 
 def _resolved(preferences: pd.DataFrame) -> float:
-    """Share of the pairs of methods that can be told apart."""
+    """Share of the pairs of methods whose win rates differ significantly."""
     better = significantly_better(win_rate_estimates(preferences))
     pairs = len(better) * (len(better) - 1) / 2
     return float(better.sum() / pairs)

@@ -1,14 +1,15 @@
-"""The heavy steps of a study, run in processes side by side: train a method, then sample from it.
+"""Runs the heavy steps of a study in parallel processes: train a method, then sample from it.
 
-Each step is what `farm train` and `farm sample` do, with the same rows in the ledger; run again it finds
-what it did before. Processes have one thread each: on a CPU two of them are faster with small models than one
-process of two threads.
+A step does what `farm train` and `farm sample` do, and writes the same rows to the ledger. A step that is run
+again finds what it did before. Each process has one thread: with small models on a CPU, two processes are
+faster than two threads.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
@@ -16,43 +17,39 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TypeVar
 
-from farm.sample import SampleTask
-from farm.train import TrainTask
+import torch
+
+from db.ledger import Ledger
+from farm.sample import SampleTask, sample
+from farm.train import TrainTask, train
 
 
 @dataclass(frozen=True)
 class Step:
-    """A method to train, and what to sample from it. name: what the step is called on screen.
+    """A method to train, and what to sample from it."""
 
-    method: of farm.methods; None only samples from train.model. model: where samples come from then.
-    """
-
-    name: str
-    ledger: str
-    method: str | None = None
+    name: str  # for the screen
+    ledger: str  # address
+    method: str | None = None  # name in farm.methods; None trains nothing
     options: Mapping[str, str] = field(default_factory=dict)
     train: TrainTask | None = None
     samples: tuple[SampleTask, ...] = ()
-    model: str = ""
+    model: str = ""  # what to sample from, where nothing is trained
 
 
 @dataclass(frozen=True)
 class Done:
-    """What came of a step. model: the directory that transformers loads; decodings: of each sample task."""
+    """The result of a step."""
 
     name: str
-    model: str
+    model: str  # directory of the model
     seconds: float
     metrics: Mapping[str, float]
-    decodings: tuple[str, ...]
+    decodings: tuple[str, ...]  # of each sample task, as canonical JSON
 
 
 def run(step: Step) -> Done:
-    """Train, then sample; what was done before is found in the folder and in the ledger."""
-    from db.ledger import Ledger
-    from farm.sample import sample
-    from farm.train import train
-
+    """Train, then sample. What was done before is found in the folder and in the ledger."""
     began = perf_counter()
     model, metrics = step.model, {}
     with Ledger.open(step.ledger) as ledger:
@@ -68,25 +65,25 @@ Result = TypeVar("Result")
 
 
 class Workers:
-    """Processes that do what they are given. Use `workers` to have them and to be rid of them."""
+    """A pool of processes. `workers` starts and ends one."""
 
     def __init__(self, pool: ProcessPoolExecutor) -> None:
         self._pool = pool
 
     def begin(self, job: Callable[[], Result]) -> Future[Result]:
-        """Do a job while others go on. It is pickled."""
+        """Start a job, which is pickled, in a free process."""
         return self._pool.submit(job)
 
     def each(self, jobs: Sequence[Callable[[], Result]]) -> Iterator[Result]:
-        """Do all jobs; give each result as it comes. The first error ends the rest. Jobs are pickled."""
+        """Do all jobs and yield each result when it is there. Jobs are pickled. An error ends the others."""
         yield from self.finished([self.begin(job) for job in jobs], lambda _: ())
 
     def finished(
         self, begun: Iterable[Future[Result]], then: Callable[[Result], Iterable[Callable[[], Result]]]
     ) -> Iterator[Result]:
-        """Give each result as it comes, and begin the jobs that it makes possible.
+        """Yield the result of each future when it is there, and begin the jobs that `then` makes of it.
 
-        The first error ends the rest.
+        Their results are yielded too. An error is raised here, and jobs that have not started are cancelled.
         """
         waiting = set(begun)
         try:
@@ -102,7 +99,7 @@ class Workers:
 
 @contextmanager
 def workers(count: int | None = None) -> Iterator[Workers]:
-    """`count` processes, by default one for each core."""
+    """Start `count` processes, by default one for each core, and end them at the end of the block."""
     size = count or os.cpu_count() or 1
     spawn = multiprocessing.get_context("spawn")
     before = {name: os.environ.get(name) for name in _THREADS}
@@ -122,10 +119,6 @@ _THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLEL
 
 
 def _quiet() -> None:
-    """In a worker: Ctrl-C is the parent's to handle."""
-    import signal
-
-    import torch
-
+    """Set up a worker: one thread, and Ctrl-C is left to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
