@@ -42,6 +42,25 @@ def pytest_configure(config: pytest.Config) -> None:
 MODELS = {"made", "trained", "studied", "make_model", "model_dir", "pad_is_eos_dir", "scorer_dir"}
 TRAINERS = tuple(f"tests/farm/{each}" for each in ("methods", "training", "test_train", "test_quickstart"))
 
+LENGTHY = (
+    "tests/annotators/clients/test_storm.py",
+    "tests/annotators/parsers/test_parsers.py::test_time_is_linear_in_the_length",
+    "tests/farm/models/test_policy.py::test_saved_policies_load_by_transformers_alone",
+    "tests/farm/statistics/test_coverage.py",
+    "tests/farm/studies/test_work.py",
+    "tests/farm/test_bad_input.py",
+    "tests/farm/test_calibrate.py",
+    "tests/farm/test_new_annotator.py::test_the_page_is_followed_to_the_letter",
+    "tests/farm/test_pool_theory.py",
+    "tests/farm/world/test_fit.py",
+    "tests/farm/world/test_pretraining.py",
+    "tests/faults/",
+    "tests/real/",
+    "tests/test_docs_run.py::test_what_a_page_tells_its_reader_to_do_works",
+    "tests/test_notebook.py",
+)
+"""Files and tests that take more than three seconds of a core; something quicker holds most of each."""
+
 
 def marks_of(item: pytest.Item) -> Iterator[str]:
     """What a test needs, by its place and its fixtures, so that `make quick` can leave it out."""
@@ -53,7 +72,7 @@ def marks_of(item: pytest.Item) -> Iterator[str]:
         yield "postgres"
     if "studied" in fixtures or (item.nodeid.startswith(TRAINERS) and fixtures & MODELS):
         yield "training"
-    if "site" in fixtures or item.nodeid.startswith(("tests/faults/", "tests/real/")):
+    if "site" in fixtures or item.nodeid.startswith(LENGTHY):
         yield "lengthy"
 
 

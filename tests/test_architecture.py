@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import cli
+from tests.conftest import LENGTHY
 
 ROOT = Path(__file__).parent.parent
 ROOMS = {"cli", "farm", "annotators", "db"}
@@ -214,6 +215,13 @@ def test_nothing_is_written_twice() -> None:
                     here = f"{name_of(path)}.{node.name}"
                     assert shape not in seen, f"{here} does what {seen[shape]} does"
                     seen[shape] = here
+
+
+@pytest.mark.parametrize("place", LENGTHY)
+def test_what_quick_leaves_out_is_there(place: str) -> None:
+    path, _, name = place.partition("::")
+    assert (ROOT / path).exists()
+    assert not name or f"def {name}(" in (ROOT / path).read_text()
 
 
 def test_the_command_line_starts_light() -> None:

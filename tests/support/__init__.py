@@ -14,5 +14,6 @@ world_pairs          pairs of demonstrations of the embedded world
 tiny_models          random models to train
 tiny_judges          random judges and reward models that read long prompts
 on_policy            methods that learn from their own rollouts, made and trained
+benchmark_scripts    the scripts of benchmarks/ as modules
 accessibility        what axe finds wrong with a page
 """

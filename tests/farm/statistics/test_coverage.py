@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import pytest
 
+from tests.support.benchmark_scripts import benchmark
 
-def _benchmark() -> ModuleType:
-    path = Path(__file__).parents[3] / "benchmarks" / "coverage.py"
-    spec = importlib.util.spec_from_file_location("coverage_benchmark", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-STUDIES = _benchmark()
+STUDIES = benchmark("coverage")
 
 
 @pytest.mark.parametrize("name", [*STUDIES.ANALYTIC, *STUDIES.RESAMPLED])

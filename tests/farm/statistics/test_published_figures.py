@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,22 +15,12 @@ from farm.statistics.length_control import controlled_win_rate
 from farm.statistics.prediction_powered import prediction_powered_win_rate
 from farm.statistics.ranking import rank_correlation
 from farm.statistics.win_rates import win_rates
+from tests.support.benchmark_scripts import benchmark
 
 FEBRUARY = "Arena Elo\n[Feb 2, 2024]"
 
 
-def _benchmark() -> ModuleType:
-    path = Path(__file__).parents[3] / "benchmarks" / "length_control.py"
-    spec = importlib.util.spec_from_file_location("length_control_benchmark", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-BENCHMARK = _benchmark()
+BENCHMARK = benchmark("length_control")
 
 
 @pytest.fixture(scope="module")

@@ -28,24 +28,12 @@ from farm.training.loop import (
 from farm.training.method import Loss, Method
 from farm.training.processes import Processes
 from farm.training.run_models import LoadedModels
+from tests.support.on_policy import NoCheckpoints
 
 DEMOS = [Demonstration(Prompt(f"say {i}"), "hello " * (1 + i % 4)) for i in range(16)]
 PAIRS = [
     PreferencePair(Prompt(f"say {i}"), "yes " * (1 + i % 3), "no", 1.0 if i % 3 else 0.3) for i in range(16)
 ]
-
-
-class NoCheckpoints:
-    latest = "nowhere"
-
-    def restore(self, *_: object) -> int:
-        return 0
-
-    def due(self, _: object) -> bool:
-        return False
-
-    def save(self, *_: object) -> None:
-        pass
 
 
 def run(
