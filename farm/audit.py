@@ -18,7 +18,13 @@ from farm.options.audit import AuditOptions as AuditOptions
 
 def audit_ledger(ledger: Ledger, options: AuditOptions) -> AuditReport:
     """Audit the judgements in a ledger. Raises ConfigError where none fits the options."""
-    found = questioned(ledger, options.source, options.subset, options.labels, options.average_orders)
+    found = questioned(
+        ledger,
+        options.source,
+        subset=options.subset,
+        labels=options.labels,
+        average_orders=options.average_orders,
+    )
     if found.judgements.empty:
         what = "no judgement fits" if options.source or options.subset else "the ledger holds no judgement"
         raise ConfigError(what, where=str(ledger.address), remedy="`farm status` lists sources and subsets")

@@ -151,7 +151,9 @@ def calibrate(ledger: Ledger, task: CalibrateTask) -> Calibration:
     kept = tuple(labelled.members[place] for place in np.flatnonzero(fit.weights > 0))
     scores = _scores(labelled, {"before": (pool, labelled.members), "after": (fresh, kept)}, task)
     weights = fit.weights.tolist()
-    text = catalogue.reweighted(task.pool, pool, fresh.name, weights, fit.flip, task.out.parent)
+    text = catalogue.reweighted(
+        task.pool, pool, title=fresh.name, weights=weights, flip=fit.flip, folder=task.out.parent
+    )
     task.out.write_text(_heading(task) + text, encoding="utf-8")
     total = sum(member.weight for member in pool.members)
     members = tuple(
@@ -159,9 +161,17 @@ def calibrate(ledger: Ledger, task: CalibrateTask) -> Calibration:
         for member, rows, after in zip(pool.members, labelled.members, weights, strict=True)
     )
     return Calibration(
-        pool.name, task.out, fresh.fingerprint, int((~held).sum()), int(held.sum()), labelled.votes, members,
-        pool.noise.flip, fit, scores,
-    )  # fmt: skip
+        pool=pool.name,
+        out=task.out,
+        fingerprint=fresh.fingerprint,
+        fitted=int((~held).sum()),
+        held=int(held.sum()),
+        votes=labelled.votes,
+        members=members,
+        flip_before=pool.noise.flip,
+        fit=fit,
+        scores=scores,
+    )
 
 
 def _reweighted(pool: Pool, fit: CrowdFit, name: str) -> Pool:
@@ -263,7 +273,7 @@ def _scores(
     free = max(card.id for card in labelled.cards) + 1
     rows, cards = [people], list(labelled.cards)
     for code, (when, (pool, members)) in enumerate(pools.items(), free):
-        rows.append(_rehearsed(pool, members, units, labelled.votes, code))
+        rows.append(_rehearsed(pool, members, units=units, times=labelled.votes, code=code))
         cards.append(replace(pool.card, name=f"pool {when}", id=code))
     frames = Judgements(pd.concat(rows, ignore_index=True), units, tuple(cards))
     report = audit(frames, AuditOptions(reference=task.reference, draws=task.draws, seed=task.seed)).whole

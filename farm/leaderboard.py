@@ -95,15 +95,27 @@ def board_of(ledger: Ledger, rows: pd.DataFrame, options: LeaderboardOptions) ->
         cluster = next((i for i, group in enumerate(groups, 1) if model in group), None)
         ends = ranges.get(model)
         best, worst = (ends.best, ends.worst) if ends else (None, None)
-        lengths = (float(own["length_model"].mean()), float(own["length_reference"].mean()))
         places.append(
             LeaderboardEntry(
-                model, rate, _controlled(own, control, chosen, options), *lengths, cluster, best, worst
+                model=model,
+                rate=rate,
+                controlled=_controlled(own, control, chosen, options),
+                length=float(own["length_model"].mean()),
+                reference_length=float(own["length_reference"].mean()),
+                cluster=cluster,
+                best=best,
+                worst=worst,
             )
         )
     source = control.difficulty.source if control.difficulty else "none"
     return Leaderboard(
-        options.annotator, reference, chosen.name, source, control.lacking, options.features, tuple(places)
+        annotator=options.annotator,
+        reference=reference,
+        set_name=chosen.name,
+        difficulty=source,
+        lacking=control.lacking,
+        controls=options.features,
+        places=tuple(places),
     )
 
 
@@ -180,14 +192,20 @@ def _control(measured: pd.DataFrame, chosen: EvaluationSet, options: Leaderboard
     models."""
     features = options.features
     if not features:
-        return _Control((), None, False, NOT_ASKED, None)
+        return _Control(features=(), difficulty=None, given=False, lacking=NOT_ASKED, anchors=None)
     anchors = chosen.anchors(options.anchors, options.difficulty) if features == LENGTH else None
     if (given := chosen.difficulty(options.difficulty)) is not None:
-        return _Control(features, given, True, "", anchors)
+        return _Control(features=features, difficulty=given, given=True, lacking="", anchors=anchors)
     try:
-        return _Control(features, fit_difficulty(measured, features), False, "", anchors)
+        return _Control(
+            features=features,
+            difficulty=fit_difficulty(measured, features),
+            given=False,
+            lacking="",
+            anchors=anchors,
+        )
     except (ValueError, ArithmeticError) as error:
-        return _Control(features, None, False, str(error), anchors)
+        return _Control(features=features, difficulty=None, given=False, lacking=str(error), anchors=anchors)
 
 
 def _controlled(
@@ -250,5 +268,15 @@ def strengths(ledger: Ledger, options: LeaderboardOptions) -> Strengths:
         interval = fitted.bootstrap_interval(each.model) if options.draws else fitted.interval(each.model)
         cluster = next(i for i, group in enumerate(groups, 1) if each.model in group)
         n = int(mine["preference"].notna().sum())
-        found.append(Strength(each.model, interval, n, len(mine) - n, cluster, each.best, each.worst))
+        found.append(
+            Strength(
+                model=each.model,
+                strength=interval,
+                n=n,
+                n_failed=len(mine) - n,
+                cluster=cluster,
+                best=each.best,
+                worst=each.worst,
+            )
+        )
     return Strengths(options.annotator, fitted.n, fitted.n_failed, tuple(found))

@@ -60,7 +60,10 @@ def may_replace(
         chosen = [annotator_named(who, name) for name in annotators]
     labels = _item_labels(found.judgements)
     of_people = labels[labels["annotator"].isin(people)]
-    return [_replacement(each, labels, of_people, epsilons, min_items) for each in chosen]
+    return [
+        _replacement(each, labels, people=of_people, epsilons=epsilons, min_items=min_items)
+        for each in chosen
+    ]
 
 
 def _item_labels(rows: pd.DataFrame) -> pd.DataFrame:

@@ -134,20 +134,20 @@ def robustness(
     for name in names:
         for start in range(0, len(ids), CHUNK):
             asked = replace(task.task, pairs=PairFilter(ids=ids[start : start + CHUNK]))
-            report = annotate(ledger, name, asked, progress, provider)
+            report = annotate(ledger, name, task=asked, progress=progress, provider=provider)
             new[report.annotator] = new.get(report.annotator, 0) + sum(report.statuses.values())
             costs.append(report.cost)
         judged = _judged(ledger, report.fingerprint, ids)
         attempts += [_attempt(each, report.annotator, judged, task.largest) for each in assaults]
     known = [cost for cost in costs if cost is not None]
     return RobustnessReport(
-        against,
-        len(honest),
-        task.largest,
-        tuple(attempts),
-        {each.name: each.unchanged for each in assaults if each.unchanged},
-        new,
-        sum(known) if known else None,
+        against=against,
+        instructions=len(honest),
+        largest=task.largest,
+        attempts=tuple(attempts),
+        unchanged={each.name: each.unchanged for each in assaults if each.unchanged},
+        new=new,
+        cost=sum(known) if known else None,
     )
 
 
@@ -211,7 +211,13 @@ def _written(task: RobustnessTask, honest: Mapping[str, Output]) -> Iterator[_As
         changed = [(output, text) for output, text in made if text != output.text]
         items = tuple(_item(name, output, _output(attack, output, text)) for output, text in changed)
         if items:
-            yield _Assault(name, attack.kind, attack.producer, items, len(made) - len(changed))
+            yield _Assault(
+                name=name,
+                kind=attack.kind,
+                producer=attack.producer,
+                items=items,
+                unchanged=len(made) - len(changed),
+            )
 
 
 def _suspected(ledger: Ledger, task: RobustnessTask, honest: Mapping[str, Output]) -> Iterator[_Assault]:
@@ -237,7 +243,9 @@ def _output(attack: Attack, honest: Output, text: str) -> Output:
 
 def _item(name: str, honest: Output, output: Output) -> Item:
     made, flipped = Pair.of(honest, output)
-    return Item(SOURCE, made.key, made, flipped, f"{name} against {honest.producer}")
+    return Item(
+        source=SOURCE, name=made.key, pair=made, flipped=flipped, subset=f"{name} against {honest.producer}"
+    )
 
 
 def _store(ledger: Ledger, assaults: Sequence[_Assault]) -> tuple[int, ...]:
@@ -266,10 +274,26 @@ def _attempt(assault: _Assault, annotator: str, judged: pd.DataFrame, largest: f
     wins = np.where(as_first, preference, 1 - preference)
     if np.isnan(wins).all():
         nothing = Interval(None, None, None, 0)
-        return Attempt(assault.name, assault.kind, annotator, nothing, 0, len(wins), flagged=True)
+        return Attempt(
+            attack=assault.name,
+            kind=assault.kind,
+            annotator=annotator,
+            win_rate=nothing,
+            n=0,
+            n_failed=len(wins),
+            flagged=True,
+        )
     found = win_rate(wins, rows["instruction"].to_numpy())
     flagged = _flagged(assault.kind, found.interval, largest)
-    return Attempt(assault.name, assault.kind, annotator, found.interval, found.n, found.n_failed, flagged)
+    return Attempt(
+        attack=assault.name,
+        kind=assault.kind,
+        annotator=annotator,
+        win_rate=found.interval,
+        n=found.n,
+        n_failed=found.n_failed,
+        flagged=flagged,
+    )
 
 
 def _flagged(kind: AttackKind, rate: Interval, largest: float) -> bool:

@@ -27,7 +27,9 @@ def questioned(
     average_orders: a pair judged in both orders counts once. Pairs that are made to mislead judges, or to
     catch people who do not look, are left out unless `source` names them.
     """
-    found = judgements(ledger, has_list, source, subset, labels, average_orders)
+    found = judgements(
+        ledger, has_list, source=source, subset=subset, labels=labels, average_orders=average_orders
+    )
     if source is not None:
         return found
     units = found.units[~found.units["source"].isin(MADE_TO_TEST)]

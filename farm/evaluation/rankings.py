@@ -139,12 +139,17 @@ def ranking(one: Evaluator) -> Ranking:
     scores = model_table(one).mean().dropna().sort_values(ascending=False, kind="stable")
     ok = one.rows.loc[one.rows["first"], one.column].notna()
     by_model = {str(model): float(score) for model, score in scores.items()}
-    return Ranking(one.name, one.against, by_model, int(ok.sum()), int((~ok).sum()))
+    return Ranking(
+        evaluator=one.name, reference=one.against, scores=by_model, n=int(ok.sum()), n_failed=int((~ok).sum())
+    )
 
 
 def variants(one: Evaluator) -> Iterator[tuple[str, Evaluator, Evaluator]]:
-    """An evaluator against itself: models shown first and second, before and after label noise, first and
-    second draw; only what its judgements tell apart."""
+    """Pairs of variants of one evaluator, each with what differs between the two.
+
+    order: models shown first against models shown second. noise: preferences against labels. draw: the first
+    two replicates. A pair that its judgements do not have is left out.
+    """
     rows, name = one.rows, one.name
     first, second = rows[rows["shown"] == 0], rows[rows["shown"] == 1]
     if len(first):
@@ -179,8 +184,24 @@ def compare(kind: str, a: Evaluator, b: Evaluator, *, draws: int = 1000, seed: i
         spearman = rank_correlation(*given, "spearman", draws=draws, seed=seed)
         kendall = rank_correlation(*given, "kendall", draws=draws, seed=seed)
     except ValueError as error:
-        return RankComparison(kind, a.name, b.name, None, None, str(error), _agreement(a, b))
-    return RankComparison(kind, a.name, b.name, spearman, kendall, "", _agreement(a, b))
+        return RankComparison(
+            kind=kind,
+            a=a.name,
+            b=b.name,
+            spearman=None,
+            kendall=None,
+            refused=str(error),
+            agreement=_agreement(a, b),
+        )
+    return RankComparison(
+        kind=kind,
+        a=a.name,
+        b=b.name,
+        spearman=spearman,
+        kendall=kendall,
+        refused="",
+        agreement=_agreement(a, b),
+    )
 
 
 def _hardly_meet(first: pd.DataFrame, second: pd.DataFrame) -> bool:

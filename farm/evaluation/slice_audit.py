@@ -98,7 +98,9 @@ class SliceAudit:
         """The readable verdicts of the annotators to report."""
         codes = [each.code for each in self._annotators]
         sample = self.sample
-        return Votes.of(sample.places, sample.annotator, self._category, codes, len(sample.units))
+        return Votes.of(
+            sample.places, sample.annotator, category=self._category, wanted=codes, n_units=len(sample.units)
+        )
 
     def _measures(self, who: Who) -> ItemMeasures:
         """One annotator's measures over the questions that it judged."""

@@ -112,8 +112,14 @@ def serve(app: ASGIApp, socket_: socket.socket) -> None:
     """Serve an app on a socket until Ctrl-C. There is no access log, because it would contain links'
     tokens."""
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, proxy_headers=False, lifespan="off",
-        ws="none", timeout_graceful_shutdown=2,
-    )  # fmt: skip
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=2,
+    )
     with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[socket_])

@@ -19,9 +19,12 @@ def templates(folder: Path) -> Environment:
     Every value is escaped, an unknown name is an error, and `seen` (farm/escaping.py) is a filter.
     """
     environment = Environment(
-        loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
         lstrip_blocks=True,
-    )  # fmt: skip
+    )
     environment.filters["seen"] = seen
     return environment
 

@@ -63,7 +63,12 @@ class LocalModel:
         prompts = [Prompt(each.text, each.input) for each in instructions]
         if self._best_of is not None:
             config = BestOfNConfig(n=self._best_of, **asdict(self._settings))
-            return [[text] for text in best_of_n(self._policy, self._reward, prompts, config, self._seed)]
+            return [
+                [text]
+                for text in best_of_n(
+                    self._policy, self._reward, prompts=prompts, config=config, seed=self._seed
+                )
+            ]
         texts = draw(self._policy, prompts, self._settings, seed=self._seed, n=self._n).texts
         return [texts[at : at + self._n] for at in range(0, len(texts), self._n)]
 

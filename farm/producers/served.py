@@ -112,13 +112,26 @@ class ServedModel:
         )
         if self._codec is not None:
             ids = tuple(self._codec.prompt_ids(Prompt(instruction.text, instruction.input)))
-            return Request(self._model, (), decoding, draw, self._endpoint.name, prompt=ids)
+            return Request(
+                model=self._model,
+                messages=(),
+                decoding=decoding,
+                replicate=draw,
+                endpoint=self._endpoint.name,
+                prompt=ids,
+            )
         said = "\n\n".join(part for part in (instruction.text, instruction.input) if part)
         messages = [Message(Role.USER, said)]
         if self._max_words is not None:
             cap = f"Keep every answer to {self._max_words} words at most."
             messages.insert(0, Message(Role.SYSTEM, cap))
-        return Request(self._model, tuple(messages), decoding, draw, self._endpoint.name)
+        return Request(
+            model=self._model,
+            messages=tuple(messages),
+            decoding=decoding,
+            replicate=draw,
+            endpoint=self._endpoint.name,
+        )
 
 
 def _codec(source: str) -> Codec:

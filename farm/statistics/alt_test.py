@@ -95,7 +95,12 @@ def alt_test(
     rejected = benjamini_yekutieli(p_values)
     found = tuple(
         AgainstPerson(
-            name, float(share[:, 0].mean()), float(share[:, 1].mean()), float(p), bool(r), len(share)
+            person=name,
+            advantage=float(share[:, 0].mean()),
+            person_advantage=float(share[:, 1].mean()),
+            p_value=float(p),
+            rejected=bool(r),
+            n=len(share),
         )
         for name, share, p, r in zip(names, shares, p_values, rejected, strict=True)
     )

@@ -122,11 +122,11 @@ def bradley_terry(
         raise ValueError(f"{names[left[left == right][0]]!r} is paired with itself; leave such pairs out")
     label = rows[preference].to_numpy(float)
     clusters = codes(None if instruction is None else rows[instruction].to_numpy(object), len(rows))
-    wins = _win_tables(left, right, label, clusters, len(names))  # (G, M * M)
+    wins = _win_tables(left, right, label=label, clusters=clusters, models=len(names))  # (G, M * M)
     total = np.asarray(wins.sum(axis=0), float).reshape(1, len(names), len(names))
     _require_connected(total[0], [str(name) for name in names])
     strengths = _fit(total)[0]
-    covariance = _sandwich(strengths, total[0], left, right, label, clusters)
+    covariance = _sandwich(strengths, total[0], left=left, right=right, label=label, clusters=clusters)
     estimates = Estimates(tuple(map(str, names)), strengths, covariance, n=wins.shape[0])
     return BradleyTerry(
         estimates=estimates,

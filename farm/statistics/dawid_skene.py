@@ -123,7 +123,7 @@ def anchored_consensus(
             f"Dawid-Skene is checked beside single annotators, and none of them gave {ANCHORS} verdicts on "
             "questions that people judged too"
         )
-    fit = dawid_skene(units, annotators, category, len(truth), n_annotators)
+    fit = dawid_skene(units, annotators, category=category, n_units=len(truth), n_annotators=n_annotators)
     right = fit.posterior.argmax(axis=1) == truth
     places, who = units[on_anchor], annotators[on_anchor]
     rival = _rival(who, category[on_anchor] == truth[places], right[places], n_annotators)

@@ -110,8 +110,16 @@ def controlled_win_rate(
     known = {"n": n, "n_failed": len(frame) + len(missing) - n}
     source = "none" if difficulty is None else difficulty.source
     if fit.against_itself():
-        none = Interval(0.5, 0.5, 0.5, n)
-        return ControlledWinRate(0.5, none, 0.0, 0.0, dict.fromkeys(fit.names, 0.0), np.nan, source, **known)
+        return ControlledWinRate(
+            value=0.5,
+            interval=Interval(0.5, 0.5, 0.5, n),
+            standard_error=0.0,
+            bootstrap_error=0.0,
+            coefficients=dict.fromkeys(fit.names, 0.0),
+            strength=np.nan,
+            difficulty=source,
+            **known,
+        )
     if strength is None:
         strength, start = fit.cross_validate()
     else:

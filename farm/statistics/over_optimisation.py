@@ -66,7 +66,17 @@ def curve_points(frame: pd.DataFrame, *, share: bool = False) -> list[CurvePoint
         clusters = codes(rows["instruction"].to_numpy(object), len(gold))[ok]
         interval, error = _mean(gold[ok], clusters, share)
         n, sqrt_kl = int(ok.sum()), float(kl[0]) ** 0.5
-        points.append(CurvePoint(curve, level, sqrt_kl, interval, error, n, len(gold) - n))
+        points.append(
+            CurvePoint(
+                curve=curve,
+                level=level,
+                sqrt_kl=sqrt_kl,
+                gold=interval,
+                standard_error=error,
+                n=n,
+                n_failed=len(gold) - n,
+            )
+        )
     return points
 
 

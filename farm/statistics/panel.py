@@ -59,7 +59,13 @@ class Votes:
         place = np.full(max([*wanted, int(codes.max(initial=0))]) + 1, -1)
         place[list(wanted)] = np.arange(len(wanted))
         kept = (category >= 0) & (place[codes] >= 0)
-        return cls(units[kept], place[codes[kept]], category[kept], n_units, len(wanted))
+        return cls(
+            units=units[kept],
+            annotators=place[codes[kept]],
+            category=category[kept],
+            n_units=n_units,
+            n_annotators=len(wanted),
+        )
 
     def keep(self, annotators: Sequence[int] | Ints) -> Votes:
         """The verdicts of these annotators alone, numbered in this order from 0."""
@@ -67,7 +73,11 @@ class Votes:
         place[annotators] = np.arange(len(annotators))
         kept = place[self.annotators] >= 0
         return Votes(
-            self.units[kept], place[self.annotators[kept]], self.category[kept], self.n_units, len(annotators)
+            units=self.units[kept],
+            annotators=place[self.annotators[kept]],
+            category=self.category[kept],
+            n_units=self.n_units,
+            n_annotators=len(annotators),
         )
 
     def one_each(self) -> Votes:
@@ -78,7 +88,13 @@ class Votes:
         chosen = modes(counts)
         one = chosen.sum(axis=1) == 1
         annotators, units = np.divmod(cells[one], self.n_units)
-        return Votes(units, annotators, chosen[one].argmax(axis=1), self.n_units, self.n_annotators)
+        return Votes(
+            units=units,
+            annotators=annotators,
+            category=chosen[one].argmax(axis=1),
+            n_units=self.n_units,
+            n_annotators=self.n_annotators,
+        )
 
 
 def pairs_of(votes: Votes, names: Sequence[str]) -> Iterator[PairAgreement]:
@@ -95,7 +111,9 @@ def pairs_of(votes: Votes, names: Sequence[str]) -> Iterator[PairAgreement]:
         if n := int(table.sum()):
             kappa = float(cohen_kappa(table))
             same = float(table[[0, 4, 8]].sum() / n)
-            yield PairAgreement(names[i], names[j], n, same, None if np.isnan(kappa) else kappa)
+            yield PairAgreement(
+                a=names[i], b=names[j], n=n, agreement=same, cohen_kappa=None if np.isnan(kappa) else kappa
+            )
 
 
 def effective_judges_of(panel: Votes, truth: Ints) -> Effective | None:
@@ -124,6 +142,12 @@ def consensus_of(panel: Votes, truth: Ints) -> Consensus | str:
     truth (units,): the true category, -1 where it is unknown; known units are the anchors of the check.
     """
     try:
-        return anchored_consensus(panel.units, panel.annotators, panel.category, truth, panel.n_annotators)
+        return anchored_consensus(
+            panel.units,
+            panel.annotators,
+            category=panel.category,
+            truth=truth,
+            n_annotators=panel.n_annotators,
+        )
     except ValueError as refusal:
         return str(refusal)

@@ -94,7 +94,7 @@ def prediction_powered_win_rate(
         design = _equal_chances(people, simulated, power)
     else:
         chances = np.asarray(inclusion, float)
-        design = _unequal_chances(people, simulated, chances, clusters, power)
+        design = _unequal_chances(people, simulated, inclusion=chances, clusters=clusters, power=power)
     n = int(labelled.sum())
     error = float(np.linalg.norm(np.bincount(clusters, design.influence)))
     alone_error = float(np.linalg.norm(np.bincount(clusters, design.alone_influence)))
@@ -149,7 +149,13 @@ def _equal_chances(people: Floats, judge: Floats, power: float | None) -> Design
     if rest:
         influence[~labelled] = power * (unseen - unseen.mean()) / rest
     moved = power * (unseen.mean() - seen.mean()) if rest else 0.0
-    return Design(alone + float(moved), influence, alone, alone_influence, power)
+    return Design(
+        value=alone + float(moved),
+        influence=influence,
+        alone=alone,
+        alone_influence=alone_influence,
+        power=power,
+    )
 
 
 def _best_power(human: Floats, seen: Floats, unseen: Floats) -> float:
@@ -179,7 +185,13 @@ def _unequal_chances(
         scale = float(sums @ sums)
         power = 0.0 if scale <= 1e-24 else float(np.clip(sums @ other / scale, 0, 1))
     value = alone - power * (seen - float(judge.mean()))
-    return Design(value, of_people - power * of_judge, alone, of_people, power)
+    return Design(
+        value=value,
+        influence=of_people - power * of_judge,
+        alone=alone,
+        alone_influence=of_people,
+        power=power,
+    )
 
 
 def _interval(value: float, error: float, n: int) -> Interval:

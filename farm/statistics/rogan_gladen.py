@@ -77,7 +77,15 @@ def rogan_gladen(human: ArrayLike, judge: ArrayLike) -> RoganGladen:
     value = float(np.clip((observed + specificity - 1) / (sensitivity + specificity - 1), 0, 1))
     return RoganGladen(
         value=value,
-        interval=_interval(value, observed, n, sensitivity, len(wins), specificity, len(losses)),
+        interval=_interval(
+            value,
+            observed,
+            n=n,
+            sensitivity=sensitivity,
+            wins=len(wins),
+            specificity=specificity,
+            losses=len(losses),
+        ),
         observed=observed,
         sensitivity=sensitivity,
         specificity=specificity,

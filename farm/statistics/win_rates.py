@@ -129,7 +129,18 @@ def win_rates(
 def nothing_judged(n_failed: int) -> WinRate:
     """The win rate of a model whose n_failed judgements all failed: every number is NaN."""
     nan, nothing = float("nan"), Interval(None, None, None, 0)
-    return WinRate(nan, nothing, nan, nan, nan, 0, n_failed, 0, 0, 0)
+    return WinRate(
+        value=nan,
+        interval=nothing,
+        standard_error=nan,
+        annotator_error=nan,
+        discrete=nan,
+        n=0,
+        n_failed=n_failed,
+        n_wins=0,
+        n_losses=0,
+        n_draws=0,
+    )
 
 
 def win_rate_difference(first: pd.Series[float], second: pd.Series[float]) -> WinRateDifference:

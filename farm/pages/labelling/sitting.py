@@ -129,7 +129,14 @@ class Sitting:
         question, summary = self._current(given), self._summary(given)
         waited = self._waited(question.key) if question else 0.0
         undo, total = self._last_given(given) is not None, len(self._questions)
-        return PageState(question, total - summary.left, total, waited, summary, undo)
+        return PageState(
+            question=question,
+            done=total - summary.left,
+            total=total,
+            waited=waited,
+            summary=summary,
+            may_undo=undo,
+        )
 
     def answer(self, key: str, verdict: VerdictKey, seconds: float | None = None) -> Outcome:
         """Write a verdict on the current question.
@@ -158,14 +165,17 @@ class Sitting:
             question, given = last
             with self._ledger.writing() as writer:
                 [pair_id] = writer.pairs([question.pair])
-                written = writer.annotations(
-                    [
-                        Annotation(
-                            pair_id, self._id, None, None, question.swapped, AnnotationStatus.RETRACTED,
-                            "taken back by the person", attempt=given.attempt + 1,
-                        )
-                    ]
-                )  # fmt: skip
+                taken_back = Annotation(
+                    pair_id=pair_id,
+                    annotator_id=self._id,
+                    preference=None,
+                    label=None,
+                    swapped=question.swapped,
+                    status=AnnotationStatus.RETRACTED,
+                    reason="taken back by the person",
+                    attempt=given.attempt + 1,
+                )
+                written = writer.annotations([taken_back])
             return Outcome.UNDONE if written.added else Outcome.STALE
 
     def summary(self) -> Summary:
@@ -208,9 +218,17 @@ class Sitting:
                 return False
             writer.completions([Completion(claim_id, verdict.value, seconds=seconds)])
             judged = Annotation(
-                pair_id, self._id, preference, preference, question.swapped,
-                status, SKIPPED if said is None else None, attempt=attempt, completion_id=claim_id, slot=0,
-            )  # fmt: skip
+                pair_id=pair_id,
+                annotator_id=self._id,
+                preference=preference,
+                label=preference,
+                swapped=question.swapped,
+                status=status,
+                reason=SKIPPED if said is None else None,
+                attempt=attempt,
+                completion_id=claim_id,
+                slot=0,
+            )
             writer.annotations([judged])
         return True
 
@@ -222,12 +240,12 @@ class Sitting:
             "kind": str(question.kind),
         }
         return Claim(
-            content_hash("shown to a person", [self.card.key, question.key]),
-            self.card.key,
-            self._run,
-            canonical_json(shown),
-            (Question(pair_id, 0, question.swapped),),
-            attempt,
+            request_key=content_hash("shown to a person", [self.card.key, question.key]),
+            draw_key=self.card.key,
+            run=self._run,
+            request=canonical_json(shown),
+            questions=(Question(pair_id, 0, question.swapped),),
+            attempt=attempt,
         )
 
     def _summary(self, given: Mapping[str, Given]) -> Summary:

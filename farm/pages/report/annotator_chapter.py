@@ -160,7 +160,13 @@ def chapter(report: AuditReport) -> Section:
             f"Agreement against price shows people at what AlpacaFarm paid its crowd, ${CROWD_PRICE:.0f} for"
             " 1,000 judgements, where their own price is not known; the dashed line is their agreement.",
         )
-    return Section("annotators", "Annotators against people", sentences, tuple(drawn), _tables(shown))
+    return Section(
+        name="annotators",
+        heading="Annotators against people",
+        sentences=sentences,
+        figures=tuple(drawn),
+        tables=_tables(shown),
+    )
 
 
 def _named(reference: ReferenceAudit) -> str:
@@ -270,4 +276,10 @@ def _table(caption: str, shown: Sequence[AnnotatorAudit], *, folded: bool = Fals
     ]
     columns = ("annotator", "kind", "judgements", *(MEASURES[name] for name in told))
     columns = (*columns, "per 1,000") if priced else columns
-    return Table(caption, columns, rows, (False, False, *(True for _ in columns[2:])), folded)
+    return Table(
+        caption=caption,
+        columns=columns,
+        rows=rows,
+        numeric=(False, False, *(True for _ in columns[2:])),
+        folded=folded,
+    )

@@ -90,7 +90,13 @@ def calibration(ledger: Ledger) -> Section | None:
         "A reward model's probability that an output is preferred, against how often it was, on labels that"
         " it has not seen; where labels carry noise, so do these. ece is the expected calibration error."
     )
-    return Section("reward-models", "Reward models", (words,), (figures.calibration(data),), (held_out,))
+    return Section(
+        name="reward-models",
+        heading="Reward models",
+        sentences=(words,),
+        figures=(figures.calibration(data),),
+        tables=(held_out,),
+    )
 
 
 def costs(ledger: Ledger) -> Section | None:
@@ -113,7 +119,7 @@ def costs(ledger: Ledger) -> Section | None:
     words = f"${total:,.2f} in all at list prices; a reply that two annotators read counts for both."
     columns = ("annotator", "judgements", "requests", "prompt tokens", "reply tokens", "cost")
     table = Table("What judging took", columns, rows, (False, *(True for _ in columns[1:])))
-    return Section("costs", "Costs", (words,), (), (table,))
+    return Section(name="costs", heading="Costs", sentences=(words,), figures=(), tables=(table,))
 
 
 def _price(each: Spent) -> str:
@@ -146,7 +152,9 @@ def provenance(ledger: Ledger) -> Section:
             Table(title, ("name", "kind", "hash"), judges[:ANNOTATORS], folded=len(judges) > CURVES)
         )
     words = "The command farm trace walks from any of these back to prompts, replies and seeds."
-    return Section("provenance", "Where it came from", (words,), (), tuple(tables))
+    return Section(
+        name="provenance", heading="Where it came from", sentences=(words,), figures=(), tables=tuple(tables)
+    )
 
 
 def _run(each: Trained, runs: Sequence[Trained]) -> list[str]:

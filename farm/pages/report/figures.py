@@ -49,7 +49,9 @@ def agreement(data: pd.DataFrame, people: float | None) -> Figure:
     said = [f"{row['annotator']} {row['agreement']:.3f}" for _, row in ordered[::-1].iterrows()][:NAMED]
     together = "" if people is None else f" People agree with each other {people:.3f}."
     words = f"Agreement with people, best first: {', '.join(said)}.{together}"
-    return Figure("agreement", "Agreement with people", words, data, drawing)
+    return Figure(
+        name="agreement", title="Agreement with people", description=words, data=data, drawing=drawing
+    )
 
 
 def agreement_against_price(data: pd.DataFrame, people: float | None) -> Figure:
@@ -75,7 +77,9 @@ def agreement_against_price(data: pd.DataFrame, people: float | None) -> Figure:
         for _, row in rows.sort_values("agreement", ascending=False).iterrows()
     ][:NAMED]
     words = f"Agreement with people against price per 1,000 judgements, best first: {'; '.join(said)}."
-    return Figure("agreement-price", "Agreement against price", words, rows, drawing)
+    return Figure(
+        name="agreement-price", title="Agreement against price", description=words, data=rows, drawing=drawing
+    )
 
 
 def bias_and_variance(data: pd.DataFrame) -> Figure:
@@ -93,7 +97,13 @@ def bias_and_variance(data: pd.DataFrame) -> Figure:
         f"{row['annotator']} bias {row['bias']:.3f}, variance {row['variance']:.3f}"
         for _, row in data.iterrows()
     ]
-    return Figure("bias-variance", "Bias and variance", "; ".join(said) + ".", data, drawing)
+    return Figure(
+        name="bias-variance",
+        title="Bias and variance",
+        description="; ".join(said) + ".",
+        data=data,
+        drawing=drawing,
+    )
 
 
 def leanings(data: pd.DataFrame) -> Figure:
@@ -116,7 +126,7 @@ def leanings(data: pd.DataFrame) -> Figure:
     words = (
         f"How often each of {len(data)} annotators prefers {', '.join(shown.values())}; 0.5 is no leaning."
     )
-    return Figure("leanings", "Leanings", words, data, drawing)
+    return Figure(name="leanings", title="Leanings", description=words, data=data, drawing=drawing)
 
 
 def _by_kind(
@@ -167,7 +177,7 @@ def win_rates(data: pd.DataFrame) -> Figure:
         f"Win rates of {len(methods)} methods against the baseline, judged by {', '.join(judges)}. Highest:"
         f" {best['method']} trained on {best['trained_on']}, {best['win_rate']:.3f} by {best['judged_by']}."
     )
-    return Figure("win-rates", "Methods", words, data, drawing)
+    return Figure(name="win-rates", title="Methods", description=words, data=data, drawing=drawing)
 
 
 def ranking_scatter(data: pd.DataFrame, spearman: float | None) -> Figure:
@@ -197,7 +207,7 @@ def ranking_scatter(data: pd.DataFrame, spearman: float | None) -> Figure:
     title = "Do simulators rank methods as people do?" + rho
     said = [f"{row['method']} {row['simulators']:.3f} and {row['people']:.3f}" for _, row in data.iterrows()]
     words = f"Win rates by simulators and by people: {'; '.join(said)}.{rho}"
-    return Figure("ranking", title, words, data, drawing)
+    return Figure(name="ranking", title=title, description=words, data=data, drawing=drawing)
 
 
 def curves(
@@ -229,7 +239,13 @@ def curves(
         if data["curve"].nunique() > 1:
             axes.legend(frameon=False, fontsize=8)
     shown = ", ".join(map(str, dict.fromkeys(data["curve"])))
-    return Figure(name, title, f"{title}: {labels[1]} against {labels[0]} for {shown}.", data, drawing)
+    return Figure(
+        name=name,
+        title=title,
+        description=f"{title}: {labels[1]} against {labels[0]} for {shown}.",
+        data=data,
+        drawing=drawing,
+    )
 
 
 def calibration(data: pd.DataFrame) -> Figure:
@@ -247,7 +263,13 @@ def calibration(data: pd.DataFrame) -> Figure:
         axes.set_ylabel("share in which it was preferred")
         axes.legend(frameon=False, fontsize=8, loc="upper left")
     words = "Predicted against observed preference on held-out pairs; on the dashed line both are alike."
-    return Figure("calibration", "Can a reward model's probabilities be believed?", words, data, drawing)
+    return Figure(
+        name="calibration",
+        title="Can a reward model's probabilities be believed?",
+        description=words,
+        data=data,
+        drawing=drawing,
+    )
 
 
 def save_all(figures: Iterable[Figure], folder: Path) -> list[Path]:

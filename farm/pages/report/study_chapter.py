@@ -85,7 +85,9 @@ def _methods(results: StudyResults) -> Section:
             f" {100 * found.resolved_by_simulators:.0f} %; what lies inside the noise cannot be ranked."
         )
     tables = tuple(filter(None, (table, _gains(results, worlds))))
-    return Section("methods", "Methods", tuple(sentences), tuple(drawn), tables)
+    return Section(
+        name="methods", heading="Methods", sentences=tuple(sentences), figures=tuple(drawn), tables=tables
+    )
 
 
 def _gains(results: StudyResults, worlds: list[tuple[str, str]]) -> Table | None:
@@ -168,7 +170,13 @@ def _curves(results: StudyResults) -> Section:
     columns = ("optimised by", "reward model of", "best at", "furthest", "change to there", "turns down")
     caption = "Change of the gold utility from its peak to the strongest optimisation, paired by instruction"
     tables = (Table(caption, columns, rows, (False, False, True, True, True, False)),) if rows else ()
-    return Section("over-optimisation", "Over-optimisation", (words, said), tuple(drawn), tables)
+    return Section(
+        name="over-optimisation",
+        heading="Over-optimisation",
+        sentences=(words, said),
+        figures=tuple(drawn),
+        tables=tables,
+    )
 
 
 def _change(drop: Rate) -> str:
@@ -191,7 +199,13 @@ def _annotators(found: Annotators) -> Section:
     )
     caption = f"Simulators beside people on {found.pairs:,} pairs, 95 % intervals"
     table = Table(caption, ("", "people", "simulators"), rows, (False, True, True))
-    return Section("simulators", "Do simulators judge as people do?", (words,), (), (table,))
+    return Section(
+        name="simulators",
+        heading="Do simulators judge as people do?",
+        sentences=(words,),
+        figures=(),
+        tables=(table,),
+    )
 
 
 def _points(gain: Rate | None) -> str:
