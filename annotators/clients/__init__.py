@@ -19,6 +19,9 @@ batch_lines    the lines of the Batch API's files
 OnlineClient and BatchClient load the openai SDK: import them from their modules.
 """
 
+import warnings
+from typing import TYPE_CHECKING
+
 from annotators.clients.budget import Account, Budget, Charge, Estimate, estimate
 from annotators.clients.endpoint import OPENAI_URL, Endpoint
 from annotators.clients.failures import (
@@ -85,3 +88,15 @@ __all__ = [
     "estimate",
     "run_all",
 ]
+
+_RENAMED = {"Completion": Reply, "Decoding": RequestDecoding}  # old names, which go with 0.2.0
+
+if not TYPE_CHECKING:  # else the type checker would take any name for one of this module
+
+    def __getattr__(name: str) -> type:
+        """A class by its old name, with a warning. Raises AttributeError for any other name."""
+        if name not in _RENAMED:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        new = _RENAMED[name]
+        warnings.warn(f"{__name__}.{name} is now {new.__name__}", DeprecationWarning, stacklevel=2)
+        return new

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotators.clients import Message, Request, RequestDecoding, Role
+from annotators import clients
+from annotators.clients import Message, Reply, Request, RequestDecoding, Role
 from annotators.clients.request import encodable
 from db.errors import ConfigError
 
@@ -115,3 +116,10 @@ def test_valid_text_is_sent_as_it_is(text: str) -> None:
 def test_lone_surrogates_are_replaced_and_pairs_joined() -> None:
     assert encodable("a\ud83db") == "a\ufffdb"
     assert encodable("\ud83d\ude00") == "\U0001f600"
+
+
+@pytest.mark.parametrize(("old", "new"), [("Completion", Reply), ("Decoding", RequestDecoding)])
+def test_an_old_name_still_works_for_a_release(old: str, new: type) -> None:
+    with pytest.warns(DeprecationWarning, match=new.__name__):
+        assert getattr(clients, old) is new
+    assert not hasattr(clients, "Nothing")
