@@ -93,9 +93,16 @@ def judge_by(
 ) -> AnnotateReport:
     """The same for an annotator that is `loaded` already."""
     if isinstance(annotator, AnnotatorSpec) and is_quiet(annotator):
-        judge = quiet_judge(ledger, annotator, task.replicates, task.orders, task.utility)
+        judge = quiet_judge(ledger, annotator, task.replicates, orders=task.orders, utility=task.utility)
         return _asking_nobody(ledger, judge, _of_source(annotator, task.pairs), progress)
-    return _by_model(ledger, _whom(annotator, provider), task, provider, progress, _account(provider))
+    return _by_model(
+        ledger,
+        _whom(annotator, provider),
+        task,
+        provider=provider,
+        progress=progress,
+        account=_account(provider),
+    )
 
 
 def annotate_members(
@@ -107,7 +114,9 @@ def annotate_members(
     """
     account = _account(provider)
     return [
-        _by_model(ledger, _whom(member, provider), task, provider, progress, account)
+        _by_model(
+            ledger, _whom(member, provider), task, provider=provider, progress=progress, account=account
+        )
         for member in _members(name, task, provider)
     ]
 
@@ -220,18 +229,18 @@ def _by_model(
         )
     spent = account.spent - before
     return AnnotateReport(
-        whom.annotator.name,
-        whom.annotator.fingerprint,
-        judging.pairs,
-        judging.known,
-        dict(judging.statuses),
-        judging.elsewhere,
-        spent.requests,
-        spent.tokens,
-        replies.cost,
-        replies.cost_bound,
-        dict(replies.failures),
-        dict(replies.warnings),
+        annotator=whom.annotator.name,
+        fingerprint=whom.annotator.fingerprint,
+        pairs=judging.pairs,
+        known=judging.known,
+        statuses=dict(judging.statuses),
+        elsewhere=judging.elsewhere,
+        requests=spent.requests,
+        tokens=spent.tokens,
+        cost=replies.cost,
+        cost_bound=replies.cost_bound,
+        failures=dict(replies.failures),
+        warnings=dict(replies.warnings),
     )
 
 
@@ -325,7 +334,13 @@ def _asking_nobody(
         statuses.update(fact.status.value for fact in facts)
         count += len(batch)
         progress(judge.card.name, known + statuses.total())
-    return AnnotateReport(judge.card.name, judge.card.key, count, known, dict(statuses))
+    return AnnotateReport(
+        annotator=judge.card.name,
+        fingerprint=judge.card.key,
+        pairs=count,
+        known=known,
+        statuses=dict(statuses),
+    )
 
 
 def _annotation(question: QuietQuestion, annotator_id: int, attempt: int) -> Annotation:

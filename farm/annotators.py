@@ -90,20 +90,32 @@ def _line(found: AnnotatorSpec | Pool) -> Line:
         oldest = min(line.priced for line in each)
         prompt = f"{len(each)} members"
         orders, noise = str(found.orders), found.noise.flip
-        return Line(found.name, "pool", used, prompt, 0, orders, noise, None, total, oldest, found.summary)
+        return Line(
+            name=found.name,
+            kind="pool",
+            model=used,
+            prompt=prompt,
+            batch=0,
+            orders=orders,
+            noise=noise,
+            share=None,
+            price_per_1000=total,
+            priced=oldest,
+            summary=found.summary,
+        )
     price = PriceTable.load().price(found.model) if found.prompt else None
     return Line(
-        found.name,
-        str(found.kind),
-        found.recorded.annotator if found.recorded else found.model,
-        _style(found),
-        found.batch,
-        str(found.orders),
-        found.noise.flip,
-        None,
-        _cost(found, price),
-        price.checked if price else "",
-        found.summary,
+        name=found.name,
+        kind=str(found.kind),
+        model=found.recorded.annotator if found.recorded else found.model,
+        prompt=_style(found),
+        batch=found.batch,
+        orders=str(found.orders),
+        noise=found.noise.flip,
+        share=None,
+        price_per_1000=_cost(found, price),
+        priced=price.checked if price else "",
+        summary=found.summary,
     )
 
 

@@ -88,8 +88,10 @@ def evaluate(
     judged; RunStopped where a provider or a budget ends the run early: run again, it goes on.
     """
     judge = loaded(task.annotator, task.judging, provider)  # a wrong name before any work
-    theirs, more = _source(ledger, task.against, replace(task.sampling, producer=""), progress, None)
-    ours, drawn = _source(ledger, task.model, task.sampling, progress, sampler)
+    theirs, more = _source(
+        ledger, task.against, replace(task.sampling, producer=""), progress=progress, sampler=None
+    )
+    ours, drawn = _source(ledger, task.model, task.sampling, progress=progress, sampler=sampler)
     if ours.producer == theirs.producer and ours != theirs:
         raise ConfigError(
             f"the model and the reference are both called {ours.producer!r}",
@@ -110,9 +112,16 @@ def evaluate(
     asked = choose_set(members(ledger), set(rows["instruction"]), set_name)
     categories = _categories(against(rows, theirs.producer), asked)
     return Evaluation(
-        judged.annotator, theirs.producer, set_name, board.difficulty, place, _failures(rows, place.rate),
-        categories, judged, drawn + more,
-    )  # fmt: skip
+        annotator=judged.annotator,
+        reference=theirs.producer,
+        set_name=set_name,
+        difficulty=board.difficulty,
+        place=place,
+        failures=_failures(rows, place.rate),
+        categories=categories,
+        judged=judged,
+        sampled=drawn + more,
+    )
 
 
 def _source(
@@ -127,7 +136,7 @@ def _source(
             )
         return known, 0
     try:
-        report = sample(ledger, model, task, progress, sampler)
+        report = sample(ledger, model, task, progress, provider=sampler)
     except ModelError as error:
         what = f"no producer of this ledger, and {error.what}"
         raise ConfigError(what, where=model, remedy=error.remedy) from None

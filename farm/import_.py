@@ -133,7 +133,7 @@ def import_files(
     for path in files:
         for _ in chosen.read(path, options):
             pass
-    reports = (_import_file(ledger, chosen, path, options, progress) for path in files)
+    reports = (_import_file(ledger, chosen, path, options=options, progress=progress) for path in files)
     return ImportReport(chosen.name, tuple(reports))
 
 
@@ -199,7 +199,8 @@ def _write_preferences(
     written = writer.judgements(
         [
             ImportedJudgement(
-                _annotation(row, flipped, pair_id, annotator_id, item_id), _imported(row, file_id)
+                _annotation(row, flipped, pair_id, annotator_id=annotator_id, item_id=item_id),
+                _imported(row, file_id),
             )
             for (_, row), (_, flipped), pair_id, annotator_id, item_id in zip(
                 rows, pairs, pair_ids, annotator_ids, item_ids, strict=True
@@ -238,7 +239,14 @@ def _pair(row: PreferenceRow) -> tuple[Pair, bool]:
 
 def _item(row: PreferenceRow, pair: Pair, flipped: bool) -> Item:
     name = pair.key if row.item_id is None else row.item_id
-    return Item(row.source, name, pair, flipped, row.subset, row.instruction_id)
+    return Item(
+        source=row.source,
+        name=name,
+        pair=pair,
+        flipped=flipped,
+        subset=row.subset,
+        instruction_ref=row.instruction_id,
+    )
 
 
 def _annotator(row: PreferenceRow) -> AnnotatorCard:
@@ -286,4 +294,11 @@ def _membership(row: ImportedOutput | ImportedInstruction) -> Membership | None:
     if isinstance(row, ImportedOutput):
         return Membership(instruction, row.set_name, name=row.name)
     meta = canonical_json(row.meta) if row.meta else None
-    return Membership(instruction, row.set_name, row.use, row.category, row.name, meta)
+    return Membership(
+        instruction=instruction,
+        set_name=row.set_name,
+        use=row.use,
+        category=row.category,
+        name=row.name,
+        meta=meta,
+    )

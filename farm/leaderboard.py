@@ -218,9 +218,14 @@ def _controlled(
 
     def fit(frame: pd.DataFrame, draws: int) -> ControlledWinRate:
         return controlled_win_rate(
-            frame, control.features, difficulty=control.difficulty, anchors=control.anchors,
-            evaluation_set=chosen.instructions, draws=draws, seed=options.seed,
-        )  # fmt: skip
+            frame,
+            control.features,
+            difficulty=control.difficulty,
+            anchors=control.anchors,
+            evaluation_set=chosen.instructions,
+            draws=draws,
+            seed=options.seed,
+        )
 
     try:
         found = fit(frame, options.draws)

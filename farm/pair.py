@@ -55,7 +55,7 @@ def pair(ledger: Ledger, task: PairTask) -> PairReport:
     for at in range(0, len(items), BATCH):
         with ledger.writing() as writer:
             new += writer.new_facts(writer.items, items[at : at + BATCH])
-    return PairReport(task.name, len(groups), len(items), new, alone)
+    return PairReport(name=task.name, instructions=len(groups), pairs=len(items), new=new, alone=alone)
 
 
 def _grouped(ledger: Ledger, sources: Sequence[Source], set_name: str | None) -> dict[str, list[Output]]:
@@ -102,7 +102,7 @@ def _against(rivals: Sequence[Output], group: Sequence[Output]) -> Iterator[Orde
 def _item(task: PairTask, first: Output, second: Output) -> Item:
     made, flipped = Pair.of(first, second)
     subset = second.producer if task.against else None
-    return Item(task.name, made.key, made, flipped, subset)
+    return Item(source=task.name, name=made.key, pair=made, flipped=flipped, subset=subset)
 
 
 WAYS: Mapping[str, Callable[[Sequence[Output], PairTask], Iterator[Ordered]]] = MappingProxyType(

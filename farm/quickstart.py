@@ -115,11 +115,20 @@ class Stages:
         train = TrainTask(str(base_model()), folder / SFT, set_name=set_name("sft"))
         options = {**options_of(self.recipe.sft), "seed": str(self.task.seed)}
         address = str(self.ledger.address)
-        [done] = self.pool.each([partial(run, Step(SFT, address, "sft", options, train))])
+        [done] = self.pool.each(
+            [partial(run, Step(name=SFT, ledger=address, method="sft", options=options, train=train))]
+        )
         self.say(f"sft: {done.seconds:.0f} s")
         unlabelled, evaluation = set_name("unlabelled"), set_name("evaluation")
         return Study(
-            address, folder, done.model, PREFERENCES, unlabelled, evaluation, self.recipe, self.task.seed
+            ledger=address,
+            folder=folder,
+            sft=done.model,
+            pairs=PREFERENCES,
+            unlabelled=unlabelled,
+            evaluation=evaluation,
+            recipe=self.recipe,
+            seed=self.task.seed,
         )
 
     def paired(self, study: Study) -> None:
@@ -159,9 +168,14 @@ class Stages:
         """Begin to measure over-optimisation on the validation split."""
         scale, kinds = self.scale, (self.people, self.simulators, self.quiet)
         task = CurveTask(
-            study.ledger, study.sft, set_name("validation"), study.decoding, scale.curve_samples,
-            scale.curve_instructions, self.task.seed,
-        )  # fmt: skip
+            ledger=study.ledger,
+            sft=study.sft,
+            set_name=set_name("validation"),
+            decoding=study.decoding,
+            samples=scale.curve_samples,
+            instructions=scale.curve_instructions,
+            seed=self.task.seed,
+        )
         arms = [
             Arm(each.name, reward_model_of(study, each.name), study.folder / each.name / PPO)
             for each in kinds
@@ -182,7 +196,7 @@ class Stages:
     def ask(self, name: str, pairs: PairFilter, provider: Provider, replicates: int = 1) -> None:
         """An annotator of the catalogue judges pairs."""
         asked = Task(pairs, replicates, seed=self.task.seed)
-        made = annotate(self.ledger, name, asked, silent, provider)
+        made = annotate(self.ledger, name, asked, silent, provider=provider)
         new = sum(made.statuses.values())
         self.say(f"{name} judged {made.pairs:,} pairs of {pairs.source}: {new:,} new judgements")
 
@@ -207,21 +221,23 @@ def quickstart(task: QuickstartTask, say: Say) -> Quickstart:
         begun = {PEOPLE: begin(ledger, study, steps.people, pool)}
         with judging(task.seed) as provider:
             steps.judged_by_simulators(provider)
-            producers = train_all(ledger, study, both, pool, told, (steps.quiet,), begun)
+            producers = train_all(
+                ledger, study, both, pool=pool, say=told, studied=(steps.quiet,), begun=begun
+            )
             curves = steps.curves(study)
             pair_with_baseline(ledger, study, [SFT, *producers])
             steps.evaluated(provider)
         steps.true()
         found = [each.result() for each in curves]
         results = StudyResults(
-            BASELINE,
-            task.seed,
-            method_win_rates(ledger, (*both, TRUTH), len(list(instructed(ledger, study.evaluation)))),
-            rank_agreement(ledger, *both),
-            tuple(point for each in found for point in each.points),
-            perf_counter() - began,
-            tuple(turn for each in found for turn in each.turns),
-            compare_annotators(ledger, CROSSED, CROWD),
+            baseline=BASELINE,
+            seed=task.seed,
+            judged=method_win_rates(ledger, (*both, TRUTH), len(list(instructed(ledger, study.evaluation)))),
+            ranking=rank_agreement(ledger, *both),
+            curves=tuple(point for each in found for point in each.points),
+            seconds=perf_counter() - began,
+            turns=tuple(turn for each in found for turn in each.turns),
+            annotators=compare_annotators(ledger, CROSSED, CROWD),
         )
         results.write(task.out / "study.json")
         page = task.out / "report.html"

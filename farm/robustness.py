@@ -231,9 +231,10 @@ def _suspected(ledger: Ledger, task: RobustnessTask, honest: Mapping[str, Output
         items = tuple(item for item in items if item.pair.output_a.key != item.pair.output_b.key)
         if not items:
             raise ConfigError(
-                f"{name!r} has no outputs to the instructions that are asked", where="--suspect",
+                f"{name!r} has no outputs to the instructions that are asked",
+                where="--suspect",
                 remedy="`farm status` names the producers there are; --instructions asks more",
-            )  # fmt: skip
+            )
         yield _Assault(name, AttackKind.NULL, name, items)
 
 

@@ -83,7 +83,15 @@ def sample(
 
     drawing.draw(wanted, write)
     failures = dict(drawing.failures)
-    return SampleReport(producer, drawing.decoding, len(instructions), known, new, failures, drawing.cost)
+    return SampleReport(
+        producer=producer,
+        decoding=drawing.decoding,
+        instructions=len(instructions),
+        known=known,
+        new=new,
+        failures=failures,
+        cost=drawing.cost,
+    )
 
 
 def _drawing(model: str, task: SampleTask, provider: Provider | None) -> Producer:
@@ -93,12 +101,26 @@ def _drawing(model: str, task: SampleTask, provider: Provider | None) -> Produce
             raise ConfigError("a model run here has a tokenizer of its own", remedy=remedy)
         from farm.producers.local import LocalModel  # torch is loaded where it is needed
 
-        return LocalModel(model, task.decoding, task.seed, task.n, task.best_of, task.reward)
+        return LocalModel(
+            model=model,
+            decoding=task.decoding,
+            seed=task.seed,
+            n=task.n,
+            best_of=task.best_of,
+            reward=task.reward,
+        )
     if task.reward is not None:
         raise ConfigError("best-of-n draws from a model run here", remedy="leave --base-url out")
     from farm.producers.served import ServedModel
 
-    return ServedModel(model, task.decoding, task.seed, provider, task.max_words, task.tokenizer)
+    return ServedModel(
+        model=model,
+        decoding=task.decoding,
+        seed=task.seed,
+        provider=provider,
+        max_words=task.max_words,
+        tokenizer=task.tokenizer,
+    )
 
 
 def _missing(

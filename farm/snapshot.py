@@ -36,7 +36,9 @@ def snapshot(ledger: Ledger, name: str, choice: Choice) -> SnapshotReport:
     another content.
     """
     annotators = _named(ledger, choice.annotators)
-    chosen = training.choose(ledger, annotators, choice.source, choice.subset, choice.average_orders)
+    chosen = training.choose(
+        ledger, annotators, choice.source, choice.subset, average_orders=choice.average_orders
+    )
     if not chosen.annotation_ids:
         raise ConfigError("there is nothing to freeze", where=name, remedy="annotate or import some pairs")
     for card in training.snapshots(ledger):
@@ -48,7 +50,7 @@ def snapshot(ledger: Ledger, name: str, choice: Choice) -> SnapshotReport:
     text = canonical_json(asdict(choice))
     with ledger.writing() as writer:
         number = writer.snapshot(name, chosen.key, text, chosen.annotation_ids)
-    card = SnapshotCard(number, chosen.key, name, text, len(chosen.annotation_ids))
+    card = SnapshotCard(id=number, key=chosen.key, name=name, choice=text, rows=len(chosen.annotation_ids))
     return SnapshotReport(card, chosen.identical)
 
 

@@ -193,7 +193,13 @@ def _overlaps(
             best = int(np.argmax(jaccard))
             if jaccard[best] >= threshold:
                 place = int(columns[best])
-                yield Overlap(name, train_names[place], text, train_texts[place], float(jaccard[best]))
+                yield Overlap(
+                    evaluation_set=name,
+                    training_set=train_names[place],
+                    evaluation=text,
+                    training=train_texts[place],
+                    similarity=float(jaccard[best]),
+                )
 
 
 def _flat(sets: dict[str, list[str]]) -> tuple[list[str], list[str]]:

@@ -80,16 +80,30 @@ def train(
         keep = task.folder / "reference"
         models = LoadedModels(task.model, config, reference=task.reference, reward=task.reward, keep=keep)
         method = method_class(config, data, models)
-        run = _Run(ledger, name, config, task, processes, [track, shown(name, method.feed.steps, progress)])
+        run = _Run(
+            ledger,
+            name,
+            config,
+            task=task,
+            processes=processes,
+            others=[track, shown(name, method.feed.steps, progress)],
+        )
         named = [source_key(source) for source in (task.model, task.reference, task.reward)]
         inputs = content_hash("inputs", [*named, run.data_key])
         folder = RunFolder(task.folder, config, processes, inputs)
-        fit(method, config, run, folder, processes)
+        fit(method, config, run, checkpoints=folder, processes=processes)
         if summary := method.summary():
             run(method.feed.steps, summary)
         run.finish(method.feed.steps, folder.latest)
-    counts = (len(data.train), len(data.held_out))
-    return TrainReport(name, run.id, method.feed.steps, folder.latest, *counts, run.last)
+    return TrainReport(
+        method=name,
+        run=run.id,
+        steps=method.feed.steps,
+        checkpoint=folder.latest,
+        rows=len(data.train),
+        held_out=len(data.held_out),
+        metrics=run.last,
+    )
 
 
 def shown(name: str, steps: int, progress: Progress) -> Log:

@@ -60,23 +60,23 @@ def validate(ledger: Ledger, task: ValidateTask, provider: Provider, say: Say) -
     people, simulators = _feedback(ledger, task)
     recipe = Recipe.read(task.recipe or FOLDER / "small.yaml")
     study = Study(
-        str(ledger.address),
-        task.out,
-        task.model,
-        task.pairs,
-        task.unlabelled,
-        task.evaluation,
-        recipe,
-        task.seed,
+        ledger=str(ledger.address),
+        folder=task.out,
+        sft=task.model,
+        pairs=task.pairs,
+        unlabelled=task.unlabelled,
+        evaluation=task.evaluation,
+        recipe=recipe,
+        seed=task.seed,
     )
     for producer, seed in ((SFT, task.seed), (BASELINE, task.seed + 1)):
         sample(ledger, task.model, study.sampled(producer, seed), silent)
     with workers(task.processes) as pool:
-        producers = train_all(ledger, study, (people, simulators), pool, say)
+        producers = train_all(ledger, study, (people, simulators), pool=pool, say=say)
     pair_with_baseline(ledger, study, [SFT, *producers])
     pairs = PairFilter(source=EVALUATION)
     for name in simulators.judges:
-        made = annotate(ledger, name, Task(pairs, seed=task.seed), silent, provider)
+        made = annotate(ledger, name, Task(pairs, seed=task.seed), silent, provider=provider)
         say(f"{name} judged {made.pairs:,} pairs: {sum(made.statuses.values()):,} new judgements")
     if task.world is not None:
         ask_people(ledger, WorldSpec(seed=task.world), pairs, task.jury)
@@ -84,7 +84,14 @@ def validate(ledger: Ledger, task: ValidateTask, provider: Provider, say: Say) -
     rates = method_win_rates(ledger, (people, simulators), size)
     by_people = {each.method for each in rates if each.judged_by == PEOPLE}
     ranking = rank_agreement(ledger, people, simulators) if len(by_people) > 2 else None
-    results = StudyResults(BASELINE, task.seed, rates, ranking, (), perf_counter() - began)
+    results = StudyResults(
+        baseline=BASELINE,
+        seed=task.seed,
+        judged=rates,
+        ranking=ranking,
+        curves=(),
+        seconds=perf_counter() - began,
+    )
     results.write(task.out / RESULTS)
     return Validation(results, task.out / RESULTS, _awaited(ledger, people))
 

@@ -76,6 +76,7 @@ LACKING: dict[str, set[str]] = {
     "tests/farm": set(),
 }
 NAMED_FOR_COMMANDS = ("farm.commands", "farm.terminal", "farm.options")  # rooms with a file for each command
+MANY_BY_POSITION = ("annotators", "db", "farm.methods", "farm.training", "farm.world")
 FOREIGN = {
     "db": {"torch", "transformers", "openai"},
     "db.interchange": {"torch", "transformers", "openai", "sqlalchemy"},
@@ -222,6 +223,29 @@ def test_what_quick_leaves_out_is_there(place: str) -> None:
     path, _, name = place.partition("::")
     assert (ROOT / path).exists()
     assert not name or f"def {name}(" in (ROOT / path).read_text()
+
+
+def by_position(path: Path) -> list[str]:
+    """Calls of our own functions and classes that pass more than four arguments by position."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    many = [call for call in calls if len(call.args) > 4]
+    names = [
+        call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "") for call in many
+    ]
+    return [f"{call.lineno}: {name}" for call, name in zip(many, names, strict=True) if name in OWN]
+
+
+OUR_NODES = [node for path in SOURCES for node in ast.walk(ast.parse(path.read_text()))]
+OUR_FUNCTIONS = [node for node in OUR_NODES if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+OWN = {node.name for node in OUR_NODES if isinstance(node, ast.ClassDef)}
+OWN |= {node.name for node in OUR_FUNCTIONS} - {node.name for node in OUR_FUNCTIONS if node.args.vararg}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_a_call_passes_four_arguments_by_position_at_most(path: Path) -> None:
+    """The rooms that are excepted only shrink."""
+    if not within(name_of(path), *MANY_BY_POSITION):
+        assert by_position(path) == []
 
 
 def test_the_command_line_starts_light() -> None:

@@ -162,7 +162,7 @@ def _flags_of(config: type[Any], part: Part, path: tuple[str, ...]) -> Iterator[
         flag = part.flags.get(name, flag_of(name, field))
         if flag or flag_settings(field).get("argument"):
             words = part.words.get(name, docs.get(name, ""))
-            yield Flag(here, flag, hint_of(config, name), field, words, part)
+            yield Flag(path=here, name=flag, hint=hint_of(config, name), field=field, words=words, part=part)
 
 
 def _put(values: dict[str, Any], path: tuple[str, ...], value: Any) -> None:

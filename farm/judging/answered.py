@@ -46,7 +46,13 @@ class AnnotationMaker:
     def failed(self, batch: QuestionBatch, failure: str, claim_id: int) -> Iterator[Annotation]:
         """One failed annotation for each question of a batch that has no usable reply."""
         for slot, question in enumerate(batch.questions):
-            judgement = Judgement(None, None, question.asked.swapped, AnnotationStatus.FAILED, failure)
+            judgement = Judgement(
+                preference=None,
+                label=None,
+                swapped=question.asked.swapped,
+                status=AnnotationStatus.FAILED,
+                reason=failure,
+            )
             yield replace(self._annotation(question, judgement), completion_id=claim_id, slot=slot)
 
     def _annotation(self, question: OpenQuestion, judgement: Judgement) -> Annotation:

@@ -189,7 +189,14 @@ class Judging:
     def _claim(self, batch: QuestionBatch, attempt: int) -> Claim:
         asked = tuple(question.asked for question in batch.questions)
         body = canonical_json(batch.request.body())
-        return Claim(batch.request.key, batch.spec.draw_key, self._run, body, asked, attempt)
+        return Claim(
+            request_key=batch.request.key,
+            draw_key=batch.spec.draw_key,
+            run=self._run,
+            request=body,
+            questions=asked,
+            attempt=attempt,
+        )
 
     def _write(self, facts: Sequence[Annotation]) -> None:
         if facts:

@@ -113,5 +113,11 @@ class OpenQuestions:
         replicate = questions[0].asked.replicate
         is_scored = spec.kind is AnnotatorKind.REWARD_MODEL
         said = scoring_messages(shown[0]) if is_scored else messages(spec, shown)
-        request = Request(spec.model, said, spec.decoding, replicate, self._endpoint)
+        request = Request(
+            model=spec.model,
+            messages=said,
+            decoding=spec.decoding,
+            replicate=replicate,
+            endpoint=self._endpoint,
+        )
         return QuestionBatch(spec, tuple(questions), request)

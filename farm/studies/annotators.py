@@ -15,11 +15,11 @@ def compare_annotators(ledger: Ledger, source: str, simulators: str) -> Annotato
     found = audit_ledger(ledger, options).whole
     [judges], people = found.annotators, rate_of(found.reference.measures["agreement"])
     return Annotators(
-        found.reference.units,
-        people,
-        rate_of(judges.measures["agreement"]),
-        1 - people.value,
-        rate_of(judges.measures["variance"]),
-        rate_of(judges.measures["bias"]),
-        judges.price_per_1000,
+        pairs=found.reference.units,
+        people=people,
+        simulators=rate_of(judges.measures["agreement"]),
+        people_variance=1 - people.value,
+        simulators_variance=rate_of(judges.measures["variance"]),
+        simulators_bias=rate_of(judges.measures["bias"]),
+        price_per_1000=judges.price_per_1000,
     )

@@ -83,7 +83,7 @@ def best_of_n_curves(task: CurveTask, arms: Sequence[Arm]) -> Curves:
         proxy = reward(drawn.prompts, drawn.texts).double().view(shape)
         for n in (2**k for k in range(task.samples.bit_length()) if 2**k <= task.samples):
             chosen, liked = best_of_n_estimate(proxy, gold, n), best_of_n_estimate(proxy, proxy, n)
-            frames.append(_rows(arm.feedback, n, best_of_n_kl(n), chosen.tolist(), liked.tolist()))
+            frames.append(_rows(arm.feedback, n, best_of_n_kl(n), gold=chosen.tolist(), proxy=liked.tolist()))
     return _curves(BEST_OF_N, pd.concat(frames))
 
 
@@ -97,7 +97,7 @@ def ppo_curves(task: CurveTask, arms: Sequence[Arm]) -> Curves:
         for step, policy in [(0, sft), *runs]:
             found = _drawn(policy, sft, prompts, task)
             liked = reward(prompts, found.texts).double().tolist()
-            frames.append(_rows(arm.feedback, step, found.kl, _gold(prompts, found.texts), liked))
+            frames.append(_rows(arm.feedback, step, found.kl, gold=_gold(prompts, found.texts), proxy=liked))
     return _curves(PPO, pd.concat(frames))
 
 
@@ -143,7 +143,12 @@ def _curves(study: str, rows: pd.DataFrame) -> Curves:
     found = curves(rows)
     points = tuple(
         OverOptimisationPoint(
-            study, each.name, at.level, at.sqrt_kl, rate_of(at.gold), float(proxy[each.name, at.level])
+            curve=study,
+            feedback=each.name,
+            level=at.level,
+            sqrt_kl=at.sqrt_kl,
+            gold=rate_of(at.gold),
+            proxy=float(proxy[each.name, at.level]),
         )
         for each in found
         for at in each.points
@@ -153,4 +158,4 @@ def _curves(study: str, rows: pd.DataFrame) -> Curves:
 
 def _turn(study: str, curve: Curve) -> TurningPoint:
     peak, last = curve.points[curve.peak].level, curve.points[-1].level
-    return TurningPoint(study, curve.name, peak, last, rate_of(curve.drop))
+    return TurningPoint(curve=study, feedback=curve.name, peak=peak, last=last, drop=rate_of(curve.drop))

@@ -127,7 +127,13 @@ def reward_step(study: Study, feedback: str) -> Step:
     """The step that trains a reward model on one kind of feedback."""
     task = TrainTask(study.sft, study.folder / feedback / REWARD_MODEL, snapshot=feedback)
     options = _options(study, study.recipe.reward_model)
-    return Step(f"{feedback}/{REWARD_MODEL}", study.ledger, REWARD_MODEL, options, task)
+    return Step(
+        name=f"{feedback}/{REWARD_MODEL}",
+        ledger=study.ledger,
+        method=REWARD_MODEL,
+        options=options,
+        train=task,
+    )
 
 
 def method_step(study: Study, feedback: str, method: str) -> Step:
@@ -147,7 +153,14 @@ def method_step(study: Study, feedback: str, method: str) -> Step:
         reward = reward_model_of(study, feedback)
         train = TrainTask(study.sft, folder, set_name=study.unlabelled, reward=reward, held_out=0.0)
     sampled = study.sampled(name, seed=study.seed)
-    return Step(name, study.ledger, method, _options(study, options), train, (sampled,))
+    return Step(
+        name=name,
+        ledger=study.ledger,
+        method=method,
+        options=_options(study, options),
+        train=train,
+        samples=(sampled,),
+    )
 
 
 def _options(study: Study, given: object) -> dict[str, str]:
@@ -184,7 +197,14 @@ def method_win_rates(ledger: Ledger, feedback: Sequence[Feedback], n: int) -> tu
             )
             trained_on, _, method = str(producer).rpartition("/")
             failed = n - part.dropna(subset="preference")["instruction"].nunique()
-            row = MethodWinRate(method, trained_on, judges.name, rate_of(result.interval), n - failed, failed)
+            row = MethodWinRate(
+                method=method,
+                trained_on=trained_on,
+                judged_by=judges.name,
+                win_rate=rate_of(result.interval),
+                n=n - failed,
+                n_failed=failed,
+            )
             if producer != SFT:
                 lead = win_rate_difference(means[producer], means[SFT])
                 row = replace(row, gain=rate_of(lead.interval))
@@ -241,7 +261,13 @@ def rank_agreement(ledger: Ledger, people: Feedback, simulators: Feedback) -> Ra
     kendall = rank_correlation(ours, theirs, "kendall", draws=10)
     interval = spearman.over_instructions
     rate = Rate(spearman.value, -1.0, 1.0) if interval is None else rate_of(interval)
-    return RankAgreement(rate, kendall.value, len(common), _resolved(theirs), _resolved(ours))
+    return RankAgreement(
+        spearman=rate,
+        kendall=kendall.value,
+        methods=len(common),
+        resolved_by_people=_resolved(theirs),
+        resolved_by_simulators=_resolved(ours),
+    )
 
 
 def _resolved(preferences: pd.DataFrame) -> float:

@@ -54,11 +54,17 @@ def run(step: Step) -> Done:
     model, metrics = step.model, {}
     with Ledger.open(step.ledger) as ledger:
         if step.method is not None and step.train is not None:
-            report = train(ledger, step.method, step.train, None, step.options)
+            report = train(ledger, step.method, step.train, yaml=None, flags=step.options)
             model, metrics = f"{report.checkpoint}/model", report.metrics
         drawn = [sample(ledger, model, task, lambda producer, done: None) for task in step.samples]
     seconds = perf_counter() - began
-    return Done(step.name, model, seconds, metrics, tuple(report.decoding for report in drawn))
+    return Done(
+        name=step.name,
+        model=model,
+        seconds=seconds,
+        metrics=metrics,
+        decodings=tuple(report.decoding for report in drawn),
+    )
 
 
 Result = TypeVar("Result")

@@ -16,9 +16,18 @@ from farm.tracing.facts import Facts
 from farm.tracing.node import Node, known
 
 PAID = (
-    "failure", "finish_reason", "model", "prompt_tokens", "completion_tokens", "cached_tokens", "sendings",
-    "unmetered", "cost", "seconds", "warnings",
-)  # fmt: skip
+    "failure",
+    "finish_reason",
+    "model",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_tokens",
+    "sendings",
+    "unmetered",
+    "cost",
+    "seconds",
+    "warnings",
+)
 
 
 def annotation(facts: Facts, number: int) -> Node | None:
@@ -83,7 +92,7 @@ def pair(facts: Facts, number: int, judged: bool = True) -> Node | None:
     texts = {"instruction": asked.text} | ({"input": asked.input} if asked.input else {})
     basis = (*outputs, *(judgement_node(facts, each, with_pair=False) for each in said))
     about: dict[str, Json] = {"stands in": items} if items else {}
-    return Node(f"pair:{number}", about, texts, basis, total - len(said))
+    return Node(name=f"pair:{number}", facts=about, texts=texts, basis=basis, hidden=total - len(said))
 
 
 def output(facts: Facts, number: int) -> Node | None:

@@ -163,9 +163,15 @@ def win_rates(data: pd.DataFrame) -> Figure:
                 places = [len(methods) - 1 - methods.index(m) + shift for m in rows["method"]]
                 label = f"trained on {trained}" if judge == judges[0] else None
                 axes.errorbar(
-                    rows["win_rate"], places, xerr=errors(rows, "win_rate"), linestyle="", capsize=2,
-                    markersize=5, label=label, **mark(k),
-                )  # fmt: skip
+                    rows["win_rate"],
+                    places,
+                    xerr=errors(rows, "win_rate"),
+                    linestyle="",
+                    capsize=2,
+                    markersize=5,
+                    label=label,
+                    **mark(k),
+                )
             axes.axvline(0.5, linestyle="--", linewidth=1, color="black", alpha=0.6)
             axes.set_title(f"judged by {judge}", fontsize=10)
             axes.grid(axis="y", visible=False)
@@ -256,9 +262,14 @@ def calibration(data: pd.DataFrame) -> Figure:
         axes.plot([0.5, 1], [0.5, 1], linestyle="--", color="black", linewidth=1, alpha=0.6)
         for k, (curve, rows) in enumerate(data.groupby("curve", sort=False)):
             axes.errorbar(
-                rows["predicted"] + 0.004 * k, rows["observed"], yerr=errors(rows, "observed"), capsize=2,
-                elinewidth=0.8, label=short(str(curve)), **mark(k),
-            )  # fmt: skip
+                rows["predicted"] + 0.004 * k,
+                rows["observed"],
+                yerr=errors(rows, "observed"),
+                capsize=2,
+                elinewidth=0.8,
+                label=short(str(curve)),
+                **mark(k),
+            )
         axes.set_xlabel("predicted chance of the preferred output")
         axes.set_ylabel("share in which it was preferred")
         axes.legend(frameon=False, fontsize=8, loc="upper left")

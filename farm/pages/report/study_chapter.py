@@ -163,10 +163,16 @@ def _curves(results: StudyResults) -> Section:
         peaks.append(f"{study} by {curve} is highest at {end}")
     said = f"{'; '.join(peaks)}. The bands say how sure that is."
     rows = [
-        [each.curve, each.feedback, f"{each.peak:g}", f"{each.last:g}", _change(each.drop),
-         "yes" if each.turned else "not shown"]
+        [
+            each.curve,
+            each.feedback,
+            f"{each.peak:g}",
+            f"{each.last:g}",
+            _change(each.drop),
+            "yes" if each.turned else "not shown",
+        ]
         for each in results.turns
-    ]  # fmt: skip
+    ]
     columns = ("optimised by", "reward model of", "best at", "furthest", "change to there", "turns down")
     caption = "Change of the gold utility from its peak to the strongest optimisation, paired by instruction"
     tables = (Table(caption, columns, rows, (False, False, True, True, True, False)),) if rows else ()
