@@ -19,7 +19,6 @@ from farm.statistics.agreement import Ints
 from farm.statistics.profile import JudgementColumns, Units
 
 TRIES = "tries"
-SLICES = ("source", "subset", TRIES)  # what questions can be cut by
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def whole_sample(found: Judgements, who: Sequence[Who]) -> Sample:
 def samples_by(
     found: Judgements, who: Sequence[Who], reference: Sequence[Who], by: Sequence[str]
 ) -> list[Sample]:
-    """The sample of each slice. by: names of SLICES; several are crossed; none gives no slice.
+    """The sample of each slice. by: source, subset, tries. Several are crossed, and none gives no slice.
 
     Slices are in the order of their source and subset; first tries come before later ones.
     """
