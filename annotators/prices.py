@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from annotators.strict_yaml import Reader, read_yaml
 
-_HIGHEST = 1e6  # US dollars per million tokens: what is above is a slip
+_HIGHEST = 1e6  # US dollars per million tokens: a higher price is a typing error
 
 
 @dataclass(frozen=True, slots=True)

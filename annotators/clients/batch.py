@@ -104,7 +104,7 @@ class BatchClient:
                 await self._collect(api, [part for part in wave if part.asked], deliver, commit)
                 if not left_over:
                     return
-                if not wave:  # the budget is used up, unless other clients of the run give something back
+                if not wave:  # the budget is used up, unless other clients of the run release some of it
                     worst = self._worst(left_over[0])
                     await self.account.reserve(worst)
                     self.account.settle(worst, Charge())
@@ -117,7 +117,7 @@ class BatchClient:
         batches = await api.ours()
         await api.clear_orphans({batch.input_file_id for batch in batches})
         found: dict[str, _Part] = {}
-        for batch in reversed(batches):  # the newest last: a claim left open is the last that was made
+        for batch in reversed(batches):  # the newest batch last: it answers the claim that is open
             if batch.status == "failed":
                 continue
             part = _Part(batch.id, adopted=True)

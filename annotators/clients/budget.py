@@ -48,7 +48,9 @@ class Budget:
 
     def holds(self, charge: Charge) -> bool:
         """Whether an amount is within the budget."""
-        cost_cap = math.inf if self.max_cost is None else self.max_cost * (1 + 1e-12)  # float sums
+        cost_cap = (
+            math.inf if self.max_cost is None else self.max_cost * (1 + 1e-12)
+        )  # sums of floats are inexact
         requests_cap = math.inf if self.max_requests is None else self.max_requests
         tokens_cap = math.inf if self.max_tokens is None else self.max_tokens
         return charge.cost <= cost_cap and charge.requests <= requests_cap and charge.tokens <= tokens_cap
@@ -103,7 +105,7 @@ class Account:
     def settle(self, worst: Charge, actual: Charge) -> None:
         """Book what a sending took, and release what was set aside for it."""
         left = self.reserved - worst
-        self.reserved = left if left.requests else Charge()  # float sums leave dust behind
+        self.reserved = left if left.requests else Charge()  # sums of floats leave tiny rests
         self.spent += actual
         if self._settled is not None:
             self._settled.set()

@@ -42,8 +42,8 @@ from db.errors import ConfigError
 
 POOL = 32  # requests in flight for each pool of connections
 PATIENCE = 50  # requests in a row that fail for the server's reasons before the run stops
-FIRST_CONTACT = 3  # attempts to connect to a server that has not answered anything yet
-REFUSALS = 10  # pauses in a row, with nothing answered between them, before it does
+FIRST_CONTACT = 3  # attempts to reach a server that has never answered
+REFUSALS = 10  # pauses in a row, with no reply between them, before the run stops
 _JSON: dict[str, str] = {"Content-Type": "application/json"}
 log = logging.getLogger(__name__)
 

@@ -89,10 +89,12 @@ async def run_each(
                     deliver(request, interrupted.reply)
                     raise
                 deliver(request, reply)
-                await asyncio.sleep(0)  # replies that came with this one are delivered, and committed with it
+                await asyncio.sleep(
+                    0
+                )  # replies that came at the same time are delivered, then committed together
                 commit()
         except BaseException:
-            failed = True  # at once: who waited for this commit would send the next before this is heard of
+            failed = True  # at once: others that waited for this commit must not send more
             raise
 
     workers = [asyncio.create_task(work()) for _ in range(width)]

@@ -135,7 +135,7 @@ def _unusable(
     if message.get("tool_calls") or finish in ("tool_calls", "function_call"):
         return "tool_calls"
     if finish == "length" and not (request.decoding.max_tokens == 1 or request.decoding.wants_logprobs):
-        return "length"  # one token, or a first token that is weighed, is whole even when cut
+        return "length"  # a reply of one token, or read by its first token, is complete
     if content is None:
         return "null_content"
     if not content.strip() and not weighed:
@@ -219,7 +219,7 @@ def _token(value: object) -> TokenLogprob | None:
     token = value.get("token") if isinstance(value, dict) else None
     logprob = value.get("logprob") if isinstance(value, dict) else None
     if not isinstance(token, str) or not isinstance(logprob, int | float) or not logprob <= 1e-3:
-        return None  # NaN, and what is no log-probability, are not believed
+        return None  # NaN or a positive number is no log-probability
     return TokenLogprob(repaired(token), float(max(logprob, -1e9)))
 
 

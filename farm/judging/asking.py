@@ -36,7 +36,7 @@ from farm.judging.completions import completion_of, stored_reply
 from farm.judging.questions import OpenQuestion, OpenQuestions, QuestionBatch
 
 WINDOW = 256  # pairs looked at and claimed together at most
-REQUESTS = 64  # claimed together, about: replies that come while they are made ready have to wait
+REQUESTS = 64  # claimed together, about; replies have to wait while these are prepared
 BUFFER = 64  # completions in one transaction
 
 
