@@ -50,15 +50,17 @@ class Turns:
         self.wait = wait
 
     def restore(self, *_: object) -> int:
+        """Wait, and begin at step 0."""
         self.wait()
         return 0
 
     def due(self, _: int) -> bool:
+        """Wait; no checkpoint is due."""
         self.wait()
         return False
 
     def save(self, *_: object) -> None:
-        pass
+        """Save nothing."""
 
 
 def work(task: str, folder: Path, rounds: int, wait: Callable[[], None]) -> None:
@@ -129,6 +131,7 @@ def ratios(options: argparse.Namespace, folder: Path, task: str, measure: str) -
 
 
 def main() -> None:
+    """Measure the tasks that the options name, and print the ratios."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

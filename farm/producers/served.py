@@ -135,6 +135,6 @@ class ServedModel:
 
 
 def _codec(source: str) -> Codec:
-    from farm.models.loading import load_codec
+    from farm.models.loading import load_codec  # loads torch, which most users of a server do not need
 
     return load_codec(source, ModelConfig())

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from farm.models.hub import ModelError
 from farm.world import lexicon
 from farm.world.demonstrations import PHRASES
 from farm.world.families import FAMILIES, Wish
@@ -126,8 +127,6 @@ def base_model() -> Path:
     weights = BASE / "model.safetensors"
     found = hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else "missing"
     if found != BASE_SHA256:
-        from farm.models.hub import ModelError
-
         raise ModelError(
             f"the base model's weights are not those shipped: {found[:12]}",
             where=str(weights),
