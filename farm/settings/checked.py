@@ -136,7 +136,9 @@ def build(config: type[C], *sources: Mapping[str, object], where: Sequence[str] 
     try:
         return config.__pydantic_validator__.validate_python(readable(config, values))  # type: ignore[no-any-return]
     except ValidationError as error:
-        found = [f"{places.get(name, '')}{text}" for name, text in problems_of(config, error, values)]
+        order = {name: place for place, name in enumerate(values)}  # what is missing comes last
+        told = sorted(problems_of(config, error, values), key=lambda each: order.get(each[0], len(order)))
+        found = [f"{places.get(name, '')}{text}" for name, text in told]
         raise config.refusal(found) from None
 
 
