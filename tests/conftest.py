@@ -48,18 +48,30 @@ LENGTHY = (
     "tests/farm/models/test_policy.py::test_saved_policies_load_by_transformers_alone",
     "tests/farm/statistics/test_coverage.py",
     "tests/farm/studies/test_work.py",
+    "tests/farm/test_annotate.py::test_a_killed_batch_is_found_again_and_not_paid_twice",
+    "tests/farm/test_annotate.py::test_no_key_is_left_anywhere",
+    "tests/farm/test_annotate_books.py",
+    "tests/farm/test_annotate_cli.py::test_a_cap_on_the_cost_is_kept_and_the_run_goes_on_under_a_higher_one",
+    "tests/farm/test_annotate_cli.py::test_a_server_that_is_not_there_is_one_clear_line",
     "tests/farm/test_bad_input.py",
     "tests/farm/test_calibrate.py",
     "tests/farm/test_new_annotator.py::test_the_page_is_followed_to_the_letter",
+    "tests/farm/test_pair.py::test_the_command_line_makes_pairs_that_a_judge_can_be_told_of",
     "tests/farm/test_pool_theory.py",
+    "tests/farm/test_report.py::test_the_command_line_writes_page_and_figures",
+    "tests/farm/test_sample.py::test_the_command_line_goes_on_after_a_kill",
+    "tests/farm/test_trace.py::test_a_trace_of_an_imported_judgement_names_its_file",
     "tests/farm/world/test_fit.py",
     "tests/farm/world/test_pretraining.py",
     "tests/faults/",
     "tests/real/",
+    "tests/test_docs.py::test_the_tour_gives_the_output_it_shows",
     "tests/test_docs_run.py::test_what_a_page_tells_its_reader_to_do_works",
     "tests/test_notebook.py",
+    "tests/test_security.py::test_commands_show_hostile_texts_harmlessly",
+    "tests/test_security.py::test_names_do_not_leave_their_folder",
 )
-"""Files and tests that take more than three seconds of a core; something quicker holds most of each."""
+"""Files and tests that take more than three seconds of a core: most start processes of their own."""
 
 
 def marks_of(item: pytest.Item) -> Iterator[str]:
