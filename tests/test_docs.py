@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from db.interchange import FORMATS
+from tests.support.benchmark_scripts import script
 from tests.test_architecture import MAY, MODULES
 
 ROOT = Path(__file__).parent.parent
@@ -64,8 +65,10 @@ def test_every_command_has_help_and_stands_in_the_readme() -> None:
 
 
 def test_every_format_has_its_place_in_the_docs() -> None:
-    page = (ROOT / "docs" / "import.md").read_text()
-    assert [name for name in FORMATS if f"`{name}`" not in page] == []
+    page = script(ROOT / "docs" / "site" / "reference.py", "site_reference").page("formats")
+    assert [name for name in FORMATS if f"\n## {name}\n" not in page] == []
+    for each in FORMATS.values():
+        assert (importlib.import_module(each.reader.__module__).__doc__ or "?").splitlines()[0] in page
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)

@@ -1,4 +1,4 @@
-"""The reference, made from the code when the site is built: commands, options, catalogue, statistics.
+"""The reference, made from the code when the site is built: commands, options, formats, annotators, figures.
 
 Each function gives one page as Markdown. What a command or an option means is said once, in the code.
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import inspect
 import pkgutil
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
@@ -17,17 +19,24 @@ from typer.testing import CliRunner
 from annotators import catalogue
 from annotators.pool import Pool
 from cli import app
+from db.interchange import FORMATS
 from farm import statistics
 from farm.config import Option
 from farm.methods import METHODS
 from farm.train import method_options
 
-PAGES = ("commands", "options", "annotators", "statistics")
+PAGES = ("commands", "options", "formats", "annotators", "statistics")
 
 
 def page(name: str) -> str:
     """One of PAGES."""
-    making = {"commands": commands, "options": options, "annotators": annotators, "statistics": figures}
+    making = {
+        "commands": commands,
+        "options": options,
+        "formats": formats,
+        "annotators": annotators,
+        "statistics": figures,
+    }
     return "\n".join(making[name]()) + "\n"
 
 
@@ -81,6 +90,18 @@ def _options(given: Iterable[Option]) -> Iterator[str]:
         for each in given
     ]
     yield from _table(("option", "meaning", "type", "default"), rows)
+
+
+def formats() -> Iterator[str]:
+    """The formats of `farm import` and `farm export`, each in the words of its reader."""
+    yield "# File formats\n"
+    yield "What [`farm import FORMAT`](../import.md) reads and [`farm export FORMAT`](../export.md) writes.\n"
+    for each in FORMATS.values():
+        yield f"## {each.name}\n"
+        yield f"{each.summary[0].upper()}{each.summary[1:]}.\n"
+        yield f"{inspect.cleandoc(sys.modules[each.reader.__module__].__doc__ or '')}\n"
+        written = ", ".join(f"`{ending}`" for ending in each.writes) if each.write else "nothing"
+        yield f"Writes: {written}.\n"
 
 
 def annotators() -> Iterator[str]:

@@ -11,11 +11,16 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
 def benchmark(name: str) -> ModuleType:
-    """The script of this name, loaded without being run."""
-    spec = importlib.util.spec_from_file_location(f"{name}_benchmark", FOLDER / f"{name}.py")
+    """The script of benchmarks/ of this name, loaded without being run."""
+    return script(FOLDER / f"{name}.py", f"{name}_benchmark")
+
+
+def script(path: Path, name: str) -> ModuleType:
+    """The script as a module of this name, loaded without being run."""
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
