@@ -20,7 +20,7 @@ from db.ledger import Ledger
 from db.queries.history import metrics
 from db.queries.training import snapshots
 from farm import quickstart as module
-from farm.quickstart import Quickstart, QuickstartTask
+from farm.quickstart import Quickstart, QuickstartTask, quickstart
 from farm.studies.recipe import FOLDER, Recipe
 from farm.studies.results import StudyResults
 from farm.terminal.quickstart import quickstart_view
@@ -202,4 +202,4 @@ def test_all_that_is_wrong_with_a_recipe_is_said_at_once(tmp_path: Path) -> None
 
 def test_an_unknown_scale_is_said() -> None:
     with pytest.raises(ConfigError, match="one of small, paper"):
-        QuickstartTask(Path("x"), "huge")
+        quickstart(QuickstartTask(Path("x"), "huge"), print)
