@@ -1,4 +1,7 @@
-"""The reference methods, one file each. The dict is the registry; nothing is imported before it is asked."""
+"""The reference methods, one file each.
+
+`METHODS` is the registry. A method's file is imported when the method is asked for, not before.
+"""
 
 from __future__ import annotations
 

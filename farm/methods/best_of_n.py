@@ -46,19 +46,20 @@ class Scored(NamedTuple):
 
 
 def best(scores: Tensor) -> Tensor:
-    """Which response to each prompt has the highest score, the first of equals: (P, n) -> (P,)."""
+    """Index of the highest score of each prompt: (P, n) -> (P,) int64. Of equal scores the first is taken."""
     return (scores == scores.max(1, keepdim=True).values).int().argmax(1)
 
 
 def best_of_n_kl(n: int) -> float:
-    """KL divergence of best-of-n from the policy it draws from, in nats; exact if all scores differ."""
+    """KL(best of n ‖ π) in nats. Exact where all scores differ. Stiennon et al. 2020, app. G.3."""
     return math.log(n) - (n - 1) / n
 
 
 def best_of_n_estimate(scores: Tensor, utility: Tensor, n: int) -> Tensor:
-    """Mean utility of the best-scored of n responses, over all choices of n from N: (P, N) -> (P,).
+    """Mean utility of the best-scored of n responses, over all choices of n from N: (P, N) -> (P,) float64.
 
-    The estimate is unbiased. utility: the scores themselves, or another judge's of the same responses.
+    The estimate is unbiased. Nakano et al. 2021, arXiv 2112.09332, app. I. utility: (P, N), the scores
+    themselves, or another judge's of the same responses. Raises ValueError unless 1 ≤ n ≤ N.
     """
     size = scores.shape[1]
     if not 1 <= n <= size:
@@ -75,7 +76,10 @@ def best_of_n_estimate(scores: Tensor, utility: Tensor, n: int) -> Tensor:
 def draw_scored(
     policy: Policy, reward: RewardFn, prompts: Sequence[Prompt], config: BestOfNConfig, seed: int
 ) -> Scored:
-    """n responses to each prompt and their scores; a function of (policy, reward, prompts, config, seed)."""
+    """n responses to each of P prompts, with their scores. A function of its arguments alone.
+
+    Raises DataError on a score that is not finite.
+    """
     texts: list[list[str]] = []
     scores, ended = [], []
     for at in range(0, len(prompts), PROMPTS_AT_A_TIME):
@@ -91,7 +95,10 @@ def draw_scored(
 def best_of_n(
     policy: Policy, reward: RewardFn, prompts: Sequence[Prompt], config: BestOfNConfig, seed: int
 ) -> list[str]:
-    """The best of n responses to each prompt."""
+    """The text of the best of n responses to each of P prompts: a list of P.
+
+    Raises DataError on a score that is not finite.
+    """
     if not prompts:
         return []
     drawn = draw_scored(policy, reward, prompts, config, seed)

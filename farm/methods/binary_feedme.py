@@ -19,7 +19,10 @@ class BinaryFeedMEConfig(SFTConfig):
 
 
 def preferred(records: Sequence[PreferencePair]) -> list[Demonstration]:
-    """The preferred output of each pair that is not a tie."""
+    """The preferred output of each pair that is not a tie.
+
+    Raises DataError on a preference outside [0, 1] and on pairs of equal texts.
+    """
     check_pairs(records)
     return [Demonstration(record.prompt, record.output_a) for record in decided(records)]
 

@@ -22,11 +22,15 @@ class BinaryRewardConditioningConfig(SFTConfig):
     """As supervised fine-tuning."""
 
     def problems(self) -> list[str]:
+        """Problems of the shared options, and LoRA, which would leave control tokens untrained."""
         return super().problems() + control_problems(self)
 
 
 def labelled(records: Sequence[PreferencePair]) -> list[Demonstration]:
-    """Both outputs of each pair that is not a tie, under their tokens."""
+    """Both outputs of each pair that is not a tie: the preferred one under `good`, the other under `bad`.
+
+    Raises DataError on a preference outside [0, 1] and on pairs of equal texts.
+    """
     bad, good = control_tokens(2)
     check_pairs(records)
     return [

@@ -35,7 +35,10 @@ class DPOConfig(TrainConfig):
 def dpo_loss(
     policy: PairLogps, reference: PairLogps, preference: Tensor | float, beta: float, smoothing: float = 0.0
 ) -> Tensor:
-    """Loss of each pair: (B,)."""
+    """Loss of each pair: (B,). Rafailov et al. 2023, eq. 7; smoothing: Mitchell 2023, eq. 3.
+
+    preference: P(chosen preferred) in [0, 1], (B,) or one number. beta: factor on the log-ratios.
+    """
     chosen = beta * (policy.chosen - reference.chosen)  # implicit reward of y_w
     rejected = beta * (policy.rejected - reference.rejected)  # implicit reward of y_l
     smoothed = preference * (1 - smoothing) + (1 - preference) * smoothing
@@ -43,7 +46,7 @@ def dpo_loss(
 
 
 def loss(policy: PairLogps, batch: ReferencedPairs, config: DPOConfig) -> Loss:
-    """Mean over the pairs of a batch."""
+    """Mean loss over the B pairs of a batch, with the implicit rewards to log."""
     preference = batch.pairs.preference
     losses = dpo_loss(policy, batch.reference, preference, config.beta, config.label_smoothing)
     return Loss(losses.mean(), pair_stats(policy, batch.reference, config.beta))

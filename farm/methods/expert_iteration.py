@@ -27,7 +27,7 @@ class ExpertIterationConfig(SFTConfig, BestOfNConfig):
 
 
 def best_demonstrations(scored: Scored) -> list[Demonstration]:
-    """The best response to each prompt."""
+    """The best of the n responses to each of P prompts: P demonstrations."""
     return [
         Demonstration(prompt, texts[i], ended=bool(ended[i]))
         for prompt, texts, ended, i in zip(
@@ -39,7 +39,10 @@ def best_demonstrations(scored: Scored) -> list[Demonstration]:
 def demonstrations(
     prompts: Sequence[Prompt], config: ExpertIterationConfig, models: Models
 ) -> list[Demonstration]:
-    """The best of the reference's responses to each of these prompts."""
+    """The best of the reference's n responses to each prompt.
+
+    Raises DataError on a score that is not finite.
+    """
     return best_demonstrations(draw_scored(models.reference(), models.reward(), prompts, config, config.seed))
 
 

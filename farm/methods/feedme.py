@@ -30,7 +30,10 @@ class FeedMEConfig(SFTConfig, BestOfNConfig):
 
 
 def top_demonstrations(scored: Scored, top: float) -> list[Demonstration]:
-    """The responses whose score is among the highest `top` of all; equal scores stay together."""
+    """The responses whose scores are the highest. top: share of all P · n responses, in (0, 1].
+
+    At least one is kept. A response whose score equals the lowest one kept is kept too.
+    """
     kept = max(1, round(top * scored.scores.numel()))
     threshold = scored.scores.flatten().topk(kept).values[-1]
     return [
@@ -44,7 +47,10 @@ def top_demonstrations(scored: Scored, top: float) -> list[Demonstration]:
 
 
 def demonstrations(prompts: Sequence[Prompt], config: FeedMEConfig, models: Models) -> list[Demonstration]:
-    """The best of the reference's responses to these prompts."""
+    """The share `config.top` of the reference's responses with the highest scores.
+
+    Raises DataError on a score that is not finite.
+    """
     scored = draw_scored(models.reference(), models.reward(), prompts, config, config.seed)
     return top_demonstrations(scored, config.top)
 

@@ -45,9 +45,9 @@ class GRPOConfig(RolloutConfig):
 
 
 def group_advantages(scores: Tensor, n: int, scale: bool = True) -> Tensor:
-    """Each score minus the mean of its group: (P * n,). The scores of a group stand together.
+    """Each score minus the mean of its group: (P · n,) -> (P · n,). Shao et al. 2024, sec. 4.1.2.
 
-    scale: divide by the standard deviation of the group, plus STD_FLOOR.
+    The n scores of a group stand together. scale: divide by the group's standard deviation plus STD_FLOOR.
     """
     groups = scores.view(-1, n)
     centred = groups - groups.mean(1, keepdim=True)
@@ -57,13 +57,16 @@ def group_advantages(scores: Tensor, n: int, scale: bool = True) -> Tensor:
 def grpo_loss(
     logps: Tensor, old_logps: Tensor, ref_logps: Tensor, advantages: Tensor, beta: float, clip: float
 ) -> Tensor:
-    """Loss of each token: (B, T), advantages (B, T) or (B, 1)."""
+    """Loss of each token: (B, T). Shao et al. 2024, eq. 3.
+
+    logps, old_logps, ref_logps: (B, T). advantages: (B, T) or (B, 1).
+    """
     gain = clipped_objective((logps - old_logps).exp(), advantages, clip)
     return -(gain - beta * kl_k3(logps, ref_logps))
 
 
 def worth(rollout: Rollout, config: GRPOConfig, processes: Processes) -> Credit:
-    """Every token has its response's advantage."""
+    """Give every token the advantage of its response. Rollout of P · n rows -> Credit of (P · n, T)."""
     flat = rollout.score.view(-1, config.n).std(1) == 0
     (no_signal,) = mean_over(processes, flat)
     stats = rollout_stats(rollout, processes) | {"frac_reward_zero_std": no_signal}
@@ -74,7 +77,7 @@ def worth(rollout: Rollout, config: GRPOConfig, processes: Processes) -> Credit:
 
 
 def loss(logps: Tensor, batch: Credit, config: GRPOConfig) -> Loss:
-    """Mean over the tokens of a batch by their weights."""
+    """Mean loss over the tokens of a batch, by their weights. logps: (B, T)."""
     old, reference = batch.rollout.logps, batch.rollout.ref_logps
     losses = grpo_loss(logps, old, reference, batch.advantages, config.beta, config.clip)
     log_ratio = (logps - old).detach()

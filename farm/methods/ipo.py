@@ -32,19 +32,22 @@ class IPOConfig(TrainConfig):
 
 
 def ipo_loss(policy: PairLogps, reference: PairLogps, preference: Tensor | float, tau: float) -> Tensor:
-    """Loss of each pair: (B,)."""
+    """Loss of each pair: (B,). Gheshlaghi Azar et al. 2023, eq. 17.
+
+    preference: P(chosen preferred) in [0, 1], (B,) or one number. The target is 1/(2 tau) nats.
+    """
     gap = (policy.chosen - reference.chosen) - (policy.rejected - reference.rejected)
     target = 1 / (2 * tau)
     return preference * (gap - target).square() + (1 - preference) * (gap + target).square()
 
 
 def per_token(logps: PairLogps, batch: PairBatch) -> PairLogps:
-    """Means over response tokens in place of sums."""
+    """Means over response tokens in place of sums: (B,) each."""
     return PairLogps(logps.chosen / batch.chosen.mask.sum(-1), logps.rejected / batch.rejected.mask.sum(-1))
 
 
 def loss(policy: PairLogps, batch: ReferencedPairs, config: IPOConfig) -> Loss:
-    """Mean over the pairs of a batch."""
+    """Mean loss over the B pairs of a batch, with the implicit rewards to log."""
     reference, stats = batch.reference, pair_stats(policy, batch.reference, config.tau)
     if config.length_normalised:
         policy, reference = per_token(policy, batch.pairs), per_token(reference, batch.pairs)

@@ -88,15 +88,17 @@ class Lesson(NamedTuple):
 
     @property
     def tokens(self) -> Tokens:
+        """The rows: Tokens of (B, T)."""
         return self.experience.tokens
 
     @property
     def weight(self) -> Tensor:
+        """Number of response tokens: a scalar."""
         return self.experience.weight
 
 
 class ActorCritic(nn.Module):
-    """All that PPO trains. kl_coef: beta as it stands, float64."""
+    """All that PPO trains. kl_coef: the present beta, a float64 scalar."""
 
     kl_coef: Tensor
 
@@ -109,24 +111,27 @@ class ActorCritic(nn.Module):
 def kl_shaped_reward(
     score: Tensor, logps: Tensor, ref_logps: Tensor, mask: Tensor, beta: Tensor | float
 ) -> Tensor:
-    """The reward of each token, the score on the last one: (B, T), 0 off the mask."""
+    """Reward of each token: (B, T), 0 off the mask. Ouyang et al. 2022.
+
+    The KL penalty is taken off every token, and the score (B,) is added on the last one.
+    """
     reward = (-beta * kl_k1(logps, ref_logps)).to(score).masked_fill(mask == 0, 0.0)
     return reward.scatter_add(1, last_token(mask)[:, None], score[:, None])
 
 
 def policy_loss(logps: Tensor, old_logps: Tensor, advantages: Tensor, mask: Tensor, clip: float) -> Tensor:
-    """Mean over the masked tokens: (B, T) -> scalar."""
+    """Clipped loss, a mean over the masked tokens: (B, T) -> scalar. Schulman et al. 2017, eq. 7."""
     return -masked_mean(clipped_objective((logps - old_logps).exp(), advantages, clip), mask)
 
 
 def value_loss(values: Tensor, old_values: Tensor, returns: Tensor, mask: Tensor, clip: float) -> Tensor:
-    """Mean over the masked tokens: (B, T) -> scalar."""
+    """L_V, a mean over the masked tokens: (B, T) -> scalar. clip: ε_V, in units of the score."""
     near = torch.clamp(values, old_values - clip, old_values + clip)
     return 0.5 * masked_mean(torch.maximum((values - returns).square(), (near - returns).square()), mask)
 
 
 def adapted(beta: Tensor, kl: Tensor, target: float, gain: float) -> Tensor:
-    """The KL coefficient after a rollout with this KL: higher if the KL is above the target, else lower."""
+    """beta after a rollout: raised if kl is above target, both in nats. Ziegler et al. 2019, sec. 2.2."""
     return beta * (1 + gain * (kl / target - 1).clamp(-KL_ERROR, KL_ERROR))
 
 
@@ -155,6 +160,7 @@ class PPO(Method[Lesson]):
         return lesson._replace(policy_weight=torch.tensor(0.0)) if warming_up else lesson
 
     def lesson(self, rollout: Rollout) -> Lesson:
+        """Advantages and returns of a rollout: (B, T), the advantages whitened over all processes."""
         config, mask, processes = self.config, rollout.tokens.mask, self.feed.processes
         beta = self.trained.kl_coef
         reward = kl_shaped_reward(rollout.score, rollout.logps, rollout.ref_logps, mask, beta)
@@ -172,6 +178,7 @@ class PPO(Method[Lesson]):
         return Lesson(Experience(rollout, white, returns), torch.tensor(1.0), stats)
 
     def loss(self, batch: Lesson) -> Loss:
+        """Policy loss plus vf_coef times value loss: means over the response tokens of a batch."""
         (rollout, advantages, returns), config = batch.experience, self.config
         mask = rollout.tokens.mask
         logps = self.policy(rollout.tokens, config.temperature)

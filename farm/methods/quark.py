@@ -6,8 +6,8 @@
 
 paper   code                  differs from the paper
 c_k     control_tokens        a token between prompt and response; the saved template asks for the best, c_K
-D       levelled              quantiles are those of one rollout, of all processes, and no pool outlives it:
-                              nothing but the weights has to be kept to go on
+D       levelled              quantiles are taken within one rollout, over all processes. No pool of older
+                              responses is kept, so a resumed run needs the weights alone
 π_θ     self.policy           the first rollout is the reference's, which knows no control tokens
 r       models.reward()       missing_eos_penalty is taken off the score of a response that was cut
 α       config.entropy_coef   0 is AlpacaFarm's (arXiv 2305.14387)
@@ -53,6 +53,7 @@ class QuarkConfig(RolloutConfig):
     """Weight of the policy's entropy: how much variety is worth."""
 
     def problems(self) -> list[str]:
+        """Problems of the shared options, and LoRA, which would leave control tokens untrained."""
         return super().problems() + control_problems(self)
 
 
@@ -78,9 +79,10 @@ class Terms(NamedTuple):
 
 
 def quark_terms(logits: Tensor, ref_logits: Tensor, ids: Tensor) -> Terms:
-    """logits (N, V'), ref_logits (N, V), ids (N,) the tokens drawn.
+    """The terms of the loss at N response tokens: (N,) each.
 
-    V' ≥ V: the reference gives the control tokens, which come last, no probability.
+    logits: (N, V'). ref_logits: (N, V), V' ≥ V, for the reference gives no probability to the control tokens,
+    which come last. ids: (N,) the tokens drawn. KL and entropy are in nats, over the whole vocabulary.
     """
     logps, ref_logps = full_logps(logits), full_logps(ref_logits)
     of_ids = logps.gather(1, ids[:, None])[:, 0]
@@ -88,7 +90,7 @@ def quark_terms(logits: Tensor, ref_logits: Tensor, ids: Tensor) -> Terms:
 
 
 def quark_loss(terms: Terms, beta: float, entropy_coef: float) -> Tensor:
-    """Loss of each response token: (N,)."""
+    """Loss of each response token: (N,). Lu et al. 2022, eq. 2."""
     return -terms.logps + beta * terms.kl - entropy_coef * terms.entropy
 
 
@@ -111,7 +113,10 @@ class Quark(Method[Levelled]):
 
     @torch.no_grad()
     def levelled(self, plan: RolloutPlan) -> Levelled:
-        """Responses to a rollout's prompts under the tokens of their quantiles."""
+        """Responses to a rollout's prompts, each under the token of its score's quantile.
+
+        The first rollout is drawn from the reference. Raises DataError on a score that is not finite.
+        """
         processes = self.feed.processes
         drawn = self.feed.responses(plan, self.policy if plan.number else self.reference)
         scores = self.feed.scores(drawn)
@@ -136,6 +141,7 @@ class Quark(Method[Levelled]):
         return collate(rows, codec.pad_id, self.policy.device)
 
     def loss(self, batch: Levelled) -> Loss:
+        """Mean loss over the response tokens of a batch."""
         logits = self.policy.response_logits(batch.tokens)
         with torch.no_grad():
             ref_logits = self.reference.response_logits(batch.plain)

@@ -33,11 +33,12 @@ class RewardConditioningConfig(SFTConfig, BestOfNConfig):
     """Quality tokens; each stands for an equal share of the responses."""
 
     def problems(self) -> list[str]:
+        """Problems of the shared options, and LoRA, which would leave control tokens untrained."""
         return super().problems() + control_problems(self)
 
 
 def conditioned(scored: Scored, levels: int) -> list[Demonstration]:
-    """Every response under the token of its level."""
+    """All P · n responses, each with the control token of its score's quantile among them all."""
     names = control_tokens(levels)
     return [
         Demonstration(prompt, texts[i], names[int(of_prompt[i])], bool(ended[i]))
@@ -51,7 +52,10 @@ def conditioned(scored: Scored, levels: int) -> list[Demonstration]:
 def demonstrations(
     prompts: Sequence[Prompt], config: RewardConditioningConfig, models: Models
 ) -> list[Demonstration]:
-    """The reference's responses to these prompts under the tokens of their levels."""
+    """The reference's responses to these prompts, each with the control token of its quantile.
+
+    Raises DataError on a score that is not finite.
+    """
     scored = draw_scored(models.reference(), models.reward(), prompts, config, config.seed)
     return conditioned(scored, config.levels)
 

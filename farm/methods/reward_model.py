@@ -62,13 +62,19 @@ class CalibrationCurve(NamedTuple):
 def reward_model_loss(
     scores: PairScores, preference: Tensor | float, margin: Tensor | float = 0.0, centring: float = 0.0
 ) -> Tensor:
-    """Loss of each pair: (B,)."""
+    """Loss of each pair: (B,). Bradley and Terry 1952; Stiennon et al. 2020, eq. 1.
+
+    preference: P(chosen preferred) in [0, 1]. margin: in units of the score. Both (B,) or one number.
+    """
     losses = preference_loss(scores.chosen - scores.rejected - margin, preference)
     return losses + centring * (scores.chosen + scores.rejected).square()
 
 
 def calibration(margins: Tensor, preference: Tensor) -> CalibrationCurve:
-    """Calibration of score differences as predictions: (n,) each. Guo et al. 2017, arXiv 1706.04599."""
+    """Calibration of score differences as predictions. Guo et al. 2017, arXiv 1706.04599.
+
+    margins: (n,) score of chosen minus score of rejected. preference: (n,) P(chosen preferred) in [0, 1].
+    """
     margins, preference = margins.double(), preference.double()
     agrees = (margins > 0) * preference + (margins < 0) * (1 - preference) + (margins == 0) * 0.5
     predicted = torch.cat([margins.sigmoid(), (-margins).sigmoid()])
@@ -83,10 +89,12 @@ def calibration(margins: Tensor, preference: Tensor) -> CalibrationCurve:
 
 
 def pair_scores(scorer: Scorer, batch: PairBatch) -> PairScores:
+    """Scores of both responses of each pair, in one pass: (B,) each."""
     return PairScores(*scorer(batch.both).chunk(2))
 
 
 def reward_stats(scores: PairScores) -> Stats:
+    """Mean scores, their mean difference, and the share of pairs in the right order; a tie is ½."""
     chosen, rejected = scores.chosen.detach(), scores.rejected.detach()
     margins = chosen - rejected
     return {
@@ -109,13 +117,14 @@ class RewardModel(Method[PairBatch]):
         self.feed = pairs(data, self.scorer.codec, config, self.scorer.device)
 
     def loss(self, batch: PairBatch) -> Loss:
+        """Mean loss over the B pairs of a batch."""
         scores = pair_scores(self.scorer, batch)
         losses = reward_model_loss(scores, batch.preference, batch.margin, self.config.centring)
         return Loss(losses.mean(), reward_stats(scores))
 
     @torch.no_grad()
     def calibrate(self) -> CalibrationCurve:
-        """Accuracy and calibration on the held-out pairs."""
+        """Accuracy and calibration on the held-out pairs, of which there must be some."""
         margins, preferences = [], []
         self.trained.eval()
         for batch in self.feed.held_out():
@@ -125,7 +134,7 @@ class RewardModel(Method[PairBatch]):
         return calibration(torch.cat(margins), torch.cat(preferences))
 
     def summary(self) -> dict[str, float]:
-        """Accuracy, ECE and the points of the reliability curve on the held-out pairs, if any."""
+        """Accuracy, ECE and the reliability curve on the held-out pairs; empty without any."""
         if not any(True for _ in self.feed.held_out()):
             return {}
         found = self.calibrate()

@@ -8,8 +8,8 @@ paper   code                   differs from the paper
 β       config.beta
 k       config.n
 r       models.reward()        missing_eos_penalty is taken off the score of a response that was cut
-L       rloo_loss              the paper's is −A log π_θ(y|x), which has the same gradient at ρ = 1, where the
-                               first step of every rollout is; ρ and ε (as in TRL) are for the steps after it
+L       rloo_loss              the paper's is −A log π_θ(y|x). At ρ = 1, in the first step of every rollout,
+                               both have the same gradient. The later steps need ρ and ε, as in TRL
 """
 
 from __future__ import annotations
@@ -40,24 +40,33 @@ class RLOOConfig(RolloutConfig):
 
 
 def sequence_reward(score: Tensor, logps: Tensor, ref_logps: Tensor, mask: Tensor, beta: float) -> Tensor:
-    """R of each response: (B,)."""
+    """R of each response: (B,), the score (B,) minus beta times the log-ratio over its tokens, in nats.
+
+    logps, ref_logps, mask: (B, T). Ahmadian et al. 2024, eq. 3.
+    """
     return score - beta * masked_sum(kl_k1(logps, ref_logps), mask)
 
 
 def leave_one_out(rewards: Tensor, n: int) -> Tensor:
-    """Each reward minus the mean of the others to its prompt: (P * n,). Those of a prompt stand together."""
+    """Each reward minus the mean of the n - 1 others to its prompt: (P · n,) -> (P · n,).
+
+    The n rewards of a prompt stand together. Kool et al. 2019; Ahmadian et al. 2024, sec. 3.3.
+    """
     of_prompt = rewards.view(-1, n)
     others = (of_prompt.sum(1, keepdim=True) - of_prompt) / (n - 1)
     return (of_prompt - others).flatten()
 
 
 def rloo_loss(logps: Tensor, old_logps: Tensor, advantages: Tensor, clip: float) -> Tensor:
-    """Loss of each response, from log-probabilities of whole responses: (B,)."""
+    """Clipped loss of each response: (B,).
+
+    logps, old_logps: (B,) log-probabilities of whole responses. advantages: (B,).
+    """
     return -clipped_objective((logps - old_logps).exp(), advantages, clip)
 
 
 def worth(rollout: Rollout, config: RLOOConfig, processes: Processes) -> Graded:
-    """Each response's advantage over the others to its prompt."""
+    """The advantage of each response over the others to its prompt: (B,)."""
     rewards = sequence_reward(
         rollout.score, rollout.logps, rollout.ref_logps, rollout.tokens.mask, config.beta
     )
@@ -67,7 +76,7 @@ def worth(rollout: Rollout, config: RLOOConfig, processes: Processes) -> Graded:
 
 
 def loss(logps: Tensor, batch: Graded, config: RLOOConfig) -> Loss:
-    """Mean over the responses of a batch."""
+    """Mean loss over the B responses of a batch. logps: (B, T)."""
     mask = batch.tokens.mask
     of_response, old = masked_sum(logps, mask), masked_sum(batch.rollout.logps, mask)
     losses = rloo_loss(of_response, old, batch.advantages, config.clip)

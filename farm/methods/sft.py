@@ -36,11 +36,12 @@ class SFTConfig(TrainConfig):
 
 
 def sft_loss(logps: Tensor, mask: Tensor) -> Tensor:
-    """Mean negative log-likelihood of the masked tokens: (B, T) -> scalar."""
+    """Mean negative log-likelihood of the masked tokens, in nats: (B, T) -> scalar."""
     return -masked_mean(logps, mask)
 
 
 def sft_stats(logps: Tensor, mask: Tensor) -> Stats:
+    """Mean log-likelihood of a response token, in nats, and mean number of response tokens."""
     return {
         "logps/response": -sft_loss(logps, mask),
         "tokens/response_length": mask.sum(-1).double().mean(),
@@ -63,6 +64,7 @@ class SFT(Method[Tokens]):
         self.feed = demonstrations(data, self.policy.codec, config, self.policy.device)
 
     def loss(self, batch: Tokens) -> Loss:
+        """Mean loss over the response tokens of a batch."""
         logps = self.policy(batch)
         return Loss(sft_loss(logps, batch.mask), sft_stats(logps.detach(), batch.mask))
 
@@ -71,7 +73,8 @@ class SFT(Method[Tokens]):
 class ImitationTrainer(Generic[C, R]):
     """Trainer of a method that makes demonstrations of other records and imitates them.
 
-    make: records, options and models -> demonstrations. controls: options -> the control tokens in them.
+    make: called with records, options and models, gives the demonstrations. controls: called with the
+    options, gives the control tokens that the demonstrations are marked with, the one to ask for last.
     """
 
     Config: type[C]
