@@ -2,13 +2,13 @@
 
 tokens            a prompt, and rows of tokens: the nouns of everything below
 codec             the prompt template and the tokenizer: text to rows of tokens and back
-hub               is there such a model: a folder, the cache, or the hub asked once
-identity          what a model is, as a hash of its files or weights
+hub               check that a model exists: as a folder, in the cache, or on the hub
+identity          identity of a model, a hash of its files or weights
 loading           transformers models read and written, adapters put on, a device chosen
 ops               formulas over tensors: masked means, log-probabilities, KL, advantages
 forward           a forward pass over prompts and responses; a shared prompt is run once
 policy            a causal language model that rates and draws responses
-scorer            a model with a scalar head: a reward model, or a value model
+scorer            a model with a scalar head: a reward model or a value model
 packed_weights    on a CPU, linear layers whose weights are packed once for few rows
 generation        drawing responses token by token, with nothing spent on finished rows
 """

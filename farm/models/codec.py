@@ -35,15 +35,16 @@ class Row(NamedTuple):
 
     @property
     def length(self) -> int:
+        """Tokens of prompt and response."""
         return len(self.prompt) + len(self.response)
 
 
 @dataclass(frozen=True)
 class Template:
-    """How a prompt becomes text. Stored with every checkpoint: a model is always asked as it was trained.
+    """How a prompt becomes text. Every checkpoint stores it, so that a model is asked as it was trained.
 
     chat: use the tokenizer's chat template. Otherwise the two texts are used, with {instruction} and {input}
-    filled in. control: text between prompt and response, for models that answer to a control token.
+    filled in. control: text between prompt and response, for models with control tokens.
     """
 
     chat: bool = False
@@ -70,12 +71,14 @@ class Template:
 
     @classmethod
     def read(cls, path: Path) -> Template:
+        """The template in a file. Raises ConfigError where the file holds none."""
         try:
             return cls(**json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, TypeError, OSError) as error:
             raise ConfigError(f"not a prompt template: {error}", where=str(path)) from None
 
     def save(self, directory: Path) -> None:
+        """Write the template to TEMPLATE_FILE in a directory."""
         text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
         (directory / TEMPLATE_FILE).write_text(text + "\n", encoding="utf-8")
 
@@ -92,7 +95,10 @@ class Template:
 
 @dataclass(frozen=True)
 class Codec:
-    """A tokenizer with the template it is used with, and the context of the model that it serves."""
+    """A tokenizer with its prompt template, and the context of its model.
+
+    Raises ConfigError on a tokenizer without an end-of-sequence token.
+    """
 
     tokenizer: Any
     template: Template = field(default_factory=Template)
@@ -109,6 +115,7 @@ class Codec:
 
     @property
     def eos_id(self) -> int:
+        """The end-of-sequence token."""
         return int(self.tokenizer.eos_token_id)
 
     @property
@@ -119,6 +126,7 @@ class Codec:
 
     @property
     def ends(self) -> frozenset[int]:
+        """The tokens that end a response: end-of-sequence and the model's other stop tokens."""
         return self.stop_ids | {self.eos_id}
 
     @cached_property
@@ -149,7 +157,7 @@ class Codec:
         return [*ids, self.eos_id] if ended else list(ids)
 
     def row(self, prompt: Prompt, output: str, control: str = "", *, ended: bool = True) -> Row:
-        """A prompt with its response. control: in place of the template's own; see `Template`."""
+        """A prompt with its response. control: replaces the template's own, see `Template`."""
         codec = self.with_control(control) if control else self
         return Row(codec.prompt_ids(prompt), self.response_ids(output, ended=ended))
 
@@ -160,14 +168,16 @@ class Codec:
         )
 
     def with_control(self, control: str) -> Codec:
+        """The same codec with this text between prompt and response."""
         return replace(self, template=replace(self.template, control=control))
 
     def save(self, directory: Path) -> None:
+        """Write tokenizer and template to a directory."""
         self.tokenizer.save_pretrained(directory)
         self.template.save(directory)
 
     def fingerprint(self) -> str:
-        """A hash of the files that `save` writes: of everything that decides the tokens of a prompt."""
+        """A hash of the files that `save` writes, which decide the tokens of a prompt."""
         digest = hashlib.sha256()
         with tempfile.TemporaryDirectory() as folder:
             self.save(Path(folder))

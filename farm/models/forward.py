@@ -32,7 +32,7 @@ class Read(NamedTuple):
 
 
 class SharedPrompts(NamedTuple):
-    """Rows whose responses all begin in the same column, and which of them have the same prompt."""
+    """Rows moved so that all responses begin in one column, with the distinct prompt of each row."""
 
     rows: Tokens  # (B, P + S): a prompt but for its last token, padded at the left; then the rest
     width: int  # P
@@ -41,7 +41,7 @@ class SharedPrompts(NamedTuple):
 
     @property
     def tokens(self) -> int:
-        """How many tokens are run, with padding."""
+        """Number of tokens that are run, padding included."""
         rows, columns = self.rows.ids.shape
         return len(self.example) * self.width + rows * (columns - self.width)
 
@@ -64,7 +64,7 @@ class _Prompts(DynamicLayer):
 
 
 def read(model: Any, tokens: Tokens, *, last: bool = True) -> Read:
-    """Last hidden states of a base model of transformers.
+    """Last hidden states of a base model of transformers: Tokens of (B, T) -> Read of (B, S, H).
 
     last: include the last column, which predicts no token. Without it `hidden` has one column less than
     `mask`.
@@ -96,7 +96,10 @@ def _end(columns: Tensor, last: bool) -> int:
 
 
 def model_inputs(tokens: Tokens) -> dict[str, Tensor]:
-    """What a transformers model is called with. Padding at the right needs no mask: nothing attends to it."""
+    """The arguments of a transformers model: ids, attention mask and positions, (B, T) each.
+
+    Padding on the right needs no mask, because no token attends to it.
+    """
     if tokens.attention is None:
         return {"input_ids": tokens.ids}
     attention = tokens.attention.long()

@@ -1,12 +1,13 @@
 """Drawing responses: a decoding loop that spends nothing on finished rows.
 
-Rows live in the slots of one preallocated key-value cache. A row that ends leaves its slot to a row from
-the tail, and when half of the slots are free the next prompts move in. Prompts are taken longest first, so
-those that follow always fit left of the present column; each distinct prompt is run once, however many
-responses are drawn from it.
+Rows live in the slots of one preallocated key-value cache. When a row ends, the last row moves into its
+slot. When half of the slots are free, the next prompts move in. Prompts are taken longest first, so a new
+prompt always fits left of the present column. Each distinct prompt is run once, however many responses are
+drawn from it.
 
-A token is drawn by inverting the cumulative distribution at a number that is a function of (prompt, seed,
-index, position) alone, so a response does not depend on its batch-mates beyond the rounding of the logits.
+A token is drawn by inverting the cumulative distribution at a number in [0, 1). That number is a function of
+(prompt, seed, index, position) alone. So a response does not depend on the other rows of its batch, beyond
+the rounding of the logits.
 """
 
 from __future__ import annotations
@@ -53,10 +54,12 @@ class Start(NamedTuple):
 
     @property
     def ids(self) -> list[int]:
+        """Prompt and given tokens, in order."""
         return [*self.prompt, *self.given]
 
     @property
     def width(self) -> int:
+        """Number of prompt and given tokens."""
         return len(self.prompt) + len(self.given)
 
 
@@ -225,13 +228,13 @@ def sample(
     given: Sequence[Sequence[int]] = (),
     slots: int | None = None,
 ) -> list[Drawn]:
-    """n responses to each prompt; those to one prompt stand together.
+    """n responses to each prompt. The responses to one prompt stand together.
 
     prompts: token ids. given: for each prompt, the tokens that its responses begin with, which count among
-    max_new_tokens; none by default. A response that is continued from some of its own tokens, with the same
+    max_new_tokens; none by default. A response that is continued from its own first tokens, with the same
     prompt, seed and index, is the same response. slots: rows that are drawn at the same time; None: as many
     as pay. Raises ConfigError if a prompt leaves no room in the model's context, or given tokens none in the
-    response.
+    response. Raises ModelError on a model that keeps more than keys and values.
     """
     starts = [Start(p, g) for p, g in zip(prompts, given or [()] * len(prompts), strict=True)]
     limits = [_room(start, policy, decoding) for start in starts]
@@ -306,7 +309,7 @@ def _room(start: Start, policy: Policy, decoding: Decoding) -> int:
 
 
 def pick_token(logits: Tensor, uniform: Tensor, decoding: Decoding, never: Tensor | None = None) -> Pick:
-    """The next token of each row, from logits (n, V) and a number in [0, 1) for each: (n,).
+    """Draw the next token of each row: logits (n, V), uniform (n,) in [0, 1) -> Pick of (n,).
 
     never: ids of tokens that are not drawn.
     """

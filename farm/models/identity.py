@@ -14,13 +14,16 @@ from farm.config import ModelConfig
 
 
 class Loaded(Protocol):
-    """A policy or a scorer: whatever holds a model."""
+    """An object that holds a model: a policy or a scorer."""
 
     model: nn.Module
 
 
 def fingerprint(source: str, config: ModelConfig, load: Callable[[], Loaded]) -> str:
-    """A hash of a model's dtype and its safetensors files, or of its loaded weights without such files."""
+    """A hash of a model's dtype and its safetensors files, as 32 hexadecimal digits.
+
+    Without such files `load` is called, and its weights are hashed.
+    """
     digest = hashlib.sha256(f"{config.dtype}".encode())
     files = sorted(Path(source).glob("*.safetensors")) if Path(source).is_dir() else []
     for path in [*files, *(Path(source) / name for name in ("config.json",) if files)]:
@@ -33,7 +36,7 @@ def fingerprint(source: str, config: ModelConfig, load: Callable[[], Loaded]) ->
 
 
 def digest_of(files: Iterable[Path]) -> str:
-    """A hash of these files, by name and content, in the order of their names."""
+    """A hash of these files, by name and content, in the order of their names: 64 hexadecimal digits."""
     digest = hashlib.sha256()
     for path in sorted(files):
         with path.open("rb") as file:

@@ -1,4 +1,7 @@
-"""Load and save transformers models, in safetensors files alone. A weight that is missing is an error."""
+"""Load and save transformers models.
+
+Only safetensors files are read and written. A missing weight is an error.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from farm.models.identity import digest_of
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of this name. `auto`: the process's own GPU where there is one, else the CPU."""
+    """The device of this name. `auto`: the process's own GPU where there is one, otherwise the CPU."""
     if name != "auto":
         return torch.device(name)
     if torch.cuda.is_available():
@@ -27,14 +30,18 @@ def pick_device(name: str) -> torch.device:
 
 
 def source_key(source: str | None) -> str:
-    """Identity of a model. Of a directory: a hash of its files, wherever it is. Of a hub id: the id."""
+    """Identity of a model: a hash of a directory's files, or a hub id itself. None: an empty text."""
     if source is None or not Path(source).is_dir():
         return source or ""
     return digest_of(path for path in Path(source).iterdir() if path.is_file() and path.suffix != ".md")
 
 
 def load_codec(source: str, config: ModelConfig, model: Any = None) -> Codec:
-    """The tokenizer and prompt template of a model directory or hub id. model: gives the limit of a row."""
+    """The tokenizer and prompt template of a model directory or hub id.
+
+    model: gives the longest row that it can read. Raises ModelError where there is no tokenizer, ConfigError
+    on a template that cannot be used.
+    """
     from transformers import AutoTokenizer, GenerationConfig
 
     check_found(source)
@@ -59,8 +66,8 @@ def load_model(
 ) -> Any:
     """A transformers model in evaluation mode on its device.
 
-    auto: a transformers Auto class. may_be_new: names of weights that the checkpoint need not have, because
-    the caller initialises them. Raises ModelError on anything that is missing, misshapen or not finite.
+    auto: a transformers Auto class. may_be_new: names of weights that the checkpoint may lack, because the
+    caller initialises them. Raises ModelError on a weight that is missing, of the wrong shape or not finite.
     """
     check_found(source)
     try:
@@ -90,7 +97,10 @@ def load_model(
 
 
 def add_lora(model: Any, config: ModelConfig, seed: int) -> None:
-    """Freeze the weights and put trainable low-rank adapters beside the linear layers, in place."""
+    """Freeze the weights and put trainable low-rank adapters beside the linear layers, in place.
+
+    Hu et al. 2021, arXiv 2106.09685. Raises ModelError on layers that the model does not have.
+    """
     from peft import LoraConfig
 
     torch.manual_seed(seed)

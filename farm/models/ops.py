@@ -1,8 +1,8 @@
 """Small tensor functions that several methods share. Each is pure and has golden tests.
 
 Shapes: B rows, T tokens, N response tokens of a batch (where the mask is 1, in row order), V vocabulary.
-`logps[b, t]` is log p(ids[b, t] | ids[b, :t]), so every (B, T) tensor is aligned with the token it is about;
-off the mask its value means nothing and must not reach a result.
+`logps[b, t]` is log p(ids[b, t] | ids[b, :t]). So every (B, T) tensor is aligned with the token it describes.
+Off the mask its value has no meaning and must not reach a result.
 """
 
 from __future__ import annotations
@@ -33,23 +33,26 @@ class Advantages(NamedTuple):
 
 
 def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
-    """Sum over each row's masked tokens: (B, T) -> (B,). What stands off the mask, even NaN, is ignored."""
+    """Sum over each row's masked tokens: (B, T) -> (B,). Values off the mask, even NaN, are ignored."""
     return values.masked_fill(mask == 0, 0.0).sum(-1)
 
 
 def masked_mean(values: Tensor, mask: Tensor, total: Total = alone) -> Tensor:
-    """Mean over all masked tokens, each counting the same: (B, T) -> scalar; 0 on an empty mask."""
+    """Mean over all masked tokens, all of equal weight: (B, T) -> scalar. 0 on an empty mask."""
     sums = total(torch.stack([masked_sum(values, mask).sum(), mask.sum().to(values.dtype)]))
     return sums[0] / sums[1].clamp(min=1)
 
 
 def masked_row_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean over each row's masked tokens: (B, T) -> (B,); 0 for a row with none."""
+    """Mean over each row's masked tokens: (B, T) -> (B,). 0 for a row without any."""
     return masked_sum(values, mask) / mask.sum(-1).clamp(min=1)
 
 
 def masked_var(values: Tensor, mask: Tensor, ddof: int = 1, total: Total = alone) -> Tensor:
-    """Variance over all masked tokens; ddof 1 (Bessel's correction) as in TRL's PPO; 0 for one token."""
+    """Variance over all masked tokens: (B, T) -> scalar. 0 for one token.
+
+    ddof: 1 is Bessel's correction, as in TRL's PPO.
+    """
     centred = values - masked_mean(values, mask, total)
     squares = masked_sum(centred.square(), mask).sum()
     sums = total(torch.stack([squares, mask.sum().to(values.dtype)]))
@@ -59,7 +62,7 @@ def masked_var(values: Tensor, mask: Tensor, ddof: int = 1, total: Total = alone
 def masked_whiten(
     values: Tensor, mask: Tensor, *, shift_mean: bool = True, ddof: int = 1, total: Total = alone
 ) -> Tensor:
-    """Scale to mean 0 and variance 1 over the masked tokens; 0 off the mask.
+    """Scale to mean 0 and variance 1 over the masked tokens: (B, T) -> (B, T), 0 off the mask.
 
     shift_mean: False keeps the mean as it is.
     """
@@ -69,7 +72,7 @@ def masked_whiten(
 
 
 def at_temperature(logits: Tensor, temperature: float) -> Tensor:
-    """Logits of the distribution at a temperature above 0. At 1: the logits themselves, without a copy."""
+    """Logits divided by a temperature above 0, any shape. At 1: the logits themselves, without a copy."""
     return logits if temperature == 1 else logits / temperature
 
 
@@ -99,17 +102,26 @@ def full_kl(logps: Tensor, ref_logps: Tensor) -> Tensor:
 
 
 def kl_k1(logps: Tensor, ref_logps: Tensor) -> Tensor:
-    """log π - log π_ref of the sampled token: unbiased for KL(π || π_ref), may be negative. Schulman 2020."""
+    """log π - log π_ref of the sampled token, in nats, any shape. Schulman 2020.
+
+    Unbiased for KL(π || π_ref). It may be negative.
+    """
     return logps - ref_logps
 
 
 def kl_k2(logps: Tensor, ref_logps: Tensor) -> Tensor:
-    """½ (log π - log π_ref)²: biased, low variance, its gradient is unbiased. Schulman 2020."""
+    """½ (log π - log π_ref)², in nats, any shape. Schulman 2020.
+
+    Biased with low variance. Its gradient is unbiased.
+    """
     return 0.5 * (logps - ref_logps).square()
 
 
 def kl_k3(logps: Tensor, ref_logps: Tensor) -> Tensor:
-    """r - 1 - log r with r = π_ref / π: unbiased and never negative. Schulman 2020."""
+    """r - 1 - log r with r = π_ref / π, in nats, any shape. Schulman 2020.
+
+    Unbiased for KL(π || π_ref) and never negative.
+    """
     log_ratio = ref_logps - logps
     return log_ratio.expm1() - log_ratio
 
@@ -132,7 +144,10 @@ def gae(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, lam: float)
 
 
 def explained_variance(values: Tensor, returns: Tensor, mask: Tensor, total: Total = alone) -> Tensor:
-    """1 - Var(returns - values) / Var(returns) over the masked tokens: 1 is perfect, 0 as bad as the mean."""
+    """1 - Var(returns - values) / Var(returns) over the masked tokens: (B, T) -> scalar.
+
+    1 is a perfect prediction. 0 is as good as predicting the mean.
+    """
     unexplained = masked_var(returns - values, mask, total=total)
     return 1 - unexplained / masked_var(returns, mask, total=total).clamp(min=EPSILON)
 
@@ -151,7 +166,8 @@ def spread(values: Tensor, mask: Tensor) -> Tensor:
 def clipped_objective(ratio: Tensor, advantages: Tensor, clip: float) -> Tensor:
     """min(ρ A, clip(ρ, 1 - ε, 1 + ε) A), elementwise. Schulman et al. 2017, arXiv 1707.06347, eq. 7.
 
-    ratio: ρ = π / π_old. A ratio is followed no further than ε from 1 where that would raise the objective.
+    ratio: ρ = π / π_old. clip: ε. Where the ratio is more than ε from 1, moving it further cannot raise
+    the objective.
     """
     return torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages)
 

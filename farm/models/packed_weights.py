@@ -20,8 +20,8 @@ MOST_BYTES = 2**31  # of weights to pack at most, for packed copies take memory 
 def packed(model: nn.Module) -> Iterator[None]:
     """Inside the block linear layers multiply with packed copies of their present weights, without gradients.
 
-    Nothing is packed in a compiled model, under autocast, in a model of more than MOST_BYTES, or by a torch
-    without oneDNN.
+    Nothing is packed in a compiled model, under autocast, in a model of more than MOST_BYTES, or without
+    oneDNN in torch.
     """
     layers = _linear_layers(model)
     try:

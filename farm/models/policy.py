@@ -1,4 +1,4 @@
-"""A policy: any causal language model of transformers, with its codec, that rates and draws responses."""
+"""A policy: a causal language model of transformers with its codec. It rates responses and draws them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ class Policy(nn.Module):
 
     @classmethod
     def load(cls, source: str, config: ModelConfig | None = None, *, seed: int | None = None) -> Policy:
-        """From a directory or hub id. seed: make it trainable, with LoRA if config asks for it."""
+        """Load from a directory or hub id. seed: make it trainable, with LoRA if config asks for it.
+
+        Without a seed it is frozen. Raises ModelError on a model that cannot be loaded.
+        """
         from transformers import AutoModelForCausalLM
 
         config = config or ModelConfig()
@@ -49,6 +52,7 @@ class Policy(nn.Module):
 
     @property
     def device(self) -> torch.device:
+        """The device of the weights."""
         return next(self.model.parameters()).device  # type: ignore[no-any-return]
 
     @property
@@ -71,7 +75,7 @@ class Policy(nn.Module):
         return cast(Tensor, self.model.get_output_embeddings()(hidden[predicts]))
 
     def step_logits(self, ids: Tensor, attention: Tensor, positions: Tensor, cache: Any) -> Tensor:
-        """Logits after the last of ids, adding their keys and values to the cache: (B, S) -> (B, V)."""
+        """Logits after the last token of ids, (B, S) -> (B, V). Keys and values are added to the cache."""
         out = self.model(
             input_ids=ids,
             attention_mask=attention,
@@ -83,7 +87,7 @@ class Policy(nn.Module):
         return out.logits[:, -1]  # type: ignore[no-any-return]
 
     def condition_on(self, tokens: Sequence[str]) -> None:
-        """Add control tokens to tokenizer and model, and ask for the last of them from now on.
+        """Add control tokens to tokenizer and model. From now on the template asks for the last of them.
 
         Each starts as half the embedding of the token that it follows, so that the policy answers as before.
         Noise with the standard deviation of the embeddings is added, so that the policy soon tells the tokens
@@ -108,7 +112,10 @@ class Policy(nn.Module):
                 weight[ids] = start + weight[:old].std(0) * noise
 
     def save(self, directory: Path | None) -> None:
-        """Write a directory that transformers loads by itself."""
+        """Write a directory that transformers loads by itself.
+
+        directory: None only takes part in gathering the weights, on a process other than the first.
+        """
         save_model(self.model, self.codec, directory)
 
 

@@ -41,9 +41,10 @@ class Scorer(nn.Module):
         seed: int | None = None,
         new_head: bool = False,
     ) -> Scorer:
-        """From a directory or hub id. seed: make it trainable, with the LoRA adapters that config asks for.
+        """Load from a directory or hub id. seed: make it trainable, with LoRA if config asks for it.
 
-        new_head: the source may be a language model; the head starts as N(0, 1 / (hidden + 1)), by seed.
+        new_head: the source may be a language model. The head starts as N(0, 1 / (hidden + 1)), by seed.
+        Raises ModelError on a model that cannot be loaded or has no scalar head.
         """
         from transformers import AutoModelForSequenceClassification
 
@@ -73,6 +74,7 @@ class Scorer(nn.Module):
 
     @property
     def device(self) -> torch.device:
+        """The device of the weights."""
         return next(self.model.parameters()).device  # type: ignore[no-any-return]
 
     def forward(self, tokens: Tokens) -> Tensor:
@@ -87,15 +89,18 @@ class Scorer(nn.Module):
         return spread(self.model.score(hidden)[..., 0][mask[:, 1:]].float(), tokens.mask)
 
     def save(self, directory: Path | None) -> None:
-        """Write a directory that transformers loads by itself."""
+        """Write a directory that transformers loads by itself.
+
+        directory: None only takes part in gathering the weights, on a process other than the first.
+        """
         save_model(self.model, self.codec, directory)
 
 
 class ScorerReward:
-    """A frozen scorer as a reward function: text in, scores out. NaN for a row that its context cannot hold.
+    """A frozen scorer as a reward function: texts in, scores (B,) out. NaN for a row beyond its context.
 
     Text is tokenized by the scorer's own codec, so policy and reward model need not share a tokenizer. The
-    end of sequence is appended as it was in training.
+    end of sequence is appended, as in training.
     """
 
     def __init__(self, scorer: Scorer, batch_rows: int = 64) -> None:

@@ -1,4 +1,4 @@
-"""A prompt, and rows of tokens: what models read and write."""
+"""Prompts, and rows of tokens: what models read and write."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ class Tokens(NamedTuple):
 
 
 class AboutTokens(Protocol):
-    """Rows of tokens with what else is known about them."""
+    """A batch that holds rows of tokens, and other facts about them."""
 
     @property
-    def tokens(self) -> Tokens: ...
+    def tokens(self) -> Tokens:
+        """The rows: Tokens of (B, T)."""
+        ...

@@ -7,11 +7,11 @@ data              the records that methods learn from, and how one kind is made 
 curriculum        which rows a step learns from, or which prompts a rollout is drawn for
 feed              records in, batches out
 rows              some rows of a batch, cut to their width, in parts that fit into memory
-rollout           responses drawn from a policy, with what the other models say about them
-credit            rollouts with what their responses or tokens are worth
+rollout           responses drawn from a policy, with scores, values and log-probabilities
+credit            rollouts with an advantage for each response or token
 on_policy         the feed of methods that learn from responses of the policy in training
-pair_method       methods that are a loss on pairs, with a frozen reference
-rollout_method    methods that are a worth of rollouts and a loss
+pair_method       methods made of one function: a loss on pairs, with a frozen reference
+rollout_method    methods made of two functions: advantages from a rollout, and a loss
 controls          control tokens: names of quality levels
 reference         log-probabilities under a frozen model, computed once and kept
 run_models        the models of a run, loaded as its options say

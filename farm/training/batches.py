@@ -20,7 +20,7 @@ class Batch(Protocol):
 
     @property
     def weight(self) -> Tensor:
-        """A scalar."""
+        """Number of units: a scalar."""
         ...
 
 
@@ -61,7 +61,7 @@ class JudgedBatch(NamedTuple):
 
 
 class GroupBatch(NamedTuple):
-    """Groups of outputs of one prompt each. The rows of a group stand together, no group is divided."""
+    """Groups of outputs, each to one prompt. Rows of a group stand together, and no group is divided."""
 
     tokens: Tokens  # B rows
     score: Tensor  # (B,) higher is better, comparable within a group

@@ -1,9 +1,9 @@
-"""Checkpoints in a folder: RUN/step-00000100/{model/, training.pt, manifest.json}, each whole or not there.
+"""Checkpoints in a folder: RUN/step-00000100/{model/, training.pt, manifest.json}.
 
-A checkpoint is written under a temporary name, flushed to the disk and renamed. So a folder named step-N was
-written to its end, and its manifest shows if a file was damaged since. `model/` is what
-transformers loads by itself. `training.pt` holds what is needed to go on exactly: all that is trained, the
-optimizer, the schedule. Data order and dropout are functions of (seed, step) and need no place in it.
+A checkpoint is written under a temporary name, flushed to the disk and renamed. So a folder named step-N is
+always complete, and its manifest shows if a file was damaged since. `model/` is what transformers loads by
+itself. `training.pt` holds what a resumed run needs to go on exactly: all that is trained, the optimizer, the
+schedule. Data order and dropout are functions of (seed, step), so they are not stored.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class CheckpointError(FarmError):
 class RunFolder:
     """The checkpoints of one run, the latest `config.keep` of them.
 
-    inputs: a hash of what the run starts from and learns from. A run of other inputs does not go on here.
+    inputs: a hash of the model and data that the run starts from. A run with other inputs is refused here.
     """
 
     def __init__(
@@ -49,15 +49,20 @@ class RunFolder:
 
     @property
     def latest(self) -> str:
-        """Where the latest whole checkpoint is, or that there is none."""
+        """Path of the latest complete checkpoint, or a text that says that there is none."""
         steps = whole_checkpoints(self.folder)
         return str(steps[-1]) if steps else f"{self.folder} (no checkpoint yet)"
 
     def due(self, step: int) -> bool:
+        """Whether `config.save_every` asks for a checkpoint after this step."""
         return self.config.save_every is not None and step % self.config.save_every == 0
 
     def restore(self, method: Method[Any], optimizer: Optimizer, schedule: LambdaLR) -> int:
-        """Restore everything from the latest checkpoint. Returns the steps made until then; 0 without one."""
+        """Restore everything from the latest checkpoint. Returns the steps made until then, 0 without one.
+
+        Raises CheckpointError on a damaged checkpoint, and on one of another configuration, data or
+        architecture.
+        """
         steps = whole_checkpoints(self.folder)
         if not steps:
             return 0

@@ -21,9 +21,10 @@ def control_problems(config: TrainConfig) -> list[str]:
 
 
 def quantile_levels(scores: Tensor, levels: int, among: Tensor | None = None) -> Tensor:
-    """Level of each score, 0 the lowest, `levels - 1` the highest; equal scores share a level.
+    """Level of each score by its quantile, 0 the lowest, `levels - 1` the highest: any shape -> the same.
 
-    among: the scores whose quantiles are meant; they include `scores`. None: `scores` alone.
+    Equal scores share a level. among: the scores whose quantiles are taken; they include `scores`. None:
+    `scores` alone.
     """
     ranked = (scores if among is None else among).double().flatten().sort().values
     below = torch.searchsorted(ranked, scores.double())  # how many scores are lower

@@ -1,6 +1,6 @@
-"""Rollouts with what their responses or tokens are worth: the batches of methods that learn from rollouts.
+"""Rollouts with advantages: the batches of methods that learn from rollouts.
 
-Each has `tokens`, so that `farm.training.rows` can cut it.
+Each has `tokens`, so that `farm.training.rows` can select rows of it.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ class Graded(NamedTuple):
 
     @property
     def tokens(self) -> Tokens:
+        """The rows: Tokens of (B, T)."""
         return self.rollout.tokens
 
     @property
     def weight(self) -> Tensor:
+        """Sum of the responses' weights: a scalar."""
         return self.weights.sum()
 
 
@@ -42,10 +44,12 @@ class Credit(NamedTuple):
 
     @property
     def tokens(self) -> Tokens:
+        """The rows: Tokens of (B, T)."""
         return self.rollout.tokens
 
     @property
     def weight(self) -> Tensor:
+        """Sum of the tokens' weights: a scalar."""
         return self.weights.sum()
 
     def mean(self, values: Tensor) -> Tensor:
@@ -62,6 +66,7 @@ class Experience(NamedTuple):
 
     @property
     def tokens(self) -> Tokens:
+        """The rows: Tokens of (B, T)."""
         return self.rollout.tokens
 
     @property

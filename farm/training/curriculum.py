@@ -1,4 +1,4 @@
-"""Which rows a step learns from, or which prompts a rollout is drawn for."""
+"""The order of learning: which rows a step learns from, or which prompts a rollout is drawn for."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ class Curriculum(Protocol):
 
 
 class Shuffled:
-    """Every row once in each epoch, in an order that (seed, epoch) decides; a step has batch_size of them."""
+    """Every row once in each epoch, in an order that is a function of (seed, epoch).
+
+    A step has `batch_size` rows, the last one of an epoch perhaps fewer.
+    """
 
     def __init__(self, lengths: Sequence[int], config: TrainConfig) -> None:
         """lengths: tokens of each row."""
@@ -35,6 +38,7 @@ class Shuffled:
         self._epoch, self._order = -1, list[list[int]]()
 
     def choose(self, step: int) -> list[int]:
+        """Row numbers of a step, counted from 0."""
         epoch, place = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             self._order = epoch_order(self.lengths, self.config.batch_size, self.config.seed, epoch)

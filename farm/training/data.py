@@ -1,4 +1,4 @@
-"""The records that methods learn from: frozen facts, and how one kind is made of another."""
+"""The records that methods learn from, and how one kind of record is made of another."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class DataError(FarmError):
-    """The data cannot be learnt from as it is."""
+    """The data cannot be used for training as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class OutputGroup:
 
 @dataclass(frozen=True)
 class Data(Generic[R]):
-    """What a run learns from, what it is evaluated on meanwhile, and the processes that share the work."""
+    """The records to learn from, the held-out records, and the processes that share the work."""
 
     train: Sequence[R]
     held_out: Sequence[R] = ()
@@ -92,7 +92,10 @@ def turned(record: PreferencePair) -> PreferencePair:
 
 
 def judged_outputs(records: Sequence[PreferencePair]) -> list[JudgedOutput]:
-    """Both outputs of each pair, the preferred one first. label: P(preferred to the other)."""
+    """Both outputs of each pair, the preferred one first. label: P(preferred to the other).
+
+    Raises DataError on a preference outside [0, 1] and on pairs of equal texts.
+    """
     check_pairs(records)
     return [
         JudgedOutput(pair.prompt, output, label)
@@ -104,7 +107,8 @@ def judged_outputs(records: Sequence[PreferencePair]) -> list[JudgedOutput]:
 def output_groups(records: Sequence[PreferencePair]) -> list[OutputGroup]:
     """All outputs of each prompt, in the order in which they appear.
 
-    score: the output's win rate, the mean of its preferences over its pairs, in [0, 1].
+    score: the output's win rate, the mean of its preferences over its pairs, in [0, 1]. Raises DataError on a
+    preference outside [0, 1] and on pairs of equal texts.
     """
     wins: dict[Prompt, dict[str, list[float]]] = {}
     for each in judged_outputs(records):

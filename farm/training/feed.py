@@ -1,7 +1,7 @@
 """Records in, batches out: the feeds of methods that learn from data at hand.
 
-Every epoch meets every row once, in an order that is a function of (seed, epoch) alone; see `curriculum`.
-No row is left out in silence.
+Every epoch has every row once, in an order that is a function of (seed, epoch) alone (`curriculum`). Rows
+that are left out are counted in the log.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 
 class RecordFeed(Generic[R, B]):
-    """Rows, and how they become batches."""
+    """A feed of records: rows at hand, made into batches when the loop asks for them."""
 
     rollout_steps = 1
 
@@ -56,7 +56,10 @@ class RecordFeed(Generic[R, B]):
         held_out: Sequence[R] = (),
         curriculum: Curriculum | None = None,
     ) -> None:
-        """lengths: tokens of each row. make: a batch of some rows. curriculum: shuffled epochs by default."""
+        """lengths: tokens of each row. make: makes a batch of some rows. curriculum: default shuffled epochs.
+
+        Raises DataError if there are no rows.
+        """
         if not rows:
             raise DataError(
                 "there is nothing to learn from", remedy="give a snapshot or split that is not empty"
@@ -70,7 +73,7 @@ class RecordFeed(Generic[R, B]):
             self.steps = min(self.steps, config.max_steps)
 
     def batches(self, start: int) -> Iterator[list[B]]:
-        """From step `start` on: this process's batches of each step."""
+        """This process's batches of each step, from step `start` on. Raises DataError as `split` does."""
         for step in range(start, math.ceil(self.config.epochs) * self.steps_per_epoch):
             rows = self.curriculum.choose(step)
             parts = split(rows, self.lengths, self.config, self.processes.size)
@@ -87,7 +90,8 @@ class RecordFeed(Generic[R, B]):
 class PreparedFeed(Generic[B, C]):
     """A feed whose batches get something more when the loop asks for them, such as log-probabilities.
 
-    prepare: the batches of a step -> as many others. Held-out batches are prepared one by one.
+    prepare: called with the batches of a step, returns as many others. Held-out batches are prepared one by
+    one.
     """
 
     def __init__(self, feed: Feed[B], prepare: Callable[[Sequence[B]], Sequence[C]]) -> None:
@@ -95,9 +99,11 @@ class PreparedFeed(Generic[B, C]):
         self._feed, self._prepare = feed, prepare
 
     def batches(self, start: int) -> Iterator[Sequence[C]]:
+        """The prepared batches of each step, from step `start` on."""
         return map(self._prepare, self._feed.batches(start))
 
     def held_out(self) -> Iterator[C]:
+        """The prepared held-out batches."""
         for batch in self._feed.held_out():
             yield from self._prepare([batch])
 
@@ -138,7 +144,7 @@ class TokenizedGroup(NamedTuple):
 def demonstrations(
     data: Data[Demonstration], codec: Codec, config: TrainConfig, device: torch.device
 ) -> RecordFeed[Row, Tokens]:
-    """Batches of demonstrations for a policy with this codec."""
+    """Batches of demonstrations for a policy with this codec. Raises DataError as `fitting` does."""
 
     def rows(records: Sequence[Demonstration]) -> list[Row]:
         made = [codec.row(r.prompt, r.output, r.control, ended=r.ended) for r in records]
@@ -154,7 +160,10 @@ def demonstrations(
 def pairs(
     data: Data[PreferencePair], codec: Codec, config: TrainConfig, device: torch.device
 ) -> RecordFeed[TokenizedPair, PairBatch]:
-    """Batches of pairs for a policy or scorer with this codec, the preferred output first."""
+    """Batches of pairs for a policy or scorer with this codec, the preferred output first.
+
+    Raises DataError as `check_pairs` and `fitting` do.
+    """
 
     def of_pair(record: PreferencePair) -> TokenizedPair:
         first, second = (codec.row(record.prompt, text) for text in (record.output_a, record.output_b))
@@ -180,7 +189,10 @@ def pairs(
 def judged(
     data: Data[JudgedOutput], codec: Codec, config: TrainConfig, device: torch.device
 ) -> RecordFeed[TokenizedOutput, JudgedBatch]:
-    """Batches of judged outputs for a policy or scorer with this codec."""
+    """Batches of judged outputs for a policy or scorer with this codec.
+
+    Raises DataError as `check_judged` and `fitting` do.
+    """
 
     def rows(records: Sequence[JudgedOutput]) -> list[TokenizedOutput]:
         check_judged(records)
@@ -200,7 +212,8 @@ def groups(
 ) -> RecordFeed[TokenizedGroup, GroupBatch]:
     """Batches of groups for a policy or scorer with this codec.
 
-    batch_size and micro_batch count groups, token_budget the tokens of all their outputs.
+    batch_size and micro_batch count groups, token_budget counts the tokens of all their outputs. Raises
+    DataError as `check_groups` and `fitting` do.
     """
 
     def rows(records: Sequence[OutputGroup]) -> list[TokenizedGroup]:
@@ -227,9 +240,10 @@ def instructions(
     config: TrainConfig,
     curriculum: Callable[[Sequence[Prompt]], Curriculum] | None = None,
 ) -> RecordFeed[Prompt, PromptBatch]:
-    """Batches of prompts for a policy to respond to; held-out prompts likewise.
+    """Batches of prompts for a policy to respond to, and of held-out prompts.
 
-    curriculum: called with the prompts that fit. Its row numbers count these prompts.
+    curriculum: called with the prompts that fit. Its row numbers count these prompts. Raises DataError as
+    `fitting` does.
     """
     lengths = [len(codec.prompt_ids(prompt)) for prompt in data.train]
     kept = fitting(list(data.train), lengths, config, codec.context)
@@ -245,7 +259,7 @@ def fitting(
 ) -> list[R]:
     """The rows of at most max_length tokens that the model's context holds.
 
-    Raises DataError on others, unless told to drop them.
+    Longer rows raise DataError. With `overlong: drop` they are left out, with a count in the log.
     """
     limit, where = config.max_length, "max_length"
     remedy = "raise max_length, or leave them out with overlong: drop"
@@ -265,9 +279,10 @@ def fitting(
 def split(
     rows: Sequence[int], lengths: Sequence[int], config: TrainConfig, processes: int
 ) -> list[list[int]]:
-    """A step's rows in parts of like length within micro_batch and token_budget, as many for each process.
+    """Divide a step's rows into parts of similar length, within micro_batch and token_budget.
 
-    Raises DataError where there are fewer rows than parts.
+    Each process gets as many parts. lengths: tokens of each row. Raises DataError where there are fewer rows
+    than parts.
     """
     ordered = sorted(rows, key=lambda i: (-lengths[i], i))
     count = max(1, math.ceil(len(ordered) / (config.micro_batch or len(ordered))))

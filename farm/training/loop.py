@@ -1,4 +1,4 @@
-"""The one training loop: pull a step's batches, take the loss, step. The rest lives in the method."""
+"""The one training loop: take a step's batches, compute the loss, update. A method has no loop of its own."""
 
 from __future__ import annotations
 
@@ -23,23 +23,34 @@ NO_DECAY_BELOW = 2  # weight decay is for matrices: biases, norms and scalars ke
 
 
 class TrainingDiverged(FarmError):
-    """The gradient is no longer finite. The weights are those of the step before."""
+    """The gradient is not finite. The weights are those of the step before."""
 
 
 class Log(Protocol):
-    """Takes metrics: the step that they are about, and name -> value."""
+    """Takes metrics. step: the optimizer step that they describe. metrics: name -> value."""
 
     def __call__(self, step: int, metrics: Mapping[str, float]) -> None: ...
 
 
 class Checkpoints(Protocol):
-    """Keeps a run's progress. `farm.training.checkpoint` does so in a folder."""
+    """Keeps a run's progress. `RunFolder` in farm/training/checkpoint.py does so in a folder."""
 
     @property
-    def latest(self) -> str: ...
-    def restore(self, method: Method[Any], optimizer: Optimizer, schedule: LambdaLR) -> int: ...
-    def due(self, step: int) -> bool: ...
-    def save(self, step: int, method: Method[Any], optimizer: Optimizer, schedule: LambdaLR) -> None: ...
+    def latest(self) -> str:
+        """Where the latest checkpoint is, for an error text."""
+        ...
+
+    def restore(self, method: Method[Any], optimizer: Optimizer, schedule: LambdaLR) -> int:
+        """Restore the latest state. Returns the steps made until then, 0 without a checkpoint."""
+        ...
+
+    def due(self, step: int) -> bool:
+        """Whether a checkpoint is to be written after this step."""
+        ...
+
+    def save(self, step: int, method: Method[Any], optimizer: Optimizer, schedule: LambdaLR) -> None:
+        """Write a checkpoint."""
+        ...
 
 
 def fit(
@@ -105,7 +116,7 @@ def log_held_out(step: int, method: Method[B], config: TrainConfig, log: Log, pr
 def evaluate(
     method: Method[Any], config: TrainConfig, processes: Processes | None = None
 ) -> dict[str, float]:
-    """Loss and statistics on the held-out rows, as means over tokens or pairs; empty if there are none."""
+    """Loss and statistics on the held-out rows: means by the batches' weights. Empty if there are none."""
     meter = Meter(processes or Processes())
     was_training = method.trained.training
     method.trained.eval()
@@ -130,7 +141,11 @@ def make_optimizer(module: nn.Module, config: TrainConfig) -> AdamW:
 
 
 def learning_rate_factor(config: TrainConfig, steps: int) -> Callable[[int], float]:
-    """Factor on the learning rate at the k-th step, k from 0: a linear rise, then the schedule down to 0."""
+    """Factor on the learning rate at the k-th step, k from 0.
+
+    It rises along a line over `config.warmup` of the steps, then follows the schedule, down to 0 unless
+    constant.
+    """
     warmup = math.ceil(config.warmup * steps)
 
     def factor(k: int) -> float:
@@ -145,7 +160,7 @@ def learning_rate_factor(config: TrainConfig, steps: int) -> Callable[[int], flo
 
 
 def clip_gradients(module: nn.Module, max_norm: float) -> float:
-    """Scale the gradients down to a norm of at most max_norm. Returns their norm before."""
+    """Scale the gradients to a norm of at most max_norm. Returns the norm before."""
     norm = clip_grad_norm_([p for p in module.parameters() if p.grad is not None], max_norm)
     return float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
 
@@ -156,7 +171,10 @@ def seed_step(seed: int, step: int, rank: int) -> None:
 
 
 class Meter:
-    """Weighted means of named scalars. They stay on their device until `flush`, so steps need not wait."""
+    """Weighted means of named scalars.
+
+    The sums stay on their device until `flush`, so that a step need not wait for a GPU.
+    """
 
     def __init__(self, processes: Processes) -> None:
         self.processes = processes
@@ -164,6 +182,7 @@ class Meter:
         self.weights: dict[str, Tensor] = {}
 
     def add(self, stats: Stats, weight: Tensor | float) -> None:
+        """Add scalars by name, with their weight in the means."""
         for name, value in stats.items():
             share = torch.as_tensor(weight, dtype=torch.float64, device=value.device)
             self.sums[name] = self.sums.get(name, torch.zeros_like(share)) + value.detach().double() * share

@@ -35,7 +35,7 @@ class Loss(NamedTuple):
 
 
 class RewardFn(Protocol):
-    """A reward model, a gold reward model or a rule: (B,) scores, higher is better."""
+    """Scores responses: a reward model, a gold reward model or a rule. Returns (B,), higher is better."""
 
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor: ...
 
@@ -56,7 +56,7 @@ class SequenceLogps(Protocol):
 
 
 class Product(Protocol):
-    """What a run is for: a model that transformers loads by itself."""
+    """The model that a run makes and saves; transformers loads it by itself."""
 
     def save(self, directory: Path | None) -> None:
         """Write it. None: only take part in gathering the weights, on a process other than the first."""
@@ -64,18 +64,35 @@ class Product(Protocol):
 
 
 class Models(Protocol):
-    """The models that a method may ask for. Trained ones are new at each call, frozen ones are shared."""
+    """The models that a method may ask for. A trained one is new at each call, a frozen one is shared."""
 
-    def policy(self) -> Policy: ...
-    def reference(self) -> Policy: ...
-    def reference_logps(self) -> SequenceLogps: ...
-    def scorer(self) -> Scorer: ...
-    def value(self) -> Scorer: ...
-    def reward(self) -> RewardFn: ...
+    def policy(self) -> Policy:
+        """A new policy to train."""
+        ...
+
+    def reference(self) -> Policy:
+        """The frozen policy that training starts from or is held to."""
+        ...
+
+    def reference_logps(self) -> SequenceLogps:
+        """Log-probabilities under the reference: Tokens -> (B,)."""
+        ...
+
+    def scorer(self) -> Scorer:
+        """A new reward model to train."""
+        ...
+
+    def value(self) -> Scorer:
+        """A new value model to train."""
+        ...
+
+    def reward(self) -> RewardFn:
+        """The frozen function that scores responses. Raises ConfigError where none was named."""
+        ...
 
 
 class Feed(Protocol[B_co]):
-    """What a run learns from, one optimizer step at a time."""
+    """The batches that a run learns from, one optimizer step at a time."""
 
     @property
     def steps(self) -> int:
@@ -91,15 +108,15 @@ class Feed(Protocol[B_co]):
         ...
 
     def batches(self, start: int) -> Iterator[Sequence[B_co]]:
-        """From step `start` on, for each step: the batches whose gradients are added up in it.
+        """For each step, from step `start` on: the batches whose gradients are summed in it.
 
-        Lazy: nothing is drawn before the loop asks, so a batch that comes from the policy comes from the
-        policy at that step. A function of (config, data, models, start) alone.
+        It is lazy: nothing is drawn before the loop asks. So responses come from the policy as it is at that
+        step. A function of (config, data, models, start) alone.
         """
         ...
 
     def held_out(self) -> Iterator[B_co]:
-        """Batches to evaluate the loss on during training; none if nothing was held out."""
+        """Batches on which the loss is evaluated during training; none if nothing was held out."""
         ...
 
 
@@ -115,7 +132,7 @@ class Method(Protocol[B]):
         ...
 
     def summary(self) -> Mapping[str, float]:
-        """What a finished run logs beside its loss; nothing unless a method says more."""
+        """Figures that a finished run logs beside its loss. By default there are none."""
         return {}
 
 

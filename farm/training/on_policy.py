@@ -30,19 +30,24 @@ from farm.training.rows import parts, take, widths
 
 
 class Lessons(Protocol):
-    """A batch that is made of a rollout and can be dealt out: a named tuple of tensors about tokens."""
+    """A batch made of a rollout: a named tuple of tensors about tokens, so that its rows can be split."""
 
     @property
-    def tokens(self) -> Tokens: ...
+    def tokens(self) -> Tokens:
+        """The rows: Tokens of (B, T)."""
+        ...
+
     @property
-    def weight(self) -> Tensor: ...
+    def weight(self) -> Tensor:
+        """Number of units that the loss is a mean over: a scalar."""
+        ...
 
 
 L = TypeVar("L", bound=Lessons)
 
 
 class RolloutPlan(NamedTuple):
-    """A rollout to come: its number, its seed, and this process's share of its prompts."""
+    """A rollout to be drawn: its number, its seed, and this process's share of its prompts."""
 
     number: int
     seed: int
@@ -51,7 +56,7 @@ class RolloutPlan(NamedTuple):
 
 
 class Rollouts(Generic[L]):
-    """The rollouts of a run: their prompts, who draws and scores them, how they become optimizer steps."""
+    """A feed of rollouts: it draws and scores them, and splits them into optimizer steps."""
 
     def __init__(
         self,
@@ -64,7 +69,7 @@ class Rollouts(Generic[L]):
         value: Scorer | None = None,
         curriculum: Callable[[Sequence[Prompt]], Curriculum] | None = None,
     ) -> None:
-        """learn: what is learnt from a rollout, which it draws by `drawn` or `responses`.
+        """learn: makes the batch of a rollout, which it draws by `drawn` or `responses`.
 
         Raises DataError if some rollout has fewer responses on a process than minibatches.
         Raises ConfigError on a value model with another tokenizer than the policy's.
@@ -88,12 +93,12 @@ class Rollouts(Generic[L]):
         self.steps = min(steps, config.max_steps or steps)
 
     def batches(self, start: int) -> Iterator[list[L]]:
-        """What is learnt from each rollout from step `start` on, one optimizer step at a time."""
+        """The batches of each optimizer step, from step `start` on."""
         for plan in self.plans(start):
             yield from self.dealt(plan, self.learn(plan))
 
     def held_out(self) -> Iterator[L]:
-        """What is learnt from a rollout on the held-out prompts, which has the same seed every time."""
+        """Batches of a rollout on the held-out prompts. Its seed is always the same."""
         if self.held_out_prompts:
             seed = _seed("held out", self.config.seed, 0)
             whole = self.learn(RolloutPlan(0, seed, self.held_out_prompts, held_out=True))
@@ -102,14 +107,14 @@ class Rollouts(Generic[L]):
                 yield take(whole, rows)
 
     def plans(self, start: int) -> Iterator[RolloutPlan]:
-        """The rollouts from optimizer step `start` on, which must be where one begins."""
+        """The rollouts from optimizer step `start` on. A rollout must begin at this step."""
         first = start // self.config.rollout_steps
         for number, step in enumerate(self.source.batches(first), first):
             prompts = [prompt for batch in step for prompt in batch.prompts]
             yield RolloutPlan(number, _seed("rollout", self.config.seed, number), prompts)
 
     def drawn(self, plan: RolloutPlan) -> Rollout:
-        """The rollout, from the policy as it is now."""
+        """Draw the rollout from the present policy. Raises DataError on a score that is not finite."""
         config = self.config
         with autocast(config):
             return roll_out(
@@ -126,19 +131,22 @@ class Rollouts(Generic[L]):
             )
 
     def responses(self, plan: RolloutPlan, policy: Policy) -> Responses:
-        """The responses alone, from any policy as it is now."""
+        """Draw the responses alone, from any present policy."""
         with at_rest(policy), autocast(self.config):
             return draw(policy, plan.prompts, self.config, seed=plan.seed, n=self.config.n)
 
     def scores(self, responses: Responses) -> Tensor:
-        """The reward of each response; the penalty is taken off where it was cut: (B,)."""
+        """The reward of each response, minus the penalty where it was cut: (B,).
+
+        Raises DataError on a reward that is not finite.
+        """
         with autocast(self.config):
             return scored(self.reward, responses, self.config.missing_eos_penalty)
 
     def dealt(self, plan: RolloutPlan, batch: L) -> Iterator[list[L]]:
-        """A rollout's batch in minibatches, one for each optimizer step, each in parts that fit into memory.
+        """Split a rollout's batch into minibatches, one per optimizer step, in parts that fit into memory.
 
-        Rows are shuffled anew in every pass. Minibatches have like numbers of rows.
+        Rows are shuffled anew in every pass. Minibatches have similar numbers of rows.
         """
         config, length = self.config, widths(batch.tokens)
         for epoch in range(config.rollout_epochs):

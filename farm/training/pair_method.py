@@ -1,4 +1,7 @@
-"""Methods that are a loss on pairs, by log-probabilities under the policy and under a frozen reference."""
+"""Methods made of one function: a loss on pairs.
+
+The loss takes log-probabilities of both responses under the policy and under a frozen reference.
+"""
 
 from __future__ import annotations
 
@@ -39,14 +42,14 @@ class ReferencedPairs(NamedTuple):
 
 
 class PairLoss(Protocol[C_contra]):
-    """The loss of a batch from the log-probabilities of its responses under the policy."""
+    """Loss of a batch. policy: log-probabilities of its responses under the policy."""
 
     def __call__(self, policy: PairLogps, batch: ReferencedPairs, config: C_contra, /) -> Loss: ...
 
 
 @dataclass(frozen=True)
 class PairTrainer(Generic[C]):
-    """Trainer of a method that is a loss on pairs: `DPO = PairTrainer(DPOConfig, loss)`."""
+    """Trainer of a method made of a loss on pairs: `DPO = PairTrainer(DPOConfig, loss)`."""
 
     Config: type[C]
     loss: PairLoss[C]
@@ -57,7 +60,7 @@ class PairTrainer(Generic[C]):
 
 
 class PairMethod(Method[ReferencedPairs], Generic[C]):
-    """The method at work. The reference runs once over each pair, and its log-probabilities are kept."""
+    """The method in a run. The reference rates each pair once, and its log-probabilities are kept."""
 
     def __init__(self, config: C, loss: PairLoss[C], data: Data[PreferencePair], models: Models) -> None:
         self.config, self._loss = config, loss
@@ -69,22 +72,26 @@ class PairMethod(Method[ReferencedPairs], Generic[C]):
         )
 
     def loss(self, batch: ReferencedPairs) -> Loss:
+        """The mean loss over the B pairs of a batch."""
         return self._loss(pair_logps(self.policy, batch.pairs), batch, self.config)
 
 
 def pair_logps(policy: Policy, batch: PairBatch) -> PairLogps:
-    """Log-probabilities of both responses of each pair, in one pass."""
+    """Log-probabilities of both responses of each pair, in one pass: (B,) each, in nats."""
     tokens = batch.both
     return PairLogps(*masked_sum(policy(tokens), tokens.mask).chunk(2))
 
 
 def with_reference(batch: PairBatch, reference: SequenceLogps) -> ReferencedPairs:
-    """The pairs with their log-probabilities under the reference."""
+    """The pairs with their log-probabilities under the reference: (B,) each."""
     return ReferencedPairs(batch, PairLogps(*reference(batch.both).chunk(2)))
 
 
 def pair_stats(policy: PairLogps, reference: PairLogps, beta: float) -> Stats:
-    """Implicit rewards β log π/π_ref, and how often the chosen response has the higher one."""
+    """Means of the implicit rewards β log π/π_ref, in nats, and of the log-probabilities.
+
+    accuracies: share of pairs whose chosen response has the higher reward.
+    """
     policy = PairLogps(policy.chosen.detach(), policy.rejected.detach())
     chosen = beta * (policy.chosen - reference.chosen)
     rejected = beta * (policy.rejected - reference.rejected)

@@ -1,8 +1,8 @@
-"""Several processes as one: started by torchrun or accelerate launch, they share each step's batches.
+"""Several processes that train one model. torchrun or accelerate launch starts them.
 
-A method's file does not know about it. With `ddp` every process holds the whole model, and gradients are
-averaged once a step. With `fsdp` (FSDP2) the trained modules are changed in place: every process holds a
-share of each weight, and torch gathers and scatters during the passes.
+They share the batches of each step. A method's file contains nothing about it. With `ddp` every process holds
+the whole model, and gradients are averaged once a step. With `fsdp` (FSDP2) the trained modules are changed
+in place: every process holds a share of each weight, and torch gathers and scatters during the passes.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ class Processes:
     @classmethod
     @contextmanager
     def joined(cls) -> Iterator[Processes]:
-        """As torchrun or accelerate launch set it up, until the block ends; one process where neither did.
+        """The processes that torchrun or accelerate launch started; one process without them.
 
-        For the start of a process that trains: from then on it keeps the memory that it frees.
+        Call it at the start of a process that trains. From then on the process keeps the memory that it
+        frees. The processes part when the block ends.
         """
         from accelerate import PartialState  # type: ignore[import-untyped]
 

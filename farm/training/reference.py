@@ -1,8 +1,8 @@
 """Log-probabilities under a frozen reference, computed once for each (row, reference, tokenizer) and kept.
 
 They are kept by content. The key of a row is a hash of its token ids. The file is named after a hash of the
-reference's weights and after the run's precision, so that policy and reference round alike. So another
-method, another selection of rows or another order finds them again. If all are known, the reference is never
+reference's weights and after the run's precision, so that policy and reference round alike. Another run finds
+them again, whatever its method, its selection of rows or its order. If all are known, the reference is never
 loaded.
 """
 
@@ -75,7 +75,7 @@ class ReferenceLogps:
 
 
 def row_keys(tokens: Tokens) -> list[str]:
-    """Identity of each row: its prompt tokens and its response tokens, whatever the padding."""
+    """A hash of each row: of its prompt tokens and its response tokens, not of its padding."""
     keys = []
     attention = tokens.attention
     for i, (ids, mask) in enumerate(zip(tokens.ids.tolist(), tokens.mask.tolist(), strict=True)):

@@ -1,6 +1,6 @@
-"""A rollout: responses drawn from a policy, with what the other models of a run say about them.
+"""A rollout: responses drawn from a policy, with scores, values and log-probabilities of the other models.
 
-A rollout is a function of (policy, prompts, decoding, seed): whoever draws again gets the same.
+A rollout is a function of (policy, prompts, decoding, seed), so a second draw gives the same.
 """
 
 from __future__ import annotations
@@ -47,12 +47,13 @@ class RolloutConfig(TrainConfig, Decoding):
         return self.rollout_epochs * self.minibatches
 
     def problems(self) -> list[str]:
+        """Problems of the shared options, and a temperature of 0, with which nothing can be learnt."""
         cold = ["temperature must be above 0: a policy that always answers the same learns nothing"]
         return super().problems() + (cold if self.temperature == 0 else [])
 
 
 class Responses(NamedTuple):
-    """n responses to each prompt; row i * n + k is the k-th response to prompt i."""
+    """n responses to each prompt. Row i * n + k is the k-th response to prompt i."""
 
     prompts: list[Prompt]  # one for each row
     texts: list[str]  # without special tokens
@@ -73,7 +74,8 @@ def draw(
     """n responses to each prompt, each a function of (policy, prompt, decoding, seed, k, given tokens).
 
     given: for each prompt, the tokens that its responses begin with; none by default. They belong to the
-    response, so the mask is 1 on them; their log-probabilities are 0, for nothing drew them.
+    response, so the mask is 1 on them. Their log-probabilities are 0, because they were not drawn. Raises
+    ConfigError if a prompt, or the given tokens, leave no room for a response.
     """
     codec = policy.codec
     prompt_ids = [codec.prompt_ids(prompt) for prompt in prompts]
@@ -104,11 +106,11 @@ def roll_out(
     missing_eos_penalty: float = 0.0,
     rate_again: bool = False,
 ) -> Rollout:
-    """n responses to each prompt, with what the policy, the reference, the value model and the reward say.
+    """n responses to each prompt, with log-probabilities, reference log-probabilities, values and scores.
 
-    Log-probabilities are those at the temperature of the draw. The policy's come from the draw itself,
-    without a second pass. rate_again: take them from a second pass, for in half precision it rounds otherwise
-    than the steps of the draw. Without a value model the values are 0.
+    All log-probabilities are at the temperature of the draw. Those of the policy come from the draw itself.
+    rate_again: take them from a second pass, because half precision rounds differently in the steps of a
+    draw. Without a value model the values are 0. Raises DataError on a score that is not finite.
     """
     with at_rest(policy):
         drawn = draw(policy, prompts, decoding, seed=seed, n=n)
@@ -125,7 +127,7 @@ def roll_out(
 
 
 def scored(reward: RewardFn, drawn: Responses, missing_eos_penalty: float) -> Tensor:
-    """The reward of each response; the penalty is taken off where it was cut: (B,).
+    """The reward of each response, minus the penalty where it was cut: (B,).
 
     Raises DataError on a reward that is not finite.
     """
@@ -139,7 +141,7 @@ def scored(reward: RewardFn, drawn: Responses, missing_eos_penalty: float) -> Te
 
 
 def rated(rate: Callable[[Tokens], Tensor], tokens: Tokens, budget: int = TOKENS_AT_A_TIME) -> Tensor:
-    """What a model says about every token: (B, T). Rows of like length are run together.
+    """Rate every token with `rate`: Tokens of (B, T) -> (B, T). Rows of similar length share a pass.
 
     budget: tokens of a pass at most, padding included.
     """
@@ -151,7 +153,7 @@ def rated(rate: Callable[[Tokens], Tensor], tokens: Tokens, budget: int = TOKENS
 
 
 def rollout_stats(rollout: Rollout, processes: Processes) -> dict[str, Tensor]:
-    """What to log about a rollout: means over the responses of all processes.
+    """Metrics of a rollout: means over the responses of all processes, each a scalar.
 
     objective/kl estimates KL(π || π_ref) of whole responses, objective/entropy the entropy of π over them.
     Both are sums over the tokens drawn, in nats.

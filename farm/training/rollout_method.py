@@ -1,4 +1,4 @@
-"""Methods that are two functions: what a rollout is worth, and a loss on the policy's log-probabilities."""
+"""Methods made of two functions: advantages from a rollout, and a loss on the policy's log-probabilities."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ L_contra = TypeVar("L_contra", bound=Lessons, contravariant=True)
 
 
 class Worth(Protocol[C_contra, L_co]):
-    """What the responses or tokens of a whole rollout are worth; a function of its arguments alone.
+    """Computes advantages from a whole rollout. A function of its arguments alone.
 
     Rows of one prompt stand together, config.n at a time. processes: for means over the rows of all.
     """
@@ -32,14 +32,14 @@ class Worth(Protocol[C_contra, L_co]):
 
 
 class RolloutLoss(Protocol[C_contra, L_contra]):
-    """The loss of a batch. logps: (B, T) under the policy, at the temperature of the draw, 0 off the mask."""
+    """Loss of a batch. logps: (B, T) under the policy, at the temperature of the draw, 0 off the mask."""
 
     def __call__(self, logps: Tensor, batch: L_contra, config: C_contra, /) -> Loss: ...
 
 
 @dataclass(frozen=True)
 class RolloutTrainer(Generic[C, L]):
-    """Trainer of a method that is a worth and a loss: `GRPO = RolloutTrainer(GRPOConfig, worth, loss)`."""
+    """Trainer of a method made of a worth and a loss: `GRPO = RolloutTrainer(GRPOConfig, worth, loss)`."""
 
     Config: type[C]
     worth: Worth[C, L]
@@ -51,7 +51,7 @@ class RolloutTrainer(Generic[C, L]):
 
 
 class RolloutMethod(Method[L], Generic[C, L]):
-    """The method at work: it draws, scores, asks what that is worth, and learns from it."""
+    """The method in a run: it draws responses, scores them, and learns from their advantages."""
 
     def __init__(
         self, config: C, worth: Worth[C, L], loss: RolloutLoss[C, L], data: Data[Prompt], models: Models
@@ -63,8 +63,9 @@ class RolloutMethod(Method[L], Generic[C, L]):
         )
 
     def worth(self, rollout: Rollout) -> L:
-        """What is learnt from a rollout."""
+        """The advantages of a rollout's responses or tokens."""
         return self._worth(rollout, self.config, self.feed.processes)
 
     def loss(self, batch: L) -> Loss:
+        """The mean loss over a batch's weight."""
         return self._loss(self.policy(batch.tokens, self.config.temperature), batch, self.config)

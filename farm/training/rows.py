@@ -1,4 +1,4 @@
-"""Some rows of a batch: cut to their width, and in parts that fit into memory."""
+"""Select rows of a batch, cut to the width they need, and split rows into parts that fit into memory."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def widths(tokens: Tokens) -> Tensor:
 
 
 def parts(width: Tensor, rows: int | None, tokens: int | None, count: int = 1) -> list[Tensor]:
-    """Row numbers in at least `count` parts of rows of like width.
+    """Row numbers in at least `count` parts. Rows of a part have similar widths.
 
-    rows, tokens: what a part has at most, padding included; None: no limit. A row that is wider than `tokens`
-    stands alone. Raises DataError where there are fewer rows than parts.
+    width: (B,). rows, tokens: what a part has at most, padding included; None: no limit. A row wider than
+    `tokens` is a part alone. Raises DataError where there are fewer rows than parts.
     """
     order = width.argsort(descending=True, stable=True)
     count = max(count, math.ceil(len(order) / (rows or len(order))))
@@ -42,7 +42,7 @@ def parts(width: Tensor, rows: int | None, tokens: int | None, count: int = 1) -
 def take(batch: T, rows: Tensor) -> T:
     """Some rows of a named tuple of tensors, without the columns that none of them uses.
 
-    Tensors of (B, T) and (B,) are cut. Scalars and everything that is no tensor are kept.
+    Tensors of (B, T) and (B,) are cut. Scalars and values that are no tensors are kept.
     """
     tokens = batch.tokens
     width = int(widths(tokens)[rows.cpu()].max())

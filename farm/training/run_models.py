@@ -1,4 +1,4 @@
-"""The models of a run: what a method asks for, from the directories or hub ids that the user named."""
+"""The models that a method asks for, loaded from the directories or hub ids that the user named."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from farm.training.reference import ReferenceLogps
 
 
 class LoadedModels:
-    """Loads on demand; a model that no method asks for is never read.
+    """Loads models when a method asks for them.
 
-    source: the model to start from; it is also the reference unless another is given. reward: a reward
-    model's directory or a function. keep: folder in which reference log-probabilities are kept for later
-    runs.
+    source: the model to start from. It is also the reference unless another is given. reward: a reward
+    model's directory, or a function. keep: folder in which reference log-probabilities are kept for later
+    runs. Loading raises ModelError on a model that cannot be used.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A run's metrics in TensorBoard or trackio too, by accelerate's trackers; the ledger has them anyway."""
+"""Write a run's metrics to TensorBoard or trackio, by accelerate's trackers. The ledger always has them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ PROJECT = "preference-farm"  # in trackio, which keeps its runs in a place of it
 
 @contextmanager
 def tracked(name: str, folder: Path) -> Iterator[Log]:
-    """Where metrics go beside the ledger: `tensorboard` (into the run's folder), `trackio`, or `none`.
+    """A log that writes to `tensorboard` (in the run's folder), `trackio`, or `none`.
 
-    A run that goes on removes from TensorBoard what an earlier try logged about the same steps. Raises
-    ConfigError where the program is not installed.
+    In TensorBoard a resumed run removes what an earlier try logged about the same steps. Raises ConfigError
+    where the program is not installed.
     """
     if name != "none" and find_spec(name) is None:
         raise ConfigError(f"{name} is not installed", where="track", remedy=f"pip install {name}")
