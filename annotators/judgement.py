@@ -41,7 +41,7 @@ class Judgement:
 def judgement_of(verdict: Verdict, swapped: bool, noise: LabelNoise, occasion: Occasion) -> Judgement:
     """Turn a verdict into a judgement. swapped: output_b was shown first."""
     if verdict.first is None:
-        return Judgement(None, None, swapped, AnnotationStatus.UNREADABLE, verdict.reason)
+        return Judgement(None, None, swapped, status=AnnotationStatus.UNREADABLE, reason=verdict.reason)
     preference = 1.0 - verdict.first if swapped else verdict.first
     return Judgement(preference, noise.label(preference, occasion), swapped)
 
@@ -49,4 +49,11 @@ def judgement_of(verdict: Verdict, swapped: bool, noise: LabelNoise, occasion: O
 def spared(swapped: bool, noise: LabelNoise, occasion: Occasion) -> Judgement | None:
     """The judgement that label noise replaces, so that nobody is asked; None where it replaces none."""
     coin = noise.coin(occasion)
-    return None if coin is None else Judgement(None, coin, swapped, AnnotationStatus.SPARED, SPARED)
+    if coin is None:
+        return None
+    return Judgement(None, coin, swapped, status=AnnotationStatus.SPARED, reason=SPARED)
+
+
+def failed(reason: str, swapped: bool) -> Judgement:
+    """The judgement of a question that got no usable answer. reason: why."""
+    return Judgement(None, None, swapped, status=AnnotationStatus.FAILED, reason=reason)

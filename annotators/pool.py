@@ -114,7 +114,9 @@ def read_pool(entry: Reader, read_member: ReadMember) -> Pool | None:
             members.append(Member(_tempered(replace(spec, seed=seed), temperature), weight))
     if not members and not entry.problems:
         entry.complain("members", "a pool has members")
-    return Pool(name, tuple(members), summary, orders, noise, seed) if members else None
+    if not members:
+        return None
+    return Pool(name=name, members=tuple(members), summary=summary, orders=orders, noise=noise, seed=seed)
 
 
 def _tempered(spec: AnnotatorSpec, temperature: float | None) -> AnnotatorSpec:

@@ -15,7 +15,6 @@ from annotators.draws import Occasion
 from annotators.judgement import Judgement, Verdict, judgement_of, spared
 from annotators.parsers import ReplyText, parser_of, parser_problems, read_verdicts
 from annotators.spec import AnnotatorSpec
-from db.records import AnnotationStatus
 
 Positions = tuple[tuple[TokenLogprob, ...], ...]
 
@@ -39,11 +38,6 @@ def replayed(spec: AnnotatorSpec, reply: StoredReply, swapped: bool, occasion: O
     else:
         verdict = _verdict(read_verdicts(parser_of(several), reply.said, reply.pairs), reply.slot)
     return judgement_of(verdict, swapped, spec.noise, occasion)
-
-
-def missing(reason: str, swapped: bool) -> Judgement:
-    """The failed judgement of a question without a recording."""
-    return Judgement(None, None, swapped, AnnotationStatus.FAILED, reason)
 
 
 def imported_reply(raw: str) -> ReplyText:

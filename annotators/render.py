@@ -84,10 +84,9 @@ def prompt_problems(spec: AnnotatorSpec) -> list[str]:
     prompt = prompt_of(spec.prompt)
     if spec.shots and not prompt.has(ANSWER):
         return ["a prompt with shots has a {% block answer %}, which shows how to reply to them"]
-    trials = [
-        PromptPair(1, "i", "", "o", "p", "n"),
-        PromptPair(2, "i", "x", "o", "p", "n", *spec.outputs, "w"),
-    ]
+    better, worse = spec.outputs
+    plain = PromptPair(number=1, instruction="i", input="", first="o", second="p", nonce="n")
+    trials = [plain, replace(plain, number=2, input="x", better=better, worse=worse, why="w")]
     for block in (SYSTEM, USER, ANSWER):
         try:
             if prompt.has(block):

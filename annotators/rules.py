@@ -17,13 +17,13 @@ from pathlib import Path
 from types import MappingProxyType
 
 from annotators.draws import Occasion
-from annotators.judgement import Judgement, Verdict, judgement_of, spared
+from annotators.judgement import Judgement, Verdict, failed, judgement_of, spared
 from annotators.shown import ShownPair
 from annotators.spec import AnnotatorSpec
 from annotators.strict_yaml import nearest
 from db.errors import ConfigError
 from db.ids import content_hash
-from db.records import AnnotationStatus, AnnotatorCard, Pair
+from db.records import AnnotatorCard, Pair
 
 _LIST_ITEM = re.compile(r"^[ \t]{0,12}(?:[-*+•‣–]|\d{1,3}[.)])[ \t]+\S", re.MULTILINE)
 
@@ -116,7 +116,7 @@ class RuleAnnotator:
             preference = self.rule(ShownPair(pair, turned), occasion)
         except Exception as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            return Judgement(None, None, turned, AnnotationStatus.FAILED, reason)
+            return failed(reason, turned)
         return judgement_of(Verdict(preference), turned, self.spec.noise, occasion)
 
 

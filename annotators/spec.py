@@ -209,7 +209,16 @@ def read_spec(entry: Reader, prompts: Mapping[str, str], library: Library) -> An
     noise, seed = read_noise(entry.reader("noise")), entry.integer("seed", 0, 0)
     if kind is AnnotatorKind.RULE:
         rule, utility = entry.text("rule"), entry.text("utility", "")
-        return AnnotatorSpec(name, kind, summary, rule, utility, orders=orders, noise=noise, seed=seed)
+        return AnnotatorSpec(
+            name=name,
+            kind=kind,
+            summary=summary,
+            rule=rule,
+            utility=utility,
+            orders=orders,
+            noise=noise,
+            seed=seed,
+        )
     if kind is AnnotatorKind.REWARD_MODEL:
         model, parser = library.model_of(entry.text("model", "")), _parser(entry, "scores")
         return AnnotatorSpec(

@@ -188,7 +188,12 @@ class Ledger:
         for row in self.stream(query):
             use = None if row.use is None else Use(row.use)
             yield Membership(
-                Instruction(row.text, row.input), row.set_name, use, row.category, row.name, row.meta
+                instruction=Instruction(row.text, row.input),
+                set_name=row.set_name,
+                use=use,
+                category=row.category,
+                name=row.name,
+                meta=row.meta,
             )
 
     def imported_instructions(self) -> Iterator[tuple[str, Instruction]]:
@@ -259,7 +264,14 @@ def _output(instruction: Instruction, row: Any, side: str) -> Output:
     text, producer, kind, decoding, sample = (
         getattr(row, f"{name}_{side}") for name in ("text", "producer", "kind", "decoding", "sample")
     )
-    return Output(instruction, text, producer, ProducerKind(kind), decoding, sample)
+    return Output(
+        instruction=instruction,
+        text=text,
+        producer=producer,
+        producer_kind=ProducerKind(kind),
+        decoding=decoding,
+        sample=sample,
+    )
 
 
 def _pairs_query(wanted: PairFilter) -> Executable:

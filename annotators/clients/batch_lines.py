@@ -60,7 +60,13 @@ def read_result(line: bytes) -> ResultLine | None:
     if isinstance(response, dict) and isinstance(response.get("status_code"), int):
         return ResultLine(name, response["status_code"], response.get("body"))
     if isinstance(error, dict):
-        return ResultLine(name, None, None, str(error.get("code")), str(error.get("message")))
+        return ResultLine(
+            custom_id=name,
+            status=None,
+            body=None,
+            error_code=str(error.get("code")),
+            error_message=str(error.get("message")),
+        )
     return None
 
 

@@ -105,7 +105,7 @@ def read_completion(request: Request, data: object) -> Sending:
     finish = encodable(finish) if isinstance(finish, str) else None
     content: str | None = message.get("content")
     logprobs = _top_logprobs(choice.get("logprobs"))
-    failure = _unusable(request, message, content, finish, bool(logprobs))
+    failure = _unusable(request, message, content=content, finish=finish, weighed=bool(logprobs))
     refusal = message.get("refusal")
     return Sending(
         failure=failure,
@@ -115,7 +115,11 @@ def read_completion(request: Request, data: object) -> Sending:
         model=model,
         top_logprobs=logprobs,
         usage=usage,
-        warnings=tuple(_warnings(request, content or "", len(choices), model, bool(logprobs), usage)),
+        warnings=tuple(
+            _warnings(
+                request, content or "", choices=len(choices), model=model, weighed=bool(logprobs), usage=usage
+            )
+        ),
     )
 
 

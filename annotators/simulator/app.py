@@ -204,7 +204,7 @@ class App:
         judge, utility = self._player(body["model"], standing(messages))
         temperature = 1.0 if body.get("temperature") is None else float(body["temperature"])
         questions = self._extract(messages)
-        verdicts = [decide(judge, utility, each, temperature, key) for each in questions]
+        verdicts = [decide(judge, utility, each, temperature=temperature, key=key) for each in questions]
         asked = JudgedPrompt(questions, verdicts, orders(messages), _schema(body.get("response_format")))
         return word(asked, judge.form, judge.off_format, key)
 

@@ -154,11 +154,11 @@ class Batches:
             return refuse(400, "invalid_request", "no such input file")
         number = len(self._batches) + 1
         batch = _Batch(
-            f"batch_{number}",
-            file.id,
-            asked["endpoint"],
-            asked.get("metadata") or {},
-            time.monotonic() + self.plan.seconds,
+            id=f"batch_{number}",
+            input_file=file.id,
+            endpoint=asked["endpoint"],
+            metadata=asked.get("metadata") or {},
+            ends_at=time.monotonic() + self.plan.seconds,
         )
         self._batches[batch.id] = batch
         batch.errors = self._problems(file)

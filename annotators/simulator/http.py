@@ -164,7 +164,7 @@ class Connection(asyncio.Protocol):
         path, _, query = parts[1].partition("?")
         body = bytes(self._buffer[end + 4 : whole])
         del self._buffer[:whole]
-        return HttpRequest(parts[0], path, query, headers, body)
+        return HttpRequest(method=parts[0], path=path, query=query, headers=headers, body=body)
 
     def _unreadable(self, status: int) -> HttpReply:
         """The reply to what cannot be read. The connection ends with it, since what follows cannot be read

@@ -100,7 +100,11 @@ def decide(
         + (_SWAY if any(TRICKS[name](shown.text) for name in judge.fooled_by) else 0.0)
         for place, shown in enumerate(question.shown)
     )
-    return Decision(_order(values, judge.noise * temperature, judge.seed, key, question), values, judge.noise)
+    return Decision(
+        _order(values, noise=judge.noise * temperature, seed=judge.seed, key=key, question=question),
+        values,
+        judge.noise,
+    )
 
 
 def _order(

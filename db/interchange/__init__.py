@@ -54,10 +54,10 @@ class Format:
 _ALL = (
     Format(
         "preferences",
-        "our own rows: one judgement each",
-        preferences.MARKS,
-        preferences.read,
-        preferences.write,
+        summary="our own rows: one judgement each",
+        marks=preferences.MARKS,
+        reader=preferences.read,
+        write=preferences.write,
     ),
     Format("pandalm", "PandaLM's test sets", pandalm.MARKS, pandalm.read),
     Format(
@@ -69,20 +69,20 @@ _ALL = (
     ),
     Format(
         "alpaca-farm",
-        "AlpacaFarm's preferences and outputs",
-        alpaca_farm.MARKS,
-        alpaca_farm.read,
-        alpaca_farm.write,
+        summary="AlpacaFarm's preferences and outputs",
+        marks=alpaca_farm.MARKS,
+        reader=alpaca_farm.read,
+        write=alpaca_farm.write,
         writes=(".json", ".json.gz"),
     ),
     Format(
         "trl-unpaired",
-        "prompt, completion, label",
-        trl.UNPAIRED_MARKS,
-        trl.read_unpaired,
-        trl.write_unpaired,
+        summary="prompt, completion, label",
+        marks=trl.UNPAIRED_MARKS,
+        reader=trl.read_unpaired,
+        write=trl.write_unpaired,
     ),
-    Format("trl", "prompt, chosen, rejected", trl.MARKS, trl.read, trl.write),
+    Format("trl", summary="prompt, chosen, rejected", marks=trl.MARKS, reader=trl.read, write=trl.write),
     Format("hh-rlhf", "transcripts, chosen and rejected", hh_rlhf.MARKS, hh_rlhf.read),
     Format(
         "outputs", "models' answers to instructions", instructions.OUTPUT_MARKS, instructions.read_outputs

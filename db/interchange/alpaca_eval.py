@@ -151,7 +151,7 @@ def _tables(folder: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
     for file in sorted(folder.glob("annotations_*.jsonl*")):
         for number, row in objects(file):
             try:
-                yield _joined(row, asked, answers, references, options)
+                yield _joined(row, asked, answers=answers, references=references, options=options)
             except ValueError as error:
                 yield Refusal(number, f"{file.name}: {error}")
 

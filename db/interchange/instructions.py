@@ -55,7 +55,13 @@ def _instruction(
     if answer := fields.maybe_text(row, *ANSWER):
         kind = ProducerKind.REFERENCE
         yield ImportedOutput(
-            asked.instruction, asked.input, answer, REFERENCE, kind, asked.set_name, asked.name
+            instruction=asked.instruction,
+            input=asked.input,
+            output=answer,
+            model=REFERENCE,
+            kind=kind,
+            set_name=asked.set_name,
+            name=asked.name,
         )
 
 
@@ -81,7 +87,23 @@ def _output(row: dict[str, Any], options: ReadOptions) -> Iterator[ImportedOutpu
     name = fields.maybe_text(row, "item_id", "id")
     model = fields.text(row, *PRODUCER, default=options.source)
     answer = fields.text(row, "output", "response", "completion")
-    yield ImportedOutput(instruction, input, answer, model, ProducerKind.MODEL, set_name, name)
+    yield ImportedOutput(
+        instruction=instruction,
+        input=input,
+        output=answer,
+        model=model,
+        kind=ProducerKind.MODEL,
+        set_name=set_name,
+        name=name,
+    )
     if reference := fields.maybe_text(row, "reference_output"):
         kind = ProducerKind.REFERENCE
-        yield ImportedOutput(instruction, input, reference, REFERENCE, kind, set_name, name)
+        yield ImportedOutput(
+            instruction=instruction,
+            input=input,
+            output=reference,
+            model=REFERENCE,
+            kind=kind,
+            set_name=set_name,
+            name=name,
+        )

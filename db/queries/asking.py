@@ -126,7 +126,15 @@ def claims(ledger: Ledger, claim_ids: Sequence[int]) -> dict[int, Claim]:
         rows[row.id] = row
         slots.setdefault(row.id, []).append(Question(row.pair_id, row.replicate, bool(row.swapped)))
     return {
-        i: Claim(row.request_key, row.draw_key, row.run, row.request, tuple(slots[i]), row.attempt, i)
+        i: Claim(
+            request_key=row.request_key,
+            draw_key=row.draw_key,
+            run=row.run,
+            request=row.request,
+            questions=tuple(slots[i]),
+            attempt=row.attempt,
+            id=i,
+        )
         for i, row in rows.items()
     }
 

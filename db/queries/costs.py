@@ -57,14 +57,14 @@ def spent(ledger: Ledger) -> list[Spent]:
     )
     found = [
         Spent(
-            row.name,
-            AnnotatorKind(row.kind),
-            int(row.judgements),
-            int(row.requests),
-            int(row.prompt_tokens),
-            int(row.completion_tokens),
-            float(row.cost),
-            int(row.unpriced),
+            annotator=row.name,
+            kind=AnnotatorKind(row.kind),
+            judgements=int(row.judgements),
+            requests=int(row.requests),
+            prompt_tokens=int(row.prompt_tokens),
+            completion_tokens=int(row.completion_tokens),
+            cost=float(row.cost),
+            unpriced=int(row.unpriced),
         )
         for row in ledger.stream(query)
     ]

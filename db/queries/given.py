@@ -43,13 +43,13 @@ def given_by(ledger: Ledger, annotator_id: int) -> list[Given]:
     )
     latest = {
         (each.key, each.swapped): Given(
-            each.id,
-            each.key,
-            bool(each.swapped),
-            each.attempt,
-            AnnotationStatus(each.status),
-            each.preference,
-            each.seconds,
+            id=each.id,
+            pair_key=each.key,
+            swapped=bool(each.swapped),
+            attempt=each.attempt,
+            status=AnnotationStatus(each.status),
+            preference=each.preference,
+            seconds=each.seconds,
         )
         for each in ledger.stream(query)
     }

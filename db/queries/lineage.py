@@ -132,12 +132,12 @@ def outputs_by_id(ledger: Ledger, ids: Sequence[int]) -> dict[int, Output]:
     )
     return {
         each.id: Output(
-            Instruction(each.instruction, each.input),
-            each.text,
-            each.producer,
-            ProducerKind(each.producer_kind),
-            each.decoding,
-            each.sample,
+            instruction=Instruction(each.instruction, each.input),
+            text=each.text,
+            producer=each.producer,
+            producer_kind=ProducerKind(each.producer_kind),
+            decoding=each.decoding,
+            sample=each.sample,
         )
         for each in ledger.stream(query)
     }

@@ -57,7 +57,14 @@ def outputs_of(ledger: Ledger, source: Source, set_name: str | None = None) -> I
         query = query.where(row.instruction_id.in_(members))
     for text, producer, kind, decoding, sample, instruction, input in ledger.stream(query):
         asked = Instruction(instruction, input)
-        yield Output(asked, text, producer, ProducerKind(kind), decoding, sample)
+        yield Output(
+            instruction=asked,
+            text=text,
+            producer=producer,
+            producer_kind=ProducerKind(kind),
+            decoding=decoding,
+            sample=sample,
+        )
 
 
 def latest(ledger: Ledger, producer: str) -> Source:

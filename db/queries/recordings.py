@@ -83,17 +83,23 @@ def _query(annotator_id: int, pair_ids: Sequence[int] | None, source: str) -> An
 
 def _recording(row: Any, replicate: int, swapped: bool) -> Recording:
     if row.completion_id is None:
-        return Recording(row.pair_id, replicate, swapped, row.raw_completion, row.reason)
+        return Recording(
+            pair_id=row.pair_id,
+            replicate=replicate,
+            swapped=swapped,
+            text=row.raw_completion,
+            reason=row.reason,
+        )
     return Recording(
-        row.pair_id,
-        replicate,
-        swapped,
-        row.text,
-        row.reason,
-        row.failure,
-        row.detail,
-        row.top_logprobs,
-        row.completion_id,
-        row.slot,
-        row.pairs,
+        pair_id=row.pair_id,
+        replicate=replicate,
+        swapped=swapped,
+        text=row.text,
+        reason=row.reason,
+        failure=row.failure,
+        detail=row.detail,
+        top_logprobs=row.top_logprobs,
+        completion_id=row.completion_id,
+        slot=row.slot,
+        pairs=row.pairs,
     )

@@ -55,14 +55,14 @@ def said_of(ledger: Ledger, pair_ids: Sequence[int]) -> Iterator[JudgementWithRe
     for each in latest.values():
         if each.status != AnnotationStatus.RETRACTED.value:
             yield JudgementWithReply(
-                each.pair_id,
-                each.name,
-                AnnotatorKind(each.kind),
-                each.preference,
-                each.label,
-                AnnotationStatus(each.status),
-                each.reason,
-                None if each.swapped is None else bool(each.swapped),
-                each.replicate,
-                each.reply,
+                pair_id=each.pair_id,
+                annotator=each.name,
+                kind=AnnotatorKind(each.kind),
+                preference=each.preference,
+                label=each.label,
+                status=AnnotationStatus(each.status),
+                reason=each.reason,
+                swapped=None if each.swapped is None else bool(each.swapped),
+                replicate=each.replicate,
+                reply=each.reply,
             )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from annotators.judgement import Judgement, Verdict, judgement_of, spared
+from annotators.judgement import Judgement, Verdict, failed, judgement_of, spared
 from annotators.noise import LabelNoise
 from annotators.parsers import ReplyText, parser_of, read_verdicts
-from db.records import Annotation, AnnotationStatus
+from db.records import Annotation
 from farm.judging.questions import OpenQuestion, QuestionBatch
 
 IDENTICAL = "identical outputs: a tie, not asked"
@@ -46,13 +46,7 @@ class AnnotationMaker:
     def failed(self, batch: QuestionBatch, failure: str, claim_id: int) -> Iterator[Annotation]:
         """One failed annotation for each question of a batch that has no usable reply."""
         for slot, question in enumerate(batch.questions):
-            judgement = Judgement(
-                preference=None,
-                label=None,
-                swapped=question.asked.swapped,
-                status=AnnotationStatus.FAILED,
-                reason=failure,
-            )
+            judgement = failed(failure, question.asked.swapped)
             yield replace(self._annotation(question, judgement), completion_id=claim_id, slot=slot)
 
     def _annotation(self, question: OpenQuestion, judgement: Judgement) -> Annotation:

@@ -11,9 +11,9 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from annotators.draws import Occasion, Orders
-from annotators.judgement import Judgement, Verdict, judgement_of
+from annotators.judgement import Judgement, Verdict, failed, judgement_of
 from annotators.parsers import ReplyText
-from annotators.recorded import StoredReply, imported_reply, missing, replayed
+from annotators.recorded import StoredReply, imported_reply, replayed
 from annotators.rules import RuleAnnotator
 from annotators.spec import AnnotatorSpec
 from db.errors import ConfigError
@@ -111,20 +111,20 @@ class Replay:
             yield QuietQuestion(asked, judge, each.completion_id, slot)
         for pair_id in sorted(by_id.keys() - found):
             reason = f"{self.recorded.name} has no recording of this pair"
-            yield QuietQuestion(Question(pair_id, 0, False), partial(missing, reason, False))
+            yield QuietQuestion(Question(pair_id, 0, False), partial(failed, reason, False))
 
     def _judge(self, pair: Pair, recording: Recording) -> Judgement:
         name, swapped = self.recorded.name, recording.swapped
         occasion = Occasion(pair.key, self.spec.draw_key, recording.replicate)
         if recording.failure is not None:
-            return missing(f"{name} failed: {recording.failure} {recording.detail}".strip(), swapped)
+            return failed(f"{name} failed: {recording.failure} {recording.detail}".strip(), swapped)
         if recording.text is not None:
             said = _said(recording.text, recording)
             return replayed(self.spec, StoredReply(said, recording.slot, recording.pairs), swapped, occasion)
         if pair.output_a.text == pair.output_b.text:
             return replace(judgement_of(Verdict(0.5), swapped, self.spec.noise, occasion), reason=IDENTICAL)
         why = f": {recording.reason}" if recording.reason else ""
-        return missing(f"{name} judged this pair, but its reply was not kept{why}", swapped)
+        return failed(f"{name} judged this pair, but its reply was not kept{why}", swapped)
 
 
 def is_quiet(spec: AnnotatorSpec) -> bool:

@@ -101,5 +101,5 @@ def best_of_n(
     """
     if not prompts:
         return []
-    drawn = draw_scored(policy, reward, prompts, config, seed)
+    drawn = draw_scored(policy, reward, prompts, config=config, seed=seed)
     return [texts[i] for texts, i in zip(drawn.texts, best(drawn.scores).tolist(), strict=True)]

@@ -48,7 +48,7 @@ def dpo_loss(
 def loss(policy: PairLogps, batch: ReferencedPairs, config: DPOConfig) -> Loss:
     """Mean loss over the B pairs of a batch, with the implicit rewards to log."""
     preference = batch.pairs.preference
-    losses = dpo_loss(policy, batch.reference, preference, config.beta, config.label_smoothing)
+    losses = dpo_loss(policy, batch.reference, preference, beta=config.beta, smoothing=config.label_smoothing)
     return Loss(losses.mean(), pair_stats(policy, batch.reference, config.beta))
 
 

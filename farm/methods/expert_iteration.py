@@ -43,7 +43,9 @@ def demonstrations(
 
     Raises DataError on a score that is not finite.
     """
-    return best_demonstrations(draw_scored(models.reference(), models.reward(), prompts, config, config.seed))
+    return best_demonstrations(
+        draw_scored(models.reference(), models.reward(), prompts, config=config, seed=config.seed)
+    )
 
 
 ExpertIteration = ImitationTrainer(ExpertIterationConfig, "instructions", demonstrations)

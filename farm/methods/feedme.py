@@ -51,7 +51,7 @@ def demonstrations(prompts: Sequence[Prompt], config: FeedMEConfig, models: Mode
 
     Raises DataError on a score that is not finite.
     """
-    scored = draw_scored(models.reference(), models.reward(), prompts, config, config.seed)
+    scored = draw_scored(models.reference(), models.reward(), prompts, config=config, seed=config.seed)
     return top_demonstrations(scored, config.top)
 
 

@@ -79,7 +79,7 @@ def worth(rollout: Rollout, config: GRPOConfig, processes: Processes) -> Credit:
 def loss(logps: Tensor, batch: Credit, config: GRPOConfig) -> Loss:
     """Mean loss over the tokens of a batch, by their weights. logps: (B, T)."""
     old, reference = batch.rollout.logps, batch.rollout.ref_logps
-    losses = grpo_loss(logps, old, reference, batch.advantages, config.beta, config.clip)
+    losses = grpo_loss(logps, old, reference, batch.advantages, beta=config.beta, clip=config.clip)
     log_ratio = (logps - old).detach()
     clipped = ((log_ratio.exp() - 1).abs() > config.clip).double()
     stats = {

@@ -147,7 +147,7 @@ class PPO(Method[Lesson]):
         self.policy = self.product = models.policy()
         self.value = models.value()
         self.trained = ActorCritic(self.policy, self.value, config.beta).to(self.policy.device)
-        self.feed = Rollouts(config, data, models, self.policy, self.learnt, value=self.value)
+        self.feed = Rollouts(config, data, models, policy=self.policy, learn=self.learnt, value=self.value)
 
     def learnt(self, plan: RolloutPlan) -> Lesson:
         """The lesson of a rollout. One in training also adapts beta, for the rollouts after it."""
@@ -163,10 +163,12 @@ class PPO(Method[Lesson]):
         """Advantages and returns of a rollout: (B, T), the advantages whitened over all processes."""
         config, mask, processes = self.config, rollout.tokens.mask, self.feed.processes
         beta = self.trained.kl_coef
-        reward = kl_shaped_reward(rollout.score, rollout.logps, rollout.ref_logps, mask, beta)
+        reward = kl_shaped_reward(
+            rollout.score, logps=rollout.logps, ref_logps=rollout.ref_logps, mask=mask, beta=beta
+        )
         if config.whiten_rewards:
             reward = masked_whiten(reward, mask, shift_mean=False, total=processes.sum)
-        advantages, returns = gae(reward, rollout.values, mask, config.gamma, config.lam)
+        advantages, returns = gae(reward, rollout.values, mask, gamma=config.gamma, lam=config.lam)
         explained = explained_variance(rollout.values, returns, mask, processes.sum)
         found = rollout_stats(rollout, processes)
         stats = found | {
@@ -183,8 +185,8 @@ class PPO(Method[Lesson]):
         mask = rollout.tokens.mask
         logps = self.policy(rollout.tokens, config.temperature)
         values = self.value.values(rollout.tokens)
-        of_policy = policy_loss(logps, rollout.logps, advantages, mask, config.clip)
-        of_value = value_loss(values, rollout.values, returns, mask, config.value_clip)
+        of_policy = policy_loss(logps, rollout.logps, advantages=advantages, mask=mask, clip=config.clip)
+        of_value = value_loss(values, rollout.values, returns=returns, mask=mask, clip=config.value_clip)
         log_ratio = (logps - rollout.logps).detach()
         stats = {
             "loss/policy_avg": of_policy.detach(),

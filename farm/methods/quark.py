@@ -108,7 +108,9 @@ class Quark(Method[Levelled]):
         self.policy = self.trained = self.product = models.policy()
         self.controls = control_tokens(config.levels)
         self.policy.condition_on(self.controls)
-        self.feed = Rollouts(config, replace(data, held_out=()), models, self.policy, self.levelled)
+        self.feed = Rollouts(
+            config, replace(data, held_out=()), models, policy=self.policy, learn=self.levelled
+        )
         self.reference = self.feed.reference
 
     @torch.no_grad()

@@ -56,7 +56,7 @@ def demonstrations(
 
     Raises DataError on a score that is not finite.
     """
-    scored = draw_scored(models.reference(), models.reward(), prompts, config, config.seed)
+    scored = draw_scored(models.reference(), models.reward(), prompts, config=config, seed=config.seed)
     return conditioned(scored, config.levels)
 
 

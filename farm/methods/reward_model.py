@@ -85,7 +85,14 @@ def calibration(margins: Tensor, preference: Tensor) -> CalibrationCurve:
     mean_observed = torch.bincount(place, observed, BINS) / counts
     gaps = (mean_predicted - mean_observed).abs().nan_to_num(0.0)
     ece = float((gaps * counts).sum() / counts.sum().clamp(min=1))
-    return CalibrationCurve(len(margins), float(agrees.mean()), ece, mean_predicted, mean_observed, counts)
+    return CalibrationCurve(
+        n=len(margins),
+        accuracy=float(agrees.mean()),
+        ece=ece,
+        predicted=mean_predicted,
+        observed=mean_observed,
+        counts=counts,
+    )
 
 
 def pair_scores(scorer: Scorer, batch: PairBatch) -> PairScores:

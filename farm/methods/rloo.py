@@ -68,7 +68,11 @@ def rloo_loss(logps: Tensor, old_logps: Tensor, advantages: Tensor, clip: float)
 def worth(rollout: Rollout, config: RLOOConfig, processes: Processes) -> Graded:
     """The advantage of each response over the others to its prompt: (B,)."""
     rewards = sequence_reward(
-        rollout.score, rollout.logps, rollout.ref_logps, rollout.tokens.mask, config.beta
+        rollout.score,
+        logps=rollout.logps,
+        ref_logps=rollout.ref_logps,
+        mask=rollout.tokens.mask,
+        beta=config.beta,
     )
     (mean_reward,) = mean_over(processes, rewards)
     stats = rollout_stats(rollout, processes) | {"objective/rlhf_reward": mean_reward}

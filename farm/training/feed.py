@@ -150,11 +150,12 @@ def demonstrations(
         made = [codec.row(r.prompt, r.output, r.control, ended=r.ended) for r in records]
         return fitting(made, [row.length for row in made], config, codec.context)
 
+    def make(part: Sequence[Row]) -> Tokens:
+        return collate(part, codec.pad_id, device)
+
     train, held_out = rows(data.train), rows(data.held_out)
     lengths = [row.length for row in train]
-    return RecordFeed(
-        train, lengths, lambda part: collate(part, codec.pad_id, device), config, data.processes, held_out
-    )
+    return RecordFeed(train, lengths, make=make, config=config, processes=data.processes, held_out=held_out)
 
 
 def pairs(
@@ -183,7 +184,8 @@ def pairs(
         )
 
     train, held_out = rows(data.train), rows(data.held_out)
-    return RecordFeed(train, [row.length for row in train], make, config, data.processes, held_out)
+    lengths = [row.length for row in train]
+    return RecordFeed(train, lengths, make=make, config=config, processes=data.processes, held_out=held_out)
 
 
 def judged(
@@ -204,7 +206,8 @@ def judged(
         return JudgedBatch(tokens, torch.tensor([each.label for each in part], device=device))
 
     train, held_out = rows(data.train), rows(data.held_out)
-    return RecordFeed(train, [each.row.length for each in train], make, config, data.processes, held_out)
+    lengths = [each.row.length for each in train]
+    return RecordFeed(train, lengths, make=make, config=config, processes=data.processes, held_out=held_out)
 
 
 def groups(
@@ -231,7 +234,7 @@ def groups(
 
     train, held_out = rows(data.train), rows(data.held_out)
     lengths = [each.length * len(each.rows) for each in train]
-    return RecordFeed(train, lengths, make, config, data.processes, held_out)
+    return RecordFeed(train, lengths, make=make, config=config, processes=data.processes, held_out=held_out)
 
 
 def instructions(
@@ -250,7 +253,13 @@ def instructions(
     lengths = [len(codec.prompt_ids(prompt)) for prompt in kept]
     chosen_by = curriculum(kept) if curriculum else None
     return RecordFeed(
-        kept, lengths, lambda part: PromptBatch(list(part)), config, data.processes, data.held_out, chosen_by
+        kept,
+        lengths,
+        make=lambda part: PromptBatch(list(part)),
+        config=config,
+        processes=data.processes,
+        held_out=data.held_out,
+        curriculum=chosen_by,
     )
 
 

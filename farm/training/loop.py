@@ -95,7 +95,7 @@ def fit(
         if step % config.log_every == 0 or step == feed.steps:
             log(step, meter.flush())
         if step == feed.steps or (config.eval_every and step % config.eval_every == 0):
-            log_held_out(step, method, config, log, processes)
+            log_held_out(step, method, config=config, log=log, processes=processes)
         due = due or checkpoints.due(step)
         if step == feed.steps or (due and step % feed.rollout_steps == 0):
             checkpoints.save(step, method, optimizer, schedule)

@@ -119,11 +119,11 @@ class Rollouts(Generic[L]):
         with autocast(config):
             return roll_out(
                 self.policy,
-                self.reference,
-                self.value,
-                self.reward,
-                plan.prompts,
-                config,
+                reference=self.reference,
+                value=self.value,
+                reward=self.reward,
+                prompts=plan.prompts,
+                decoding=config,
                 seed=plan.seed,
                 n=config.n,
                 missing_eos_penalty=config.missing_eos_penalty,

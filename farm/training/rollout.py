@@ -123,7 +123,9 @@ def roll_out(
         with at_rest(value):
             values = rated(value.values, tokens)
     score = scored(reward, drawn, missing_eos_penalty)
-    return Rollout(tokens, logps, ref_logps, values, score, drawn.ended)
+    return Rollout(
+        tokens=tokens, logps=logps, ref_logps=ref_logps, values=values, score=score, ended=drawn.ended
+    )
 
 
 def scored(reward: RewardFn, drawn: Responses, missing_eos_penalty: float) -> Tensor:

@@ -47,7 +47,7 @@ class RolloutTrainer(Generic[C, L]):
     data_kind: DataKind = "instructions"
 
     def __call__(self, config: C, data: Data[Prompt], models: Models) -> RolloutMethod[C, L]:
-        return RolloutMethod(config, self.worth, self.loss, data, models)
+        return RolloutMethod(config, worth=self.worth, loss=self.loss, data=data, models=models)
 
 
 class RolloutMethod(Method[L], Generic[C, L]):
@@ -59,7 +59,7 @@ class RolloutMethod(Method[L], Generic[C, L]):
         self.config, self._worth, self._loss = config, worth, loss
         self.policy = self.trained = self.product = models.policy()
         self.feed = Rollouts(
-            config, data, models, self.policy, lambda plan: self.worth(self.feed.drawn(plan))
+            config, data, models, policy=self.policy, learn=lambda plan: self.worth(self.feed.drawn(plan))
         )
 
     def worth(self, rollout: Rollout) -> L:

@@ -141,7 +141,14 @@ def build(ledger: Ledger, spec: WorldSpec, untrained: Path | None = None) -> Wor
         write_untrained(untrained, Shape(), spec.seed)
     counts = {set_name(split): len(those) for split, those in tasks.items()}
     model = str(untrained or base_model())
-    return WorldReport(spec.seed, counts, len(shown), instructions, demonstrations, model)
+    return WorldReport(
+        seed=spec.seed,
+        instructions=counts,
+        demonstrations=len(shown),
+        new_instructions=instructions,
+        new_demonstrations=demonstrations,
+        model=model,
+    )
 
 
 def _demonstration(task: WorldTask, spec: WorldSpec) -> Output:

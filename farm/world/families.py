@@ -179,165 +179,176 @@ def _sized(arguments: Arguments) -> Goal:
 FAMILIES: tuple[Family, ...] = (
     Family(
         "name",
-        (
+        templates=(
             "Name {n} {kinds} for {name}.",
             "Tell {name} the names of {n} {kinds}.",
             "Which {n} {kinds} might {name} like?",
         ),
-        _slots(n=words.NUMBERS, kinds=words.PLURALS, name=words.NAMES),
-        lambda a: _goal(words.KINDS[words.PLURALS[a["kinds"]]], words.THINGS, words.NUMBERS[a["n"]]),
-        ("I would say {answers}.", "My picks are {answers}."),
+        draw=_slots(n=words.NUMBERS, kinds=words.PLURALS, name=words.NAMES),
+        goal=lambda a: _goal(words.KINDS[words.PLURALS[a["kinds"]]], words.THINGS, words.NUMBERS[a["n"]]),
+        saying=("I would say {answers}.", "My picks are {answers}."),
     ),
     Family(
         "except",
-        ("Name {n} {kinds} but not {x} or {y}.", "I know {x} and {y}: name {n} other {kinds}."),
-        _of_one_kind,
-        lambda a: _goal(
+        templates=("Name {n} {kinds} but not {x} or {y}.", "I know {x} and {y}: name {n} other {kinds}."),
+        draw=_of_one_kind,
+        goal=lambda a: _goal(
             {*words.KINDS[words.PLURALS[a["kinds"]]]} - {a["x"], a["y"]}, words.THINGS, words.NUMBERS[a["n"]]
         ),
-        ("I would say {answers}.", "My picks are {answers}."),
+        saying=("I would say {answers}.", "My picks are {answers}."),
     ),
     Family(
         "need",
-        ("Suggest {n} things that {name} needs for {need}.", "What {n} things help {name} with {need}?"),
-        _slots(n=words.NUMBERS, need=words.NEEDS, name=words.NAMES),
-        lambda a: _goal(words.KINDS[words.NEEDS[a["need"]]], words.THINGS, words.NUMBERS[a["n"]], a["name"]),
-        ("{name} needs {answers}.",),
+        templates=(
+            "Suggest {n} things that {name} needs for {need}.",
+            "What {n} things help {name} with {need}?",
+        ),
+        draw=_slots(n=words.NUMBERS, need=words.NEEDS, name=words.NAMES),
+        goal=lambda a: _goal(
+            words.KINDS[words.NEEDS[a["need"]]], words.THINGS, words.NUMBERS[a["n"]], a["name"]
+        ),
+        saying=("{name} needs {answers}.",),
         lead="{name} needs:",
     ),
     Family(
         "steps",
-        ("Give {n} steps to {task} the {x}.", "How do I {task} the {x} in {n} steps?"),
-        _slots(n=words.NUMBERS, task=words.STEPS, x=words.THINGS),
-        lambda a: _goal(
+        templates=("Give {n} steps to {task} the {x}.", "How do I {task} the {x} in {n} steps?"),
+        draw=_slots(n=words.NUMBERS, task=words.STEPS, x=words.THINGS),
+        goal=lambda a: _goal(
             words.STEPS[a["task"]],
             [s for steps in words.STEPS.values() for s in steps],
             words.NUMBERS[a["n"]],
             a["x"],
         ),
-        ("You {answers} the {x}.",),
+        saying=("You {answers} the {x}.",),
         entry="{answer} the {x}",
     ),
     Family(
         "describe",
-        (
+        templates=(
             "Describe the {x} in {n} words for {name}.",
             "Find {n} words that say what the {x} of {name} is like.",
         ),
-        _slots(n=("two", "three"), x=words.THINGS, name=words.NAMES),
-        lambda a: _goal(
+        draw=_slots(n=("two", "three"), x=words.THINGS, name=words.NAMES),
+        goal=lambda a: _goal(
             words.QUALITIES[words.KIND_OF[a["x"]]],
             [q for qualities in words.QUALITIES.values() for q in qualities],
             words.NUMBERS[a["n"]],
             a["x"],
         ),
-        ("The {x} is {answers}.",),
+        saying=("The {x} is {answers}.",),
         lead="The {x} is:",
     ),
     Family(
         "opposite",
-        ("What is the opposite of {adjective}, asks {name}.", "{name} wants the opposite of {adjective}."),
-        _slots(adjective=words.OPPOSITES, name=words.NAMES),
-        lambda a: _goal(
+        templates=(
+            "What is the opposite of {adjective}, asks {name}.",
+            "{name} wants the opposite of {adjective}.",
+        ),
+        draw=_slots(adjective=words.OPPOSITES, name=words.NAMES),
+        goal=lambda a: _goal(
             [words.OPPOSITES[a["adjective"]]], {*words.OPPOSITES} - {a["adjective"]}, 1, a["adjective"]
         ),
-        ("The opposite of {adjective} is {answers}.",),
+        saying=("The opposite of {adjective} is {answers}.",),
     ),
     Family(
         "odd",
-        ("Which is not a kind of {kind}: {x}, {y} or {z}?", "Find what is no {kind} among {x}, {y} and {z}."),
-        _odd_one,
-        lambda a: _goal(
+        templates=(
+            "Which is not a kind of {kind}: {x}, {y} or {z}?",
+            "Find what is no {kind} among {x}, {y} and {z}.",
+        ),
+        draw=_odd_one,
+        goal=lambda a: _goal(
             [a[s] for s in "xyz" if words.KIND_OF[a[s]] != a["kind"]], words.THINGS, 1, a["kind"]
         ),
-        ("The {answers} is no {kind}.",),
+        saying=("The {answers} is no {kind}.",),
     ),
     Family(
         "is a",
-        ("Is the {x} of {name} a kind of {kind}?", "{name} asks if the {x} is a kind of {kind}."),
-        _is_a,
-        lambda a: _goal(
+        templates=("Is the {x} of {name} a kind of {kind}?", "{name} asks if the {x} is a kind of {kind}."),
+        draw=_is_a,
+        goal=lambda a: _goal(
             ["Yes" if words.KIND_OF[a["x"]] == a["kind"] else "No"], ["Yes", "No"], 1, a["x"], a["kind"]
         ),
-        ("{answers}, if you ask me about {x} and {kind}.",),
+        saying=("{answers}, if you ask me about {x} and {kind}.",),
     ),
     Family(
         "compare",
-        (
+        templates=(
             "Which is {size}, asks {name}, the {x} or the {y}?",
             "Tell {name} which is {size}: the {x} or the {y}.",
         ),
-        _two_sized,
-        _sized,
-        ("The {answers} is {size}.",),
+        draw=_two_sized,
+        goal=_sized,
+        saying=("The {answers} is {size}.",),
     ),
     Family(
         "sentence",
-        (
+        templates=(
             "Write a sentence with {x} and {y} in the {place}.",
             "Use {x} and {y} in a sentence about the {place}.",
         ),
-        _two_things,
-        lambda a: _goal([a["x"], a["y"]], words.THINGS, 2, a["place"]),
-        ("I see {answers} in the {place}.",),
+        draw=_two_things,
+        goal=lambda a: _goal([a["x"], a["y"]], words.THINGS, 2, a["place"]),
+        saying=("I see {answers} in the {place}.",),
     ),
     Family(
         "count",
-        ("How many words are these?", "Count the words."),
-        _several(1, 5),
-        lambda a: _goal([words.COUNTS[len(a["things"].split()) - 1]], words.COUNTS, 1, "words"),
-        ("There are {answers} words.",),
+        templates=("How many words are these?", "Count the words."),
+        draw=_several(1, 5),
+        goal=lambda a: _goal([words.COUNTS[len(a["things"].split()) - 1]], words.COUNTS, 1, "words"),
+        saying=("There are {answers} words.",),
         input="{things}",
     ),
     Family(
         "last",
-        ("What is the last word?", "Repeat the last word."),
-        _several(2, 4),
-        lambda a: _goal([a["things"].split()[-1]], words.THINGS, 1, "word"),
-        ("The word is {answers}.",),
+        templates=("What is the last word?", "Repeat the last word."),
+        draw=_several(2, 4),
+        goal=lambda a: _goal([a["things"].split()[-1]], words.THINGS, 1, "word"),
+        saying=("The word is {answers}.",),
         input="{things}",
     ),
     Family(
         "greet",
-        (
+        templates=(
             "Greet {name} in the {place} at this time: {time}.",
             "It is {time}: say hello to {name} in the {place}.",
         ),
-        _slots(name=words.NAMES, place=words.PLACES, time=words.TIMES),
-        lambda a: _goal([a["time"]], words.TIMES, 1, a["name"]),
-        ("Good {answers}, {name}.",),
+        draw=_slots(name=words.NAMES, place=words.PLACES, time=words.TIMES),
+        goal=lambda a: _goal([a["time"]], words.TIMES, 1, a["name"]),
+        saying=("Good {answers}, {name}.",),
     ),
     Family(
         "thank",
-        (
+        templates=(
             "Thank {name} for the {x}.",
             "{name} gave me the {x}: write a thank you.",
             "I got the {x} from {name}: say thanks.",
         ),
-        _slots(name=words.NAMES, x=words.THINGS),
-        lambda a: _goal([a["x"]], words.THINGS, 1, a["name"]),
-        ("Thank you for the {answers}, {name}.",),
+        draw=_slots(name=words.NAMES, x=words.THINGS),
+        goal=lambda a: _goal([a["x"]], words.THINGS, 1, a["name"]),
+        saying=("Thank you for the {answers}, {name}.",),
     ),
     Family(
         "apologise",
-        (
+        templates=(
             "Tell {name} that I lost the {x}.",
             "I broke the {x} of {name}: say sorry.",
             "Apologise to {name} about the {x}.",
         ),
-        _slots(name=words.NAMES, x=words.THINGS),
-        lambda a: _goal([a["x"]], words.THINGS, 1, a["name"]),
-        ("I am sorry about the {answers}, {name}.",),
+        draw=_slots(name=words.NAMES, x=words.THINGS),
+        goal=lambda a: _goal([a["x"]], words.THINGS, 1, a["name"]),
+        saying=("I am sorry about the {answers}, {name}.",),
     ),
     Family(
         "invite",
-        (
+        templates=(
             "Invite {name} to the {event} on {day} in the {place}.",
             "Ask {name} to come on {day} to the {event} in the {place}.",
         ),
-        _slots(name=words.NAMES, event=words.EVENTS, day=words.DAYS, place=words.PLACES),
-        lambda a: _goal([a["event"], a["day"]], [*words.EVENTS, *words.DAYS], 2, a["name"], a["place"]),
-        ("Come to the {place} for the {answers}, {name}.",),
+        draw=_slots(name=words.NAMES, event=words.EVENTS, day=words.DAYS, place=words.PLACES),
+        goal=lambda a: _goal([a["event"], a["day"]], [*words.EVENTS, *words.DAYS], 2, a["name"], a["place"]),
+        saying=("Come to the {place} for the {answers}, {name}.",),
         joint=" on ",
     ),
 )

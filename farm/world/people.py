@@ -96,4 +96,10 @@ def _judge_all(ledger: Ledger, wanted: PairFilter, judge: _Judge, names: tuple[s
 
 def _annotation(pair: Pair, annotator_id: int, judged: PersonVerdict) -> Annotation:
     preference = judged.preference
-    return Annotation(pair.id, annotator_id, preference, preference, judged.swapped)
+    return Annotation(
+        pair_id=pair.id,
+        annotator_id=annotator_id,
+        preference=preference,
+        label=preference,
+        swapped=judged.swapped,
+    )
