@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.test_architecture import MODULES, ROOMS, SOURCES, name_of
+from tests.test_architecture import ALL, MODULES, ROOMS, SOURCES, name_of
 
+OURS = {*ROOMS, "tests", "benchmarks", "examples"}
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 # Names that several classes have. The list may only shrink.
@@ -118,6 +120,14 @@ def test_a_local_name_hides_nothing_of_its_module(path: Path) -> None:
         if isinstance(node, Function):
             hidden = above & set(bound(node))
             assert not hidden, f"line {node.lineno} hides {sorted(hidden)}"
+
+
+@pytest.mark.parametrize("path", ALL, ids=name_of)
+def test_a_name_with_an_underscore_stays_in_its_module(path: Path) -> None:
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in OURS:
+            private = [alias.name for alias in node.names if re.match("_[^_]", alias.name)]
+            assert not private, f"line {node.lineno} imports {private} from {node.module}"
 
 
 def test_functions_of_one_name_do_not_act_oppositely() -> None:

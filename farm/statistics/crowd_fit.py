@@ -122,7 +122,7 @@ def fit_crowd(judged: MemberVerdicts, folds: Ints) -> CrowdFit:
     if whole.least < LEAST:
         raise ValueError(f"{whole.least} questions are judged in common; a fit wants {LEAST}")
     penalty = _best_penalty(parts)
-    v = _solve(whole, penalty)
+    v = solve(whole, penalty)
     total = float(v.sum())
     if total < NEGLIGIBLE:
         return CrowdFit(np.full(len(v), 1 / len(v)), 0.5, penalty)
@@ -136,7 +136,7 @@ def _best_penalty(parts: Sequence[Moments]) -> float:
     told = [(part, other) for part, other in zip(parts, rest, strict=True) if part.least and other.least]
     if not told:
         return PENALTIES[-1]
-    losses = [sum(part.loss(_solve(other, penalty)) for part, other in told) for penalty in PENALTIES]
+    losses = [sum(part.loss(solve(other, penalty)) for part, other in told) for penalty in PENALTIES]
     return PENALTIES[int(np.argmin(losses))]
 
 
@@ -147,7 +147,7 @@ def _total(parts: Sequence[Moments]) -> Moments:
     return total
 
 
-def _solve(moments: Moments, penalty: float) -> Floats:
+def solve(moments: Moments, penalty: float) -> Floats:
     """The v that minimises D plus the ridge: non-negative least squares on a square root of their matrix.
 
     The unbiased products can make eigenvalues negative by chance; those are raised to almost 0. The last

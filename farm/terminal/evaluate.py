@@ -7,29 +7,29 @@ from rich.console import Group, RenderableType
 from farm.evaluate import Evaluation
 from farm.evaluation.leaderboard_report import percent
 from farm.terminal.common import plain, table
-from farm.terminal.leaderboard import _number, _refused, _span
+from farm.terminal.leaderboard import number, span_of, was_refused
 
 
 def evaluation_view(found: Evaluation) -> RenderableType:
     """One model's figures, then its categories."""
     place, rate = found.place, found.place.rate
-    draws = _number(percent(rate.annotator_error))
+    draws = number(percent(rate.annotator_error))
     lines = [
         f"{place.model} against {found.reference}, judged by {found.annotator} on {found.set_name}",
-        f"win rate {_number(percent(rate.value))} %, standard error"
-        f" {_number(percent(rate.standard_error)) or 'unknown'}"
+        f"win rate {number(percent(rate.value))} %, standard error"
+        f" {number(percent(rate.standard_error)) or 'unknown'}"
         + (f" (of the annotator's draws alone {draws})" if draws else "")
-        + f", 95 % interval {_span(rate, ' to ') or 'unknown'}",
+        + f", 95 % interval {span_of(rate, ' to ') or 'unknown'}",
         f"{rate.n_wins:,} wins, {rate.n_losses:,} losses, {rate.n_draws:,} ties; n {rate.n:,}, failed"
         f" {_failed(found)}; mean length {place.length:,.0f} against {place.reference_length:,.0f}",
     ]
     if place.controlled.rate is not None:
         controlled = place.controlled.rate
         lines.append(
-            f"length-controlled win rate {_number(percent(controlled.value))} %, standard error"
-            f" {_number(percent(controlled.bootstrap_error))} (bootstrap); difficulty: {found.difficulty}"
+            f"length-controlled win rate {number(percent(controlled.value))} %, standard error"
+            f" {number(percent(controlled.bootstrap_error))} (bootstrap); difficulty: {found.difficulty}"
         )
-    elif _refused(place):
+    elif was_refused(place):
         lines.append(f"not controlled: {place.controlled.reason}")
     cost = found.judged.cost
     asked = f"{found.sampled:,} outputs sampled, {found.judged.requests:,} requests"
@@ -38,7 +38,7 @@ def evaluation_view(found: Evaluation) -> RenderableType:
     if found.categories:
         rows = table("category", "win rate#", "se#", "n#", "failed#")
         for name, each in found.categories.items():
-            figures = (_number(percent(each.value)), _number(percent(each.standard_error)))
+            figures = (number(percent(each.value)), number(percent(each.standard_error)))
             rows.add_row(plain(name), *figures, f"{each.n:,}", f"{each.n_failed:,}")
         said.append(rows)
     return Group(*said)

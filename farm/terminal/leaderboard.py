@@ -27,16 +27,16 @@ def leaderboard_view(found: Leaderboard) -> RenderableType:
         rate, controlled = place.rate, place.controlled.rate
         rows.add_row(
             plain(place.model),
-            _number(percent(rate.value)),
-            _number(percent(rate.standard_error)),
-            _span(rate, "-"),
-            _number(percent(controlled.value) if controlled else None),
-            _number(percent(controlled.standard_error) if controlled else None),
-            _number(percent(controlled.bootstrap_error) if controlled else None),
+            number(percent(rate.value)),
+            number(percent(rate.standard_error)),
+            span_of(rate, "-"),
+            number(percent(controlled.value) if controlled else None),
+            number(percent(controlled.standard_error) if controlled else None),
+            number(percent(controlled.bootstrap_error) if controlled else None),
             f"{rate.n:,}",
             f"{rate.n_failed:,}",
             "" if place.best is None else f"{place.best}-{place.worst}",
-            _number(place.published) if compared else f"{place.length:,.0f}",
+            number(place.published) if compared else f"{place.length:,.0f}",
         )
     said: list[RenderableType] = [head, rows]
     if len(found.places) > SHOWN:
@@ -44,11 +44,13 @@ def leaderboard_view(found: Leaderboard) -> RenderableType:
     if found.lacking and found.controls:
         said.append(plain(f"no instruction difficulty: {found.lacking}"))
     said += [_shifted(place) for place in found.places if place.controlled.by_row_position is not None]
-    said += [plain(f"{p.model}: not controlled: {p.controlled.reason}") for p in found.places if _refused(p)]
+    refused = [place for place in found.places if was_refused(place)]
+    said += [plain(f"{place.model}: not controlled: {place.controlled.reason}") for place in refused]
     return Group(*said)
 
 
-def _refused(place: LeaderboardEntry) -> bool:
+def was_refused(place: LeaderboardEntry) -> bool:
+    """Whether a control was asked for and could not be made."""
     return place.controlled.rate is None and place.controlled.reason != NOT_ASKED
 
 
@@ -56,7 +58,7 @@ def _shifted(place: LeaderboardEntry) -> Text:
     shifted = percent(place.controlled.by_row_position)
     return plain(
         f"{place.model} lacks rows ({place.rate.n_failed} failed): joined by row position, as by AlpacaEval, "
-        f"its length-controlled figure would be {_number(shifted)}, with instructions' difficulties mixed up"
+        f"its length-controlled figure would be {number(shifted)}, with instructions' difficulties mixed up"
     )
 
 
@@ -92,10 +94,12 @@ def compared_view(found: Compared) -> RenderableType:
     return Group(*ours, head, rows)
 
 
-def _span(rate: WinRate, between: str) -> str:
+def span_of(rate: WinRate, between: str) -> str:
+    """The interval of a win rate in percent; empty where it has none. between: stands between its ends."""
     low, high = percent(rate.interval.low), percent(rate.interval.high)
-    return "" if low is None else f"{_number(low, 1)}{between}{_number(high, 1)}"
+    return "" if low is None else f"{number(low, 1)}{between}{number(high, 1)}"
 
 
-def _number(value: float | None, digits: int = 2) -> str:
+def number(value: float | None, digits: int = 2) -> str:
+    """A number with so many digits after the point; empty where there is none."""
     return "" if value is None else f"{value:.{digits}f}"

@@ -9,7 +9,7 @@ import pytest
 from scipy.optimize import LinearConstraint, minimize
 
 from farm.statistics.agreement import Floats
-from farm.statistics.crowd_fit import FOLDS, PENALTIES, MemberVerdicts, Moments, _solve, fit_crowd
+from farm.statistics.crowd_fit import FOLDS, PENALTIES, MemberVerdicts, Moments, fit_crowd, solve
 from farm.statistics.vote_distribution import Shares, shares
 
 N = 3_000
@@ -74,9 +74,9 @@ def test_by_hand() -> None:
     assert moments.linear.tolist() == [0.5, 0]
     # D is least at v = b = (1/2, 0): the first member alone, with (1 - 1/2) / 2 = 1/4 of its labels flipped,
     # which is how often people contradict it.
-    assert _solve(moments, 0.0).tolist() == pytest.approx([0.5, 0.0], abs=1e-6)
+    assert solve(moments, 0.0).tolist() == pytest.approx([0.5, 0.0], abs=1e-6)
     # An overwhelming ridge makes them equal: v (1, 1) / 2 has D = v^2 / 2 - v / 2, least at v = 1/2.
-    assert _solve(moments, 1e6).tolist() == pytest.approx([0.25, 0.25], abs=1e-4)
+    assert solve(moments, 1e6).tolist() == pytest.approx([0.25, 0.25], abs=1e-4)
 
 
 @pytest.mark.parametrize("penalty", [0.0, 0.1, 10.0])
@@ -91,7 +91,7 @@ def test_another_solver_finds_the_same(penalty: float) -> None:
     one_at_most = LinearConstraint(np.ones(6), ub=1)
     start = np.full(6, 0.1)
     other = minimize(value, start, method="SLSQP", bounds=[(0, 1)] * 6, constraints=one_at_most, tol=1e-12)
-    mine = _solve(moments, penalty)
+    mine = solve(moments, penalty)
     assert mine.min() >= 0
     assert mine.sum() <= 1 + 1e-6
     assert mine == pytest.approx(other.x, abs=2e-4)
