@@ -25,8 +25,6 @@ from farm.pages.labelling.door import Door
 from farm.pages.labelling.questions import in_random_order, questions
 from farm.pages.labelling.sitting import Sitting, Summary, person
 
-MOST_CATCH = 0.5  # catch items for each pair
-
 
 @dataclass(frozen=True)
 class LabelReport:
@@ -68,8 +66,6 @@ def chosen_pairs(ledger: Ledger, task: LabelTask) -> list[Pair]:
 
     Attacks are left out unless the source names them. Raises ConfigError where no pair fits.
     """
-    if not 0 <= task.catch <= MOST_CATCH:
-        raise ConfigError(f"--catch is {task.catch:g}", remedy=f"a share between 0 and {MOST_CATCH:g}")
     keys = ledger.pair_keys(PairFilter(task.source, task.subset))
     if task.source is None:
         keys = {i: keys[i] for i in keys.keys() - ledger.pair_keys(PairFilter(attacks.SOURCE)).keys()}

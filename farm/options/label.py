@@ -7,6 +7,8 @@ from pathlib import Path
 from farm.settings.checked import Options
 from farm.settings.fields import option
 
+MOST_CATCH = 0.5  # catch items for each pair
+
 
 class LabelTask(Options):
     """Who judges what, and where the page is served."""
@@ -29,3 +31,8 @@ class LabelTask(Options):
     """The address to listen on."""
     port: int = option(8765, at_least=0, at_most=65535)
     """The port; 0 takes a free one."""
+
+    def problems(self) -> list[str]:
+        if 0 <= self.catch <= MOST_CATCH:
+            return []
+        return [f"--catch is {self.catch:g}, expected a share between 0 and {MOST_CATCH:g}"]

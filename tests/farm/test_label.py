@@ -195,7 +195,6 @@ def test_doubt_leads_where_it_is_asked_for(ledger: Ledger) -> None:
     ("task", "what"),
     [
         (LabelTask(("ada",), "nowhere"), "no pair to judge"),
-        (LabelTask(("ada",), catch=0.9), "--catch"),
         (LabelTask(("ada", " ada ")), "two people of one name"),
         (LabelTask(("",)), "no name"),
         (LabelTask(("a\x1b[31m",)), "no name"),
@@ -207,6 +206,12 @@ def test_doubt_leads_where_it_is_asked_for(ledger: Ledger) -> None:
 def test_a_wrong_wish_is_told(ledger: Ledger, task: LabelTask, what: str) -> None:
     with pytest.raises(ConfigError, match=what):
         label(ledger, task, print)
+
+
+@pytest.mark.parametrize("catch", [-0.1, 0.9])
+def test_a_share_of_catch_items_has_limits(catch: float) -> None:
+    with pytest.raises(ConfigError, match=r"--catch is .* \(a share between 0 and 0\.5\)"):
+        LabelTask(("ada",), catch=catch)
 
 
 def test_a_port_that_is_taken_is_told(ledger: Ledger) -> None:
