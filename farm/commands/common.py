@@ -12,14 +12,14 @@ import typer
 
 from farm.commands.flags import flags
 from farm.settings.checked import Options
-from farm.settings.fields import option
+from farm.settings.fields import Part, option
 
 if TYPE_CHECKING:
     from db.ids import Json
     from db.ledger import Ledger
     from farm.progress import Progress
 
-__all__ = ["CommandOutput", "Context", "app", "flags"]
+__all__ = ["CommandOutput", "Context", "app", "flags", "judges"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,18 @@ class CommandOutput(Options):
         from farm.terminal.common import progress_of
 
         return progress_of(unit, not self.as_json)
+
+
+def judges(*more: str, base_url: str, max_cost: str) -> Part:
+    """The flags of a Provider that judges for a command of another purpose: --judge-model and its server.
+
+    more: fields that are flags too. base_url, max_cost: the help of these two.
+    """
+    return Part(
+        only=("models", "base_url", "max_cost", *more),
+        flags={"models": "--judge-model"},
+        words={"models": "As `farm annotate --model`.", "base_url": base_url, "max_cost": max_cost},
+    )
 
 
 def app(**settings: Any) -> typer.Typer:

@@ -6,19 +6,14 @@ from typing import Annotated
 
 import typer
 
-from farm.commands.common import CommandOutput, app, flags
+from farm.commands.common import CommandOutput, app, flags, judges
 from farm.judging.provider import Provider
 from farm.options.evaluate import EvaluateTask, ModelServer
-from farm.settings.fields import Part
 
-JUDGE = Part(
-    only=("models", "base_url", "concurrency", "max_cost"),
-    flags={"models": "--judge-model"},
-    words={
-        "models": "As `farm annotate --model`.",
-        "base_url": "The judge's OpenAI-compatible server.",
-        "max_cost": "US dollars for the judge, at most.",
-    },
+JUDGE = judges(
+    "concurrency",
+    base_url="The judge's OpenAI-compatible server.",
+    max_cost="US dollars for the judge, at most.",
 )
 
 commands = app()

@@ -6,20 +6,11 @@ from typing import Annotated
 
 import typer
 
-from farm.commands.common import CommandOutput, app, flags
+from farm.commands.common import CommandOutput, app, flags, judges
 from farm.judging.provider import Provider
 from farm.options.validate import ValidateTask
-from farm.settings.fields import Part
 
-JUDGES = Part(
-    only=("models", "base_url", "max_cost"),
-    flags={"models": "--judge-model"},
-    words={
-        "models": "As `farm annotate --model`.",
-        "base_url": "An OpenAI-compatible server of judges.",
-        "max_cost": "US dollars for judges, at most.",
-    },
-)
+JUDGES = judges(base_url="An OpenAI-compatible server of judges.", max_cost="US dollars for judges, at most.")
 
 commands = app()
 
