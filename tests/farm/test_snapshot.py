@@ -9,11 +9,10 @@ import pytest
 from db.errors import ConfigError
 from db.ledger import Ledger
 from db.queries import training
-from db.records import Annotation, AnnotationStatus, AnnotatorCard, AnnotatorKind, Instruction, Output, Pair
+from db.records import Annotation, AnnotationStatus, Instruction, Output, Pair
 from farm.snapshot import Choice, snapshot
 from tests.support.command_line import farm, refused, told
-
-ADA = AnnotatorCard("ada", AnnotatorKind.HUMAN)
+from tests.support.judged_sums import ADA, write_sums
 
 
 @pytest.fixture
@@ -21,13 +20,7 @@ def ledger(tmp_path: Path) -> Path:
     """Forty judged pairs."""
     path = tmp_path / "farm.db"
     with Ledger.open(path, create=True) as opened, opened.writing() as writer:
-        [ada] = writer.annotators([ADA])
-        for i in range(40):
-            ask = Instruction(f"Add {i} and 2.")
-            pair, flipped = Pair.of(Output(ask, f"It is {i + 2}.", "m"), Output(ask, f"It is {i}.", "m"))
-            [pair_id] = writer.pairs([pair])
-            preference = 0.0 if flipped else 1.0  # the sum is preferred
-            writer.annotations([Annotation(pair_id, ada, preference, preference, False)])
+        write_sums(writer)
     return path
 
 

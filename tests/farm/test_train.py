@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,7 @@ from cli import app
 from db.errors import ConfigError
 from db.ledger import Ledger
 from db.records import (
-    Annotation,
-    AnnotatorCard,
-    AnnotatorKind,
-    Instruction,
     Membership,
-    Output,
-    Pair,
     ProducerKind,
 )
 from db.tables import CHECKPOINT, METRIC, RUN
@@ -38,9 +33,9 @@ from farm.training.checkpoint import CheckpointError
 from farm.training.data import Data, JudgedOutput, OutputGroup
 from farm.training.tracking import tracked
 from tests.support.command_line import FARM
+from tests.support.judged_sums import write_sums
 
 QUICK = {"max_steps": "3", "batch_size": "8", "max_length": "128", "log_every": "1"}
-ADA = AnnotatorCard("ada", AnnotatorKind.HUMAN)
 ASKED = Prompt("Add 0 and 2.")
 
 
@@ -49,15 +44,9 @@ def ledger(tmp_path: Path) -> Path:
     """Forty judged pairs, a demonstration for each instruction, all in the set `sums`."""
     path = tmp_path / "farm.db"
     with Ledger.open(path, create=True) as opened, opened.writing() as writer:
-        [ada] = writer.annotators([ADA])
-        for i in range(40):
-            ask = Instruction(f"Add {i} and 2.")
-            pair, flipped = Pair.of(Output(ask, f"It is {i + 2}.", "m"), Output(ask, f"It is {i}.", "m"))
-            [pair_id] = writer.pairs([pair])
-            preference = 0.0 if flipped else 1.0  # the sum is preferred
-            writer.annotations([Annotation(pair_id, ada, preference, preference, False)])
-            writer.outputs([Output(ask, f"It is {i + 2}.", "reference", ProducerKind.REFERENCE)])
-            writer.memberships([Membership(ask, "sums")])
+        for right in write_sums(writer):
+            writer.outputs([replace(right, producer="reference", producer_kind=ProducerKind.REFERENCE)])
+            writer.memberships([Membership(right.instruction, "sums")])
     return path
 
 

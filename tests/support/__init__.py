@@ -7,6 +7,7 @@ train_script         a training run in a process of its own, to be killed or sha
 tiny_study           a whole quickstart in seconds
 simulated_provider   the simulated provider, and the client side that asks it
 completions_server   the completions API over HTTP, with a real model behind it
+judged_sums          sums that a person judged, with the right answers preferred
 judged_models        ledgers in which judges prefer one model to another
 known_pools          pools whose members' utilities are known
 hostile_texts        texts that want to run or break out, and a ledger full of them

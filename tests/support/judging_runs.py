@@ -21,12 +21,14 @@ FULL = bool(os.environ.get("FARM_FULL"))
 def fill(path: Path | str, pairs: int) -> None:
     """A new ledger of so many pairs."""
     with Ledger.open(path, create=True) as ledger, ledger.writing() as writer:
-        made = []
-        for i in range(pairs):
-            instruction = Instruction(f"Say something about the number {i}.")
-            texts = (f"It is {i}." + " Indeed." * (i % 5), f"{i} follows {i - 1}." + " So there." * (i % 3))
-            made.append(Pair.of(*(Output(instruction, text, f"m{k}") for k, text in enumerate(texts)))[0])
-        writer.pairs(made)
+        asked = [Instruction(f"Say something about the number {i}.") for i in range(pairs)]
+        writer.pairs([answers(each, i, end=" So there." * (i % 3)) for i, each in enumerate(asked)])
+
+
+def answers(asked: Instruction, number: int, end: str = "") -> Pair:
+    """Two answers about a number, of the models m0 and m1. end: the end of the second."""
+    texts = (f"It is {number}." + " Indeed." * (number % 5), f"{number} follows {number - 1}.{end}")
+    return Pair.of(*(Output(asked, text, f"m{k}") for k, text in enumerate(texts)))[0]
 
 
 def silent(name: str, done: int) -> None:

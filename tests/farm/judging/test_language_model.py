@@ -16,13 +16,13 @@ from annotators.clients.request import Message, Request, RequestDecoding, Role
 from annotators.draws import Orders
 from db.errors import ConfigError
 from db.ledger import Ledger, PairFilter
-from db.records import Instruction, Output, Pair
+from db.records import Instruction
 from db.tables import ANNOTATION, CLAIM, COMPLETION
 from farm.annotate import AnnotateReport, annotate, plan
 from farm.judging.in_process import name_of
 from farm.judging.language_model import LocalJudge
 from farm.judging.provider import Provider, Task
-from tests.support.judging_runs import silent
+from tests.support.judging_runs import answers, silent
 from tests.support.tiny_judges import tokenizer, write_judge
 
 NAMES = frozenset({"A", "B"})
@@ -37,13 +37,9 @@ def judge_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     with Ledger.open(tmp_path / "farm.db", create=True) as opened:
-        made = []
-        for i in range(12):
-            asked = Instruction(f"Say something about the number {i}.")
-            texts = (f"It is {i}." + " Indeed." * (i % 5), f"{i} follows {i - 1}.")
-            made.append(Pair.of(*(Output(asked, text, f"m{k}") for k, text in enumerate(texts)))[0])
+        asked = [Instruction(f"Say something about the number {i}.") for i in range(12)]
         with opened.writing() as writer:
-            writer.pairs(made)
+            writer.pairs([answers(each, i) for i, each in enumerate(asked)])
         yield opened
 
 

@@ -15,14 +15,14 @@ from annotators import catalogue
 from annotators.draws import Orders
 from db.errors import ConfigError
 from db.ledger import Ledger
-from db.records import AnnotatorKind, Instruction, Output, Pair
+from db.records import AnnotatorKind, Instruction, Pair
 from db.tables import ANNOTATION, COMPLETION
 from farm.annotate import AnnotateReport, annotate, plan
 from farm.judging.provider import Provider, Task
 from farm.models.hub import ModelError
 from farm.models.scorer import Scorer, ScorerReward
 from farm.models.tokens import Prompt
-from tests.support.judging_runs import silent
+from tests.support.judging_runs import answers, silent
 from tests.support.tiny_judges import tokenizer, write_judge, write_reward_model
 
 
@@ -34,13 +34,9 @@ def reward_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     with Ledger.open(tmp_path / "farm.db", create=True) as opened:
-        made = []
-        for i in range(9):
-            asked = Instruction(f"Number {i}?", "0 1 2" if i % 2 else "")
-            texts = (f"It is {i}." + " Indeed." * (i % 5), f"{i} follows {i - 1}.")
-            made.append(Pair.of(*(Output(asked, text, f"m{k}") for k, text in enumerate(texts)))[0])
+        asked = [Instruction(f"Number {i}?", "0 1 2" if i % 2 else "") for i in range(9)]
         with opened.writing() as writer:
-            writer.pairs(made)
+            writer.pairs([answers(each, i) for i, each in enumerate(asked)])
         yield opened
 
 
