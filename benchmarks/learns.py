@@ -47,7 +47,7 @@ def learned(
         quickstart(task, lambda line: print(line, flush=True))
     with Ledger.open(folder / "farm.db") as ledger, workers() as pool:
         stages = Stages(task, ledger, pool, lambda line: None)
-        study = stages.supervised()
+        study = stages.make_study()
         own = list(study.recipe.methods)
         study = replace(study, recipe=replace(study.recipe, methods={**study.recipe.methods, **further}))
         steps = [method_step(study, PEOPLE, method) for method in further]

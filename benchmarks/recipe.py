@@ -81,10 +81,10 @@ def choose(grid: Path, folder: Path, scale: str, seed: int, processes: int) -> l
     folder.mkdir(parents=True, exist_ok=True)
     with Ledger.open(folder / "farm.db", create=True) as ledger, workers(processes) as pool:
         stages = Stages(QuickstartTask(folder, scale, seed), ledger, pool, print)
-        study = stages.supervised()
-        stages.paired(study)
+        study = stages.make_study()
+        stages.sample_and_pair(study)
         with judging(seed) as provider:
-            stages.judged_by_simulators(provider)
+            stages.ask_simulators(provider)
         snapshot(ledger, SIMULATORS, Choice(stages.simulators.trains, study.pairs))
         study = replace(study, evaluation=set_name("validation"))
         run(Step(BASELINE, study.ledger, samples=(study.sampled(BASELINE, seed + 1),), model=study.sft))

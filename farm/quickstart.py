@@ -1,9 +1,9 @@
-"""AlpacaFarm's whole argument in the embedded world, from nothing to a report: `farm quickstart`.
+"""Run AlpacaFarm's whole study in the embedded world, from nothing to a report: `farm quickstart`.
 
-World, supervised fine-tuning, sampling, pairs, people and simulated judges, reward models, methods on both
-kinds of feedback, evaluation by both, over-optimisation; then audit, ranking agreement and the report, which
-are read from the ledger. Each stage finds what an earlier call did, so an interrupted study goes on. The
-truth is asked last, for nothing but figures.
+The stages are: world, supervised fine-tuning, sampling, pairs, people and simulated judges, reward models,
+methods on both kinds of feedback, evaluation by both, over-optimisation. Audit, ranking agreement and the
+report follow; they are read from the ledger. Each stage keeps what an earlier call did, so an interrupted
+study goes on. The truth judges last, and its verdicts are used for figures alone.
 """
 
 from __future__ import annotations
@@ -65,8 +65,11 @@ RESPONSES = 4  # PPO is measured on so many times the instructions of best-of-n,
 
 @dataclass(frozen=True)
 class Scale:
-    """How large a study is. crossed: people, and simulators, to a pair where agreement is measured; jury,
-    panel: people, and simulators, to an evaluated pair."""
+    """How large a study is, with numbers of judges for each pair.
+
+    crossed: people, and as many simulators, where agreement is measured. jury: people, in the evaluation.
+    panel: simulators, in the evaluation.
+    """
 
     sizes: Sizes
     recipe: str
@@ -85,7 +88,7 @@ SCALES = {
 
 @dataclass(frozen=True)
 class Quickstart:
-    """What came of it."""
+    """The finished study: its ledger, its report and its results."""
 
     ledger: Path
     report: Path
@@ -93,7 +96,7 @@ class Quickstart:
 
 
 class Stages:
-    """One quickstart under way: its stages, and what they share."""
+    """The stages of one quickstart, and what they share."""
 
     def __init__(self, task: QuickstartTask, ledger: Ledger, pool: Workers, say: Say) -> None:
         self.task, self.ledger, self.pool, self.say = task, ledger, pool, say
@@ -105,8 +108,8 @@ class Stages:
         self.simulators = Feedback(SIMULATORS, (catalogue.load(task.simulators).name,), (CROWD,))
         self.quiet = Feedback("quiet", (STRONG,), ())
 
-    def supervised(self) -> Study:
-        """The world and the SFT model."""
+    def make_study(self) -> Study:
+        """Make the world and train the SFT model."""
         from farm.world.language import base_model
 
         made = build(self.ledger, self.world)
@@ -131,8 +134,8 @@ class Stages:
             seed=self.task.seed,
         )
 
-    def paired(self, study: Study) -> None:
-        """Outputs of the SFT model, pairs of them for training, and others on which judges are compared."""
+    def sample_and_pair(self, study: Study) -> None:
+        """Draw outputs of the SFT model, and make pairs for training and pairs to compare judges on."""
         draws = [
             SampleTask(set_name(split), DRAWS, 2, decoding=study.decoding, seed=self.task.seed)
             for split in ("preference", "validation")
@@ -144,13 +147,13 @@ class Stages:
         for name, split in ((PREFERENCES, "preference"), (CROSSED, "validation")):
             pair(self.ledger, PairTask(name, (Source(DRAWS),), set_name(split), seed=self.task.seed))
 
-    def judged_by_people(self) -> None:
-        """People judge the preference pairs, and the crossed ones several times."""
-        self._ask_people(PairFilter(source=PREFERENCES), 1)
-        self._ask_people(PairFilter(source=CROSSED), self.scale.crossed)
+    def ask_people(self) -> None:
+        """Let people judge the preference pairs once, and the crossed pairs several times."""
+        self._let_people_judge(PairFilter(source=PREFERENCES), 1)
+        self._let_people_judge(PairFilter(source=CROSSED), self.scale.crossed)
 
-    def judged_by_simulators(self, provider: Provider) -> None:
-        """Simulators judge the same."""
+    def ask_simulators(self, provider: Provider) -> None:
+        """Let simulators judge the same pairs."""
         training, crossed = PairFilter(source=PREFERENCES), PairFilter(source=CROSSED)
         strong = replace(provider, models=(QUIET_MODEL,))
         self.ask(self.task.simulators, training, provider)
@@ -158,14 +161,14 @@ class Stages:
         self.ask(CROWD, crossed, provider, self.scale.crossed)
         self.ask(STRONG, crossed, strong)
 
-    def evaluated(self, provider: Provider) -> None:
-        """People and simulators judge the evaluation's pairs."""
+    def judge_evaluation(self, provider: Provider) -> None:
+        """Let people and simulators judge the pairs of the evaluation."""
         pairs = PairFilter(source=EVALUATION)
-        self._ask_people(pairs, self.scale.jury)
+        self._let_people_judge(pairs, self.scale.jury)
         self.ask(CROWD, pairs, provider, self.scale.panel)
 
-    def curves(self, study: Study) -> list[Future[Curves]]:
-        """Begin to measure over-optimisation on the validation split."""
+    def begin_curves(self, study: Study) -> list[Future[Curves]]:
+        """Begin to measure over-optimisation on the validation split, in other processes."""
         scale, kinds = self.scale, (self.people, self.simulators, self.quiet)
         task = CurveTask(
             ledger=study.ledger,
@@ -184,17 +187,17 @@ class Stages:
         jobs = partial(best_of_n_curves, task, arms), partial(ppo_curves, each_response, arms)
         return [self.pool.begin(job) for job in jobs]
 
-    def true(self) -> None:
-        """The truth's own verdicts, for the columns called gold."""
+    def judge_by_truth(self) -> None:
+        """Let the truth judge, for the columns called gold."""
         for source in (CROSSED, EVALUATION):
             judge_by_gold(self.ledger, PairFilter(source=source))
 
-    def _ask_people(self, pairs: PairFilter, persons: int) -> None:
+    def _let_people_judge(self, pairs: PairFilter, persons: int) -> None:
         made = people(self.ledger, self.world, pairs, persons)
         self.say(f"people judged {made.pairs:,} pairs of {pairs.source}: {made.new:,} new judgements")
 
     def ask(self, name: str, pairs: PairFilter, provider: Provider, replicates: int = 1) -> None:
-        """An annotator of the catalogue judges pairs."""
+        """Let an annotator of the catalogue judge pairs."""
         asked = Task(pairs, replicates, seed=self.task.seed)
         made = annotate(self.ledger, name, asked, silent, provider=provider)
         new = sum(made.statuses.values())
@@ -202,7 +205,10 @@ class Stages:
 
 
 def quickstart(task: QuickstartTask, say: Say) -> Quickstart:
-    """Run the study, or go on with it. say: gets a line for each step, with the seconds since the start."""
+    """Run the study, or go on with it. say: called with a line for each step, with the seconds so far.
+
+    Raises ConfigError on an unknown scale.
+    """
     began = perf_counter()
     if task.scale not in SCALES:
         raise ConfigError(f"--scale is {task.scale!r}", remedy=f"one of {', '.join(SCALES)}")
@@ -214,20 +220,20 @@ def quickstart(task: QuickstartTask, say: Say) -> Quickstart:
 
     with Ledger.open(path, create=True) as ledger, workers(task.processes) as pool:
         steps = Stages(task, ledger, pool, told)
-        study = steps.supervised()
-        steps.paired(study)
+        study = steps.make_study()
+        steps.sample_and_pair(study)
         both = (steps.people, steps.simulators)
-        steps.judged_by_people()
+        steps.ask_people()
         begun = {PEOPLE: begin(ledger, study, steps.people, pool)}
         with judging(task.seed) as provider:
-            steps.judged_by_simulators(provider)
+            steps.ask_simulators(provider)
             producers = train_all(
                 ledger, study, both, pool=pool, say=told, studied=(steps.quiet,), begun=begun
             )
-            curves = steps.curves(study)
+            curves = steps.begin_curves(study)
             pair_with_baseline(ledger, study, [SFT, *producers])
-            steps.evaluated(provider)
-        steps.true()
+            steps.judge_evaluation(provider)
+        steps.judge_by_truth()
         found = [each.result() for each in curves]
         results = StudyResults(
             baseline=BASELINE,
@@ -248,6 +254,6 @@ def quickstart(task: QuickstartTask, say: Say) -> Quickstart:
 
 @contextmanager
 def judging(seed: int) -> Iterator[Provider]:
-    """The world's simulated judges behind HTTP, and how to ask them."""
+    """Run the world's simulated judges behind HTTP until the block ends. Gives the provider to ask."""
     with simulator_process(world_simulator_config(seed)) as base_url:
         yield Provider((), base_url)
