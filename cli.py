@@ -59,7 +59,7 @@ def load(name: str) -> Command:
 
 
 class Commands(TyperGroup):
-    """Commands that are known by name and help, and loaded when one is called or completed."""
+    """Commands by name and help. A command is loaded when it is called or completed."""
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         """See click."""

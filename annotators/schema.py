@@ -53,56 +53,69 @@ class SchemaReader(Reader):
         """No file, no fault."""
 
     def text(self, key: str, default: str | None = None) -> str:
+        """A text; returns the default, or the key itself."""
         self._write(key, {"type": "string"}, default)
         return str(self._data.get(key, default or key))
 
     def choice(self, key: str, kind: type[E], default: E | None = None) -> E:
+        """One of an enum's values; returns the default, or the first of them."""
         self._write(key, {"enum": [member.value for member in kind]}, default)
         return kind(str(self._data.get(key, default or next(iter(kind)))))
 
     def number(self, key: str, default: float, low: float, high: float) -> float:
+        """A number in [low, high]; returns the default."""
         self._write(key, {"type": "number", **_limits(low, high)}, default)
         return default
 
     def maybe_number(self, key: str, low: float, high: float = math.inf) -> float | None:
+        """A number in [low, high], or nothing; returns None."""
         self._write(key, {"type": "number", **_limits(low, high)}, low)
         return None
 
     def integer(self, key: str, default: int, low: int, high: int = ENDLESS) -> int:
+        """A whole number in [low, high]; returns the default."""
         self._write(key, {"type": "integer", **_limits(low, high)}, default)
         return default
 
     def maybe_integer(self, key: str, low: int) -> int | None:
+        """A whole number of at least `low`, or nothing; returns None."""
         self._write(key, {"type": "integer", **_limits(low, ENDLESS)}, low)
         return None
 
     def flag(self, key: str, default: bool) -> bool:
+        """True or false; returns the default."""
         self._write(key, {"type": "boolean"}, default)
         return default
 
     def texts(self, key: str, default: Sequence[str] = ()) -> tuple[str, ...]:
+        """A text or a list of texts; returns the default."""
         text: dict[str, Json] = {"type": "string"}
         self._write(key, {"anyOf": [text, {"type": "array", "items": text}]}, default)
         return tuple(default)
 
     def json(self, key: str) -> dict[str, Json]:
+        """Any mapping; returns an empty one."""
         self._write(key, {"type": "object"}, {})
         return {}
 
     def rest(self) -> dict[str, Json]:
+        """Allow any other keys; returns an empty mapping."""
         self._open = True
         return {}
 
     def take(self, key: str, default: object) -> object:
+        """A value of any type; returns None."""
         self._write(key, {}, default or ())
         return None
 
     def reader(self, key: str) -> Reader:
+        """A mapping of its own; returns the reader for it."""
         inner = SchemaReader()
         self._write(key, inner, {})
         return inner
 
     def readers(self, key: str) -> list[Reader]:
+        """A list of mappings; returns one reader for all of them."""
         inner = SchemaReader()
         self._write(key, [inner], ())
         return [inner]

@@ -1,7 +1,7 @@
-"""Letting annotators judge the ledger's pairs: `farm annotate`.
+"""Let annotators judge the ledger's pairs: `farm annotate`.
 
-What was judged already is not judged again, so an interrupted run is continued by running it again; what
-failed is tried again, as a later attempt.
+A pair that was judged before is not judged again, so an interrupted run goes on when it is started again. A
+failed judgement is tried again, and stored as a later attempt.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class AnnotateReport:
     warnings: dict[str, int] | None = None  # what the server silently did otherwise
 
     def to_json(self) -> Json:
+        """The report as a JSON object."""
         return {
             "annotator": self.annotator,
             "fingerprint": self.fingerprint,
@@ -76,10 +77,10 @@ class AnnotateReport:
 def annotate(
     ledger: Ledger, name: str, task: Task, progress: Progress, provider: Provider = ANYWHERE
 ) -> AnnotateReport:
-    """Let the annotator of this name, or of this path, judge the pairs that it has not judged yet.
+    """Let one annotator judge the pairs that it has not judged yet. name: in the catalogue, or a path.
 
-    Raises ConfigError on a wrong name or option, RunStopped where the provider or the budget ends the run
-    early: what was done until then is in the ledger.
+    Raises ConfigError on a wrong name or option. Raises RunStopped where the provider or the budget ends the
+    run early; the judgements made until then are in the ledger.
     """
     return judge_by(ledger, loaded(name, task, provider), task, progress, provider=provider)
 
@@ -91,7 +92,7 @@ def judge_by(
     progress: Progress,
     provider: Provider = ANYWHERE,
 ) -> AnnotateReport:
-    """The same for an annotator that is `loaded` already."""
+    """As `annotate`, for an annotator that is `loaded` already."""
     if isinstance(annotator, AnnotatorSpec) and is_quiet(annotator):
         judge = quiet_judge(ledger, annotator, task.replicates, orders=task.orders, utility=task.utility)
         return _asking_nobody(ledger, judge, _of_source(annotator, task.pairs), progress)
@@ -133,7 +134,10 @@ def _account(provider: Provider) -> Account:
 
 
 def plan(ledger: Ledger, name: str, task: Task, provider: Provider) -> Estimate:
-    """What `annotate` would ask and cost, with nothing asked and nothing written but the annotator's card."""
+    """Estimate the requests, tokens and cost of `annotate`, in US dollars.
+
+    Nothing is asked, and only the annotator's card is written. Raises ConfigError as `annotate` does.
+    """
     annotator = loaded(name, task, provider)
     if isinstance(annotator, AnnotatorSpec) and is_quiet(annotator):
         return Estimate(0, 0, 0, 0.0)
@@ -141,7 +145,7 @@ def plan(ledger: Ledger, name: str, task: Task, provider: Provider) -> Estimate:
 
 
 def plan_members(ledger: Ledger, name: str, task: Task, provider: Provider) -> Estimate:
-    """The same for `annotate_members`."""
+    """The same estimate for `annotate_members`."""
     members = _members(name, task, provider)
     found = [_plan(ledger, _whom(member, provider), task, provider) for member in members]
     costs = [each.cost for each in found]
@@ -168,7 +172,7 @@ def _plan(ledger: Ledger, whom: _Whom, task: Task, provider: Provider) -> Estima
 
 @dataclass(frozen=True)
 class _Whom:
-    """Who is asked, and where. sources: of models that run in this process, by name; none on a server."""
+    """Who is asked, and where. sources: name -> path of each model that runs in this process; else empty."""
 
     annotator: AnnotatorSpec | Pool
     endpoint: str
@@ -176,7 +180,7 @@ class _Whom:
 
 
 def loaded(name: str, task: Task, provider: Provider) -> AnnotatorSpec | Pool:
-    """The annotator as the task and the provider change it."""
+    """The annotator with the changes of task and provider. Raises ConfigError on a wrong name."""
     found = catalogue.load(name, catalogue.ModelSlots.of(provider.models))
     seed = found.seed if task.seed is None else task.seed
     changed = replace(found, orders=task.orders or found.orders, seed=seed)
@@ -187,7 +191,7 @@ def loaded(name: str, task: Task, provider: Provider) -> AnnotatorSpec | Pool:
 
 
 def _whom(annotator: AnnotatorSpec | Pool, provider: Provider) -> _Whom:
-    """Reward models run in this process, language models where the provider says."""
+    """Reward models run in this process. Language models run where the provider says."""
     if provider.local and (provider.base_url or provider.batch):
         remedy = "leave out --local, or --base-url and --batch"
         raise ConfigError("a model in this process has no server", where="--local", remedy=remedy)
@@ -246,7 +250,7 @@ def _by_model(
 
 @dataclass
 class _Replies:
-    """What the completions of a run amount to. Costs are None where nothing came, or a price is unknown."""
+    """Totals over the replies of a run. Costs are None where no reply came or a price is unknown."""
 
     count: int = 0
     cost: float | None = None
@@ -270,13 +274,13 @@ class _Replies:
 
     @property
     def none_usable(self) -> bool:
-        """Whether all failed, for reasons that are the server's and not a request's own."""
+        """Whether there were replies, and all of them failed because of the server."""
         theirs = (FAILURES[name].remedy is Remedy.RETRY for name in self.failures)
         return self.count > 0 and self.failures.total() == self.count and all(theirs)
 
 
 def _transport(ledger: Ledger, whom: _Whom, provider: Provider, account: Account) -> Transport:
-    """In this process, online, or the Batch API, which looks first for what an earlier process left there."""
+    """The client: in this process, online, or of the Batch API, which resumes what an earlier run sent."""
     specs = specs_of(whom.annotator)
     if whom.sources:
         return InProcess(_answerer(specs, whom.sources, provider.rows), provider.rows, account)
@@ -297,7 +301,7 @@ def _transport(ledger: Ledger, whom: _Whom, provider: Provider, account: Account
 
 
 def _answerer(specs: Sequence[AnnotatorSpec], sources: Mapping[str, str], rows: int) -> Answerer:
-    """What runs the weights; torch is loaded here and not before."""
+    """The object that runs the weights. torch is loaded here, not earlier."""
     if specs[0].kind is AnnotatorKind.REWARD_MODEL:
         from farm.judging.reward_model import RewardJudge
 
@@ -308,7 +312,7 @@ def _answerer(specs: Sequence[AnnotatorSpec], sources: Mapping[str, str], rows: 
 
 
 def _of_source(spec: AnnotatorSpec, wanted: PairFilter) -> PairFilter:
-    """The pairs wanted: for recordings of one source its pairs, unless told otherwise."""
+    """The pairs wanted. For recordings of one source they are its pairs, unless the task names a source."""
     source = spec.recorded.source if spec.recorded else ""
     return replace(wanted, source=wanted.source or source or None)
 

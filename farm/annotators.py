@@ -1,4 +1,4 @@
-"""The catalogue as a user sees it: `farm annotators [NAME]`."""
+"""List the catalogue of annotators, or show one: `farm annotators [NAME]`."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ TYPICAL = {"instruction": 200, "output": 600}  # characters, about what instruct
 class Line:
     """One annotator of the catalogue, or a member of a pool.
 
-    prompt: how it replies, and what its prompt has beside rules. share: of a member, of the pool's pairs.
-    price_per_1000: US dollars for so many pairs of typical length in its own orders, None where unknown;
-    priced: when prices were checked, empty where there is none.
+    prompt: its parser, and what its prompt has beside rules. share: a member's share of the pool's pairs.
+    price_per_1000: US dollars for 1,000 pairs of typical length in the annotator's own orders, None where
+    unknown. priced: when prices were checked, empty where there is none.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Line:
 
 @dataclass(frozen=True)
 class AnnotatorDetail:
-    """An annotator whole: its line, identity, members and the prompt on a real pair."""
+    """An annotator with its identity, its members, and its prompt on a real pair."""
 
     line: Line
     fingerprint: str
@@ -52,6 +52,7 @@ class AnnotatorDetail:
     prompt: tuple[tuple[str, str], ...]  # (role, text)
 
     def to_json(self) -> Json:
+        """The annotator as a JSON object."""
         return asdict(self)
 
 
@@ -62,7 +63,10 @@ def annotators(models: tuple[str, ...] = ()) -> list[Line]:
 
 
 def annotator(name: str, ledger: Ledger | None, models: tuple[str, ...] = ()) -> AnnotatorDetail:
-    """One annotator with its prompt rendered on the ledger's first pair, or on a typical one."""
+    """One annotator, its prompt rendered on the ledger's first pair, or on a made-up pair of typical length.
+
+    Raises ConfigError on a wrong name.
+    """
     found = catalogue.load(name, catalogue.ModelSlots.of(models))
     members = _members(found) if isinstance(found, Pool) else ()
     spec = found.members[0].spec if isinstance(found, Pool) else found
@@ -120,7 +124,7 @@ def _line(found: AnnotatorSpec | Pool) -> Line:
 
 
 def _style(spec: AnnotatorSpec) -> str:
-    """The parser that reads its replies, and what is in the prompt beside rules."""
+    """The parser that reads the replies, and what the prompt has beside rules."""
     if spec.kind is AnnotatorKind.RULE:
         return ""
     shots = f"{len(spec.shots)} examples" if len(spec.shots) != 1 else "1 example"
@@ -128,7 +132,7 @@ def _style(spec: AnnotatorSpec) -> str:
 
 
 def _cost(spec: AnnotatorSpec, price: Price | None) -> float | None:
-    """US dollars for 1,000 typical pairs; what prompts no language model costs nothing."""
+    """US dollars for 1,000 typical pairs. An annotator without a language model costs nothing."""
     if not spec.prompt:
         return 0.0
     asked = [ShownPair(_typical(number), swapped=False) for number in range(spec.batch)]

@@ -1,6 +1,6 @@
-"""The ledger in the browser: `farm browse`, which is datasette over the file, with queries worth having.
+"""Look at the ledger in the browser: `farm browse`. It serves datasette over the file, with our queries.
 
-Datasette opens the file for reading alone. It listens on this machine only, and our guard stands before it.
+Datasette opens the file read-only and listens on this machine only. The guard of farm/pages checks requests.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ POLICY = (
 
 
 def queries() -> dict[str, dict[str, str]]:
-    """The canned queries as datasette has them: by name, title, description and SQL."""
+    """The canned queries as datasette takes them: name -> title, description and SQL."""
     _, latest = _query("latest")
     found = {}
     for name, title in TITLES.items():
@@ -42,13 +42,13 @@ def queries() -> dict[str, dict[str, str]]:
 
 
 def _query(name: str) -> tuple[str, str]:
-    """What a file of SQL says of itself in its first line, and the rest."""
+    """The first line of an SQL file, which describes it, and the rest."""
     first, _, sql = (FOLDER / f"{name}.sql").read_text(encoding="utf-8").partition("\n")
     return first.removeprefix("-- "), sql
 
 
 def browse(ledger: Ledger, port: int, announce: Callable[[str], None]) -> None:
-    """Serve until interrupted; `announce` hears the address.
+    """Serve until interrupted. announce: called with the address.
 
     Raises ConfigError where datasette is not installed, the ledger is no file, or the port is taken.
     """

@@ -42,8 +42,11 @@ DECIMALS = 4  # of the weights and the noise in the written file
 
 @dataclass(frozen=True)
 class Weighed:
-    """One member of the pool. judgements: how often it judged a question, on average. before, after: its
-    weight in the pool; the weights of all members sum to 1."""
+    """One member of the pool.
+
+    judgements: how often it judged a question, on average. before, after: its weight in the pool. The weights
+    of all members sum to 1.
+    """
 
     name: str
     judgements: float
@@ -57,7 +60,8 @@ class Calibration:
 
     fitted, held: the number of questions for the fit and for the check. votes: the usual number of people on
     a question; the replayed pool labels each question as often. scores: the measures on the held-out
-    questions, by name, of `people` and of the pool `before` and `after`."""
+    questions, by name, of `people` and of the pool `before` and `after`.
+    """
 
     pool: str
     out: Path
@@ -292,11 +296,10 @@ def _complement(found: Interval) -> Interval:
 def _rehearsed(
     pool: Pool, members: tuple[pd.DataFrame, ...], units: pd.DataFrame, times: int, code: int
 ) -> pd.DataFrame:
-    """Replay the pool: the labels that it would give to each question, `times` times, as judgements of
-    `code`.
+    """Replay the pool: the labels that it would give, `times` for each question, as judgements of `code`.
 
     The pool's keyed draws pick the member. The k-th time that a member is picked for a question it gives its
-    k-th verdict; after the last verdict it starts again with the first.
+    k-th verdict. After the last verdict it starts again with the first.
     """
     verdicts = [
         {unit: part[["preference", "swapped"]].to_numpy(float) for unit, part in rows.groupby("unit")}

@@ -1,6 +1,6 @@
-"""How models are loaded, trained and drawn from: the configurations that methods share.
+"""The configurations that methods share: how models are loaded, trained and drawn from.
 
-What a configuration is, and how its errors read, stands in farm/settings.
+farm/settings says what a configuration is and how its errors read.
 """
 
 from __future__ import annotations
@@ -102,6 +102,7 @@ class TrainConfig(ModelConfig):
     """Checkpoints that are kept, the latest ones."""
 
     def problems(self) -> list[str]:
+        """What is wrong with the two numbers of adam_betas, if anything."""
         if all(0 <= beta < 1 for beta in self.adam_betas):
             return []
         return [f"adam_betas is {self.adam_betas}, both must be at least 0 and below 1"]

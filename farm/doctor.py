@@ -1,4 +1,4 @@
-"""What of the environment and the ledger works, with a remedy for each fault: `farm doctor`."""
+"""Check the environment and the ledger, with a remedy for each fault: `farm doctor`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WAL_RESET_FAULT = ((3, 7, 0), (3, 51, 2))
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at. level: ok, warning (works, with a risk) or fault."""
+    """One thing that was checked. level: ok, warning (it works, with a risk) or fault."""
 
     name: str
     level: str
@@ -39,20 +39,25 @@ class Finding:
 
 @dataclass(frozen=True)
 class Findings:
+    """Everything that was checked, in order."""
+
     findings: tuple[Finding, ...]
 
     @property
     def healthy(self) -> bool:
-        """No fault; warnings are allowed."""
+        """Whether there is no fault. Warnings are allowed."""
         return all(finding.level != "fault" for finding in self.findings)
 
     def to_json(self) -> Json:
+        """The findings as a JSON object."""
         return {"healthy": self.healthy, "findings": [asdict(finding) for finding in self.findings]}
 
 
 def examine(ledger: str, base_url: str | None = None) -> Findings:
-    """Look at Python, SQLite, the packages, torch, the disk and the ledger, and at a server of models where
-    one is named; never raises a FarmError."""
+    """Check Python, SQLite, the packages, torch, the disk and the ledger.
+
+    base_url: a server of models to check too. A FarmError is never raised; it becomes a finding.
+    """
     checks: tuple[Callable[[str], Iterator[Finding]], ...] = (
         _python,
         _sqlite,
@@ -96,7 +101,7 @@ def _packages(_: str) -> Iterator[Finding]:
 
 
 def _torch(_: str) -> Iterator[Finding]:
-    """By its own word: a build that does not fit the machine fails at import or does not see the GPU."""
+    """Import torch and ask it: a build that does not fit fails at import or does not see the GPU."""
     try:
         import torch
     except (ImportError, OSError) as error:
@@ -116,7 +121,7 @@ def _torch(_: str) -> Iterator[Finding]:
 
 
 def _endpoint(base_url: str) -> Iterator[Finding]:
-    """Whether a server answers there and takes our key: its models are asked for, nothing is judged."""
+    """Whether a server answers and accepts our key. It is asked for its models; nothing is judged."""
     import httpx2
 
     from annotators.clients.endpoint import Endpoint

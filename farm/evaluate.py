@@ -1,8 +1,8 @@
-"""How good is a model, and how sure are we? `farm evaluate MODEL --against REFERENCE --annotator A`.
+"""Measure one model against a reference: `farm evaluate MODEL --against REFERENCE --annotator A`.
 
-Samples what is missing, pairs it with the reference's outputs, lets the annotator judge, and counts. It owns
-no judging and no statistics: outputs, pairs and judgements are rows of the ledger like all others, so a
-second call samples, asks and pays nothing.
+It draws the outputs that are missing, pairs them with the reference's outputs, lets the annotator judge, and
+counts. Outputs, pairs and judgements are rows of the ledger like all others. So a second call samples, asks
+and pays nothing.
 """
 
 from __future__ import annotations
@@ -37,8 +37,11 @@ UNNAMED = "none"  # the category of instructions without one
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The model's place, as on a leaderboard; categories: its win rate in each of the set's categories;
-    failures: what became of the judgements that did not succeed, n_failed in all."""
+    """The result of one evaluation.
+
+    place: the model's figures, as on a leaderboard. categories: its win rate in each category of the set.
+    failures: judgements that did not succeed, by reason; they sum to n_failed.
+    """
 
     annotator: str
     reference: str
@@ -51,6 +54,7 @@ class Evaluation:
     sampled: int  # outputs drawn by this call
 
     def to_json(self) -> Json:
+        """The result as a JSON object. Rates are in percent."""
         ranks = ("cluster", "best_rank", "worst_rank")
         figures = {name: value for name, value in self.place.to_json().items() if name not in ranks}
         return {
@@ -82,10 +86,10 @@ def evaluate(
     progress: Progress,
     sampler: Provider | None = None,
 ) -> Evaluation:
-    """Evaluate a model. provider: of the judge; sampler: of the model, where a server runs it.
+    """Evaluate a model. provider: of the judge. sampler: of the model, where a server runs it.
 
     Raises ConfigError where the set is empty, a model is neither known nor loadable, or nothing could be
-    judged; RunStopped where a provider or a budget ends the run early: run again, it goes on.
+    judged. Raises RunStopped where a provider or a budget ends the run early; the next call goes on.
     """
     judge = loaded(task.annotator, task.judging, provider)  # a wrong name before any work
     theirs, more = _source(
@@ -127,7 +131,7 @@ def evaluate(
 def _source(
     ledger: Ledger, model: str, task: SampleTask, progress: Progress, sampler: Provider | None
 ) -> tuple[Source, int]:
-    """Whose outputs these are, and how many had to be drawn: none of a producer that the ledger knows."""
+    """The outputs of a model, and the number drawn now: 0 for a producer that the ledger knows."""
     known = outputs.latest(ledger, model)
     if known.decoding is not None and sampler is None:
         if not any(True for _ in outputs.outputs_of(ledger, known, task.set_name)):
@@ -144,8 +148,10 @@ def _source(
 
 
 def _pairs_of(ledger: Ledger, name: str, ours: Source, theirs: Source) -> tuple[int, ...]:
-    """The pairs of these very outputs: those with another reference, or of an earlier training under the same
-    name, stay out."""
+    """Ids of the pairs of these two sources.
+
+    Pairs with another reference, and pairs of an earlier training under the same name, are left out.
+    """
     wanted = {(source.producer, source.decoding) for source in (ours, theirs)}
     found = ledger.pairs(PairFilter(source=name, subset=ours.producer))
     made = [
@@ -159,7 +165,7 @@ def _pairs_of(ledger: Ledger, name: str, ours: Source, theirs: Source) -> tuple[
 
 
 def _failures(rows: pd.DataFrame, rate: WinRate) -> dict[str, int]:
-    """Judgements that did not succeed, by what became of them."""
+    """Number of judgements that did not succeed, by status."""
     counts = rows.loc[rows["preference"].isna(), "status"].value_counts()
     found = {str(status): int(count) for status, count in counts.items()}
     if missing := rate.n_failed - sum(found.values()):

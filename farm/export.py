@@ -1,4 +1,4 @@
-"""Taking judgements out of the ledger in the files of the field: `farm export`."""
+"""Write the ledger's judgements in a file of one of the field's formats: `farm export`."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ DRAWS = 200  # of the intervals of a card
 
 
 def export_file(ledger: Ledger, format_name: str, path: Path, wanted: RowFilter) -> int:
-    """Write the ledger's judgements in one of the field's formats; returns the number of rows.
+    """Write the ledger's judgements in one of the field's formats. Returns the number of rows.
 
-    The file appears under its name only when it is whole and synced, then its card beside it. Raises
-    ConfigError where the format is for reading only or either file exists.
+    The file appears under its name when it is whole and synced. Then its card is written beside it. Raises
+    ConfigError where the format can only be read, the file's name does not fit it, or either file exists.
     """
     chosen = format_named(format_name)
     if chosen.write is None:
@@ -52,12 +52,12 @@ def _audited(found: Judgements) -> AuditReport:
 
 
 def card_path(path: Path) -> Path:
-    """Where the card of an exported file stands."""
+    """The path of an exported file's card."""
     return path.with_name(f"{path.name}.card.md")
 
 
 def _whole(path: Path, write: Callable[[Path], int]) -> int:
-    """Write under another name, and rename what is whole and synced; the count that `write` gives."""
+    """Write under a temporary name, sync, and rename. Returns the count that `write` gives."""
     handle, name = tempfile.mkstemp(prefix=".unfinished-", suffix=path.name, dir=path.parent or Path())
     os.close(handle)
     unfinished = Path(name)

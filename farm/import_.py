@@ -1,8 +1,8 @@
-"""Bringing the field's files into the ledger and out of it: `farm import`, `farm export`.
+"""Bring the field's files into the ledger: `farm import`.
 
-A file is read twice: once to see that it has the shape it should have (if not, the ledger stays as it
-was), once to write it in batches, each of which becomes visible whole. A file that was imported in part,
-because the process was killed, is imported again: what is there already is known and stays.
+A file is read twice. The first time its shape is checked; if it is wrong, the ledger is not changed. The
+second time its rows are written in batches, each of which becomes visible whole. A file that was imported in
+part can be imported again: rows that are there already are known and stay.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ class FileReport:
     refusals: list[Refusal] = field(default_factory=list)  # the first of them, with reasons
 
     def refuse(self, refusal: Refusal) -> None:
+        """Count a refused row, and keep the reason of the first ones."""
         self.refused += 1
         if len(self.refusals) < SHOWN:
             self.refusals.append(refusal)
@@ -73,10 +74,11 @@ class ImportReport:
     files: tuple[FileReport, ...]
 
     def total(self, count: str) -> int:
-        """The sum over files of `read`, `kept`, `known` or `refused`."""
+        """The sum over files. count: `read`, `kept`, `known` or `refused`."""
         return sum(getattr(report, count) for report in self.files)
 
     def to_json(self) -> Json:
+        """The report as a JSON object."""
         counts = ("read", "kept", "known", "refused")
         return {
             "format": self.format,
@@ -95,14 +97,14 @@ class ImportReport:
 
 
 def format_named(name: str) -> Format:
-    """The format of this name; raises ConfigError naming those there are."""
+    """The format of this name. Raises ConfigError, which lists the names, on another one."""
     if name not in FORMATS:
         raise ConfigError(f"there is no format {name!r}", remedy=f"one of {', '.join(sorted(FORMATS))}")
     return FORMATS[name]
 
 
 def reading(options: ImportOptions) -> ReadOptions:
-    """What the user says of files whose format does not say it."""
+    """The options as the formats' readers take them."""
     return ReadOptions(
         source=options.source,
         annotator=options.annotator,
@@ -123,10 +125,10 @@ def read_options(
 def import_files(
     ledger: Ledger, format_name: str, paths: Sequence[Path], options: ReadOptions, progress: Progress
 ) -> ImportReport:
-    """Bring files or folders of one format into the ledger. Idempotent.
+    """Bring files or folders of one format into the ledger. A second import changes nothing.
 
-    All files are checked before the first is written. Raises FormatError for a file of the wrong shape;
-    the ledger is then as it was.
+    All files are checked before the first is written. Raises ConfigError on an unknown format, and
+    FormatError on a file of the wrong shape; the ledger is then as it was.
     """
     chosen = format_named(format_name)
     files = list(expand(paths, chosen))

@@ -83,7 +83,7 @@ def chosen_pairs(ledger: Ledger, task: LabelTask) -> list[Pair]:
 
 
 def _guideline(path: Path | None) -> str:
-    """The text that tells people how to judge; without a file, the default one."""
+    """The text that tells people how to judge. Without a file it is the default one."""
     try:
         text = (path or FOLDER / "guideline.txt").read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

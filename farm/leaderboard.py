@@ -1,8 +1,9 @@
 """Rank models by one evaluator's judgements: `farm leaderboard`.
 
-`leaderboard` ranks by win rates against one reference, with win rates controlled for length or other features
-(farm/statistics/win_rates.py, length_control.py). `strengths` ranks by Bradley-Terry strengths from any
-pairs. Rates are shares here, and percent in JSON and on the terminal, as in AlpacaEval."""
+`leaderboard` ranks by win rates against one reference, and by win rates controlled for length or other
+features (farm/statistics/win_rates.py, length_control.py). `strengths` ranks by Bradley-Terry strengths from
+any pairs. Rates are shares here. They are percent in JSON and on the terminal, as in AlpacaEval.
+"""
 
 from __future__ import annotations
 

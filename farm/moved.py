@@ -1,4 +1,4 @@
-"""The modules that moved into rooms: old name -> the modules that hold its contents now, for one release."""
+"""Modules that moved into rooms: old name -> the modules that have its contents now, for one release."""
 
 from __future__ import annotations
 

@@ -26,8 +26,11 @@ NEEDED = ("curve", "level", "instruction", "gold")
 
 @dataclass(frozen=True)
 class Curve:
-    """One reward model's curve, its points by sqrt(KL). peak: the position of the highest point. drop: gold
-    at the last point minus gold at the peak, paired by instruction."""
+    """One reward model's curve, its points in the order of sqrt(KL).
+
+    peak: the position of the highest point. drop: gold at the last point minus gold at the peak, paired by
+    instruction.
+    """
 
     name: str
     points: tuple[CurvePoint, ...]

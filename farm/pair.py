@@ -1,8 +1,8 @@
-"""Making pairs of the outputs in the ledger: `farm pair NAME`.
+"""Make pairs of the outputs in the ledger: `farm pair NAME`.
 
-The pairs stand under the name as their source, so that every other verb can be told of them. Which outputs
-meet is a function of their content and the seed alone; again is harmless, and later outputs make new pairs.
-Two outputs of one text are no pair, for there is nothing to prefer; against a baseline they are, and a tie.
+The name is the source of the pairs, by which other commands select them. Which outputs meet is a function of
+their content and the seed. So a second call adds nothing, and later outputs add new pairs. Two outputs with
+equal texts are no pair, because neither can be preferred. Against a baseline they are a pair, and a tie.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ BATCH = 5_000
 
 @dataclass(frozen=True)
 class PairReport:
-    """What was made. alone: instructions with nothing to pair, too few outputs or all of one text; they stay
-    in the denominator of no estimate unless its evaluation set is named."""
+    """What was made. alone: instructions without a pair, because they have too few outputs or equal texts.
+
+    They count in the denominator of an estimate only where its evaluation set is named.
+    """
 
     name: str
     instructions: int
@@ -37,6 +39,7 @@ class PairReport:
     alone: int
 
     def to_json(self) -> Json:
+        """The report as a JSON object."""
         return asdict(self)
 
 
@@ -59,7 +62,7 @@ def pair(ledger: Ledger, task: PairTask) -> PairReport:
 
 
 def _grouped(ledger: Ledger, sources: Sequence[Source], set_name: str | None) -> dict[str, list[Output]]:
-    """Outputs by instruction, in the order in which they came."""
+    """Outputs by instruction, in the order of the ledger."""
     groups: defaultdict[str, list[Output]] = defaultdict(list)
     for source in sources:
         before = sum(map(len, groups.values()))
@@ -75,7 +78,7 @@ def _grouped(ledger: Ledger, sources: Sequence[Source], set_name: str | None) ->
 
 
 def _derangement(group: Sequence[Output], task: PairTask) -> Iterator[Ordered]:
-    """Each output meets the next of a random cycle; every second pair first, which share no output."""
+    """Shuffle the outputs into a cycle and pair neighbours. Disjoint pairs come first."""
     cycle = sorted(group, key=lambda each: keyed_uniform("derangement", each.key, task.seed))
     size = len(cycle)
     starts = [*range(0, size - 1, 2), *range(1, size, 2), *([size - 1] if size % 2 and size > 1 else [])]
@@ -93,7 +96,7 @@ def _differ(met: Ordered) -> bool:
 
 
 def _against(rivals: Sequence[Output], group: Sequence[Output]) -> Iterator[Ordered]:
-    """The rival stands first, as AlpacaEval's baseline; the k-th draw meets the rival's k-th."""
+    """Pair the k-th output with the rival's k-th. The rival is first, as the baseline is in AlpacaEval."""
     if rivals:
         for i, output in enumerate(group):
             yield rivals[i % len(rivals)], output

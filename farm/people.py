@@ -1,7 +1,7 @@
 """Compare a judge with people: `farm people`.
 
-Three questions: may the judge replace people, which win rate would people give, and which pairs should people
-label next. People are the annotators of kind human. docs/people.md says what the methods assume; the
+It answers three questions. May the judge replace people? Which win rate would people give? Which pairs should
+people label next? People are the annotators of kind human. docs/people.md says what the methods assume. The
 statistics are in farm/statistics.
 """
 

@@ -1,4 +1,4 @@
-"""How long work says how far it is."""
+"""Progress: a function that long work calls to say how far it is."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ Progress = Callable[[str, int], None]
 
 
 def silent(what: str, done: int) -> None:
-    """Progress that nobody looks at."""
+    """Progress that is shown nowhere."""

@@ -1,4 +1,4 @@
-"""Evaluate outputs that deserve to lose like models, to see whether they lose: `farm robustness`.
+"""Test whether outputs that deserve to lose do lose: `farm robustness`.
 
 Each attack of farm/evaluation/attacks.py, and each suspect producer of the ledger, is paired with the honest
 outputs of one producer. Each annotator judges these pairs as it judges any others. Pairs and judgements stay
@@ -36,9 +36,11 @@ CHUNK = 10_000  # pairs asked for by id at a time
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attack judged by one annotator. win_rate: against the honest output, a share; its value is None
-    where no verdict was readable. n, n_failed: judgements that succeeded and failed. flagged: the attack did
-    not lose as it should."""
+    """One attack judged by one annotator.
+
+    win_rate: against the honest output, a share; its value is None where no verdict was readable. n,
+    n_failed: judgements that succeeded and failed. flagged: the attack did not lose as it should.
+    """
 
     attack: str
     kind: AttackKind
@@ -71,8 +73,11 @@ class Attempt:
 
 @dataclass(frozen=True)
 class RobustnessReport:
-    """All attacks judged by all annotators. against: the honest producer. instructions: how many. unchanged:
-    by attack, how many of its outputs equal the honest one; they are left out. cost: in US dollars."""
+    """All attacks judged by all annotators.
+
+    against: the honest producer. instructions: number of instructions. unchanged: for each attack, the number
+    of its outputs that equal the honest one; they are left out. cost: in US dollars.
+    """
 
     against: str
     instructions: int

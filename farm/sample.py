@@ -1,8 +1,8 @@
-"""Drawing outputs to the instructions of a set into the ledger: `farm sample MODEL`.
+"""Draw outputs to the instructions of a set into the ledger: `farm sample MODEL`.
 
-A model is a directory or hub id, run here, or a name at an OpenAI-compatible server. Its outputs are known by
-their producer, by all that can change them (weights, decoding, seed) and by the number of the draw; what is
-there already is not drawn again, so an interrupted run goes on where it stopped.
+A model is a directory or hub id, which runs here, or a name at an OpenAI-compatible server. An output is
+identified by its producer, by everything that can change it (weights, decoding, seed), and by the number of
+the draw. What is there already is not drawn again, so an interrupted run goes on.
 """
 
 from __future__ import annotations
@@ -45,16 +45,17 @@ class SampleReport:
         return Source(self.producer, self.decoding)
 
     def to_json(self) -> Json:
+        """The report as a JSON object."""
         return asdict(self)
 
 
 def sample(
     ledger: Ledger, model: str, task: SampleTask, progress: Progress, provider: Provider | None = None
 ) -> SampleReport:
-    """Draw what is missing. provider: ask a server for the model instead of loading it.
+    """Draw the outputs that are missing. provider: the server that runs the model; None: run it here.
 
-    Raises ConfigError where the set is empty or the model cannot be used, RunStopped where a server or the
-    budget ends the run early: what was drawn until then is in the ledger.
+    Raises ConfigError where the set is empty or the model cannot be used. Raises RunStopped where a server or
+    the budget ends the run early; the outputs drawn until then are in the ledger.
     """
     instructions = list(islice(training.instructed(ledger, task.set_name), task.limit))
     if not instructions:

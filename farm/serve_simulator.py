@@ -1,4 +1,4 @@
-"""An OpenAI-compatible provider of judges on this machine: `farm serve-simulator`."""
+"""Serve simulated judges by the OpenAI protocol on this machine: `farm serve-simulator`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from db.errors import ConfigError
 
 
 def serve_simulator(host: str, port: int, config: Path | None, ready: Callable[[str], None]) -> None:
-    """Serve until interrupted; `ready` hears the base URL. Raises ConfigError on a wrong configuration."""
+    """Serve until interrupted. ready: called with the base URL.
+
+    Raises ConfigError on a wrong configuration.
+    """
     settings = read_yaml(config) if config else {}
     if not isinstance(settings, dict):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Freezing judgements for training: `farm snapshot`."""
+"""Freeze judgements for training: `farm snapshot`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from farm.options.snapshot import Choice as Choice
 
 @dataclass(frozen=True)
 class SnapshotReport:
-    """A snapshot. identical: judgements of equal texts, which were left out."""
+    """A snapshot. identical: the number of judgements on pairs of equal texts, which are left out."""
 
     card: SnapshotCard
     identical: int
 
     def to_json(self) -> Json:
+        """The report as a JSON object."""
         return {
             "name": self.card.name,
             "key": self.card.key,
@@ -30,10 +31,10 @@ class SnapshotReport:
 
 
 def snapshot(ledger: Ledger, name: str, choice: Choice) -> SnapshotReport:
-    """Freeze the latest labelled judgements under a name; the same again is known by its content.
+    """Freeze the latest labelled judgements under a name. The same call again finds the same snapshot.
 
-    Raises ConfigError where there is nothing to freeze, an annotator is unknown, or the name stands for
-    another content.
+    Raises ConfigError where there is nothing to freeze, an annotator is unknown, or the name belongs to other
+    content.
     """
     annotators = _named(ledger, choice.annotators)
     chosen = training.choose(
@@ -67,7 +68,7 @@ def _named(ledger: Ledger, wanted: Sequence[str]) -> tuple[str, ...]:
 
 
 def snapshot_named(ledger: Ledger, name: str) -> SnapshotCard:
-    """The snapshot of this name; raises ConfigError naming those there are."""
+    """The snapshot of this name. Raises ConfigError, which lists the names, on another one."""
     cards = {card.name: card for card in training.snapshots(ledger)}
     if name not in cards:
         there = ", ".join(cards) or "none yet"

@@ -1,4 +1,4 @@
-"""What a ledger holds, and which of its evaluation instructions stand in a training set: `farm status`."""
+"""Count what a ledger holds, and find evaluation instructions that stand in a training set: `farm status`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ SHINGLE = 3  # words
 
 @dataclass(frozen=True)
 class SourceCount:
+    """Number of imported or paired items of one source and subset."""
+
     source: str
     subset: str | None
     items: int
@@ -28,6 +30,8 @@ class SourceCount:
 
 @dataclass(frozen=True)
 class SetCount:
+    """Number of instructions in one named set. use: what the set is for, such as train or eval."""
+
     name: str
     use: str | None
     instructions: int
@@ -45,6 +49,7 @@ class Status:
     annotators: dict[str, int]  # by kind
 
     def to_json(self) -> Json:
+        """The counts as a JSON object."""
         return {
             "ledger": self.ledger,
             "schema": self.schema,
@@ -87,6 +92,7 @@ class Overlap:
 
     @property
     def exact(self) -> bool:
+        """Whether both texts have the same shingles."""
         return self.similarity == 1.0
 
 
@@ -100,6 +106,7 @@ class Contamination:
     overlaps: tuple[Overlap, ...]
 
     def to_json(self) -> Json:
+        """The overlaps as a JSON object."""
         return {
             "threshold": self.threshold,
             "training": self.training,
@@ -115,11 +122,11 @@ def contamination(
 ) -> Contamination:
     """Instructions that stand in both a training and an evaluation set, exactly or nearly.
 
-    Sets are those whose use says train or eval, or those named. An imported source of preferences is a set
-    too, for training unless it says otherwise: preferences are what reward models are trained on.
-    Nearness is the Jaccard similarity of 3-word shingles of instruction and input, lower-cased, punctuation
-    aside (Broder 1997); texts of fewer words are compared whole. Raises ConfigError for an unknown name,
-    a threshold outside (0, 1], or where either side is empty.
+    train, evaluation: names of sets; none means those whose use is train or eval. An imported source of
+    preferences is a set too. It is for training unless it says otherwise, because preferences train reward
+    models. Nearness is the Jaccard similarity of 3-word shingles of instruction and input, lower-cased and
+    without punctuation (Broder 1997). Texts of fewer words are compared whole. Raises ConfigError for an
+    unknown name, a threshold outside (0, 1], or where either side is empty.
     """
     if not 0 < threshold <= 1:
         raise ConfigError(f"--threshold is {threshold}", remedy="give a share above 0 and at most 1")
@@ -165,7 +172,7 @@ def _text(instruction: Instruction) -> str:
 
 
 def shingles(text: str) -> frozenset[str]:
-    """The runs of three words of a text, lower-cased, punctuation aside; of a shorter text, itself."""
+    """The runs of three words of a text, lower-cased and without punctuation. A shorter text is one run."""
     words = re.findall(r"\w+", text.lower())
     if len(words) < SHINGLE:
         return frozenset([" ".join(words) or text])

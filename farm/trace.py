@@ -1,8 +1,8 @@
-"""What anything in the ledger rests on: `farm trace ID`.
+"""Show what anything in the ledger rests on: `farm trace ID`.
 
 A checkpoint leads to its run. The run leads to its snapshot and to the model that it began with. The snapshot
 leads to annotators and judgements. A judgement leads to prompt, reply, price and pair, and the pair to its
-outputs. An output leads to the checkpoint whose weights drew it. Nothing is stored for this: all of it is
+outputs. An output leads to the checkpoint whose weights drew it. Nothing is stored for a trace: all of it is
 read from the facts. `farm/tracing` has a function for each kind of thing.
 """
 
@@ -25,7 +25,7 @@ MOST_DIGITS = 18  # of an id: larger ones are none, and SQLite holds no larger o
 
 
 def by_number(trace_of: Callable[[Facts, int], Node | None]) -> Trace:
-    """The trace of a kind whose things are named by a number. A text that is no number names nothing."""
+    """The trace of a kind of thing that has a number for a name. None for a text that is no number."""
 
     def traced(facts: Facts, name: str) -> Node | None:
         return trace_of(facts, int(name)) if name.isdecimal() and len(name) <= MOST_DIGITS else None
@@ -52,10 +52,10 @@ KINDS: Mapping[str, Trace] = MappingProxyType(
 
 
 def trace(ledger: Ledger, wanted: str, limit: int = 3) -> Node:
-    """The tree under `wanted`: KIND:ID, a name, a checkpoint's folder, or the beginning of a content hash.
+    """The tree under `wanted`: KIND:ID, a name, a checkpoint's folder, or the first digits of a content hash.
 
-    limit: how many judgements are shown under a node that rests on many. Raises ConfigError where there is no
-    such thing, or where several are meant.
+    limit: judgements shown under a node that rests on many. Raises ConfigError where there is no such thing,
+    or where several have this name.
     """
     facts = Facts(ledger, limit, KINDS)
     kind, colon, name = wanted.partition(":")

@@ -1,4 +1,4 @@
-"""Training a reference method from the ledger: `farm train METHOD`."""
+"""Train a reference method from the ledger: `farm train METHOD`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from farm.training.tracking import tracked
 
 @dataclass(frozen=True)
 class TrainReport:
-    """What came of a run. metrics: the last of each."""
+    """The result of a run. metrics: the last value of each."""
 
     method: str
     run: int
@@ -43,18 +43,19 @@ class TrainReport:
     metrics: dict[str, float]
 
     def to_json(self) -> Json:
+        """The report as a JSON object."""
         return asdict(self)
 
 
 def method_named(name: str) -> Trainer:
-    """The method of this name; raises ConfigError naming those there are."""
+    """The trainer of a method. Raises ConfigError, which lists the names, on an unknown one."""
     if name not in METHODS:
         raise ConfigError(f"no method {name!r}", remedy=f"one of {', '.join(METHODS)}")
     return load(name)
 
 
 def method_options(name: str) -> list[Option]:
-    """Every option of a method with its default and meaning."""
+    """Every option of a method with its default and meaning. Raises ConfigError on an unknown name."""
     return options(method_named(name).Config)
 
 
@@ -66,10 +67,10 @@ def train(
     flags: Mapping[str, str],
     progress: Progress = silent,
 ) -> TrainReport:
-    """Train to the end, or on from the run folder's latest checkpoint; metrics go to the ledger.
+    """Train to the end, from the run folder's latest checkpoint if there is one. Metrics go to the ledger.
 
-    Raises ConfigError with all that is wrong with the options, DataError where nothing can be learnt from
-    the data, TrainingDiverged before weights are spoilt.
+    yaml, flags: the method's options; flags win. Raises ConfigError with all that is wrong with the options,
+    DataError where the data cannot be used, TrainingDiverged before a gradient that is not finite is applied.
     """
     method_class = method_named(name)
     sources = [read_yaml(yaml)] if yaml else []
@@ -107,7 +108,7 @@ def train(
 
 
 def shown(name: str, steps: int, progress: Progress) -> Log:
-    """Metrics as progress: the step that training is at, and its loss."""
+    """A log that shows metrics as progress: the step that training is at, and its loss."""
 
     def log(step: int, metrics: Mapping[str, float]) -> None:
         loss = f", loss {metrics['loss']:.4g}" if "loss" in metrics else ""
@@ -167,7 +168,7 @@ class _Run:
 
 
 def _data(ledger: Ledger, kind: str, task: TrainTask, processes: Processes) -> Data[object]:
-    """The records that the method wants, split by the hash of their instruction."""
+    """The records that the method wants, training and held out, divided by the hash of the instruction."""
     records: list[tuple[str, object]] = []
     if kind in ("pairs", *MADE_OF_PAIRS):
         if task.snapshot is None:

@@ -1,8 +1,9 @@
-"""Is a study on simulated feedback the study that people would have made? `farm validate`.
+"""Compare a study on simulated feedback with the same study on people's feedback: `farm validate`.
 
-Trains every method of a recipe on both kinds of feedback, lets both kinds of evaluator judge the outputs, and
-compares the rankings; for any ledger in which people and simulators judged pairs of one policy's outputs.
-What no person has judged yet is counted (`farm label`); run again, it goes on.
+It trains every method of a recipe on both kinds of feedback, lets people and simulators judge the outputs,
+and compares the two rankings of the methods. The ledger must hold pairs of one policy's outputs that both
+people and simulators have judged. Pairs of the evaluation that no person has judged yet are counted; people
+judge them with `farm label`, and the next call goes on.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ RESULTS = "study.json"
 
 @dataclass(frozen=True)
 class Validation:
-    """What came of it. awaited: pairs of the evaluation that no person has judged yet."""
+    """The result. awaited: number of pairs of the evaluation that no person has judged yet."""
 
     results: StudyResults
     path: Path
@@ -52,7 +53,7 @@ class Validation:
 
 
 def validate(ledger: Ledger, task: ValidateTask, provider: Provider, say: Say) -> Validation:
-    """Train, evaluate and compare; a second call trains, samples and asks nothing again.
+    """Train, evaluate and compare. A second call does not train, sample or ask again.
 
     Raises ConfigError where one of the two kinds of feedback is missing.
     """
@@ -97,7 +98,7 @@ def validate(ledger: Ledger, task: ValidateTask, provider: Provider, say: Say) -
 
 
 def _feedback(ledger: Ledger, task: ValidateTask) -> tuple[Feedback, Feedback]:
-    """Whose labels are learnt from and who judges, in both worlds."""
+    """People and simulators: whose labels are learnt from, and who judges."""
     cards = ledger.annotators()
     humans = tuple(card.name for card in cards if card.kind is AnnotatorKind.HUMAN)
     people, simulators = task.people or humans, task.simulators
@@ -114,7 +115,7 @@ def _feedback(ledger: Ledger, task: ValidateTask) -> tuple[Feedback, Feedback]:
 
 
 def _awaited(ledger: Ledger, people: Feedback) -> int:
-    """Pairs of the evaluation that none of these people judged."""
+    """Number of pairs of the evaluation that none of these people judged."""
     found = against_baseline(ledger)
     seen = set(found.loc[found["judge"].isin(people.judges), "pair_id"])
     return sum(pair.id not in seen for pair in ledger.pairs(PairFilter(source=EVALUATION)))

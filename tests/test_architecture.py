@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import defaultdict
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from keyword import iskeyword
@@ -194,6 +195,30 @@ def test_files_functions_and_lines_are_short(path: Path) -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_every_module_says_what_it_is(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text())), "a module docstring is missing"
+
+
+Documented = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def public(node: ast.Module | ast.ClassDef, above: str = "") -> Iterator[tuple[str, Documented]]:
+    """The public functions, classes and methods of a module, by name, but for those inside functions."""
+    for each in node.body:
+        if isinstance(each, Documented) and not each.name.startswith("_"):
+            yield above + each.name, each
+            if isinstance(each, ast.ClassDef):
+                yield from public(each, f"{above}{each.name}.")
+
+
+def test_public_names_have_a_docstring() -> None:
+    """At least 95 % of the functions, classes and methods in every room."""
+    rooms: dict[str, list[str]] = defaultdict(list)  # what has none, and "" for each that has one
+    for path in SOURCES:
+        for name, node in public(ast.parse(path.read_text())):
+            lacking = "" if ast.get_docstring(node) else f"{path.relative_to(ROOT)}:{node.lineno} {name}"
+            rooms[room_of(name_of(path))].append(lacking)
+    for room, found in rooms.items():
+        share = found.count("") / len(found)
+        assert share >= 0.95, "\n".join([f"{room}: {share:.0%}", *filter(None, found)])
 
 
 STRICTLY_ONCE = ("farm.methods", "farm.training", "farm.models")

@@ -1,8 +1,8 @@
 """The commands of `farm`, one file each under its name. cli.py lists them, and loads the one asked for.
 
-A command function takes configuration objects. flags.py makes the flags of them.
+A command function takes configuration objects. flags.py makes flags of their fields.
 
-common    what the commands share: the options before the command, and how they say what came of it
+common    what the commands share: the options before the command, the output, the app
 flags     flags made from configuration classes
 """
 

@@ -1,4 +1,4 @@
-"""What the commands share: the options before the command, how they say what came of it, and their apps."""
+"""What the commands share: the options before the command, the output, and the typer app."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ __all__ = ["CommandOutput", "Context", "app", "flags", "judges"]
 
 @dataclass(frozen=True)
 class Context:
-    """What the options before the command say."""
+    """The options that stand before the command."""
 
     ledger: str
     debug: bool
 
     @contextmanager
     def open(self, *, create: bool = False, read_only: bool = False) -> Iterator[Ledger]:
+        """Open the ledger of the command."""
         from db.ledger import Ledger
 
         with Ledger.open(self.ledger, create=create, read_only=read_only) as ledger:
@@ -38,13 +39,13 @@ class Context:
 
 
 class CommandOutput(Options):
-    """How a command says what came of it."""
+    """How a command shows its result."""
 
     as_json: bool = option(False, flag="--json")
     """Print one JSON object and nothing else."""
 
     def show(self, data: Callable[[], Json], view: Callable[[], Any]) -> None:
-        """One JSON object, or what a person would rather read."""
+        """Print one JSON object, or the view for a person."""
         if self.as_json:
             typer.echo(json.dumps(data(), ensure_ascii=False, allow_nan=False))
             return
@@ -55,11 +56,11 @@ class CommandOutput(Options):
         console.print(view())
 
     def say(self, line: str) -> None:
-        """A line on the way; on standard error where standard output has the JSON object alone."""
+        """Print a line during work; on standard error with --json."""
         typer.echo(line, err=self.as_json)
 
     def progress(self, unit: str) -> AbstractContextManager[Progress]:
-        """Counts of what is done, for a person who looks on."""
+        """Show counts of what is done, unless --json is given."""
         from farm.terminal.common import progress_of
 
         return progress_of(unit, not self.as_json)
@@ -78,5 +79,5 @@ def judges(*more: str, base_url: str, max_cost: str) -> Part:
 
 
 def app(**settings: Any) -> typer.Typer:
-    """What the commands of one module are collected in."""
+    """The typer app that collects the commands of one module."""
     return typer.Typer(add_completion=False, rich_markup_mode=None, **settings)

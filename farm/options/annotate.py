@@ -1,4 +1,4 @@
-"""Who judges, and whether it is only planned: the options of `farm annotate` beside Task and Provider."""
+"""The annotator and the manner: the options of `farm annotate` beside Task and Provider."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class AnnotatorChoice(Options):
 
 
 class Manner(Options):
-    """How the command goes about it."""
+    """Whether members judge alone, and whether work is only planned."""
 
     members: bool = False
     """Let each member of the pool judge all pairs, by itself."""

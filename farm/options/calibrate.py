@@ -1,4 +1,4 @@
-"""Which pool follows whom: the options of `farm annotators calibrate`."""
+"""Which pool is fitted to whom: the options of `farm annotators calibrate`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from farm.settings.fields import option
 
 
 class CalibrateTask(Options):
-    """What is fitted to whom."""
+    """Which pool is fitted to whom, and on which questions."""
 
     pool: str = option(argument=True)
     """A pool, by its name in the catalogue or by its path."""

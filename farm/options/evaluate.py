@@ -22,7 +22,7 @@ SAMPLING = Part(
 
 
 class EvaluateTask(Options):
-    """What is evaluated. board: its annotator and reference are filled in."""
+    """The model, its reference, its judge and their options. board: annotator and reference come later."""
 
     model: str = option(argument=True)
     """A producer of the ledger, a directory or a hub id."""

@@ -1,4 +1,4 @@
-"""What files are, where they do not say it: the options of `farm import`."""
+"""Which files are imported, and facts that they lack: the options of `farm import`."""
 
 from __future__ import annotations
 

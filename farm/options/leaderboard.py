@@ -11,7 +11,7 @@ LENGTH = ("length",)
 
 
 class LeaderboardOptions(Options):
-    """Whose judgements of which pairs. difficulty, anchors: files, see docs/leaderboard.md."""
+    """Whose judgements of which pairs count. difficulty, anchors: CSV files, see docs/leaderboard.md."""
 
     annotator: str
     """Whose judgements rank the models: a name, or a group: human, gold."""
@@ -38,6 +38,7 @@ class LeaderboardOptions(Options):
     """A pair judged in both orders counts once, as the mean of both."""
 
     def problems(self) -> list[str]:
+        """Controls that are unknown, one clause each."""
         if set(self.controls) <= {*LENGTH, "none"}:
             return []
         from farm.statistics.length_control import FEATURES
@@ -47,7 +48,7 @@ class LeaderboardOptions(Options):
 
     @property
     def features(self) -> tuple[str, ...]:
-        """What is controlled for: `none` is nothing."""
+        """The features that win rates are controlled for. `none` is removed."""
         return tuple(name for name in self.controls if name != "none")
 
 

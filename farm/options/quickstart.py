@@ -11,7 +11,7 @@ CROWD = "crowd-quiet"  # of the catalogue; it varies as people do without any fl
 
 
 class QuickstartTask(Options):
-    """What to do."""
+    """The folder, size and seed of the study."""
 
     out: Path = Path("quickstart")
     """The folder of everything, the ledger included; again, the study goes on there."""

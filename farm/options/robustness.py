@@ -10,7 +10,7 @@ from farm.settings.fields import Part, option
 
 
 class RobustnessTask(Options):
-    """What attacks whom."""
+    """Which annotators judge which attacks, and whose outputs are attacked."""
 
     annotators: tuple[str, ...] = option((), flag="--annotator")
     """Only these annotators of the catalogue; repeat it. Else those of it that have judged here."""

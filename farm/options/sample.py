@@ -32,6 +32,7 @@ class SampleTask(Options):
     """Ask a served model in token ids, as this checkpoint's tokenizer and template make them."""
 
     def problems(self) -> list[str]:
+        """Options that cannot stand together, one clause each."""
         found = []
         if (self.best_of is None) != (self.reward is None):
             found.append("best-of-n needs both --best-of and --reward (give both or neither)")

@@ -7,7 +7,7 @@ from farm.settings.fields import option
 
 
 class Choice(Options):
-    """Which judgements: of these annotators, source and subset; () and None mean all."""
+    """Which judgements are frozen. () and None mean all."""
 
     annotators: tuple[str, ...] = option((), flag="--annotator")
     """Whose judgements: a name, or a kind such as human for everybody of it; repeat it."""

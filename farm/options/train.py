@@ -9,7 +9,7 @@ from farm.settings.fields import option
 
 
 class TrainTask(Options):
-    """What to train from. model, reference, reward: a directory or a hub id."""
+    """The model and data of a run. model, reference, reward: a directory or a hub id."""
 
     model: str
     """The model to start from: a directory or a hub id."""

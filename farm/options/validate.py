@@ -9,7 +9,7 @@ from farm.settings.fields import option
 
 
 class ValidateTask(Options):
-    """What to validate."""
+    """The model, data and judges of the two studies."""
 
     model: str
     """The supervised model whose outputs were judged: a directory or a hub id."""

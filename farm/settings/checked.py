@@ -1,8 +1,8 @@
 """`Config` and `Options`, frozen classes that check themselves, and `build`, which makes them of mappings.
 
 A subclass becomes a frozen pydantic dataclass. A field that only changes an inherited default keeps the
-limits and the text. pydantic checks the values; the words of an error are ours (words.py): all faults at
-once, the nearest name, a remedy.
+limits and the text. pydantic checks the values. words.py writes the error: it lists all faults at once,
+suggests the nearest name, and gives a remedy.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SETTINGS = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 def _inherit_limits(config: type[Any]) -> None:
-    """A field of a parent that gets only another default here keeps its limits."""
+    """Keep the limits of a parent's field where a class changes only its default."""
     inherited: dict[str, FieldInfo] = {}
     for base in reversed(config.__mro__[1:]):
         inherited |= base.__dict__.get("__pydantic_fields__", {})
@@ -48,7 +48,7 @@ def _inherit_limits(config: type[Any]) -> None:
 
 
 def _told_in_our_words(config: type[Any]) -> None:
-    """The constructor raises ConfigError where pydantic raises its own."""
+    """Make the constructor raise ConfigError instead of pydantic's own error."""
     construct = config.__init__
     names = [name for name, field in config.__dataclass_fields__.items() if field.init]
 
@@ -65,7 +65,7 @@ def _told_in_our_words(config: type[Any]) -> None:
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 class Config:
-    """What all configurations share. A subclass is a frozen dataclass; its fields are given by name."""
+    """The base of all configurations. A subclass is a frozen dataclass whose fields are given by name."""
 
     _by_name: ClassVar[bool] = True
     if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Config:
         _told_in_our_words(cls)
 
     def problems(self) -> list[str]:
-        """What is wrong between fields that are each right alone; one clause each."""
+        """What is wrong between fields that are each right alone, one clause each."""
         return []
 
     def __post_init__(self) -> None:
@@ -89,12 +89,12 @@ class Config:
 
     @classmethod
     def called(cls, name: str) -> str:
-        """What an error calls a field."""
+        """The name of a field in an error."""
         return name
 
     @classmethod
     def refusal(cls, problems: Sequence[str]) -> ConfigError:
-        """One error that says everything that is wrong."""
+        """One ConfigError that lists every problem."""
         number = "" if len(problems) == 1 else f"{len(problems)} errors; "
         remedy = f"{number}`--help` lists every option"
         return ConfigError("; ".join(problems), where=cls.__name__, remedy=remedy)
@@ -102,18 +102,18 @@ class Config:
 
 @dataclass_transform(frozen_default=True, kw_only_default=False)
 class Options(Config):
-    """What a command is told: its fields are flags, and errors call them so. Fields have an order."""
+    """The base of a command's options. Its fields are flags, errors name the flags, and order counts."""
 
     _by_name = False
 
     @classmethod
     def called(cls, name: str) -> str:
-        """The flag, or the name of an argument."""
+        """The name of a field in an error: its flag, or the name of the argument."""
         return flag_of(name, fields_of(cls)[name]) or name if name in fields_of(cls) else name
 
     @classmethod
     def refusal(cls, problems: Sequence[str]) -> ConfigError:
-        """One problem stands alone, with what was expected as the remedy."""
+        """One ConfigError. A single problem has what was expected as its remedy."""
         if len(problems) > 1:
             return ConfigError(
                 "; ".join(problems), remedy=f"{len(problems)} errors; `--help` lists every option"
@@ -123,9 +123,9 @@ class Options(Config):
 
 
 def build(config: type[C], *sources: Mapping[str, object], where: Sequence[str] = ()) -> C:
-    """A configuration from mappings, later ones over earlier ones. Texts are read as the field's type.
+    """Make a configuration from mappings; a later one wins. Texts are read as the field's type.
 
-    where: what to call each source in an error. Raises one ConfigError that lists everything that is wrong.
+    where: the name of each source in an error. Raises one ConfigError that lists everything that is wrong.
     """
     values: dict[str, object] = {}
     places: dict[str, str] = {}
@@ -143,7 +143,7 @@ def build(config: type[C], *sources: Mapping[str, object], where: Sequence[str] 
 
 
 def schema_of(config: type[Config]) -> dict[str, Json]:
-    """The JSON Schema of a mapping that `build` takes, with what the fields say of themselves."""
+    """The JSON Schema of a mapping that `build` takes, with the fields' own texts."""
     schema: dict[str, Any] = pydantic.TypeAdapter(config).json_schema()
     for name, said in docs_of(config).items():
         schema["properties"][name]["description"] = said
@@ -151,7 +151,7 @@ def schema_of(config: type[Config]) -> dict[str, Json]:
 
 
 def read_yaml(path: Path) -> dict[str, object]:
-    """The mapping that a YAML file holds. Raises ConfigError if there is none."""
+    """The mapping in a YAML file; an empty file gives an empty one. Raises ConfigError on anything else."""
     loaded = read_strictly(path)
     if loaded is not None and not isinstance(loaded, dict):
         raise ConfigError(

@@ -27,7 +27,7 @@ def option(
     below: float | None = None,
     **flag: str | bool | None,
 ) -> Any:
-    """A field with a default, the limits of its value, and what its flag is (farm/commands/flags.py)."""
+    """A field with a default, limits of its value, and facts about its flag (farm/commands/flags.py)."""
     limits = {"ge": at_least, "gt": above, "le": at_most, "lt": below}
     given: dict[str, Any] = {name: limit for name, limit in limits.items() if limit is not None}
     return Field(default, json_schema_extra=flag or None, **given)  # type: ignore[arg-type]
@@ -35,7 +35,7 @@ def option(
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """One option as a user meets it."""
+    """One option, as help and reference pages show it."""
 
     name: str
     type: str
@@ -55,7 +55,7 @@ def options(config: type[Any]) -> list[Option]:
 
 
 def fields_of(config: type[Any]) -> dict[str, FieldInfo]:
-    """The fields of a configuration, or of any dataclass whose metadata hold limits and flags alike."""
+    """The fields of a configuration, or of a dataclass whose metadata hold limits and flags."""
     if "__pydantic_fields__" in config.__dict__:
         found: dict[str, FieldInfo] = config.__pydantic_fields__
         return found
@@ -68,18 +68,18 @@ def fields_of(config: type[Any]) -> dict[str, FieldInfo]:
 
 
 def hints_of(config: type[Any]) -> dict[str, Any]:
-    """The types of all fields, with what stands beside them in an Annotated."""
+    """The types of all fields, with their Annotated parts."""
     return get_type_hints(config, include_extras=True)
 
 
 def hint_of(config: type[Any], name: str) -> Any:
-    """The type of a field alone."""
+    """The type of one field, without its Annotated part."""
     hint = hints_of(config)[name]
     return get_args(hint)[0] if hasattr(hint, "__metadata__") else hint
 
 
 def default_of(field: FieldInfo) -> Any:
-    """dataclasses.MISSING where the field is required."""
+    """The default of a field; dataclasses.MISSING where it is required."""
     return dataclasses.MISSING if field.is_required() else field.default
 
 
@@ -93,12 +93,12 @@ def flag_of(name: str, field: FieldInfo) -> str | None:
 
 
 def flag_settings(field: FieldInfo) -> Mapping[str, Any]:
-    """What `option` was told of the flag."""
+    """The flag's facts that were given to `option`."""
     return field.json_schema_extra if isinstance(field.json_schema_extra, Mapping) else {}
 
 
 def limits_of(field: FieldInfo) -> dict[str, float]:
-    """The limits of a field's value by pydantic's names: ge, gt, le, lt."""
+    """The limits of a field's value, by pydantic's names: ge, gt, le, lt."""
     return {name: getattr(each, name) for each in field.metadata for name in LIMITS if hasattr(each, name)}
 
 
@@ -113,7 +113,7 @@ def choices_of(hint: Any) -> list[str]:
 
 
 def without_none(hint: Any) -> Any:
-    """The type of a value that is there."""
+    """A type without None."""
     if get_origin(hint) in (Union, types.UnionType):
         return next(each for each in get_args(hint) if each is not type(None))
     return hint
@@ -131,7 +131,7 @@ def _type_name(hint: Any) -> str:
 
 
 def docs_of(config: type) -> dict[str, str]:
-    """Field name -> the string literal under it, over the class and those it inherits from."""
+    """Field name -> the string literal under it, for the class and those it inherits from."""
     found: dict[str, str] = {}
     for cls in reversed(config.__mro__):
         if not dataclasses.is_dataclass(cls):
@@ -152,10 +152,10 @@ def docs_of(config: type) -> dict[str, str]:
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """Which fields of a class are flags in one place, beside it in an Annotated.
+    """The fields of a class that are flags in one place. It stands beside the class in an Annotated.
 
-    only: these fields, () for all; without: none of these, at any depth; flags: field -> another flag;
-    words: field -> another meaning; hidden: flags that work and stand in no help.
+    only: these fields; () means all. without: none of these, at any depth. flags: field -> another flag.
+    words: field -> another meaning. hidden: flags that work but are not in the help.
     """
 
     only: tuple[str, ...] = ()
@@ -169,5 +169,5 @@ WHOLE = Part()
 
 
 def part_in(hint: Any) -> Part:
-    """The part that stands beside a type, or the whole."""
+    """The part that stands beside a type in an Annotated; without one, the whole."""
     return next((each for each in getattr(hint, "__metadata__", ()) if isinstance(each, Part)), WHOLE)

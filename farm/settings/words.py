@@ -1,4 +1,4 @@
-"""What a person reads of a wrong value, and texts as pydantic reads them."""
+"""The error texts of wrong values, and texts read as values of a field's type."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "
 def problems_of(
     config: type[Any], error: ValidationError, given: Mapping[str, object]
 ) -> Iterator[tuple[str, str]]:
-    """(the outermost field, what is wrong) for each field that is wrong."""
+    """Yields for each wrong field its outermost name, and a text that says what is wrong."""
     told = set()
     names = list(fields_of(config))
     for each in error.errors(include_url=False, include_context=False):
@@ -65,7 +65,7 @@ def _problem(config: type[Any], name: str, raw: object, kind: str, *, element: b
 
 
 def _expected(hint: Any, raw: object, *, element: bool) -> str:
-    """What a value of this type looks like."""
+    """A text that describes the values of this type."""
     origin, arguments = get_origin(hint), get_args(hint)
     if choices := choices_of(hint):
         return f"one of {', '.join(choices)}{_suggestion(str(raw), choices)}"
@@ -81,7 +81,7 @@ def _suggestion(name: str, known: list[str]) -> str:
 
 
 def readable(config: type[Any], values: Mapping[str, object]) -> dict[str, object]:
-    """The values with texts as pydantic reads them."""
+    """The values, with texts changed so that pydantic can read them."""
     known = fields_of(config)
     return {
         name: _plain(value, hint_of(config, name)) if name in known else value
@@ -90,7 +90,7 @@ def readable(config: type[Any], values: Mapping[str, object]) -> dict[str, objec
 
 
 def _plain(raw: object, hint: Any) -> object:
-    """What pydantic does not read from a text: none, 1e3 as a whole number, a list with commas."""
+    """Read texts that pydantic does not: none, 1e3 as a whole number, a list with commas."""
     inner = without_none(hint)
     if isinstance(raw, Mapping) and isinstance(inner, type) and dataclasses.is_dataclass(inner):
         return readable(inner, raw)

@@ -46,6 +46,7 @@ def _bill(report: AnnotateReport) -> str:
 
 
 def estimate_json(estimate: Estimate) -> Json:
+    """The estimate as a JSON object. cost: US dollars, or null where unknown."""
     return {
         "requests": estimate.requests,
         "prompt_tokens": estimate.prompt_tokens,

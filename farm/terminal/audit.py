@@ -1,4 +1,4 @@
-"""An audit on a terminal, and as a CSV file that a spreadsheet cannot be made to run."""
+"""An audit on a terminal and as a CSV file."""
 
 from __future__ import annotations
 
@@ -164,10 +164,12 @@ def _consensus(panel: Panel) -> Iterator[str]:
 
 
 def figure(value: float | None) -> str:
+    """A value with three decimals; empty for None."""
     return "" if value is None else f"{value:.3f}"
 
 
 def number(interval: Interval) -> str:
+    """The value of an interval with three decimals; empty without one."""
     return figure(interval.value)
 
 
@@ -177,7 +179,7 @@ def rate(interval: Interval) -> str:
 
 
 def write_csv(report: AuditReport, path: Path) -> None:
-    """All annotators and slices as rows; a text that a spreadsheet would run as a formula gets a quote."""
+    """Write annotators and slices as rows. Text that a spreadsheet would run as a formula gets a quote."""
     rows = list(report.rows())
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else [])

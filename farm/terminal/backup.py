@@ -11,7 +11,7 @@ from farm.terminal.common import plain
 
 
 def backup_json(path: Path, size: int) -> Json:
-    """size: in bytes."""
+    """The copy as a JSON object. size: in bytes."""
     return {"path": str(path), "bytes": size}
 
 

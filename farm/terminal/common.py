@@ -1,4 +1,4 @@
-"""What the commands show a person on a terminal. Text that came from outside is shown as plain text."""
+"""What all commands show on a terminal: tables and progress. Text from outside is shown as plain text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress_of(unit: str, shown: bool) -> Iterator[Callable[[str, int], None]]:
-    """A line on standard error that counts what is done, with its rate; silent where it is no terminal."""
+    """Show a line on standard error that counts what is done, with its rate; only on a terminal."""
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not (shown and console.is_terminal)) as progress:

@@ -16,10 +16,12 @@ from farm.terminal.common import counted, table
 
 
 def merge_json(merged: Merged) -> Json:
+    """Facts added, by table, and the reasons of conflicts."""
     return {"added": dict(merged.added), "conflicts": [conflict.reason for conflict in merged.conflicts]}
 
 
 def merge_view(merged: Merged) -> RenderableType:
+    """One row for each table, then the number of judgements that differed."""
     rows = table("", "new#")
     for name, count in merged.added.items():
         rows.add_row(f"{name}s", f"{count:,}")

@@ -1,4 +1,4 @@
-"""What a judge is beside people, rankings and over-optimisation curves, on a terminal."""
+"""Views of `farm people` on a terminal: a judge beside people, and rankings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from farm.terminal.common import plain, table
 
 
 def replacement_view(found: Sequence[Replacement]) -> RenderableType:
-    """One row for each annotator and epsilon; what could not be tested below."""
+    """One row for each annotator and epsilon. Annotators that could not be tested stand below."""
     rows = table(
         "annotator", "epsilon#", "people#", "items#", "omega#", "rho#", "people's own#", "may replace"
     )
@@ -89,7 +89,7 @@ def next_view(pairs: Sequence[int]) -> RenderableType:
 
 
 def comparisons_view(found: Sequence[RankComparison]) -> RenderableType:
-    """One row for each two evaluators; refusals below."""
+    """One row for each pair of evaluators. Refusals stand below."""
     rows = table("what differs", "evaluator", "evaluator", "models#", "Spearman#", "Kendall#", "agreement#")
     refused = []
     for each in found:

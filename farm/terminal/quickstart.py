@@ -1,4 +1,4 @@
-"""What a finished study shows a person on a terminal."""
+"""The view of a finished study on a terminal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def quickstart_view(done: Quickstart) -> RenderableType:
 
 
 def results_view(results: StudyResults) -> RenderableType:
-    """Annotators side by side, win rates in every world, whether they are ranked alike, over-optimisation."""
+    """Annotators side by side, win rates in every world, agreement of the rankings, over-optimisation."""
     parts: list[RenderableType] = []
     if results.annotators is not None:
         parts.append(_annotators(results.annotators))

@@ -1,4 +1,4 @@
-"""What `farm sample` and `farm pair` show a person on a terminal."""
+"""The view of `farm sample` on a terminal."""
 
 from __future__ import annotations
 

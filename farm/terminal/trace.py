@@ -13,7 +13,7 @@ from farm.tracing.node import Node
 
 
 def trace_view(node: Node, content: bool) -> Tree:
-    """content: with what people and models wrote, else with its length."""
+    """The tree. content: show what people and models wrote, instead of its length."""
     tree = Tree(_head(node, content), guide_style="dim")
     _grow(tree, node, content)
     return tree

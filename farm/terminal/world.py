@@ -1,4 +1,4 @@
-"""What `farm world` shows a person on a terminal."""
+"""The views of `farm world` on a terminal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def world_view(report: WorldReport) -> RenderableType:
 
 
 def judged_view(report: PeopleReport) -> RenderableType:
-    """Who judged how much."""
+    """One line: how many judgements were made, and how many were there."""
     who = report.annotators[0] if len(report.annotators) == 1 else f"{len(report.annotators)} people"
     return Text(
         f"{who}: {counted(report.new, 'new judgement')} of {counted(report.pairs, 'pair')}, "
