@@ -33,6 +33,7 @@ class LabelTask(Options):
     """The port; 0 takes a free one."""
 
     def problems(self) -> list[str]:
+        """A share of catch items outside [0, MOST_CATCH]."""
         if 0 <= self.catch <= MOST_CATCH:
             return []
         return [f"--catch is {self.catch:g}, expected a share between 0 and {MOST_CATCH:g}"]
