@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from rich.console import Console, JustifyMethod
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -12,9 +11,6 @@ from rich.table import Table
 from rich.text import Text
 
 from farm.escaping import printed
-
-if TYPE_CHECKING:
-    pass
 
 
 @contextmanager

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from db.ids import Json
 from db.maintenance import Merged
-
-if TYPE_CHECKING:
-    pass
 from farm.terminal.common import counted, table
 
 
