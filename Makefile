@@ -23,11 +23,11 @@ run: $(STAMP)
 
 # Before every commit: style, types, and the tests that need no training, browser, PostgreSQL or patience.
 quick: $(STAMP) check
-	$(BIN)/python -m pytest -q -n 2 -m 'not training and not browser and not postgres and not lengthy and not slow and not gpu' $(TESTS)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'not training and not browser and not postgres and not lengthy and not slow and not gpu' $(TESTS)
 
 # All tests, or some folders and files: make test TESTS="tests/db tests/test_cli.py".
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 -m 'not slow and not gpu' $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not gpu' $(TESTS)
 
 # What only a GPU can show; all other tests run on the CPU, where their values are exact.
 test-gpu: $(STAMP)
@@ -38,7 +38,7 @@ test-oldest:
 	test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
 	sed -n '/^dependencies/,/^dev/s/.*"\([a-z0-9-]*\).*>=\([0-9.]*\)".*/\1==\2/p' pyproject.toml > $(OLDEST)/constraints.txt
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(OLDEST)/constraints.txt --editable '.[dev,postgres,browse]'
-	$(OLDEST)/bin/python -m pytest -n 2 -m 'not slow and not gpu'
+	$(OLDEST)/bin/python -m pytest -n 2 --dist worksteal -m 'not slow and not gpu'
 
 # The long proofs in full: kill storms, interval coverage, validation.
 prove: $(STAMP)
