@@ -24,13 +24,13 @@ from db.errors import ConfigError
 from farm.settings.checked import Config, build
 from farm.settings.fields import (
     Part,
+    bare,
     choices_of,
     default_of,
     docs_of,
     fields_of,
     flag_of,
     flag_settings,
-    hint_of,
     hints_of,
     limits_of,
     part_in,
@@ -102,7 +102,7 @@ def flags(function: Callable[..., None]) -> Callable[..., None]:
     classes = {name: _class(hint) for name, hint in hints.items() if _class(hint) is not None}
     found: dict[str, list[Flag]] = {}
     for name, config in classes.items():
-        optional = without_none(_bare(hints[name])) is not _bare(hints[name])
+        optional = without_none(bare(hints[name])) is not bare(hints[name])
         for flag in _flags_of(config, part_in(hints[name]), (name,)):
             flag = dataclasses.replace(flag, optional=optional)
             found.setdefault(flag.key, []).append(flag)
@@ -129,14 +129,9 @@ def flags(function: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _bare(hint: Any) -> Any:
-    """The type without what stands beside it in an Annotated."""
-    return get_args(hint)[0] if hasattr(hint, "__metadata__") else hint
-
-
 def _class(hint: Any) -> Any:
     """The configuration class that a hint names, or None."""
-    inner = without_none(_bare(hint))
+    inner = without_none(bare(hint))
     return inner if isinstance(inner, type) and dataclasses.is_dataclass(inner) else None
 
 
@@ -146,13 +141,13 @@ def _first_shown(same: list[Flag]) -> Flag:
 
 def _flags_of(config: type[Any], part: Part, path: tuple[str, ...]) -> Iterator[Flag]:
     """The flags of a class, those of its nested classes in their places."""
-    docs = docs_of(config)
+    docs, hints = docs_of(config), hints_of(config)
     for name, field in fields_of(config).items():
         if (part.only and name not in part.only) or name in part.without:
             continue
         here = (*path, name)
-        if nested := _class(hint_of(config, name)):
-            inner = part_in(hints_of(config)[name])
+        if nested := _class(hints[name]):
+            inner = part_in(hints[name])
             inner = dataclasses.replace(
                 inner, without=inner.without + part.without, hidden=inner.hidden or part.hidden
             )
@@ -162,7 +157,7 @@ def _flags_of(config: type[Any], part: Part, path: tuple[str, ...]) -> Iterator[
         flag = part.flags.get(name, flag_of(name, field))
         if flag or flag_settings(field).get("argument"):
             words = part.words.get(name, docs.get(name, ""))
-            yield Flag(path=here, name=flag, hint=hint_of(config, name), field=field, words=words, part=part)
+            yield Flag(path=here, name=flag, hint=bare(hints[name]), field=field, words=words, part=part)
 
 
 def _put(values: dict[str, Any], path: tuple[str, ...], value: Any) -> None:

@@ -45,9 +45,9 @@ class Option:
 
 def options(config: type[Any]) -> list[Option]:
     """Every option of a configuration, those of its own class first."""
-    docs = docs_of(config)
+    docs, hints = docs_of(config), hints_of(config)
     found = [
-        Option(name, _type_name(hint_of(config, name)), default_of(field), docs.get(name, ""))
+        Option(name, _type_name(bare(hints[name])), default_of(field), docs.get(name, ""))
         for name, field in fields_of(config).items()
     ]
     own = inspect.get_annotations(config)
@@ -74,7 +74,11 @@ def hints_of(config: type[Any]) -> dict[str, Any]:
 
 def hint_of(config: type[Any], name: str) -> Any:
     """The type of one field, without its Annotated part."""
-    hint = hints_of(config)[name]
+    return bare(hints_of(config)[name])
+
+
+def bare(hint: Any) -> Any:
+    """A type without what stands beside it in an Annotated."""
     return get_args(hint)[0] if hasattr(hint, "__metadata__") else hint
 
 
