@@ -36,6 +36,7 @@ from farm.settings.fields import (
     part_in,
     without_none,
 )
+from farm.settings.words import listed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,8 +176,7 @@ def _built(classes: Mapping[str, Any], values: Mapping[str, Mapping[str, Any]]) 
         except ConfigError as error:
             errors.append(error)
     if len(errors) > 1:
-        remedy = f"{len(errors)} errors; `--help` lists every option"
-        raise ConfigError("; ".join(map(str, dict.fromkeys(map(str, errors)))), remedy=remedy)
+        raise ConfigError("; ".join(dict.fromkeys(map(str, errors))), remedy=listed(len(errors)))
     if errors:
         raise errors[0]
     return made

@@ -24,7 +24,7 @@ from annotators.strict_yaml import read_yaml as read_strictly
 from db.errors import ConfigError
 from db.ids import Json
 from farm.settings.fields import docs_of, fields_of, flag_of, limits_of
-from farm.settings.words import problems_of, readable
+from farm.settings.words import listed, problems_of, readable
 
 if TYPE_CHECKING:
     from pydantic_core import SchemaValidator
@@ -95,9 +95,7 @@ class Config:
     @classmethod
     def refusal(cls, problems: Sequence[str]) -> ConfigError:
         """One ConfigError that lists every problem."""
-        number = "" if len(problems) == 1 else f"{len(problems)} errors; "
-        remedy = f"{number}`--help` lists every option"
-        return ConfigError("; ".join(problems), where=cls.__name__, remedy=remedy)
+        return ConfigError("; ".join(problems), where=cls.__name__, remedy=listed(len(problems)))
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=False)
@@ -115,9 +113,7 @@ class Options(Config):
     def refusal(cls, problems: Sequence[str]) -> ConfigError:
         """One ConfigError. A single problem has what was expected as its remedy."""
         if len(problems) > 1:
-            return ConfigError(
-                "; ".join(problems), remedy=f"{len(problems)} errors; `--help` lists every option"
-            )
+            return ConfigError("; ".join(problems), remedy=listed(len(problems)))
         what, _, expected = problems[0].partition(", expected ")
         return ConfigError(what, remedy=re.sub(r"^one of ([^,]+), ([^,]+)$", r"\1 or \2", expected))
 

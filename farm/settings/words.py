@@ -10,7 +10,17 @@ from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
-from farm.settings.fields import LIMITS, choices_of, fields_of, flag_of, hint_of, limits_of, without_none
+from farm.settings.fields import (
+    LIMITS,
+    bare,
+    choices_of,
+    fields_of,
+    flag_of,
+    hint_of,
+    hints_of,
+    limits_of,
+    without_none,
+)
 
 BREAKS = {"ge": float.__lt__, "gt": float.__le__, "le": float.__gt__, "lt": float.__ge__}
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
@@ -80,12 +90,17 @@ def _suggestion(name: str, known: list[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
+def listed(count: int) -> str:
+    """The remedy of an error that lists so many problems."""
+    number = "" if count == 1 else f"{count} errors; "
+    return f"{number}`--help` lists every option"
+
+
 def readable(config: type[Any], values: Mapping[str, object]) -> dict[str, object]:
     """The values, with texts changed so that pydantic can read them."""
-    known = fields_of(config)
+    known, hints = fields_of(config), hints_of(config)
     return {
-        name: _plain(value, hint_of(config, name)) if name in known else value
-        for name, value in values.items()
+        name: _plain(value, bare(hints[name])) if name in known else value for name, value in values.items()
     }
 
 
