@@ -10,6 +10,7 @@ import importlib
 import inspect
 import math
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -77,17 +78,22 @@ class RuleAnnotator:
 
     @classmethod
     def of(cls, spec: AnnotatorSpec, utility: str = "") -> RuleAnnotator:
-        """The annotator of a spec of kind rule. utility: for the oracle, in place of the spec's own.
+        """The annotator of a spec of kind rule. utility: the oracle's callable, as the user names it.
 
-        Raises ConfigError where the rule is unknown, or the utility cannot be loaded.
+        A callable that only the spec names is not loaded, since a spec is a file of anybody. Raises
+        ConfigError for it, for an unknown rule, and where the utility cannot be loaded.
         """
-        name = utility or spec.utility
-        if problems := rule_problems(replace(spec, utility=name)):
+        if problems := rule_problems(replace(spec, utility=utility or spec.utility)):
             raise ConfigError("; ".join(problems), where=spec.name)
         if spec.rule != ORACLE:
             return cls(spec, RULES[spec.rule])
-        loaded = load_utility(name)
-        identity = f"{name}@{loaded.source}" if loaded.source else name
+        if spec.utility and not utility:
+            named = f"its file names the Python callable {spec.utility!r:.200}"
+            what = f"{named}, which is not run on the file's word"
+            remedy = f"if you trust it, add --utility {shlex.quote(spec.utility)}"
+            raise ConfigError(what, where=spec.name, remedy=remedy)
+        loaded = load_utility(utility)
+        identity = f"{utility}@{loaded.source}" if loaded.source else utility
         return cls(replace(spec, utility=identity), loaded.rule)
 
     @property

@@ -51,6 +51,10 @@ HOMES = {
         "farm/models/test_policy.py::test_pickled_weights_are_refused",
         "test_security.py::test_pickles_are_read_nowhere_but_as_plain_tensors",
     ),
+    "names in data files": (
+        "attacks/test_names_in_files.py::test_an_oracle_of_a_file_asks_for_the_users_word",
+        "attacks/test_names_in_files.py::test_a_simulators_file_asks_for_the_users_word",
+    ),
     "remote code": ("farm/models/test_policy.py::test_remote_code_is_not_run_unless_asked",),
     "paths": ("test_security.py::test_names_do_not_leave_their_folder",),
     "SSRF / base_url": (

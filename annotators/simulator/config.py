@@ -6,9 +6,10 @@ A configuration is a frozen dataclass. `from_mapping` makes one of a mapping, su
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal, TypeVar
@@ -22,6 +23,9 @@ Utility = Callable[[str, str, str], float]
 
 Casting = Callable[[str, str], "Judge"]
 """(model, all that stands before the last user message) -> who answers. Called once for each such prompt."""
+
+OURS = ("farm.world.judges:cast", "annotators.simulator.prompt_forms:find_questions")
+"""Our own callables, which any configuration file may name."""
 
 T = TypeVar("T")
 
@@ -125,15 +129,35 @@ class SimulatorConfig:
         return self.judges.get(model, self.judge)
 
     @classmethod
-    def from_mapping(cls, data: Mapping[str, object]) -> SimulatorConfig:
-        """Read a configuration from nested mappings. Raises ConfigError on what it does not know."""
-        return _build(cls, data, "simulator")
+    def from_mapping(cls, data: Mapping[str, object], allowed: Collection[str] = ()) -> SimulatorConfig:
+        """Read a configuration from nested mappings, such as a file's.
+
+        allowed: the callables, `module:function`, that the user lets the mapping name beside OURS. Raises
+        ConfigError on any other callable, and on what it does not know.
+        """
+        config = _build(cls, data, "simulator")
+        for where, name in config._named():
+            if ":" in name and name not in {*OURS, *allowed}:
+                what = f"{name!r:.200} is Python code, which is not run on the file's word"
+                raise ConfigError(
+                    what, where=where, remedy=f"if you trust it, add --allow {shlex.quote(name)}"
+                )
+        return config
+
+    def _named(self) -> Iterator[tuple[str, str]]:
+        """Each entry that may name a callable, with the name that it has."""
+        judges = {"judge": self.judge} | {f"judges.{name}": judge for name, judge in self.judges.items()}
+        entries = {f"{place}.utility": judge.utility for place, judge in judges.items()}
+        entries |= {"casting": self.casting or "", "extractor": self.extractor}
+        return ((where, named) for where, named in entries.items() if isinstance(named, str))
 
 
 def resolve(named: str, where: str) -> Callable[..., Any]:
     """The callable of the dotted name `module:function`."""
     module, _, name = named.partition(":")
     try:
+        if not name:
+            raise ValueError(named)  # no module is imported for a name that is no callable's
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(f"there is no {named!r}", where=where, remedy="write module:function") from error

@@ -18,6 +18,8 @@ class ServeOptions(Options):
     """The port; 0 takes a free one."""
     config: Path | None = None
     """Judges, faults and latency (YAML)."""
+    allow: tuple[str, ...] = option(())
+    """A Python callable, module:function, that the file may name; repeat it for several."""
 
 
 commands = app()
@@ -30,4 +32,4 @@ def serve_simulator(_: object, options: ServeOptions) -> None:
     from farm.serve_simulator import serve_simulator as serve
     from farm.terminal.serve_simulator import say_where
 
-    serve(options.host, options.port, options.config, say_where)
+    serve((options.host, options.port), options.config, options.allow, say_where)

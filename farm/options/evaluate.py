@@ -32,8 +32,8 @@ class EvaluateTask(Options):
     """Who judges: a name of the catalogue."""
     sampling: Annotated[SampleTask, SAMPLING] = option()
     """How outputs are drawn, to which set."""
-    judging: Annotated[Task, Part(only=("replicates", "orders"))] = Task()
-    """How often and in which orders pairs are judged."""
+    judging: Annotated[Task, Part(only=("replicates", "orders", "utility"))] = Task()
+    """How often and in which orders pairs are judged, and by which utility."""
     board: Annotated[
         LeaderboardOptions,
         Part(only=("annotator", "average_orders", "controls", "difficulty", "draws", "seed")),
