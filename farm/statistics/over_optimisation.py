@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from farm.statistics.bootstrap import LEVEL, Interval
-from farm.statistics.win_rates import clustered_error, codes, share_interval
+from farm.statistics.bounds import clustered_error, share_interval
+from farm.statistics.win_rates import codes
 
 Floats = NDArray[np.float64]
 

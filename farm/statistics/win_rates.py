@@ -4,22 +4,19 @@ A preference is P(the model's output is preferred to its rival's), in [0, 1]: a 
 NaN. Rates are shares in [0, 1]. All judgements of one instruction (several samples, several annotator draws)
 are one cluster. Without repeats every formula here is the textbook one.
 
-The interval is Wilson's (1927) with an effective sample size n_eff = m (1 - m) / se^2, where m is the mean
-and se its clustered error, and Student's quantile on clusters - 1 degrees of freedom. It stays inside [0, 1].
-For independent wins and losses it is Wilson's own interval up to that quantile."""
+Intervals are those of bounds.py."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
 
-from farm.statistics.bootstrap import LEVEL, Interval
+from farm.statistics.bootstrap import Interval
+from farm.statistics.bounds import clustered_error, difference_interval, share_interval
 
 Floats = NDArray[np.float64]
 
@@ -58,13 +55,6 @@ class Estimates:
     values: Floats  # (M,)
     covariance: Floats  # (M, M)
     n: int  # the smallest number of independent items (instructions) behind any of them
-
-
-class Bounds(NamedTuple):
-    """The ends of an interval, shares in [0, 1]."""
-
-    low: float
-    high: float
 
 
 def win_rate(
@@ -157,11 +147,9 @@ def win_rate_difference(first: pd.Series[float], second: pd.Series[float]) -> Wi
     n = len(judged)
     if not n:
         raise ValueError("the two models share no judged instruction, so they cannot be compared in pairs")
-    halves = (judged[:, 0] - judged[:, 1] + 1) / 2  # in [0, 1]
-    mean, error = float(halves.mean()), clustered_error(halves, np.arange(n))
-    bounds = share_bounds(mean, error, n)
-    low, high = (None, None) if bounds is None else (2 * bounds.low - 1, 2 * bounds.high - 1)
-    return WinRateDifference(Interval(2 * mean - 1, low, high, n), 2 * error, n, len(both) - n)
+    differences = judged[:, 0] - judged[:, 1]
+    mean, error = float(differences.mean()), clustered_error(differences, np.arange(n))
+    return WinRateDifference(difference_interval(mean, error, n), error, n, len(both) - n)
 
 
 def win_rate_estimates(table: pd.DataFrame) -> Estimates:
@@ -178,46 +166,6 @@ def win_rate_estimates(table: pd.DataFrame) -> Estimates:
     means = np.nanmean(values, axis=0)
     influence = np.where(np.isnan(values), 0, values - means) / np.sqrt(counts * (counts - 1.0))
     return Estimates(tuple(map(str, table.columns)), means, influence.T @ influence, int(counts.min()))
-
-
-def clustered_error(values: Floats, clusters: NDArray[np.intp]) -> float:
-    """Standard error of the mean of values (n,) in clusters (n,), numbered from 0. NaN with one cluster.
-
-    sqrt(G / (G - 1) sum_g (sum_{i in g} (x_i - mean))^2) / n. With clusters of one it is sd (ddof 1) /
-    sqrt(n)."""
-    groups = len(np.unique(clusters))
-    if groups < 2:
-        return float("nan")
-    sums = np.bincount(clusters, values - values.mean())
-    return float(np.sqrt(groups / (groups - 1) * np.square(sums).sum()) / len(values))
-
-
-def share_interval(mean: float, error: float, n: int) -> Interval:
-    """The 95 % interval of a mean in [0, 1] with this standard error over n independent items.
-
-    It has no bounds where n is 1.
-    """
-    bounds = share_bounds(mean, error, n)
-    return Interval(mean, None, None, n) if bounds is None else Interval(mean, *bounds, n)
-
-
-def share_bounds(mean: float, error: float, n: int) -> Bounds | None:
-    """The 95 % bounds of a mean of n independent numbers in [0, 1] with this standard error.
-
-    None where n is 1, because one number does not show a spread. Where all n are equal, other values have a
-    share of at most 1 - 0.05^(1/n) (the rule of three); each of them can pull the mean towards 0 or 1.
-    """
-    if n < 2:
-        return None
-    variance = mean * (1 - mean)
-    if error <= 1e-12 or variance == 0:
-        reach = 1 - (1 - LEVEL) ** (1 / n)
-        return Bounds(mean * (1 - reach), mean + (1 - mean) * reach)
-    quantile = float(stdtrit(n - 1, (1 + LEVEL) / 2))  # Student's
-    per_n = quantile**2 * error**2 / variance  # quantile^2 / n_eff
-    centre = (mean + per_n / 2) / (1 + per_n)
-    half = float(np.sqrt(per_n * variance + per_n**2 / 4)) / (1 + per_n)
-    return Bounds(max(0.0, centre - half), min(1.0, centre + half))
 
 
 def as_preferences(values: ArrayLike) -> Floats:

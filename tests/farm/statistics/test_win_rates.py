@@ -7,12 +7,9 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import t as student
 from statsmodels.stats.proportion import proportion_confint
 
 from farm.statistics.win_rates import (
-    clustered_error,
-    share_bounds,
     win_rate,
     win_rate_difference,
     win_rate_estimates,
@@ -57,15 +54,6 @@ def test_wins_and_losses_give_the_wilson_interval() -> None:
     assert found.high == pytest.approx(high, abs=1e-4)
 
 
-def test_the_effective_sample_size_reduces_to_the_counted_one() -> None:
-    # m = .3, se = sqrt(.3 * .7 / 50): n_eff = 50, Wilson by hand with t(49) = 2.00958
-    quantile = student.ppf(0.975, 49)
-    centre = (0.3 + quantile**2 / 100) / (1 + quantile**2 / 50)
-    half = quantile / (1 + quantile**2 / 50) * np.sqrt(0.3 * 0.7 / 50 + quantile**2 / 4 / 50**2)
-    found = share_bounds(0.3, np.sqrt(0.3 * 0.7 / 50), 50)
-    assert found == pytest.approx((centre - half, centre + half))
-
-
 @pytest.mark.parametrize(
     ("value", "low", "high"),
     [(0.0, 0.0, 1 - 0.05**0.1), (1.0, 0.05**0.1, 1.0), (0.5, 0.5 * 0.05**0.1, 1 - 0.5 * 0.05**0.1)],
@@ -93,13 +81,6 @@ def test_repeating_every_judgement_changes_no_error() -> None:
     thrice = win_rate(np.tile(values, 3), instructions=np.tile(np.arange(60), 3))
     assert thrice.standard_error == pytest.approx(once.standard_error)
     assert thrice.interval.low == pytest.approx(once.interval.low)
-
-
-def test_the_clustered_error_by_hand() -> None:
-    # clusters {1, 0}, {1, 1}, {0}: mean .6; sums of deviations -.2, .8, -.6; squares .04 + .64 + .36 = 1.04
-    # sqrt(3 / 2 * 1.04) / 5 = .2498
-    found = clustered_error(np.array([1.0, 0, 1, 1, 0]), np.array([0, 0, 1, 1, 2]))
-    assert found == pytest.approx(np.sqrt(1.5 * 1.04) / 5)
 
 
 def test_the_annotators_part_of_the_error() -> None:

@@ -1,0 +1,96 @@
+"""95 % bounds of a mean from its standard error: one rule for win rates, agreements and their differences.
+
+Items are independent: instructions, or clusters of judgements. The interval of a share is Wilson's (1927)
+with an effective sample size n_eff = m (1 - m) / se^2, where m is the mean and se its clustered error, and
+Student's quantile on items - 1 degrees of freedom. It stays inside [0, 1]. For independent wins and losses it
+is Wilson's own interval up to that quantile.
+
+Where every item says the same, the error is 0 and shows nothing. Bounds of a share or of a difference then
+follow the rule of three, and a mean without limits gets no bounds. No interval has the width 0."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+from farm.statistics.bootstrap import LEVEL, Interval
+
+Floats = NDArray[np.float64]
+
+SAME = 1e-12  # an error up to here is rounding: all items say the same
+
+
+class Bounds(NamedTuple):
+    """The ends of an interval, shares in [0, 1]."""
+
+    low: float
+    high: float
+
+
+def clustered_error(values: Floats, clusters: NDArray[np.intp]) -> float:
+    """Standard error of the mean of values (n,) in clusters (n,), numbered from 0. NaN with one cluster.
+
+    sqrt(G / (G - 1) sum_g (sum_{i in g} (x_i - mean))^2) / n. With clusters of one it is sd (ddof 1) /
+    sqrt(n)."""
+    groups = len(np.unique(clusters))
+    if groups < 2:
+        return float("nan")
+    sums = np.bincount(clusters, values - values.mean())
+    return float(np.sqrt(groups / (groups - 1) * np.square(sums).sum()) / len(values))
+
+
+def share_interval(mean: float, error: float, n: int) -> Interval:
+    """The 95 % interval of a mean in [0, 1] with this standard error over n independent items.
+
+    It has no bounds where n is 1.
+    """
+    bounds = share_bounds(mean, error, n)
+    return Interval(mean, None, None, n) if bounds is None else Interval(mean, *bounds, n)
+
+
+def difference_interval(mean: float, error: float, n: int) -> Interval:
+    """The 95 % interval of a mean difference in [-1, 1] of n independent items, such as two paired shares.
+
+    It is the interval of the share (mean + 1) / 2. It has no bounds where n is 1.
+    """
+    bounds = share_bounds((mean + 1) / 2, error / 2, n)
+    if bounds is None:
+        return Interval(mean, None, None, n)
+    return Interval(mean, 2 * bounds.low - 1, 2 * bounds.high - 1, n)
+
+
+def student_interval(mean: float, error: float, n: int) -> Interval:
+    """Student's 95 % interval of a mean of n independent items that has no least and no largest value.
+
+    It has no bounds where n is 1 or where all items are equal: such items do not show how far others may lie.
+    """
+    if n < 2 or not error > SAME:
+        return Interval(mean, None, None, n)
+    half = _quantile(n) * error
+    return Interval(mean, mean - half, mean + half, n)
+
+
+def share_bounds(mean: float, error: float, n: int) -> Bounds | None:
+    """The 95 % bounds of a mean of n independent numbers in [0, 1] with this standard error.
+
+    None where n is 1, because one number does not show a spread. Where all n are equal, other values have a
+    share of at most 1 - 0.05^(1/n) (the rule of three); each of them can pull the mean towards 0 or 1.
+    """
+    if n < 2:
+        return None
+    variance = mean * (1 - mean)
+    if error <= SAME or variance == 0:
+        reach = 1 - (1 - LEVEL) ** (1 / n)
+        return Bounds(mean * (1 - reach), mean + (1 - mean) * reach)
+    per_n = _quantile(n) ** 2 * error**2 / variance  # quantile^2 / n_eff
+    centre = (mean + per_n / 2) / (1 + per_n)
+    half = float(np.sqrt(per_n * variance + per_n**2 / 4)) / (1 + per_n)
+    return Bounds(max(0.0, centre - half), min(1.0, centre + half))
+
+
+def _quantile(n: int) -> float:
+    """Student's 97.5 % quantile on n - 1 degrees of freedom."""
+    return float(stdtrit(n - 1, (1 + LEVEL) / 2))
