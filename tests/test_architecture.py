@@ -17,15 +17,18 @@ import pytest
 
 import cli
 from tests.conftest import LENGTHY
-
-ROOT = Path(__file__).parent.parent
-ROOMS = {"cli", "farm", "annotators", "db"}
-SOURCES = sorted(
-    path
-    for top in ("cli.py", "farm", "annotators", "db")
-    for path in ([ROOT / top] if top.endswith(".py") else (ROOT / top).rglob("*.py"))
+from tests.support.sources import (
+    ALL,
+    MODULES,
+    ROOMS,
+    ROOT,
+    SOURCES,
+    at,
+    name_of,
+    nodes_of,
+    require_none,
+    tree_of,
 )
-ALL = SOURCES + sorted(p for top in ("tests", "benchmarks", "examples") for p in (ROOT / top).rglob("*.py"))
 
 # The rooms from the top floor down: a module may import from its own room and from those that are named.
 # STEPS: the commands that whole studies are made of. docs/architecture.md has this table as a drawing.
@@ -85,26 +88,24 @@ FOREIGN = {
 PRAGMA = re.compile(r"  # (type: ignore|noqa).*")  # remarks to the tools do not count
 
 
-def name_of(path: Path) -> str:
-    parts = list(path.relative_to(ROOT).with_suffix("").parts)
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+Imported = tuple[ast.Import | ast.ImportFrom, str]
 
 
-MODULES = {name_of(path): path for path in SOURCES}
-
-
-def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+def imports(path: Path) -> Iterator[Imported]:
+    """Each module that a file imports, with the statement that does it."""
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from ((node, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             named = [f"{node.module}.{alias.name}" for alias in node.names]
-            yield from (name if name in MODULES else node.module for name in named)
+            yield from ((node, name if name in MODULES else node.module) for name in named)
 
 
-def ours(path: Path) -> set[str]:
+def ours(path: Path) -> Iterator[Imported]:
     """The project's own modules that a file imports: at its top, inside functions, or for types alone."""
-    return {module for module in imports(path) if module.split(".")[0] in ROOMS} - {name_of(path)}
+    for node, module in imports(path):
+        if module.split(".")[0] in ROOMS and module != name_of(path):
+            yield node, module
 
 
 def within(module: str, *rooms: str) -> bool:
@@ -115,51 +116,88 @@ def room_of(module: str) -> str:
     return max((room for room in MAY if within(module, room)), key=len)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name_of)
-def test_a_room_imports_only_its_doors(path: Path) -> None:
+def test_the_code_is_found() -> None:
+    assert len(SOURCES) > 250
+    assert len(ALL) > 450
+
+
+def wrong_doors(path: Path) -> Iterator[str]:
+    """Imports of what a file's room may not import."""
     room = room_of(name_of(path))
-    for module in ours(path):
-        assert within(module, room, *MAY[room]), f"{name_of(path)} imports {module}"
-        if not within(room, *ABOVE):
-            assert not within(module, *ABOVE), f"{name_of(path)} imports {module}, which stands above"
-    for module in imports(path):
-        assert module.split(".")[0] not in FOREIGN.get(room, set()), f"{name_of(path)} imports {module}"
+    for node, module in ours(path):
+        if not within(module, room, *MAY[room]):
+            yield at(path, node, f"{room} may not import {module}")
+        if not within(room, *ABOVE) and within(module, *ABOVE):
+            yield at(path, node, f"{module} stands above {room}")
+    for node, module in imports(path):
+        if module.split(".")[0] in FOREIGN.get(room, set()):
+            yield at(path, node, f"{room} may not import {module}")
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if not within(name_of(path), "db")], ids=name_of)
-def test_only_db_reads_the_database(path: Path) -> None:
+def test_a_room_imports_only_its_doors() -> None:
+    faults = [fault for path in SOURCES for fault in wrong_doors(path)]
+    require_none(faults, "Move the code to a room that may import this; docs/architecture.md has the table.")
+
+
+def database_doors(path: Path) -> Iterator[str]:
+    """Queries and connections in a file outside db."""
+    for node, module in imports(path):
+        if within(module, "sqlalchemy", "db.tables"):
+            yield at(path, node, f"imports {module}")
+    for each in nodes_of(path):
+        if isinstance(each, ast.Attribute) and each.attr == "reading":
+            yield at(path, each, "opens a connection")
+
+
+def test_only_db_reads_the_database() -> None:
     """The ledger has two doors, `Ledger` and db.queries: other rooms build no query and get no connection."""
-    for module in imports(path):
-        assert not within(module, "sqlalchemy", "db.tables"), f"{name_of(path)} imports {module}"
-    for node in ast.walk(ast.parse(path.read_text())):
-        assert not (isinstance(node, ast.Attribute) and node.attr == "reading"), f"line {node.lineno}"
+    outside = [path for path in SOURCES if not within(name_of(path), "db")]
+    faults = [fault for path in outside for fault in database_doors(path)]
+    require_none(faults, "Ask the ledger by `Ledger` or by a function of db/queries.")
 
 
 def test_there_is_no_circle() -> None:
     """Modules can be put in an order in which each stands after all that it imports."""
+    graph = {name: {module for _, module in ours(path)} for name, path in MODULES.items()}
     try:
-        list(TopologicalSorter({name: ours(path) for name, path in MODULES.items()}).static_order())
+        list(TopologicalSorter(graph).static_order())
     except CycleError as error:
         pytest.fail(" -> ".join(error.args[1]))
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for path in ALL if path.name == "__init__.py" and len(list(path.parent.glob("*.py"))) > 2],
-)
-def test_a_room_lists_its_files(path: Path) -> None:
-    """`name    what it is`, a line each, in the order of reading; but for what another table lists.
+# Their contents stand in lists of their own: commands, methods and schemas.
+LISTED_ELSEWHERE = ("farm", "farm.methods", "db.migrations", "db.migrations.versions", "tests")
 
-    Files that have a command's name stand in cli.COMMANDS, with what the command does.
-    """
-    if name_of(path) in ("farm", "farm.methods", "db.migrations", "db.migrations.versions", "tests"):
-        pytest.skip("commands, methods and schemas stand in lists of their own")
-    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+
+def unlisted(path: Path) -> Iterator[str]:
+    """Files of a room that its docstring does not list, and lines of it that name no file."""
+    text = ast.get_docstring(tree_of(path)) or ""
     listed = re.findall(r"^([a-z]\w*) {2,}\S", text, flags=re.MULTILINE)
     files = {each.stem for each in path.parent.glob("*.py")} - {"__init__"}
     rooms = {each.parent.name for each in path.parent.glob("*/__init__.py")}
     named_for_commands = COMMANDS if name_of(path) in NAMED_FOR_COMMANDS else set()
-    assert sorted(listed) == sorted((files | rooms) - named_for_commands)
+    expected = (files | rooms) - named_for_commands
+    yield from (at(path, 1, f"no line for {name}") for name in sorted(expected - set(listed)))
+    yield from (at(path, 1, f"there is no {name}") for name in sorted(set(listed) - expected))
+    yield from (at(path, 1, f"{name} stands twice") for name in expected if listed.count(name) > 1)
+
+
+def test_a_room_lists_its_files() -> None:
+    """`name    what it is`, a line each, in the order of reading; but for what another table lists.
+
+    Files that have a command's name stand in cli.COMMANDS, with what the command does.
+    """
+    rooms = [
+        path
+        for path in ALL
+        if path.name == "__init__.py"
+        and len(list(path.parent.glob("*.py"))) > 2
+        and name_of(path) not in LISTED_ELSEWHERE
+    ]
+    faults = [fault for path in rooms for fault in unlisted(path)]
+    require_none(
+        faults, "The docstring of a room's __init__.py has a line for each file: `name    what it is`."
+    )
 
 
 def test_the_top_of_farm_is_the_list_of_commands() -> None:
@@ -179,22 +217,30 @@ def test_every_command_has_its_name_in_every_room(room: str) -> None:
     assert missing <= LACKING[room]
 
 
-@pytest.mark.parametrize("path", ALL, ids=name_of)
-def test_files_functions_and_lines_are_short(path: Path) -> None:
-    text = path.read_text()
-    lines = text.splitlines()
+def too_long(path: Path) -> Iterator[str]:
+    """Files, lines and functions that are longer than they may be."""
+    lines = path.read_text().splitlines()
     limit = 200 if "farm/methods/" in str(path) else 400
-    assert len(lines) <= limit, f"{len(lines)} lines"
-    assert max((len(PRAGMA.sub("", line)) for line in lines), default=0) <= 110
-    for node in ast.walk(ast.parse(text)):
+    if len(lines) > limit:
+        yield at(path, limit, f"{len(lines)} lines in a file, more than {limit}")
+    for number, line in enumerate(lines, start=1):
+        if (width := len(PRAGMA.sub("", line))) > 110:
+            yield at(path, number, f"{width} characters in a line, more than 110")
+    for node in nodes_of(path):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or 0) - node.lineno + 1
-            assert length <= 60, f"{node.name} has {length} lines"
+            if length > 60:
+                yield at(path, node, f"{node.name} has {length} lines, more than 60")
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name_of)
-def test_every_module_says_what_it_is(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text())), "a module docstring is missing"
+def test_files_functions_and_lines_are_short() -> None:
+    faults = [fault for path in ALL for fault in too_long(path)]
+    require_none(faults, "Split what is too long into parts that have names.")
+
+
+def test_every_module_says_what_it_is() -> None:
+    faults = [at(path, 1, "no docstring") for path in SOURCES if not ast.get_docstring(tree_of(path))]
+    require_none(faults, "A module begins with a docstring that says what it is.")
 
 
 Documented = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -213,7 +259,7 @@ def test_public_names_have_a_docstring() -> None:
     """At least 95 % of the functions, classes and methods in every room."""
     rooms: dict[str, list[str]] = defaultdict(list)  # what has none, and "" for each that has one
     for path in SOURCES:
-        for name, node in public(ast.parse(path.read_text())):
+        for name, node in public(tree_of(path)):
             lacking = "" if ast.get_docstring(node) else f"{path.relative_to(ROOT)}:{node.lineno} {name}"
             rooms[room_of(name_of(path))].append(lacking)
     for room, found in rooms.items():
@@ -232,7 +278,7 @@ def test_nothing_is_written_twice() -> None:
     seen: dict[str, str] = {}
     for path in SOURCES:
         strict = within(name_of(path), *STRICTLY_ONCE)
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes_of(path):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 body = node.body[1:] if ast.get_docstring(node) else node.body
                 if len(body) > (1 if strict else 2) and (strict or node.name != "__init__"):
@@ -242,35 +288,38 @@ def test_nothing_is_written_twice() -> None:
                     seen[shape] = here
 
 
-@pytest.mark.parametrize("place", LENGTHY)
-def test_what_quick_leaves_out_is_there(place: str) -> None:
-    path, _, name = place.partition("::")
-    assert (ROOT / path).exists()
-    assert not name or f"def {name}" in (ROOT / path).read_text()
+def test_what_quick_leaves_out_is_there() -> None:
+    for place in LENGTHY:
+        path, _, name = place.partition("::")
+        assert (ROOT / path).exists(), place
+        assert not name or f"def {name}" in (ROOT / path).read_text(), place
 
 
-def by_position(path: Path) -> list[str]:
+def own_names() -> set[str]:
+    """The names of our functions and classes, but for functions that take any number of arguments."""
+    nodes = [node for path in SOURCES for node in nodes_of(path)]
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    classes = {node.name for node in nodes if isinstance(node, ast.ClassDef)}
+    any_number = {node.name for node in functions if node.args.vararg}
+    return classes | ({node.name for node in functions} - any_number)
+
+
+def by_position(path: Path, own: set[str]) -> Iterator[str]:
     """Calls of our own functions and classes that pass more than four arguments by position.
 
-    A function that takes any number of arguments has no names for them.
+    own: their names. A function that takes any number of arguments has no names for them.
     """
-    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
-    many = [call for call in calls if len(call.args) > 4]
-    names = [
-        call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "") for call in many
-    ]
-    return [f"{call.lineno}: {name}" for call, name in zip(many, names, strict=True) if name in OWN]
+    for call in nodes_of(path):
+        if isinstance(call, ast.Call) and len(call.args) > 4:
+            name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
+            if name in own:
+                yield at(path, call, f"{name} gets {len(call.args)} arguments by position")
 
 
-OUR_NODES = [node for path in SOURCES for node in ast.walk(ast.parse(path.read_text()))]
-OUR_FUNCTIONS = [node for node in OUR_NODES if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-OWN = {node.name for node in OUR_NODES if isinstance(node, ast.ClassDef)}
-OWN |= {node.name for node in OUR_FUNCTIONS} - {node.name for node in OUR_FUNCTIONS if node.args.vararg}
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=name_of)
-def test_a_call_passes_four_arguments_by_position_at_most(path: Path) -> None:
-    assert by_position(path) == []
+def test_a_call_passes_four_arguments_by_position_at_most() -> None:
+    own = own_names()
+    faults = [fault for path in SOURCES for fault in by_position(path, own)]
+    require_none(faults, "Pass all but the first four by name.")
 
 
 def test_the_command_line_starts_light() -> None:

@@ -16,7 +16,8 @@ import yaml
 
 from db.interchange import FORMATS
 from tests.support.benchmark_scripts import script
-from tests.test_architecture import MAY, MODULES
+from tests.support.sources import MODULES
+from tests.test_architecture import MAY
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -6,14 +6,13 @@ import ast
 import subprocess
 import sys
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 
 from db import READERS
 from farm.moved import MOVED
+from tests.support.sources import ALL, at, nodes_of, require_none
 
-ROOT = Path(__file__).parent.parent
 OLD = {**MOVED, **{f"db.{each}": (f"db.queries.{each}",) for each in READERS}}
 # What code outside the package is likely to import by an old name: the Python interface, a method of its own.
 USED = {
@@ -50,10 +49,11 @@ def test_a_script_from_before_runs() -> None:
     assert done.stdout == "1\n"
 
 
-@pytest.mark.parametrize("top", ["cli.py", "annotators", "benchmarks", "db", "examples", "farm", "tests"])
-def test_nothing_of_ours_uses_an_old_name(top: str) -> None:
-    files = [ROOT / top] if top.endswith(".py") else (ROOT / top).rglob("*.py")
-    for path in files:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom):
-                assert node.module not in OLD, f"{path}:{node.lineno}"
+def test_nothing_of_ours_uses_an_old_name() -> None:
+    faults = [
+        at(path, node, f"imports {node.module}, which is now {OLD[node.module][0]}")
+        for path in ALL
+        for node in nodes_of(path)
+        if isinstance(node, ast.ImportFrom) and node.module in OLD
+    ]
+    require_none(faults, "Import from the new module.")

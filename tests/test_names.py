@@ -6,11 +6,10 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
-import pytest
-
-from tests.test_architecture import ALL, MODULES, ROOMS, SOURCES, name_of
+from tests.support.sources import ALL, MODULES, ROOMS, SOURCES, at, nodes_of, require_none, tree_of
 
 OURS = {*ROOMS, "tests", "benchmarks", "examples"}
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -19,25 +18,19 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 SHARED_NAMES: frozenset[str] = frozenset()
 
 
-def tree_of(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
-
-
+@cache
 def classes() -> dict[str, list[str]]:
     """Public class name -> the modules that define it."""
     owners = defaultdict(list)
     for module, path in MODULES.items():
-        for node in ast.walk(tree_of(path)):
+        for node in nodes_of(path):
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 owners[node.name].append(module)
     return owners
 
 
-CLASSES = classes()
-
-
 def test_a_public_class_name_has_one_owner() -> None:
-    shared = {name: modules for name, modules in CLASSES.items() if len(modules) > 1}
+    shared = {name: modules for name, modules in classes().items() if len(modules) > 1}
     assert shared.keys() == SHARED_NAMES, shared
 
 
@@ -50,29 +43,44 @@ def aliases(tree: ast.Module) -> Iterator[str]:
             yield node.target.id
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in SOURCES if path.parent.name != "commands"], ids=name_of
-)  # the types of flags are the command line's alone
-def test_a_type_alias_has_no_name_of_a_class(path: Path) -> None:
-    assert not {name for name in aliases(tree_of(path)) if name in CLASSES}
+def test_a_type_alias_has_no_name_of_a_class() -> None:
+    """But for those in farm/commands: the types of flags are the command line's alone."""
+    faults = [
+        at(path, 1, f"{name} is a class in {classes()[name][0]}")
+        for path in SOURCES
+        if path.parent.name != "commands"
+        for name in aliases(tree_of(path))
+        if name in classes()
+    ]
+    require_none(faults, "Give the alias or the type variable a name of its own.")
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name_of)
-def test_nothing_is_imported_under_the_name_of_a_class_of_ours(path: Path) -> None:
-    for node in ast.walk(tree_of(path)):
+def renamed_imports(path: Path) -> Iterator[tuple[ast.Import | ast.ImportFrom, ast.alias]]:
+    """Imports under another name. `X as X` only passes X on."""
+    for node in nodes_of(path):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            for alias in node.names:
-                renamed = alias.asname not in (None, alias.name)  # `X as X` only passes X on
-                assert not renamed or alias.asname not in CLASSES, ast.unparse(node)
+            yield from ((node, each) for each in node.names if each.asname not in (None, each.name))
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name_of)
-def test_a_class_of_ours_keeps_its_name_when_it_is_imported(path: Path) -> None:
-    for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in ROOMS:
-            for alias in node.names:
-                renamed = alias.asname not in (None, alias.name)
-                assert not renamed or alias.name not in CLASSES, ast.unparse(node)
+def test_nothing_is_imported_under_the_name_of_a_class_of_ours() -> None:
+    faults = [
+        at(path, node, ast.unparse(node))
+        for path in SOURCES
+        for node, alias in renamed_imports(path)
+        if alias.asname in classes()
+    ]
+    require_none(faults, "Import it under a name that no class of ours has.")
+
+
+def test_a_class_of_ours_keeps_its_name_when_it_is_imported() -> None:
+    faults = [
+        at(path, node, ast.unparse(node))
+        for path in SOURCES
+        for node, alias in renamed_imports(path)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ROOMS
+        if alias.name in classes()
+    ]
+    require_none(faults, "Import the class under its own name.")
 
 
 def top_names(tree: ast.Module) -> set[str]:
@@ -112,22 +120,27 @@ def bound(function: Function) -> Iterator[str]:
             yield node.name or ""
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name_of)
-def test_a_local_name_hides_nothing_of_its_module(path: Path) -> None:
-    tree = tree_of(path)
-    above = top_names(tree)
-    for node in ast.walk(tree):
-        if isinstance(node, Function):
-            hidden = above & set(bound(node))
-            assert not hidden, f"line {node.lineno} hides {sorted(hidden)}"
+def test_a_local_name_hides_nothing_of_its_module() -> None:
+    faults = [
+        at(path, node, f"{name} hides what the module imports or defines")
+        for path in SOURCES
+        for node in nodes_of(path)
+        if isinstance(node, Function)
+        for name in sorted(top_names(tree_of(path)) & set(bound(node)))
+    ]
+    require_none(faults, "Give the variable another name.")
 
 
-@pytest.mark.parametrize("path", ALL, ids=name_of)
-def test_a_name_with_an_underscore_stays_in_its_module(path: Path) -> None:
-    for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in OURS:
-            private = [alias.name for alias in node.names if re.match("_[^_]", alias.name)]
-            assert not private, f"line {node.lineno} imports {private} from {node.module}"
+def test_a_name_with_an_underscore_stays_in_its_module() -> None:
+    faults = [
+        at(path, node, f"imports {alias.name} from {node.module}")
+        for path in ALL
+        for node in nodes_of(path)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in OURS
+        for alias in node.names
+        if re.match("_[^_]", alias.name)
+    ]
+    require_none(faults, "Import public names alone; give what others need a name without an underscore.")
 
 
 def test_functions_of_one_name_do_not_act_oppositely() -> None:

@@ -16,5 +16,6 @@ tiny_models          random models to train
 tiny_judges          random judges and reward models that read long prompts
 on_policy            methods that learn from their own rollouts, made and trained
 benchmark_scripts    the scripts of benchmarks/ as modules
+sources              our code as data: files, modules, syntax trees
 accessibility        what axe finds wrong with a page
 """
