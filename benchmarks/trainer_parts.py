@@ -5,8 +5,7 @@
 An indented part is contained in the part above it. On a CPU the times are CPU time. On a GPU they are
 wall-clock time, and each part waits for the GPU, so that the parts add up to more than an undisturbed step.
 --operators lists the slowest operators, from a second run under torch's profiler, which slows small operators
-down. --unpacked draws without packed weights, to show what packing saves. --whole runs every row whole, to
-show what is saved by running a prompt once that several rows share.
+down. --whole runs every row whole, to show what is saved by running a prompt once that several rows share.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from trainers import PROMPT, make_inputs, rows
 from trainers_ours import Clock, make
 
 from farm.config import TrainConfig
-from farm.models import forward, generation, packed_weights
+from farm.models import forward, generation
 from farm.models.policy import Policy
 from farm.training import loop, rollout
 from farm.training.method import Method
@@ -89,14 +88,11 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--operators", type=int, default=0, help="how many")
-    parser.add_argument("--unpacked", action="store_true")
     parser.add_argument("--whole", action="store_true")
     parser.add_argument("--prompt", type=int, nargs=2, default=PROMPT, help="words, at least and at most")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    if options.unpacked:
-        packed_weights.MOST_BYTES = 0
     if options.whole:
         forward.LEAST_WORK = sys.maxsize
     seconds: Counter[str] = Counter()

@@ -9,6 +9,5 @@ ops               formulas over tensors: masked means, log-probabilities, KL, ad
 forward           a forward pass over prompts and responses; a shared prompt is run once
 policy            a causal language model that rates and draws responses
 scorer            a model with a scalar head: a reward model or a value model
-packed_weights    on a CPU, linear layers whose weights are packed once for few rows
 generation        drawing responses token by token, with nothing spent on finished rows
 """

@@ -27,7 +27,6 @@ from farm.config import Decoding
 from farm.models.forward import key_value_layers
 from farm.models.hub import ModelError
 from farm.models.ops import at_temperature
-from farm.models.packed_weights import packed
 from farm.models.policy import Policy
 
 ROWS = (64, 256)  # drawn at the same time: at least, at most
@@ -274,12 +273,11 @@ def sample(
 
 @contextmanager
 def _at_work(policy: Policy) -> Iterator[None]:
-    """Inside the block: no dropout, and weights packed for passes of few rows."""
+    """Inside the block: no dropout."""
     was_training = policy.training
     policy.eval()
     try:
-        with packed(policy):
-            yield
+        yield
     finally:
         policy.train(was_training)
 

@@ -98,8 +98,8 @@ class Processes:
 def keep_freed_memory() -> None:
     """Let this process keep up to 1 GiB of what it frees, for the next training step needs it again.
 
-    By default glibc returns freed memory from 64 MiB on, and the kernel maps and zeroes it anew: up to 4 % of
-    a step on a CPU. Other C libraries are left alone.
+    By default glibc returns freed memory from 64 MiB on, and the kernel maps and zeroes it anew: 4.5 % of a
+    step of rloo on a CPU (`benchmarks/kept_memory.py`). Other C libraries are left alone.
     """
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
         for option in MALLOPT:

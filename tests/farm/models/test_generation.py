@@ -171,18 +171,14 @@ def test_sampling_leaves_the_policy_in_training_mode_and_without_gradients(polic
     assert sample(policy, [], Decoding(), seed=0) == []
 
 
-def test_weights_are_packed_in_a_draw_and_in_nothing_after_it_even_if_it_fails(
+def test_a_draw_that_fails_leaves_the_policy_in_training_mode(
     policy: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    layers = [layer for layer in policy.modules() if isinstance(layer, torch.nn.Linear)]
-    weights = [layer.weight for layer in layers]
-    before = [weight.data_ptr() for weight in weights]
-    seen = []
-    step_logits = policy.step_logits
+    step_logits, calls = policy.step_logits, []
 
     def failing_third(*inputs: Any) -> torch.Tensor:
-        seen.append(["forward" in vars(layer) for layer in layers])
-        if len(seen) == 3:
+        calls.append(policy.training)
+        if len(calls) == 3:
             raise KeyboardInterrupt
         return step_logits(*inputs)
 
@@ -190,10 +186,7 @@ def test_weights_are_packed_in_a_draw_and_in_nothing_after_it_even_if_it_fails(
     policy.train()
     with pytest.raises(KeyboardInterrupt):
         sample(policy, PROMPTS, Decoding(max_new_tokens=9), seed=0)
-    assert seen == [[True] * len(layers)] * 3
-    assert not any("forward" in vars(layer) for layer in layers)
-    assert [weight.data_ptr() for weight in weights] == before
-    assert all(weight.is_contiguous() for weight in weights)
+    assert calls == [False] * 3
     assert policy.training
     policy.eval()
 

@@ -1,11 +1,11 @@
-"""What a step or a draw gains by two of our measures on a CPU: freed memory that is kept, packed weights.
+"""What a training step or a draw on a CPU gains by keeping the memory that the last one freed.
 
-    python benchmarks/small_speedups.py [--rounds 12] [--threads 2]
+    python benchmarks/kept_memory.py [--rounds 12] [--threads 2]
 
-Two processes do the same work, one with the measure and one without. They take turns, and who comes first
-changes from round to round, so that other load on the machine meets both alike. Printed: for each measure and
-task, the time without divided by the time with it, as a mean over the rounds with Student's 95 % interval
-(both of logarithms). Tasks: a training step of rloo and of ppo on the made-up Llama of trainers.py, and a
+Two processes do the same work, one that keeps memory and one that does not. They take turns, and who comes
+first changes from round to round, so that other load on the machine meets both alike. Printed: for each task
+the time without divided by the time with it, as a mean over the rounds with Student's 95 % interval (both of
+logarithms). Tasks: a training step of rloo and of ppo on the made-up Llama of trainers.py, and a
 draw of 256 answers as `farm sample` has them from the embedded world's model.
 """
 
@@ -27,7 +27,6 @@ from trainers import PROMPT, make_inputs
 from trainers_ours import make
 
 from farm.config import Decoding
-from farm.models import packed_weights
 from farm.models.policy import Policy
 from farm.models.tokens import Prompt
 from farm.training import loop, processes
@@ -35,7 +34,6 @@ from farm.training.rollout import draw
 from farm.world import families
 from farm.world.language import ANSWER_TOKENS, base_model
 
-MEASURES = ("kept memory", "packed weights")
 TASKS = ("rloo", "ppo", "sample")
 ANSWERS = 256
 WARM_UP = 3  # rounds that do not count
@@ -78,12 +76,10 @@ def work(task: str, folder: Path, rounds: int, wait: Callable[[], None]) -> None
     loop.fit(method, config, lambda *_: None, Turns(wait))
 
 
-def worker(task: str, measure: str, on: bool, folder: Path, rounds: int) -> None:
+def worker(task: str, on: bool, folder: Path, rounds: int) -> None:
     """A line in, a piece of work, its seconds out."""
-    if measure == "kept memory" and on:
+    if on:
         processes.keep_freed_memory()
-    if measure == "packed weights" and not on:
-        packed_weights.MOST_BYTES = 0
     began: list[float] = []
 
     def wait() -> None:
@@ -96,10 +92,10 @@ def worker(task: str, measure: str, on: bool, folder: Path, rounds: int) -> None
 
 
 class Side:
-    """A process with the measure or without it."""
+    """A process that keeps freed memory, or one that does not."""
 
-    def __init__(self, options: argparse.Namespace, folder: Path, task: str, measure: str, on: bool) -> None:
-        given = [task, measure, str(int(on)), str(folder), str(options.rounds + WARM_UP)]
+    def __init__(self, options: argparse.Namespace, folder: Path, task: str, on: bool) -> None:
+        given = [task, str(int(on)), str(folder), str(options.rounds + WARM_UP)]
         environment = os.environ | {"OMP_NUM_THREADS": str(options.threads)}
         self.process = subprocess.Popen(
             [sys.executable, __file__, "--worker", *given],
@@ -118,9 +114,9 @@ class Side:
         return float(self.process.stdout.readline())
 
 
-def ratios(options: argparse.Namespace, folder: Path, task: str, measure: str) -> Iterator[float]:
-    """Of each round: the time without the measure divided by the time with it."""
-    sides = {on: Side(options, folder, task, measure, on) for on in (True, False)}
+def ratios(options: argparse.Namespace, folder: Path, task: str) -> Iterator[float]:
+    """Of each round: the time without kept memory divided by the time with it."""
+    sides = {on: Side(options, folder, task, on) for on in (True, False)}
     for number in range(options.rounds + WARM_UP):
         order = (True, False) if number % 2 else (False, True)
         spent = {on: sides[on].seconds() for on in order}
@@ -140,21 +136,20 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--tasks", nargs="+", default=TASKS, choices=TASKS)
-    parser.add_argument("--worker", nargs=5, help=argparse.SUPPRESS)
+    parser.add_argument("--worker", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        task, measure, on, folder, rounds = options.worker
+        task, on, folder, rounds = options.worker
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-        worker(task, measure, on == "1", Path(folder), int(rounds))
+        worker(task, on == "1", Path(folder), int(rounds))
         return
     with tempfile.TemporaryDirectory() as folder:
         make_inputs(Path(folder), options.hidden, options.layers, 32 * (options.rounds + WARM_UP), PROMPT)
-        for measure in MEASURES:
-            for task in options.tasks:
-                logs = np.log(list(ratios(options, Path(folder), task, measure)))
-                half = stats.t.ppf(0.975, len(logs) - 1) * stats.sem(logs)
-                mean, low, high = np.exp([logs.mean(), logs.mean() - half, logs.mean() + half])
-                print(f"{measure:15} {task:7} {mean:.3f} [{low:.3f}, {high:.3f}]", flush=True)
+        for task in options.tasks:
+            logs = np.log(list(ratios(options, Path(folder), task)))
+            half = stats.t.ppf(0.975, len(logs) - 1) * stats.sem(logs)
+            mean, low, high = np.exp([logs.mean(), logs.mean() - half, logs.mean() + half])
+            print(f"{task:7} {mean:.3f} [{low:.3f}, {high:.3f}]", flush=True)
 
 
 if __name__ == "__main__":
