@@ -5,6 +5,7 @@ and by the functions in `queries`. Both take and give records or frames. Only th
 
 errors          the errors that a user can meet
 ids             content hashes, and pseudo-random draws keyed by content
+whole_files     writes files whole or not at all, and never over a ledger
 records         the facts as frozen dataclasses
 tables          the tables; private to this room
 engine          opens the database of an address, with safe settings

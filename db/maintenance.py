@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,11 +12,12 @@ from typing import Any
 from sqlalchemy import Connection, Result, Table, select
 
 from db.engine import Address, clear_errors
-from db.errors import ConfigError, LedgerError
+from db.errors import LedgerError
 from db.judgement_rows import Conflict, write_judgements
 from db.ledger import Ledger
 from db.row_writer import Cells
 from db.tables import ANNOTATION, CLAIM, CLAIM_SLOT, COMPLETION, IMPORTED, Base, SchemaRow
+from db.whole_files import write_whole
 from db.writer import Writer
 
 PAGES = 4_096  # pages copied in one step; writers can go on between steps
@@ -41,26 +40,20 @@ def backup(ledger: Ledger, target: Path) -> int:
     The copy gets its name only when it is complete and synced to disk. A PostgreSQL ledger is copied row by
     row. Returns the size of the copy in bytes. Raises ConfigError where the target exists.
     """
-    if target.exists():
-        raise ConfigError("there is a file of this name", where=str(target), remedy="name a new file")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    os.close(handle)
-    unfinished = Path(name)
-    try:
-        if ledger.address.path:
-            _copy_pages(ledger.address.path, unfinished)
-        else:
-            unfinished.unlink()
-            _copy_rows(ledger, unfinished)
-        with Ledger.open(unfinished) as copy:
-            copy.check()
-        _sync(unfinished)
-        unfinished.rename(target)
-        _sync(target.parent)
-    finally:
-        for leftover in (unfinished, Path(f"{unfinished}-wal"), Path(f"{unfinished}-shm")):
-            leftover.unlink(missing_ok=True)
+
+    def copy(unfinished: Path) -> None:
+        try:
+            if ledger.address.path:
+                _copy_pages(ledger.address.path, unfinished)
+            else:
+                _copy_rows(ledger, unfinished)
+            with Ledger.open(unfinished) as made:
+                made.check()
+        finally:
+            for leftover in ("-wal", "-shm"):
+                Path(f"{unfinished}{leftover}").unlink(missing_ok=True)
+
+    write_whole(target, copy)
     return target.stat().st_size
 
 
@@ -81,14 +74,6 @@ def _copy_rows(ledger: Ledger, target: Path) -> None:
             if table.name != SchemaRow.__tablename__:
                 for rows in _batches(source.execute(select(table).order_by(*table.primary_key))):
                     writer.rows.insert(table, [tuple(row) for row in rows])
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def merge(ledger: Ledger, other: Ledger, keep_ours: bool = False) -> Merged:

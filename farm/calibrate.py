@@ -25,6 +25,7 @@ from db.ids import Json, keyed_index, keyed_uniform
 from db.ledger import Ledger
 from db.queries.frames import Judgements, identities, judgements
 from db.records import AnnotatorCard
+from db.whole_files import refuse_other, write_bytes_whole
 from farm.annotate import loaded
 from farm.audit import AuditOptions, audit
 from farm.evaluation.audit_report import interval_json
@@ -135,8 +136,7 @@ def calibrate(ledger: Ledger, task: CalibrateTask) -> Calibration:
 
     Raises ConfigError where the file exists, the annotator is no pool, or judgements are missing.
     """
-    if task.out.exists():
-        raise ConfigError("there is a file already", where=str(task.out), remedy="name another with --out")
+    refuse_other(task.out)
     if not task.out.parent.is_dir():
         raise ConfigError("there is no such folder", where=str(task.out.parent), remedy="make it first")
     pool = loaded(task.pool, Task(), Provider(task.models))
@@ -158,7 +158,7 @@ def calibrate(ledger: Ledger, task: CalibrateTask) -> Calibration:
     text = catalogue.reweighted(
         task.pool, pool, title=fresh.name, weights=weights, flip=fit.flip, folder=task.out.parent
     )
-    task.out.write_text(_heading(task) + text, encoding="utf-8")
+    write_bytes_whole(task.out, (_heading(task) + text).encode())
     total = sum(member.weight for member in pool.members)
     members = tuple(
         Weighed(member.spec.name, len(rows) / max(rows["unit"].nunique(), 1), member.weight / total, after)

@@ -6,18 +6,17 @@ differ, and provenance. Other commands compute these numbers; this one only show
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from db.errors import ConfigError, FarmError
+from db.errors import ConfigError
 from db.ids import Json
 from db.ledger import Ledger
 from db.records import AnnotatorKind
 from db.schema import package_version
+from db.whole_files import refuse_other, write_bytes_whole
 from farm.audit import AuditOptions, audit
 from farm.evaluation.questions import questioned
 from farm.options.report import ReportOptions as ReportOptions
@@ -25,7 +24,7 @@ from farm.pages.report import annotator_chapter, chapters
 from farm.pages.report.content import Disagreement, Report, Section
 from farm.pages.report.disagreements import disagreements
 from farm.pages.report.figures import save_all
-from farm.pages.report.page import page
+from farm.pages.report.page import PAGE, page
 from farm.pages.report.study_chapter import study_headlines, study_sections, study_summary
 from farm.studies.results import StudyResults
 
@@ -55,28 +54,29 @@ class ReportSummary:
 def report(ledger: Ledger, out: Path, options: ReportOptions = ReportOptions()) -> ReportSummary:
     """Write the page, whole or not at all. A page above 5 MB gets fewer disagreements.
 
-    Raises ConfigError where there is nothing to report, FarmError where the file cannot be written.
+    Raises ConfigError where there is nothing to report or another file is in the page's place, FarmError
+    where the file cannot be written.
     """
+    refuse_other(out, PAGE)
     made = compose(ledger, options)
     text = page(made)
     if len(text.encode()) > LIMIT and made.disagreements:
         fewer = len(made.disagreements) * LIMIT // (2 * len(text.encode()))
         made = compose(ledger, options, pairs=fewer)
         text = page(made)
-    size = _write(out, text)
-    return ReportSummary((str(out),), size, made.chapters, len(made.disagreements))
+    data = text.encode("utf-8", "backslashreplace")
+    write_bytes_whole(out, data, PAGE)
+    return ReportSummary((str(out),), len(data), made.chapters, len(made.disagreements))
 
 
 def figures(ledger: Ledger, folder: Path, options: ReportOptions = ReportOptions()) -> ReportSummary:
     """Write every figure of the report as PDF, PNG and CSV into a folder.
 
-    Raises ConfigError where there is nothing to report, FarmError where a file cannot be written.
+    Raises ConfigError where there is nothing to report or another file is in a figure's place, FarmError
+    where a file cannot be written.
     """
     made = compose(ledger, options, pairs=0)
-    try:
-        paths = save_all(made.figures, folder)
-    except OSError as error:
-        raise FarmError(f"the figures cannot be written: {error}", where=str(folder)) from None
+    paths = save_all(made.figures, folder)
     size = sum(path.stat().st_size for path in paths)
     return ReportSummary(tuple(map(str, paths)), size, made.chapters, 0)
 
@@ -121,17 +121,3 @@ def compose(ledger: Ledger, options: ReportOptions, pairs: int | None = None) ->
         disagreements=tuple(differing),
         annex=annex,
     )
-
-
-def _write(out: Path, text: str) -> int:
-    """Write a temporary file and rename it. Returns its size in bytes. Raises FarmError where that fails."""
-    data = text.encode("utf-8", "backslashreplace")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=out.parent, delete=False) as file:
-            file.write(data)
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, out)
-    except OSError as error:
-        raise FarmError(f"the page cannot be written: {error}", where=str(out)) from None
-    return len(data)

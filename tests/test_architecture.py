@@ -52,7 +52,7 @@ MAY: dict[str, tuple[str, ...]] = {
     "farm.evaluation": (*MEASURES, "farm.options", "annotators.rules", "db"),
     "farm.judging": ("farm.models", "farm.config", "farm.settings", "farm.progress", "annotators", "db"),
     "farm.methods": TORCH,
-    "farm.training": ("farm.models", "farm.config", *FACTS),
+    "farm.training": ("farm.models", "farm.config", *FACTS, "db.whole_files"),
     "farm.models": ("farm.config", *FACTS),
     "farm.statistics": (),
     "farm.options": (

@@ -186,10 +186,14 @@ def write_json_lines(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
     return count
 
 
-def _sink(path: Path) -> BinaryIO:
-    if path.suffix == ".gz":  # without a time stamp, so that equal rows give equal bytes
-        return gzip.GzipFile(path, "wb", compresslevel=6, mtime=0)  # type: ignore[return-value]
-    return path.open("wb")
+@contextmanager
+def _sink(path: Path) -> Iterator[BinaryIO]:
+    with path.open("wb") as raw:
+        if path.suffix == ".gz":  # without time stamp and name, so that equal rows give equal bytes
+            with gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as packed:
+                yield packed  # type: ignore[misc]
+        else:
+            yield raw
 
 
 def write_json_array(rows: Iterable[Mapping[str, Any]], path: Path) -> int:

@@ -25,11 +25,14 @@ from db.queries.frames import Judgements, judgements
 from db.queries.history import Trained
 from db.records import AnnotatorCard
 from db.schema import package_version
+from db.whole_files import Kind, write_bytes_whole
 from farm.escaping import printed
 from farm.evaluation.audit_report import AnnotatorAudit, AuditReport
 from farm.evaluation.references import named
 from farm.statistics.bootstrap import Interval
 
+CARD = Kind(b"---\ntags: [preference, preference-farm]")
+MODEL_CARD = Kind(b"---\ntags: [preference-farm, ")
 LICENCE = (
     "The farm adds no licence of its own. Texts and judgements that were imported keep the licence of their"
     " source; outputs of models and of judges may be bound by their providers' terms, for training above all."
@@ -53,7 +56,7 @@ def dataset_card(
     """
     found = _wanted(judgements(ledger, has_list, wanted.source, wanted.subset), wanted)
     theirs = int(_by_asked(found, wanted).sum())
-    lines = ["---", "tags: [preference, preference-farm]", "---", "", f"# {_text(file.name)}", ""]
+    lines = [CARD.begins.decode(), "---", "", f"# {_text(file.name)}", ""]
     lines.append(f"{rows:,} rows in the format `{format_name}`, written {_today()} by Preference Farm")
     lines.append(f"{package_version()} from {theirs:,} judgements of {len(found.units):,} questions.")
     chosen = [f"{key} {_text(value)}" for key, value in vars(wanted).items() if value is not None]
@@ -153,7 +156,7 @@ def model_card(ledger: Ledger, run_id: int, checkpoint: Path) -> str:
     runs = {each.id: each for each in history.runs(ledger)}
     lineage = list(_lineage(runs[run_id], list(runs.values())))
     run, method = runs[run_id].run, runs[run_id].run.command.removeprefix("train ")
-    lines = ["---", f"tags: [preference-farm, {method}]", "---", "", f"# {method}, run {run_id}", ""]
+    lines = [f"{MODEL_CARD.begins.decode()}{method}]", "---", "", f"# {method}, run {run_id}", ""]
     lines += [f"Trained by Preference Farm {run.version}, begun {run.started}, seed {run.seed}.", ""]
     lines += ["## Where it comes from", ""]
     rows = [
@@ -180,9 +183,13 @@ def model_card(ledger: Ledger, run_id: int, checkpoint: Path) -> str:
 
 
 def write_model_card(ledger: Ledger, run_id: int, checkpoint: Path) -> None:
-    """Write the card as README.md into the checkpoint's folder, if the folder exists."""
+    """Write the card as README.md into the checkpoint's folder, if the folder exists.
+
+    Raises ConfigError where a README.md of another kind is there, FarmError where it cannot be written.
+    """
     if checkpoint.is_dir():
-        (checkpoint / "README.md").write_text(model_card(ledger, run_id, checkpoint), encoding="utf-8")
+        text = model_card(ledger, run_id, checkpoint)
+        write_bytes_whole(checkpoint / "README.md", text.encode(), MODEL_CARD)
 
 
 def _lineage(trained: Trained, runs: Sequence[Trained]) -> Iterator[Trained]:

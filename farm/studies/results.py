@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from db.errors import ConfigError
 from db.ids import Json
+from db.whole_files import Kind, write_bytes_whole
 from farm.statistics.bootstrap import Interval
 
 # The two kinds of feedback. A world of a study is what one of them trains and judges.
@@ -103,6 +104,10 @@ class TurningPoint:
         return self.drop.high < 0
 
 
+RESULTS = Kind(b'{\n "baseline": ')
+"""Files of results, by which a later run knows its own."""
+
+
 @dataclass(frozen=True)
 class StudyResults:
     """The results of a validation: win rates in both worlds, their rankings, over-optimisation."""
@@ -129,9 +134,9 @@ class StudyResults:
         return asdict(self)
 
     def write(self, path: Path) -> None:
-        """Write the results to a JSON file."""
+        """Write the results to a JSON file. Raises as db.whole_files.write_whole does."""
         text = json.dumps(self.to_json(), indent=1, allow_nan=False)
-        path.write_text(text + "\n", encoding="utf-8")
+        write_bytes_whole(path, f"{text}\n".encode(), RESULTS)
 
     @classmethod
     def read(cls, path: Path) -> StudyResults:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +11,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from db.whole_files import Kind, write_bytes_whole
 from farm.escaping import cell
 from farm.evaluation.audit_report import AnnotatorAudit, AuditReport, Panel, ReferenceAudit, Slice
 from farm.statistics.bootstrap import Interval
 from farm.terminal.common import plain, table
+
+TABLE = Kind(b"source,subset,tries,annotator,")
 
 ANNOTATORS = 40  # shown; --json and --csv have all
 PAIRS = 12
@@ -181,7 +185,8 @@ def rate(interval: Interval) -> str:
 def write_csv(report: AuditReport, path: Path) -> None:
     """Write annotators and slices as rows. Text that a spreadsheet would run as a formula gets a quote."""
     rows = list(report.rows())
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else [])
-        writer.writeheader()
-        writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
+    written = io.StringIO()
+    writer = csv.DictWriter(written, fieldnames=list(rows[0]) if rows else [])
+    writer.writeheader()
+    writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
+    write_bytes_whole(path, written.getvalue().encode(), TABLE)

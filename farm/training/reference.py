@@ -16,7 +16,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from db.errors import FarmError
 from db.ids import content_hash
+from db.whole_files import Kind, write_bytes_whole
 from farm.config import TrainConfig
 from farm.models.forward import autocast
 from farm.models.identity import fingerprint
@@ -49,8 +51,14 @@ class ReferenceLogps:
         new = {key: value for key, value in zip(keys, sums, strict=True) if key not in self._known}
         self._known.update(new)
         if self._file is not None:
-            with self._file.open("a", encoding="utf-8") as file:
-                file.write("".join(f"{json.dumps([key, value])}\n" for key, value in new.items()))
+            lines = "".join(f"{json.dumps([key, value])}\n" for key, value in new.items())
+            try:
+                with self._file.open("a", encoding="utf-8") as file:
+                    file.write(lines)
+            except OSError as error:
+                what = f"the reference's values cannot be kept: {error.strerror}"
+                remedy = "free some disk space, then run the same command again"
+                raise FarmError(what, where=str(self._file), remedy=remedy) from None
 
     @cached_property
     def _known(self) -> dict[str, float]:
@@ -59,7 +67,7 @@ class ReferenceLogps:
             text = self._file.read_text(encoding="utf-8")
             whole = text[: text.rfind("\n") + 1]  # a line that a crash cut short is computed again
             if len(whole) < len(text):
-                self._file.write_text(whole, encoding="utf-8")
+                write_bytes_whole(self._file, whole.encode(), Kind(b""))
             for line in whole.splitlines():
                 key, value = json.loads(line)
                 known.setdefault(key, value)

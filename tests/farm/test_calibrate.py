@@ -111,7 +111,7 @@ def test_it_says_what_it_did(study: dict[str, Any]) -> None:
     assert f"farm annotate {out}" in done.stdout.replace("\n", "")
     assert "Label noise: 0.250 before" in done.stdout
     again = subprocess.run([*command, "--out", out], capture_output=True, text=True, check=False)
-    assert (again.returncode, "there is a file already" in again.stderr) == (1, True)
+    assert (again.returncode, "there is a file of this name" in again.stderr) == (1, True)
 
 
 def test_members_of_ones_own_are_found_from_where_the_file_stands(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command_line import farm, refused, told
+from tests.support.full_disk import full_disk
 
 
 @pytest.fixture(scope="module")
@@ -62,4 +63,31 @@ def test_what_cannot_be_exported_is_said_in_a_line(
 
 def test_no_ledger_is_made_to_export_from(tmp_path: Path) -> None:
     assert "there is no ledger here" in refused(tmp_path / "no.db", "export", "trl", tmp_path / "x.jsonl")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_card_without_its_file_is_replaced_and_another_file_stays(ledger: Path, tmp_path: Path) -> None:
+    """A run that was killed between card and file leaves the card alone."""
+    file, card = tmp_path / "x.jsonl", tmp_path / "x.jsonl.card.md"
+    told(ledger, "export", "preferences", file)
+    written = file.read_bytes(), card.read_bytes()
+    file.unlink()
+    told(ledger, "export", "preferences", file)
+    assert (file.read_bytes(), card.read_bytes()) == written
+    file.unlink()
+    card.write_text("notes of mine")
+    assert "no earlier output" in refused(ledger, "export", "preferences", file)
+    assert (card.read_text(), file.exists()) == ("notes of mine", False)
+
+
+def test_equal_exports_have_equal_bytes(ledger: Path, tmp_path: Path) -> None:
+    for name in ("a.jsonl.gz", "b.jsonl.gz"):
+        told(ledger, "export", "preferences", tmp_path / name)
+    assert (tmp_path / "a.jsonl.gz").read_bytes() == (tmp_path / "b.jsonl.gz").read_bytes()
+
+
+def test_a_full_disk_is_a_line_and_leaves_nothing(ledger: Path, tmp_path: Path) -> None:
+    with full_disk(36_000):
+        said = refused(ledger, "export", "preferences", tmp_path / "x.jsonl")
+    assert "cannot be written" in said
     assert list(tmp_path.iterdir()) == []

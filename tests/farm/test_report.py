@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import re
+import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
@@ -33,7 +34,8 @@ from farm.pages.report.content import LONGEST, marked
 from farm.pages.report.drawing import as_csv
 from farm.report import ReportOptions, figures, report
 from farm.studies.results import MethodWinRate, OverOptimisationPoint, RankAgreement, Rate, StudyResults
-from tests.support.command_line import farm_arguments
+from tests.support.command_line import farm_arguments, refused, told
+from tests.support.full_disk import full_disk
 
 PAYLOADS = (
     "<script>document.title='owned'</script>",
@@ -297,3 +299,32 @@ def test_the_command_line_writes_page_and_figures(hostile: Path, tmp_path: Path)
     assert all(Path(path).exists() for path in drawn["paths"])
     wrong = subprocess.run([*command[:4]], capture_output=True, text=True, check=False)
     assert wrong.returncode == 2
+
+
+def test_no_command_writes_over_a_ledger_or_over_what_is_not_its_own(hostile: Path, tmp_path: Path) -> None:
+    ledger = Path(shutil.copy(hostile.parent / "farm.db", tmp_path / "farm.db"))
+    other = Path(shutil.copy(ledger, tmp_path / "other.db"))
+    (tmp_path / "mine.jsonl").write_text('{"mine": true}\n')
+    before = {path: path.read_bytes() for path in (ledger, other, tmp_path / "mine.jsonl")}
+    for path in before:
+        what = "no earlier output" if path.suffix == ".jsonl" else "SQLite database"
+        assert what in refused(ledger, "report", path)
+        assert what in refused(ledger, "audit", "--draws", 0, "--csv", path)
+    with pytest.raises(ConfigError, match="SQLite database"):
+        results().write(other)
+    folder = tmp_path / "figures"
+    folder.mkdir()
+    (folder / "agreement.csv").write_text("my,own\n")
+    assert "no earlier output" in refused(ledger, "report", "--figures", folder)
+    assert [path.name for path in folder.iterdir()] == ["agreement.csv"]
+    (folder / "agreement.csv").unlink()
+    for _ in range(2):  # its own are replaced
+        told(ledger, "report", tmp_path / "page.html", "--figures", folder)
+        told(ledger, "audit", "--draws", 0, "--csv", tmp_path / "rows.csv")
+        results().write(tmp_path / "study.json")
+    with full_disk(36_000):
+        for command in (("report", tmp_path / "new.html"), ("report", "--figures", tmp_path / "new")):
+            assert "cannot be written" in refused(ledger, *command)
+    assert not list(tmp_path.rglob(".*"))
+    assert not (tmp_path / "new.html").exists()
+    assert {path: path.read_bytes() for path in before} == before

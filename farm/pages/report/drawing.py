@@ -21,6 +21,7 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
+from db.whole_files import Kind, write_bytes_whole, write_whole
 from farm.escaping import cell
 
 matplotlib.use("Agg")
@@ -40,7 +41,7 @@ STYLE: dict[Any, Any] = {  # names of matplotlib's settings
     "grid.linewidth": 0.6,
     "figure.constrained_layout.use": True,
 }
-FORMATS = ("pdf", "png")
+MAKER = "Preference Farm"
 PLACES = tuple(  # points from a mark, the nearest first
     (x, y) for above, below in ((4, -11), (14, -21), (24, -31)) for x in (6, -6) for y in (above, below)
 )
@@ -58,13 +59,28 @@ class Figure:
 
     def save(self, folder: Path) -> list[Path]:
         """Write PDF, PNG and the data as CSV into a folder. Returns the paths."""
-        paths = [folder / f"{self.name}.{kind}" for kind in FORMATS]
-        for path in paths:
-            with style():
-                self.drawing.savefig(path, dpi=200, facecolor="white")
-        table = folder / f"{self.name}.csv"
-        table.write_text(as_csv(self.data), encoding="utf-8", newline="")
-        return [*paths, table]
+        places = self.places(folder)
+        for path, kind in places.items():
+            if path.suffix == ".csv":
+                write_bytes_whole(path, as_csv(self.data).encode(), kind)
+            else:
+                write_whole(path, self._draw, kind)
+        return list(places)
+
+    def places(self, folder: Path) -> dict[Path, Kind]:
+        """The files that `save` writes, and by what it knows its own."""
+        stem = folder / self.name
+        head = as_csv(self.data.head(0)).encode()
+        return {
+            stem.with_name(f"{self.name}.pdf"): Kind(b"%PDF-", MAKER.encode()),
+            stem.with_name(f"{self.name}.png"): Kind(b"\x89PNG", MAKER.encode()),
+            stem.with_name(f"{self.name}.csv"): Kind(head),
+        }
+
+    def _draw(self, path: Path) -> None:
+        said = {"Creator" if path.suffix == ".pdf" else "Software": MAKER}
+        with style():
+            self.drawing.savefig(path, dpi=200, facecolor="white", metadata=said)
 
 
 @contextmanager

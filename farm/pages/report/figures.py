@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import FuncFormatter
 
+from db.whole_files import refuse_other
 from farm.pages.report.drawing import Figure, errors, level, mark, name_points, new_axes, short, style
 
 KIND_PLACE = {"human": 0, "llm": 1, "rm": 2, "gold": 3, "rule": 4}
@@ -284,6 +285,12 @@ def calibration(data: pd.DataFrame) -> Figure:
 
 
 def save_all(figures: Iterable[Figure], folder: Path) -> list[Path]:
-    """Write every figure as PDF, PNG and CSV into a folder, which is made. Returns the paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return [path for figure in figures for path in figure.save(folder)]
+    """Write every figure as PDF, PNG and CSV into a folder, which is made. Returns the paths.
+
+    Raises ConfigError, before anything is written, where a file of another kind is in the place of one.
+    """
+    wanted = list(figures)
+    for figure in wanted:
+        for path, kind in figure.places(folder).items():
+            refuse_other(path, kind)
+    return [path for figure in wanted for path in figure.save(folder)]

@@ -11,12 +11,14 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from db.whole_files import Kind
 from farm.escaping import seen
 from farm.pages.report.content import Report
 from farm.pages.report.drawing import Figure, as_csv
 from farm.pages.report.svg import inline_svg
 from farm.pages.templates import source_hash, stylesheet, templates
 
+PAGE = Kind(b"<!doctype html>", b'<meta name="generator" content="Preference Farm"')
 FOLDER = Path(__file__).parent / "templates"
 
 

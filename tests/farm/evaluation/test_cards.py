@@ -64,7 +64,7 @@ def test_a_dataset_card_has_the_audits_own_figures(ledger: Ledger, tmp_path: Pat
 def test_a_card_that_is_there_is_not_written_over(ledger: Ledger, tmp_path: Path) -> None:
     file = tmp_path / "pairs.jsonl"
     card_path(file).write_text("mine")
-    with pytest.raises(ConfigError, match="there is a file of this name"):
+    with pytest.raises(ConfigError, match="no earlier output"):
         export_file(ledger, "trl", file, RowFilter())
     assert not file.exists()
     assert card_path(file).read_text() == "mine"
