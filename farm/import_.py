@@ -22,6 +22,7 @@ from db.interchange.rows import (
     Entry,
     ImportedInstruction,
     ImportedOutput,
+    ImportedPair,
     PreferenceRow,
     ReadOptions,
     Refusal,
@@ -168,6 +169,7 @@ def _write(
 ) -> None:
     """Write one batch and count what became of its rows."""
     preferences: list[tuple[int, PreferenceRow]] = []
+    pairs: list[ImportedPair] = []
     outputs: list[ImportedOutput] = []
     instructions: list[ImportedInstruction] = []
     for number, row in batch:
@@ -175,6 +177,8 @@ def _write(
             report.refuse(row)
         elif isinstance(row, PreferenceRow):
             preferences.append((number, row))
+        elif isinstance(row, ImportedPair):
+            pairs.append(row)
         elif isinstance(row, ImportedOutput):
             outputs.append(row)
         else:
@@ -183,8 +187,9 @@ def _write(
     new = writer.new_facts(writer.outputs, [_output(row) for row in outputs])
     writer.memberships([membership for row in outputs if (membership := _membership(row))])
     new += writer.new_facts(writer.memberships, [m for row in instructions if (m := _membership(row))])
+    new += writer.new_facts(writer.items, [_item(row, *_pair(row)) for row in pairs])
     report.kept += new
-    report.known += len(outputs) + len(instructions) - new
+    report.known += len(outputs) + len(instructions) + len(pairs) - new
 
 
 def _write_preferences(
@@ -230,7 +235,7 @@ def _pair_of(output_1: Output, output_2: Output) -> tuple[Pair, bool]:
     return Pair.of(output_1, output_2)
 
 
-def _pair(row: PreferenceRow) -> tuple[Pair, bool]:
+def _pair(row: PreferenceRow | ImportedPair) -> tuple[Pair, bool]:
     """The row's pair in canonical order, and whether its output_1 is the pair's output_b."""
     instruction = _instruction(row.instruction, row.input)
     return _pair_of(
@@ -239,7 +244,7 @@ def _pair(row: PreferenceRow) -> tuple[Pair, bool]:
     )
 
 
-def _item(row: PreferenceRow, pair: Pair, flipped: bool) -> Item:
+def _item(row: PreferenceRow | ImportedPair, pair: Pair, flipped: bool) -> Item:
     name = pair.key if row.item_id is None else row.item_id
     return Item(
         source=row.source,

@@ -3,11 +3,19 @@
 rows            the records that readers return and writers take
 files           reads JSON lines, JSON, CSV and parquet as objects, one at a time; writes them
 fields          reads the fields of an object, or refuses them with a reason
+turns           conversations in the field's spellings
+verdicts        verdicts in the field's words and numbers
+asked           the places that a row can fill, and what stands in them
+places          the entries that a row with filled places gives
 preferences     our own format: one judgement a row
 alpaca_eval     AlpacaEval's outputs, annotations and results folder
 alpaca_farm     AlpacaFarm's preferences and outputs
+arena           battles of two models with a winner
+conversations   rows that hold one conversation: messages, ShareGPT, ms-swift
 hh_rlhf         transcripts, chosen and rejected
 instructions    instructions, and models' answers to them
+llama_factory   LLaMA-Factory's alpaca files
+openai_preferences  OpenAI's preference fine-tuning
 pandalm         PandaLM's test sets
 trl             TRL's preference and unpaired rows
 """
@@ -21,7 +29,19 @@ from types import MappingProxyType
 from typing import Any
 
 from db.errors import FormatError
-from db.interchange import alpaca_eval, alpaca_farm, hh_rlhf, instructions, pandalm, preferences, trl
+from db.interchange import (
+    alpaca_eval,
+    alpaca_farm,
+    arena,
+    conversations,
+    hh_rlhf,
+    instructions,
+    llama_factory,
+    openai_preferences,
+    pandalm,
+    preferences,
+    trl,
+)
 from db.interchange.fields import UnlikeFormat
 from db.interchange.rows import Entry, PreferenceRow, ReadOptions, Refusal
 
@@ -34,11 +54,18 @@ class Format:
 
     name: str
     summary: str
-    marks: frozenset[str]  # fields by which `guess` knows a row of this format
+    marks: (
+        frozenset[str] | tuple[frozenset[str], ...]
+    )  # fields by which `guess` knows a row; any one suffices
     reader: Callable[[Path, ReadOptions], Iterator[Entry | Refusal]]
     write: Callable[[Iterable[PreferenceRow], Path], int] | None = None  # returns the number of rows
     writes: tuple[str, ...] = (".jsonl", ".jsonl.gz", ".parquet")  # file endings that `write` supports
     reads_folders: bool = False  # the reader takes a whole folder; else its files are read one by one
+
+    def knows(self, row: Mapping[str, Any]) -> bool:
+        """Whether the marks of this format are among an object's fields."""
+        several = self.marks if isinstance(self.marks, tuple) else (self.marks,)
+        return any(marks <= row.keys() for marks in several)
 
     def read(self, path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
         """Stream the rows of a file. Raises FormatError, which guesses the format, where it is of another."""
@@ -82,7 +109,34 @@ _ALL = (
         reader=trl.read_unpaired,
         write=trl.write_unpaired,
     ),
+    Format(
+        "openai",
+        "OpenAI's preference fine-tuning: input, preferred_output, non_preferred_output",
+        openai_preferences.MARKS,
+        openai_preferences.read,
+    ),
+    Format(
+        "arena",
+        "battles of two models with their conversations: model_a, model_b, winner",
+        arena.MARKS,
+        arena.read,
+    ),
+    Format("battles", "battles of two models without texts", arena.BATTLES, arena.read_battles),
     Format("trl", summary="prompt, chosen, rejected", marks=trl.MARKS, reader=trl.read, write=trl.write),
+    Format(
+        "llama-factory",
+        "LLaMA-Factory's alpaca files: instruction, chosen, rejected",
+        llama_factory.MARKS,
+        llama_factory.read,
+    ),
+    Format(
+        "ms-swift",
+        "ms-swift's preferences: messages, rejected_response",
+        conversations.SWIFT,
+        conversations.read,
+    ),
+    Format("sharegpt", "conversations of from and value", conversations.SHAREGPT, conversations.read),
+    Format("messages", "conversations of role and content", conversations.MESSAGES, conversations.read),
     Format("hh-rlhf", "transcripts, chosen and rejected", hh_rlhf.MARKS, hh_rlhf.read),
     Format(
         "outputs", "models' answers to instructions", instructions.OUTPUT_MARKS, instructions.read_outputs
@@ -96,7 +150,7 @@ FORMATS = MappingProxyType({each.name: each for each in _ALL})
 
 def guess(row: Mapping[str, Any]) -> str | None:
     """Name of the first format whose marks are among an object's fields; None where there is none."""
-    return next((each.name for each in _ALL if each.marks <= row.keys()), None)
+    return next((each.name for each in _ALL if each.knows(row)), None)
 
 
 def expand(paths: Iterable[Path], chosen: Format) -> Iterator[Path]:

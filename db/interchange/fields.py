@@ -11,6 +11,10 @@ from db.errors import FormatError
 from db.interchange.files import Numbered
 from db.interchange.rows import Refusal
 
+STORED = frozenset({
+    ".jsonl", ".ndjson", ".json", ".parquet", ".csv", ".tsv", ".txt", ".text", ".arrow", ".xlsx", ".gz",
+})  # fmt: skip
+
 Made = TypeVar("Made")
 Fields = Mapping[str, Any]
 
@@ -92,6 +96,14 @@ def coded(row: Fields, name: str, codes: Mapping[float, float]) -> float | None:
         allowed = ", ".join(f"{code:g}" for code in codes)
         raise ValueError(f"{name} is {shown(value)}, not {allowed} or null")
     return codes[value]
+
+
+def stem(path: Path) -> str:
+    """A file's name without the endings that say how it is stored."""
+    name = path.name
+    while (ending := Path(name).suffix.lower()) in STORED and Path(name).stem:
+        name = name[: -len(ending)]
+    return name
 
 
 def as_json_text(value: object) -> str | None:

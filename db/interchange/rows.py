@@ -43,6 +43,22 @@ class PreferenceRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ImportedPair:
+    """A pair of outputs that nobody has judged yet."""
+
+    source: str
+    instruction: str
+    input: str
+    output_1: str
+    output_2: str
+    output_1_model: str | None = None
+    output_2_model: str | None = None
+    subset: str | None = None
+    item_id: str | None = None
+    instruction_id: str | None = None  # the source's own name for the instruction
+
+
+@dataclass(frozen=True, slots=True)
 class ImportedOutput:
     """One model's answer, or a demonstration."""
 
@@ -76,7 +92,7 @@ class Refusal:
     reason: str
 
 
-Entry: TypeAlias = PreferenceRow | ImportedOutput | ImportedInstruction
+Entry: TypeAlias = PreferenceRow | ImportedPair | ImportedOutput | ImportedInstruction
 
 
 @dataclass(frozen=True, slots=True)

@@ -255,14 +255,39 @@ def test_trl_standard_conversational_and_implicit(tmp_path: Path) -> None:
     assert isinstance(refused, Refusal)
 
 
+def test_trl_answers_that_repeat_the_prompt_lose_it_and_scores_models_and_subset_stay(tmp_path: Path) -> None:
+    def said(text: str) -> list[dict[str, str]]:
+        return [{"role": "user", "content": "Say hi."}, {"role": "assistant", "content": text}]
+
+    given: dict[str, Any] = {"prompt": "Say hi.", "chosen": said("hi"), "rejected": said("no")}
+    given |= {"score_chosen": 8.5, "score_rejected": 6, "chosen_model": "m1", "rejected_model": "m2"}
+    row = only(read("trl", made(tmp_path / "x.jsonl", [given | {"subset": "refusals", "id": 3}])))
+    assert (row.instruction, row.output_1, row.output_2, row.preference) == ("Say hi.", "hi", "no", 1.0)
+    assert (row.output_1_model, row.output_2_model, row.subset) == ("m1", "m2", "refusals")
+    assert (row.scores, row.meta) == ((8.5, 6), {"id": 3})
+
+
+@pytest.mark.parametrize("name", ["instruction", "question"])
+def test_trl_reads_the_prompt_by_its_usual_names(tmp_path: Path, name: str) -> None:
+    row = only(read("trl", made(tmp_path / "x.jsonl", [{name: "Say hi.", "chosen": "hi", "rejected": "no"}])))
+    assert (row.instruction, row.output_1, row.meta) == ("Say hi.", "hi", {})
+
+
 def test_trl_unpaired(tmp_path: Path) -> None:
     rows = [
         {"prompt": "Say hi.", "completion": "hi", "label": True},
-        {"prompt": "x", "completion": "y", "label": 1},
+        {"prompt": "x", "completion": "y", "label": 2},
+        {"prompt": "x", "completion": "y", "label": 0},
+        {"prompt": "x", "completion": "z", "label": "True"},
     ]
-    good, bad = read("trl-unpaired", made(tmp_path / "x.jsonl", rows), ReadOptions(set_name="mine"))
+    good, bad, zero, text = read(
+        "trl-unpaired", made(tmp_path / "x.jsonl", rows), ReadOptions(set_name="mine")
+    )
     assert good == ImportedOutput("Say hi.", "", "hi", "", set_name="mine/desirable")
     assert isinstance(bad, Refusal)
+    assert bad.reason == "label is 2, not true or false"
+    assert zero == ImportedOutput("x", "", "y", "", set_name="mine/undesirable")
+    assert text == ImportedOutput("x", "", "z", "", set_name="mine/desirable")
 
 
 @pytest.mark.parametrize("ending", [".jsonl", ".jsonl.gz", ".parquet"])

@@ -1,0 +1,275 @@
+"""What a row is, by the places that it fills, and its entries.
+
+What a row has decides what it is: chosen and rejected, or two outputs and a verdict or scores, are a judged
+pair; two outputs alone are a pair still to be judged; several outputs with scores or ranks are judged pairs
+of each two; one output is an answer, which may be good or bad; two models and a verdict are a battle whose
+texts nobody kept; a prompt alone is an instruction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import combinations, product
+from pathlib import Path
+from typing import Any
+
+from db.interchange import fields, verdicts
+from db.interchange.asked import (
+    Asked,
+    PlacedOutput,
+    RowOrigin,
+    answer_of,
+    answer_turns,
+    listed,
+    numbered,
+    yes_or_no,
+)
+from db.interchange.fields import Fields
+from db.interchange.files import objects
+from db.interchange.instructions import REFERENCE
+from db.interchange.rows import (
+    Entry,
+    ImportedInstruction,
+    ImportedOutput,
+    ImportedPair,
+    PreferenceRow,
+    ReadOptions,
+    Refusal,
+)
+from db.interchange.turns import Turns, apart, history, led, text_of, turns
+from db.interchange.verdicts import Codes, is_blank
+from db.records import AnnotatorKind, ProducerKind
+
+UNTOLD = "(no text)"  # the output of a battle whose texts nobody kept
+
+
+def entries(
+    row: Fields, origin: RowOrigin, options: ReadOptions, codes: Codes | None = None
+) -> Iterator[Entry]:
+    """What a row's filled places say. codes: of its verdict. A place "meta" is kept beside a judgement.
+
+    Raises ValueError with the reason where the row says nothing, or something that cannot be.
+    """
+    prompt = turns(row["prompt"], "prompt") if not is_blank(row.get("prompt")) else None
+    if prompt is not None:
+        system = row.get("system")
+        prompt = led(None if is_blank(system) else str(system), history(row.get("history")), prompt)
+    strength = {} if is_blank(row.get("strength")) else {"strength": row["strength"]}
+    meta = strength | dict(row.get("meta") or {})
+    asked = Asked(row, prompt, origin=origin, options=options, codes=codes or {}, meta=meta)
+    if "chosen" in row and "rejected" in row:
+        yield from _chosen(asked)
+    elif "output_1" in row and "output_2" in row:
+        yield from _compared(asked, list(numbered(asked)))
+    elif "outputs" in row:
+        yield from _compared(asked, list(listed(asked, "output")))
+    elif "output" in row:
+        yield _alone(asked)
+    elif "model_1" in row and "model_2" in row and "verdict" in row:
+        yield _battle(asked)
+    elif prompt is not None:
+        yield from _instruction(asked)
+    else:
+        raise ValueError("there is no prompt")
+
+
+def _chosen(asked: Asked) -> Iterator[PreferenceRow]:
+    """A pair, or each chosen output with each rejected one."""
+    sides = []
+    for name in ("chosen", "rejected"):
+        value = asked.row[name]
+        if value is None:
+            raise ValueError(f"{name} is missing")
+        many = isinstance(value, list) and bool(value) and all(isinstance(each, str) for each in value)
+        models, score = asked.row.get(f"model_{name}"), asked.number(f"score_{name}")
+        if not isinstance(models, list):
+            models = [asked.text(f"model_{name}")] * (len(value) if many else 1)
+        outputs = [answer_turns(each, name) for each in (value if many else [value])]
+        if len(models) != len(outputs):
+            raise ValueError(f"model_{name} names {len(models)} models of {len(outputs)} outputs")
+        sides.append(
+            [PlacedOutput(said, who, score, score) for said, who in zip(outputs, models, strict=True)]
+        )
+    several = len(sides[0]) > 1 or len(sides[1]) > 1
+    for (i, better), (j, worse) in product(*map(enumerate, sides)):
+        meta = {"chosen_place": i, "rejected_place": j} if several else {}
+        yield _judged(asked, better, worse, 1.0, raw="chosen", **meta)
+
+
+def _compared(
+    asked: Asked, answers: Sequence[PlacedOutput]
+) -> Iterator[PreferenceRow | ImportedPair | ImportedOutput]:
+    """Outputs of one prompt: a judged pair, one to be judged, or all pairs of several with scores."""
+    scored = [each for each in answers if each.score is not None]
+    if len(answers) == 2 and not is_blank(asked.row.get("verdict")):
+        first, second = answers
+        value = asked.row["verdict"]
+        models = first.model, second.model
+        texts = tuple(text_of(each.said, "an output") for each in answers)
+        preference = verdicts.decoded(value, asked.codes, models, (texts[0], texts[1]))
+        yield _judged(asked, first, second, preference, raw=value)
+    elif len(answers) == 2 and len(scored) < 2:
+        yield _unjudged(asked, *answers)
+    elif not is_blank(asked.row.get("verdict")):
+        raise ValueError(f"a verdict compares two outputs, and here are {len(answers)} (map scores or ranks)")
+    elif not scored:
+        yield from (_output(asked, each) for each in answers)
+    else:
+        yield from by_score(asked, scored)
+        yield from (_output(asked, each) for each in answers if each.score is None)
+
+
+def by_score(asked: Asked, answers: Sequence[PlacedOutput]) -> Iterator[PreferenceRow | ImportedOutput]:
+    """Each two of the outputs, the one of the higher score preferred; equal scores are a tie."""
+    if len(answers) == 1:
+        yield _output(asked, answers[0])
+    for first, second in combinations(answers, 2):
+        assert first.score is not None
+        assert second.score is not None
+        preference = 0.5 if first.score == second.score else float(first.score > second.score)
+        yield _judged(asked, first, second, preference, raw=None)
+
+
+def _judged(
+    asked: Asked,
+    first: PlacedOutput,
+    second: PlacedOutput,
+    preference: float | None,
+    *,
+    raw: object,
+    **meta: Any,
+) -> PreferenceRow:
+    prompt, (said_1, said_2) = apart(asked.prompt, [first.said, second.said])
+    scores = (first.given, second.given)
+    return PreferenceRow(
+        source=asked.source,
+        subset=asked.text("subset"),
+        item_id=asked.text("item"),
+        instruction_id=asked.text("instruction_id"),
+        instruction=text_of(prompt, "prompt"),
+        input=asked.text("input") or "",
+        output_1=text_of(said_1, "the first output"),
+        output_2=text_of(said_2, "the second output"),
+        output_1_model=first.model,
+        output_2_model=second.model,
+        annotator=asked.options.annotator or asked.text("annotator") or asked.origin.annotator,
+        annotator_kind=asked.options.annotator_kind or _kind(asked.text("kind")) or asked.origin.kind,
+        preference=preference,
+        preference_raw=raw if raw is None or fields.is_number(raw) else str(raw),
+        reason=None if preference is not None else "no verdict in the source",
+        order_swapped=yes_or_no(asked.row.get("swapped"), "swapped"),
+        raw_completion=asked.text("reply"),
+        scores=None if scores == (None, None) else scores,
+        meta={**asked.meta, **meta},
+    )
+
+
+def _kind(value: str | None) -> AnnotatorKind | None:
+    try:
+        return None if value is None else AnnotatorKind(value)
+    except ValueError:
+        raise ValueError(f"kind is {fields.shown(value)}, not {', '.join(AnnotatorKind)}") from None
+
+
+def _unjudged(asked: Asked, first: PlacedOutput, second: PlacedOutput) -> ImportedPair:
+    prompt, (said_1, said_2) = apart(asked.prompt, [first.said, second.said])
+    return ImportedPair(
+        source=asked.source,
+        instruction=text_of(prompt, "prompt"),
+        input=asked.text("input") or "",
+        output_1=text_of(said_1, "the first output"),
+        output_2=text_of(said_2, "the second output"),
+        output_1_model=first.model,
+        output_2_model=second.model,
+        subset=asked.text("subset"),
+        item_id=asked.text("item"),
+        instruction_id=asked.text("instruction_id"),
+    )
+
+
+def _output(asked: Asked, answer: PlacedOutput, set_name: str | None = None) -> ImportedOutput:
+    if asked.prompt is None:
+        raise ValueError("there is no prompt")
+    prompt, [said] = apart(asked.prompt, [answer.said])
+    return ImportedOutput(
+        instruction=text_of(prompt, "prompt"),
+        input=asked.text("input") or "",
+        output=text_of(said, "the output"),
+        model=answer.model or "",
+        kind=ProducerKind.MODEL,
+        set_name=set_name or asked.options.set_name or asked.text("subset"),
+        name=asked.text("instruction_id"),
+    )
+
+
+def _alone(asked: Asked) -> ImportedOutput:
+    """An answer; one that is called good or bad goes into the set SOURCE/desirable or SOURCE/undesirable."""
+    good = yes_or_no(asked.row.get("good"), "good")
+    name = asked.options.set_name or asked.source
+    set_name = None if good is None else f"{name}/{'desirable' if good else 'undesirable'}"
+    return _output(asked, answer_of(asked), set_name)
+
+
+def _battle(asked: Asked) -> PreferenceRow:
+    """A battle of two models whose texts nobody kept; its instruction is the name of the question or row."""
+    first, second = (PlacedOutput([("", UNTOLD)], asked.text(f"model_{side}")) for side in (1, 2))
+    if not first.model or not second.model or first.model == second.model:
+        raise ValueError(f"a battle without texts needs two models, not {first.model!r} and {second.model!r}")
+    value = asked.row["verdict"]
+    if is_blank(value):
+        raise ValueError("a battle without texts and without a verdict says nothing")
+    preference = verdicts.decoded(value, asked.codes, (first.model, second.model), ("", ""))
+    name = asked.text("item") or asked.text("instruction_id") or str(asked.row["row"])
+    told: Turns = [("", f"(no text: battle {name} of {asked.source})")]
+    return _judged(replace(asked, prompt=told), first, second, preference, raw=value)
+
+
+def _instruction(asked: Asked) -> Iterator[ImportedInstruction | ImportedOutput]:
+    """The instruction, and after it its reference answer, where there is one."""
+    assert asked.prompt is not None
+    instruction, input = text_of(asked.prompt, "prompt"), asked.text("input") or ""
+    set_name, name = (
+        asked.options.set_name or asked.source,
+        asked.text("instruction_id") or asked.text("item"),
+    )
+    yield ImportedInstruction(
+        instruction=instruction,
+        input=input,
+        set_name=set_name,
+        use=asked.options.use,
+        category=asked.text("subset"),
+        name=name,
+        meta=dict(asked.meta),
+    )
+    if not is_blank(asked.row.get("reference")):
+        yield ImportedOutput(
+            instruction=instruction,
+            input=input,
+            output=text_of(turns(asked.row["reference"], "the reference answer"), "the reference answer"),
+            model=REFERENCE,
+            kind=ProducerKind.REFERENCE,
+            set_name=set_name,
+            name=name,
+        )
+
+
+def rows_by(
+    path: Path,
+    options: ReadOptions,
+    *,
+    shape: Sequence[Sequence[str]],
+    origin: RowOrigin,
+    fill: Callable[[dict[str, Any]], Iterable[Fields]],
+    codes: Codes | None = None,
+) -> Iterator[Entry | Refusal]:
+    """Stream a file's rows as entries. fill: the places that a row fills, once for each entry or pair.
+
+    shape: groups of field names, one of each group must be there. Raises UnlikeFormat where one lacks.
+    """
+
+    def read(row: dict[str, Any]) -> Iterator[Entry]:
+        for filled in fill(row):
+            yield from entries(filled, origin, options, codes)
+
+    return fields.rows_of(path, objects(path), shape, read)

@@ -1,0 +1,127 @@
+"""Verdicts in the field's words and numbers, as P(output_1 preferred).
+
+Codes say what each value of a verdict column means. Without codes, words that name a side or a tie are read,
+and so are the names of the two models and the two texts. A bare number has no meaning without codes: tools
+disagree on what 0, 1 and 2 stand for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from db.errors import ConfigError
+from db.interchange.fields import is_number, shown
+
+Codes: TypeAlias = Mapping[str, float | None]  # a value as `plain` gives it -> P(output_1 preferred)
+
+MEANINGS: Mapping[str, float | None] = {"first": 1.0, "second": 0.0, "tie": 0.5, "none": None}
+POSITIVE, NEGATIVE, PROBABILITY = "positive", "negative", "probability"
+STEM = r"(?:output|response|answer|completion|assistant|model|option|candidate|text|reply|result|choice)"
+SIDES = {"first": 1.0, "1st": 1.0, "left": 1.0, "a": 1.0, "second": 0.0, "2nd": 0.0, "right": 0.0, "b": 0.0}
+NUMBERED = {"1": 1.0, "one": 1.0, "2": 0.0, "two": 0.0}
+WON = r"\]*(?:[ _](?:is better|better|wins?|won))?"
+NAMED = re.compile(rf"\[*{STEM}[ _-]*({'|'.join([*SIDES, *NUMBERED])}){WON}")
+BARE = re.compile(rf"\[*({'|'.join(SIDES)}){WON}")
+TIES = frozenset({
+    "tie", "tied", "draw", "equal", "same", "neither", "no preference", "tie (bothbad)", "[[c]]",
+    "both", "both good", "both bad", "both_good", "both_bad", "bothgood", "bothbad", "both equally good",
+    "both equally bad", "a=b", "b=a", "a~=b", "a≈b",
+})  # fmt: skip
+ABOVE = {"a>b": 1.0, "a>>b": 1.0, "b<a": 1.0, "b<<a": 1.0, "b>a": 0.0, "b>>a": 0.0, "a<b": 0.0, "a<<b": 0.0}
+NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.IGNORECASE)
+
+
+def plain(value: object) -> str:
+    """A value as codes name it: 1, 1.0 and "1" are "1", True is "true", texts are in lower case."""
+    number = number_of(value)
+    if number is not None:
+        return format(number + 0.0, ".15g")
+    return " ".join(str(value).split()).lower()
+
+
+def number_of(value: object) -> float | None:
+    """A number, or a text that spells one, as a finite float; None for anything else. A bool is no number."""
+    if isinstance(value, str):
+        value = float(value) if NUMBER.fullmatch(value.strip()) else None
+    return float(value) if is_number(value) and abs(value) < float("inf") else None
+
+
+def is_blank(value: object) -> bool:
+    """Whether a cell holds nothing: null, NaN, or white space."""
+    return value is None or value != value or (isinstance(value, str) and not value.strip())
+
+
+def word(value: object) -> float | None:
+    """P(output_1 preferred) by the words that name a side or a tie. Raises KeyError for another value."""
+    said = plain(value)
+    if said in TIES:
+        return 0.5
+    if said in ABOVE:
+        return ABOVE[said]
+    if match := NAMED.fullmatch(said):
+        return (SIDES | NUMBERED)[match[1]]
+    if match := BARE.fullmatch(said):
+        return SIDES[match[1]]
+    raise KeyError(said)
+
+
+def decoded(
+    value: object, codes: Codes, models: tuple[str | None, str | None], texts: tuple[str, str]
+) -> float | None:
+    """P(output_1 preferred) of a verdict. models, texts: of output_1 and output_2, as a winner may be named.
+
+    Raises ValueError where the value has no meaning, or names both sides.
+    """
+    said = plain(value)
+    if said in codes:
+        return codes[said]
+    number = number_of(value)
+    if number is not None and PROBABILITY in codes and 0 <= number <= 1:
+        return number
+    if number and (name := POSITIVE if number > 0 else NEGATIVE) in codes:
+        return codes[name]
+    if not codes:
+        for names in (models, texts):
+            is_first, is_second = (each is not None and plain(each) == said for each in names)
+            if is_first != is_second:
+                return float(is_first)
+        try:
+            return word(value)
+        except KeyError:
+            pass
+    known = ", ".join(codes) or "a side, a tie, a model's name or an output"
+    raise ValueError(f"the verdict is {shown(value)}, not {known}")
+
+
+def parsed(text: str) -> tuple[str, dict[str, float | None]]:
+    """The column and the codes of `COLUMN:VALUE=MEANING,...`; `COLUMN` alone has no codes.
+
+    A meaning is first, second, tie or none. The values positive and negative stand for numbers above and
+    below 0. `COLUMN:probability` says that the numbers are P(output_1 preferred). Raises ConfigError.
+    """
+    column, _, told = text.partition(":")
+    if told == PROBABILITY:
+        return column, {PROBABILITY: None}
+    codes: dict[str, float | None] = {}
+    for each in told.split(",") if told else ():
+        value, equals, meaning = each.rpartition("=")
+        if not equals or meaning.strip() not in MEANINGS:
+            raise ConfigError(
+                f"--verdict has {each!r}, not VALUE=MEANING",
+                remedy="a meaning is first, second, tie or none, such as --verdict label:0=first,1=second",
+            )
+        if plain(value) in codes:
+            raise ConfigError(f"--verdict says twice what {value!r} means", remedy="say it once")
+        codes[plain(value)] = MEANINGS[meaning.strip()]
+    return column, codes
+
+
+def spelled(column: str, codes: Codes) -> str:
+    """The text that `parsed` reads as this column and these codes."""
+    if PROBABILITY in codes:
+        return f"{column}:{PROBABILITY}"
+    names = {meaning: name for name, meaning in MEANINGS.items()}
+    told = ",".join(f"{value}={names[meaning]}" for value, meaning in codes.items())
+    return f"{column}:{told}" if told else column
