@@ -18,7 +18,7 @@ from db.errors import ConfigError
 from db.ledger import Ledger
 from db.records import AnnotatorKind
 from farm.evaluation.label_order import by_doubt, label_table, labelled_prefix
-from farm.evaluation.people_report import PeopleWinRate, Replacement
+from farm.evaluation.people_report import Counts, PeopleWinRate, Replacement
 from farm.evaluation.questions import questioned
 from farm.evaluation.references import Who, annotator_named, named
 from farm.evaluation.scope import EVERYTHING, Scope
@@ -58,26 +58,28 @@ def may_replace(
     chosen = [each for each in who if each.code not in people]
     if annotators:
         chosen = [annotator_named(who, name) for name in annotators]
-    labels = _item_labels(found.judgements)
-    of_people = labels[labels["annotator"].isin(people)]
+    labels = _item_labels(found.judgements, who)
+    of_people = labels[labels["annotator"].isin([each.name for each in who if each.code in people])]
     return [
         _replacement(each, labels, people=of_people, epsilons=epsilons, min_items=min_items)
         for each in chosen
     ]
 
 
-def _item_labels(rows: pd.DataFrame) -> pd.DataFrame:
-    """One label per annotator and question: item, annotator, label (0, 0.5 or 1, the side of the mean)."""
-    means = rows.groupby(["unit", "annotator"], sort=False)["preference"].mean().dropna().reset_index()
-    labels = VALUES[categories(means["preference"].to_numpy(float))]
-    return pd.DataFrame({"item": means["unit"], "annotator": means["annotator"], "label": labels})
+def _item_labels(rows: pd.DataFrame, who: Sequence[Who]) -> pd.DataFrame:
+    """One label per annotator and question, by name: item, annotator, label (0, 0.5, 1: the mean's side)."""
+    names = rows["annotator"].map({each.code: each.name for each in who})
+    means = rows.assign(annotator=names).groupby(["annotator", "unit"])["preference"].mean().dropna()
+    found = means.reset_index()
+    labels = VALUES[categories(found["preference"].to_numpy(float))]
+    return pd.DataFrame({"item": found["unit"], "annotator": found["annotator"], "label": labels})
 
 
 def _replacement(
     who: Who, labels: pd.DataFrame, people: pd.DataFrame, epsilons: Sequence[float], min_items: int
 ) -> Replacement:
-    own = labels[labels["annotator"] == who.code].set_index("item")["label"]
-    others = people[people["annotator"] != who.code]
+    own = labels[labels["annotator"] == who.name].set_index("item")["label"]
+    others = people[people["annotator"] != who.name]
     try:
         tests = tuple(alt_test(others, own, epsilon, min_items=min_items) for epsilon in epsilons)
     except ValueError as error:
@@ -110,7 +112,8 @@ def people_win_rate(
     instructions = pool["instruction"].to_numpy()
     plan: LabelPlan | str | None = None
     if half_width is not None:
-        plan = _or_refusal(lambda: labels_needed(half_width, human, judge))
+        plan = _or_refusal(lambda: labels_needed(half_width, human, judge, instructions))
+    labelled, judged = ~np.isnan(human), ~np.isnan(judge)
     return PeopleWinRate(
         of=scope.model or "first output",
         annotator=annotator,
@@ -119,13 +122,15 @@ def people_win_rate(
         people=_share(human, instructions),
         corrected="labels chosen by doubt are no random choice"
         if chosen == "doubt"
-        else _corrected(human, judge),
+        else _corrected(human, judge, instructions),
         powered=_or_refusal(
             lambda: prediction_powered_win_rate(human, judge, instructions, inclusion=inclusion)
         ),
         plan=plan,
-        n_failed=int(np.isnan(judge).sum()),
+        n_failed=int((~judged).sum()),
         outside=outside,
+        judge_counts=Counts(len(np.unique(instructions[judged])), 0, int(judged.sum())),
+        people_counts=Counts(len(np.unique(instructions[labelled])), int(labelled.sum()), 0),
     )
 
 
@@ -143,11 +148,11 @@ def next_pairs(ledger: Ledger, annotator: str, n: int, scope: Scope = EVERYTHING
     return [int(pair) for pair in wanted[:n]]
 
 
-def _corrected(human: Floats, judge: Floats) -> RoganGladen | str:
+def _corrected(human: Floats, judge: Floats, instructions: NDArray[np.int64]) -> RoganGladen | str:
     """Rogan and Gladen's estimate on the pairs that neither side calls a tie, or why it was refused."""
     ties = (human == 0.5) | (judge == 0.5)
     people, simulated = (np.where(np.isnan(each), np.nan, each > 0.5)[~ties] for each in (human, judge))
-    return _or_refusal(lambda: rogan_gladen(people, simulated))
+    return _or_refusal(lambda: rogan_gladen(people, simulated, instructions[~ties]))
 
 
 def _share(preferences: Floats, instructions: NDArray[np.int64]) -> Interval | None:

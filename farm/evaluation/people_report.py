@@ -42,6 +42,18 @@ class Replacement:
 
 
 @dataclass(frozen=True)
+class Counts:
+    """What an estimate rests on. instructions: those of its labels, or of the verdicts where it has no label.
+
+    labels: questions that people labelled. verdicts: questions with a verdict of the judge.
+    """
+
+    instructions: int
+    labels: int
+    verdicts: int
+
+
+@dataclass(frozen=True)
 class PeopleWinRate:
     """One win rate, by a judge and as people would give it. Rates are shares in [0, 1].
 
@@ -49,7 +61,8 @@ class PeopleWinRate:
     judge's own win rate. people: the win rate from people's labels alone. corrected: Rogan and Gladen's, or
     why it was refused. powered: the prediction-powered one, or why it was refused. plan: the labels for the
     wanted half-width, or why there is no plan; None where no plan was asked for. n_failed: questions of the
-    pool without a verdict of the judge. outside: questions with people's labels that do not count."""
+    pool without a verdict of the judge. outside: questions with people's labels that do not count.
+    judge_counts, people_counts: what the judge's and people's own win rates rest on."""
 
     of: str
     annotator: str
@@ -61,9 +74,31 @@ class PeopleWinRate:
     plan: LabelPlan | str | None
     n_failed: int
     outside: int
+    judge_counts: Counts
+    people_counts: Counts
+
+    def counts(self) -> dict[str, Counts]:
+        """What each estimate that was not refused rests on, by its name in the JSON."""
+        made = {}
+        if self.judge:
+            made["judge"] = self.judge_counts
+        if self.people:
+            made["people"] = self.people_counts
+        if not isinstance(self.corrected, str):
+            found = self.corrected
+            verdicts = found.n + found.n_calibration
+            made["rogan_gladen"] = Counts(found.n_instructions, found.n_calibration, verdicts)
+        if not isinstance(self.powered, str):
+            labels = self.powered.n
+            verdicts = labels + self.powered.n_unlabelled - self.powered.n_failed
+            made["prediction_powered"] = Counts(self.powered.n_instructions, labels, verdicts)
+        return made
 
     def to_json(self) -> Json:
-        """The estimates as JSON; a refused one is an object with the reason under `refused`."""
+        """The estimates as JSON; a refused one is an object with the reason under `refused`.
+
+        counts: what each estimate rests on: instructions, labels and verdicts.
+        """
         return {
             "of": self.of,
             "annotator": self.annotator,
@@ -75,6 +110,7 @@ class PeopleWinRate:
             "prediction_powered": _json(self.powered),
             "rogan_gladen": _json(self.corrected),
             "plan": _json(self.plan),
+            "counts": {name: asdict(each) for name, each in self.counts().items()},
         }
 
 

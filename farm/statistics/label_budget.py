@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from farm.statistics.prediction_powered import LARGEST_GAIN, QUANTILE, paired_labels, require_spread
-from farm.statistics.win_rates import as_preferences
+from farm.statistics.prediction_powered import FEWEST_LABELS, LARGEST_GAIN, paired_labels, require_spread
+from farm.statistics.win_rates import as_preferences, codes, share_bounds
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
 
-SMALLEST_PILOT = 10
+MOST_LABELS = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,38 +31,123 @@ class LabelPlan:
     half_width: float
 
 
-def labels_needed(half_width: float, human: ArrayLike, judge: ArrayLike) -> LabelPlan:
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """What a plan knows of a pool. All variances are of people's labels."""
+
+    mean: float
+    variance: float  # of one label
+    together: float  # covariance of two labels of one instruction
+    explained: float  # share of a label's variance that the judge explains
+    sizes: Floats  # pairs of each instruction
+
+    def half_width(self, n: int, explained: float) -> float:
+        """Half the width of the interval that n labels are expected to give."""
+        total = self.sizes.sum()
+        of_pool = self.variance / total + self.together * np.square(self.sizes).sum() / total**2
+        within = self.variance - self.together * np.square(self.sizes).sum() / total**2
+        if n >= total:  # more pairs of the same kind
+            alone = found = of_pool * total / n
+        else:
+            alone = of_pool + (1 / n - 1 / total) * within
+            found = of_pool + (1 / n - 1 / total) * within * (1 - explained)
+        labelled = float((1 - (1 - min(1.0, n / total)) ** self.sizes).sum()) * max(1.0, n / total)
+        error = float(np.sqrt(max(found, alone / LARGEST_GAIN)))
+        bounds = share_bounds(self.mean, error, max(2, round(labelled)))
+        assert bounds is not None  # there are two instructions or more
+        return (bounds.high - bounds.low) / 2
+
+
+def labels_needed(
+    half_width: float, human: ArrayLike, judge: ArrayLike, instructions: ArrayLike | None = None
+) -> LabelPlan:
     """Plan the smallest random sample of a pool that people must judge for an interval of +- half_width.
 
     human, judge (T,): preferences as for `prediction_powered_win_rate`; the human labels are a pilot of 10 or
-    more. half_width: a share between 0 and 0.5. With n of T pairs labelled, the planned variance is
-    var(Y) (1 - r^2 (1 - n / T)) / n, but never below half of var(Y) / n. Y are people's labels and r is their
-    correlation with the judge's (PPI++, Angelopoulos et al. 2023, arXiv 2311.01453).
+    more. half_width: a share between 0 and 0.5. instructions (T,): clusters; without them every pair is its
+    own.
 
-    Raises ValueError with a half-width outside the range, a pilot that is too small or has equal labels, or a
-    pool that is too small.
+    The planned variance is V + (1 / n - 1 / T) S (1 - r^2), but never below half of the same with r = 0. Y
+    are people's labels and r is their correlation with the judge's (PPI++, Angelopoulos et al. 2023, arXiv
+    2311.01453). The instructions have m_g pairs, c is the covariance of two labels of one instruction, and
+    q = c sum_g(m_g^2) / T^2. V = var(Y) / T + q is the variance of the whole pool's mean, and S = var(Y) - q
+    is the variance within the pool. The width is that of the interval of `prediction_powered_win_rate`.
+
+    Raises ValueError with a half-width outside the range, a pilot that is too small, has equal labels or
+    stands on one instruction, or a pool that is too small.
     """
     if not 0 < half_width < 0.5:
         raise ValueError(f"a half-width is a share between 0 and 0.5, not {half_width:g}")
     people, simulated = paired_labels(human, judge)
-    labelled = ~np.isnan(people)
-    if labelled.sum() < SMALLEST_PILOT:
-        raise ValueError(f"a plan needs a pilot of {SMALLEST_PILOT} human labels, not {labelled.sum()}")
-    pilot, seen = people[labelled], np.nan_to_num(simulated, nan=0.5)[labelled]
+    labelled, clusters = ~np.isnan(people), codes(instructions, len(people))
+    if labelled.sum() < FEWEST_LABELS:
+        raise ValueError(f"a plan needs a pilot of {FEWEST_LABELS} human labels, not {labelled.sum()}")
+    pilot, seen = people[labelled], np.nan_to_num(simulated, nan=0.5)
     require_spread(pilot)
-    correlation = float(np.corrcoef(pilot, seen)[0, 1]) if seen.std() > 0 else 0.0
-    sizes = np.arange(1, len(people) + 1)
-    saved = max(0.0, correlation) ** 2 * (1 - sizes / len(people))
-    left = np.maximum(1 - saved, 1 / LARGEST_GAIN)
-    reach = QUANTILE * np.sqrt(pilot.var(ddof=1) * left / sizes)
-    if reach[-1] > half_width:
+    if len(np.unique(clusters[labelled])) < 2:
+        raise ValueError(f"all {len(pilot)} human labels are of one instruction: label others too")
+    spread = float(pilot.var(ddof=1))
+    correlation = float(np.corrcoef(pilot, seen[labelled])[0, 1]) if seen[labelled].std() > 0 else 0.0
+    pool = _Pool(
+        mean=float(pilot.mean()),
+        variance=spread,
+        together=spread * _correlation_within(people, seen, clusters),
+        explained=max(0.0, correlation) ** 2,
+        sizes=np.bincount(clusters).astype(float),
+    )
+    reach = pool.half_width(len(people), pool.explained)
+    if reach > half_width:
         raise ValueError(
-            f"all {len(people)} pairs labelled would give +-{reach[-1]:.3f}, not +-{half_width:g}; add pairs "
-            "or accept a wider interval"
+            f"all {len(people)} pairs labelled would give +-{reach:.3f}, not +-{half_width:g}; add "
+            f"{'pairs' if len(pool.sizes) == len(people) else 'instructions'} or accept a wider interval"
         )
-    n = int(sizes[reach <= half_width][0])
-    alone = int(np.ceil(pilot.var(ddof=1) * (QUANTILE / half_width) ** 2))
-    return LabelPlan(n, alone, float(1 / left[n - 1]), half_width)
+    n, alone = (
+        bisect_left(range(MOST_LABELS), -half_width, lo=2, key=lambda n: -pool.half_width(n, share))
+        for share in (pool.explained, 0.0)
+    )
+    gain = (pool.half_width(n, 0.0) / pool.half_width(n, pool.explained)) ** 2
+    return LabelPlan(n, alone, gain, half_width)
+
+
+def _correlation_within(people: Floats, judge: Floats, clusters: Ints) -> float:
+    """Correlation of two labels of one instruction, in [0, 1].
+
+    A pilot has few couples of labels of one instruction. So a second estimate counts beside them like ten
+    couples (`FEWEST_LABELS`): the correlation of a label with the judge's verdicts on the other pairs of its
+    instruction, divided by that with its verdict on the same pair. Where a verdict tells less than .1 of the
+    label, it is the judge's own correlation.
+    """
+    labels, verdicts = (_standard(each) for each in (people, judge))
+    known = np.isfinite(labels)
+    ours, couples = _products(labels[known], labels[known], clusters[known])
+    follows = float(labels[known] @ verdicts[known]) / known.sum()
+    if follows < 0.1:
+        found, many = _products(verdicts, verdicts, clusters)
+    else:
+        found, many = _products(np.where(known, labels, 0), verdicts, clusters, known)
+        found /= follows
+    other = float(np.clip(found / many, 0, 1)) if many else 0.0
+    return float(np.clip((ours / 2 + FEWEST_LABELS * other) / (couples / 2 + FEWEST_LABELS), 0, 1))
+
+
+def _standard(values: Floats) -> Floats:
+    """Values with mean 0 and standard deviation 1; NaN stays, equal values are 0."""
+    centred = values - np.nanmean(values)
+    spread = float(np.nanstd(values))
+    return centred / spread if spread > 0 else centred * 0
+
+
+def _products(
+    first: Floats, second: Floats, clusters: Ints, counted: NDArray[np.bool_] | None = None
+) -> tuple[float, float]:
+    """Sum of first_i second_j over i and j of one cluster with i not j, and the number of these.
+
+    counted: where first has a value; everywhere if not given.
+    """
+    counted = np.ones(len(first), bool) if counted is None else counted
+    sums = np.bincount(clusters, first) @ np.bincount(clusters, second) - first @ second
+    number = np.bincount(clusters, counted) @ np.bincount(clusters) - counted.sum()
+    return float(sums), float(number)
 
 
 def label_next(judgements: ArrayLike, budget: int, *, uniform: float = 0.5, seed: int = 0) -> pd.DataFrame:

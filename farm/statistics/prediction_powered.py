@@ -9,8 +9,13 @@ The interval is valid for any judge: a bad one gets lambda near 0. A failed judg
 no pair leaves the study. Where pairs had unequal chances of a human label (`label_budget.label_next`), labels
 are weighted by the inverse of the chance (Zrnic and Candes 2024, arXiv 2403.03208).
 
+Errors are clustered by instruction with the factor G / (G - 1), where G is the number of instructions with a
+human label. The interval is Wilson's with Student's quantile on G - 1 degrees of freedom, as for every win
+rate (farm/statistics/win_rates.py).
+
 A judge that is no better than the models it judges cannot save more than half of the human labels (Dorner,
-Nastl and Hardt 2024, arXiv 2410.13341). So the reported effective labels are at most twice the real ones.
+Nastl and Hardt 2024, arXiv 2410.13341). So the standard error is never below that of the labels alone divided
+by sqrt(2), and the reported effective labels are at most twice the real ones.
 """
 
 from __future__ import annotations
@@ -20,16 +25,15 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri
 
-from farm.statistics.bootstrap import LEVEL, Interval
-from farm.statistics.win_rates import as_preferences, codes
+from farm.statistics.bootstrap import Interval
+from farm.statistics.win_rates import as_preferences, codes, share_interval
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
 LARGEST_GAIN = 2.0
-QUANTILE = float(ndtri((1 + LEVEL) / 2))
+FEWEST_LABELS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +43,11 @@ class PredictionPowered:
     value: float
     interval: Interval
     standard_error: float
-    human_only: Interval  # the textbook interval from the human labels alone
+    human_only: Interval  # from the human labels alone
     power: float  # lambda: 0 ignores the judge
     effective_labels: float  # human labels that alone would give this error; at most 2 n
     n: int  # pairs with a human label
+    n_instructions: int  # with a human label; the n of both intervals
     n_unlabelled: int
     n_failed: int  # judgements of the judge that failed and count as ties
 
@@ -82,8 +87,8 @@ def prediction_powered_win_rate(
     probability of a human label, in (0, 1]; without it all pairs had the same. power: lambda, estimated if
     not given.
 
-    Raises ValueError with fewer than two human labels, with equal labels, with a preference outside [0, 1],
-    or with an inclusion outside (0, 1].
+    Raises ValueError with fewer than ten human labels, with labels of one instruction alone, with equal
+    labels, with a preference outside [0, 1], or with an inclusion outside (0, 1].
     """
     people, simulated = paired_labels(human, judge)
     n_failed, simulated = int(np.isnan(simulated).sum()), np.nan_to_num(simulated, nan=0.5)
@@ -95,18 +100,23 @@ def prediction_powered_win_rate(
     else:
         chances = np.asarray(inclusion, float)
         design = _unequal_chances(people, simulated, inclusion=chances, clusters=clusters, power=power)
-    n = int(labelled.sum())
-    error = float(np.linalg.norm(np.bincount(clusters, design.influence)))
-    alone_error = float(np.linalg.norm(np.bincount(clusters, design.alone_influence)))
-    gain = min(LARGEST_GAIN, (alone_error / error) ** 2) if error > 0 else LARGEST_GAIN
+    n, groups = int(labelled.sum()), len(np.unique(clusters[labelled]))
+    if groups < 2:
+        raise ValueError(f"all {n} human labels are of one instruction: label others too")
+    factor = float(np.sqrt(groups / (groups - 1)))
+    alone_error = factor * float(np.linalg.norm(np.bincount(clusters, design.alone_influence)))
+    error = factor * float(np.linalg.norm(np.bincount(clusters, design.influence)))
+    error = max(error, alone_error / float(np.sqrt(LARGEST_GAIN)))
+    value = float(np.clip(design.value, 0, 1))
     return PredictionPowered(
-        value=design.value,
-        interval=_interval(design.value, error, n),
+        value=value,
+        interval=share_interval(value, error, groups),
         standard_error=error,
-        human_only=_interval(design.alone, alone_error, n),
+        human_only=share_interval(design.alone, alone_error, groups),
         power=design.power,
-        effective_labels=n * gain,
+        effective_labels=n * (alone_error / error) ** 2,
         n=n,
+        n_instructions=groups,
         n_unlabelled=len(people) - n,
         n_failed=n_failed,
     )
@@ -124,9 +134,9 @@ def paired_labels(human: ArrayLike, judge: ArrayLike) -> Labels:
 
 
 def require_spread(labels: Floats) -> None:
-    """Raise ValueError where labels (n,) are fewer than two or all equal: their variance is unknown."""
-    if len(labels) < 2:
-        raise ValueError(f"two human labels or more are needed, not {len(labels)}")
+    """Raise ValueError where labels (n,) are fewer than ten or all equal: their variance is not known."""
+    if len(labels) < FEWEST_LABELS:
+        raise ValueError(f"{FEWEST_LABELS} human labels or more are needed, not {len(labels)}")
     if labels.min() == labels.max():
         raise ValueError(
             f"all {len(labels)} human labels are {labels[0]:g}, so their spread is unknown; add some"
@@ -192,7 +202,3 @@ def _unequal_chances(
         alone_influence=of_people,
         power=power,
     )
-
-
-def _interval(value: float, error: float, n: int) -> Interval:
-    return Interval(value, max(0.0, value - QUANTILE * error), min(1.0, value + QUANTILE * error), n)

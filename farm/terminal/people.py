@@ -13,6 +13,14 @@ from farm.statistics.bootstrap import Interval
 from farm.terminal.audit import figure, rate
 from farm.terminal.common import plain, table
 
+WORDS = {
+    "judge": "judge",
+    "people": "people",
+    "rogan_gladen": "corrected",
+    "prediction_powered": "prediction-powered",
+}
+"""An estimate's name in the JSON -> its name on the screen."""
+
 
 def replacement_view(found: Sequence[Replacement]) -> RenderableType:
     """One row for each annotator and epsilon. Annotators that could not be tested stand below."""
@@ -44,10 +52,15 @@ def replacement_view(found: Sequence[Replacement]) -> RenderableType:
 def win_rate_view(found: PeopleWinRate) -> RenderableType:
     """The estimates side by side, and what was refused."""
     head = plain(f"Win rate of {found.of!r} by {found.annotator}, {found.pool:,} questions").append("\n")
-    rows = table("estimate", "labels#", "win rate#", "what it is")
+    rows = table("estimate", "instructions#", "labels#", "verdicts#", "win rate#")
+    counts = found.counts()
+    notes = []
     for name, interval, meaning in _estimates(found):
-        rows.add_row(name, f"{interval.n:,}", rate(interval), meaning)
-    notes = [plain(f"{name}: {why}") for name, why in _refusals(found)]
+        each = counts[name]
+        numbers = (f"{number:,}" for number in (each.instructions, each.labels, each.verdicts))
+        rows.add_row(WORDS[name], *numbers, rate(interval))
+        notes.append(Text(f"{WORDS[name]}: {meaning}"))
+    notes += [plain(f"{name}: {why}") for name, why in _refusals(found)]
     if not isinstance(found.powered, str):
         gain = found.powered.effective_labels / found.powered.n
         worth = f"{found.powered.effective_labels:,.0f} (x{gain:.2f})"
@@ -68,13 +81,13 @@ def win_rate_view(found: PeopleWinRate) -> RenderableType:
 def _estimates(found: PeopleWinRate) -> list[tuple[str, Interval, str]]:
     made = []
     if found.judge:
-        made.append(("judge", found.judge, "its own verdicts: whatever it is biased by, this is too"))
+        made.append(("judge", found.judge, "its own verdicts; whatever it is biased by, this is too"))
     if found.people:
         made.append(("people", found.people, "their labels alone"))
     if not isinstance(found.corrected, str):
-        made.append(("corrected", found.corrected.interval, "Rogan and Gladen, without ties"))
+        made.append(("rogan_gladen", found.corrected.interval, "Rogan and Gladen, without ties"))
     if not isinstance(found.powered, str):
-        made.append(("prediction-powered", found.powered.interval, "people's labels and the judge's"))
+        made.append(("prediction_powered", found.powered.interval, "people's labels and the judge's"))
     return made
 
 

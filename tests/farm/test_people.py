@@ -111,7 +111,7 @@ def test_what_cannot_be_estimated_says_why(tmp_path: Path) -> None:
     path, _ = study(tmp_path / "x.db", nothing, np.ones(20), {"ann": np.r_[1.0, nothing[1:]]})
     with Ledger.open(path) as ledger:
         found = people_win_rate(ledger, "judge", Scope(model="model"), half_width=0.1)
-        assert found.powered == "two human labels or more are needed, not 1"
+        assert found.powered == "10 human labels or more are needed, not 1"
         assert isinstance(found.plan, str)
         assert found.people is not None
         assert found.people.low is None
@@ -202,6 +202,50 @@ def test_priority_samples_cover() -> None:
     assert 0.91 <= covered / 300 <= 0.985
 
 
+def test_replacement_names_the_people(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    truth = (rng.random(60) < 0.5).astype(float)
+    names = ("cleo", "ada", "ben", "dan")
+    people = {name: np.where(rng.random(60) < 0.8, truth, 1 - truth) for name in names}
+    people["dan"][9:] = np.nan
+    path, _ = study(tmp_path / "x.db", truth, truth, people)
+    with Ledger.open(path) as ledger:
+        [found] = may_replace(ledger, epsilons=(0.1,))
+    [test] = json.loads(json.dumps(found.to_json()))["tests"]
+    assert [person["person"] for person in test["people"]] == ["ada", "ben", "cleo"]
+    assert test["left_out"] == ["dan"]
+
+
+def test_counts_tell_labels_from_instructions(tmp_path: Path) -> None:
+    """40 questions of 20 instructions, of which people labelled 24 of 12."""
+    asked = [Instruction(f"Instruction {i}.") for i in range(20)]
+    pairs = [
+        Pair.of(Output(each, f"good {k}", "model"), Output(each, f"bad {k}", "baseline"))
+        for each in asked
+        for k in range(2)
+    ]
+    path = tmp_path / "x.db"
+    with Ledger.open(path, create=True) as ledger:
+        with ledger.writing() as writer:
+            ids = writer.pairs([pair for pair, _ in pairs])
+            judge, ann = writer.annotators([AnnotatorCard("judge", LLM), AnnotatorCard("ann", HUMAN)])
+            facts = []
+            for i, (number, (_, flipped)) in enumerate(zip(ids, pairs, strict=True)):
+                won = float((i % 3 > 0) != flipped)
+                facts.append(Annotation(number, judge, won, won, None))
+                if i < 24:
+                    facts.append(Annotation(number, ann, won, won, None))
+            writer.annotations(facts)
+        found = people_win_rate(ledger, "judge", Scope(model="model"))
+    counts = {name: (each.instructions, each.labels, each.verdicts) for name, each in found.counts().items()}
+    assert counts == {
+        "judge": (20, 0, 40),
+        "people": (12, 24, 0),
+        "rogan_gladen": (12, 24, 40),
+        "prediction_powered": (12, 24, 40),
+    }
+
+
 # ---- real people
 
 
@@ -257,6 +301,17 @@ def test_the_commands(coins: Ledger, tmp_path: Path) -> None:
 
     shown, found = run("win-rate", "judge", "--model", "model", "--half-width", "0.08")
     assert found["prediction_powered"]["n"] == 100
+    assert found["counts"] == {
+        "judge": {"instructions": 395, "labels": 0, "verdicts": 395},
+        "people": {"instructions": 100, "labels": 100, "verdicts": 0},
+        "rogan_gladen": {
+            "instructions": found["rogan_gladen"]["n_calibration"],
+            "labels": found["rogan_gladen"]["n_calibration"],
+            "verdicts": 395,
+        },
+        "prediction_powered": {"instructions": 100, "labels": 100, "verdicts": 395},
+    }
+    assert all(word in shown for word in ("instructions", "labels", "verdicts"))
     assert "needs" in shown
     shown, found = run("next", "judge", "--n", "4")
     assert shown.split() == [str(pair) for pair in found["pairs"]]

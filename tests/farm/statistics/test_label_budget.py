@@ -13,16 +13,35 @@ from farm.statistics.prediction_powered import prediction_powered_win_rate
 
 def test_a_plan_by_hand() -> None:
     # pilot of 20, half wins: variance 20 / 19 * .25 = .263158. The judge is right on 16: r = .6
-    # alone, for +-.1: .263158 * (1.959964 / .1)^2 = 101.09 -> 102
     human = np.full(10_000, np.nan)
     human[:20] = [1, 0] * 10
     judge = np.tile([1.0, 0.0], 5000)
     judge[[0, 2, 1, 3]] = [0, 0, 1, 1]
     plan = labels_needed(0.1, human, judge)
-    assert plan.n_without_judge == 102
-    # n solves 101.09 (1 - .36 (1 - n / 10,000)) <= n: n = 64.94 -> 65
+    # Wilson's half-width at 1/2 with k = t^2 (.263158 left / n) / .25: sqrt(k / 4 + k^2 / 4) / (1 + k) <= .1
+    # so k = 1 / 24: n = 24 t^2 1.052632 left. Alone, t(101) = 1.983731: 99.4; t(99) = 1.984217: 99.46 -> 100
+    assert plan.n_without_judge == 100
+    # left = 1 - .36 (1 - n / 10,000) = .642268 at 63, t(62) = 1.998972: 64.83; at 65, t(64) = 1.997730: 64.76
     assert plan.n == 65
-    assert plan.gain == pytest.approx(1 / (1 - 0.36 * (1 - 65 / 10_000)))
+
+
+@pytest.mark.parametrize("pairs", [1, 10, 20])
+def test_the_promise_holds_where_pairs_of_an_instruction_go_together(pairs: int) -> None:
+    """The mean half-width over pools is the planned one, .1; without instructions 20 pairs gave .13."""
+    rng = np.random.default_rng(pairs)
+    found = []
+    for _ in range(25):
+        instructions = np.repeat(np.arange(100), pairs) if pairs > 1 else np.arange(2000)
+        chance = rng.beta(1.2, 0.8, instructions.max() + 1)[instructions]
+        truth = (rng.random(len(chance)) < chance).astype(float)
+        judge = np.where(rng.random(len(chance)) < 0.8, truth, 1 - truth)
+        order = rng.permutation(len(chance))
+        pilot = np.where(np.argsort(order) < 50, truth, np.nan)
+        n = labels_needed(0.1, pilot, judge, instructions).n
+        human = np.where(np.argsort(order) < n, truth, np.nan)
+        interval = prediction_powered_win_rate(human, judge, instructions).interval
+        found.append((interval.high - interval.low) / 2)  # type: ignore[operator]
+    assert np.mean(found) == pytest.approx(0.1, rel=0.08)
 
 
 def test_the_plan_is_what_the_interval_shows() -> None:

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from farm.statistics.label_budget import label_next, labels_needed
 from farm.statistics.prediction_powered import prediction_powered_win_rate
+from farm.statistics.win_rates import share_bounds, share_interval
 
 Floats = NDArray[np.float64]
 VECTORS = json.loads(
@@ -37,11 +39,46 @@ def test_equals_ppi_python(case: dict[str, Any], key: str, power: float | None) 
     human, judge = pool(case)
     found = prediction_powered_win_rate(human, judge, power=power)
     assert found.value == pytest.approx(case[key]["value"], abs=1e-12)
-    assert [found.interval.low, found.interval.high] == pytest.approx(
-        np.clip(case[key]["interval"], 0, 1), abs=1e-9
+    # ppi-python divides by n and takes the normal quantile; here: n - 1, Student's, a least error
+    n = len(case["human"])
+    factor = np.sqrt(n / (n - 1)) / (2 * ndtri(0.975))
+    alone = factor * np.diff(case["alone"])[0]
+    error = max(factor * np.diff(case[key]["interval"])[0], alone / np.sqrt(2))
+    assert found.standard_error == pytest.approx(error, abs=1e-9)
+    assert found.interval == share_interval(found.value, found.standard_error, n)
+    assert [found.human_only.low, found.human_only.high] == pytest.approx(
+        list(share_bounds(found.human_only.value, alone, n)), abs=1e-9
     )
-    alone = [found.human_only.low, found.human_only.high]
-    assert alone == pytest.approx(np.clip(case["alone"], 0, 1), abs=1e-9)
+
+
+def test_the_interval_by_hand() -> None:
+    # 10 labels, 6 wins, a judge that says the same of all pairs: mean .6, error sqrt(.24 / 9) = .163299
+    # Wilson with Student's t(9) = 2.262157: per_n = 5.117355 * .0266667 / .24 = .568595
+    # centre (.6 + .284297) / 1.568595 = .563752; half sqrt(.568595 * .24 + .080825) / 1.568595 = .297174
+    human = [1.0] * 6 + [0.0] * 4 + [np.nan] * 90
+    found = prediction_powered_win_rate(human, np.full(100, 0.5))
+    assert (found.interval.low, found.interval.high) == pytest.approx((0.266578, 0.860926), abs=2e-5)
+    assert found.interval.n == found.n == 10
+
+
+def test_few_labels_that_all_agree_with_the_judge_give_no_certainty() -> None:
+    judge = np.r_[np.ones(600), np.zeros(400)]
+    human = np.full(1000, np.nan)
+    human[[0, 999]] = judge[[0, 999]]
+    with pytest.raises(ValueError, match="10 human labels or more are needed, not 2"):
+        prediction_powered_win_rate(human, judge)
+    human[[*range(6), *range(600, 604)]] = [1] * 6 + [0] * 4
+    human[999] = np.nan
+    found = prediction_powered_win_rate(human, judge)
+    alone = found.human_only.high - found.human_only.low  # type: ignore[operator]
+    assert found.interval.high - found.interval.low > alone / 1.5  # type: ignore[operator]
+    assert found.standard_error == pytest.approx(np.sqrt(0.24 / 9) / np.sqrt(2), rel=0.01)
+
+
+def test_labels_of_one_instruction_show_no_spread() -> None:
+    human, judge = made_up(12, 100)
+    with pytest.raises(ValueError, match="all 12 human labels are of one instruction"):
+        prediction_powered_win_rate(human, judge, np.r_[np.zeros(12), np.arange(88)])
 
 
 def test_row_order_plays_no_part() -> None:
@@ -79,10 +116,10 @@ def test_no_more_than_twice_the_labels_are_promised() -> None:
     human, _ = made_up(50, 5000)
     truth = np.where(np.isnan(human), made_up(5000, 5000)[0], human)
     found = prediction_powered_win_rate(human, truth)  # a perfect judge
-    width = [interval.high - interval.low for interval in (found.interval, found.human_only)]  # type: ignore[operator]
-    assert width[0] < width[1] / 5
-    assert found.effective_labels == 100
-    assert labels_needed(0.05, human, truth).gain == 2
+    errors = [found.standard_error, np.nanstd(human, ddof=1) / np.sqrt(50)]
+    assert errors[0] == pytest.approx(errors[1] / np.sqrt(2))
+    assert found.effective_labels == pytest.approx(100)
+    assert labels_needed(0.05, human, truth).gain == pytest.approx(2, rel=0.01)
 
 
 def test_repeated_pairs_of_an_instruction_are_one() -> None:
@@ -123,11 +160,11 @@ def test_labels_chosen_by_doubt_are_not_biased() -> None:
 @pytest.mark.parametrize(
     ("human", "judge", "message"),
     [
-        ([np.nan, 1], [1, 1], "two human labels or more are needed, not 1"),
-        ([1, 1, np.nan], [1, 0, 1], "all 2 human labels are 1"),
+        ([np.nan, 1], [1, 1], "10 human labels or more are needed, not 1"),
+        ([1] * 10 + [np.nan], [1, 0] * 5 + [1], "all 10 human labels are 1"),
         ([1, 0], [1, 0, 1], "one of each per pair"),
         ([1, 2, 0], [1, 0, 1], "found 2"),
-        ([], [], "two human labels"),
+        ([], [], "10 human labels"),
     ],
 )
 def test_refusals(human: list[float], judge: list[float], message: str) -> None:
@@ -135,7 +172,7 @@ def test_refusals(human: list[float], judge: list[float], message: str) -> None:
         prediction_powered_win_rate(human, judge)
 
 
-@pytest.mark.parametrize("chances", [[0.5, 0.5], [0.5, 0.5, 0.0], [0.5, 0.5, 1.5]])
+@pytest.mark.parametrize("chances", [[0.5] * 10, [0.5] * 10 + [0.0], [0.5] * 10 + [1.5]])
 def test_refused_chances(chances: list[float]) -> None:
     with pytest.raises(ValueError, match="every pair's chance"):
-        prediction_powered_win_rate([1, 0, np.nan], [1, 0, 1], inclusion=chances)
+        prediction_powered_win_rate([1, 0] * 5 + [np.nan], [1, 0] * 5 + [1], inclusion=chances)

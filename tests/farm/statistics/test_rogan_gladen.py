@@ -31,8 +31,22 @@ def test_by_hand() -> None:
     # Se'(1 - Se')/52 = .00320750, Sp'(1 - Sp')/42 = .00249703, p'(1 - p')/103.8415 = .00238519
     # variance (.00238519 + .410889 * .00320750 + .128877 * .00249703) / .448115 = .00898196
     # shift 2 z^2 (.641006 * .00320750 - .358994 * .00249703) = .00890877; reach z * .0947732 = .185752
-    assert found.interval.low == pytest.approx(0.641006 + 0.008909 - 0.185752, abs=2e-5)
-    assert found.interval.high == pytest.approx(0.641006 + 0.008909 + 0.185752, abs=2e-5)
+    # with Student's t(89) = 1.986979 in the place of z: reach .188312
+    assert found.interval.low == pytest.approx(0.641006 + 0.008909 - 0.188312, abs=2e-5)
+    assert found.interval.high == pytest.approx(0.641006 + 0.008909 + 0.188312, abs=2e-5)
+
+
+def test_pairs_of_one_instruction_are_no_further_knowledge() -> None:
+    human, judge = labels(40, 4, 36, 10, 55, 45)
+    once = rogan_gladen(human, judge)
+    every = np.repeat(np.arange(190), 2)
+    twice = rogan_gladen(np.repeat(human, 2), np.repeat(judge, 2), every)
+    assert once.design_effect == 1
+    assert (twice.value, twice.design_effect, twice.interval.n) == pytest.approx((once.value, 2, 90))
+    widths = [each.interval.high - each.interval.low for each in (once, twice)]  # type: ignore[operator]
+    assert widths[1] == pytest.approx(widths[0], rel=0.02)  # the pseudo-observations differ
+    with pytest.raises(ValueError, match="all calibration pairs are of one instruction"):
+        rogan_gladen(human, judge, np.r_[np.zeros(90), np.arange(100)])
 
 
 def test_a_perfect_judge_is_believed() -> None:
