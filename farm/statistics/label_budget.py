@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from farm.statistics.bounds import share_bounds
 from farm.statistics.prediction_powered import FEWEST_LABELS, LARGEST_GAIN, paired_labels, require_spread
-from farm.statistics.win_rates import as_preferences, codes, share_bounds
+from farm.statistics.win_rates import as_preferences, codes
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]

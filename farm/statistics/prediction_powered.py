@@ -27,7 +27,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from farm.statistics.bootstrap import Interval
-from farm.statistics.win_rates import as_preferences, codes, share_interval
+from farm.statistics.bounds import share_interval
+from farm.statistics.win_rates import as_preferences, codes
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]

@@ -95,13 +95,7 @@ def rogan_gladen(human: ArrayLike, judge: ArrayLike, instructions: ArrayLike | N
     design_effect = _design_effect(influence, clusters)
     reach = float(stdtrit(groups - 1, (1 + LEVEL) / 2)) * np.sqrt(design_effect)
     low, high = _bounds(
-        observed,
-        n=n,
-        sensitivity=sensitivity,
-        wins=len(wins),
-        specificity=specificity,
-        losses=len(losses),
-        reach=reach,
+        observed, n, true=(sensitivity, len(wins)), false=(specificity, len(losses)), reach=reach
     )
     return RoganGladen(
         value=value,
@@ -138,15 +132,13 @@ def _design_effect(influence: Floats, clusters: Ints) -> float:
 
 
 def _bounds(
-    observed: float,
-    n: int,
-    sensitivity: float,
-    wins: int,
-    specificity: float,
-    losses: int,
-    reach: float,
+    observed: float, n: int, true: tuple[float, int], false: tuple[float, int], reach: float
 ) -> tuple[float, float]:
-    """Lang and Reiczigel's bounds. reach: the number of standard errors to either side."""
+    """Lang and Reiczigel's bounds. reach: the number of standard errors to either side.
+
+    true, false: sensitivity and specificity, each with its number of calibration pairs.
+    """
+    (sensitivity, wins), (specificity, losses) = true, false
     z = QUANTILE
     p = (n * observed + z**2 / 2) / (n + z**2)
     se = (wins * sensitivity + 1) / (wins + 2)

@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from farm.statistics.bounds import share_bounds, share_interval
 from farm.statistics.label_budget import label_next, labels_needed
 from farm.statistics.prediction_powered import prediction_powered_win_rate
-from farm.statistics.win_rates import share_bounds, share_interval
 
 Floats = NDArray[np.float64]
 VECTORS = json.loads(
