@@ -17,11 +17,8 @@ from annotators.shown import ShownPair
 from annotators.spec import AnnotatorSpec
 from db.errors import ConfigError
 from db.records import AnnotatorKind, Instruction, Output, Pair
+from tests.support.catalogued import ANNOTATORS, JUDGES, LOADED, POOLS
 
-LOADED = {name: catalogue.load(name) for name in catalogue.names()}
-ANNOTATORS = {name: spec for name, spec in LOADED.items() if isinstance(spec, AnnotatorSpec)}
-JUDGES = {name: spec for name, spec in ANNOTATORS.items() if spec.kind is AnnotatorKind.LLM}
-POOLS = {name: pool for name, pool in LOADED.items() if isinstance(pool, Pool)}
 PAGE = Path(__file__).parents[2] / "docs" / "annotators.md"
 every_judge = pytest.mark.parametrize("name", JUDGES)
 

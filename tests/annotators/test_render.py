@@ -9,28 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annotators import catalogue
 from annotators.clients.request import Message, Role
 from annotators.parsers import ReplyText, parser_of, read_verdicts
-from annotators.pool import Pool
 from annotators.render import ABOUT_MARKS, messages, prompt_pairs, turns, worked_answer
 from annotators.shown import ShownPair
 from annotators.spec import AnnotatorSpec
 from db.records import AnnotatorKind, Instruction, Output, Pair
+from tests.support.catalogued import ANNOTATORS, POOLS
 
 FENCE = re.compile(r"<(\w+) ([0-9a-f]{8})>\n(.*?)\n</\1 \2>", re.DOTALL)
 
 
-def specs() -> list[AnnotatorSpec]:
-    """All LLM annotators of the catalogue, the members of pools among them."""
-    found = []
-    for name in catalogue.names():
-        loaded = catalogue.load(name)
-        found += [member.spec for member in loaded.members] if isinstance(loaded, Pool) else [loaded]
-    return [spec for spec in found if spec.kind is AnnotatorKind.LLM]
-
-
-SPECS = specs()
+# All judges of the catalogue that are asked, the members of pools among them.
+MEMBERS = [member.spec for pool in POOLS.values() for member in pool.members]
+SPECS = [spec for spec in (*ANNOTATORS.values(), *MEMBERS) if spec.kind is AnnotatorKind.LLM]
 PLAIN = next(spec for spec in SPECS if spec.name == "plain")
 LISTED = next(spec for spec in SPECS if spec.name == "ranked-list")
 every_spec = pytest.mark.parametrize("spec", SPECS, ids=[f"{i}-{spec.name}" for i, spec in enumerate(SPECS)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,14 @@ from rich.console import Console
 
 from annotators import catalogue
 from annotators.prices import PriceTable
-from farm.annotators import annotator, annotators
+from farm.annotators import Line, annotator, annotators
 from farm.terminal.annotators import annotator_view, annotators_view
 from tests.support.command_line import farm, told
 
-LINES = {line.name: line for line in annotators()}
+
+@cache
+def lines() -> dict[str, Line]:
+    return {line.name: line for line in annotators()}
 
 
 def shown(view: object) -> str:
@@ -26,16 +30,19 @@ def shown(view: object) -> str:
 
 
 def test_every_entry_has_a_line_with_its_model_and_form() -> None:
-    assert list(LINES) == catalogue.names()
-    assert (LINES["plain"].model, LINES["plain"].prompt) == (catalogue.default_slots()["small"], "verdict")
-    assert (LINES["ranked-list"].batch, LINES["ranked-list"].prompt) == (5, "list")
-    assert LINES["crowd"].prompt == "13 members"
-    assert LINES["longest"].price_per_1000 == 0
+    assert list(lines()) == catalogue.names()
+    assert (lines()["plain"].model, lines()["plain"].prompt) == (
+        catalogue.default_slots()["small"],
+        "verdict",
+    )
+    assert (lines()["ranked-list"].batch, lines()["ranked-list"].prompt) == (5, "list")
+    assert lines()["crowd"].prompt == "13 members"
+    assert lines()["longest"].price_per_1000 == 0
 
 
 def test_a_price_is_for_pairs_in_the_annotators_own_orders() -> None:
     """The strong judge asks each pair twice."""
-    both = LINES["judge"]
+    both = lines()["judge"]
     price = PriceTable.load().price(both.model)
     assert price is not None
     assert both.orders == "both"
@@ -64,7 +71,7 @@ def test_an_unknown_price_is_said_and_never_zero() -> None:
 
 
 def test_the_list_says_what_its_prices_are() -> None:
-    text = shown(annotators_view(list(LINES.values())))
+    text = shown(annotators_view(list(lines().values())))
     assert "US dollars for 1,000 pairs of typical length, as they were in 2026-" in text
     assert "0.077" in shown(annotator_view(annotator("crowd", None)))  # a thirteenth
 

@@ -12,7 +12,7 @@ from tests.support.command_line import farm, refused, told
 from tests.support.world_pairs import demonstration_pairs
 
 TINY = Sizes(sft=20, preference=10, unlabelled=10, validation=5, evaluation=5)
-PAIRS = demonstration_pairs(count=40)
+PAIRS = 40
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A ledger of forty pairs, where the smallest world has fifty instructions."""
     monkeypatch.setattr("farm.world.build.SCALES", {"small": TINY})
     with Ledger.open(tmp_path / "world.db", create=True) as ledger, ledger.writing() as writer:
-        writer.pairs(PAIRS)
+        writer.pairs(demonstration_pairs(count=PAIRS))
     return tmp_path / "world.db"
 
 

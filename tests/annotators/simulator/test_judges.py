@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import pytest
 
 from annotators import render
-from annotators.catalogue import load, names
 from annotators.clients import Message, Reply, Request, RequestDecoding, Role
 from annotators.parsers import ReplyText, parser_of, read_verdicts
 from annotators.shown import ShownPair
@@ -19,7 +18,8 @@ from annotators.simulator.prompt_forms import find_questions
 from annotators.simulator.replies import OFF_FORMAT
 from annotators.spec import AnnotatorSpec
 from db.errors import ConfigError
-from db.records import AnnotatorKind, Instruction, Output, Pair
+from db.records import Instruction, Output, Pair
+from tests.support.catalogued import JUDGES
 from tests.support.simulated_provider import ask, provider, request
 
 TWO = PromptComparison((ShownOutput("A", "one"), ShownOutput("B", "two")))
@@ -139,16 +139,6 @@ PAIRS = [
     Pair.of(Output(each, f"An apple. {number}"), Output(each, "A pear, and then some more pears. " * 3))[0]
     for number, each in enumerate(INSTRUCTIONS)
 ]
-JUDGES = [name for name in names() if isinstance(load(name), AnnotatorSpec)]
-
-
-def spec_of(name: str) -> AnnotatorSpec:
-    spec = load(name)
-    assert isinstance(spec, AnnotatorSpec)
-    return spec
-
-
-LLM_JUDGES = [name for name in JUDGES if spec_of(name).kind is AnnotatorKind.LLM]
 
 
 def asked_of(spec: AnnotatorSpec) -> list[tuple[Request, list[ShownPair]]]:
@@ -163,9 +153,9 @@ def verdicts(spec: AnnotatorSpec, completion: Reply, count: int) -> list[float |
     return [verdict.first for verdict in read_verdicts(parser_of(spec), said, count)]
 
 
-@pytest.mark.parametrize("name", LLM_JUDGES)
+@pytest.mark.parametrize("name", JUDGES)
 def test_every_annotator_of_the_catalogue_is_understood_and_answered_in_its_form(name: str) -> None:
-    spec = spec_of(name)
+    spec = JUDGES[name]
     prompts = asked_of(spec)
     with provider() as simulator:
         completions = ask(simulator, [each for each, _ in prompts])
@@ -184,7 +174,7 @@ def test_every_annotator_of_the_catalogue_is_understood_and_answered_in_its_form
 
 
 def test_log_probabilities_are_exact() -> None:
-    spec = spec_of("logprob")
+    spec = JUDGES["logprob"]
     with provider(judge=Judge(utility="length", noise=0.5)) as simulator:
         for each, shown in asked_of(spec):
             [first] = verdicts(spec, ask(simulator, [each])[each], 1)
@@ -268,7 +258,7 @@ def test_worked_examples_are_not_judged() -> None:
 
 
 def test_the_share_of_replies_off_the_form() -> None:
-    spec = spec_of("plain")
+    spec = JUDGES["plain"]
     replies = {
         OFF_FORMAT[name](best, other) for name in OFF_FORMAT for best, other in (("a", "b"), ("b", "a"))
     }

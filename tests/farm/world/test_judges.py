@@ -18,14 +18,14 @@ from farm.world.people import judge_by_gold
 from tests.support.world_pairs import demonstration_pairs
 
 Read = Callable[[Ledger], dict[str, dict[int, list[float]]]]
-PAIRS = demonstration_pairs(count=300)
+PAIRS = 300
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
     opened = Ledger.open(tmp_path / "world.db", create=True)
     with opened.writing() as writer:
-        writer.pairs(PAIRS)
+        writer.pairs(demonstration_pairs(count=PAIRS))
     return opened
 
 
@@ -55,7 +55,7 @@ def test_a_crowd_of_thirteen_and_a_quiet_judge(ledger: Ledger, verdicts: Read) -
     with ledger:
         statuses = ask(ledger, "crowd-quiet", SimulatorConfig(casting=noted))
         assert len(names) == MEMBERS
-        assert 0 < statuses["unreadable"] < 0.05 * len(PAIRS)
+        assert 0 < statuses["unreadable"] < 0.05 * PAIRS
         ask(ledger, "judge", world_simulator_config(), (QUIET_MODEL,))
         judge_by_gold(ledger)
         said = verdicts(ledger)

@@ -15,13 +15,13 @@ from farm.world.people import let_judge, people
 from tests.support.world_pairs import demonstration_pairs
 
 Read = Callable[[Ledger], dict[str, dict[int, list[float]]]]
-PAIRS = demonstration_pairs(count=40)
+PAIRS = 40
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     with Ledger.open(tmp_path / "world.db", create=True) as ledger, ledger.writing() as writer:
-        writer.pairs(PAIRS)
+        writer.pairs(demonstration_pairs(count=PAIRS))
     return tmp_path / "world.db"
 
 
@@ -31,11 +31,11 @@ def test_what_is_judged_is_not_judged_again(path: Path, verdicts: Read) -> None:
         more = people(ledger, WorldSpec(), PairFilter(), 4)
         again = people(ledger, WorldSpec(), PairFilter(), 4)
         assert (first.pairs, first.new, first.known) == (10, 10, 0)
-        assert (more.new, more.known) == (4 * len(PAIRS) - 10, 10)
-        assert (again.new, again.known) == (0, 4 * len(PAIRS))
+        assert (more.new, more.known) == (4 * PAIRS - 10, 10)
+        assert (again.new, again.known) == (0, 4 * PAIRS)
         said = verdicts(ledger)
     assert {each for pairs in said.values() for given in pairs.values() for each in given} <= {0.0, 0.5, 1.0}
-    assert sum(map(len, said.values())) == 4 * len(PAIRS)
+    assert sum(map(len, said.values())) == 4 * PAIRS
 
 
 def test_gold_prefers_what_is_worth_more(path: Path, verdicts: Read) -> None:
