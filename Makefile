@@ -7,7 +7,10 @@ OLDEST := .venv-oldest
 OUT ?= out
 TESTS ?= tests
 
-.PHONY: run quick test test-gpu test-oldest prove check bench bench-reward-model docs setup clean
+# The tests start many processes, which would compile every module anew.
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: run quick quick-tests test test-gpu test-oldest prove check style types bench bench-reward-model docs setup clean
 
 setup: $(STAMP)
 
@@ -22,7 +25,11 @@ run: $(STAMP)
 	$(BIN)/farm quickstart --out $(OUT)
 
 # Before every commit: style, types, and the tests that need no training, browser, PostgreSQL or patience.
-quick: $(STAMP) check
+# Types are checked beside the tests.
+quick: $(STAMP) style
+	$(MAKE) --no-print-directory --jobs 2 types quick-tests
+
+quick-tests: $(STAMP)
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'not training and not browser and not postgres and not lengthy and not slow and not gpu' $(TESTS)
 
 # All tests, or some folders and files: make test TESTS="tests/db tests/test_cli.py".
@@ -44,9 +51,13 @@ test-oldest:
 prove: $(STAMP)
 	FARM_FULL=1 $(BIN)/python -m pytest -m "slow or proof" --timeout 3600
 
-check: $(STAMP)
+check: style types
+
+style: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(STAMP)
 	$(BIN)/mypy
 
 bench: $(STAMP)

@@ -12,6 +12,7 @@ import re
 import subprocess
 import tomllib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,7 @@ from farm.escaping import cell, printed, seen
 from farm.studies.recipe import Recipe
 from farm.terminal.common import plain
 from tests.support.command_line import farm_arguments
-
-ROOT = Path(__file__).parent.parent
-SOURCES = [p for top in ("annotators", "db", "farm") for p in (ROOT / top).rglob("*.py")] + [ROOT / "cli.py"]
+from tests.support.sources import ROOT, SOURCES, nodes_of
 
 HOMES = {
     "API keys": (
@@ -100,9 +99,10 @@ def test_every_line_of_the_list_has_its_tests(risk: str) -> None:
         assert not name or re.search(rf"^(async )?def {name}\(", text, re.M), home
 
 
+@cache
 def calls(path: Path) -> list[str]:
     """The names that a module calls: `eval`, `torch.load`, `subprocess.run`."""
-    called = (node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+    called = (node.func for node in nodes_of(path) if isinstance(node, ast.Call))
     return [ast.unparse(each) for each in called if isinstance(each, ast.Name | ast.Attribute)]
 
 
@@ -167,10 +167,10 @@ def test_pickles_are_read_nowhere_but_as_plain_tensors() -> None:
     for path in SOURCES:
         text = path.read_text()
         assert not re.search(r"^\s*(import|from) (pickle|dill|joblib|shelve|marshal)\b", text, re.M), path
-        for node in ast.walk(ast.parse(text)):
+        for node in nodes_of(path):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
                 assert "weights_only=True" in ast.unparse(node), path
-            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".from_pretrained"):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "from_pretrained":
                 assert "trust_remote_code=True" not in ast.unparse(node), path
 
 
