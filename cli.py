@@ -1,4 +1,4 @@
-"""The command line: names the commands, and loads the module of the one that is asked for."""
+"""The command line: lists the commands, and loads the module of the one that is asked for."""
 
 from __future__ import annotations
 
@@ -10,49 +10,14 @@ import typer
 import typer.main
 from typer.core import TyperCommand, TyperGroup
 
+from farm.commands import COMMANDS, module_of, summary_of
+
 if TYPE_CHECKING:
     from typer._click import Command
-
-COMMANDS = {
-    "quickstart": "AlpacaFarm's whole study in the embedded world: no key, no download, no GPU. "
-    "Again, it goes on.",
-    "validate": "Train every method on people's and on simulators' feedback: do both rank the methods alike?",
-    "import": "Bring files of the field's formats into the ledger. Again is harmless.",
-    "export": "Write the ledger's judgements in one of the field's formats.",
-    "snapshot": "Freeze judgements, by content, for training.",
-    "world": "Make the embedded world in the ledger, or let its people or its truth judge "
-    "pairs; twice is as once.",
-    "sample": "Draw a model's outputs to a set of instructions. What is there already is not drawn again.",
-    "pair": "Make pairs of outputs in the ledger; of a producer's, those of its latest decoding.",
-    "annotators": "List the catalogue, show one annotator, or make a pool judge as people do.",
-    "annotate": "Let an annotator judge the ledger's pairs. What it has judged already it does "
-    "not judge again.",
-    "serve-simulator": "Play an OpenAI-compatible provider of judges on this machine, until interrupted.",
-    "label": "Judge pairs yourself, in the browser, until Ctrl-C.",
-    "train": "Train a reference method; every option of the method is a flag too.",
-    "audit": "How far annotators agree with people, with a gold standard and with each other.",
-    "robustness": "Do null models, fake verdicts and padding lose under every annotator?",
-    "over-optimisation": "Gold utility or win rate against sqrt(KL) for several reward models, and which "
-    "of them has turned.",
-    "people": "A judge beside people: may it replace them, what would they say, whom do both rank best.",
-    "evaluate": "A model's win rate against a reference: samples, pairs and judges what is "
-    "missing, then counts.",
-    "leaderboard": "Win rates against one reference, length-controlled too; or Bradley-Terry strengths.",
-    "report": "One self-contained page about the ledger; or its figures for a paper.",
-    "status": "What the ledger holds.",
-    "browse": "Look at the ledger in the browser, with queries worth having, until Ctrl-C.",
-    "trace": "What a number, a checkpoint or a judgement rests on, down to prompts and replies.",
-    "doctor": "What of the environment and the ledger works, with a remedy for each fault.",
-    "backup": "Copy the ledger to a new file while others may write; the copy is checked.",
-    "merge": "Bring another ledger's facts into this one, by content; nothing is doubled.",
-}
-"""Each command with its help, in the order of `farm --help`. A test compares them with the commands' own."""
 
 
 def load(name: str) -> Command:
     """The command of this name, from the module of its name."""
-    from farm.commands import module_of
-
     command = typer.main.get_command(import_module(module_of(name)).commands)
     command.name = name
     return command
@@ -67,7 +32,7 @@ class Commands(TyperGroup):
 
     def get_command(self, ctx: typer.Context, cmd_name: str) -> Command | None:  # type: ignore[override]
         """The name with its help alone."""
-        return TyperCommand(cmd_name, help=COMMANDS[cmd_name]) if cmd_name in COMMANDS else None
+        return TyperCommand(cmd_name, help=summary_of(cmd_name)) if cmd_name in COMMANDS else None
 
     def resolve_command(  # type: ignore[override]
         self, ctx: typer.Context, args: list[str]

@@ -126,7 +126,7 @@ LENGTHY = (
     "tests/faults/",
     "tests/real/",
     "tests/test_cli.py::test_wrong_usage_and_no_ledger",
-    "tests/test_docs.py::test_every_command_has_help_and_stands_in_the_readme",
+    "tests/test_docs.py::test_every_flag_of_every_command_has_help",
     "tests/test_docs.py::test_the_tour_gives_the_output_it_shows",
     "tests/test_docs_run.py::test_what_a_page_tells_its_reader_to_do_works",
     "tests/test_help.py::test_the_old_spelling_of_robustness_works_and_says_so",

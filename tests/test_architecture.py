@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-import cli
+from farm import commands
 from tests.conftest import LENGTHY
 from tests.support.sources import (
     ALL,
@@ -72,7 +72,7 @@ MAY: dict[str, tuple[str, ...]] = {
 }
 ABOVE = ("cli", "farm.commands", "farm.terminal")  # nothing else imports these
 # The commands by the names of their modules; where one has no file of its name yet.
-COMMANDS = {f"{name.replace('-', '_')}{'_' if iskeyword(name) else ''}" for name in cli.COMMANDS}
+COMMANDS = {f"{name.replace('-', '_')}{'_' if iskeyword(name) else ''}" for name in commands.COMMANDS}
 LACKING: dict[str, set[str]] = {
     "farm/commands": set(),
     "farm/terminal": set(),
@@ -185,7 +185,7 @@ def unlisted(path: Path) -> Iterator[str]:
 def test_a_room_lists_its_files() -> None:
     """`name    what it is`, a line each, in the order of reading; but for what another table lists.
 
-    Files that have a command's name stand in cli.COMMANDS, with what the command does.
+    Files that have a command's name are found by farm.commands, with what the command does.
     """
     rooms = [
         path

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from db.interchange import FORMATS
+from farm.commands import COMMANDS
 from tests.support.benchmark_scripts import script
 from tests.support.sources import MODULES
 from tests.test_architecture import MAY
@@ -52,17 +53,23 @@ def test_the_tour_gives_the_output_it_shows(tmp_path: Path) -> None:
         assert not missing, f"{command} does not print {missing[0]!r} but\n{result.stdout}"
 
 
-def test_every_command_has_help_and_stands_in_the_readme() -> None:
+def test_every_flag_of_every_command_has_help() -> None:
     shown = subprocess.run([BIN / "farm", "--help"], capture_output=True, text=True, check=True).stdout
     commands = re.findall(r"^  ([a-z-]+)  ", shown.split("Commands:")[1], re.M)
     assert len(commands) >= 8
     for command in commands:
-        assert f"`farm {command}" in README or f"`farm {command}`" in README, command
         page = subprocess.run([BIN / "farm", command, "--help"], capture_output=True, text=True, check=True)
         for line in page.stdout.split("Options:")[1].splitlines():
             if re.match(r"  --\S+", line) and not re.search(r"\S\s{2,}\S", line.strip()):
                 following = page.stdout.split(line)[1].splitlines()[1]
                 assert following.strip(), f"farm {command} {line.strip()} says nothing"
+
+
+def test_every_command_stands_in_the_reference_and_the_readme_names_only_commands() -> None:
+    page = script(ROOT / "docs" / "site" / "reference.py", "site_reference").page("commands")
+    listed = page.partition("Commands:")[2].partition("```")[0]
+    assert [name for name in COMMANDS if f"\n  {name} " not in listed] == []
+    assert set(re.findall(r"`farm ([a-z][a-z-]*)", README)) <= set(COMMANDS)
 
 
 def test_every_format_has_its_place_in_the_docs() -> None:

@@ -27,7 +27,8 @@ from typer.core import TyperGroup
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from cli import COMMANDS, app, load
+from cli import app, load
+from farm.commands import COMMANDS
 from farm.commands.train import flags_of
 from farm.config import build
 from farm.methods import METHODS

@@ -10,21 +10,25 @@ from pathlib import Path
 import pytest
 
 import cli
-from farm.commands import module_of
+from farm.commands import COMMANDS, STUDY, module_of, summary_of
 
 FARM = Path(sys.executable).parent / "farm"
 HEAVY = {"torch", "transformers", "pandas", "numpy", "scipy", "sqlalchemy", "openai", "rich"}
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
-def test_the_table_says_what_the_command_says_of_itself(name: str) -> None:
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_says_what_the_command_says_of_itself(name: str) -> None:
     command = cli.load(name)
     assert command.help is not None
-    assert cli.COMMANDS[name] == command.help.partition("\n\n")[0].replace("\n", " ")
+    assert summary_of(name) == command.help.partition("\n\n")[0].replace("\n", " ")
+
+
+def test_the_order_of_help_names_only_commands() -> None:
+    assert [name for name in STUDY if name not in COMMANDS] == []
 
 
 def test_loading_every_command_loads_nothing_heavy() -> None:
-    modules = [module_of(name) for name in cli.COMMANDS]
+    modules = [module_of(name) for name in COMMANDS]
     code = f"import sys\nfor name in {modules}: __import__(name)\nprint(sys.modules.keys() & {HEAVY!r})"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
@@ -69,7 +73,7 @@ def test_the_old_spelling_of_robustness_works_and_says_so(tmp_path: Path) -> Non
 
 
 def test_every_flag_has_words() -> None:
-    for name in cli.COMMANDS:
+    for name in COMMANDS:
         command = cli.load(name)
         every = list(getattr(command, "commands", {"": command}).values())
         every_flag = [flag for part in every for flag in part.params]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from annotators.shown import ShownPair
 from annotators.spec import AnnotatorSpec
 from db.errors import ConfigError
 from db.records import AnnotatorKind, Instruction, Output, Pair
+from tests.support.benchmark_scripts import script
 from tests.support.catalogued import ANNOTATORS, JUDGES, LOADED, POOLS
 
 PAGE = Path(__file__).parents[2] / "docs" / "annotators.md"
@@ -110,9 +112,18 @@ def test_shots_are_balanced_over_places() -> None:
     assert sum(places) * 2 == len(places)
 
 
-def test_the_page_names_every_entry_and_parser() -> None:
+def test_the_page_names_entries_that_there_are_and_every_parser() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    assert all(f"`{name}`" in page for name in [*LOADED, *PARSERS])
+    table = page.partition("| name | what it does |")[2].partition("\n\n")[0]
+    named = [name for row in table.splitlines()[2:] for name in re.findall(r"`([\w-]+)`", row.split("|")[1])]
+    assert len(named) > 15
+    assert [name for name in named if name not in LOADED] == []
+    assert [name for name in PARSERS if f"`{name}`" not in page] == []
+
+
+def test_the_reference_shows_every_entry() -> None:
+    page = script(PAGE.parent / "site" / "reference.py", "site_reference").page("annotators")
+    assert [name for name in LOADED if f"\n## {name}\n" not in page] == []
 
 
 def test_the_example_of_the_page_works_as_it_stands(tmp_path: Path) -> None:
