@@ -110,7 +110,14 @@ def test_the_architecture_page_is_the_architecture() -> None:
     """Every room, every shared file at the top of farm/, and every rule of who may import whom."""
     page = (ROOT / "docs" / "architecture.md").read_text()
     rooms = {name for name, path in MODULES.items() if path.name == "__init__.py" and name.count(".") < 2}
-    assert [room for room in sorted(rooms) if f"`{room.replace('.', '/')}`" not in page] == []
+    listed = re.findall(
+        r"^\| `([\w/]+?)(?:\.py)?` ", page.split("## The rooms")[1].split("The docstring of")[0], re.M
+    )
+    assert sorted(room.replace("/", ".") for room in listed) == sorted({*rooms, "cli"})
+    drawn = re.findall(r"\b(?:cli\.py|(?:farm|db|annotators)\b[\w/*.]*)", page.split("```")[1])
+    floors = [name.removesuffix("/*.py").removesuffix(".py") for name in drawn]
+    assert len(floors) == len(set(floors)), "a room stands twice in the drawing"
+    assert [room for room in listed if room in floors] == [name for name in floors if name in listed]
     assert [name for name in shared_files() if f"`{name.replace('.', '/')}.py`" not in page] == []
     table = dict(re.findall(r"^\| `([\w.]+)` \| (.*?) \|$", page.split("| may import |")[1], re.M))
     said = {room: tuple(re.findall(r"`([^`]+)`", cell)) for room, cell in table.items()}
