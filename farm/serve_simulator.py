@@ -13,7 +13,7 @@ from db.errors import ConfigError
 def serve_simulator(
     address: tuple[str, int], config: Path | None, allowed: Collection[str], ready: Callable[[str], None]
 ) -> None:
-    """Serve at (host, port) until interrupted.
+    """Serve at (host, port) until Ctrl-C.
 
     allowed: the callables that the configuration may name. ready: called with the base URL. Raises
     ConfigError on a wrong configuration.

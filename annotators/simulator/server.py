@@ -114,7 +114,7 @@ def _serve_for(config: SimulatorConfig, parent: Connection) -> None:
 def serve(
     host: str, port: int, config: SimulatorConfig, ready: Callable[[str], None] = lambda base_url: None
 ) -> None:
-    """Serve until interrupted. ready: called with the base URL once requests are accepted (port 0: any)."""
+    """Serve until Ctrl-C, and return then. ready: called with the base URL once requests are accepted (port 0: any)."""
 
     async def main() -> None:
         server = Server(App(config))
@@ -126,7 +126,8 @@ def serve(
             await server.close()
 
     try:
-        asyncio.run(main())
+        with suppress(KeyboardInterrupt):
+            asyncio.run(main())
     except OSError as error:
         raise ConfigError(
             f"{host}:{port} cannot be served: {error.strerror}", where="--port", remedy="choose another port"

@@ -28,7 +28,7 @@ commands = app()
 @commands.command("serve-simulator")
 @flags
 def serve_simulator(_: object, options: ServeOptions) -> None:
-    """Play an OpenAI-compatible provider of judges on this machine, until interrupted."""
+    """Play an OpenAI-compatible provider of judges on this machine, until Ctrl-C."""
     from farm.serve_simulator import serve_simulator as serve
     from farm.terminal.serve_simulator import say_where
 
