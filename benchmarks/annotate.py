@@ -29,23 +29,7 @@ from db.ledger import Ledger
 from db.records import Instruction, Output, Pair
 
 FARM = Path(sys.executable).parent / "farm"
-RUN = """
-import json, resource, sys, time
-from db.ledger import Ledger
-from farm.annotate import Provider, Task, annotate
-path, url, name, *rest = sys.argv[1:]
-provider = Provider(base_url=url, concurrency=int(rest[0])) if rest else Provider(base_url=url)
-with Ledger.open(path) as ledger:
-    before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-    report = annotate(ledger, name, Task(), lambda *_: None, provider)
-    seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
-assert set(report.statuses) == {"ok"}, report
-cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-read = report.statuses["ok"]
-[peak] = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
-print(json.dumps({"read": read, "seconds": seconds, "cpu_seconds": cpu, "peak_mib": int(peak) / 1024}))
-"""
-"""A program that judges all pairs of a ledger. Its arguments are LEDGER URL ANNOTATOR [CONCURRENCY]."""
+ONCE = Path(__file__).with_name("annotate_once.py")
 
 
 @contextmanager
@@ -82,7 +66,7 @@ def measure(latency: float, pairs: int, concurrency: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder, simulator(latency) as url:
         path = Path(folder, "farm.db")
         make_ledger(path, pairs)
-        command = [sys.executable, "-c", RUN, str(path), url, "plain", str(concurrency)]
+        command = [sys.executable, ONCE, path, url, "plain", str(concurrency)]
         out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found: dict[str, float] = json.loads(out)
     result = {

@@ -25,7 +25,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.annotate import RUN, simulator
+from benchmarks.annotate import ONCE, simulator
 from db.ledger import Ledger
 from db.records import Instruction, Output, Pair
 
@@ -99,7 +99,7 @@ def measure(side: str, peer_python: str, pairs: list[dict[str, str]]) -> dict[st
         folder = Path(name)
         if side == "ours":
             write_ours(folder, pairs)
-            command = [sys.executable, "-c", RUN, str(folder / "farm.db"), url, str(folder / "peer")]
+            command = [sys.executable, ONCE, folder / "farm.db", url, folder / "peer"]
         else:
             (folder / "pairs.json").write_text(json.dumps(pairs))
             (folder / "asked.json").write_text(json.dumps({"system": SYSTEM, "user": USER, "model": MODEL}))

@@ -147,7 +147,7 @@ class SimulatorConfig:
     def _named(self) -> Iterator[tuple[str, str]]:
         """Each entry that may name a callable, with the name that it has."""
         judges = {"judge": self.judge} | {f"judges.{name}": judge for name, judge in self.judges.items()}
-        entries = {f"{place}.utility": judge.utility for place, judge in judges.items()}
+        entries: dict[str, object] = {f"{place}.utility": judge.utility for place, judge in judges.items()}
         entries |= {"casting": self.casting or "", "extractor": self.extractor}
         return ((where, named) for where, named in entries.items() if isinstance(named, str))
 

@@ -114,7 +114,10 @@ def _serve_for(config: SimulatorConfig, parent: Connection) -> None:
 def serve(
     host: str, port: int, config: SimulatorConfig, ready: Callable[[str], None] = lambda base_url: None
 ) -> None:
-    """Serve until Ctrl-C, and return then. ready: called with the base URL once requests are accepted (port 0: any)."""
+    """Serve until Ctrl-C, and return then.
+
+    ready: called with the base URL once requests are accepted (port 0: any).
+    """
 
     async def main() -> None:
         server = Server(App(config))

@@ -38,7 +38,7 @@ def test_the_clustered_error_by_hand() -> None:
 def test_items_that_all_say_the_same_follow_the_rule_of_three(n: int) -> None:
     found = share_interval(1.0, 0.0, n)
     assert found.high == 1
-    assert binom.pmf(n, n, found.low) == pytest.approx(0.05)  # n of n are seen in one study of twenty
+    assert binom.pmf(n, n, found.low or 0) == pytest.approx(0.05)  # n of n are seen in one study of twenty
     mirrored = share_interval(0.0, 0.0, n)
     assert mirrored.high == pytest.approx(1 - (found.low or 0))
 
