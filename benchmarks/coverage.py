@@ -114,15 +114,9 @@ def games(rng: Rng) -> pd.DataFrame:
 
 
 def strength_differences(rng: Rng) -> list[Trial]:
-    """Two differences of Bradley-Terry strengths, with sandwich intervals."""
+    """Two differences of Bradley-Terry strengths."""
     fit = bradley_terry(games(rng), instruction="instruction")
     return [Trial(2.0, fit.difference("f", "a")), Trial(0.2, fit.difference("d", "c"))]
-
-
-def bootstrapped_strength_differences(rng: Rng) -> list[Trial]:
-    """Two differences of Bradley-Terry strengths, with bootstrap intervals."""
-    fit = bradley_terry(games(rng), instruction="instruction", draws=300, seed=int(rng.integers(2**31)))
-    return [Trial(2.0, fit.bootstrap_difference("f", "a")), Trial(0.2, fit.bootstrap_difference("d", "c"))]
 
 
 def people_and_judge(rng: Rng, ease: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -229,7 +223,7 @@ ANALYTIC: dict[str, World] = {
     "win rate, clustered": clustered,
     "win rate, clustered with ties": clustered_with_ties,
     "win rate difference, paired": difference,
-    "Bradley-Terry difference, sandwich": strength_differences,
+    "Bradley-Terry difference": strength_differences,
     "prediction-powered": prediction_powered,
     "prediction-powered, clustered": prediction_powered_clustered,
     "prediction-powered, chosen by doubt": prediction_powered_by_doubt,
@@ -246,7 +240,6 @@ FEW_LABELS: dict[str, World] = {
 }
 """Few labels. Below 50 the intervals are wider than they need be: they cover 95 to 100 %."""
 RESAMPLED: dict[str, World] = {
-    "Bradley-Terry difference, bootstrap": bootstrapped_strength_differences,
     "agreement, bootstrap": agreement,
     "length-controlled win rate, bootstrap": length_controlled,
 }

@@ -91,7 +91,7 @@ def board_of(ledger: Ledger, rows: pd.DataFrame, options: LeaderboardOptions) ->
     ranges = {each.model: each for each in rank_ranges(estimates)} if estimates else {}
     groups = clusters(estimates) if estimates else []
     places = []
-    for model, rate in sorted(rates.items(), key=lambda each: (each[1].n == 0, -each[1].value)):
+    for model, rate in sorted(rates.items(), key=lambda each: (each[1].n == 0, -each[1].value, each[0])):
         own = measured[measured["model"] == model]
         cluster = next((i for i, group in enumerate(groups, 1) if model in group), None)
         ends = ranges.get(model)
@@ -234,15 +234,15 @@ def _controlled(
         if control.given and len(frame) == frame["instruction"].nunique() < len(chosen.rows):
             shifted = fit(chosen.by_row_position(frame), 0).value
         return Controlled(found, shifted, "")
-    except ValueError as error:
+    except (ValueError, ArithmeticError) as error:
         return Controlled(None, None, str(error))
 
 
 def _estimates(frame: pd.DataFrame) -> Estimates | None:
-    """The win rates, with covariance, of models with two or more judged instructions; None without any."""
-    table = frame.pivot_table(index="instruction", columns="model", values="preference", aggfunc="mean")
-    table = table.loc[:, table.notna().sum() > 1]
-    return win_rate_estimates(table) if len(table.columns) else None
+    """The win rates that are shown, of models with two or more judged instructions; None without any."""
+    judged = frame.dropna(subset=["preference"])
+    several = judged[judged.groupby("model")["instruction"].transform("nunique") > 1]
+    return win_rate_estimates(several) if len(several) else None
 
 
 def strengths(ledger: Ledger, options: LeaderboardOptions) -> Strengths:
@@ -261,23 +261,20 @@ def strengths(ledger: Ledger, options: LeaderboardOptions) -> Strengths:
             first="model_a",
             second="model_b",
             instruction="instruction",
-            draws=options.draws,
-            seed=options.seed,
         )
-    except ValueError as error:
+    except (ValueError, ArithmeticError) as error:
         remedy = "judge more pairs, or choose some with --source"
         raise ConfigError(str(error), where=options.annotator, remedy=remedy) from None
     groups = clusters(fitted.estimates)
     found = []
     for each in rank_ranges(fitted.estimates):
         mine = rows[(rows["model_a"] == each.model) | (rows["model_b"] == each.model)]
-        interval = fitted.bootstrap_interval(each.model) if options.draws else fitted.interval(each.model)
         cluster = next(i for i, group in enumerate(groups, 1) if each.model in group)
         n = int(mine["preference"].notna().sum())
         found.append(
             Strength(
                 model=each.model,
-                strength=interval,
+                strength=fitted.interval(each.model),
                 n=n,
                 n_failed=len(mine) - n,
                 cluster=cluster,

@@ -4,6 +4,8 @@ After Gao, Schulman and Hilton 2023 (arXiv 2210.10760, figure 1) and AlpacaFarm 
 optimisation gives one point: an n of best-of-n, a KL penalty, a checkpoint. A curve has turned where the last
 point is significantly below the peak, paired by instruction. The peak is the best of several measured values,
 so it is a little too high; the interval of the drop is wider for that reason (Bonferroni over the points).
+Drops that are equal on all instructions show no spread: win rates follow the rule of three, utilities get no
+bounds and have not turned.
 """
 
 from __future__ import annotations
@@ -14,12 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
 from db.errors import ConfigError, FormatError
 from db.ids import Json
 from farm.statistics.bootstrap import LEVEL, Interval
+from farm.statistics.bounds import clustered_error, difference_interval, student_interval
 from farm.statistics.over_optimisation import CurvePoint, best_of_n_kl, curve_points
+from farm.statistics.ranking import levels
 
 NEEDED = ("curve", "level", "instruction", "gold")
 
@@ -71,7 +74,7 @@ def curves(frame: pd.DataFrame, *, share: bool = False) -> list[Curve]:
         points = curve_points(rows, share=share)
     except ValueError as error:
         raise ConfigError(str(error), where="frame") from error
-    return [_curve(str(name), own, points) for name, own in rows.groupby("curve", sort=True)]
+    return [_curve(str(name), own, points, share) for name, own in rows.groupby("curve", sort=True)]
 
 
 def read_curves(path: Path) -> pd.DataFrame:
@@ -92,33 +95,31 @@ def _require_known(rows: pd.DataFrame, share: bool) -> None:
         raise ValueError("a win rate is made of preferences from 0 to 1: leave --share out for utilities")
 
 
-def _best_of_n(levels: pd.Series[float]) -> list[float]:
-    if (levels % 1 != 0).any():
+def _best_of_n(samples: pd.Series[float]) -> list[float]:
+    if (samples % 1 != 0).any():
         raise ValueError("without a column kl the levels are the n of best-of-n: whole numbers")
-    return [best_of_n_kl(int(level)) for level in levels]
+    return [best_of_n_kl(int(number)) for number in samples]
 
 
-def _curve(name: str, rows: pd.DataFrame, points: Sequence[CurvePoint]) -> Curve:
+def _curve(name: str, rows: pd.DataFrame, points: Sequence[CurvePoint], share: bool) -> Curve:
     own = sorted(
         (point for point in points if point.curve == name), key=lambda each: (each.sqrt_kl, each.level)
     )
     values = [np.nan if point.gold.value is None else point.gold.value for point in own]
-    peak = int(np.argmax(values))
+    peak = int(np.argmax(levels(np.array([values]))))
     table = rows.pivot_table(index="instruction", columns="level", values="gold", aggfunc="mean")
     change = (table[own[-1].level] - table[own[peak].level]).dropna().to_numpy(float)
-    return Curve(name, tuple(own), peak, _drop(change, len(own)))
+    return Curve(name, tuple(own), peak, _drop(change, len(own), share))
 
 
-def _drop(change: np.ndarray[tuple[int], np.dtype[np.float64]], points: int) -> Interval:
-    """The mean change (n,) with Student's interval, at 95 % for all points that could be the peak
-    together."""
+def _drop(change: np.ndarray[tuple[int], np.dtype[np.float64]], points: int, share: bool) -> Interval:
+    """The mean change (n,) with its interval, at 95 % for all points that could be the peak together."""
     n = len(change)
     if n < 2:
         return Interval(float(change.mean()) if n else None, None, None, n)
-    mean, error = float(change.mean()), float(change.std(ddof=1)) / n**0.5
-    tail = (1 - LEVEL) / 2 / max(points - 1, 1)
-    reach = float(student.ppf(1 - tail, n - 1)) * error
-    return Interval(mean, mean - reach, mean + reach, n)
+    level = 1 - (1 - LEVEL) / max(points - 1, 1)
+    mean, error = float(change.mean()), clustered_error(change, np.arange(n))
+    return (difference_interval if share else student_interval)(mean, error, n, level)
 
 
 def _point_json(point: CurvePoint) -> Json:

@@ -1,8 +1,9 @@
 """The ledger's judgements with the two models that wrote the outputs, as a pandas frame.
 
-Rows have the canonical orientation of their pair and no texts. Only the latest attempt at a judgement counts,
-and judgements that were taken back are left out. Win rates and rankings of models are computed from this
-frame; audits of annotators read db/queries/frames.py.
+Rows have the canonical orientation of their pair and no texts. They stand in an order of their content, and
+instructions are named by their keys, so no figure made of them depends on the order of import. Only the
+latest attempt at a judgement counts, and judgements that were taken back are left out. Win rates and rankings
+of models are computed from this frame; audits of annotators read db/queries/frames.py.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from sqlalchemy.orm import aliased
 from db.ledger import Ledger
 from db.queries.orders import averaged_over_orders
 from db.records import AnnotationStatus
-from db.tables import JUDGEMENT, AnnotationRow, ItemRow, MembershipRow, OutputRow, PairRow
+from db.tables import JUDGEMENT, AnnotationRow, InstructionRow, ItemRow, MembershipRow, OutputRow, PairRow
 
 LOOKUP = 5_000
+ORDER = ("key", "swapped", "replicate", "preference", "label", "status")  # of rows: content, no ids
 COLUMNS = (
     "pair_id",
     "key",
@@ -40,7 +42,7 @@ def contests(
 ) -> pd.DataFrame:
     """Every judgement of the pairs in a source and subset; None means any.
 
-    One row per judgement: pair_id, key (the pair's), instruction (id), model_a and model_b (producers),
+    One row per judgement: pair_id, key (the pair's), instruction (key), model_a and model_b (producers),
     annotator (id), replicate, swapped (1: output_b was shown first, 0: output_a was, -1: unknown), preference
     (P(output_a preferred), NaN without a verdict), label (the same after label noise), status.
     average_orders: see db/queries/orders.py; where one order has no verdict, the mean has its status.
@@ -50,7 +52,7 @@ def contests(
         select(
             row.pair_id,
             PairRow.key,
-            a.instruction_id,
+            InstructionRow.key,
             a.producer,
             b.producer,
             row.annotator_id,
@@ -65,6 +67,7 @@ def contests(
         .join(PairRow, PairRow.id == row.pair_id)
         .join(a, a.id == PairRow.output_a_id)
         .join(b, b.id == PairRow.output_b_id)
+        .join(InstructionRow, InstructionRow.id == a.instruction_id)
         .order_by(*JUDGEMENT)
     )
     if source is not None or subset is not None:
@@ -82,13 +85,14 @@ def contests(
     frame = frame.astype({"preference": np.float64, "label": np.float64})
     if average_orders:
         frame = averaged_over_orders(frame, asked[:-1], ("preference", "label"))
-    return frame[list(COLUMNS)].reset_index(drop=True)
+    return frame[list(COLUMNS)].sort_values(list(ORDER), kind="stable", ignore_index=True)
 
 
 def members(ledger: Ledger) -> pd.DataFrame:
-    """The members of all named sets: set_name, instruction (id), name, category, meta (canonical JSON)."""
-    row = MembershipRow
-    query = select(row.set_name, row.instruction_id, row.name, row.category, row.meta).order_by(row.id)
+    """The members of all named sets: set_name, instruction (key), name, category, meta (canonical JSON)."""
+    row, key = MembershipRow, InstructionRow.key
+    query = select(row.set_name, key, row.name, row.category, row.meta).order_by(row.id)
+    query = query.join(InstructionRow, InstructionRow.id == row.instruction_id)
     rows = [tuple(each) for each in ledger.stream(query)]
     return pd.DataFrame(rows, columns=["set_name", "instruction", "name", "category", "meta"])
 

@@ -1,4 +1,6 @@
-"""95 % bounds of a mean from its standard error: one rule for win rates, agreements and their differences.
+"""Bounds of a mean from its standard error, at 95 % or another level.
+
+One rule serves win rates, agreements and their differences.
 
 Items are independent: instructions, or clusters of judgements. The interval of a share is Wilson's (1927)
 with an effective sample size n_eff = m (1 - m) / se^2, where m is the mean and se its clustered error, and
@@ -13,7 +15,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
 from farm.statistics.bootstrap import LEVEL, Interval
@@ -51,46 +53,59 @@ def share_interval(mean: float, error: float, n: int) -> Interval:
     return Interval(mean, None, None, n) if bounds is None else Interval(mean, *bounds, n)
 
 
-def difference_interval(mean: float, error: float, n: int) -> Interval:
-    """The 95 % interval of a mean difference in [-1, 1] of n independent items, such as two paired shares.
+def difference_interval(mean: float, error: float, n: int, level: float = LEVEL) -> Interval:
+    """The interval of a mean difference in [-1, 1] of n independent items, such as two paired shares.
 
     It is the interval of the share (mean + 1) / 2. It has no bounds where n is 1.
     """
-    bounds = share_bounds((mean + 1) / 2, error / 2, n)
+    bounds = share_bounds((mean + 1) / 2, error / 2, n, level)
     if bounds is None:
         return Interval(mean, None, None, n)
     return Interval(mean, 2 * bounds.low - 1, 2 * bounds.high - 1, n)
 
 
-def student_interval(mean: float, error: float, n: int) -> Interval:
-    """Student's 95 % interval of a mean of n independent items that has no least and no largest value.
+def student_interval(mean: float, error: float, n: int, level: float = LEVEL) -> Interval:
+    """Student's interval of a mean of n independent items that has no least and no largest value.
 
     It has no bounds where n is 1 or where all items are equal: such items do not show how far others may lie.
     """
     if n < 2 or not error > SAME:
         return Interval(mean, None, None, n)
-    half = _quantile(n) * error
+    half = _quantile(n, level) * error
     return Interval(mean, mean - half, mean + half, n)
 
 
-def share_bounds(mean: float, error: float, n: int) -> Bounds | None:
-    """The 95 % bounds of a mean of n independent numbers in [0, 1] with this standard error.
+def unanimous_error(span: ArrayLike, n: ArrayLike) -> Floats:
+    """The standard error to assume of a mean of n items that all say the same; infinite where n is 1.
+
+    span: how far from that value another item may lie. Student's quantile times this error is the reach of
+    the rule of three: other items have a share of at most 1 - 0.05^(1/n). Arrays give arrays.
+    """
+    count = np.asarray(n, float)
+    with np.errstate(divide="ignore"):
+        reach = np.asarray(span, float) * (1 - (1 - LEVEL) ** (1 / count))
+        quantile = stdtrit(np.maximum(count - 1, 1), (1 + LEVEL) / 2)
+    return np.where(count < 2, np.inf, reach / quantile)
+
+
+def share_bounds(mean: float, error: float, n: int, level: float = LEVEL) -> Bounds | None:
+    """The bounds of a mean of n independent numbers in [0, 1] with this standard error.
 
     None where n is 1, because one number does not show a spread. Where all n are equal, other values have a
-    share of at most 1 - 0.05^(1/n) (the rule of three); each of them can pull the mean towards 0 or 1.
+    share of at most 1 - (1 - level)^(1/n) (the rule of three); each of them can pull the mean towards 0 or 1.
     """
     if n < 2:
         return None
     variance = mean * (1 - mean)
     if error <= SAME or variance == 0:
-        reach = 1 - (1 - LEVEL) ** (1 / n)
+        reach = 1 - (1 - level) ** (1 / n)
         return Bounds(mean * (1 - reach), mean + (1 - mean) * reach)
-    per_n = _quantile(n) ** 2 * error**2 / variance  # quantile^2 / n_eff
+    per_n = _quantile(n, level) ** 2 * error**2 / variance  # quantile^2 / n_eff
     centre = (mean + per_n / 2) / (1 + per_n)
     half = float(np.sqrt(per_n * variance + per_n**2 / 4)) / (1 + per_n)
     return Bounds(max(0.0, centre - half), min(1.0, centre + half))
 
 
-def _quantile(n: int) -> float:
-    """Student's 97.5 % quantile on n - 1 degrees of freedom."""
-    return float(stdtrit(n - 1, (1 + LEVEL) / 2))
+def _quantile(n: int, level: float) -> float:
+    """Student's quantile on n - 1 degrees of freedom, two-sided at this level."""
+    return float(stdtrit(n - 1, (1 + level) / 2))

@@ -6,8 +6,9 @@ The fit is by maximum likelihood. A preference p counts as p of a win, so a tie 
 There is no separate parameter for ties (Davidson, Rao-Kupper): with half-wins the strengths order the models
 by expected win rate, as Chatbot Arena does.
 
-Errors come from the sandwich estimator, clustered by instruction. A bootstrap of instructions is optional. It
-weighs them with exponential draws (Rubin 1981), so no pair of models ever loses its connection.
+Errors come from the sandwich estimator, clustered by instruction: it needs no draws, so the order of rows and
+a seed play no part. Where all instructions say the same, it is 0 and shows nothing; the error is then that of
+the rule of three (bounds.py).
 
 The strengths exist only where a path of wins leads from every model to every other (Ford 1957). Otherwise a
 ValueError names the models.
@@ -16,15 +17,17 @@ ValueError names the models.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
-from scipy.special import expit, stdtrit
+from scipy.special import expit
 
-from farm.statistics.bootstrap import LEVEL, Interval
+from farm.statistics.bootstrap import Interval
+from farm.statistics.bounds import student_interval, unanimous_error
 from farm.statistics.win_rates import Estimates, as_preferences, codes
 
 Floats = NDArray[np.float64]
@@ -32,49 +35,42 @@ Ints = NDArray[np.intp]
 
 MAX_STEPS = 100
 TOLERANCE = 1e-9
-BLOCK = 2_000_000  # entries of a batch of win tables held at a time
+ROUNDING = 1e-9  # an error in log-odds up to here is rounding: all instructions say the same
+
+
+class _Games(NamedTuple):
+    """Judged pairs. left, right (n,): models; label (n,): P(left preferred); clusters (n,): instructions."""
+
+    left: Ints
+    right: Ints
+    label: Floats
+    clusters: Ints
 
 
 @dataclass(frozen=True)
 class BradleyTerry:
     """Fitted strengths in log-odds that sum to 0. n judgements were used; n_failed had no preference."""
 
-    estimates: Estimates  # with the sandwich covariance
-    draws: Floats  # (B, M) bootstrap strengths; B is 0 without a bootstrap
+    estimates: Estimates
+    errors: Floats  # (M,) of the strengths; where all instructions say the same, that of the rule of three
     n: int
     n_failed: int
 
-    @property
-    def n_instructions(self) -> int:
-        """The number of clusters: instructions, or judgements where no instruction was given."""
-        return self.estimates.n
-
     def difference(self, first: str, second: str) -> Interval:
-        """The first model's strength minus the second's, in log-odds, with the sandwich interval.
+        """The first model's strength minus the second's, in log-odds, with Student's interval.
 
         Raises ValueError for an unknown model.
         """
         i, j = self._place(first), self._place(second)
-        covariance, values = self.estimates.covariance, self.estimates.values
-        error = float(np.sqrt(max(0.0, covariance[i, i] + covariance[j, j] - 2 * covariance[i, j])))
-        return self._normal(float(values[i] - values[j]), error)
+        values, errors = self.estimates.values, self.estimates.errors
+        n = int(self.estimates.shared()[i, j])
+        return student_interval(float(values[i] - values[j]), float(errors[i, j]), n)
 
     def interval(self, model: str) -> Interval:
-        """The model's strength relative to the mean of all, in log-odds, with the sandwich interval."""
+        """The model's strength relative to the mean of all, in log-odds, with Student's interval."""
         i = self._place(model)
-        error = float(np.sqrt(self.estimates.covariance[i, i]))
-        return self._normal(float(self.estimates.values[i]), error)
-
-    def bootstrap_difference(self, first: str, second: str) -> Interval:
-        """`difference` with the bootstrap's percentile interval; no bounds without a bootstrap."""
-        i, j = self._place(first), self._place(second)
-        value = float(self.estimates.values[i] - self.estimates.values[j])
-        return _percentiles(value, self.draws[:, i] - self.draws[:, j], self.n_instructions)
-
-    def bootstrap_interval(self, model: str) -> Interval:
-        """`interval` with the bootstrap's percentile interval; no bounds without a bootstrap."""
-        i = self._place(model)
-        return _percentiles(float(self.estimates.values[i]), self.draws[:, i], self.n_instructions)
+        value, n = float(self.estimates.values[i]), int(self.estimates.n[i])
+        return student_interval(value, float(self.errors[i]), n)
 
     def win_probability(self, first: str, second: str) -> float:
         """P(first model beats second), a share in [0, 1], as fitted."""
@@ -86,12 +82,6 @@ class BradleyTerry:
             raise ValueError(f"no model {model!r} here; there are {', '.join(self.estimates.models)}")
         return self.estimates.models.index(model)
 
-    def _normal(self, value: float, error: float) -> Interval:
-        if self.n_instructions < 2:
-            return Interval(value, None, None, self.n_instructions)
-        reach = float(stdtrit(self.n_instructions - 1, (1 + LEVEL) / 2)) * error  # Student's
-        return Interval(value, value - reach, value + reach, self.n_instructions)
-
 
 def bradley_terry(
     frame: pd.DataFrame,
@@ -100,14 +90,12 @@ def bradley_terry(
     second: str = "second",
     preference: str = "preference",
     instruction: str | None = None,
-    draws: int = 0,
-    seed: int = 0,
 ) -> BradleyTerry:
     """Fit the strengths of all models in a table of judged pairs.
 
     frame: one row per judgement. first, second: its columns of model names. preference: its column of
     P(first preferred) in [0, 1], NaN where the judgement failed. instruction: its column of clusters; without
-    one every row is a cluster. draws: bootstrap draws.
+    one every row is a cluster.
 
     Raises ValueError with fewer than two models, a model paired with itself, or models that wins do not
     connect; ArithmeticError where the fit does not converge.
@@ -122,26 +110,32 @@ def bradley_terry(
         raise ValueError(f"{names[left[left == right][0]]!r} is paired with itself; leave such pairs out")
     label = rows[preference].to_numpy(float)
     clusters = codes(None if instruction is None else rows[instruction].to_numpy(object), len(rows))
-    wins = _win_tables(left, right, label=label, clusters=clusters, models=len(names))  # (G, M * M)
-    total = np.asarray(wins.sum(axis=0), float).reshape(1, len(names), len(names))
-    _require_connected(total[0], [str(name) for name in names])
-    strengths = _fit(total)[0]
-    covariance = _sandwich(strengths, total[0], left=left, right=right, label=label, clusters=clusters)
-    estimates = Estimates(tuple(map(str, names)), strengths, covariance, n=wins.shape[0])
+    games = _Games(left, right, label, clusters)
+    total = _wins(games, len(names))
+    _require_connected(total, [str(name) for name in names])
+    strengths = _fit(total)
+    bread = _bread(strengths, total)
+    influence = _influence(bread, strengths, games)
+    met = sparse.csr_array((np.ones(2 * len(rows)), (np.tile(games.clusters, 2), place)), influence.shape)
+    n = np.asarray((met > 0).sum(axis=0)).ravel().astype(np.intp)
+    pairs = [
+        _errors(influence - influence[:, [i]], bread - bread[i], wins=total, n=np.minimum(n, n[i]))
+        for i in range(len(names))
+    ]
     return BradleyTerry(
-        estimates=estimates,
-        draws=_bootstrap(wins, strengths, draws, seed),
+        estimates=Estimates(tuple(map(str, names)), strengths, np.stack(pairs), n),
+        errors=_errors(influence, bread, wins=total, n=n),
         n=len(rows),
         n_failed=len(frame) - len(rows),
     )
 
 
-def _win_tables(left: Ints, right: Ints, label: Floats, clusters: Ints, models: int) -> sparse.csr_array:
-    """Wins of model i over model j for each cluster: (G, M * M), the table flattened by rows."""
-    entry = np.concatenate([left * models + right, right * models + left])
-    wins = np.concatenate([label, 1 - label])
-    shape = (int(clusters.max()) + 1, models * models)
-    return sparse.csr_array((wins, (np.concatenate([clusters, clusters]), entry)), shape)
+def _wins(games: _Games, models: int) -> Floats:
+    """Wins of model i over model j, (M, M)."""
+    wins = np.zeros((models, models))
+    np.add.at(wins, (games.left, games.right), games.label)
+    np.add.at(wins, (games.right, games.left), 1 - games.label)
+    return wins
 
 
 def _require_connected(wins: Floats, names: list[str]) -> None:
@@ -160,68 +154,60 @@ def _require_connected(wins: Floats, names: list[str]) -> None:
         )
 
 
-def _fit(wins: Floats, start: Floats | None = None) -> Floats:
-    """Strengths (B, M) of win tables (B, M, M): Newton's method; a step that overshoots is halved."""
-    games = wins + wins.swapaxes(1, 2)
-    won = wins.sum(axis=2)
-    s = np.zeros(won.shape) if start is None else np.tile(start, (len(wins), 1))
+def _fit(wins: Floats) -> Floats:
+    """Strengths (M,) of a win table (M, M): Newton's method; a step that overshoots is halved."""
+    games, won = wins + wins.T, wins.sum(axis=1)
 
-    def likelihood(at: Floats) -> Floats:
-        gap = at[:, :, None] - at[:, None, :]
-        return np.asarray(-(wins * np.logaddexp(0, -gap)).sum(axis=(1, 2)), float)
+    def likelihood(at: Floats) -> float:
+        return float(-(wins * np.logaddexp(0, at - at[:, None])).sum())
 
+    s = np.zeros(len(wins))
     here = likelihood(s)
     for _ in range(MAX_STEPS):
-        p = expit(s[:, :, None] - s[:, None, :])
-        step = np.linalg.solve(_information(games, p), (won - (games * p).sum(axis=2))[:, :, None])[:, :, 0]
-        length = np.ones(len(s))
-        while (worse := likelihood(s + length[:, None] * step) < here - 1e-12 * np.abs(here)).any():
-            length[worse] /= 2
-        s = s + length[:, None] * step
-        here = likelihood(s)
+        p = expit(s[:, None] - s)
+        step = np.linalg.solve(_information(games, p), won - (games * p).sum(axis=1))
+        length = 1.0
+        while (there := likelihood(s + length * step)) < here - 1e-12 * abs(here):
+            length /= 2
+        s, here = s + length * step, there
         if np.abs(step).max() < TOLERANCE:
-            return np.asarray(s - s.mean(axis=1, keepdims=True), float)
+            return np.asarray(s - s.mean(), float)
     raise ArithmeticError(f"Bradley-Terry did not converge in {MAX_STEPS} steps")
 
 
 def _information(games: Floats, p: Floats) -> Floats:
-    """The negative Hessian (B, M, M). It is a graph Laplacian; adding 1 / M makes it invertible."""
+    """The negative Hessian (M, M). It is a graph Laplacian; adding 1 / M makes it invertible."""
     weight = games * p * (1 - p)
-    models = weight.shape[-1]
-    diagonal = np.eye(models) * weight.sum(axis=2)[:, :, None]
-    return np.asarray(diagonal - weight + 1 / models, float)
+    return np.asarray(np.diag(weight.sum(axis=1)) - weight + 1 / len(weight), float)
 
 
-def _sandwich(
-    strengths: Floats, wins: Floats, left: Ints, right: Ints, label: Floats, clusters: Ints
-) -> Floats:
-    """Covariance (M, M) of the strengths: H^-1 (sum_g u_g u_g') H^-1 G / (G - 1), u_g the score of cluster g
-    (Liang and Zeger 1986)."""
+def _bread(strengths: Floats, wins: Floats) -> Floats:
+    """The inverse information H^-1 (M, M) on strengths that sum to 0."""
     p = expit(strengths[:, None] - strengths[None, :])
-    bread = np.linalg.inv(_information((wins + wins.T)[None], p[None])[0])
-    bread -= bread.mean(axis=0)  # back to strengths that sum to 0
-    residual = label - p[left, right]
-    groups = int(clusters.max()) + 1
-    scores = np.zeros((groups, len(strengths)))
-    np.add.at(scores, (clusters, left), residual)
-    np.add.at(scores, (clusters, right), -residual)
-    meat = scores.T @ scores * (groups / max(groups - 1, 1))
-    return np.asarray(bread @ meat @ bread.T, float)
+    inverse = np.linalg.inv(_information(wins + wins.T, p))
+    return np.asarray(inverse - inverse.mean(axis=0), float)
 
 
-def _bootstrap(wins: sparse.csr_array, start: Floats, draws: int, seed: int) -> Floats:
-    rng = np.random.default_rng(seed)
-    models = len(start)
-    size = max(1, BLOCK // models**2)
-    found = [np.empty((0, models))]
-    for first in range(0, draws, size):
-        weights = rng.standard_exponential((min(size, draws - first), wins.shape[0]))
-        found.append(_fit((wins.T @ weights.T).T.reshape(-1, models, models), start))
-    return np.concatenate(found)
+def _influence(bread: Floats, strengths: Floats, games: _Games) -> Floats:
+    """What each cluster moves each strength by: H^-1 u_g, u_g its score; (G, M)."""
+    residual = games.label - expit(strengths[games.left] - strengths[games.right])
+    scores = np.zeros((games.clusters.max() + 1, len(strengths)))
+    np.add.at(scores, (games.clusters, games.left), residual)
+    np.add.at(scores, (games.clusters, games.right), -residual)
+    return np.asarray(scores @ bread.T, float)
 
 
-def _percentiles(value: float, draws: Floats, n: int) -> Interval:
-    if len(draws) < 2 or n < 2:
-        return Interval(value, None, None, n)
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(value, float(low), float(high), n)
+def _errors(influence: Floats, weights: Floats, wins: Floats, n: Ints) -> Floats:
+    """The standard errors (C,) of C contrasts, clustered (Liang and Zeger 1986) or of the rule of three.
+
+    influence (G, C): what each cluster moves each contrast by. weights (C, M): what a score of each model
+    moves it by. wins (M, M). n (C,): the instructions behind each. Where all clusters say the same, a share
+    of them as large as the rule of three allows might have had all their wins as losses.
+    """
+    groups = len(influence)
+    errors = np.sqrt(np.square(influence).sum(axis=0) * groups / max(groups - 1, 1))
+    for place in np.flatnonzero(errors <= ROUNDING):
+        moved = weights[place][:, None] - weights[place]
+        spans = [(wins * np.maximum(each, 0)).sum() for each in (moved, -moved)]
+        errors[place] = unanimous_error(max(spans), n[place])
+    return np.where(n < 2, np.inf, errors)

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
-from farm.statistics.bootstrap import LEVEL, Interval
-from farm.statistics.bounds import clustered_error, share_interval
+from farm.statistics.bootstrap import Interval
+from farm.statistics.bounds import clustered_error, share_interval, student_interval
 from farm.statistics.win_rates import codes
 
 Floats = NDArray[np.float64]
@@ -83,9 +82,4 @@ def curve_points(frame: pd.DataFrame, *, share: bool = False) -> list[CurvePoint
 
 def _mean(values: Floats, clusters: NDArray[np.intp], share: bool) -> tuple[Interval, float]:
     mean, error, n = float(values.mean()), clustered_error(values, clusters), len(np.unique(clusters))
-    if share:
-        return share_interval(mean, error, n), error
-    if n < 2:
-        return Interval(mean, None, None, n), error
-    reach = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * error
-    return Interval(mean, mean - reach, mean + reach, n), error
+    return (share_interval if share else student_interval)(mean, error, n), error

@@ -3,6 +3,9 @@
 Rank correlations (Spearman's rho, Kendall's tau-b) over models have two percentile bootstraps: over models
 (how would it be with other models?) and over instructions (how with other instructions?). All pairs of models
 are tested at a family-wise error rate of 5 % (Holm 1979).
+
+Scores that differ by rounding alone are ties: which of two equal means comes out larger in floating point
+depends on the order of addition.
 """
 
 from __future__ import annotations
@@ -23,6 +26,9 @@ Floats = NDArray[np.float64]
 CorrelationKind = Literal["spearman", "kendall"]
 
 BLOCK = 4_000_000  # comparisons of two models held at a time
+ROUNDING = 1e-11
+"""Scores this close, as a share of the largest, are ties. Rounding of a mean of 100,000 preferences is a
+thousandth of this; means of verdicts that differ at all differ by a hundred times as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +74,10 @@ def rank_correlation(
     scores = pd.concat({"first": _scores(first), "second": _scores(second)}, axis=1, join="inner").dropna()
     if len(scores) < 3:
         raise ValueError(f"a rank correlation needs three common models; there are {len(scores)}")
-    for side in scores.columns:
-        if scores[side].nunique() == 1:
-            raise ValueError(f"the {side} evaluator ties all {len(scores)} models: there is no ranking")
     x, y = scores["first"].to_numpy(float), scores["second"].to_numpy(float)
+    for side, given in (("first", x), ("second", y)):
+        if not levels(given[None]).any():
+            raise ValueError(f"the {side} evaluator ties all {len(scores)} models: there is no ranking")
     value = float(_correlations(x[None], y[None], method)[0])
     places = np.random.default_rng(seed).integers(0, len(x), (draws, len(x)))
     over_models = _interval(value, _correlations(x[places], y[places], method), len(x))
@@ -82,6 +88,21 @@ def rank_correlation(
         n = max(len(side) for side in (first, second) if isinstance(side, pd.DataFrame))
         over_instructions = _interval(value, _correlations(x, y, method), n)
     return RankCorrelation(value, over_models, over_instructions, len(scores))
+
+
+def levels(scores: Floats) -> Floats:
+    """Number the different scores of each row from 0 upwards; scores that rounding alone tells apart are one.
+
+    scores (B, M). A row with a NaN is NaN.
+    """
+    order = np.argsort(scores, axis=1, kind="stable")
+    ascending = np.take_along_axis(scores, order, axis=1)
+    tie = ROUNDING * np.abs(scores).max(axis=1, initial=0, keepdims=True)
+    steps = (np.diff(ascending, axis=1, prepend=ascending[:, :1]) > tie).cumsum(axis=1)
+    found = np.empty(scores.shape)
+    np.put_along_axis(found, order, steps.astype(float), axis=1)
+    found[np.isnan(scores).any(axis=1)] = np.nan
+    return found
 
 
 def rank_ranges(estimates: Estimates) -> list[RankRange]:
@@ -118,17 +139,13 @@ def clusters(estimates: Estimates) -> list[tuple[str, ...]]:
 def significantly_better(estimates: Estimates) -> NDArray[np.bool_]:
     """Which models are significantly better: (M, M) bool, true where the row's model beats the column's.
 
-    All pairs are tested, two-sided with Student's t, at a family-wise 5 % (Holm 1979). Two estimates without
-    error differ where their values differ.
+    All pairs are tested, two-sided with Student's t, at a family-wise 5 % (Holm 1979). A pair has as many
+    degrees of freedom as the model with fewer instructions allows.
     """
-    values, covariance = estimates.values, estimates.covariance
-    variance = np.diag(covariance)
-    error = np.sqrt(np.maximum(variance[:, None] + variance[None, :] - 2 * covariance, 0))
-    gap = values[:, None] - values[None, :]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z = np.where(error > 1e-12, np.abs(gap) / error, np.where(np.abs(gap) > 1e-12, np.inf, 0))
-    upper = np.triu_indices(len(values), 1)
-    p = 2 * stdtr(max(estimates.n - 1, 1), -z[upper])  # Student's
+    upper = np.triu_indices(len(estimates.values), 1)
+    gap = estimates.values[:, None] - estimates.values[None, :]
+    freedom = np.maximum(estimates.shared() - 1, 1)
+    p = 2 * stdtr(freedom[upper], -np.abs(gap[upper]) / estimates.errors[upper])  # Student's
     order = np.argsort(p, kind="stable")
     allowed = (1 - LEVEL) / np.arange(len(p), 0, -1)
     rejected = np.zeros(len(p), bool)
@@ -166,6 +183,7 @@ def _resampled(side: pd.Series[float] | pd.DataFrame, models: pd.Index, draws: i
 
 def _correlations(x: Floats, y: Floats, method: CorrelationKind) -> Floats:
     """Rank correlations (B,) of the rows of x and y, both (B, M). NaN where one side ties all models."""
+    x, y = levels(x), levels(y)
     if method == "spearman":
         return _pearson(rankdata(x, axis=1), rankdata(y, axis=1))
     size = max(1, BLOCK // x.shape[1] ** 2)

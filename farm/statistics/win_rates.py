@@ -16,7 +16,13 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from farm.statistics.bootstrap import Interval
-from farm.statistics.bounds import clustered_error, difference_interval, share_interval
+from farm.statistics.bounds import (
+    SAME,
+    clustered_error,
+    difference_interval,
+    share_interval,
+    unanimous_error,
+)
 
 Floats = NDArray[np.float64]
 
@@ -49,12 +55,20 @@ class WinRateDifference:
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """One number per model with the covariance of their errors, as comparisons of models need them."""
+    """One number per model with the errors of their differences, as comparisons of models need them.
+
+    errors: of the difference of two models, never 0 off the diagonal; a difference that is the same on all
+    instructions has the error of `unanimous_error`. n: the number of instructions behind each model.
+    """
 
     models: tuple[str, ...]
     values: Floats  # (M,)
-    covariance: Floats  # (M, M)
-    n: int  # the smallest number of independent items (instructions) behind any of them
+    errors: Floats  # (M, M)
+    n: NDArray[np.intp]  # (M,)
+
+    def shared(self) -> NDArray[np.intp]:
+        """The instructions that a difference rests on at most: the smaller number of the two, (M, M)."""
+        return np.minimum.outer(self.n, self.n)
 
 
 def win_rate(
@@ -152,20 +166,45 @@ def win_rate_difference(first: pd.Series[float], second: pd.Series[float]) -> Wi
     return WinRateDifference(difference_interval(mean, error, n), error, n, len(both) - n)
 
 
-def win_rate_estimates(table: pd.DataFrame) -> Estimates:
-    """Win rates of several models with the covariance that shared instructions cause.
+def win_rate_estimates(
+    frame: pd.DataFrame,
+    by: str = "model",
+    *,
+    preference: str = "preference",
+    instruction: str = "instruction",
+) -> Estimates:
+    """Win rates of several models with the errors of their differences, paired where instructions are shared.
 
-    table: preferences in [0, 1] with instructions in rows and models in columns, NaN where there is none.
-    Models may be judged on different instructions. Raises ValueError for a model with fewer than two.
+    frame: one row per judgement, as for `win_rates`, whose values and errors these are. Models may be judged
+    on different instructions. Raises ValueError for a model with fewer than two judged instructions.
     """
-    values = as_preferences(table.to_numpy(float))
-    counts = (~np.isnan(values)).sum(axis=0)
-    if not len(counts) or (counts < 2).any():
-        few = [str(name) for name, count in zip(table.columns, counts, strict=True) if count < 2]
+    rows = frame.assign(**{preference: as_preferences(frame[preference].to_numpy(float))})
+    rows = rows.dropna(subset=[preference])
+    cells = rows.groupby([instruction, by])[preference].agg(["sum", "count"])
+    sums, counts = (cells[name].unstack().fillna(0).to_numpy(float) for name in cells.columns)  # (G, M)
+    models = tuple(map(str, sorted(rows[by].unique())))
+    n = (counts > 0).sum(axis=0)
+    if not len(n) or (n < 2).any():
+        few = [name for name, number in zip(models, n, strict=True) if number < 2]
         raise ValueError(f"fewer than 2 judged instructions for {', '.join(few) or 'every model'}")
-    means = np.nanmean(values, axis=0)
-    influence = np.where(np.isnan(values), 0, values - means) / np.sqrt(counts * (counts - 1.0))
-    return Estimates(tuple(map(str, table.columns)), means, influence.T @ influence, int(counts.min()))
+    values = sums.sum(axis=0) / counts.sum(axis=0)
+    influence = np.sqrt(n / (n - 1)) * (sums - counts * values) / counts.sum(axis=0)
+    return Estimates(models, values, _difference_errors(values, influence, n), n)
+
+
+def _difference_errors(values: Floats, influence: Floats, n: NDArray[np.intp]) -> Floats:
+    """The errors (M, M) of the differences of win rates (M,) that rest on n (M,) instructions.
+
+    influence (G, M): what each instruction moves each win rate by; the squares sum to the variance. A win
+    rate, or a difference, that is the same on all instructions has the error of the rule of three.
+    """
+    seen = np.stack([np.square(influence - own[:, None]).sum(axis=0) for own in influence.T])
+    constant = np.square(influence).sum(axis=0) <= SAME**2
+    unseen = np.where(constant, np.square(unanimous_error(np.maximum(values, 1 - values), n)), 0)
+    gap = np.abs(values[:, None] - values)
+    alike = unanimous_error(1 + gap, np.minimum.outer(n, n))  # another difference is -1 at worst
+    errors = np.where(seen > SAME**2, np.sqrt(seen + unseen[:, None] + unseen), alike)
+    return np.asarray(np.where(np.eye(len(n)) == 1, 0, errors), float)
 
 
 def as_preferences(values: ArrayLike) -> Floats:

@@ -59,8 +59,37 @@ def test_by_hand() -> None:
     assert [point.sqrt_kl for point in found.points] == [0.5, 2.0]
     # the changes are -1, 0, 0: mean -1/3, error 1/3, t(2) at 97.5 % is 4.3027
     assert found.drop.value == pytest.approx(-1 / 3)
-    assert found.drop.low == pytest.approx(-1 / 3 - 4.3027 / 3, abs=1e-4)
     assert not found.turned
+    # as a share: mean 1/3, error 1/6; Wilson with 4.3027^2 (1/36) / (2/9) = 2.3141 in place of z^2 / n
+    low = (1 / 3 + 2.3141 / 2 - math.sqrt(2.3141 * 2 / 9 + 2.3141**2 / 4)) / 3.3141
+    assert found.drop.low == pytest.approx(2 * low - 1, abs=1e-4)
+    [utility] = curves(frame.assign(kl=frame["level"] ** 2))
+    assert utility.drop.low == pytest.approx(-1 / 3 - 4.3027 / 3, abs=1e-4)
+
+
+@pytest.mark.parametrize(("n", "share", "turned"), [(2, True, False), (2, False, False), (60, True, True)])
+def test_drops_that_are_equal_everywhere_are_not_certain(n: int, share: bool, turned: bool) -> None:
+    """Gold 0, 1, 0.9 on all instructions: two of them show nothing, and utilities have no limits."""
+    rows = [("a", level, i, gold) for level, gold in ((1, 0.0), (2, 1.0), (4, 0.9)) for i in range(n)]
+    [found] = curves(pd.DataFrame(rows, columns=["curve", "level", "instruction", "gold"]), share=share)
+    assert found.drop.value == pytest.approx(-0.1)
+    assert found.turned == turned
+    if share:
+        assert found.drop.low is not None
+        assert found.drop.high is not None
+        assert found.drop.high - found.drop.low > 0.05
+    else:
+        assert (found.drop.low, found.points[1].gold.low) == (None, None)
+
+
+def test_a_peak_is_no_matter_of_rounding() -> None:
+    """Both points are at 0.3, though one sum rounds to more: the first of them is the peak."""
+    gold = {1: (0.3, 0.3, 0.3), 2: (0.1, 0.2, 0.6), 4: (0.0, 0.0, 0.0)}
+    rows = [("a", level, i, value) for level, values in gold.items() for i, value in enumerate(values)]
+    for turn in range(3):
+        moved = [(c, level, (i + turn) % 3, value) for c, level, i, value in rows]
+        [found] = curves(pd.DataFrame(moved, columns=["curve", "level", "instruction", "gold"]))
+        assert found.peak == 0
 
 
 def test_one_instruction_and_failures() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from db.ledger import Ledger
 from db.records import (
     Annotation,
@@ -66,3 +68,9 @@ def name_set(path: Path, n: int, name: str = "set", categories: Mapping[int, str
         writer.memberships(
             [Membership(asked(i), name, category=given.get(i), name=f"{name}-{i}") for i in range(n)]
         )
+
+
+def long(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of instructions and models as one row per judgement."""
+    rows = table.rename_axis(index="instruction", columns="model")
+    return rows.stack().rename("preference").reset_index()

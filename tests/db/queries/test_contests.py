@@ -77,22 +77,26 @@ def test_the_latest_attempt_stands_and_what_was_taken_back_does_not(ledger: Ledg
     }
 
 
-def test_rows_come_in_the_order_of_what_was_asked_not_in_that_of_arrival(ledger: Ledger) -> None:
-    """So that what is computed from them is the same to the last bit, whichever reply came first."""
+def test_rows_come_in_an_order_of_their_content_not_in_that_of_arrival(ledger: Ledger) -> None:
+    """So that what is computed from them is the same to the last bit, in whichever order it was imported."""
+    cards = [AnnotatorCard(name, AnnotatorKind.LLM) for name in ("judge", "other")]
+    verdicts = [
+        (pair_of(text)[0], who, swapped, replicate, value)
+        for text, value in (("one", 1.0), ("two", 0.0), ("three", 0.25))
+        for who in (0, 1)
+        for replicate in (0, 1)
+        for swapped in (False, True)
+    ]
     with ledger:
-        with ledger.writing() as writer:
-            ids = writer.pairs([pair_of(text)[0] for text in ("one", "two")])
-            [first, second] = writer.annotators(
-                [AnnotatorCard(name, AnnotatorKind.LLM) for name in ("judge", "other")]
-            )
-            asked = [
-                Annotation(pair, annotator, 1.0, 1.0, swapped, replicate=replicate)
-                for pair in ids
-                for annotator in (first, second)
-                for replicate in (0, 1)
-                for swapped in (False, True)
-            ]
-            writer.annotations(asked[::-1])
-        found = contests(ledger)[["pair_id", "annotator", "replicate", "swapped"]]
-    wanted = [(each.pair_id, each.annotator_id, each.replicate, each.swapped) for each in asked]
-    assert found.to_numpy(int).tolist() == [[int(value or 0) for value in each] for each in wanted]
+        for pair, who, swapped, replicate, value in verdicts[::-1]:
+            with ledger.writing() as writer:
+                [pair_id] = writer.pairs([pair])
+                [card] = writer.annotators([cards[who]])
+                writer.annotations([Annotation(pair_id, card, value, value, swapped, replicate=replicate)])
+        found = contests(ledger)
+    columns = ["key", "swapped", "replicate", "preference"]
+    asked = sorted(
+        (pair.key, int(swapped), replicate, value) for pair, _, swapped, replicate, value in verdicts
+    )
+    assert list(found[columns].itertuples(index=False, name=None)) == asked
+    assert set(found["instruction"]) == {pair.instruction.key for pair, *_ in verdicts}

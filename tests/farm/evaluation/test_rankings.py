@@ -88,6 +88,30 @@ def test_scores_by_hand() -> None:
     assert model_table(Evaluator("e", rows, "x")).loc[0].to_dict() == {"y": 0.0, "z": 0.5}
 
 
+def test_models_with_equal_means_are_ties_though_their_sums_round_differently() -> None:
+    """Of 5 games on each of 4 instructions A wins 1, 1, 4, 0 by one judge and B 0, 4, 1, 1: both win 30 %.
+
+    The other judge has it the other way about, and C wins 1 game by both: the rankings are the same.
+    """
+    won = {"A": (1, 1, 4, 0), "B": (0, 4, 1, 1), "C": (0, 0, 0, 1)}
+    rows = [
+        (i, model, "ref", float(game < wins[i]))
+        for model, wins in won.items()
+        for i in range(4)
+        for game in range(5)
+    ]
+    other = [(i, {"A": "B", "B": "A"}.get(model, model), ref, value) for i, model, ref, value in rows]
+    for seed in range(5):
+        a, b = (
+            Evaluator(name, sides(contests(each).sample(frac=1, random_state=seed)), "ref")
+            for name, each in (("j1", rows), ("j2", other))
+        )
+        found = compare("evaluators", a, b, draws=20)
+        assert found.spearman is not None
+        assert found.kendall is not None
+        assert (found.spearman.value, found.kendall.value) == (pytest.approx(1), pytest.approx(1))
+
+
 def test_a_reference_is_who_meets_everybody() -> None:
     assert common_reference(sides(contests([(0, "r", "x", 1), (0, "y", "r", 1)]))) == "r"
     assert common_reference(sides(contests([(0, "x", "y", 1)]))) is None

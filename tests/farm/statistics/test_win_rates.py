@@ -7,14 +7,17 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import t as student
 from statsmodels.stats.proportion import proportion_confint
 
+from farm.statistics.ranking import significantly_better
 from farm.statistics.win_rates import (
     win_rate,
     win_rate_difference,
     win_rate_estimates,
     win_rates,
 )
+from tests.support.judged_models import long
 
 preferences = st.lists(st.sampled_from([0.0, 0.5, 1.0]) | st.floats(0, 1), min_size=1, max_size=40)
 
@@ -123,20 +126,52 @@ def test_the_covariance_gives_the_paired_error() -> None:
     rng = np.random.default_rng(2)
     table = pd.DataFrame(rng.choice([0, 0.5, 1], (80, 3)), columns=list("abc"))
     table["b"] = np.where(rng.random(80) < 0.7, table["a"], table["b"])
-    estimates = win_rate_estimates(table)
+    estimates = win_rate_estimates(long(table))
     paired = win_rate_difference(table["a"], table["b"])
-    covariance = estimates.covariance
-    error = np.sqrt(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-    assert error == pytest.approx(paired.standard_error)
-    assert np.sqrt(covariance[2, 2]) == pytest.approx(win_rate(table["c"]).standard_error)
+    assert estimates.errors[0, 1] == estimates.errors[1, 0] == pytest.approx(paired.standard_error)
+    assert estimates.n.tolist() == [80, 80, 80]
 
 
 def test_models_judged_on_different_instructions() -> None:
     table = pd.DataFrame({"a": [1, 0, 1, np.nan, np.nan], "b": [np.nan, np.nan, np.nan, 1, 0.5]})
-    estimates = win_rate_estimates(table)
+    estimates = win_rate_estimates(long(table))
     assert estimates.values == pytest.approx([2 / 3, 0.75])
-    assert estimates.covariance[0, 1] == 0
-    assert estimates.n == 2
+    errors = [win_rate(table[model].dropna()).standard_error for model in "ab"]
+    assert estimates.errors[0, 1] == pytest.approx(np.hypot(*errors))
+    assert estimates.shared().tolist() == [[3, 2], [2, 2]]
+
+
+def test_estimates_are_the_win_rates_that_are_shown_though_counts_differ() -> None:
+    """Six instructions were judged up to nine times: one mean and one error for the rate and for its rank."""
+    rng = np.random.default_rng(4)
+    rows = pd.DataFrame(
+        {"model": "a", "instruction": np.repeat(np.arange(12), [9, 5, 3, 1, 1, 1] * 2)}
+    ).assign(preference=lambda rows: rng.choice([0, 0.5, 1], len(rows)))
+    other = pd.DataFrame({"model": "b", "instruction": np.arange(30, 50), "preference": rng.random(20)})
+    both = pd.concat([rows, other])
+    estimates, shown = win_rate_estimates(both), win_rates(both)
+    assert estimates.values == pytest.approx([shown[model].value for model in "ab"], abs=1e-12)
+    errors = [shown[model].standard_error for model in "ab"]
+    assert estimates.errors[0, 1] == pytest.approx(np.hypot(*errors), abs=1e-12)
+
+
+@pytest.mark.parametrize(("n", "apart"), [(2, False), (4, False), (5, True), (30, True)])
+def test_a_difference_that_is_the_same_everywhere_follows_the_rule_of_three(n: int, apart: bool) -> None:
+    """One model always wins and the other loses, or they are half a step apart on changing instructions."""
+    table = pd.DataFrame({"a": [1.0] * n, "b": [0.0] * n})
+    errors = win_rate_estimates(long(table)).errors
+    reach = 2 * (1 - 0.05 ** (1 / n))  # from 1 towards -1
+    assert errors[0, 1] * student.ppf(0.975, n - 1) == pytest.approx(reach)
+    assert bool(significantly_better(win_rate_estimates(long(table)))[0, 1]) == apart
+    low = win_rate_difference(table["a"], table["b"]).interval.low
+    assert low == pytest.approx(1 - reach)
+    changing = pd.DataFrame({"a": np.arange(n) % 2 / 2 + 0.5, "b": np.arange(n) % 2 / 2})
+    assert win_rate_estimates(long(changing)).errors[0, 1] == pytest.approx(errors[0, 1] * 1.5 / 2)
+
+
+def test_a_model_that_always_wins_on_few_instructions_is_uncertain_beside_others() -> None:
+    table = pd.DataFrame({"a": [1.0, 1.0] + [np.nan] * 198, "b": [0.0, 1.0] * 100})
+    assert not significantly_better(win_rate_estimates(long(table))).any()
 
 
 @pytest.mark.parametrize(
@@ -150,7 +185,10 @@ def test_models_judged_on_different_instructions() -> None:
         (lambda: win_rate([1, 0], np.array(["a", None])), "needs a label"),
         (lambda: win_rate_difference(pd.Series({"x": 1.0}), pd.Series({"y": 1.0})), "share no judged"),
         (lambda: win_rate_difference(pd.Series([1.0, 0], ["x", "x"]), pd.Series({"x": 1.0})), "several rows"),
-        (lambda: win_rate_estimates(pd.DataFrame({"a": [1.0, 0], "b": [1.0, np.nan]})), "instructions for b"),
+        (
+            lambda: win_rate_estimates(long(pd.DataFrame({"a": [1.0, 0], "b": [1.0, np.nan]}))),
+            "instructions for b",
+        ),
     ],
 )
 def test_refusals(call: object, message: str) -> None:
