@@ -20,8 +20,11 @@ from db.ledger import Ledger
 if TYPE_CHECKING:
     import httpx2
 
+    from annotators.clients.endpoint import Endpoint
+
 FREE_BYTES = 1 << 30
 OLDEST_PYTHON = (3, 11)
+ANSWER_SECONDS = 10.0
 MODELS = 5  # of a server, shown
 # Two connections that write and checkpoint at once could corrupt the file (fixed in 3.51.3).
 WAL_RESET_FAULT = ((3, 7, 0), (3, 51, 2))
@@ -122,19 +125,19 @@ def _torch(_: str) -> Iterator[Finding]:
 
 def _endpoint(base_url: str) -> Iterator[Finding]:
     """Whether a server answers and accepts our key. It is asked for its models; nothing is judged."""
+    import asyncio
+
     import httpx2
 
     from annotators.clients.endpoint import Endpoint
 
     try:
         endpoint = Endpoint.from_environment(base_url)
+        response = asyncio.run(_models_page(endpoint))
     except FarmError as error:
         yield Finding("endpoint", "fault", f"{error.where}: {error.what}", error.remedy)
         return
-    key = {"authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
-    try:
-        response = httpx2.get(f"{endpoint.name}/models", headers=key, timeout=10, follow_redirects=False)
-    except httpx2.HTTPError as error:
+    except (httpx2.HTTPError, TimeoutError) as error:
         reason = endpoint.hide(str(error)) or type(error).__name__
         yield Finding(
             "endpoint", "fault", f"{endpoint.name}: {reason}", "is the server up, and at this address?"
@@ -152,6 +155,17 @@ def _endpoint(base_url: str) -> Iterator[Finding]:
     else:
         remedy = "some servers list no models and judge all the same; try `farm annotate --limit 1`"
         yield Finding("endpoint", "warning", told, remedy)
+
+
+async def _models_page(endpoint: Endpoint) -> httpx2.Response:
+    """The server's answer to a request for its models, whole within ANSWER_SECONDS or a TimeoutError."""
+    import asyncio
+
+    async with (
+        asyncio.timeout(ANSWER_SECONDS),
+        endpoint.http(connections=1, timeout=ANSWER_SECONDS) as http,
+    ):
+        return await http.get(f"{endpoint.address}/models")
 
 
 def _models(response: httpx2.Response) -> str:

@@ -43,6 +43,10 @@ MODELS = {"made", "trained", "studied", "make_model", "model_dir", "pad_is_eos_d
 TRAINERS = tuple(f"tests/farm/{each}" for each in ("methods", "training", "test_train", "test_quickstart"))
 
 LENGTHY = (
+    "tests/attacks/test_addresses.py::test_a_wrong_environment_is_one_line",
+    "tests/attacks/test_addresses.py::test_no_proxy_sees_what_is_sent_to_this_machine",
+    "tests/attacks/test_addresses.py::test_what_belongs_to_openai_goes_nowhere_else",
+    "tests/attacks/test_bodies.py",
     "tests/annotators/clients/test_batch.py::test_a_process_killed_on_the_way_is_continued_by_the_next",
     "tests/annotators/clients/test_budget.py::test_no_cap_is_ever_passed",
     "tests/annotators/clients/test_budget.py::test_the_worst_case_is_never_below_the_guess",

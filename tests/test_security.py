@@ -38,6 +38,7 @@ HOMES = {
         "annotators/clients/test_secrets.py::test_an_address_is_shown_without_its_secrets",
         "farm/test_annotate.py::test_no_key_is_left_anywhere",
     ),
+    "large bodies": ("attacks/test_bodies.py::test_a_body_is_refused_at_its_limit",),
     "supply chain": ("test_security.py::test_what_we_depend_on_is_bounded_and_pinned",),
     "XSS from model output": (
         "farm/test_report.py::test_no_output_becomes_an_element_or_an_attribute",
@@ -59,6 +60,8 @@ HOMES = {
     "SSRF / base_url": (
         "annotators/clients/test_online.py::test_a_redirect_is_not_followed",
         "test_security.py::test_a_provider_is_a_web_address_and_no_metadata_service",
+        "attacks/test_addresses.py::test_a_metadata_service_is_refused_in_every_spelling",
+        "attacks/test_addresses.py::test_a_name_is_judged_by_what_is_dialled",
     ),
     "prompt injection / null model": (
         "farm/test_robustness.py",

@@ -6,6 +6,8 @@ sending        one sending of a request: the server's bytes or JSON -> Sending
 retry          when to try again; Retry-After in every form
 limits         the gate: number in flight, requests and tokens per minute, the pause after a 429
 budget         what a run will cost, and the cap that it cannot pass
+addresses      which addresses a provider may have, in whatever spelling
+transport      checked addresses, our own credentials, bodies counted as they are unpacked
 endpoint       where the server is and how we prove who we are
 online         the online client, on one shared SDK client
 batch          the provider's Batch API behind the same seam, at half the price

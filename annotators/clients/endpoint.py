@@ -6,7 +6,7 @@ An address begins with http or https. Its user name and password are sent as cre
 
 from __future__ import annotations
 
-import ipaddress
+import base64
 import logging
 import os
 from collections.abc import Mapping
@@ -14,12 +14,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
+from annotators.clients.addresses import is_forbidden
+from annotators.clients.sending import MAX_BODY
 from db.errors import ConfigError
 
 if TYPE_CHECKING:
-    import ssl
-
+    import httpx2
     import openai
+
+    from annotators.clients.transport import Shared
 
 OPENAI_URL = "https://api.openai.com/v1"
 for _name in ("httpx2", "httpcore2"):  # they log addresses with their query, and raw response headers
@@ -45,9 +48,9 @@ class Endpoint:
                 where=f"--base-url {_clean(parts, mask=True)}",
                 remedy="for example http://127.0.0.1:8000/v1",
             )
-        if _is_link_local(parts.hostname):
+        if is_forbidden(parts.hostname):
             raise ConfigError(
-                "no provider is at a link-local address: clouds keep their machines' credentials there",
+                "no provider is at this address: clouds keep their machines' credentials there",
                 where=f"--base-url {_clean(parts, mask=True)}",
                 remedy="give the server's own name or address",
             )
@@ -68,7 +71,7 @@ class Endpoint:
         usual = environ.get("OPENAI_BASE_URL") or OPENAI_URL
         url = base_url or usual
         key = environ.get("FARM_API_KEY", "")
-        if not key and _split(url).hostname in {_split(usual).hostname, _split(OPENAI_URL).hostname}:
+        if not key and _is_usual(url, environ):
             key = environ.get("OPENAI_API_KEY", "")
         return cls(url, key.strip())
 
@@ -100,34 +103,74 @@ class Endpoint:
         secrets = (self.api_key, unquote(parts.password or ""))
         return tuple(secret for secret in secrets if len(secret) >= _SHORTEST_SECRET)
 
-    def open(
-        self, *, connections: int, timeout: float, trust: ssl.SSLContext | None = None
-    ) -> openai.AsyncOpenAI:
-        """An SDK client for one event loop: no retries, no redirects, one pool of connections.
+    def http(
+        self,
+        *,
+        connections: int,
+        timeout: float,
+        shared: Shared | None = None,
+        largest: int = MAX_BODY,
+    ) -> httpx2.AsyncClient:
+        """An HTTP client for one event loop: no redirects, one pool of connections, our own credentials.
 
-        timeout: seconds for each step on the socket; for the connection half of it, and 10 at most. trust:
-        the certificates to believe, if they were read already.
+        timeout: seconds for each step on the socket; for the connection half of it, and 10 at most. shared:
+        what the pools of one client have in common. largest: bytes of an unpacked body at most.
         """
         import httpx2
+
+        from annotators.clients.transport import GuardedTransport, Shared, Travel, connect_seconds
+
+        usual = _is_usual(self.base_url, os.environ)
+        travel = Travel(authorization=self._authorization, trusted=usual, largest=largest)
+        limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
+        return httpx2.AsyncClient(
+            transport=GuardedTransport(
+                httpx2.URL(self.address), travel, shared=shared or Shared.of_environment(), limits=limits
+            ),
+            timeout=httpx2.Timeout(timeout, connect=connect_seconds(timeout)),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    def open(
+        self,
+        *,
+        connections: int,
+        timeout: float,
+        shared: Shared | None = None,
+        largest: int = MAX_BODY,
+    ) -> openai.AsyncOpenAI:
+        """An SDK client for one event loop, over the client of `http`: no retries."""
         import openai
 
-        parts = _split(self.base_url)
-        limits = httpx2.Timeout(timeout, connect=min(timeout / 2, 10.0))
-        auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-        http = openai.DefaultAsyncHttpxClient(
-            limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
-            timeout=limits,
-            verify=trust or True,
-            follow_redirects=False,
-            auth=auth,
-        )
+        http = self.http(connections=connections, timeout=timeout, shared=shared, largest=largest)
         return openai.AsyncOpenAI(
             api_key=self.api_key or "none",
-            base_url=_clean(parts, mask=False),
+            base_url=self.address,
             max_retries=0,
-            timeout=limits,
+            timeout=http.timeout,
             http_client=http,
         )
+
+    @property
+    def address(self) -> str:
+        """The address without user name and password. Its query may hold secrets: show `name` instead."""
+        return _clean(_split(self.base_url), mask=False)
+
+    @property
+    def _authorization(self) -> str:
+        """The Authorization header: user name and password of the address, or the key."""
+        parts = _split(self.base_url)
+        if not parts.username:
+            return f"Bearer {self.api_key or 'none'}"
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        return f"Basic {base64.b64encode(pair.encode()).decode()}"
+
+
+def _is_usual(url: str, environ: Mapping[str, str]) -> bool:
+    """Whether the address is OpenAI's or that of OPENAI_BASE_URL, to which OPENAI_API_KEY belongs."""
+    usual = environ.get("OPENAI_BASE_URL") or OPENAI_URL
+    return _split(url).hostname in {_split(usual).hostname, _split(OPENAI_URL).hostname}
 
 
 def _split(url: str) -> SplitResult:
@@ -137,13 +180,6 @@ def _split(url: str) -> SplitResult:
     except ValueError:
         return SplitResult("", "", "", "", "")
     return parts
-
-
-def _is_link_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_link_local
-    except ValueError:
-        return False
 
 
 def _clean(parts: SplitResult, *, mask: bool) -> str:

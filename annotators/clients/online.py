@@ -36,6 +36,7 @@ from annotators.clients.retry import RetryPolicy
 from annotators.clients.run import Interrupted, run_each
 from annotators.clients.sending import Sending, failed, read_body
 from annotators.clients.tally import Tally
+from annotators.clients.transport import Shared, connect_seconds
 from annotators.clients.wire import WIRE_ERRORS, sending_of_error, sending_of_status
 from annotators.prices import Price, no_price
 from db.errors import ConfigError
@@ -88,9 +89,9 @@ class OnlineClient:
 
     async def __aenter__(self) -> OnlineClient:
         options = self.options
-        trust = httpx2.create_ssl_context()
+        shared = Shared.of_environment()
         self._pools = [
-            self.endpoint.open(connections=options.concurrency, timeout=options.timeout, trust=trust)
+            self.endpoint.open(connections=options.concurrency, timeout=options.timeout, shared=shared)
             for _ in range(math.ceil(options.concurrency / POOL))
         ]
         self._turns = cycle(self._pools)
@@ -183,6 +184,7 @@ class OnlineClient:
                 )
         except WIRE_ERRORS as error:
             return sending_of_error(error, self.endpoint)
+        response.stream = httpx2.ByteStream(b"")  # a stream that knows its response keeps the body alive
         if response.status_code != 200:
             return sending_of_status(response, self.endpoint)
         return read_body(request, self.endpoint.hide_bytes(response.content))
@@ -208,8 +210,10 @@ class OnlineClient:
         retry = self.options.retry
         if sending.remedy is not Remedy.RETRY or not retry.allows(tally.counted, tally.paid):
             return False
-        if sending.failure == "unreachable" and not self._answered and tally.attempts >= FIRST_CONTACT:
-            return False
+        if sending.failure == "unreachable" and not self._answered:
+            late = tally.seconds >= connect_seconds(self.options.timeout)  # it took all the time it had
+            if late or tally.attempts >= FIRST_CONTACT:
+                return False
         if _slows_all(sending):
             return True  # the gate holds us back with all others
         wait = retry.wait(request, tally.attempts, None)

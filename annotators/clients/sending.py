@@ -73,7 +73,7 @@ def one_line(text: str) -> str:
 def read_body(request: Request, body: bytes) -> Sending:
     """Read the body of a response of status 200."""
     if len(body) > MAX_BODY:
-        return failed("oversized", f"{len(body)} bytes")
+        return failed("oversized", f"more than {MAX_BODY} bytes")
     text = body.strip()
     if not text:
         return failed("empty_body")

@@ -17,6 +17,7 @@ class Tally:
         self.attempts = 0
         self.charge = Charge()  # what the last sending took, at its worst where that is not known
         self.paid = 0  # of the attempts, those that were or may have been billed
+        self.seconds = 0.0  # of the last sending
         self._forgiven = 0
         self._answered = 0
         self._request = request
@@ -24,7 +25,6 @@ class Tally:
         self._usage = Usage()
         self._unmetered = 0
         self._last = Sending(failure="interrupted")
-        self._seconds = 0.0
 
     @property
     def counted(self) -> int:
@@ -44,7 +44,7 @@ class Tally:
         self.attempts += 1
         self.paid += was_paid(sending)
         self._unmetered += sending.unmetered
-        self._last, self._seconds = sending, seconds
+        self._last, self.seconds = sending, seconds
         usage = sending.usage or Usage()
         self._usage += usage
         cost = 0.0 if self._price is None else self._price.cost(usage)
@@ -64,7 +64,7 @@ class Tally:
             unmetered=self._unmetered,
             cost=cost,
             cost_bound=None if cost is None else cost + self._unmetered * self.worst.cost,
-            seconds=self._seconds,
+            seconds=self.seconds,
             attempts=self.attempts,
             failure=sending.failure,
             detail=sending.detail,

@@ -10,6 +10,7 @@ import openai
 from annotators.clients.endpoint import Endpoint
 from annotators.clients.retry import retry_after
 from annotators.clients.sending import Sending, classify_status, failed
+from annotators.clients.transport import ForbiddenAddress
 
 WIRE_ERRORS = (openai.OpenAIError, httpx2.HTTPError, TimeoutError)
 """What an exchange can raise."""
@@ -23,7 +24,7 @@ def sending_of_error(error: Exception, endpoint: Endpoint) -> Sending:
         return failed("timeout", "no complete reply in time")
     cause = error.__cause__ or error
     detail = endpoint.hide(f"{type(cause).__name__}: {cause}".rstrip(": "))
-    if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
+    if isinstance(cause, ForbiddenAddress | httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
         return failed("unreachable", detail)
     late = isinstance(cause, httpx2.TimeoutException)
     return failed("timeout" if late else "connection_lost", detail)

@@ -13,6 +13,7 @@ judged_models        ledgers in which judges prefer one model to another
 shapes               rows in the shapes of the field, written to files and read back
 known_pools          pools whose members' utilities are known
 catalogued           the catalogue of annotators, loaded once
+attacks              a command with its peak memory, and a server of raw bytes
 hostile_texts        texts that want to run or break out, and a ledger full of them
 world_pairs          pairs of demonstrations of the embedded world
 tiny_models          random models to train
