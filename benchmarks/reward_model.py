@@ -3,7 +3,7 @@
     python benchmarks/reward_model.py --data FOLDER [--seeds 3] [--json benchmarks/results/reward_model.json]
 
 FOLDER has preference rows as `farm import preferences` reads them. The steps are a user's: import, snapshot
-of all judgements of people, farm train reward_model, which holds out a fifth of the instructions. The model
+of all judgements of people (a pair that several judged is one row), farm train reward_model, which holds out a fifth of the instructions. The model
 is a Llama with random weights. Its byte-level BPE tokenizer is trained on the texts of the other
 instructions. Intervals are from a bootstrap over held-out instructions. Two baselines are given: the majority
 class (the output of a pair, in the ledger's order, that is preferred more often) and the longer output. Pairs
@@ -107,7 +107,7 @@ def right(rows: Sequence[Labelled], margins: Sequence[float]) -> np.ndarray:
 
 
 def with_interval(rows: Sequence[Labelled], values: np.ndarray) -> Interval:
-    """Mean over judgements, and its interval over instructions."""
+    """Mean over pairs, and its interval over instructions."""
     keys = sorted({row.instruction.key for row in rows})
     place = {key: i for i, key in enumerate(keys)}
     items = np.array([place[row.instruction.key] for row in rows])
@@ -144,7 +144,7 @@ def main() -> None:
             "majority class": right(held, [1.0 if first > 0.5 else -1.0] * len(held)),
             "longer output": right(held, [len(row.output_a) - len(row.output_b) for row in held]),
         }
-        print(f"{len(split.train)} judgements to learn from, {len(held)} held out")
+        print(f"{len(split.train)} pairs to learn from, {len(held)} held out")
         summed = np.zeros(len(held))
         for seed in range(options.seeds):
             start, model = time.perf_counter(), Path(name) / f"model-{seed}"
@@ -167,7 +167,7 @@ def main() -> None:
         }
         given = OPTIONS | {"hidden": options.hidden, "layers": options.layers, "held_out": HELD_OUT}
         counts = {"train": len(split.train), "held_out": len(held)}
-        made = {"sources": SOURCES, "options": given, "judgements": counts, "accuracy": results}
+        made = {"sources": SOURCES, "options": given, "pairs": counts, "accuracy": results}
         options.json.write_text(json.dumps(made, indent=1) + "\n")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import pandas as pd
 from sqlalchemy import func, select
@@ -29,7 +30,10 @@ from db.tables import (
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A judged pair as training sees it. label: P(output_a preferred) after label noise."""
+    """A judged pair as training sees it: one row, whoever judged it and how often.
+
+    label: P(output_a preferred) after label noise, the mean over annotators of each annotator's mean.
+    """
 
     instruction: Instruction
     output_a: str
@@ -135,11 +139,30 @@ def snapshots(ledger: Ledger) -> list[SnapshotCard]:
 
 
 def labelled(ledger: Ledger, snapshot_id: int) -> Iterator[Labelled]:
-    """Stream a snapshot's judgements with their texts, in an order that depends on their content alone."""
+    """Stream a snapshot's pairs, each once, in an order that depends on their content alone.
+
+    Judgements of the same two texts to one instruction are one row: replicates, both orders, several
+    annotators, several items and sources. Every annotator weighs the same in its label, and every row weighs
+    the same in training.
+    """
+    given: dict[tuple[str, frozenset[str]], dict[str, list[float]]] = {}
+    rows: dict[tuple[str, frozenset[str]], tuple[Instruction, str, str]] = {}
+    for annotator, row in _judged(ledger, snapshot_id):
+        key = row.instruction.key, frozenset((row.output_a, row.output_b))
+        _, first, _ = rows.setdefault(key, (row.instruction, row.output_a, row.output_b))
+        label = row.label if row.output_a == first else 1 - row.label
+        given.setdefault(key, {}).setdefault(annotator, []).append(label)
+    for key, (instruction, first, second) in rows.items():
+        label = fmean(map(fmean, given[key].values()))
+        yield Labelled(instruction, first, second, label)
+
+
+def _judged(ledger: Ledger, snapshot_id: int) -> Iterator[tuple[str, Labelled]]:
+    """Each judgement of a snapshot, with the key of its annotator."""
     labels = _labels(ledger, snapshot_id)
     a, b = aliased(OutputRow), aliased(OutputRow)
     query = (
-        select(InstructionRow.text, InstructionRow.input, a.text, b.text, AnnotationRow.id)
+        select(InstructionRow.text, InstructionRow.input, a.text, b.text, AnnotationRow.id, AnnotatorRow.key)
         .join(SnapshotMemberRow, SnapshotMemberRow.annotation_id == AnnotationRow.id)
         .join(PairRow, PairRow.id == AnnotationRow.pair_id)
         .join(a, a.id == PairRow.output_a_id)
@@ -151,9 +174,9 @@ def labelled(ledger: Ledger, snapshot_id: int) -> Iterator[Labelled]:
             PairRow.key, AnnotatorRow.key, AnnotationRow.replicate, AnnotationRow.swapped, AnnotationRow.id
         )
     )
-    for text, input, first, second, number in ledger.stream(query):
+    for text, input, first, second, number, annotator in ledger.stream(query):
         if number in labels:
-            yield Labelled(Instruction(text, input), first, second, labels[number])
+            yield annotator, Labelled(Instruction(text, input), first, second, labels[number])
 
 
 def _labels(ledger: Ledger, snapshot_id: int) -> dict[int, float]:

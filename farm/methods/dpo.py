@@ -49,7 +49,7 @@ def loss(policy: PairLogps, batch: ReferencedPairs, config: DPOConfig) -> Loss:
     """Mean loss over the B pairs of a batch, with the implicit rewards to log."""
     preference = batch.pairs.preference
     losses = dpo_loss(policy, batch.reference, preference, beta=config.beta, smoothing=config.label_smoothing)
-    return Loss(losses.mean(), pair_stats(policy, batch.reference, config.beta))
+    return Loss(losses.mean(), pair_stats(policy, batch, config.beta))
 
 
 DPO = PairTrainer(DPOConfig, loss)

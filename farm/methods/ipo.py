@@ -48,7 +48,7 @@ def per_token(logps: PairLogps, batch: PairBatch) -> PairLogps:
 
 def loss(policy: PairLogps, batch: ReferencedPairs, config: IPOConfig) -> Loss:
     """Mean loss over the B pairs of a batch, with the implicit rewards to log."""
-    reference, stats = batch.reference, pair_stats(policy, batch.reference, config.tau)
+    reference, stats = batch.reference, pair_stats(policy, batch, config.tau)
     if config.length_normalised:
         policy, reference = per_token(policy, batch.pairs), per_token(reference, batch.pairs)
     return Loss(ipo_loss(policy, reference, batch.pairs.preference, config.tau).mean(), stats)

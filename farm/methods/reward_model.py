@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from farm.config import TrainConfig, option
-from farm.models.ops import preference_loss
+from farm.models.ops import in_order, preference_loss
 from farm.models.scorer import Scorer
 from farm.training.batches import PairBatch
 from farm.training.data import Data, PreferencePair
@@ -52,7 +52,7 @@ class CalibrationCurve(NamedTuple):
     """
 
     n: int
-    accuracy: float  # share with the higher score on the preferred response; ties of either kind count a half
+    accuracy: float  # share of pairs in the right order (`ops.in_order`)
     ece: float  # expected calibration error: mean |predicted − observed| over bins, weighted by their pairs
     predicted: Tensor  # (BINS,) mean predicted preference
     observed: Tensor  # (BINS,) mean given preference
@@ -76,7 +76,6 @@ def calibration(margins: Tensor, preference: Tensor) -> CalibrationCurve:
     margins: (n,) score of chosen minus score of rejected. preference: (n,) P(chosen preferred) in [0, 1].
     """
     margins, preference = margins.double(), preference.double()
-    agrees = (margins > 0) * preference + (margins < 0) * (1 - preference) + (margins == 0) * 0.5
     predicted = torch.cat([margins.sigmoid(), (-margins).sigmoid()])
     observed = torch.cat([preference, 1 - preference])
     place = (predicted * BINS).long().clamp(max=BINS - 1)
@@ -87,7 +86,7 @@ def calibration(margins: Tensor, preference: Tensor) -> CalibrationCurve:
     ece = float((gaps * counts).sum() / counts.sum().clamp(min=1))
     return CalibrationCurve(
         n=len(margins),
-        accuracy=float(agrees.mean()),
+        accuracy=float(in_order(margins, preference).mean()),
         ece=ece,
         predicted=mean_predicted,
         observed=mean_observed,
@@ -100,15 +99,15 @@ def pair_scores(scorer: Scorer, batch: PairBatch) -> PairScores:
     return PairScores(*scorer(batch.both).chunk(2))
 
 
-def reward_stats(scores: PairScores) -> Stats:
-    """Mean scores, their mean difference, and the share of pairs in the right order; a tie is ½."""
+def reward_stats(scores: PairScores, preference: Tensor) -> Stats:
+    """Mean scores, their mean difference, and the share of pairs in the right order (`ops.in_order`)."""
     chosen, rejected = scores.chosen.detach(), scores.rejected.detach()
     margins = chosen - rejected
     return {
         "rewards/chosen": chosen.mean(),
         "rewards/rejected": rejected.mean(),
         "rewards/margins": margins.mean(),
-        "rewards/accuracies": ((margins > 0).double() + 0.5 * (margins == 0)).mean(),
+        "rewards/accuracies": in_order(margins, preference).mean(),
     }
 
 
@@ -127,7 +126,7 @@ class RewardModel(Method[PairBatch]):
         """Mean loss over the B pairs of a batch."""
         scores = pair_scores(self.scorer, batch)
         losses = reward_model_loss(scores, batch.preference, batch.margin, self.config.centring)
-        return Loss(losses.mean(), reward_stats(scores))
+        return Loss(losses.mean(), reward_stats(scores, batch.preference))
 
     @torch.no_grad()
     def calibrate(self) -> CalibrationCurve:

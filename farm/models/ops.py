@@ -172,6 +172,15 @@ def clipped_objective(ratio: Tensor, advantages: Tensor, clip: float) -> Tensor:
     return torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages)
 
 
+def in_order(margin: Tensor, preference: Tensor) -> Tensor:
+    """Whether each pair is in the right order: 1, 0, or a half, (B,).
+
+    margin: score of the first response minus score of the second. preference: P(first preferred), of
+    which the side alone counts. A tie of scores is a half, and so is a tie of the label.
+    """
+    return 0.5 + 0.5 * margin.double().sign() * (preference.double() - 0.5).sign()
+
+
 def preference_loss(margin: Tensor, preference: Tensor | float) -> Tensor:
     """Cross-entropy of a preference under Bradley-Terry: -p log σ(m) - (1 - p) log σ(-m), elementwise.
 

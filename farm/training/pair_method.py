@@ -11,7 +11,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from torch import Tensor
 
 from farm.config import TrainConfig
-from farm.models.ops import masked_sum
+from farm.models.ops import in_order, masked_sum
 from farm.models.policy import Policy
 from farm.training.batches import PairBatch
 from farm.training.data import Data, PreferencePair
@@ -87,11 +87,12 @@ def with_reference(batch: PairBatch, reference: SequenceLogps) -> ReferencedPair
     return ReferencedPairs(batch, PairLogps(*reference(batch.both).chunk(2)))
 
 
-def pair_stats(policy: PairLogps, reference: PairLogps, beta: float) -> Stats:
+def pair_stats(policy: PairLogps, batch: ReferencedPairs, beta: float) -> Stats:
     """Means of the implicit rewards β log π/π_ref, in nats, and of the log-probabilities.
 
-    accuracies: share of pairs whose chosen response has the higher reward.
+    accuracies: share of pairs in the right order (`farm.models.ops.in_order`).
     """
+    reference = batch.reference
     policy = PairLogps(policy.chosen.detach(), policy.rejected.detach())
     chosen = beta * (policy.chosen - reference.chosen)
     rejected = beta * (policy.rejected - reference.rejected)
@@ -99,7 +100,7 @@ def pair_stats(policy: PairLogps, reference: PairLogps, beta: float) -> Stats:
         "rewards/chosen": chosen.mean(),
         "rewards/rejected": rejected.mean(),
         "rewards/margins": (chosen - rejected).mean(),
-        "rewards/accuracies": (chosen > rejected).double().mean(),
+        "rewards/accuracies": in_order(chosen - rejected, batch.pairs.preference).mean(),
         "logps/chosen": policy.chosen.mean(),
         "logps/rejected": policy.rejected.mean(),
     }

@@ -90,7 +90,9 @@ def test_audit_evaluation_and_snapshot_average_alike(ledger: Ledger) -> None:
         assert labels == {"Say 0.": 0.5, "Say 1.": 1.0, "Say 3.": 0.0}
         plain = snapshot(ledger, "each", Choice())
         assert plain.card.key != frozen.card.key
-        assert len(list(training.labelled(ledger, plain.card.id))) == plain.card.rows == 6
+        assert plain.card.rows == 6
+        each = {row.instruction.text: row.label for row in training.labelled(ledger, plain.card.id)}
+        assert each == {"Say 0.": 0.5, "Say 1.": 1.0, "Say 2.": 1.0, "Say 3.": 0.0}
         assert len(judged_pairs(ledger, LeaderboardOptions("judge", average_orders=True))) == 4
         report = audit_ledger(ledger, AuditOptions(average_orders=True))
         assert [each.n for each in report.whole.annotators] == [4]

@@ -95,6 +95,41 @@ def test_averaged_orders_need_both(tmp_path: Path) -> None:
         assert (row.instruction, row.label) == (PAIRS[0].instruction, 0.5)
 
 
+def test_a_pair_is_learnt_from_once_however_often_it_was_judged(tmp_path: Path) -> None:
+    """Ada twice for a, in both orders and two replicates; ben for b; cleo for a: (1 + 0 + 1) / 3.
+
+    The same texts of other models, the other way round, are the same pair: dan's vote for b there counts too.
+    """
+    asked = Instruction("0")
+    [first, second] = (
+        Pair.of(Output(asked, "yes 0", one), Output(asked, "no 0", other)) for one, other in ("mn", "pq")
+    )
+    with Ledger.open(tmp_path / "x.db", create=True) as ledger:
+        with ledger.writing() as writer:
+            people = [AnnotatorCard(name, AnnotatorKind.HUMAN) for name in ("ada", "ben", "cleo", "dan")]
+            ada, ben, cleo, dan = writer.annotators(people)
+            one, other = writer.pairs([first[0], second[0]])
+            yes = float(first[0].output_a.text == "yes 0")
+            no = float(second[0].output_a.text == "no 0")
+            writer.annotations(
+                [
+                    Annotation(one, ada, yes, yes, False),
+                    Annotation(one, ada, yes, yes, True),
+                    Annotation(one, ada, yes, yes, False, replicate=1),
+                    Annotation(one, ben, 1 - yes, 1 - yes, False),
+                    Annotation(one, cleo, yes, yes, False),
+                    Annotation(other, dan, no, no, False),
+                ]
+            )
+        chosen = choose(ledger, [], None, None)
+        with ledger.writing() as writer:
+            number = writer.snapshot("s", chosen.key, "{}", chosen.annotation_ids)
+        [row] = labelled(ledger, number)
+    assert len(chosen.annotation_ids) == 6
+    share = row.label if row.output_a == "yes 0" else 1 - row.label
+    assert share == pytest.approx((1 + 0 + 1 + 0) / 4)
+
+
 def test_demonstrations_are_the_reference_answers_of_a_set(tmp_path: Path) -> None:
     hi, bye, other = Instruction("Say hi."), Instruction("Say bye.", "to ada"), Instruction("Say no.")
     with Ledger.open(tmp_path / "x.db", create=True) as ledger:

@@ -14,13 +14,16 @@ from farm.methods.reward_model import (
     RewardModelConfig,
     calibration,
     reward_model_loss,
+    reward_stats,
 )
 from farm.models.scorer import Scorer, ScorerReward
 from farm.models.tokens import Prompt
+from farm.training.batches import PairBatch
 from farm.training.checkpoint import RunFolder
 from farm.training.data import Data, PreferencePair
 from farm.training.loop import fit
 from farm.training.method import Method
+from farm.training.pair_method import PairLogps, ReferencedPairs, pair_stats
 from farm.training.run_models import LoadedModels
 
 VECTORS = json.loads((Path(__file__).parents[2] / "golden" / "vectors" / "reward_model.json").read_text())[
@@ -70,6 +73,20 @@ def test_a_soft_label_is_best_met_by_its_log_odds() -> None:
 def test_gradients() -> None:
     values = [torch.randn(5, dtype=torch.float64, requires_grad=True) for _ in range(2)]
     assert gradcheck(lambda a, b: reward_model_loss(PairScores(a, b), 0.7, 0.2, 0.1), values)
+
+
+def test_one_accuracy_by_hand() -> None:
+    """Right, wrong, equal scores, a label that is a tie; soft labels count by their side."""
+    scores = PairScores(tensor([1.0, 0.0, 1.0, 2.0]), tensor([0.0, 1.0, 1.0, 0.0]))
+    labels = tensor([0.6, 0.6, 1.0, 0.5])
+    found = calibration(scores.chosen - scores.rejected, labels).accuracy
+    assert found == (1 + 0 + 0.5 + 0.5) / 4
+    assert float(reward_stats(scores, labels)["rewards/accuracies"]) == found
+    pairs = ReferencedPairs(
+        PairBatch(None, None, labels, tensor([0.0])),  # type: ignore[arg-type]
+        PairLogps(torch.zeros(4), torch.zeros(4)),
+    )
+    assert float(pair_stats(PairLogps(*scores), pairs, 0.1)["rewards/accuracies"]) == found
 
 
 def test_calibration_by_hand() -> None:
