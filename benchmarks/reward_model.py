@@ -3,7 +3,8 @@
     python benchmarks/reward_model.py --data FOLDER [--seeds 3] [--json benchmarks/results/reward_model.json]
 
 FOLDER has preference rows as `farm import preferences` reads them. The steps are a user's: import, snapshot
-of all judgements of people (a pair that several judged is one row), farm train reward_model, which holds out a fifth of the instructions. The model
+of all judgements of people (a pair that several judged is one row), farm train reward_model, which holds
+out a fifth of the instructions. The model
 is a Llama with random weights. Its byte-level BPE tokenizer is trained on the texts of the other
 instructions. Intervals are from a bootstrap over held-out instructions. Two baselines are given: the majority
 class (the output of a pair, in the ledger's order, that is preferred more often) and the longer output. Pairs
