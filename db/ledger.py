@@ -151,7 +151,7 @@ class Ledger:
             }
 
     def revision(self) -> str:
-        """The revision of the schema, such as "0003"."""
+        """The revision of the schema, such as "0004"."""
         with self.reading() as connection:
             return str(connection.execute(select(func.max(SchemaRow.revision))).scalar_one())
 

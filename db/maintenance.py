@@ -16,7 +16,7 @@ from db.errors import LedgerError
 from db.judgement_rows import Conflict, write_judgements
 from db.ledger import Ledger
 from db.row_writer import Cells
-from db.tables import ANNOTATION, CLAIM, CLAIM_SLOT, COMPLETION, IMPORTED, Base, SchemaRow
+from db.tables import ANNOTATION, CLAIM, CLAIM_SLOT, COMPLETION, IMPORTED, OUTPUT_THINKING, Base, SchemaRow
 from db.whole_files import write_whole
 from db.writer import Writer
 
@@ -88,6 +88,8 @@ def merge(ledger: Ledger, other: Ledger, keep_ours: bool = False) -> Merged:
         ids: Ids = {}
         for name in CONTENT:
             ids[name] = _merge_content(writer, source, Base.metadata.tables[name], ids)
+        for rows in _batches(source.execute(select(OUTPUT_THINKING))):
+            writer.thoughts({ids["output"][row.output_id]: row.text for row in rows})
         ids["completion"] = ids["claim"] = _merge_completions(writer, source, ids)
         conflicts = _merge_judgements(writer, source, ids)
         if conflicts and not keep_ours:

@@ -256,6 +256,7 @@ class Completion:
     cost_bound: float | None = None  # upper bound: every unmetered sending counts at its dearest
     seconds: float = 0.0
     warnings: str = ""  # names, comma-separated
+    thinking: str = ""  # what the model thought before `text`
 
 
 @dataclass(frozen=True, slots=True)

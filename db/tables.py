@@ -49,6 +49,14 @@ class OutputRow(Base):
     sample: Mapped[int]
 
 
+class OutputThinkingRow(Base):
+    """What a model thought before it wrote an output."""
+
+    __tablename__ = "output_thinking"
+    output_id: Mapped[int] = mapped_column(ForeignKey("output.id"), primary_key=True, autoincrement=False)
+    text: Mapped[str]
+
+
 class PairRow(Base):
     """Two outputs to one instruction; output_a is the one with the smaller key."""
 
@@ -201,6 +209,7 @@ class CompletionRow(Base):
     cost_bound: Mapped[float | None]
     seconds: Mapped[float]
     warnings: Mapped[str]
+    thinking: Mapped[str] = mapped_column(server_default="")
 
 
 class SnapshotRow(Base):
@@ -269,6 +278,7 @@ class SchemaRow(Base):
 
 INSTRUCTION = Base.metadata.tables["instruction"]
 OUTPUT = Base.metadata.tables["output"]
+OUTPUT_THINKING = Base.metadata.tables["output_thinking"]
 PAIR = Base.metadata.tables["pair"]
 ANNOTATOR = Base.metadata.tables["annotator"]
 ITEM = Base.metadata.tables["item"]

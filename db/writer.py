@@ -41,6 +41,7 @@ from db.tables import (
     MEMBERSHIP,
     METRIC,
     OUTPUT,
+    OUTPUT_THINKING,
     PAIR,
     RUN,
     SNAPSHOT,
@@ -103,6 +104,11 @@ class Writer:
             ]
 
         return self._ids(OUTPUT, OUTPUT_COLUMNS, facts, cells)
+
+    def thoughts(self, by_output: Mapping[int, str]) -> None:
+        """Write what models thought before outputs, by the output's id. What is there stays."""
+        rows = [(output_id, text) for output_id, text in by_output.items() if text]
+        self.rows.insert(OUTPUT_THINKING, rows, ("output_id", "text"), " ON CONFLICT DO NOTHING")
 
     def pairs(self, facts: Sequence[Pair]) -> list[int]:
         """Write pairs, and their outputs."""

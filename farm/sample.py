@@ -78,7 +78,8 @@ def sample(
             for each in answers
         ]
         with ledger.writing() as writer:
-            writer.outputs(facts)
+            ids = writer.outputs(facts)
+            writer.thoughts({i: each.thinking for i, each in zip(ids, answers, strict=True)})
         new += len(facts)
         progress(producer, known + new)
 

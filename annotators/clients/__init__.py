@@ -2,7 +2,12 @@
 
 request        Request, what is asked; Reply, what came of it; the seams Client (one) and Transport (a stream)
 failures       every way to fail by name and remedy, and the errors that stop a run
-sending        one sending of a request: the server's bytes or JSON -> Sending
+sending        one sending of a request: what it brought, by name
+bodies         the body of a response of status 200 -> Sending; JSON, or the events of a stream
+choices        a completion object -> Sending: the answer, the thinking, the end, the bill
+thinking       what a model thinks, cut off from what it answers
+spelling       log-probabilities of the tokens that spell the answer
+statuses       failures that a server words itself, by name
 retry          when to try again; Retry-After in every form
 limits         the gate: number in flight, requests and tokens per minute, the pause after a 429
 budget         what a run will cost, and the cap that it cannot pass

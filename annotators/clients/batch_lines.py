@@ -6,8 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
+from annotators.clients.choices import read_completion
 from annotators.clients.request import Request
-from annotators.clients.sending import Sending, classify_status, failed, read_completion
+from annotators.clients.sending import Sending, failed
+from annotators.clients.statuses import classify_status
 
 CHAT_PATH: Final = "/v1/chat/completions"
 _ENDED_BEFORE = {"batch_expired": "batch_expired", "batch_cancelled": "batch_cancelled"}

@@ -19,6 +19,7 @@ from types import TracebackType
 
 import httpx2
 
+from annotators.clients.bodies import read_body
 from annotators.clients.budget import Account, Charge, prompt_tokens
 from annotators.clients.endpoint import Endpoint
 from annotators.clients.failures import FAILURES, ProviderDown, Remedy, RunStopped, stopping_error
@@ -34,7 +35,7 @@ from annotators.clients.request import (
 )
 from annotators.clients.retry import RetryPolicy
 from annotators.clients.run import Interrupted, run_each
-from annotators.clients.sending import Sending, failed, read_body
+from annotators.clients.sending import Sending, failed
 from annotators.clients.tally import Tally
 from annotators.clients.transport import Shared, connect_seconds
 from annotators.clients.wire import WIRE_ERRORS, sending_of_error, sending_of_status

@@ -154,8 +154,9 @@ class TokenLogprob:
 class Reply:
     """What came of one request: a text, or a failure with a name, and what it cost.
 
-    text: as the server gave it, also for failures. Lone surrogates and NUL, which no file can hold, are
-    escaped. top_logprobs: alternatives at the first positions. usage: over all sendings whose bill is known.
+    text: the answer as the server gave it, also for failures. thinking: what the model thought
+    before it. Lone surrogates and NUL, which no file can hold, are escaped. top_logprobs: alternatives at the
+    first positions. usage: over all sendings whose bill is known.
     unmetered: how many sendings may have been billed without our being told (time-outs, cut replies). cost:
     US dollars of `usage`; None where the price is unknown. cost_bound: the same with the unmetered sendings
     at their worst. seconds: latency of the last sending.
@@ -163,6 +164,7 @@ class Reply:
 
     request_key: str
     text: str = ""
+    thinking: str = ""
     finish_reason: str | None = None
     model: str | None = None  # as the server named it
     top_logprobs: tuple[tuple[TokenLogprob, ...], ...] = ()

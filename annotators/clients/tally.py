@@ -57,6 +57,7 @@ class Tally:
         return Reply(
             request_key=self._request.key,
             text=sending.text,
+            thinking=sending.thinking,
             finish_reason=sending.finish_reason,
             model=sending.model,
             top_logprobs=sending.top_logprobs,

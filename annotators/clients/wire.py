@@ -9,7 +9,8 @@ import openai
 
 from annotators.clients.endpoint import Endpoint
 from annotators.clients.retry import retry_after
-from annotators.clients.sending import Sending, classify_status, failed
+from annotators.clients.sending import Sending, failed
+from annotators.clients.statuses import classify_status
 from annotators.clients.transport import ForbiddenAddress
 
 WIRE_ERRORS = (openai.OpenAIError, httpx2.HTTPError, TimeoutError)

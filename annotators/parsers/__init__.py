@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from annotators.clients.request import TokenLogprob
+from annotators.clients.thinking import without_thinking
 from annotators.judgement import Verdict
 from annotators.parsers.base import CompletionParser, ParseError, Readable, ReplyText
 from annotators.parsers.grammar import NamePatterns
@@ -77,6 +78,8 @@ PARSERS: Mapping[str, Callable[[AnnotatorSpec, Reader], CompletionParser]] = Map
 )
 """Name -> what makes the parser of a spec, taking its options from the reader."""
 _BATCHED = {"list", "json"}
+ONLY_THINKING = "thinking without an answer"
+EMPTY = "the reply is empty"
 
 
 def parser_of(spec: AnnotatorSpec) -> CompletionParser:
@@ -120,8 +123,15 @@ def _same(read: float | None, expected: float | None) -> bool:
 
 
 def read_verdicts(parser: CompletionParser, reply: Readable, pairs: int) -> list[Verdict]:
-    """One verdict for each of `pairs` pairs. Where none can be read, all are unreadable with the reason."""
+    """One verdict for each of `pairs` pairs. Where none can be read, all are unreadable with the reason.
+
+    What is thought is cut off before, wherever the reply comes from. Without an answer there is no verdict.
+    """
+    said = without_thinking(reply.text)
+    if not said.answer.strip():
+        thought = said.thinking or reply.thinking
+        return [Verdict(None, ONLY_THINKING if thought else EMPTY)] * pairs
     try:
-        return parser(reply)[:pairs]
+        return parser(ReplyText(said.answer, tuple(map(tuple, reply.top_logprobs))))[:pairs]
     except ParseError as error:
         return [Verdict(None, str(error))] * pairs

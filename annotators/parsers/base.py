@@ -23,6 +23,11 @@ class Readable(Protocol):
         ...
 
     @property
+    def thinking(self) -> str:
+        """What was thought before it, which no verdict is read from."""
+        ...
+
+    @property
     def top_logprobs(self) -> Sequence[Sequence[TokenLogprob]]:
         """The alternatives at the first positions, with their log-probabilities."""
         ...
@@ -34,6 +39,7 @@ class ReplyText:
 
     text: str
     top_logprobs: tuple[tuple[TokenLogprob, ...], ...] = ()
+    thinking: str = ""
 
 
 class CompletionParser(Protocol):

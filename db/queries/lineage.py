@@ -21,6 +21,7 @@ from db.tables import (
     InstructionRow,
     ItemRow,
     OutputRow,
+    OutputThinkingRow,
     PairRow,
     SnapshotMemberRow,
     SnapshotRow,
@@ -141,6 +142,13 @@ def outputs_by_id(ledger: Ledger, ids: Sequence[int]) -> dict[int, Output]:
         )
         for each in ledger.stream(query)
     }
+
+
+def thinking_of(ledger: Ledger, output_id: int) -> str:
+    """What a model thought before it wrote an output; empty where nothing is known."""
+    row = OutputThinkingRow
+    query = select(row.text).where(row.output_id == output_id)
+    return next((str(each.text) for each in ledger.stream(query)), "")
 
 
 def output_ids(ledger: Ledger, pair_id: int) -> tuple[int, int] | None:

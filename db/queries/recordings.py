@@ -23,9 +23,10 @@ class Recording:
     swapped: bool  # output_b was shown first; where an import does not say, its own order is assumed
     text: str | None  # None where no reply was kept
     reason: str | None  # why the judgement has no preference
-    failure: str | None = None  # as in Completion, likewise detail and top_logprobs
+    failure: str | None = None  # as in Completion, likewise detail, top_logprobs and thinking
     detail: str = ""
     top_logprobs: str | None = None
+    thinking: str = ""
     completion_id: int | None = None  # of a reply to our own request; None for an imported reply
     slot: int = 0  # the pair's place in that request
     pairs: int = 1  # how many pairs that request shows
@@ -68,7 +69,8 @@ def _query(annotator_id: int, pair_ids: Sequence[int] | None, source: str) -> An
         select(
             row.pair_id, row.item_id, row.replicate, row.swapped, row.reason, row.completion_id, row.slot,
             ItemRow.flipped, ImportedRow.raw_completion, CompletionRow.text, CompletionRow.failure,
-            CompletionRow.detail, CompletionRow.top_logprobs, shown_together.label("pairs"),
+            CompletionRow.detail, CompletionRow.top_logprobs, CompletionRow.thinking,
+            shown_together.label("pairs"),
         )
         .outerjoin(ItemRow, ItemRow.id == row.item_id)
         .outerjoin(ImportedRow, ImportedRow.annotation_id == row.id)
@@ -99,6 +101,7 @@ def _recording(row: Any, replicate: int, swapped: bool) -> Recording:
         failure=row.failure,
         detail=row.detail,
         top_logprobs=row.top_logprobs,
+        thinking=row.thinking,
         completion_id=row.completion_id,
         slot=row.slot,
         pairs=row.pairs,

@@ -138,7 +138,8 @@ class Judging:
         self._count(facts)
         for claim_id, batch, reply in held:
             if reply.ok:
-                self._judged += self._make.read(batch, ReplyText(reply.text, reply.top_logprobs), claim_id)
+                said = ReplyText(reply.text, reply.top_logprobs, reply.thinking)
+                self._judged += self._make.read(batch, said, claim_id)
         self._tell()
 
     def _take_judged(self) -> list[Annotation]:
@@ -168,7 +169,7 @@ class Judging:
             for batch in batches:
                 answer = answers.get(batch.request.key)
                 if stored := _stored(answer):
-                    reply = stored_reply(stored.text, stored.top_logprobs)
+                    reply = stored_reply(stored.text, stored.top_logprobs, stored.thinking)
                     facts += self._make.read(batch, reply, stored.claim_id)
                 elif answer and answer.latest is None and runs.is_alive(answer.run):
                     self._questions.elsewhere += len(batch.questions)

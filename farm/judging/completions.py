@@ -29,11 +29,12 @@ def completion_of(claim_id: int, reply: Reply) -> Completion:
         cost_bound=reply.cost_bound,
         seconds=reply.seconds,
         warnings=",".join(reply.warnings),
+        thinking=reply.thinking,
     )
 
 
-def stored_reply(text: str, top_logprobs: str | None) -> ReplyText:
+def stored_reply(text: str, top_logprobs: str | None, thinking: str = "") -> ReplyText:
     """The text of a stored completion, for a parser. top_logprobs: JSON, as of db.records.Completion."""
     tops = json.loads(top_logprobs) if top_logprobs else []
     positions = tuple(tuple(TokenLogprob(token, value) for token, value in position) for position in tops)
-    return ReplyText(text, positions)
+    return ReplyText(text, positions, thinking)

@@ -16,8 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from annotators.clients.choices import read_completion
 from annotators.clients.request import Message, Request, RequestDecoding, Role
-from annotators.clients.sending import LOGPROB_POSITIONS, Sending, failed, read_completion
+from annotators.clients.sending import Sending, failed
+from annotators.clients.spelling import LOGPROB_POSITIONS
 from db.ids import Json
 from farm.config import ModelConfig
 from farm.models.loading import load_codec, load_model, pick_device, quiet

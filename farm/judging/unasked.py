@@ -148,7 +148,7 @@ def quiet_judge(
 def _said(text: str, recording: Recording) -> ReplyText:
     if recording.completion_id is None:
         return imported_reply(text)
-    return stored_reply(text, recording.top_logprobs)
+    return stored_reply(text, recording.top_logprobs, recording.thinking)
 
 
 def _recorded(ledger: Ledger, spec: AnnotatorSpec) -> AnnotatorCard:

@@ -20,11 +20,12 @@ class Wanted(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The text of one draw."""
+    """The text of one draw. thinking: what the model thought before it."""
 
     instruction: Instruction
     draw: int
     text: str
+    thinking: str = ""
 
 
 Write = Callable[[list[Answer]], None]

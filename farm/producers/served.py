@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from farm.models.codec import Codec
 
 CUT = "length"  # the failure of a reply that was cut at max_new_tokens; it is an output all the same
+ONLY_THINKING = "only_thinking"  # the name of a reply that thought and gave no answer
 FLUSH = 16  # replies in one transaction; few, because they are paid for
 
 
@@ -79,10 +80,10 @@ class ServedModel:
 
         def deliver(request: Request, reply: Reply) -> None:
             self._costs.append(reply.cost)
-            if reply.failure not in (None, CUT):
-                self.failures[reply.failure] += 1
+            if failure := _no_output(reply):
+                self.failures[failure] += 1
                 return
-            batch.append(Answer(*asked[request], reply.text))
+            batch.append(Answer(*asked[request], reply.text, reply.thinking))
             if len(batch) >= FLUSH:
                 write(batch[:])
                 batch.clear()
@@ -132,6 +133,15 @@ class ServedModel:
             replicate=draw,
             endpoint=self._endpoint.name,
         )
+
+
+def _no_output(reply: Reply) -> str | None:
+    """Why a reply is no output; None where it is one. A reply that was cut is one, if it has a text."""
+    if reply.failure not in (None, CUT):
+        return reply.failure
+    if reply.text.strip():
+        return None
+    return ONLY_THINKING if reply.thinking else reply.failure or "empty_text"
 
 
 def _codec(source: str) -> Codec:

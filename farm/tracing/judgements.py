@@ -70,6 +70,7 @@ def completion(facts: Facts, number: int) -> Node | None:
     texts = {f"prompt ({each['role']})": each["content"] for each in messages}
     if reply:
         about |= {name: getattr(reply, name) for name in PAID}
+        texts |= {"thinking": reply.thinking} if reply.thinking else {}
         texts["reply"] = reply.text
     return Node(f"completion:{number}", known(about), texts)
 
@@ -112,7 +113,9 @@ def output_node(facts: Facts, number: int, found: Output, drawn: bool = True) ->
         "key": found.key,
     }
     basis = drawn_by(facts, decoding) if drawn else ()
-    return Node(f"output:{number}", known(about), {"text": found.text}, basis)
+    thought = lineage.thinking_of(facts.ledger, number)
+    texts = ({"thinking": thought} if thought else {}) | {"text": found.text}
+    return Node(f"output:{number}", known(about), texts, basis)
 
 
 def drawn_by(facts: Facts, decoding: Mapping[str, Json]) -> tuple[Node, ...]:

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annotators.clients import FAILURES, WARNINGS, Message, Request, RequestDecoding, Role, Usage
-from annotators.clients.sending import MAX_BODY, MAX_DETAIL, classify_status, read_body
+from annotators.clients.bodies import read_body
+from annotators.clients.sending import MAX_BODY, MAX_DETAIL
+from annotators.clients.statuses import classify_status
 from annotators.simulator import FAULTS
 
 PLAIN = Request("judge", (Message(Role.USER, "Which?"),), RequestDecoding(max_tokens=20))
@@ -108,8 +110,8 @@ def test_log_probabilities_of_the_first_tokens() -> None:
 
 
 def test_the_token_that_was_drawn_is_among_the_alternatives() -> None:
-    drawn = {"token": "c", "logprob": -4.0, "top_logprobs": [{"token": "a", "logprob": -0.1}]}
-    assert [each.token for each in read(weighed(drawn), WEIGHED).top_logprobs[0]] == ["a", "c"]
+    drawn = {"token": "a", "logprob": -4.0, "top_logprobs": [{"token": "c", "logprob": -0.1}]}
+    assert [each.token for each in read(weighed(drawn), WEIGHED).top_logprobs[0]] == ["c", "a"]
 
 
 @pytest.mark.parametrize("logprob", ["-1", None, True, 5.0, 10**400, {}])
@@ -283,3 +285,92 @@ def test_every_fault_of_the_simulator_is_a_json_or_bytes_we_read() -> None:
         reply = fault.reply(completion())
         if reply.status == 200:
             assert read_body(PLAIN, reply.body).failure in {None, *FAILURES}
+
+
+@pytest.mark.parametrize(
+    "finish", ["stop", "STOP", "end_turn", "eos_token", "COMPLETE", None, "", {"type": "stop"}]
+)
+def test_known_good_ends_are_whole(finish: object) -> None:
+    assert read(completion(finish=finish)).failure is None
+
+
+@pytest.mark.parametrize(
+    ("finish", "name"),
+    [
+        ("error", "error_body"),
+        ("abort", "unfinished"),
+        ("cancelled", "unfinished"),
+        ("insufficient_system_resource", "unfinished"),
+        (7, "unfinished"),
+        ("MAX_TOKENS", "length"),
+        ("SAFETY", "content_filter"),
+        ("tool_use", "tool_calls"),
+    ],
+)
+def test_a_reply_that_broke_off_is_not_whole(finish: object, name: str) -> None:
+    reply = read(completion(finish=finish))
+    assert (reply.failure, reply.usage) == (name, Usage(30, 4, 8))
+
+
+def test_an_error_within_a_choice_or_beside_it_is_an_error() -> None:
+    within, beside = completion(), completion()
+    within["choices"][0]["error"] = {"code": 502, "message": "Provider returned error"}
+    beside["error"] = {"message": "Provider returned error"}
+    for data in (within, beside):
+        reply = read(data)
+        assert (reply.failure, reply.detail) == ("error_body", "Provider returned error")
+        assert not reply.unmetered
+
+
+@pytest.mark.parametrize("request_", [PLAIN, WEIGHED])
+def test_thinking_without_an_answer_is_no_text(request_: Request) -> None:
+    whole = read(completion("<think>The better one is a.", "stop"), request_)
+    assert (whole.failure, whole.text, whole.thinking) == (None, "", "The better one is a.")
+    assert "only_thinking" in whole.warnings
+    cut = read(completion("", "length", reasoning_content="The better one is a."), request_)
+    assert (cut.failure, cut.text, cut.thinking) == ("length", "", "The better one is a.")
+    assert "thinking" in cut.detail
+
+
+def test_content_as_a_list_of_parts() -> None:
+    parts = [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Output (a)"}]
+    reply = read(completion(parts))
+    assert (reply.failure, reply.text, reply.thinking) == (None, "Output (a)", "hm")
+
+
+def test_log_probabilities_of_the_thinking_are_not_the_answers() -> None:
+    data = weighed({"token": "The", "logprob": -0.1})
+    reply = read(data, WEIGHED)
+    assert reply.top_logprobs == ()
+    assert reply.warnings == ("logprobs_elsewhere",)
+
+
+def test_tokens_of_thinking_that_stand_in_the_total_alone_are_counted() -> None:
+    usage = {"prompt_tokens": 30, "completion_tokens": 4, "total_tokens": 134}
+    assert read({**completion(), "usage": usage}).usage == Usage(30, 104)
+    assert read({**completion(), "usage": {"input_tokens": 3, "output_tokens": 4}}).usage == Usage(3, 4)
+
+
+def events(
+    *deltas: dict[str, object], end: bytes = b"data: [DONE]\n\n", finish: str | None = "stop"
+) -> bytes:
+    chunks = [{"model": "judge", "choices": [{"index": 0, "delta": each}]} for each in deltas]
+    chunks[-1]["choices"][0]["finish_reason"] = finish  # type: ignore[index]
+    chunks.append({"choices": [], "usage": {"prompt_tokens": 30, "completion_tokens": 4}})
+    return b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in chunks) + end
+
+
+def test_a_stream_that_nobody_asked_for_is_read() -> None:
+    reply = read_body(
+        PLAIN, b": hello\n\n" + events({"reasoning_content": "hm"}, {"content": "Out"}, {"content": "put"})
+    )
+    assert (reply.failure, reply.text, reply.thinking) == (None, "Output", "hm")
+    assert (reply.usage, reply.finish_reason, reply.warnings) == (Usage(30, 4), "stop", ())
+
+
+def test_a_stream_that_broke_off_is_not_whole() -> None:
+    broken = read_body(PLAIN, events({"content": "Out"}, end=b"", finish=None))
+    assert broken.failure == "connection_lost"
+    assert read_body(PLAIN, events({"content": "Out"}) + b'data: {"cho').failure == "invalid_json"
+    failed = read_body(PLAIN, events({"content": "Out"}) + b'data: {"error": {"message": "overloaded"}}\n\n')
+    assert (failed.failure, failed.detail) == ("error_body", "overloaded")

@@ -238,7 +238,7 @@ def test_ratings_that_are_none(text: str) -> None:
 def weighed(tokens: dict[str, float], annotator: AnnotatorSpec = LOGPROB) -> float | None:
     """P(first) of a reply whose first token has these probabilities."""
     tops = (tuple(TokenLogprob(token, math.log(p)) for token, p in tokens.items()),)
-    return read_verdicts(parser_of(annotator), ReplyText("", tops), 1)[0].first
+    return read_verdicts(parser_of(annotator), ReplyText("A", tops), 1)[0].first
 
 
 def test_log_probabilities_add_up_over_variants() -> None:
