@@ -8,17 +8,19 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 from db.errors import FormatError
+from db.interchange.json_values import array_values, parse_json
 
 Numbered: TypeAlias = tuple[int, dict[str, Any]]  # number of the line or row, from 1; the object
 
 PARQUET_BATCH = 1_000
-MAX_LINE = 256 << 20  # bytes; a longer line is no row of a preference file
+MAX_LINE = 64 << 20  # bytes; a longer line is no row of a preference file
+AS_UTF8 = "save it as UTF-8 text"
 
 
 def objects(path: Path) -> Iterator[Numbered]:
@@ -71,7 +73,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         raise FormatError(f"the file cannot be read: {error.strerror}", where=str(path)) from error
 
 
-def lines(path: Path) -> Iterator[tuple[int, str]]:
+def lines(path: Path) -> Generator[tuple[int, str], None, None]:
     """Stream the lines of a file that are not blank, with their numbers.
 
     Raises FormatError for a line that is not UTF-8 or has MAX_LINE bytes or more.
@@ -81,14 +83,14 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
         while line := stream.readline(MAX_LINE):
             number += 1
             if len(line) == MAX_LINE:
-                raise FormatError("a line of over 256 MB", where=f"{path}:{number}", remedy="is this text?")
+                raise FormatError("a line of over 64 MB", where=f"{path}:{number}", remedy="is this text?")
             try:
                 text = line.decode("utf-8").strip()
             except UnicodeDecodeError as error:
                 raise FormatError(
                     f"byte {error.start + 1} is not UTF-8",
                     where=f"{path}:{number}",
-                    remedy="save it as UTF-8 text",
+                    remedy=AS_UTF8,
                 ) from error
             if text:
                 yield number, text
@@ -101,43 +103,36 @@ def _json(path: Path) -> Iterator[Numbered]:
         return
     number, text = first
     if text.startswith("["):
-        yield from _array(path, "\n".join([text, *(line for _, line in stream)]))
+        stream.close()
+        yield from _array(path)
         return
     if text == "{":
-        whole = "\n".join([text, *(line for _, line in stream)])
-        yield 1, _object(path, 1, parse_json(whole, f"{path}"))
+        yield 1, _object(path, 1, parse_json(_whole(stream, text, path), f"{path}"))
         return
     yield number, _object(path, number, parse_json(text, f"{path}:{number}"))
     for number, text in stream:
         yield number, _object(path, number, parse_json(text, f"{path}:{number}"))
 
 
-def _array(path: Path, text: str) -> Iterator[Numbered]:
-    for number, value in enumerate(parse_json(text, str(path)), 1):
-        yield number, _object(path, number, value)
+def _whole(stream: Iterator[tuple[int, str]], first: str, path: Path) -> str:
+    """The lines of a file as one text. Raises FormatError where they have over MAX_LINE characters."""
+    held, size = [first], 0
+    for _, line in stream:
+        held.append(line)
+        size += len(line) + 64  # an empty text takes about as much
+        if size > MAX_LINE:
+            raise FormatError("an object of over 64 MB", where=str(path), remedy="give JSON lines")
+    return "\n".join(held)
 
 
-def parse_json(text: str, where: str) -> Any:
-    """A text as a JSON value. Raises FormatError where it is none, or has NaN, infinities or doubled keys."""
-    try:
-        return json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        reason = str(error).split(": line", maxsplit=1)[0]
-        raise FormatError(
-            f"this is not JSON: {reason}", where=where, remedy="give JSON lines or one JSON array"
-        ) from error
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)!r} stands twice")
-    return made
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
+def _array(path: Path) -> Iterator[Numbered]:
+    with opened(path) as stream:
+        text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
+        try:
+            for number, value in enumerate(array_values(text.read, str(path)), 1):
+                yield number, _object(path, number, value)
+        except UnicodeDecodeError as error:
+            raise FormatError("the file is not UTF-8", where=str(path), remedy=AS_UTF8) from error
 
 
 def _object(path: Path, number: int, value: Any) -> dict[str, Any]:
@@ -160,6 +155,9 @@ def _parquet(path: Path) -> Iterator[Numbered]:
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row
+    except UnicodeDecodeError as error:
+        where = f"{path}, after row {number}"
+        raise FormatError("a text is not UTF-8", where=where, remedy=AS_UTF8) from error
     except (arrow.ArrowException, OSError) as error:
         raise FormatError(f"this is not parquet: {error}", where=str(path)) from error
 
