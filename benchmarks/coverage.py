@@ -22,11 +22,12 @@ import pandas as pd
 from scipy.special import expit
 
 from farm.statistics.agreement import agreement_on_equal_footing, votes
-from farm.statistics.bootstrap import Interval, ItemMeasures, intervals, mean_of
+from farm.statistics.bootstrap import Interval
 from farm.statistics.bradley_terry import bradley_terry
 from farm.statistics.difficulty import Difficulty
 from farm.statistics.label_budget import label_next
 from farm.statistics.length_control import controlled_win_rate
+from farm.statistics.measures import intervals, mean_of
 from farm.statistics.prediction_powered import prediction_powered_win_rate
 from farm.statistics.rogan_gladen import rogan_gladen
 from farm.statistics.win_rates import win_rate, win_rate_difference
@@ -190,15 +191,14 @@ def few_labels(rate: float, n: int, pairs: int, corrected: bool) -> World:
 
 
 def agreement(rng: Rng) -> list[Trial]:
-    """A judge who is right in 75 %, and three people who are right in 80 %; bootstrap over items."""
+    """A judge who is right in 75 %, and three people who are right in 80 %."""
     items, people = 250, 3
     truth = rng.integers(0, 2, items)
     voted = np.where(rng.random((items, people)) < 0.8, truth[:, None], 1 - truth[:, None]) * 2
     counts = votes(np.repeat(np.arange(items), people), voted.ravel(), items)
     judge = np.where(rng.random(items) < 0.75, truth, 1 - truth).astype(float)
     measure = mean_of(np.arange(items), agreement_on_equal_footing(judge, counts), items)
-    panel = ItemMeasures(np.arange(items), {"agreement": measure})
-    found = intervals([panel], items, 500, int(rng.integers(2**31)))[0]["agreement"]
+    found = intervals({"agreement": measure}, np.arange(items))["agreement"]
     # Two people remain to compare with: both are right .64, one .32 (a tie of modes scores 1/2), none .04.
     return [Trial(0.75 * (0.64 + 0.16) + 0.25 * (0.04 + 0.16), found)]
 
@@ -228,6 +228,7 @@ ANALYTIC: dict[str, World] = {
     "prediction-powered, clustered": prediction_powered_clustered,
     "prediction-powered, chosen by doubt": prediction_powered_by_doubt,
     "Rogan-Gladen": corrected,
+    "agreement": agreement,
 }
 FEW_LABELS: dict[str, World] = {
     f"{name}, {n} labels, {rate:.0%}, {pairs} pairs an instruction": few_labels(
@@ -240,7 +241,6 @@ FEW_LABELS: dict[str, World] = {
 }
 """Few labels. Below 50 the intervals are wider than they need be: they cover 95 to 100 %."""
 RESAMPLED: dict[str, World] = {
-    "agreement, bootstrap": agreement,
     "length-controlled win rate, bootstrap": length_controlled,
 }
 

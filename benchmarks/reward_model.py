@@ -35,7 +35,8 @@ from farm.import_ import import_files
 from farm.models.scorer import Scorer, ScorerReward
 from farm.models.tokens import Prompt
 from farm.snapshot import Choice, snapshot
-from farm.statistics.bootstrap import Interval, ItemMeasures, intervals, mean_of
+from farm.statistics.bootstrap import Interval
+from farm.statistics.measures import intervals, mean_of
 from farm.train import TrainTask, train
 
 SOURCES = ("autoj", "fgrlhf_qa_feedback", "llmfao", "pandalm", "tulu1_human_eval")
@@ -112,8 +113,7 @@ def with_interval(rows: Sequence[Labelled], values: np.ndarray) -> Interval:
     keys = sorted({row.instruction.key for row in rows})
     place = {key: i for i, key in enumerate(keys)}
     items = np.array([place[row.instruction.key] for row in rows])
-    panel = ItemMeasures(np.arange(len(keys)), {"mean": mean_of(items, values, len(keys))})
-    return intervals([panel], len(keys), 2000, 0)[0]["mean"]
+    return intervals({"mean": mean_of(items, values, len(keys))}, np.arange(len(keys)))["mean"]
 
 
 def scored(model: str, rows: Sequence[Labelled]) -> list[float]:

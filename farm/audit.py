@@ -1,6 +1,6 @@
 """Agreement of annotators with people, with a gold standard and with each other: `farm audit`.
 
-docs/audit.md defines the measures. All rates are shares in [0, 1] with 95 % bootstrap intervals by question.
+docs/audit.md defines the measures. All rates are shares in [0, 1] with 95 % bounds by instruction.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def audit(found: Judgements, options: AuditOptions) -> AuditReport:
             shown=shown,
             unreadable_is_wrong=options.nulls == "wrong",
         )
-        return under_way.report(options.draws, options.seed)
+        return under_way.report()
 
     slices = tuple(measured(sample) for sample in samples_by(found, who, reference, options.by))
-    return AuditReport(measured(whole_sample(found, who)), slices, options.nulls, options.draws)
+    return AuditReport(measured(whole_sample(found, who)), slices, options.nulls)

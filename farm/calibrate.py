@@ -280,7 +280,7 @@ def _scores(
         rows.append(_rehearsed(pool, members, units=units, times=labelled.votes, code=code))
         cards.append(replace(pool.card, name=f"pool {when}", id=code))
     frames = Judgements(pd.concat(rows, ignore_index=True), units, tuple(cards))
-    report = audit(frames, AuditOptions(reference=task.reference, draws=task.draws, seed=task.seed)).whole
+    report = audit(frames, AuditOptions(reference=task.reference)).whole
     found = {each.name: dict(each.measures) for each in report.annotators}
     reference = dict(report.reference.measures)
     reference["variance"] = _complement(reference["agreement"])

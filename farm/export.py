@@ -15,8 +15,6 @@ from farm.evaluation.audit_report import AuditReport
 from farm.evaluation.cards import CARD, dataset_card
 from farm.import_ import format_named
 
-DRAWS = 200  # of the intervals of a card
-
 
 def export_file(ledger: Ledger, format_name: str, path: Path, wanted: RowFilter) -> int:
     """Write the ledger's judgements in one of the field's formats. Returns the number of rows.
@@ -50,7 +48,7 @@ def export_file(ledger: Ledger, format_name: str, path: Path, wanted: RowFilter)
 
 
 def _audited(found: Judgements) -> AuditReport:
-    return audit(found, AuditOptions(draws=DRAWS))
+    return audit(found, AuditOptions())
 
 
 def card_path(path: Path) -> Path:

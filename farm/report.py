@@ -91,7 +91,7 @@ def compose(ledger: Ledger, options: ReportOptions, pairs: int | None = None) ->
     differing: Sequence[Disagreement] = ()
     headlines, summary = [], []
     if not found.judgements.empty:
-        audited = audit(found, AuditOptions(options.source, options.subset, draws=options.draws))
+        audited = audit(found, AuditOptions(options.source, options.subset))
         sections.append(annotator_chapter.chapter(audited))
         headlines += annotator_chapter.headlines(audited)
         summary += annotator_chapter.summary(audited)

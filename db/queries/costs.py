@@ -25,6 +25,19 @@ class Spent:
     unpriced: int  # replies whose price is unknown
 
 
+def paid_in_all(ledger: Ledger) -> float:
+    """What all replies cost that a model's judgements rest on, in US dollars; each reply counts once."""
+    row, reply = AnnotationRow, CompletionRow
+    read = (
+        select(row.completion_id)
+        .join(AnnotatorRow, AnnotatorRow.id == row.annotator_id)
+        .where(row.completion_id.is_not(None), AnnotatorRow.kind != AnnotatorKind.HUMAN.value)
+    )
+    query = select(func.coalesce(func.sum(reply.cost), 0.0).label("cost")).where(reply.claim_id.in_(read))
+    [found] = ledger.stream(query)
+    return float(found.cost)
+
+
 def spent(ledger: Ledger) -> list[Spent]:
     """The cost of each annotator that is a model and was asked here, dearest first.
 

@@ -44,8 +44,8 @@ class Judgements:
         preferred), NaN without a verdict), swapped (1: second output shown first, 0: first output shown
         first, -1: unknown), replicate, price (US dollars), seconds, retries (number of failed tries before
         the reply; NaN where nothing was asked).
-    units: one row per question: unit, pair_id, name, source, subset, length_1 and length_2 (characters),
-        list_1 and list_2 (whether the output has a list), identical (equal texts).
+    units: one row per question: unit, pair_id, instruction_id, name, source, subset, length_1 and length_2
+        (characters), list_1 and list_2 (whether the output has a list), identical (equal texts).
     annotators: the cards of all annotators in `judgements`.
     """
 
@@ -105,19 +105,21 @@ def _items(connection: Connection) -> pd.DataFrame:
 
 
 def _text_features(connection: Connection, has_list: Callable[[str], bool]) -> pd.DataFrame:
-    """Per pair: lengths of its texts, whether they have lists, whether they are equal. Texts are not kept."""
+    """Per pair: its instruction, lengths of its texts, whether they have lists, whether they are equal."""
     a, b = aliased(OutputRow), aliased(OutputRow)
     query = (
-        select(PairRow.id, a.text, b.text)
+        select(PairRow.id, a.instruction_id, a.text, b.text)
         .join(a, a.id == PairRow.output_a_id)
         .join(b, b.id == PairRow.output_b_id)
         .order_by(PairRow.id)
     )
     parts = []
     for rows in _chunks(connection, query):
-        parts.append([(i, len(x), len(y), has_list(x), has_list(y), x == y) for i, x, y in rows])
-    names = ["pair_id", "length_a", "length_b", "list_a", "list_b", "identical"]
-    return pd.DataFrame([row for part in parts for row in part], columns=names).astype({"pair_id": "int64"})
+        parts.append([(i, of, len(x), len(y), has_list(x), has_list(y), x == y) for i, of, x, y in rows])
+    names = ["pair_id", "instruction_id", "length_a", "length_b", "list_a", "list_b", "identical"]
+    return pd.DataFrame([row for part in parts for row in part], columns=names).astype(
+        dict.fromkeys(names[:2], "int64")
+    )
 
 
 def _annotations(connection: Connection, labels: bool) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """The report of an audit as records, as JSON, and as flat rows.
 
-Rates are shares in [0, 1] with 95 % bootstrap intervals by question. docs/audit.md defines the measures.
+Rates are shares in [0, 1] with 95 % bounds by instruction. docs/audit.md defines the measures.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from db.ids import Json
 from farm.statistics.agreement import Ints
 from farm.statistics.bootstrap import Interval
+from farm.statistics.bounds import Answer, answer
 from farm.statistics.dawid_skene import Consensus
 from farm.statistics.panel import Effective, PairAgreement
 
 CATEGORIES = ("second", "tie", "first")  # the order of a confusion table's rows and columns
+PRICES = ("price_per_1000", "seconds_per_1000")
+PAIR = ("other", "pair_agreement", "cohen_kappa")  # the columns of two annotators in the CSV file
 HEADLINES = ("agreement", "accuracy")  # these are objects in JSON, the other measures numbers
 
 
@@ -61,10 +64,14 @@ class AnnotatorAudit:
     reliability: float | None  # P(true category) by Dawid and Skene; None unless their consensus is usable
 
     @property
-    def beats_longest(self) -> bool | None:
+    def beats_longest(self) -> Answer | None:
         """Whether it agrees with the reference more than a judge that takes the longer output."""
-        lead = self.measures["over_longest"].value
-        return None if lead is None else lead > 0
+        return answer(self.measures["over_longest"])
+
+    @property
+    def beats_people(self) -> Answer | None:
+        """Whether it agrees with people more than people with each other, on the same questions."""
+        return answer(self.measures["over_people"])
 
     def to_json(self) -> Json:
         """The audit of this annotator as a JSON object."""
@@ -74,6 +81,7 @@ class AnnotatorAudit:
             "n": self.n,
             **measures_json(self.measures),
             "beats_longest": self.beats_longest,
+            "beats_people": self.beats_people,
             "price_per_1000": self.price_per_1000,
             "seconds_per_1000": self.seconds_per_1000,
             "reliability": self.reliability,
@@ -117,7 +125,7 @@ class Panel:
 
     def reliability(self, name: str) -> float | None:
         """P(this member gives the true category). None unless the consensus is usable."""
-        if isinstance(self.consensus, str) or not self.consensus.usable or name not in self.members:
+        if isinstance(self.consensus, str) or self.consensus.usable != "yes" or name not in self.members:
             return None
         return float(self.consensus.fit.reliability()[self.members.index(name)])
 
@@ -137,6 +145,7 @@ class Panel:
             "best_single": consensus.rival.accuracy,
             "best_single_annotator": self.members[consensus.rival.annotator],
             "accuracy_beside_best_single": consensus.rival.consensus,
+            "lead": interval_json(consensus.lead),
             "usable": consensus.usable,
         }
         return made | {"dawid_skene": fit}
@@ -167,13 +176,12 @@ class Slice:
 class AuditReport:
     """The audit of all questions that were asked for, and of each slice of them.
 
-    nulls: how unreadable verdicts were counted. draws: of the bootstrap.
+    nulls: how unreadable verdicts were counted.
     """
 
     whole: Slice
     slices: tuple[Slice, ...]
     nulls: str
-    draws: int
 
     def to_json(self) -> Json:
         """The report as a JSON object."""
@@ -181,24 +189,50 @@ class AuditReport:
             **self.whole.to_json(),
             "slices": [each.to_json() for each in self.slices],
             "nulls": self.nulls,
-            "draws": self.draws,
         }
 
     def rows(self) -> Iterator[dict[str, str | float | None]]:
-        """One flat row for each slice and annotator, as in the CSV file."""
-        for part in (self.whole, *self.slices):
-            for each in part.annotators:
-                row: dict[str, str | float | None] = {
-                    "source": part.where.get("source"),
-                    "subset": part.where.get("subset"),
-                    "tries": part.where.get("tries"),
-                    "annotator": each.name,
-                    "kind": each.kind,
-                    "n": each.n,
-                }
-                for name, interval in each.measures.items():
-                    row |= {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
-                    row[f"{name}_n"] = interval.n
-                row |= {"price_per_1000": each.price_per_1000, "seconds_per_1000": each.seconds_per_1000}
-                row["reliability"] = each.reliability
-                yield row
+        """The flat rows of the CSV file, slice by slice, all with the same columns.
+
+        First the reference's members with each other (kind `reference`), then the annotators, then every two
+        annotators (kind `pair`, the second one under `other`).
+        """
+        parts = (self.whole, *self.slices)
+        found = [row for part in parts for row in _rows(part)]
+        columns = dict.fromkeys(name for row in found for name in row)
+        last = dict.fromkeys((*PRICES, "reliability", *PAIR))
+        for row in found:
+            yield {name: row.get(name) for name in (*(each for each in columns if each not in last), *last)}
+
+
+def _rows(part: Slice) -> Iterator[dict[str, str | float | None]]:
+    where = {name: part.where.get(name) for name in ("source", "subset", "tries")}
+    if part.reference.name is not None:
+        reference = part.reference
+        yield {
+            **where,
+            **{"annotator": reference.name, "kind": "reference", "n": reference.n},
+            **_cells(reference.measures),
+        }
+    for each in part.annotators:
+        yield {
+            **where,
+            **{"annotator": each.name, "kind": each.kind, "n": each.n},
+            **_cells(each.measures),
+            **dict(zip(PRICES, (each.price_per_1000, each.seconds_per_1000), strict=True)),
+            "reliability": each.reliability,
+        }
+    for pair in part.pairs:
+        yield {
+            **where,
+            **{"annotator": pair.a, "kind": "pair", "n": pair.n},
+            **dict(zip(PAIR, (pair.b, pair.agreement, pair.cohen_kappa), strict=True)),
+        }
+
+
+def _cells(measures: Mapping[str, Interval]) -> dict[str, float | None]:
+    cells: dict[str, float | None] = {}
+    for name, interval in measures.items():
+        cells |= {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+        cells[f"{name}_n"] = interval.n
+    return cells

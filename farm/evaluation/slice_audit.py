@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,18 +20,45 @@ from farm.evaluation.slices import Sample
 from farm.statistics import profile, reliability
 from farm.statistics.agreement import (
     Bools,
+    Floats,
     Ints,
     agreement_on_equal_footing,
+    agreement_with_mode,
     categories,
     clear_majority,
-    leave_one_out,
     modes,
-    others,
-    votes,
 )
-from farm.statistics.bootstrap import Interval, ItemMeasures, Measure, intervals, mean_of, ratio
+from farm.statistics.bootstrap import Interval
+from farm.statistics.measures import Measure, even_weights, intervals, mean_of, no_scale, ratio
 from farm.statistics.panel import Votes, consensus_of, effective_judges_of, pairs_of
 from farm.statistics.vote_distribution import least_brier, shares_of_counts
+
+
+class _Members(NamedTuple):
+    """The judgements of a reference's members, (n,) each: the question, the preference, others (n, 3): the
+    votes of the other members, and a number of the member and question together."""
+
+    places: Ints
+    preference: Floats
+    others: Ints
+    cells: Ints
+
+    @property
+    def score(self) -> Floats:
+        """The agreement of each judgement with the mode of the other members' votes: (n,)."""
+        return agreement_with_mode(self.preference, self.others)
+
+    def mean_of(self, scores: Floats, n: int) -> Measure:
+        """The mean of scores over n questions; what a member gave of one question weighs 1 together."""
+        return mean_of(self.places, scores, n, weights=even_weights(self.cells, scores))
+
+    def score_of(self, units: Ints) -> Floats:
+        """The mean agreement of the members with each other on each of these questions: (units,)."""
+        n = int(max(units.max(initial=0), self.places.max(initial=0))) + 1
+        total, weight = self.mean_of(self.score, n).sums[units].T
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean: Floats = total / weight
+        return mean
 
 
 @dataclass(frozen=True)
@@ -48,20 +76,20 @@ class SliceAudit:
     shown: Sequence[Who]
     unreadable_is_wrong: bool
 
-    def report(self, draws: int, seed: int) -> Slice:
-        """Every measure with its 95 % interval from `draws` bootstrap draws of questions."""
-        measures = [self._measures(each) for each in self._annotators]
-        measures.append(self._reference_measures())
-        found = intervals(measures, len(self.sample.units), draws, seed)
+    def report(self) -> Slice:
+        """Every measure with its 95 % bounds by instruction."""
+        found = [self._measured(each) for each in self._annotators]
         panel = self._panel()
         audits = tuple(
             self._annotator_audit(each, measured, panel)
-            for each, measured in zip(self._annotators, found[:-1], strict=True)
+            for each, measured in zip(self._annotators, found, strict=True)
         )
         pairs = tuple(pairs_of(self._verdicts, [each.name for each in self._annotators]))
         return Slice(
             where=self.sample.where,
-            reference=self._reference_audit(found[-1]),
+            reference=self._reference_audit(
+                intervals(self._reference_measures(), self.sample.units.instruction)
+            ),
             annotators=audits,
             pairs=pairs,
             panel=panel,
@@ -88,60 +116,91 @@ class SliceAudit:
         return categories(self.sample.judged["preference"].to_numpy())
 
     @cached_property
-    def _counts(self) -> Ints:
-        """The reference's votes by category on each question: (units, 3)."""
-        mine = self._by_reference
-        return votes(self.sample.places[mine], self._category[mine], len(self.sample.units))
+    def _ballots(self) -> Votes:
+        """The reference's votes, one of each member on each question."""
+        return self._votes_of([each.code for each in self.reference]).one_each()
 
     @cached_property
-    def _verdicts(self) -> Votes:
-        """The readable verdicts of the annotators to report."""
-        codes = [each.code for each in self._annotators]
+    def _counts(self) -> Ints:
+        """The reference's votes by category on each question: (units, 3)."""
+        return self._ballots.counts
+
+    def _own(self, who: Who) -> Ints | None:
+        """A member's votes among those of the reference: (units, 3). None for anybody else."""
+        if who.code not in self._codes:
+            return None
+        return self._ballots.keep([list(self.reference).index(who)]).counts
+
+    def _votes_of(self, codes: Sequence[int]) -> Votes:
+        """All readable verdicts of the annotators with these codes."""
         sample = self.sample
         return Votes.of(
             sample.places, sample.annotator, category=self._category, wanted=codes, n_units=len(sample.units)
         )
 
-    def _measures(self, who: Who) -> ItemMeasures:
+    @cached_property
+    def _members(self) -> _Members:
+        """The judgements of the reference's members beside the votes of the other members."""
+        inside, n = self._by_reference, len(self.sample.units)
+        places, who = self.sample.places[inside], self.sample.annotator[inside]
+        own = np.zeros((len(places), 3), dtype=np.int64)
+        for each in self.reference:
+            mine = who == each.code
+            own[mine] = (self._own(each) if mine.any() else np.zeros((n, 3), dtype=np.int64))[places[mine]]
+        preference = self.sample.judged["preference"].to_numpy()[inside]
+        cells = np.unique(who * n + places, return_inverse=True)[1]
+        return _Members(places, preference, self._counts[places] - own, cells)
+
+    @cached_property
+    def _verdicts(self) -> Votes:
+        """The readable verdicts of the annotators to report."""
+        return self._votes_of([each.code for each in self._annotators])
+
+    def _measured(self, who: Who) -> dict[str, Interval]:
         """One annotator's measures over the questions that it judged."""
         judged = self.sample.columns_of(who)
         items, local = np.unique(judged.units, return_inverse=True)
-        own, units = judged._replace(units=local), self.sample.units.take(items)
-        member, wrong = who.code in self._codes, self.unreadable_is_wrong
-        return ItemMeasures(
-            items,
-            profile.against_reference(
-                own, self._counts[items], units, member=member, unreadable_is_wrong=wrong
-            )
-            | profile.by_itself(own, units, unreadable_is_same=wrong),
+        mine, units = judged._replace(units=local), self.sample.units.take(items)
+        own, wrong = self._own(who), self.unreadable_is_wrong
+        reference = profile.Reference(
+            self._counts[items], None if own is None else own[items], self._members.score_of(items)
         )
+        measures = profile.against_reference(mine, reference, units, unreadable_is_wrong=wrong)
+        measures |= profile.by_itself(mine, units, unreadable_is_same=wrong)
+        return intervals(measures, units.instruction)
 
-    def _reference_measures(self) -> ItemMeasures:
+    def _reference_measures(self) -> dict[str, Measure]:
         """The measures of the reference's members among themselves."""
-        n, counts, inside = len(self.sample.units), self._counts, self._by_reference
-        places = self.sample.places[inside]
-        preference = self.sample.judged["preference"].to_numpy()[inside]
+        n, counts, members = len(self.sample.units), self._counts, self._members
         voters = counts.sum(axis=1)
         raters = int(np.bincount(voters)[2:].argmax()) + 2 if voters.max(initial=0) > 1 else 2
-        score = leave_one_out(preference, counts[places])
-        clear = clear_majority(preference, others(preference, counts[places]))
+        clear = clear_majority(members.preference, members.others)
         longest = agreement_on_equal_footing(self.sample.units.longest, counts)
         fleiss = reliability.fleiss_sums(counts, raters)
-        return ItemMeasures(
-            np.arange(n),
-            {
-                "agreement": mean_of(places, score, n),
-                "clear_majority_agreement": mean_of(places, clear, n),
-                "brier": mean_of(np.arange(n), least_brier(shares_of_counts(counts)), n),
-                "pairwise_agreement": Measure(reliability.pair_agreement(counts), ratio, voters > 1),
-                "alpha": Measure(
-                    reliability.coincidences(counts), reliability.krippendorff_alpha, voters > 1
-                ),
-                "fleiss_kappa": Measure(fleiss, reliability.fleiss_kappa, voters == raters),
-                "unreadable": mean_of(places, np.isnan(preference).astype(float), n),
-                "longest": mean_of(np.arange(n), longest, n),
-            },
-        )
+        several = voters > 1
+        alpha = reliability.coincidences(counts, self.sample.units.times(several))
+        return {
+            "agreement": members.mean_of(members.score, n),
+            "clear_majority_agreement": members.mean_of(clear, n),
+            "brier": mean_of(np.arange(n), least_brier(shares_of_counts(counts)), n, scale=no_scale),
+            "pairwise_agreement": Measure(reliability.pair_agreement(counts), ratio, several),
+            "alpha": Measure(
+                alpha,
+                reliability.krippendorff_alpha,
+                several,
+                reliability.alpha_scale,
+                least=reliability.LEAST,
+            ),
+            "fleiss_kappa": Measure(
+                fleiss,
+                reliability.fleiss_kappa,
+                voters == raters,
+                reliability.fleiss_scale,
+                least=reliability.LEAST,
+            ),
+            "unreadable": members.mean_of(np.isnan(members.preference).astype(float), n),
+            "longest": mean_of(np.arange(n), longest, n),
+        }
 
     def _panel(self) -> Panel:
         """The annotators outside the reference together.
@@ -154,7 +213,8 @@ class SliceAudit:
         chosen = modes(self._counts)
         truth = np.where(chosen.sum(axis=1) == 1, chosen.argmax(axis=1), -1)
         anchored = all(each.kind in GROUPS.values() for each in self.reference)
-        consensus = consensus_of(own, truth if anchored else np.full_like(truth, -1))
+        anchors = truth if anchored else np.full_like(truth, -1)
+        consensus = consensus_of(own, anchors, self.sample.units.instruction)
         names = tuple(self._annotators[i].name for i in outside)
         return Panel(names, effective_judges_of(own, truth), consensus)
 

@@ -85,9 +85,11 @@ def _sample(part: _Part, who: Sequence[Who]) -> Sample:
     order = np.argsort(codes, kind="stable")
     places = order[np.searchsorted(codes, part.rows["unit"].to_numpy(), sorter=order)]
     features = Units(
-        part.units[["length_1", "length_2"]].to_numpy(dtype=np.int64),
-        part.units[["list_1", "list_2"]].to_numpy(dtype=bool),
-        part.units["identical"].to_numpy(dtype=bool),
+        length=part.units[["length_1", "length_2"]].to_numpy(dtype=np.int64),
+        list=part.units[["list_1", "list_2"]].to_numpy(dtype=bool),
+        identical=part.units["identical"].to_numpy(dtype=bool),
+        pair=part.units["pair_id"].to_numpy(dtype=np.int64),
+        instruction=part.units["instruction_id"].to_numpy(dtype=np.int64),
     )
     present = set(part.rows["annotator"].unique())
     kept = tuple(each for each in who if each.code in present)

@@ -23,9 +23,9 @@ class AuditOptions(Options):
     nulls: Literal["wrong", "drop"] = "wrong"
     """An unreadable verdict counts as wrong in accuracy, or is left out: drop."""
     draws: int = option(1000, at_least=0)
-    """Bootstrap draws for the intervals."""
+    """No effect: the bounds need no draws any more. It goes in the next version."""
     seed: int = 0
-    """Seed of the bootstrap."""
+    """No effect: nothing is drawn any more. It goes in the next version."""
     by: tuple[Literal["source", "subset", "tries"], ...] = ()
     """Slice by source, subset or tries; repeat it."""
     labels: bool = False

@@ -24,7 +24,7 @@ class CalibrateTask(Options):
     held_out: float = option(0.5, above=0, below=1)
     """Share of the instructions to check on."""
     draws: int = option(1000, at_least=0)
-    """Bootstrap draws for the intervals."""
+    """No effect: the bounds need no draws any more. It goes in the next version."""
     seed: int = 0
     """Seed of the split and of the bootstrap."""
     models: tuple[str, ...] = option((), flag="--model")

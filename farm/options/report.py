@@ -19,8 +19,6 @@ class ReportOptions(Options):
     """What the page is about."""
     pairs: int = option(40, at_least=0)
     """Disagreements shown, at most."""
-    draws: int = option(1000, at_least=0, flag=None)
-    """Bootstrap draws for the intervals."""
     study: Path | None = None
     """Results of a validation: its study.json."""
 

@@ -2,11 +2,16 @@
 
 A unit is one question. A judgement has a preference in [0, 1]: P(first output preferred). It is NaN where no
 verdict could be read. The side of the preference gives one of three categories: 0 second preferred, 1 tie,
-2 first preferred. Votes are counts of categories on a unit: (units, 3). All agreements are shares in [0, 1].
+2 first preferred. Here a soft preference counts as its side, never as its number. Votes are counts of
+categories on a unit: (units, 3). Among the votes of people each person has one, however often they judged
+(`one_vote_each`). So whoever leaves a vote out leaves the person out. All agreements are shares in [0, 1].
 The definitions follow AlpacaEval's analysis of annotators (Dubois et al. 2023, section 3; Li et al. 2023).
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +28,33 @@ UNREADABLE = -1
 def categories(preference: Floats) -> Ints:
     """The category of each preference: 0 second, 1 tie, 2 first, -1 where it is NaN. (n,) -> (n,)."""
     return np.where(np.isnan(preference), UNREADABLE, np.sign(preference - 0.5) + 1).astype(np.int64)
+
+
+def sides(preference: Floats) -> Floats:
+    """The preference of each judgement's category, 0, 0.5 or 1; NaN stays NaN. (n,) -> (n,)."""
+    category = categories(preference)
+    return np.where(category < 0, np.nan, VALUES[category])
+
+
+class Ballots(NamedTuple):
+    """One vote of each voter on each unit: units (m,), voters (m,), category (m,)."""
+
+    units: Ints
+    voters: Ints
+    category: Ints
+
+
+def one_vote_each(units: Ints, voters: Ints, category: Ints, n_units: int) -> Ballots:
+    """Combine a voter's readable judgements of a unit into one vote: the side of their mean.
+
+    So it is the side that has more of them, a tie where neither has. units (n,): from 0 to n_units - 1.
+    voters (n,): numbers from 0. category (n,): as `categories` gives it.
+    """
+    readable = category >= 0
+    cells, own = np.unique(voters[readable] * n_units + units[readable], return_inverse=True)
+    lead = np.bincount(own, category[readable] - 1, minlength=len(cells))
+    who, where = np.divmod(cells, max(n_units, 1))
+    return Ballots(where, who, (np.sign(lead) + 1).astype(np.int64))
 
 
 def votes(units: Ints, category: Ints, n_units: int) -> Ints:
@@ -45,13 +77,13 @@ def modes(counts: Ints) -> Bools:
 
 
 def agreement_with_mode(preference: Floats, counts: Ints) -> Floats:
-    """1 - |preference - mode of the votes|, in [0, 1]. preference (n,), counts (n, 3): returns (n,).
+    """1 - |side - mode of the votes|, in [0, 1]. preference (n,), counts (n, 3): returns (n,).
 
-    Where several modes tie, it is the mean over them: the expectation if the tie were broken at random.
-    NaN without a preference or without votes.
+    side: the preference of the judgement's category. Where several modes tie, it is the mean over them: the
+    expectation if the tie were broken at random. NaN without a preference or without votes.
     """
     chosen = modes(counts)
-    score = np.where(chosen, 1 - np.abs(preference[:, None] - VALUES), 0.0).sum(axis=1)
+    score = np.where(chosen, 1 - np.abs(sides(preference)[:, None] - VALUES), 0.0).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean: Floats = score / chosen.sum(axis=1)
     return mean
@@ -77,24 +109,51 @@ def leave_one_out(preference: Floats, counts: Ints) -> Floats:
     return agreement_with_mode(preference, others(preference, counts))
 
 
+class Faced(NamedTuple):
+    """Votes that a judgement may face: counts (n, 3), and the chance weight (n,) in [0, 1] that it does."""
+
+    weight: Floats
+    counts: Ints
+
+
+def less_one(counts: Ints) -> list[Faced]:
+    """The votes without one of them, drawn at random: counts (n, 3) -> one `Faced` per category left out.
+
+    Whoever is not among the voters faces these, as many as a voter faces of the others. A single vote is not
+    left out.
+    """
+    total = counts.sum(axis=1)
+    found = []
+    for category in range(3):
+        left = counts.copy()
+        left[(counts[:, category] > 0) & (total > 1), category] -= 1
+        found.append(Faced(counts[:, category] / np.maximum(total, 1), left))
+    return found
+
+
+def averaged(faced: Sequence[Faced], score: Callable[[Ints], Floats]) -> tuple[Floats, Floats]:
+    """The mean of a score over the votes that may be faced, and the chance that it is defined: (n,), (n,).
+
+    score: (n, 3) counts -> (n,), NaN where it is undefined. The mean is over where it is defined.
+    """
+    total, weight = np.zeros(len(faced[0].weight)), np.zeros(len(faced[0].weight))
+    for each in faced:
+        found = score(each.counts)
+        known = ~np.isnan(found) & (each.weight > 0)
+        total += np.where(known, each.weight * found, 0.0)
+        weight += np.where(known, each.weight, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return total / weight, weight
+
+
 def agreement_on_equal_footing(preference: Floats, counts: Ints) -> Floats:
-    """Agreement of outside judgements with people's votes, one vote left out. Returns (n,).
+    """Agreement of outside judgements with people's votes, one person left out. Returns (n,).
 
     preference (n,): judgements that are not among the votes. counts (n, 3): the votes. Each vote is left out
     in turn and the agreements are averaged, so that a simulator is compared with as many people as a person
     is in `leave_one_out`. A single vote is not left out. NaN without a preference or without votes.
     """
-    total = counts.sum(axis=1)
-    score = np.zeros(len(preference))
-    for category in range(3):
-        has = counts[:, category] > 0
-        left = counts.copy()
-        left[has, category] -= 1
-        faced = np.where(total[:, None] > 1, left, counts)
-        each = agreement_with_mode(preference, faced)
-        score += np.where(has, counts[:, category] * each, 0.0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(total > 0, score / total, np.nan)
+    return averaged(less_one(counts), lambda faced: agreement_with_mode(preference, faced))[0]
 
 
 def clear_majority(preference: Floats, counts: Ints) -> Floats:

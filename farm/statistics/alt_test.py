@@ -10,7 +10,8 @@ other people. S is the share of those others who gave the same label:
 The test is a one-sided paired t-test of d against epsilon. epsilon is the worth of not asking a person: 0.1
 for crowd workers, 0.15 for skilled annotators, 0.2 for experts. omega, the winning rate, is the share of
 people for whom H0 is rejected at a false discovery rate of 5 % (Benjamini and Yekutieli 2001). The candidate
-passes where omega >= 0.5. rho, the average advantage probability, is the mean of mean(W_f) over people.
+passes where omega >= 0.5. rho, the average advantage probability, is the mean of mean(W_f) over people: every
+person weighs the same, however many items they judged.
 """
 
 from __future__ import annotations
@@ -144,10 +145,15 @@ def _alignments(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _p_value(differences: Floats, epsilon: float) -> float:
-    """One-sided p-value of mean(differences) < epsilon, by Student's t; 0 or 1 where all are equal."""
+    """One-sided p-value of mean(differences) < epsilon, by Student's t.
+
+    Where all n are equal, the t-test knows no spread and would be certain of two items. If they are below
+    epsilon, others may still be 1: were their share epsilon, as H0 asks for at least, n would show none of
+    them with the chance (1 - epsilon)^n.
+    """
     n = len(differences)
     gap = float(differences.mean()) - epsilon
     error = float(differences.std(ddof=1)) / np.sqrt(n)
     if error == 0:
-        return float(gap >= 0)
+        return 1.0 if gap >= 0 else float((1 - epsilon) ** n)
     return float(stdtr(n - 1, gap / error))

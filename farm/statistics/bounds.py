@@ -12,7 +12,7 @@ follow the rule of three, and a mean without limits gets no bounds. No interval 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,6 +30,21 @@ class Bounds(NamedTuple):
 
     low: float
     high: float
+
+
+Answer = Literal["yes", "no", "not decided"]
+
+
+def answer(difference: Interval) -> Answer | None:
+    """Whether a difference is above 0, by its bounds: "yes", "no", or "not decided" where 0 is within.
+
+    None without a value. Without bounds nothing is decided.
+    """
+    if difference.value is None:
+        return None
+    if difference.low is None or difference.high is None:
+        return "not decided"
+    return "yes" if difference.low > 0 else "no" if difference.high < 0 else "not decided"
 
 
 def clustered_error(values: Floats, clusters: NDArray[np.intp]) -> float:

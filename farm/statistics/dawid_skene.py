@@ -9,10 +9,14 @@ annotators do on them. Categories are those of agreement.py: 0 second preferred,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+
+from farm.statistics.bootstrap import Interval
+from farm.statistics.bounds import Answer, answer, clustered_error, difference_interval
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -39,6 +43,14 @@ class DawidSkene:
         return right
 
 
+class Verdicts(NamedTuple):
+    """One entry per verdict, (n,) each: its unit, its annotator, and its category 0, 1 or 2."""
+
+    units: Ints
+    annotators: Ints
+    category: Ints
+
+
 @dataclass(frozen=True)
 class Rival:
     """The annotator with the largest lead over the consensus; the lead may be negative.
@@ -53,17 +65,21 @@ class Rival:
 
 @dataclass(frozen=True)
 class Consensus:
-    """A fit with its check. anchors: how many units have a known truth. accuracy: the model's on them."""
+    """A fit with its check. anchors: how many units have a known truth. accuracy: the model's on them.
+
+    lead: the model's accuracy minus the rival's on the same verdicts, in [-1, 1], with 95 % bounds.
+    """
 
     fit: DawidSkene
     anchors: int
     accuracy: float
     rival: Rival
+    lead: Interval
 
     @property
-    def usable(self) -> bool:
-        """Whether no single annotator beats the model on the anchors that this annotator judged."""
-        return self.rival.consensus >= self.rival.accuracy
+    def usable(self) -> Answer | None:
+        """Whether the model is better than every single annotator: "yes", "no" or "not decided"."""
+        return answer(self.lead)
 
 
 def dawid_skene(
@@ -100,14 +116,17 @@ def dawid_skene(
 
 
 def anchored_consensus(
-    units: Ints, annotators: Ints, category: Ints, truth: Ints, n_annotators: int
+    verdicts: Verdicts, truth: Ints, n_annotators: int, clusters: Ints | None = None
 ) -> Consensus:
     """Fit the model on all units and check it on the anchors.
 
-    units, annotators, category: (n,), as for `dawid_skene`. truth (n_units,): the true category, -1 where it
-    is unknown. Raises ValueError with fewer than three annotators, fewer than 30 anchors, or no annotator
-    with 30 verdicts on anchors.
+    truth (n_units,): the true category, -1 where it is unknown. clusters (n_units,): the cluster of each unit
+    in the bounds of the lead, such as its instruction; without them each unit is its own.
+
+    Raises ValueError with fewer than three annotators, fewer than 30 anchors, or no annotator with 30
+    verdicts on anchors.
     """
+    units, annotators, category = verdicts
     if n_annotators < 3:
         raise ValueError(f"Dawid-Skene needs three annotators or more, not {n_annotators}")
     judged = np.bincount(units, minlength=len(truth)) > 0
@@ -126,8 +145,13 @@ def anchored_consensus(
     fit = dawid_skene(units, annotators, category=category, n_units=len(truth), n_annotators=n_annotators)
     right = fit.posterior.argmax(axis=1) == truth
     places, who = units[on_anchor], annotators[on_anchor]
-    rival = _rival(who, category[on_anchor] == truth[places], right[places], n_annotators)
-    return Consensus(fit, int(anchored.sum()), float(right[anchored].mean()), rival)
+    hits = category[on_anchor] == truth[places]
+    rival = _rival(who, hits, right[places], n_annotators)
+    mine = who == rival.annotator
+    lead = right[places[mine]].astype(float) - hits[mine]
+    own = np.unique(places[mine] if clusters is None else clusters[places[mine]], return_inverse=True)[1]
+    bounded = difference_interval(float(lead.mean()), clustered_error(lead, own), int(own.max()) + 1)
+    return Consensus(fit, int(anchored.sum()), float(right[anchored].mean()), rival, bounded)
 
 
 def _rival(who: Ints, hits: NDArray[np.bool_], consensus: NDArray[np.bool_], n_annotators: int) -> Rival:

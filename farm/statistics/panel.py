@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from farm.statistics.agreement import Ints, modes
-from farm.statistics.dawid_skene import Consensus, anchored_consensus
+from farm.statistics.agreement import Ints, one_vote_each, votes
+from farm.statistics.dawid_skene import Consensus, Verdicts, anchored_consensus
 from farm.statistics.reliability import cohen_kappa, effective_judges
 
 COMMON = 30  # the fewest units that all judges of a panel must share
@@ -33,7 +33,7 @@ class PairAgreement(NamedTuple):
 
 class Effective(NamedTuple):
     """The effective number of independent judges (Kish). value: at most `judges`, who all judged the n
-    units."""
+    units and were wrong on some, but not on all alike."""
 
     value: float
     judges: int
@@ -67,6 +67,11 @@ class Votes:
             n_annotators=len(wanted),
         )
 
+    @property
+    def counts(self) -> Ints:
+        """The verdicts by category on each unit: (n_units, 3)."""
+        return votes(self.units, self.category, self.n_units)
+
     def keep(self, annotators: Sequence[int] | Ints) -> Votes:
         """The verdicts of these annotators alone, numbered in this order from 0."""
         place = np.full(self.n_annotators, -1)
@@ -81,17 +86,12 @@ class Votes:
         )
 
     def one_each(self) -> Votes:
-        """One verdict for each annotator and unit: the mode of its own verdicts, none where modes tie."""
-        cell = self.annotators * self.n_units + self.units
-        cells, inverse = np.unique(cell, return_inverse=True)
-        counts = np.bincount(inverse * 3 + self.category, minlength=len(cells) * 3).reshape(-1, 3)
-        chosen = modes(counts)
-        one = chosen.sum(axis=1) == 1
-        annotators, units = np.divmod(cells[one], self.n_units)
+        """One verdict for each annotator and unit, as `one_vote_each` makes it."""
+        found = one_vote_each(self.units, self.annotators, category=self.category, n_units=self.n_units)
         return Votes(
-            units=units,
-            annotators=annotators,
-            category=chosen[one].argmax(axis=1),
+            units=found.units,
+            annotators=found.voters,
+            category=found.category,
             n_units=self.n_units,
             n_annotators=self.n_annotators,
         )
@@ -132,22 +132,23 @@ def effective_judges_of(panel: Votes, truth: Ints) -> Effective | None:
     common = (total[:, busy] > 0).all(axis=1) & (truth >= 0)
     if common.sum() < COMMON:
         return None
-    value = effective_judges(wrong[common][:, busy] / total[common][:, busy])
-    return None if value is None else Effective(value, len(busy), int(common.sum()))
+    worth = effective_judges(wrong[common][:, busy] / total[common][:, busy])
+    return None if worth is None else Effective(worth.value, worth.judges, int(common.sum()))
 
 
-def consensus_of(panel: Votes, truth: Ints) -> Consensus | str:
-    """Dawid and Skene's consensus, or the reason why it was refused.
+def consensus_of(panel: Votes, truth: Ints, clusters: Ints) -> Consensus | str:
+    """Dawid and Skene's consensus of one verdict each, or the reason why it was refused.
 
     truth (units,): the true category, -1 where it is unknown; known units are the anchors of the check.
+    clusters (units,): the number of each unit's instruction.
     """
+    own = panel.one_each()
     try:
         return anchored_consensus(
-            panel.units,
-            panel.annotators,
-            category=panel.category,
+            Verdicts(own.units, own.annotators, own.category),
             truth=truth,
             n_annotators=panel.n_annotators,
+            clusters=clusters,
         )
     except ValueError as refusal:
         return str(refusal)

@@ -1,6 +1,7 @@
 """The measures of one annotator: agreement with a reference, biases and consistency.
 
-Every measure is a function of sums over units (bootstrap.py). Measures are shares in [0, 1] unless they say
+Every measure is a function of sums over units (measures.py). Each judgement weighs the same. Soft preferences
+count as their side, but in brier and kl, which compare chances. Measures are shares in [0, 1] unless they say
 otherwise. Arrays over units have the shape (units,), arrays over judgements (n,). Lengths are in characters.
 """
 
@@ -13,20 +14,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farm.statistics.agreement import (
+    Faced,
     Floats,
     Ints,
     accuracy,
-    agreement_on_equal_footing,
     agreement_with_mode,
+    averaged,
     categories,
     clear_majority,
     error_of_mode,
+    less_one,
     modes,
     self_error,
+    sides,
     votes,
 )
-from farm.statistics.bootstrap import Measure, mean_of
-from farm.statistics.reliability import cohen_kappa, coincidences, confusion, krippendorff_alpha
+from farm.statistics.measures import Measure, difference_scale, mean_of, no_scale
+from farm.statistics.reliability import (
+    LEAST,
+    alpha_scale,
+    cohen_kappa,
+    cohen_scale,
+    coincidences,
+    confusion,
+    krippendorff_alpha,
+)
 from farm.statistics.vote_distribution import brier, divergence, shares, shares_of_counts
 
 LONGER_BY = 30  # a difference in length counts above this many characters (AlpacaEval)
@@ -35,18 +47,32 @@ LONGER_BY = 30  # a difference in length counts above this many characters (Alpa
 @dataclass(frozen=True)
 class Units:
     """Features of the questions. length, list (units, 2): characters of the first and the second output, and
-    whether each has a list. identical (units,): whether both outputs are the same text."""
+    whether each has a list. identical (units,): whether both outputs are the same text. pair, instruction
+    (units,): numbers of the pair of texts and of the instruction; several questions may share one."""
 
     length: Ints
     list: NDArray[np.bool_]
     identical: NDArray[np.bool_]
+    pair: Ints
+    instruction: Ints
 
     def __len__(self) -> int:
         return len(self.identical)
 
     def take(self, places: Ints) -> Units:
         """The units at these places."""
-        return Units(self.length[places], self.list[places], self.identical[places])
+        return Units(
+            length=self.length[places],
+            list=self.list[places],
+            identical=self.identical[places],
+            pair=self.pair[places],
+            instruction=self.instruction[places],
+        )
+
+    def times(self, counted: NDArray[np.bool_]) -> Floats:
+        """How many of the counted units have the pair of each unit, at least 1: (units,)."""
+        own = np.unique(self.pair, return_inverse=True)[1]
+        return np.maximum(np.bincount(own, counted, minlength=len(self))[own], 1.0)
 
     @property
     def longest(self) -> Floats:
@@ -88,39 +114,71 @@ def both_orders(judged: JudgementColumns) -> BothOrders:
     return BothOrders(common // span, category_0[i], category_1[j])
 
 
+class Reference(NamedTuple):
+    """What one annotator is compared with.
+
+    votes (units, 3): the votes of the reference, one of each member. own (units, 3): those of the annotator
+    among them, None where it is no member. score (units,): the mean agreement of the members with each other
+    on each unit, NaN where there is none.
+    """
+
+    votes: Ints
+    own: Ints | None
+    score: Floats
+
+    @property
+    def others(self) -> Ints:
+        """The votes of all members but the annotator: (units, 3)."""
+        return self.votes if self.own is None else self.votes - self.own
+
+    @property
+    def faced(self) -> list[Faced]:
+        """The votes that one judgement faces: the others' for a member, else all less one."""
+        return less_one(self.votes) if self.own is None else [Faced(np.ones(len(self.votes)), self.others)]
+
+
 def against_reference(
-    judged: JudgementColumns, reference: Ints, units: Units, *, member: bool, unreadable_is_wrong: bool
+    judged: JudgementColumns, reference: Reference, units: Units, *, unreadable_is_wrong: bool
 ) -> dict[str, Measure]:
     """The measures of an annotator against a reference, by name.
 
-    reference (units, 3): its votes by category. member: the annotator belongs to the reference, so its own
-    votes are subtracted first. unreadable_is_wrong: how accuracy counts an unreadable verdict.
+    unreadable_is_wrong: how accuracy counts an unreadable verdict.
 
     agreement, clear_majority_agreement, accuracy, both_orders_accuracy and bias are shares. brier is in
     squared probability and kl in nats (vote_distribution.py). alpha and kappa are at most 1. over_longest, in
-    [-1, 1], is the agreement minus that of a judge that takes the longer output.
+    [-1, 1], is the agreement minus that of a judge that takes the longer output. over_people, in [-1, 1], is
+    the agreement minus that of the members with each other, unit by unit; it is undefined for a member.
     """
     n, place = len(units), judged.units
     own = votes(place, categories(judged.preference), n)
-    faced = np.maximum(reference - own, 0) if member else reference
-    compare = agreement_with_mode if member else agreement_on_equal_footing
-    score = compare(judged.preference, faced[place])
-    longest = np.where(np.isnan(score), np.nan, compare(units.longest[place], faced[place]))
-    right = accuracy(judged.preference, reference[place], unreadable_is_wrong)
-    clear = clear_majority(judged.preference, faced[place])
+    met = [Faced(each.weight[place], each.counts[place]) for each in reference.faced]
+    score, longest = (
+        averaged(met, lambda counts, given=given: agreement_with_mode(given, counts))[0]  # type: ignore[misc]
+        for given in (judged.preference, units.longest[place])
+    )
+    lead = score - (np.full(n, np.nan) if reference.own is not None else reference.score)[place]
+    clear, chance = averaged(met, lambda counts: clear_majority(judged.preference, counts))
+    right = accuracy(judged.preference, reference.votes[place], unreadable_is_wrong)
     pairs = both_orders(judged)
-    both = np.minimum(*(_right(each, pairs.units, reference, unreadable_is_wrong) for each in pairs[1:]))
-    of_own, of_faced = shares(place, judged.preference, n), shares_of_counts(faced)
+    both = np.minimum(
+        *(_right(each, pairs.units, reference.votes, unreadable_is_wrong) for each in pairs[1:])
+    )
+    of_own, every = shares(place, judged.preference, n), np.arange(n)
+    people = reference.others
+    theirs = shares_of_counts(people)
     return {
         "agreement": mean_of(place, score, n),
-        "clear_majority_agreement": mean_of(place, clear, n),
+        "clear_majority_agreement": mean_of(place, clear, n, weights=chance),
         "accuracy": mean_of(place, right, n),
         "both_orders_accuracy": mean_of(pairs.units, both, n),
-        "bias": mean_of(np.arange(n), error_of_mode(own, faced), n),
-        "brier": mean_of(np.arange(n), brier(of_own, of_faced), n),
-        "kl": mean_of(np.arange(n), divergence(of_own, of_faced), n),
-        "over_longest": mean_of(place, score - longest, n),
-        **_chance_corrected(judged, faced, n),
+        "bias": mean_of(every, error_of_mode(own, people), n),
+        "brier": mean_of(every, brier(of_own, theirs), n, scale=no_scale),
+        "kl": mean_of(every, divergence(of_own, theirs), n, scale=no_scale),
+        "over_longest": mean_of(
+            place, np.where(np.isnan(score), np.nan, score - longest), n, scale=difference_scale
+        ),
+        "over_people": mean_of(place, lead, n, scale=difference_scale),
+        **_chance_corrected(judged, met, units),
     }
 
 
@@ -129,20 +187,26 @@ def _right(category: Ints, place: Ints, reference: Ints, unreadable_is_wrong: bo
     return accuracy(preference, reference[place], unreadable_is_wrong)
 
 
-def _chance_corrected(judged: JudgementColumns, faced: Ints, n: int) -> dict[str, Measure]:
-    """Alpha and kappa between the annotator and the reference's mode, on units with one mode."""
-    chosen = modes(faced)
-    theirs = np.where(chosen.sum(axis=1) == 1, chosen.argmax(axis=1), -1)[judged.units]
-    mine = categories(judged.preference)
-    cells = confusion(mine, theirs)
-    columns = [np.bincount(judged.units, cell, minlength=n) for cell in cells.T]
-    table = np.column_stack(columns).astype(np.float64)
+def _chance_corrected(judged: JudgementColumns, met: list[Faced], units: Units) -> dict[str, Measure]:
+    """Alpha and kappa between the annotator and the mode of the votes that it meets, where there is one mode.
+
+    met: the votes that each judgement may face, (n, 3) each.
+    """
+    n, mine = len(units), categories(judged.preference)
+    cells = np.zeros((len(mine), 9))
+    for each in met:
+        chosen = modes(each.counts)
+        theirs = np.where(chosen.sum(axis=1) == 1, chosen.argmax(axis=1), -1)
+        cells += confusion(mine, theirs) * each.weight[:, None]
+    table = np.column_stack([np.bincount(judged.units, cell, minlength=n) for cell in cells.T])
     one_hot = np.eye(3, dtype=np.int64)
     two = np.array([mine + theirs for mine in one_hot for theirs in one_hot])
     counted = table.sum(axis=1) > 0
+    sums = table @ coincidences(two)
+    sums[:, 4] /= units.times(counted)
     return {
-        "alpha": Measure(table @ coincidences(two), krippendorff_alpha, counted),
-        "kappa": Measure(table, cohen_kappa, counted),
+        "alpha": Measure(sums, krippendorff_alpha, counted, alpha_scale, least=LEAST),
+        "kappa": Measure(table, cohen_kappa, counted, cohen_scale, least=LEAST),
     }
 
 
@@ -154,7 +218,7 @@ def by_itself(judged: JudgementColumns, units: Units, *, unreadable_is_same: boo
     list), identical_ties (share of ties on identical outputs). unreadable_is_same: a pair of two unreadable
     verdicts counts as consistent, and a pair with one as inconsistent; otherwise both kinds are left out.
     """
-    n, place, preference = len(units), judged.units, judged.preference
+    n, place, preference = len(units), judged.units, sides(judged.preference)
     shown_first = np.where(judged.swapped == 1, 1 - preference, preference)
     shown_first[judged.swapped < 0] = np.nan
     decided = np.where(preference == 0.5, np.nan, preference)
@@ -174,8 +238,8 @@ def by_itself(judged: JudgementColumns, units: Units, *, unreadable_is_same: boo
         "variance": mean_of(place, self_error(place, preference, n), n),
         "order_consistency": mean_of(pairs.units, same, n),
         "position_bias": mean_of(place, shown_first, n),
-        "length_bias": mean_of(place, np.sign(prefers_longer - 0.5) / 2 + 0.5, n),
-        "list_bias": mean_of(place, np.sign(prefers_list - 0.5) / 2 + 0.5, n),
+        "length_bias": mean_of(place, prefers_longer, n),
+        "list_bias": mean_of(place, prefers_list, n),
         "identical_ties": mean_of(place, ties, n),
     }
 

@@ -6,36 +6,63 @@ with three categories. counts (n, 3) are votes by category on each unit. All coe
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
+
+from farm.statistics.measures import Scale
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+LEAST = 10  # clusters: with 5 the bounds of alpha cover .87 (benchmarks/coverage_audit.py)
+ROUNDING = 1e-12  # a chance this near to 1 is 1: weights that are no whole numbers leave rounding errors
 
-def coincidences(counts: Ints) -> Floats:
-    """The sums of each unit that alpha needs: (n, 3) -> (n, 4).
 
-    Columns: votes of each category, and agreeing ordered pairs divided by (votes - 1). Units with fewer than
-    two votes have no pairs and are all 0 (Krippendorff 2004, section 11.3).
+def coincidences(counts: Ints, times: Floats | None = None) -> Floats:
+    """The sums of each unit that alpha needs: (n, 3) -> (n, 5).
+
+    Columns: votes of each category, agreeing ordered pairs divided by (votes - 1), and votes divided by
+    `times`. Units with fewer than two votes have no pairs and are all 0 (Krippendorff 2004, section 11.3).
+    times (n,): how often the unit's question stands among the units, 1 where it is not given.
     """
     total = counts.sum(axis=1)
     pairable = total > 1
     agreeing = (counts * (counts - 1)).sum(axis=1) / np.maximum(total - 1, 1)
-    return np.column_stack([counts * pairable[:, None], agreeing * pairable]).astype(np.float64)
+    distinct = total if times is None else total / times
+    return np.column_stack([counts, agreeing, distinct]).astype(np.float64) * pairable[:, None]
 
 
 def krippendorff_alpha(sums: Floats) -> Floats:
-    """alpha = 1 - D_o / D_e (Krippendorff 2004) from summed `coincidences`: (..., 4) -> (...).
+    """alpha = 1 - D_o / D_e (Krippendorff 2004) from summed `coincidences`: (..., 5) -> (...).
 
     NaN where all votes are in one category.
     """
-    marginals, agreeing = sums[..., :3], sums[..., 3]
-    n = marginals.sum(axis=-1)
-    observed = n - agreeing
-    expected = (n**2 - (marginals**2).sum(axis=-1)) / np.maximum(n - 1, 1)
+    expected = _expected_disagreement(sums)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(expected > 0, 1 - observed / expected, np.nan)
+        observed = 1 - sums[..., 3] / sums[..., :3].sum(axis=-1)
+        return np.where(expected > ROUNDING, 1 - observed / expected, np.nan)
+
+
+def _expected_disagreement(sums: Floats) -> Floats:
+    """D_e: two of the n distinct votes, drawn without putting back, differ. NaN with fewer than two votes."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = sums[..., :3] / sums[..., :3].sum(axis=-1, keepdims=True)
+        differ = 1 - (shares**2).sum(axis=-1)
+        found: Floats = differ * sums[..., 4] / (sums[..., 4] - 1)
+    return found
+
+
+def alpha_scale(sums: Floats) -> Scale:
+    """The scale of alpha: 1 - 1 / D_e at no agreement, 1 where all agree. sums (5,)."""
+    span = 1 / float(_expected_disagreement(sums))
+    return Scale(1 - span, span)
+
+
+def _kappa_scale(chance: float) -> Scale:
+    """The scale of (A - chance) / (1 - chance)."""
+    return Scale(-chance / (1 - chance), 1 / (1 - chance))
 
 
 def pair_agreement(counts: Ints) -> Floats:
@@ -62,10 +89,21 @@ def fleiss_kappa(sums: Floats) -> Floats:
 
     NaN where all votes are in one category.
     """
+    chance = _fleiss_chance(sums)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(chance < 1 - ROUNDING, (sums[..., 3] / sums[..., 4] - chance) / (1 - chance), np.nan)
+
+
+def _fleiss_chance(sums: Floats) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
         share = sums[..., :3] / sums[..., :3].sum(axis=-1, keepdims=True)
-        chance = (share**2).sum(axis=-1)
-        return np.where(chance < 1, (sums[..., 3] / sums[..., 4] - chance) / (1 - chance), np.nan)
+    chance: Floats = (share**2).sum(axis=-1)
+    return chance
+
+
+def fleiss_scale(sums: Floats) -> Scale:
+    """The scale of Fleiss' kappa. sums (5,)."""
+    return _kappa_scale(float(_fleiss_chance(sums)))
 
 
 def confusion(a: Ints, b: Ints) -> Floats:
@@ -84,24 +122,42 @@ def cohen_kappa(sums: Floats) -> Floats:
 
     NaN for an empty table, or where both always use the same category.
     """
-    table = sums.reshape(*sums.shape[:-1], 3, 3)
-    n = table.sum(axis=(-2, -1))
+    chance = _cohen_chance(sums)
     with np.errstate(invalid="ignore", divide="ignore"):
-        observed = np.trace(table, axis1=-2, axis2=-1) / n
-        chance = (table.sum(axis=-1) * table.sum(axis=-2)).sum(axis=-1) / n**2
-        return np.where(chance < 1, (observed - chance) / (1 - chance), np.nan)
+        observed = sums[..., [0, 4, 8]].sum(axis=-1) / sums.sum(axis=-1)
+        return np.where(chance < 1 - ROUNDING, (observed - chance) / (1 - chance), np.nan)
 
 
-def effective_judges(errors: Floats) -> float | None:
+def _cohen_chance(sums: Floats) -> Floats:
+    table = sums.reshape(*sums.shape[:-1], 3, 3)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        both = (table.sum(axis=-1) * table.sum(axis=-2)).sum(axis=-1)
+        chance: Floats = both / table.sum(axis=(-2, -1)) ** 2
+    return chance
+
+
+def cohen_scale(sums: Floats) -> Scale:
+    """The scale of Cohen's kappa. sums (9,)."""
+    return _kappa_scale(float(_cohen_chance(sums)))
+
+
+class Worth(NamedTuple):
+    """How many independent judges (value) the `judges` judges with varying errors are worth."""
+
+    value: float
+    judges: int
+
+
+def effective_judges(errors: Floats) -> Worth | None:
     """Kish's effective number of independent judges: k / (1 + (k - 1) mean correlation of their errors).
 
     errors (n, k): 1 where a judge was wrong, 0 where it was right, or a share of wrong verdicts, on units
     that all judged. A negative mean correlation counts as 0, so the result is at most k. Judges whose errors
-    never vary are left out; None where fewer than two remain."""
+    never vary are left out and not counted in k; None where fewer than two remain."""
     varied = errors[:, errors.std(axis=0) > 0] if len(errors) > 1 else errors[:, :0]
     k = varied.shape[1]
     if k < 2:
         return None
     correlation = np.corrcoef(varied, rowvar=False)
     mean = (correlation.sum() - k) / (k * (k - 1))
-    return float(k / (1 + (k - 1) * max(mean, 0.0)))
+    return Worth(float(k / (1 + (k - 1) * max(mean, 0.0))), k)

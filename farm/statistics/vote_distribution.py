@@ -11,7 +11,8 @@ The mean p̄ of K judgements has the sampling variance s^2 / K around p_i. It is
 score has no bias from a small K (Ferro 2014, fair scores for ensemble forecasts). The least Brier score,
 q_i (1 - q_i), belongs to an annotator with p_i = q_i. KL has a bias where K is small, and would be infinite
 where all K judgements are equal. Its p_i is therefore estimated by (K p̄ + 1/2) / (K + 1) (Krichevsky and
-Trofimov 1981). A tie is half a vote for each output; a soft preference counts as it is.
+Trofimov 1981). A tie is half a vote for each output. The annotator's soft preferences
+count as their number, since a chance is what they tell; each person has one vote.
 """
 
 from __future__ import annotations

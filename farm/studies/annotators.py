@@ -6,12 +6,10 @@ from db.ledger import Ledger
 from farm.audit import AuditOptions, audit_ledger
 from farm.studies.results import Annotators, rate_of
 
-DRAWS = 300  # of the bootstrap
-
 
 def compare_annotators(ledger: Ledger, source: str, simulators: str) -> Annotators:
     """Compare the annotator named `simulators` with all people, on the pairs of a source."""
-    options = AuditOptions(source=source, annotators=(simulators,), draws=DRAWS)
+    options = AuditOptions(source=source, annotators=(simulators,))
     found = audit_ledger(ledger, options).whole
     [judges], people = found.annotators, rate_of(found.reference.measures["agreement"])
     return Annotators(

@@ -21,6 +21,8 @@ TABLE = Kind(b"source,subset,tries,annotator,")
 
 ANNOTATORS = 40  # shown; --json and --csv have all
 PAIRS = 12
+LONGEST = "longest"
+USABLE = {"yes": "usable", "no": "NOT to be used", "not decided": "not decided", None: "not decided"}
 BIASES = """
 Bias and variance; fit of people's votes; prefers the first shown; the same in both orders, right in both;
 prefers the longer, the list; price and seconds per 1,000"""
@@ -43,6 +45,8 @@ def _slice(part: Slice, nulls: str) -> Iterator[RenderableType]:
     unreadable = "counts as wrong" if nulls == "wrong" else "is left out"
     yield Text(f"Against the reference (in accuracy an unreadable verdict {unreadable})")
     yield _agreement(shown)
+    if people:
+        yield Text("A person's accuracy counts the person's own vote among people's; agreement does not.")
     yield Text(BIASES)
     yield _biases(shown)
     hidden = len(part.annotators) - len(shown)
@@ -50,11 +54,20 @@ def _slice(part: Slice, nulls: str) -> Iterator[RenderableType]:
         yield Text(f"... and {hidden} more annotators: see --json or --csv")
     yield from _pairs(part)
     yield from _panel(part.panel)
-    if not any(each.name == "longest" for each in part.annotators):
+    if not any(each.name == LONGEST for each in part.annotators):
         yield from _longest(part.reference.measures["longest"])
-    weak = [each.name for each in others if each.beats_longest is False and each.name != "longest"]
-    if weak:
-        yield Text("\nNo better than preferring the longer output: ").append_text(plain(", ".join(weak)))
+    yield from _weak([each for each in others if each.name != LONGEST])
+
+
+def _weak(judges: list[AnnotatorAudit]) -> Iterator[RenderableType]:
+    """The judges that did not show that they beat `longest`."""
+    words = {
+        "no": "\nWorse than preferring the longer output: ",
+        "not decided": "\nNot shown to be better than preferring the longer output: ",
+    }
+    for found, said in words.items():
+        if names := [each.name for each in judges if each.beats_longest == found]:
+            yield Text(said).append_text(plain(", ".join(names)))
 
 
 def _longest(agreement: Interval) -> Iterator[RenderableType]:
@@ -92,7 +105,7 @@ def _agreement(annotators: list[AnnotatorAudit]) -> Table:
             rate(found["agreement"]),
             rate(found["accuracy"]),
             number(found["kappa"]),
-            {True: "yes", False: "NO", None: ""}[each.beats_longest],
+            "" if each.name == LONGEST else (each.beats_longest or ""),
         )
     return rows
 
@@ -133,7 +146,7 @@ def _pairs(part: Slice) -> Iterator[RenderableType]:
             rows.add_row(plain(pair.a), plain(pair.b), f"{pair.n:,}", *figures)
         yield rows
     if len(part.pairs) > PAIRS:
-        yield Text(f"... and {len(part.pairs) - PAIRS:,} more pairs: see --json")
+        yield Text(f"... and {len(part.pairs) - PAIRS:,} more pairs: see --json or --csv")
 
 
 def _panel(panel: Panel) -> Iterator[RenderableType]:
@@ -163,7 +176,7 @@ def _consensus(panel: Panel) -> Iterator[str]:
     yield (
         f"Their Dawid-Skene consensus is right on {consensus.accuracy:.3f} of {consensus.anchors:,} clear "
         f"questions. Where {name} judged, it is right on {rival.consensus:.3f} and {name} on "
-        f"{rival.accuracy:.3f}: {'usable' if consensus.usable else 'NOT to be used'}."
+        f"{rival.accuracy:.3f}, a lead of {consensus.lead.text('+.3f', '+.2f')}: {USABLE[consensus.usable]}."
     )
 
 

@@ -30,7 +30,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("hostile")
     with Ledger.open(folder / "farm.db", create=True) as ledger:
         fill(ledger)
-        options = ReportOptions(subject=PAYLOADS[0], draws=50, pairs=len(PAYLOADS))
+        options = ReportOptions(subject=PAYLOADS[0], pairs=len(PAYLOADS))
         assert report(ledger, folder / "report.html", options).disagreements == len(PAYLOADS)
     return (folder / "report.html").as_uri()
 
@@ -48,7 +48,7 @@ def real(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     files = [real_data / f"{name}.jsonl.gz" for name in ("autoj", "llmfao", "pandalm")]
     with Ledger.open(folder / "farm.db", create=True) as ledger:
         import_files(ledger, "preferences", files, ReadOptions(), lambda *_: None)
-        made = report(ledger, folder / "report.html", ReportOptions(subject="Real people", draws=200))
+        made = report(ledger, folder / "report.html", ReportOptions(subject="Real people"))
     assert made.bytes < 5_000_000
     assert made.disagreements == ReportOptions().pairs
     return (folder / "report.html").as_uri()

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import multimode
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,91 +17,32 @@ from db.errors import ConfigError
 from db.queries.frames import Judgements
 from db.records import AnnotatorCard, AnnotatorKind
 from farm.audit import AuditOptions, audit
+from tests.support.judged_rows import (
+    FIRST,
+    GOLD,
+    HUMAN,
+    LLM,
+    NAN,
+    SECOND,
+    TIE,
+    Kinds,
+    Question,
+    Row,
+    audited,
+    by_name,
+    frames,
+)
 
-NAN = float("nan")
-FIRST, TIE, SECOND = 1.0, 0.5, 0.0
-HUMAN, LLM, GOLD = AnnotatorKind.HUMAN, AnnotatorKind.LLM, AnnotatorKind.GOLD
-
-
-@dataclass(frozen=True)
-class Row:
-    """A judgement; `who` is the annotator's name."""
-
-    unit: int
-    who: str
-    preference: float
-    swapped: int = -1
-    price: float = NAN
-
-    def mirrored(self) -> Row:
-        swapped = self.swapped if self.swapped < 0 else 1 - self.swapped
-        return Row(self.unit, self.who, 1 - self.preference, swapped, self.price)
-
-
-@dataclass(frozen=True)
-class Question:
-    lengths: tuple[int, int] = (100, 10)
-    lists: tuple[bool, bool] = (False, False)
-    source: str = "s"
-    subset: str | None = None
-
-    def mirrored(self) -> Question:
-        return Question(self.lengths[::-1], self.lists[::-1], self.source, self.subset)
-
-
-Kinds = Mapping[str, AnnotatorKind]
-
-
-def frames(rows: Sequence[Row], questions: Sequence[Question], kinds: Kinds) -> Judgements:
-    codes = {name: code for code, name in enumerate(kinds, 3)}
-    judgements = pd.DataFrame(
-        {
-            "unit": np.array([row.unit for row in rows], dtype=np.int64),
-            "annotator": np.array([codes[row.who] for row in rows], dtype=np.int64),
-            "preference": np.array([row.preference for row in rows], dtype=np.float64),
-            "swapped": np.array([row.swapped for row in rows], dtype=np.int8),
-            "replicate": 0,
-            "price": np.array([row.price for row in rows], dtype=np.float64),
-            "seconds": NAN,
-        }
-    )
-    units = pd.DataFrame(
-        {
-            "unit": range(len(questions)),
-            "source": [question.source for question in questions],
-            "subset": pd.Series([question.subset for question in questions], dtype=object),
-            "length_1": [question.lengths[0] for question in questions],
-            "length_2": [question.lengths[1] for question in questions],
-            "list_1": [question.lists[0] for question in questions],
-            "list_2": [question.lists[1] for question in questions],
-            "identical": False,
-        }
-    )
-    cards = tuple(AnnotatorCard(name, kind, id=codes[name]) for name, kind in kinds.items())
-    return Judgements(judgements, units, cards)
-
-
-def audited(
-    rows: Sequence[Row],
-    kinds: Kinds,
-    questions: Sequence[Question] | None = None,
-    draws: int = 0,
-    **options: Any,
-) -> Any:
-    asked = questions or [Question()] * (1 + max(row.unit for row in rows))
-    return audit(frames(rows, asked, kinds), AuditOptions(draws=draws, **options)).to_json()
-
-
-def by_name(report: Any) -> dict[str, Any]:
-    return {each["annotator"]: each for each in report["annotators"]}
+CROWD: Kinds = {"ada": HUMAN, "ben": HUMAN, "cleo": HUMAN, "judge": LLM, "other": LLM}
+PREFERENCES = st.sampled_from([FIRST, FIRST, TIE, SECOND, SECOND, 0.8, 0.3, NAN])
 
 
 # ---- the definitions, spelled out
 
 
 def error(preference: float, verdicts: Sequence[float]) -> float:
-    """|preference - mode|, the mean over the modes."""
-    return mean(abs(preference - mode) for mode in multimode(verdicts))
+    """|side - mode|, the mean over the modes."""
+    return mean(abs(side(preference) - mode) for mode in multimode(verdicts))
 
 
 def mean(values: Iterable[float]) -> float:
@@ -120,24 +59,41 @@ def readable(rows: Iterable[Row]) -> list[Row]:
     return [row for row in rows if not math.isnan(row.preference)]
 
 
+def vote(rows: Sequence[Row]) -> float:
+    """One person's vote on a question: the side that has more of the judgements, a tie where neither has."""
+    given_ = [side(row.preference) for row in rows]
+    return side(0.5 + 0.1 * (given_.count(FIRST) - given_.count(SECOND)))
+
+
+def votes_of(rows: Sequence[Row], unit: int, who: Iterable[str]) -> dict[str, float]:
+    """The vote of each of these people on a question."""
+    mine = {
+        name: [row for row in readable(rows) if (row.unit, row.who) == (unit, name)] for name in sorted(who)
+    }
+    return {name: vote(own) for name, own in mine.items() if own}
+
+
 def spelled_out(rows: Sequence[Row], name: str, reference: frozenset[str]) -> dict[str, float]:
     """agreement, clear majority agreement, accuracy, bias and variance of one annotator."""
-    agreement, clear, accuracy, variance = [], [], [], []
+    agreement, accuracy, variance = [], [], []
+    clear: list[tuple[float, float]] = []
     bias: dict[int, float] = {}
     for row in (row for row in rows if row.who == name):
-        there = [other for other in readable(rows) if other.unit == row.unit]
-        everyone = [side(other.preference) for other in there if other.who in reference]
-        others = [side(other.preference) for other in there if other.who in reference and other.who != name]
-        mine = [other for other in there if other.who == name]
+        cast = votes_of(rows, row.unit, reference)
+        everyone, others = list(cast.values()), [given for who, given in cast.items() if who != name]
+        mine = [other for other in readable(rows) if (other.unit, other.who) == (row.unit, name)]
         if len(multimode(everyone)) == 1:
             accuracy.append(float(side(row.preference) == multimode(everyone)[0]))
         if math.isnan(row.preference):
             continue
-        if len(multimode(others)) == 1:
-            clear.append(float(side(row.preference) == multimode(others)[0]))
         left_out = [others]
         if name not in reference and len(others) > 1:
             left_out = [others[:i] + others[i + 1 :] for i in range(len(others))]
+        clear += [
+            (float(side(row.preference) == multimode(faced)[0]), 1 / len(left_out))
+            for faced in left_out
+            if len(multimode(faced)) == 1
+        ]
         agreement.append(mean(1 - error(row.preference, faced) for faced in left_out if faced))
         own_others = [side(other.preference) for other in mine if other is not row]
         variance.append(error(row.preference, own_others) if own_others else NAN)
@@ -146,15 +102,14 @@ def spelled_out(rows: Sequence[Row], name: str, reference: frozenset[str]) -> di
             bias[row.unit] = mean(error(mode, others) for mode in modes)
     return {
         "agreement": mean(agreement),
-        "clear_majority_agreement": mean(clear),
+        "clear_majority_agreement": sum(right * weight for right, weight in clear)
+        / sum(weight for _, weight in clear)
+        if clear
+        else NAN,
         "accuracy": mean(accuracy),
         "bias": mean(bias.values()),
         "variance": mean(variance),
     }
-
-
-CROWD: Kinds = {"ada": HUMAN, "ben": HUMAN, "cleo": HUMAN, "judge": LLM, "other": LLM}
-PREFERENCES = st.sampled_from([FIRST, FIRST, TIE, SECOND, SECOND, 0.8, 0.3, NAN])
 
 
 @st.composite
@@ -171,7 +126,7 @@ def studies(draw: st.DrawFn) -> list[Row]:
 QUESTIONS = [Question((100, 10)), Question((10, 100), (False, True)), Question((20, 20))] * 2
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(rows=studies())
 def test_measures_equal_their_definitions(rows: list[Row]) -> None:
     people = {row.who for row in rows if CROWD[row.who] is HUMAN}
@@ -199,27 +154,27 @@ def flat(report: Any, path: str = "") -> dict[str, Any]:
     return {path: report}
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(rows=studies())
 def test_exchanging_the_outputs_changes_nothing(rows: list[Row]) -> None:
-    mirrored = audited([row.mirrored() for row in rows], CROWD, [each.mirrored() for each in QUESTIONS], 20)
-    assert flat(mirrored) == pytest.approx(flat(audited(rows, CROWD, QUESTIONS, 20)), abs=1e-6)
+    mirrored = audited([row.mirrored() for row in rows], CROWD, [each.mirrored() for each in QUESTIONS])
+    assert flat(mirrored) == pytest.approx(flat(audited(rows, CROWD, QUESTIONS)), abs=1e-6)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(rows=studies(), random=st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_changes_nothing(rows: list[Row], random: Any) -> None:
     shuffled = random.sample(rows, len(rows))
-    assert flat(audited(shuffled, CROWD, QUESTIONS, 20)) == pytest.approx(
-        flat(audited(rows, CROWD, QUESTIONS, 20)), abs=1e-6
+    assert flat(audited(shuffled, CROWD, QUESTIONS)) == pytest.approx(
+        flat(audited(rows, CROWD, QUESTIONS)), abs=1e-6
     )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(rows=studies(), reference=st.sampled_from([None, "ada", "judge"]))
 def test_the_json_is_json(rows: list[Row], reference: str | None) -> None:
     rows = [*rows, Row(0, "ada", NAN, 0, 0.1), Row(0, "judge", NAN)]
-    json.dumps(audited(rows, CROWD, QUESTIONS, 20, reference=reference), allow_nan=False)
+    json.dumps(audited(rows, CROWD, QUESTIONS, reference=reference), allow_nan=False)
 
 
 # ---- by hand
@@ -260,8 +215,7 @@ def test_a_study_by_hand() -> None:
     # the longer output is the first of both: it faces the people as the judge does
     assert reference["longest"] == pytest.approx(1 / 3)
     assert judge["over_longest"] == pytest.approx(0)
-    assert judge["beats_longest"] is False
-    assert found["ada"]["beats_longest"] is True
+    assert judge["beats_longest"] == found["ada"]["beats_longest"] == "not decided"  # two questions
 
 
 def test_unreadable_verdicts_may_be_dropped() -> None:
@@ -288,15 +242,17 @@ def panel(accuracies: Sequence[float], n: int, reference: AnnotatorKind) -> tupl
 
 
 def test_reliabilities_are_told_where_the_consensus_may_be_used() -> None:
-    rows, kinds = panel([0.9, 0.8, 0.8, 0.7], 800, HUMAN)
+    accuracies = [0.85, 0.8, 0.8, 0.8, 0.8]
+    rows, kinds = panel(accuracies, 800, HUMAN)
     report = audited(rows, kinds)
     fit = report["panel"]["dawid_skene"]
-    assert fit["usable"] is True
+    assert fit["usable"] == "yes"
+    assert 0 < fit["lead"]["low"] < fit["lead"]["value"] < fit["lead"]["high"]
     assert fit["anchors"] == 800
     assert fit["accuracy"] >= fit["best_single"]
     found = by_name(report)
     assert found["truth"]["reliability"] is None
-    for i, accuracy in enumerate([0.9, 0.8, 0.8, 0.7]):
+    for i, accuracy in enumerate(accuracies):
         assert found[f"judge-{i}"]["reliability"] == pytest.approx(accuracy, abs=0.05)
 
 
@@ -308,7 +264,7 @@ def test_no_reliabilities_where_a_single_judge_is_better() -> None:
     ]
     report = audited(rows, kinds)
     fit = report["panel"]["dawid_skene"]
-    assert fit["usable"] is False
+    assert fit["usable"] == "no"
     assert fit["best_single_annotator"] == "judge-0"
     assert fit["accuracy_beside_best_single"] < 0.5 < fit["best_single"]
     assert all(each["reliability"] is None for each in report["annotators"])

@@ -96,7 +96,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report on a ledger full of hostile_texts."""
     folder = tmp_path_factory.mktemp("hostile")
     with Ledger.open(fill(folder / "farm.db")) as ledger:
-        summary = report(ledger, folder / "report.html", ReportOptions(subject=PAYLOADS[0], draws=100))
+        summary = report(ledger, folder / "report.html", ReportOptions(subject=PAYLOADS[0]))
     assert summary.disagreements == len(PAYLOADS)
     return folder / "report.html"
 
@@ -226,8 +226,8 @@ def test_the_nearest_simulator_is_named_beside_the_others_and_people_have_alpaca
                 facts += [Annotation(pair, quiet, first, first, False)]
                 facts += [Annotation(pair, noisy, second, second, False, completion_id=reply, slot=0)]
                 writer.annotations(facts)
-        report(ledger, tmp_path / "r.html", ReportOptions(draws=100))
-        figures(ledger, tmp_path, ReportOptions(draws=100))
+        report(ledger, tmp_path / "r.html", ReportOptions())
+        figures(ledger, tmp_path, ReportOptions())
     said = " ".join(Page((tmp_path / "r.html").read_text()).text.split())
     assert "90 % Simulator quiet agrees with people the nearest to people of 2 simulated annotators" in said
     assert "Beside it noisy on 50 %." in said
@@ -261,7 +261,7 @@ def test_a_study_has_its_chapters_and_survives_its_file(hostile: Path, tmp_path:
     made.write(tmp_path / "study.json")
     assert StudyResults.read(tmp_path / "study.json") == made
     with Ledger.open(hostile.parent / "farm.db") as ledger:
-        options = ReportOptions(study=tmp_path / "study.json", draws=100)
+        options = ReportOptions(study=tmp_path / "study.json")
         summary = report(ledger, tmp_path / "r.html", options)
         assert {"methods", "over-optimisation"} <= set(summary.sections)
         folder = tmp_path / "figures"
@@ -286,7 +286,7 @@ def test_an_empty_ledger_and_a_folder_that_cannot_be_written_are_said(tmp_path: 
         Ledger.open(hostile.parent / "farm.db") as ledger,
         pytest.raises(FarmError, match="cannot be written"),
     ):
-        report(ledger, tmp_path / "file" / "r.html", ReportOptions(draws=10))
+        report(ledger, tmp_path / "file" / "r.html", ReportOptions())
 
 
 def test_the_command_line_writes_page_and_figures(hostile: Path, tmp_path: Path) -> None:

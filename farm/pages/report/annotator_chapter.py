@@ -19,6 +19,12 @@ ANNOTATORS = 60  # so many are shown; the audit's CSV has all
 SAME = 0.9  # annotators can be compared where each judged this share of the questions
 FEW = 30  # a person with fewer judgements gets no row of a table
 NAMED = 3  # simulators named in a sentence; more than one other give a range
+COMPARED = {
+    "yes": "more often than one person",
+    "no": "less often than one person",
+    "not decided": "not told apart from one person",
+    None: "with no person to compare with",
+}
 MEASURES = {
     "agreement": "agreement",
     "accuracy": "accuracy",
@@ -55,7 +61,9 @@ def headlines(report: AuditReport) -> list[Headline]:
     if simulated := _simulated(report):
         best, *others = simulated
         price = "" if best.price_per_1000 is None else f", at ${best.price_per_1000:.2f} per 1,000"
-        place = f"the nearest to people of {len(simulated)} simulated annotators" if others else "simulated"
+        place = f"the highest of {len(simulated)} simulated annotators" if others else "simulated"
+        if near := sum(_overlap(best.measures["agreement"], each.measures["agreement"]) for each in others):
+            place += f", its interval overlapping those of {near} others"
         words = f"{place}{price}; {_interval(best.measures['agreement'])}."
         if others:
             words += f" Beside it {'; '.join(_rates(others))}."
@@ -74,21 +82,26 @@ def _interval(measure: Interval) -> str:
     )
 
 
+def _overlap(best: Interval, other: Interval) -> bool:
+    """Whether two intervals overlap, so that neither annotator is shown to be the nearer one."""
+    return best.low is None or other.high is None or other.high >= best.low
+
+
 def _simulated(report: AuditReport) -> list[AnnotatorAudit]:
     """The simulated annotators with an agreement, the best first."""
     found = (each for each in report.whole.annotators if each.kind in SIMULATED and _agreement(each))
     return sorted(found, key=_agreement, reverse=True)
 
 
-def _rates(simulated: Sequence[AnnotatorAudit], people: float | None = None) -> list[str]:
+def _rates(simulated: Sequence[AnnotatorAudit], *, beside_people: bool = False) -> list[str]:
     """Phrases with the agreement of the first simulators, and one with the range of the rest.
 
-    people: the agreement of one person; if given, each simulator is compared with it.
+    beside_people: each simulator is compared with people on the same questions.
     """
     named = NAMED if len(simulated) > NAMED + 1 else NAMED + 1
     said = []
     for each in simulated[:named]:
-        compared = "" if people is None else f", {_compared(each.measures['agreement'], people)}"
+        compared = f", {COMPARED[each.beats_people]}" if beside_people else ""
         said.append(f"{each.name} on {100 * _agreement(each):.0f} %{compared}")
     if rest := simulated[named:]:
         high, low = (100 * _agreement(each) for each in (rest[0], rest[-1]))
@@ -108,31 +121,19 @@ def summary(report: AuditReport) -> list[str]:
         return []
     said = [
         f"A person agrees with the majority of other people on {100 * people.value:.0f} % of the judgements;"
-        f" simulated annotators: {'; '.join(_rates(simulated, people.value))}."
+        f" simulated annotators: {'; '.join(_rates(simulated, beside_people=True))}."
     ]
-    behind = [each.name for each in simulated if each.beats_longest is False]
+    behind = [each.name for each in simulated if each.beats_longest != "yes"]
     if longest.value is not None:
         said.append(
             f"Always preferring the longer output would agree on {100 * longest.value:.0f} %. "
             + (
-                f"No better on what they judged: {', '.join(behind)}."
+                f"Not shown to be better on what they judged: {', '.join(behind)}."
                 if behind
                 else "Every simulator beats that on what it judged."
             )
         )
     return said
-
-
-def _compared(measure: Interval, people: float) -> str:
-    if measure.low is None or measure.high is None:
-        return "with no interval to tell them apart"
-    if measure.low > people:
-        return "more often than one person"
-    return (
-        "less often than one person"
-        if measure.high < people
-        else "as often as one person, within the interval"
-    )
 
 
 def chapter(report: AuditReport) -> Section:

@@ -9,7 +9,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from db.ledger import Ledger
 from db.queries import history, training
-from db.queries.costs import Spent, spent
+from db.queries.costs import Spent, paid_in_all, spent
 from db.queries.history import Trained
 from db.records import AnnotatorKind
 from farm.pages.report import figures
@@ -115,8 +115,10 @@ def costs(ledger: Ledger) -> Section | None:
         ]
         for each in paid
     ]
-    total = sum(each.cost for each in paid)
-    words = f"${total:,.2f} in all at list prices; a reply that two annotators read counts for both."
+    words = (
+        f"${paid_in_all(ledger):,.2f} in all at list prices. A reply that two annotators read was paid once;"
+        " it stands in the rows of both."
+    )
     columns = ("annotator", "judgements", "requests", "prompt tokens", "reply tokens", "cost")
     table = Table("What judging took", columns, rows, (False, *(True for _ in columns[1:])))
     return Section(name="costs", heading="Costs", sentences=(words,), figures=(), tables=(table,))

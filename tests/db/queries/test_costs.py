@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from db.ledger import Ledger
-from db.queries.costs import Spent, spent
+from db.queries.costs import Spent, paid_in_all, spent
 from db.records import (
     Annotation,
     AnnotatorCard,
@@ -60,6 +60,7 @@ def test_a_request_of_several_pairs_is_paid_once_and_a_second_sending_counts(tmp
                     Annotation(one, person, 1.0, 1.0, False),
                 ]
             )
+        assert paid_in_all(ledger) == 0.75
         assert spent(ledger) == [
             Spent("dear", AnnotatorKind.LLM, 2, 2, 130, 2, 0.5, 1),
             Spent("cheap", AnnotatorKind.LLM, 2, 3, 100, 2, 0.25, 0),
@@ -69,3 +70,4 @@ def test_a_request_of_several_pairs_is_paid_once_and_a_second_sending_counts(tmp
 def test_nobody_was_paid_in_a_new_ledger(tmp_path: Path) -> None:
     with Ledger.open(tmp_path / "x.db", create=True) as ledger:
         assert spent(ledger) == []
+        assert paid_in_all(ledger) == 0

@@ -42,8 +42,44 @@ def test_several_modes_are_a_tie_broken_at_random_in_expectation() -> None:
     assert ag.agreement_with_mode(np.array([1.0]), counts([0, 1, 1])).tolist() == [0.75]
 
 
-def test_a_soft_preference_errs_by_its_distance() -> None:
-    assert ag.agreement_with_mode(np.array([0.8]), counts([0, 0, 3])).tolist() == pytest.approx([0.8])
+def test_a_soft_preference_counts_as_its_side() -> None:
+    assert ag.sides(np.array([0.6, 0.5, 0.01, np.nan])).tolist() == pytest.approx(
+        [1, 0.5, 0, np.nan], nan_ok=True
+    )
+    soft, votes = np.array([0.6, 0.5, 0.4]), counts(*[[0, 0, 3]] * 3)
+    assert ag.agreement_with_mode(soft, votes).tolist() == [1.0, 0.5, 0.0]
+    assert ag.self_error(np.array([0, 0]), np.array([0.6, 0.9]), 1).tolist() == [0, 0]
+
+
+def test_each_person_has_one_vote() -> None:
+    # ada: first, first, second -> first; ben: first, second -> tie; cleo: first, tie -> first (their mean is
+    # .75); dora: unreadable, second -> second; ada on another question: second
+    rows = [
+        (0, 0, 2),
+        (0, 0, 2),
+        (0, 0, 0),
+        (0, 1, 2),
+        (0, 1, 0),
+        (0, 2, 2),
+        (0, 2, 1),
+        (0, 3, -1),
+        (0, 3, 0),
+        (1, 0, 0),
+    ]
+    units, voters, category = np.array(rows).T
+    found = ag.one_vote_each(units, voters, category, 2)
+    voted = {(u, v): c for u, v, c in zip(*map(np.ndarray.tolist, found), strict=True)}
+    assert voted == {(0, 0): 2, (0, 1): 1, (0, 2): 2, (0, 3): 0, (1, 0): 0}
+
+
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(-1, 2)), max_size=20),
+    times=st.integers(2, 4),
+)
+def test_judging_again_alike_changes_no_vote(rows: list[tuple[int, int, int]], times: int) -> None:
+    once = ag.one_vote_each(*np.array(rows, dtype=np.int64).reshape(-1, 3).T, 3)
+    again = ag.one_vote_each(*np.array(rows * times, dtype=np.int64).reshape(-1, 3).T, 3)
+    assert all(np.array_equal(one, two) for one, two in zip(once, again, strict=True))
 
 
 def test_an_outsider_faces_as_many_people_as_one_of_them_does() -> None:

@@ -40,11 +40,20 @@ def test_by_hand() -> None:
     # 1.03923:
     # p = 1/2 - (x / (1 + x^2) + arctan x) / pi = 1/2 - (.49963 + .80463) / pi = .08484
     assert found.people[1].p_value == pytest.approx(0.08484, abs=1e-5)
-    # a, c: d = 0 everywhere, below epsilon without any doubt
-    assert [person.p_value for person in found.people] == [0, pytest.approx(0.08484, abs=1e-5), 0]
-    assert found.winning_rate == pytest.approx(2 / 3)
-    assert found.passes
+    # a, c: d = 0 everywhere; of items that are 1 with a chance of .2, four show none with a chance of .8^4
+    p_values = [0.8**4, 0.08484, 0.8**4]
+    assert [person.p_value for person in found.people] == pytest.approx(p_values, abs=1e-5)
+    assert found.winning_rate == 0
+    assert not found.passes
     assert found.n == 4
+
+
+def test_two_items_never_pass_a_candidate() -> None:
+    found = alt_test(people({name: [1, 0] for name in "abc"}), pd.Series([1.0, 0]), 0.2, min_items=2)
+    assert not found.passes
+    many = alt_test(people({name: [1, 0] * 20 for name in "abc"}), pd.Series([1.0, 0] * 20), 0.2)
+    assert many.passes
+    assert [person.p_value for person in many.people] == pytest.approx([0.8**40] * 3)
 
 
 def test_p_values_are_those_of_the_paired_t_test() -> None:

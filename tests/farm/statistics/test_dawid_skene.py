@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from farm.statistics.dawid_skene import Rival, anchored_consensus, dawid_skene
+from farm.statistics.dawid_skene import Rival, Verdicts, anchored_consensus, dawid_skene
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "vectors"
 
@@ -57,9 +57,9 @@ def test_a_unit_without_verdicts_changes_nothing() -> None:
 def test_it_may_be_told_beside_anchors() -> None:
     units, annotators, given, truth = simulate([0.9, 0.8, 0.75], 500)
     truth[100:] = -1
-    found = anchored_consensus(units, annotators, given, truth, 3)
+    found = anchored_consensus(Verdicts(units, annotators, given), truth, 3)
     assert found.anchors == 100
-    assert found.usable
+    assert found.usable == "not decided"  # 100 anchors do not tell a lead of some 2 points from none
     assert found.rival.annotator == 0
     assert found.rival.accuracy == pytest.approx(0.9, abs=0.06)
 
@@ -68,16 +68,28 @@ def test_a_rival_is_compared_on_the_questions_that_it_judged() -> None:
     """One that judged 40 easy questions alone does not bar a consensus that is right on all of them too."""
     units, annotators, given, truth = simulate([0.8, 0.8, 0.8, 0.8, 0.8], 400)
     easy = np.flatnonzero((given.reshape(5, 400) == truth).all(axis=0))[:40]
-    found = anchored_consensus(
-        np.concatenate([units, easy]),
-        np.concatenate([annotators, np.full(40, 5)]),
-        np.concatenate([given, truth[easy]]),
-        truth,
-        6,
-    )
+    more = Verdicts(np.r_[units, easy], np.r_[annotators, np.full(40, 5)], np.r_[given, truth[easy]])
+    found = anchored_consensus(more, truth, 6)
     assert found.accuracy < 1
     assert found.rival == Rival(annotator=5, accuracy=1.0, consensus=1.0)
-    assert found.usable
+    assert found.lead.value == 0
+    assert found.usable == "not decided"
+
+
+def test_a_consensus_of_many_good_judges_is_usable() -> None:
+    found = anchored_consensus(*_verdicts([0.8] * 7, 400), 7)
+    assert found.usable == "yes"
+    assert found.lead.value == pytest.approx(found.rival.consensus - found.rival.accuracy)
+
+
+def test_a_consensus_of_pure_noise_is_not_usable() -> None:
+    answers = {anchored_consensus(*_verdicts([0.5] * 5, 200, seed), 5).usable for seed in range(8)}
+    assert "yes" not in answers
+
+
+def _verdicts(accuracies: list[float], n: int, seed: int = 0) -> tuple[Verdicts, np.ndarray]:
+    units, annotators, given, truth = simulate(accuracies, n, seed)
+    return Verdicts(units, annotators, given), truth
 
 
 def test_weak_judges_that_agree_on_the_wrong_side_are_found_out() -> None:
@@ -85,13 +97,13 @@ def test_weak_judges_that_agree_on_the_wrong_side_are_found_out() -> None:
     _, _, given, truth = simulate([0.85, 0.42], 400)
     copies = np.concatenate([given, given[400:], given[400:]])
     units, annotators = np.tile(np.arange(400), 4), np.repeat(np.arange(4), 400)
-    found = anchored_consensus(units, annotators, copies, truth, 4)
+    found = anchored_consensus(Verdicts(units, annotators, copies), truth, 4)
     assert found.accuracy < 0.5
-    assert not found.usable
+    assert found.usable == "no"
     # the good one is its rival, also beside one who is always right on 30 questions that all got right
     easy = np.flatnonzero((given.reshape(2, 400) == truth).all(axis=0))[:30]
     more = (np.r_[units, easy], np.r_[annotators, np.full(30, 4)], np.r_[copies, truth[easy]])
-    found = anchored_consensus(*more, truth, 5)
+    found = anchored_consensus(Verdicts(*more), truth, 5)
     assert found.rival.annotator == 0
     assert found.rival.accuracy == pytest.approx(0.85, abs=0.05)
 
@@ -100,16 +112,16 @@ def test_without_anchors_it_is_refused_saying_why() -> None:
     units, annotators, given, truth = simulate([0.9, 0.8, 0.7], 100)
     truth[29:] = -1
     with pytest.raises(ValueError, match=r"at least 30 questions that people judged too.* there are 29"):
-        anchored_consensus(units, annotators, given, truth, 3)
+        anchored_consensus(Verdicts(units, annotators, given), truth, 3)
 
 
 def test_it_is_refused_where_no_annotator_can_stand_beside_it() -> None:
     truth = np.full(40, 2)
     with pytest.raises(ValueError, match=r"none of them gave 30 verdicts"):
-        anchored_consensus(np.arange(40), np.arange(40) // 10, truth, truth, 4)
+        anchored_consensus(Verdicts(np.arange(40), np.arange(40) // 10, truth), truth, 4)
 
 
 def test_two_annotators_are_too_few() -> None:
     units, annotators, given, truth = simulate([0.9, 0.8], 100)
     with pytest.raises(ValueError, match="three annotators"):
-        anchored_consensus(units, annotators, given, truth, 2)
+        anchored_consensus(Verdicts(units, annotators, given), truth, 2)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from farm.statistics.agreement import Floats
-from farm.statistics.bootstrap import Measure
+from farm.statistics.measures import Measure
 from farm.statistics.profile import (
     JudgementColumns,
+    Reference,
     Units,
     against_reference,
     both_orders,
@@ -29,10 +30,17 @@ def units(
 ) -> Units:
     n = len(lengths)
     return Units(
-        np.array(lengths),
-        np.array(lists or [(False, False)] * n),
-        np.array(identical or [False] * n),
+        length=np.array(lengths),
+        list=np.array(lists or [(False, False)] * n),
+        identical=np.array(identical or [False] * n),
+        pair=np.arange(n),
+        instruction=np.arange(n),
     )
+
+
+def outside(votes: np.ndarray) -> Reference:
+    """The reference as somebody who is no member of it faces it."""
+    return Reference(votes, None, np.full(len(votes), NAN))
 
 
 def judged(
@@ -110,22 +118,23 @@ def test_right_in_both_orders() -> None:
         places=[0, 0, 1, 1, 2, 2, 3, 3],
         swapped=[0, 1] * 4,
     )
-    strict = against_reference(one, reference, EVEN, member=False, unreadable_is_wrong=True)
+    strict = against_reference(one, outside(reference), EVEN, unreadable_is_wrong=True)
     assert value(strict, "both_orders_accuracy") == (1 / 3, 3)
     assert value(strict, "accuracy") == (4 / 6, 3)  # six judgements of three clear questions
-    lenient = against_reference(one, reference, EVEN, member=False, unreadable_is_wrong=False)
+    lenient = against_reference(one, outside(reference), EVEN, unreadable_is_wrong=False)
     assert value(lenient, "both_orders_accuracy") == (1 / 2, 2)
     assert value(lenient, "accuracy") == (4 / 5, 3)
 
 
 def test_kappa_alpha_and_the_table_are_with_the_reference_mode() -> None:
-    # first-first 2, first-second 1, second-second 1: agreement 3/4, chance 3/4 * 1/2 + 1/4 * 1/2 = 1/2, kappa
-    # 1/2. alpha: 8 values, 5 first and 3 second; D_o = 2/8, D_e = 2 * 5 * 3 / (8 * 7); alpha 1 - 7/15.
+    # first-first 2, first-second 1, second-second 1; on the fifth question one of two people is left out, so
+    # first-first and first-second 1/2 each. Agreement 3.5/5, chance 4/5 * 1/2 + 1/5 * 1/2 = 1/2, kappa 2/5.
+    # alpha: 10 values, 6.5 first and 3.5 second; D_o = 3/10, D_e = 2 * 6.5 * 3.5 / (10 * 9).
     reference = np.array([[0, 0, 1], [0, 0, 1], [1, 0, 0], [1, 0, 0], [1, 0, 1], [0, 0, 0]])
     one = judged([FIRST, FIRST, FIRST, SECOND, FIRST, FIRST])
-    found = against_reference(one, reference, EVEN, member=False, unreadable_is_wrong=True)
-    assert value(found, "kappa") == (0.5, 4)
-    assert value(found, "alpha") == (1 - 7 / 15, 4)
+    found = against_reference(one, outside(reference), EVEN, unreadable_is_wrong=True)
+    assert value(found, "kappa") == (0.4, 5)
+    assert value(found, "alpha") == (1 - 0.3 / (45.5 / 90), 5)
     assert confusion_table(one, reference).tolist() == [[1, 0, 0], [0, 0, 0], [1, 0, 2]]
 
 
@@ -135,6 +144,6 @@ def test_the_lead_over_the_longer_output_is_on_the_same_judgements() -> None:
     reference = np.array([[0, 0, 1], [0, 0, 1], [0, 0, 1]])
     one = judged([FIRST, FIRST, NAN])
     places = units((20, 10), (10, 20), (10, 10))
-    found = against_reference(one, reference, places, member=False, unreadable_is_wrong=True)
+    found = against_reference(one, outside(reference), places, unreadable_is_wrong=True)
     assert value(found, "over_longest") == (0.5, 2)
     assert places.longest.tolist() == [1.0, 0.0, 0.5]

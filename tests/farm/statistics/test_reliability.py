@@ -67,25 +67,45 @@ def test_coefficients_without_variety_are_undefined() -> None:
     assert np.isnan(re_.cohen_kappa(re_.confusion(np.array([2, 2]), np.array([2, 2])).sum(axis=0)))
 
 
+@settings(deadline=None)
+@given(seed=st.integers(0, 10_000), n=st.integers(4, 30))
+def test_alpha_of_questions_that_stand_twice_is_that_of_once(seed: int, n: int) -> None:
+    counts = np.random.default_rng(seed).integers(0, 3, (n, 3))
+    once = re_.krippendorff_alpha(re_.coincidences(counts).sum(axis=0))
+    twice = re_.coincidences(np.vstack([counts, counts]), np.full(2 * n, 2.0))
+    assert re_.krippendorff_alpha(twice.sum(axis=0)) == pytest.approx(once, abs=1e-12, nan_ok=True)
+
+
 def test_pairwise_agreement_by_hand() -> None:
     # votes 2:1 pair up as one agreeing of three; 2:2 as two of six
     assert re_.pair_agreement(np.array([[2, 0, 1], [2, 0, 2]])).tolist() == [[1, 3], [2, 6]]
 
 
+def worth(errors: np.ndarray) -> float:
+    found = re_.effective_judges(errors)
+    assert found is not None
+    return found.value
+
+
+def test_judges_who_never_err_are_not_counted() -> None:
+    errors = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0], [1, 0, 0], [0, 1.0, 0]])
+    assert re_.effective_judges(errors) == re_.Worth(2.0, 2)
+
+
 def test_effective_judges() -> None:
     rng = np.random.default_rng(0)
     independent = (rng.random((20_000, 9)) < 0.3).astype(float)
-    assert re_.effective_judges(independent) == pytest.approx(9, rel=0.05)
+    assert worth(independent) == pytest.approx(9, rel=0.05)
     same = np.repeat((rng.random((500, 1)) < 0.3).astype(float), 9, axis=1)
-    assert re_.effective_judges(same) == pytest.approx(1)
+    assert worth(same) == pytest.approx(1)
     # Two judges whose errors correlate by r are worth 2 / (1 + r).
     a = np.array([1, 1, 0, 0, 1, 0, 0, 0.0])
     b = np.array([1, 0, 0, 0, 1, 0, 0, 1.0])
     r = np.corrcoef(a, b)[0, 1]
-    assert re_.effective_judges(np.column_stack([a, b])) == pytest.approx(2 / (1 + r))
+    assert worth(np.column_stack([a, b])) == pytest.approx(2 / (1 + r))
     assert re_.effective_judges(np.zeros((10, 3))) is None
 
 
 def test_judges_that_avoid_each_others_errors_are_not_worth_more_than_they_are() -> None:
     errors = np.array([[1, 0], [0, 1], [0, 0], [1, 0], [0, 1.0]])
-    assert re_.effective_judges(errors) == 2
+    assert worth(errors) == 2

@@ -38,6 +38,8 @@ def study(*names: str, anchored: bool = True, n: int = 60) -> AuditReport:
     units = pd.DataFrame(
         {
             "unit": range(n),
+            "pair_id": range(n),
+            "instruction_id": range(n),
             "source": "s",
             "subset": "=2+3",
             "length_1": [50] * (3 * n // 4) + [1] * (n - 3 * n // 4),
@@ -49,7 +51,7 @@ def study(*names: str, anchored: bool = True, n: int = 60) -> AuditReport:
     )
     cards = [AnnotatorCard("ada", AnnotatorKind.HUMAN, id=0)]
     cards += [AnnotatorCard(name, AnnotatorKind.LLM, id=code) for code, name in enumerate(names, 1)]
-    return audit(Judgements(judgements, units, tuple(cards)), AuditOptions(draws=50, by=("subset",)))
+    return audit(Judgements(judgements, units, tuple(cards)), AuditOptions(by=("subset",)))
 
 
 def shown(report: AuditReport) -> str:
@@ -61,7 +63,7 @@ def shown(report: AuditReport) -> str:
 def test_a_judge_no_better_than_length_is_named() -> None:
     text = shown(study("judge"))
     assert "Always preferring the longer output would have an agreement of 0.750 [0." in text
-    assert "No better than preferring the longer output: judge" in text
+    assert "Worse than preferring the longer output: judge" in text
     assert "an unreadable verdict counts as wrong" in text
 
 
@@ -89,7 +91,26 @@ def test_a_spreadsheet_runs_nothing_of_a_csv(tmp_path: Path) -> None:
     with (tmp_path / "audit.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     names = ["ada", "'=1+1", "'@name", "'-name", "'\tname", "plain"]
-    assert [row["annotator"] for row in rows] == names * 2  # the whole, and its one slice
+    alone = [row for row in rows if row["kind"] not in ("reference", "pair")]
+    assert [row["annotator"] for row in alone] == names * 2  # the whole, and its one slice
     assert {row["subset"] for row in rows} == {"", "'=2+3"}
-    assert float(rows[1]["agreement"]) == 0.5
-    assert int(rows[1]["agreement_n"]) == 60
+    assert float(alone[1]["agreement"]) == 0.5
+    assert int(alone[1]["agreement_n"]) == 60
+
+
+def test_the_csv_has_people_with_each_other_and_every_pair(tmp_path: Path) -> None:
+    report = study("a", "b")
+    write_csv(report, tmp_path / "audit.csv")
+    with (tmp_path / "audit.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if not row["subset"]]
+    assert [(row["annotator"], row["kind"], row["other"]) for row in rows] == [
+        ("human", "reference", ""),
+        *((name, kind, "") for name, kind in (("ada", "human"), ("a", "llm"), ("b", "llm"))),
+        *(("ada", "pair", "a"), ("ada", "pair", "b"), ("a", "pair", "b")),
+    ]
+    reference = report.whole.reference
+    assert float(rows[0]["longest"]) == reference.measures["longest"].value
+    assert float(rows[0]["longest_low"]) == reference.measures["longest"].low
+    assert [float(row["pair_agreement"]) for row in rows[4:]] == [
+        pair.agreement for pair in report.whole.pairs
+    ]

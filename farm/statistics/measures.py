@@ -1,0 +1,132 @@
+"""Statistics of sums over questions, with bounds from leaving one cluster of questions out at a time.
+
+Question i contributes the vector s_i to a statistic f(sum_i s_i). Questions of one instruction are a cluster.
+The error is the jackknife's over G clusters (Efron and Stein 1981): f_g is f without cluster g, and
+se^2 = (G - 1) / G sum_g (f_g - mean f_g)^2. Nothing is drawn, so row order and seeds play no part. bounds.py
+makes bounds of it. A chance-corrected coefficient (A - E) / (1 - E) has the bounds of the share A, with the
+jackknife's error of the whole coefficient: where all agree, they follow the rule of three as A's do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from farm.statistics.bootstrap import Interval
+from farm.statistics.bounds import share_bounds, student_interval
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Statistic = Callable[[Floats], Floats]
+"""(..., k) sums -> (...) values; NaN where the statistic is undefined."""
+
+
+class Scale(NamedTuple):
+    """The range of a statistic: it is low + span share, with a share in [0, 1]."""
+
+    low: float
+    span: float
+
+
+def share_scale(sums: Floats) -> Scale:
+    """The scale of a share, whatever its sums."""
+    return Scale(0.0, 1.0)
+
+
+def difference_scale(sums: Floats) -> Scale:
+    """The scale of a difference of two shares, whatever its sums."""
+    return Scale(-1.0, 2.0)
+
+
+def no_scale(sums: Floats) -> None:
+    """No scale: the statistic has no limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A statistic with its data. sums (items, k): each item's part. counted (items,): it has a part.
+
+    scale: the range of the statistic as a function of all sums (k,); None where it has no limits. least: with
+    fewer clusters there are no bounds, since they would cover too seldom.
+    """
+
+    sums: Floats
+    statistic: Statistic
+    counted: NDArray[np.bool_]
+    scale: Callable[[Floats], Scale | None] = share_scale
+    least: int = 2
+
+
+def ratio(sums: Floats) -> Floats:
+    """The quotient of two sums: (..., 2) -> (...); NaN where the second is 0."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(sums[..., 1] > 0, sums[..., 0] / sums[..., 1], np.nan)
+
+
+def even_weights(cells: Ints, scores: Floats) -> Floats:
+    """The weight 1 / k of each score: (n,). k: how many known scores its cell has.
+
+    cells (n,): from 0, such as the question of each score. scores (n,): NaN is unknown.
+    """
+    known = ~np.isnan(scores)
+    weights: Floats = (
+        1 / np.maximum(np.bincount(cells[known], minlength=int(cells.max(initial=0)) + 1), 1)[cells]
+    )
+    return weights
+
+
+def mean_of(
+    items: Ints,
+    scores: Floats,
+    n_items: int,
+    *,
+    weights: Floats | None = None,
+    scale: Callable[[Floats], Scale | None] = share_scale,
+) -> Measure:
+    """The weighted mean of scores as a measure over n_items items.
+
+    items (n,): the item of each score, from 0 to n_items - 1. scores (n,): NaN is left out. weights (n,): of
+    the scores, 1 where they are not given.
+    """
+    weight = np.ones(len(items)) if weights is None else weights
+    known = ~np.isnan(scores)
+    place, weight = items[known], weight[known]
+    total = np.bincount(place, weight * scores[known], minlength=n_items)
+    count = np.bincount(place, weight, minlength=n_items)
+    return Measure(np.column_stack([total, count]), ratio, count > 0, scale)
+
+
+def intervals(measures: Mapping[str, Measure], clusters: Ints) -> dict[str, Interval]:
+    """The value and the 95 % bounds of every measure by name. clusters (items,): the cluster of each item.
+
+    An interval's n counts items. It has no bounds with fewer clusters than the measure asks for, or where the
+    statistic is undefined without one of them.
+    """
+    return {name: _interval(measure, clusters) for name, measure in measures.items()}
+
+
+def _interval(measure: Measure, clusters: Ints) -> Interval:
+    whole = measure.sums.sum(axis=0)
+    value, n = float(measure.statistic(whole)), int(measure.counted.sum())
+    if np.isnan(value):
+        return Interval(None, None, None, n)
+    places, own = np.unique(clusters[measure.counted], return_inverse=True)
+    groups = len(places)
+    parts = np.zeros((groups, measure.sums.shape[1]))
+    np.add.at(parts, own, measure.sums[measure.counted])
+    without = measure.statistic(whole - parts) if groups >= measure.least else np.array([np.nan])
+    if np.isnan(without).any():
+        return Interval(value, None, None, n)
+    error = float(np.sqrt((groups - 1) / groups * np.square(without - without.mean()).sum()))
+    scale = measure.scale(whole)
+    if scale is None:
+        found = student_interval(value, error, groups)
+        return Interval(value, found.low, found.high, n)
+    share = min(max((value - scale.low) / scale.span, 0.0), 1.0)
+    bounds = share_bounds(share, error / scale.span, groups)
+    assert bounds is not None  # there are two groups
+    return Interval(value, *(scale.low + scale.span * each for each in bounds), n)
