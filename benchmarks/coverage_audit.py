@@ -2,9 +2,9 @@
 
     python benchmarks/coverage_audit.py --json benchmarks/results/coverage_audit.json [--draws 1000]
 
-Three people and a judge are right with the same chance on an instruction. With clusters an instruction has four
-pairs and a chance of its own, drawn from a beta distribution with the mean p. Else it has one pair and the chance
-p. The truth is the figure on 200,000 questions. Studies whose bounds are refused count apart.
+Three people and a judge are right with the same chance on an instruction. With clusters an instruction has
+four pairs and a chance of its own, drawn from a beta distribution with the mean p. Else it has one pair and
+the chance p. The truth is the figure on 200,000 questions. Studies whose bounds are refused count apart.
 """
 
 from __future__ import annotations

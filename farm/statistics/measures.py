@@ -129,4 +129,5 @@ def _interval(measure: Measure, clusters: Ints) -> Interval:
     share = min(max((value - scale.low) / scale.span, 0.0), 1.0)
     bounds = share_bounds(share, error / scale.span, groups)
     assert bounds is not None  # there are two groups
-    return Interval(value, *(scale.low + scale.span * each for each in bounds), n)
+    low, high = (scale.low + scale.span * each for each in bounds)
+    return Interval(value, low, high, n)

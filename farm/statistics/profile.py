@@ -198,11 +198,11 @@ def _chance_corrected(judged: JudgementColumns, met: list[Faced], units: Units) 
         chosen = modes(each.counts)
         theirs = np.where(chosen.sum(axis=1) == 1, chosen.argmax(axis=1), -1)
         cells += confusion(mine, theirs) * each.weight[:, None]
-    table = np.column_stack([np.bincount(judged.units, cell, minlength=n) for cell in cells.T])
+    table: Floats = np.column_stack([np.bincount(judged.units, cell, minlength=n) for cell in cells.T])
     one_hot = np.eye(3, dtype=np.int64)
     two = np.array([mine + theirs for mine in one_hot for theirs in one_hot])
     counted = table.sum(axis=1) > 0
-    sums = table @ coincidences(two)
+    sums: Floats = table @ coincidences(two)
     sums[:, 4] /= units.times(counted)
     return {
         "alpha": Measure(sums, krippendorff_alpha, counted, alpha_scale, least=LEAST),

@@ -31,7 +31,8 @@ def coincidences(counts: Ints, times: Floats | None = None) -> Floats:
     pairable = total > 1
     agreeing = (counts * (counts - 1)).sum(axis=1) / np.maximum(total - 1, 1)
     distinct = total if times is None else total / times
-    return np.column_stack([counts, agreeing, distinct]).astype(np.float64) * pairable[:, None]
+    sums: Floats = np.column_stack([counts, agreeing, distinct]).astype(np.float64) * pairable[:, None]
+    return sums
 
 
 def krippendorff_alpha(sums: Floats) -> Floats:
