@@ -69,8 +69,6 @@ LENGTHY = (
     "tests/farm/models/test_forward.py::test_activations_that_are_computed_again",
     "tests/farm/models/test_generation.py::test_a_sample_is_a_function_of_prompt_seed_and_index_alone",
     "tests/farm/models/test_policy.py::test_saved_policies_load_by_transformers_alone",
-    "tests/farm/statistics/test_bootstrap.py::test_intervals_cover_the_truth",
-    "tests/farm/statistics/test_bootstrap.py::test_intervals_of_a_coefficient_cover_the_populations",
     "tests/farm/statistics/test_coverage.py",
     "tests/farm/statistics/test_ranking.py::test_holm_equals_statsmodels",
     "tests/farm/studies/test_work.py",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from db.ids import Json
 from farm.statistics.agreement import Ints
 from farm.statistics.bootstrap import Interval
-from farm.statistics.bounds import Answer, answer
+from farm.statistics.bounds import Told, answer
 from farm.statistics.dawid_skene import Consensus
 from farm.statistics.panel import Effective, PairAgreement
 
@@ -64,12 +64,12 @@ class AnnotatorAudit:
     reliability: float | None  # P(true category) by Dawid and Skene; None unless their consensus is usable
 
     @property
-    def beats_longest(self) -> Answer | None:
+    def beats_longest(self) -> Told | None:
         """Whether it agrees with the reference more than a judge that takes the longer output."""
         return answer(self.measures["over_longest"])
 
     @property
-    def beats_people(self) -> Answer | None:
+    def beats_people(self) -> Told | None:
         """Whether it agrees with people more than people with each other, on the same questions."""
         return answer(self.measures["over_people"])
 

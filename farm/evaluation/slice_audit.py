@@ -129,7 +129,11 @@ class SliceAudit:
         """A member's votes among those of the reference: (units, 3). None for anybody else."""
         if who.code not in self._codes:
             return None
-        return self._ballots.keep([list(self.reference).index(who)]).counts
+        return self._ballots_of(who)
+
+    def _ballots_of(self, member: Who) -> Ints:
+        """A member's votes: (units, 3)."""
+        return self._ballots.keep([list(self.reference).index(member)]).counts
 
     def _votes_of(self, codes: Sequence[int]) -> Votes:
         """All readable verdicts of the annotators with these codes."""
@@ -146,7 +150,7 @@ class SliceAudit:
         own = np.zeros((len(places), 3), dtype=np.int64)
         for each in self.reference:
             mine = who == each.code
-            own[mine] = (self._own(each) if mine.any() else np.zeros((n, 3), dtype=np.int64))[places[mine]]
+            own[mine] = self._ballots_of(each)[places[mine]]
         preference = self.sample.judged["preference"].to_numpy()[inside]
         cells = np.unique(who * n + places, return_inverse=True)[1]
         return _Members(places, preference, self._counts[places] - own, cells)

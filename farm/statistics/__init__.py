@@ -1,6 +1,7 @@
 """Numbers from judgements. Arrays go in, numbers come out; nothing here reads a ledger or a file.
 
-bootstrap            intervals by item, for every ratio of sums over items
+bootstrap            an interval, and the weights of a bootstrap by item
+measures             statistics of sums over questions, with bounds by instruction and without draws
 bounds               95 % bounds of a mean from its error; what holds where every item says the same
 agreement            agreement with a majority, with each other, with oneself
 reliability          Krippendorff's alpha, Fleiss' and Cohen's kappa

@@ -32,10 +32,10 @@ class Bounds(NamedTuple):
     high: float
 
 
-Answer = Literal["yes", "no", "not decided"]
+Told = Literal["yes", "no", "not decided"]
 
 
-def answer(difference: Interval) -> Answer | None:
+def answer(difference: Interval) -> Told | None:
     """Whether a difference is above 0, by its bounds: "yes", "no", or "not decided" where 0 is within.
 
     None without a value. Without bounds nothing is decided.

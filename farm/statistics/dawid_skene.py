@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from farm.statistics.bootstrap import Interval
-from farm.statistics.bounds import Answer, answer, clustered_error, difference_interval
+from farm.statistics.bounds import Told, answer, clustered_error, difference_interval
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -77,7 +77,7 @@ class Consensus:
     lead: Interval
 
     @property
-    def usable(self) -> Answer | None:
+    def usable(self) -> Told | None:
         """Whether the model is better than every single annotator: "yes", "no" or "not decided"."""
         return answer(self.lead)
 
@@ -151,7 +151,8 @@ def anchored_consensus(
     lead = right[places[mine]].astype(float) - hits[mine]
     own = np.unique(places[mine] if clusters is None else clusters[places[mine]], return_inverse=True)[1]
     bounded = difference_interval(float(lead.mean()), clustered_error(lead, own), int(own.max()) + 1)
-    return Consensus(fit, int(anchored.sum()), float(right[anchored].mean()), rival, bounded)
+    accuracy = float(right[anchored].mean())
+    return Consensus(fit, int(anchored.sum()), accuracy, rival=rival, lead=bounded)
 
 
 def _rival(who: Ints, hits: NDArray[np.bool_], consensus: NDArray[np.bool_], n_annotators: int) -> Rival:

@@ -25,21 +25,21 @@ Statistic = Callable[[Floats], Floats]
 """(..., k) sums -> (...) values; NaN where the statistic is undefined."""
 
 
-class Scale(NamedTuple):
+class Span(NamedTuple):
     """The range of a statistic: it is low + span share, with a share in [0, 1]."""
 
     low: float
     span: float
 
 
-def share_scale(sums: Floats) -> Scale:
+def share_scale(sums: Floats) -> Span:
     """The scale of a share, whatever its sums."""
-    return Scale(0.0, 1.0)
+    return Span(0.0, 1.0)
 
 
-def difference_scale(sums: Floats) -> Scale:
+def difference_scale(sums: Floats) -> Span:
     """The scale of a difference of two shares, whatever its sums."""
-    return Scale(-1.0, 2.0)
+    return Span(-1.0, 2.0)
 
 
 def no_scale(sums: Floats) -> None:
@@ -57,7 +57,7 @@ class Measure:
     sums: Floats
     statistic: Statistic
     counted: NDArray[np.bool_]
-    scale: Callable[[Floats], Scale | None] = share_scale
+    scale: Callable[[Floats], Span | None] = share_scale
     least: int = 2
 
 
@@ -85,7 +85,7 @@ def mean_of(
     n_items: int,
     *,
     weights: Floats | None = None,
-    scale: Callable[[Floats], Scale | None] = share_scale,
+    scale: Callable[[Floats], Span | None] = share_scale,
 ) -> Measure:
     """The weighted mean of scores as a measure over n_items items.
 

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from farm.statistics.agreement import Ints, one_vote_each, votes
+from farm.statistics import agreement
+from farm.statistics.agreement import Ints, one_vote_each
 from farm.statistics.dawid_skene import Consensus, Verdicts, anchored_consensus
 from farm.statistics.reliability import cohen_kappa, effective_judges
 
@@ -70,7 +71,7 @@ class Votes:
     @property
     def counts(self) -> Ints:
         """The verdicts by category on each unit: (n_units, 3)."""
-        return votes(self.units, self.category, self.n_units)
+        return agreement.votes(self.units, self.category, self.n_units)
 
     def keep(self, annotators: Sequence[int] | Ints) -> Votes:
         """The verdicts of these annotators alone, numbered in this order from 0."""

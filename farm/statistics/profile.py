@@ -105,11 +105,11 @@ def both_orders(judged: JudgementColumns) -> BothOrders:
     span = int(judged.replicate.max(initial=0)) + 1
     key = judged.units[known] * span + judged.replicate[known]
     category, swapped = categories(judged.preference)[known], judged.swapped[known]
-    sides = []
+    both = []
     for order in (0, 1):
         own, place = np.unique(key[swapped == order], return_index=True)
-        sides.append((own, category[swapped == order][place]))
-    (keys_0, category_0), (keys_1, category_1) = sides
+        both.append((own, category[swapped == order][place]))
+    (keys_0, category_0), (keys_1, category_1) = both
     common, i, j = np.intersect1d(keys_0, keys_1, assume_unique=True, return_indices=True)
     return BothOrders(common // span, category_0[i], category_1[j])
 

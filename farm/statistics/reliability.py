@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from farm.statistics.measures import Scale
+from farm.statistics.measures import Span
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -55,15 +55,15 @@ def _expected_disagreement(sums: Floats) -> Floats:
     return found
 
 
-def alpha_scale(sums: Floats) -> Scale:
+def alpha_scale(sums: Floats) -> Span:
     """The scale of alpha: 1 - 1 / D_e at no agreement, 1 where all agree. sums (5,)."""
     span = 1 / float(_expected_disagreement(sums))
-    return Scale(1 - span, span)
+    return Span(1 - span, span)
 
 
-def _kappa_scale(chance: float) -> Scale:
+def _kappa_scale(chance: float) -> Span:
     """The scale of (A - chance) / (1 - chance)."""
-    return Scale(-chance / (1 - chance), 1 / (1 - chance))
+    return Span(-chance / (1 - chance), 1 / (1 - chance))
 
 
 def pair_agreement(counts: Ints) -> Floats:
@@ -102,7 +102,7 @@ def _fleiss_chance(sums: Floats) -> Floats:
     return chance
 
 
-def fleiss_scale(sums: Floats) -> Scale:
+def fleiss_scale(sums: Floats) -> Span:
     """The scale of Fleiss' kappa. sums (5,)."""
     return _kappa_scale(float(_fleiss_chance(sums)))
 
@@ -137,19 +137,19 @@ def _cohen_chance(sums: Floats) -> Floats:
     return chance
 
 
-def cohen_scale(sums: Floats) -> Scale:
+def cohen_scale(sums: Floats) -> Span:
     """The scale of Cohen's kappa. sums (9,)."""
     return _kappa_scale(float(_cohen_chance(sums)))
 
 
-class Worth(NamedTuple):
+class PanelWorth(NamedTuple):
     """How many independent judges (value) the `judges` judges with varying errors are worth."""
 
     value: float
     judges: int
 
 
-def effective_judges(errors: Floats) -> Worth | None:
+def effective_judges(errors: Floats) -> PanelWorth | None:
     """Kish's effective number of independent judges: k / (1 + (k - 1) mean correlation of their errors).
 
     errors (n, k): 1 where a judge was wrong, 0 where it was right, or a share of wrong verdicts, on units
@@ -161,4 +161,4 @@ def effective_judges(errors: Floats) -> Worth | None:
         return None
     correlation = np.corrcoef(varied, rowvar=False)
     mean = (correlation.sum() - k) / (k * (k - 1))
-    return Worth(float(k / (1 + (k - 1) * max(mean, 0.0))), k)
+    return PanelWorth(float(k / (1 + (k - 1) * max(mean, 0.0))), k)

@@ -171,7 +171,7 @@ def test_noise_is_not_told_to_beat_the_longer_output() -> None:
 def judged(n: int = 40) -> list[dict[str, Any]]:
     """Three people and a judge on n questions, as rows of the format `preferences`."""
     rng = np.random.default_rng(4)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for place in range(n):
         instruction = f"Question {place // 2}"
         for who in CROWD:

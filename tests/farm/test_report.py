@@ -229,9 +229,10 @@ def test_the_nearest_simulator_is_named_beside_the_others_and_people_have_alpaca
         report(ledger, tmp_path / "r.html", ReportOptions())
         figures(ledger, tmp_path, ReportOptions())
     said = " ".join(Page((tmp_path / "r.html").read_text()).text.split())
-    assert "90 % Simulator quiet agrees with people the nearest to people of 2 simulated annotators" in said
+    assert "90 % Simulator quiet agrees with people the" in said
+    assert "the highest of 2 simulated annotators, not told apart from 1 of the others" in said
     assert "Beside it noisy on 50 %." in said
-    assert "judgements; simulated annotators: quiet on 90 %, as often as one person" in said
+    assert "judgements; simulated annotators: quiet on 90 %, not told apart from one person" in said
     assert "noisy on 50 %, less often than one person." in said
     assert "what AlpacaFarm paid its crowd, $300 for 1,000 judgements" in said
     rows = csv.DictReader(io.StringIO((tmp_path / "agreement-price.csv").read_text()))

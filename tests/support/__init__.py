@@ -9,6 +9,7 @@ tiny_study           a whole quickstart in seconds
 simulated_provider   the simulated provider, and the client side that asks it
 completions_server   the completions API over HTTP, with a real model behind it
 judged_sums          sums that a person judged, with the right answers preferred
+judged_rows          judgements written by hand, as the frames that an audit reads
 judged_models        ledgers in which judges prefer one model to another
 shapes               rows in the shapes of the field, written to files and read back
 known_pools          pools whose members' utilities are known

@@ -61,9 +61,10 @@ def headlines(report: AuditReport) -> list[Headline]:
     if simulated := _simulated(report):
         best, *others = simulated
         price = "" if best.price_per_1000 is None else f", at ${best.price_per_1000:.2f} per 1,000"
-        place = f"the highest of {len(simulated)} simulated annotators" if others else "simulated"
-        if near := sum(_overlap(best.measures["agreement"], each.measures["agreement"]) for each in others):
-            place += f", its interval overlapping those of {near} others"
+        near = sum(_overlap(best.measures["agreement"], each.measures["agreement"]) for each in others)
+        first = "the highest of" if near else "the nearest to people of"
+        place = f"{first} {len(simulated)} simulated annotators" if others else "simulated"
+        place += f", not told apart from {near} of the others" if near else ""
         words = f"{place}{price}; {_interval(best.measures['agreement'])}."
         if others:
             words += f" Beside it {'; '.join(_rates(others))}."

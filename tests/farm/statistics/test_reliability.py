@@ -89,7 +89,7 @@ def worth(errors: np.ndarray) -> float:
 
 def test_judges_who_never_err_are_not_counted() -> None:
     errors = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0], [1, 0, 0], [0, 1.0, 0]])
-    assert re_.effective_judges(errors) == re_.Worth(2.0, 2)
+    assert re_.effective_judges(errors) == re_.PanelWorth(2.0, 2)
 
 
 def test_effective_judges() -> None:
