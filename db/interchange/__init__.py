@@ -8,6 +8,9 @@ turns           conversations in the field's spellings
 verdicts        verdicts in the field's words and numbers
 asked           the places that a row can fill, and what stands in them
 places          the entries that a row with filled places gives
+table           any table, by a mapping of its columns
+table_guess     a mapping for a table, guessed from names and values
+guessing        the format and the mapping of files, where the user names none
 preferences     our own format: one judgement a row
 alpaca_eval     AlpacaEval's outputs, annotations and results folder
 alpaca_farm     AlpacaFarm's preferences and outputs
@@ -41,12 +44,17 @@ from db.interchange import (
     openai_preferences,
     pandalm,
     preferences,
+    table,
     trl,
 )
 from db.interchange.fields import UnlikeFormat
 from db.interchange.rows import Entry, PreferenceRow, ReadOptions, Refusal
 
-DATA = (".jsonl", ".json", ".parquet", ".csv", ".jsonl.gz", ".json.gz", ".txt")
+DATA = (
+    ".jsonl", ".json", ".ndjson", ".parquet", ".csv", ".tsv", ".arrow", ".xlsx",
+    ".jsonl.gz", ".json.gz", ".csv.gz", ".tsv.gz", ".txt",
+)  # fmt: skip
+BESIDE_ARROW = ("dataset_info.json", "dataset_dict.json", "state.json")  # a saved dataset's own notes
 
 
 @dataclass(frozen=True)
@@ -145,6 +153,7 @@ _ALL = (
     Format(
         "instructions", "instructions, with reference answers perhaps", instructions.MARKS, instructions.read
     ),
+    Format("table", "any table, by a mapping of its columns", (), table.read),
 )
 FORMATS = MappingProxyType({each.name: each for each in _ALL})
 
@@ -164,6 +173,8 @@ def expand(paths: Iterable[Path], chosen: Format) -> Iterator[Path]:
             yield path
             continue
         files = sorted(file for file in path.rglob("*") if file.is_file() and file.name.endswith(DATA))
+        if any(file.suffix == ".arrow" for file in files):
+            files = [file for file in files if file.name not in BESIDE_ARROW]
         if not files:
             raise FormatError("the folder holds no data file", where=str(path), remedy=f"one of {DATA}")
         yield from files

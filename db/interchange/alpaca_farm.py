@@ -17,7 +17,7 @@ from db.interchange.rows import ImportedOutput, PreferenceRow, ReadOptions, Refu
 from db.records import AnnotatorKind
 
 CODES = {1: 1.0, 2: 0.0, 0: 0.5, 1.5: 0.5}
-MARKS = frozenset({"output_1", "preference"})
+MARKS = frozenset({"instruction", "output_1", "preference"})
 SHAPE = (("instruction",), ("output_1", "output"), ("preference", "raw_preference", "output", "generator"))
 KNOWN = (
     "instruction", "input", "output_1", "output_2", "preference", "raw_preference", "annotator",

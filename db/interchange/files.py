@@ -1,4 +1,4 @@
-"""Reads and writes files of objects: JSON lines, JSON, CSV (reading only) and parquet, plain or gzipped."""
+"""Files of objects: reads JSON lines, JSON, CSV, parquet, Arrow and Excel; writes JSON and parquet."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import json
+import zipfile
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -34,6 +35,10 @@ def objects(path: Path) -> Iterator[Numbered]:
     count = 0
     if ".parquet" in suffixes:
         rows = _parquet(path)
+    elif ".arrow" in suffixes or ".feather" in suffixes:
+        rows = _arrow(path)
+    elif ".xlsx" in suffixes:
+        rows = _excel(path)
     elif ".csv" in suffixes or ".tsv" in suffixes:
         rows = _csv(path, "\t" if ".tsv" in suffixes else ",")
     else:
@@ -160,6 +165,50 @@ def _parquet(path: Path) -> Iterator[Numbered]:
         raise FormatError("a text is not UTF-8", where=where, remedy=AS_UTF8) from error
     except (arrow.ArrowException, OSError) as error:
         raise FormatError(f"this is not parquet: {error}", where=str(path)) from error
+
+
+def _arrow(path: Path) -> Iterator[Numbered]:
+    """The rows of an Arrow file or stream, as saved datasets hold them."""
+    import pyarrow as arrow  # slow to load, and few files need it
+    from pyarrow import ipc
+
+    number = 0
+    try:
+        with path.open("rb") as raw:
+            whole = raw.read(6) == b"ARROW1"
+        with arrow.memory_map(str(path)) as source:
+            if whole:
+                file = ipc.open_file(source)
+                batches = (file.get_batch(i) for i in range(file.num_record_batches))
+            else:
+                batches = iter(ipc.open_stream(source))
+            for batch in batches:
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, row
+    except (arrow.ArrowException, OSError) as error:
+        raise FormatError(f"this is not an Arrow file: {error}", where=str(path)) from error
+
+
+def _excel(path: Path) -> Iterator[Numbered]:
+    """The rows of the first sheet of an Excel file; its first row names the columns."""
+    try:
+        import openpyxl
+    except ImportError:
+        raise FormatError(
+            "Excel files need openpyxl",
+            where=str(path),
+            remedy='pip install "preference-farm[excel]", or save it as CSV',
+        ) from None
+    try:
+        sheet = openpyxl.load_workbook(path, read_only=True, data_only=True).worksheets[0]
+        rows = sheet.iter_rows(values_only=True)
+        names = [str(name) for name in next(rows, ()) if name is not None]
+        for number, cells in enumerate(rows, 2):
+            if any(cell is not None for cell in cells):
+                yield number, dict(zip(names, cells, strict=False))
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise FormatError(f"this is not an Excel file: {error}", where=str(path)) from error
 
 
 def _csv(path: Path, delimiter: str) -> Iterator[Numbered]:

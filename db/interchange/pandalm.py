@@ -17,7 +17,7 @@ from db.interchange.rows import PreferenceRow, ReadOptions, Refusal
 from db.records import AnnotatorKind
 
 CODES: dict[float, float] = {0: 0.5, 1: 1.0, 2: 0.0}
-MARKS = frozenset({"response1", "response2"})
+MARKS = frozenset({"instruction", "response1", "response2"})
 SHAPE = (("instruction",), ("response1",), ("response2",))
 PERSON = re.compile(r"annotator_?(\d+)")
 JUDGE = re.compile(r"(.+)_result")

@@ -51,7 +51,7 @@ def entries(
 
     Raises ValueError with the reason where the row says nothing, or something that cannot be.
     """
-    prompt = turns(row["prompt"], "prompt") if not is_blank(row.get("prompt")) else None
+    prompt = answer_turns(row["prompt"], "prompt") if not is_blank(row.get("prompt")) else None
     if prompt is not None:
         system = row.get("system")
         prompt = led(None if is_blank(system) else str(system), history(row.get("history")), prompt)

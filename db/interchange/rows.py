@@ -96,6 +96,14 @@ Entry: TypeAlias = PreferenceRow | ImportedPair | ImportedOutput | ImportedInstr
 
 
 @dataclass(frozen=True, slots=True)
+class TableMap:
+    """Which column of a table fills which place, and P(output_1 preferred) of each value of its verdicts."""
+
+    columns: Mapping[str, str]  # place -> column
+    codes: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ReadOptions:
     """Values that the user sets for all rows of a file. None: the row's value, or the format's default."""
 
@@ -104,3 +112,4 @@ class ReadOptions:
     annotator_kind: AnnotatorKind | None = None
     set_name: str | None = None
     use: Use | None = None
+    table: TableMap | None = None  # of the format `table`

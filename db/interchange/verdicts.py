@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TypeAlias
 
 from db.errors import ConfigError
@@ -53,7 +54,7 @@ def is_blank(value: object) -> bool:
     return value is None or value != value or (isinstance(value, str) and not value.strip())
 
 
-def word(value: object) -> float | None:
+def word(value: object) -> float:
     """P(output_1 preferred) by the words that name a side or a tie. Raises KeyError for another value."""
     said = plain(value)
     if said in TIES:
@@ -83,16 +84,25 @@ def decoded(
     if number and (name := POSITIVE if number > 0 else NEGATIVE) in codes:
         return codes[name]
     if not codes:
-        for names in (models, texts):
-            is_first, is_second = (each is not None and plain(each) == said for each in names)
-            if is_first != is_second:
-                return float(is_first)
-        try:
-            return word(value)
-        except KeyError:
-            pass
+        readings = _readings(said, models, texts)
+        if len(readings) == 1:
+            return readings.pop()
+        if readings:
+            raise ValueError(f"the verdict {shown(value)} names both sides (say what it means: --verdict)")
     known = ", ".join(codes) or "a side, a tie, a model's name or an output"
     raise ValueError(f"the verdict is {shown(value)}, not {known}")
+
+
+def _readings(said: str, models: tuple[str | None, str | None], texts: tuple[str, str]) -> set[float]:
+    """What a verdict may mean: as a word, as the name of one model, as one output."""
+    found = set()
+    for names in (models, texts):
+        is_first, is_second = (each is not None and plain(each) == said for each in names)
+        if is_first != is_second:
+            found.add(float(is_first))
+    with suppress(KeyError):
+        found.add(word(said))
+    return found
 
 
 def parsed(text: str) -> tuple[str, dict[str, float | None]]:

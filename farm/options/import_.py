@@ -12,10 +12,10 @@ from farm.settings.fields import option
 class Files(Options):
     """Which files."""
 
-    format_name: str = option(argument=True, metavar="FORMAT")
-    """The files' format; see docs/import.md."""
-    paths: tuple[Path, ...] = option(argument=True, metavar="PATH...")
-    """Files or folders."""
+    format_name: str = option(argument=True, metavar="[FORMAT]")
+    """The files' format, see docs/import.md; `auto`, or none, guesses it."""
+    paths: tuple[Path, ...] = option((), argument=True, metavar="PATH...")
+    """Files or folders; - reads standard input."""
 
 
 class ImportOptions(Options):
@@ -31,3 +31,22 @@ class ImportOptions(Options):
     """Name the set of the instructions."""
     use: Use | None = None
     """What the set is for."""
+
+
+class TableOptions(Options):
+    """Which columns of a table fill which places: for the format `table`. Without a mapping it is guessed."""
+
+    maps: tuple[str, ...] = option((), flag="--map", metavar="PLACE=COLUMN")
+    """A column of the table; again for each."""
+    verdict: str | None = option(None, metavar="COLUMN:VALUE=MEANING,...")
+    """The column of verdicts and what its values mean: first, second, tie or none."""
+    save_map: str | None = option(None, metavar="NAME")
+    """Write the mapping to NAME.map.json."""
+    saved_map: str | None = option(None, metavar="NAME")
+    """Take the mapping of NAME.map.json."""
+    yes: bool = False
+    """Take a guessed mapping without asking."""
+
+    def problems(self) -> list[str]:
+        """See the base class."""
+        return ["--saved-map and --map exclude each other"] if self.saved_map and self.maps else []

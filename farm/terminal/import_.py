@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
+from db.interchange.rows import (
+    Entry,
+    ImportedInstruction,
+    ImportedOutput,
+    PreferenceRow,
+    Refusal,
+)
+
 if TYPE_CHECKING:
+    from db.interchange.guessing import TableChoice
     from farm.import_ import FileReport, ImportReport
 from farm.terminal.common import plain, table
 
+SHOWN = 60  # characters of a text in a preview
+SIDES = {1.0: "the first", 0.0: "the second", 0.5: "a tie", None: "no verdict"}
 REFUSALS = 10  # shown of each file; --json shows more
 
 
@@ -33,3 +44,40 @@ def _refusals(report: FileReport) -> RenderableType:
     if report.refused > REFUSALS:
         lines.append(f"... and {report.refused - REFUSALS:,} more in {report.path}\n")
     return lines
+
+
+def print_guess(choice: TableChoice) -> None:
+    """Print a guessed mapping and three rows as they would be read, on standard error."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print("The mapping is guessed:", style="bold")
+    for place, column in choice.columns.items():
+        console.print(plain(f"  {place:<12} {column}"))
+    if choice.codes:
+        told = ", ".join(f"{value} is {SIDES[p]}" for value, p in choice.codes.items())
+        console.print(plain(f"  {'':<12} {told}"))
+    console.print("The first rows would be read so:", style="bold")
+    for entry in choice.preview:
+        console.print(plain(f"  {told_entry(entry)}"))
+
+
+def told_entry(entry: Entry | Refusal) -> str:
+    """What an entry says, in one line."""
+    if isinstance(entry, Refusal):
+        return f"row {entry.row} is refused: {entry.reason}"
+    asked = _cut(f"{entry.instruction} {entry.input}")
+    if isinstance(entry, ImportedInstruction):
+        return f"{asked}: an instruction of the set {entry.set_name}"
+    if isinstance(entry, ImportedOutput):
+        where = f", in the set {entry.set_name}" if entry.set_name else ""
+        return f"{asked}: {entry.model or 'a model'} answers {_cut(entry.output)}{where}"
+    who = [f" by {name}" if name else "" for name in (entry.output_1_model, entry.output_2_model)]
+    pair = f"{asked}: first {_cut(entry.output_1)}{who[0]}, second {_cut(entry.output_2)}{who[1]}"
+    if not isinstance(entry, PreferenceRow):
+        return f"{pair}: still to be judged"
+    said = SIDES.get(entry.preference) or f"P(first) = {entry.preference:.3g}"
+    return f"{pair}: {entry.annotator} prefers {said}"
+
+
+def _cut(text: str) -> str:
+    one = " ".join(text.split())
+    return repr(one if len(one) <= SHOWN else one[: SHOWN - 3] + "...")

@@ -1,0 +1,161 @@
+"""Any table, by a mapping of its columns to places: CSV, TSV, JSON, parquet, Arrow, Excel.
+
+A place that a mapping names takes the value of a column; a.b is the field b within a. Columns that no place
+takes are kept in meta. What a row fills decides what it is: a judged pair, a pair still to be judged, several
+outputs with scores or ranks, an answer that is good or bad, a battle without texts, or an instruction. Where
+each row has one output with a score or a rank, the rows of one prompt and annotator are compared in pairs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from db.errors import ConfigError, FormatError
+from db.interchange import fields, verdicts
+from db.interchange.asked import PLACES, RowOrigin
+from db.interchange.files import objects
+from db.interchange.places import entries
+from db.interchange.rows import Entry, ReadOptions, Refusal, TableMap
+
+ENDING = ".map.json"
+Group = tuple[int, dict[str, Any], list[dict[str, Any]]]  # first row's number, its places, all rows' places
+OWN = ("output", "model", "score", "rank")  # places of a long table's rows, which differ within a group
+
+
+def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+    """Stream the table's entries. Raises FormatError without a mapping, or for a column that no row has."""
+    mapping = options.table
+    if mapping is None:
+        raise FormatError(
+            "a table needs a mapping of its columns", where=str(path), remedy="farm import auto"
+        )
+    origin = RowOrigin(fields.stem(path), fields.stem(path))
+    rows = _filled(path, mapping)
+    if "output" in mapping.columns and {"score", "rank"} & mapping.columns.keys():
+        rows = _grouped(rows)
+    for number, filled in rows:
+        try:
+            yield from entries(filled, origin, options, mapping.codes)
+        except ValueError as error:
+            yield Refusal(number, str(error))
+
+
+def _filled(path: Path, mapping: TableMap) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The places that each row fills, with the row's number. Raises FormatError for a column of no row."""
+    unseen = set(mapping.columns.values())
+    names: dict[str, None] = {}
+    taken = set(mapping.columns.values()) | {column.split(".")[0] for column in mapping.columns.values()}
+    for number, row in objects(path):
+        unseen -= {column for column in unseen if _has(row, column)}
+        if unseen:
+            names |= dict.fromkeys(row)
+        filled = {place: value_at(row, column) for place, column in mapping.columns.items()}
+        yield number, filled | {"row": number, "meta": fields.others(row, *taken)}
+    if unseen:
+        found = ", ".join(list(names)[:12])
+        raise FormatError(f"no row has the column {min(unseen)!r}, but {found}", where=str(path))
+
+
+def _has(row: Mapping[str, Any], column: str) -> bool:
+    return column in row or ("." in column and value_at(row, column) is not None)
+
+
+def value_at(row: Mapping[str, Any], column: str) -> Any:
+    """The value of a column; a.b is the field b of the object a, and a.0 the first of the list a."""
+    if column in row or "." not in column:
+        return row.get(column)
+    value: Any = row
+    for step in column.split("."):
+        if isinstance(value, Mapping):
+            value = value.get(step)
+        elif isinstance(value, list) and step.isdigit() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return None
+    return value
+
+
+def _grouped(rows: Iterator[tuple[int, dict[str, Any]]]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of one prompt and annotator as one row with lists of outputs, models, scores and ranks."""
+    groups: dict[str, Group] = {}
+    for number, filled in rows:
+        shared = {name: value for name, value in filled.items() if name not in (*OWN, "row", "meta")}
+        key = json.dumps(shared, sort_keys=True, default=str)
+        groups.setdefault(key, (number, shared, []))[2].append(filled)
+    for number, shared, members in groups.values():
+        lists = {f"{name}s": [each[name] for each in members] for name in OWN if name in members[0]}
+        yield number, shared | lists
+
+
+def mapping_of(maps: tuple[str, ...], verdict: str | None) -> TableMap:
+    """The mapping that the texts PLACE=COLUMN and COLUMN:VALUE=MEANING,... say.
+
+    Raises ConfigError for an unknown place, a place named twice, or a meaning that is none.
+    """
+    columns: dict[str, str] = {}
+    for each in maps:
+        place, equals, column = each.partition("=")
+        if not equals or not column:
+            raise ConfigError(
+                f"--map has {each!r}", remedy="write --map PLACE=COLUMN, such as --map prompt=question"
+            )
+        if not is_place(place):
+            raise ConfigError(f"--map names the place {place!r}", remedy=f"one of {', '.join(PLACES)}")
+        if place in columns:
+            raise ConfigError(f"--map fills {place!r} twice", remedy="fill each place once")
+        columns[place] = column
+    codes: dict[str, float | None] = {}
+    if verdict is not None:
+        columns["verdict"], codes = verdicts.parsed(verdict)
+    return TableMap(columns, codes)
+
+
+def is_place(name: str) -> bool:
+    """Whether this is the name of a place; the numbered ones go on beyond 2."""
+    stem, _, number = name.rpartition("_")
+    return name in PLACES or (number.isdigit() and int(number) > 2 and f"{stem}_1" in PLACES)
+
+
+def arguments(mapping: TableMap) -> list[str]:
+    """The options of a command line that say this mapping."""
+    columns = dict(mapping.columns)
+    verdict = columns.pop("verdict", None)
+    told = [part for place, column in columns.items() for part in ("--map", f"{place}={column}")]
+    return told + (["--verdict", verdicts.spelled(verdict, mapping.codes)] if verdict else [])
+
+
+def save(mapping: TableMap, name: str) -> Path:
+    """Write the mapping to NAME.map.json and return its path. Raises ConfigError where the file is there."""
+    path = Path(name if name.endswith(ENDING) else name + ENDING)
+    text = json.dumps({"columns": dict(mapping.columns), "codes": dict(mapping.codes)}, indent=2)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text + "\n")
+    except FileExistsError:
+        raise ConfigError("there is a file of this name", where=str(path), remedy="name a new file") from None
+    except OSError as error:
+        raise ConfigError(f"the mapping cannot be written: {error.strerror}", where=str(path)) from None
+    return path
+
+
+def load(name: str) -> TableMap:
+    """The mapping that `save` wrote under this name. Raises ConfigError where there is none."""
+    path = Path(name if name.endswith(ENDING) else name + ENDING)
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        columns, codes = dict(told["columns"]), dict(told["codes"])
+    except OSError:
+        raise ConfigError(
+            "there is no such mapping", where=str(path), remedy="--save-map writes one"
+        ) from None
+    except (ValueError, KeyError, TypeError):
+        raise ConfigError(
+            "this is no saved mapping", where=str(path), remedy="--save-map writes one"
+        ) from None
+    mapping = mapping_of(tuple(f"{place}={column}" for place, column in columns.items()), None)
+    if not all(code in verdicts.MEANINGS.values() for code in codes.values()):
+        raise ConfigError("this is no saved mapping", where=str(path), remedy="--save-map writes one")
+    return TableMap(mapping.columns, codes)
