@@ -9,6 +9,7 @@ writer at a time, and a transaction becomes visible as a whole or not at all.
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ from db.errors import LedgerBusy, LedgerCorrupt, LedgerError, LedgerFull, Ledger
 WAIT_SECONDS = 60.0  # how long to wait for another writer
 WRITER_LOCK = 0x4641524D  # PostgreSQL advisory lock: "FARM"
 WRITE = {"farm_write": True}
+_NEARLY_A_URL = re.compile(r"(postgres|mysql|mariadb|oracle|mssql)\w*(\+\w+)?:", re.IGNORECASE)
+_SECRET = re.compile("pass|secret|token|key", re.IGNORECASE)  # in the names of a URL's options
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,17 @@ class Address:
     def of(cls, ledger: str | Path) -> Address:
         """The address that a file name or URL means. Raises LedgerError on a URL of another database."""
         text = str(ledger)
-        if "://" not in text:
-            path = Path(text).expanduser().absolute()
+        if "://" not in text and not _NEARLY_A_URL.match(text):
+            try:
+                path = Path(text).expanduser().absolute()
+            except RuntimeError:
+                raise LedgerError(
+                    "its ~ names nobody's home", where=text, remedy="write the path out"
+                ) from None
             return cls(URL.create("sqlite", database=str(path)), path)
         try:
             url = make_url(text)
-        except ArgumentError:
+        except (ArgumentError, ValueError):
             raise LedgerError(
                 "the ledger's URL cannot be read",
                 remedy="write postgresql://USER@HOST/DATABASE or a file name",
@@ -60,8 +68,11 @@ class Address:
         )
 
     def __str__(self) -> str:
-        """The address without its password."""
-        return str(self.path) if self.path else self.url.render_as_string(hide_password=True)
+        """The address without its password, and without what else is secret in its query."""
+        if self.path:
+            return str(self.path)
+        query = {name: "***" if _SECRET.search(name) else value for name, value in self.url.query.items()}
+        return self.url.set(query=query).render_as_string(hide_password=True)
 
     @property
     def wal_bytes(self) -> int:

@@ -48,6 +48,7 @@ LENGTHY = (
     "tests/attacks/test_addresses.py::test_what_belongs_to_openai_goes_nowhere_else",
     "tests/attacks/test_bodies.py",
     "tests/attacks/test_files.py",
+    "tests/attacks/test_secrets.py",
     "tests/annotators/clients/test_batch.py::test_a_process_killed_on_the_way_is_continued_by_the_next",
     "tests/annotators/clients/test_budget.py::test_no_cap_is_ever_passed",
     "tests/annotators/clients/test_budget.py::test_the_worst_case_is_never_below_the_guess",

@@ -24,6 +24,7 @@ from annotators.clients.endpoint import Endpoint
 from annotators.clients.request import BeforeSend, Commit, Deliver, Request, keep_nothing, send_unclaimed
 from annotators.clients.sending import Sending, failed
 from annotators.clients.tally import Tally
+from annotators.clients.wire import without_secrets
 from annotators.prices import Price, no_price
 from db.ids import content_hash
 
@@ -211,7 +212,7 @@ class BatchClient:
     def _hand_over(self, part: _Part, request: Request, sending: Sending, deliver: Deliver) -> None:
         worst = self._worst(request)
         tally = Tally(request, self._rate(request), worst)
-        tally.book(sending, time.perf_counter() - part.started)
+        tally.book(without_secrets(sending, self.endpoint), time.perf_counter() - part.started)
         self.account.settle(Charge() if part.adopted else worst, tally.charge)
         deliver(request, tally.reply())
 

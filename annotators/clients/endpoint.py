@@ -9,8 +9,10 @@ from __future__ import annotations
 import base64
 import logging
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
@@ -87,21 +89,24 @@ class Endpoint:
         return "max_completion_tokens" if at_openai else "max_tokens"
 
     def hide(self, text: str) -> str:
-        """The text without our secrets, in case the server repeats them."""
-        for secret in self._secrets():
-            text = text.replace(secret, _MASK)
-        return text
+        """The text without our secrets, in case the server repeats them, escaped or not."""
+        return self._secret.sub(_MASK, text) if self._secret else text
 
     def hide_bytes(self, body: bytes) -> bytes:
         """The same for a raw body."""
-        for secret in self._secrets():
-            body = body.replace(secret.encode(), _MASK.encode())
-        return body
+        if not self._secret:
+            return body
+        return re.sub(self._secret.pattern.encode(), _MASK.encode(), body)
 
-    def _secrets(self) -> tuple[str, ...]:
+    @cached_property
+    def _secret(self) -> re.Pattern[str] | None:
+        """What matches each of our secrets, with any of its characters escaped as JSON, PHP or URLs do."""
         parts = _split(self.base_url)
-        secrets = (self.api_key, unquote(parts.password or ""))
-        return tuple(secret for secret in secrets if len(secret) >= _SHORTEST_SECRET)
+        secrets = [self.api_key, unquote(parts.password or ""), parts.password or ""]
+        if parts.username:
+            secrets.append(self._authorization.removeprefix("Basic ").rstrip("="))
+        long = sorted({each for each in secrets if len(each) >= _SHORTEST_SECRET}, key=len, reverse=True)
+        return re.compile("|".join("".join(map(_spellings, each)) for each in long)) if long else None
 
     def http(
         self,
@@ -171,6 +176,14 @@ def _is_usual(url: str, environ: Mapping[str, str]) -> bool:
     """Whether the address is OpenAI's or that of OPENAI_BASE_URL, to which OPENAI_API_KEY belongs."""
     usual = environ.get("OPENAI_BASE_URL") or OPENAI_URL
     return _split(url).hostname in {_split(usual).hostname, _split(OPENAI_URL).hostname}
+
+
+def _spellings(character: str) -> str:
+    """A pattern of the character itself, its JSON escape at any depth, and its percent-encoding."""
+    code = f"{ord(character):04x}"
+    wide = "".join(f"[{each}{each.upper()}]" if each.isalpha() else each for each in code)
+    percent = "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "replace"))
+    return rf"(?:\\+u{wide}|\\*{re.escape(character)}|{percent}|{percent.lower()})"
 
 
 def _split(url: str) -> SplitResult:

@@ -38,7 +38,7 @@ from annotators.clients.run import Interrupted, run_each
 from annotators.clients.sending import Sending, failed
 from annotators.clients.tally import Tally
 from annotators.clients.transport import Shared, connect_seconds
-from annotators.clients.wire import WIRE_ERRORS, sending_of_error, sending_of_status
+from annotators.clients.wire import WIRE_ERRORS, sending_of_error, sending_of_status, without_secrets
 from annotators.prices import Price, no_price
 from db.errors import ConfigError
 
@@ -188,7 +188,7 @@ class OnlineClient:
         response.stream = httpx2.ByteStream(b"")  # a stream that knows its response keeps the body alive
         if response.status_code != 200:
             return sending_of_status(response, self.endpoint)
-        return read_body(request, self.endpoint.hide_bytes(response.content))
+        return without_secrets(read_body(request, self.endpoint.hide_bytes(response.content)), self.endpoint)
 
     def _adapt(self, request: Request, tally: Tally, sending: Sending, sent_at: float) -> None:
         """Tell the gate and the run how the sending went."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 
 import httpx2
@@ -35,3 +36,10 @@ def sending_of_status(response: httpx2.Response, endpoint: Endpoint) -> Sending:
     """The failed sending for a response of a status other than 200."""
     name, detail = classify_status(response.status_code, endpoint.hide_bytes(response.content))
     return failed(name, detail, retry_after=retry_after(response.headers, datetime.now(UTC)))
+
+
+def without_secrets(sending: Sending, endpoint: Endpoint) -> Sending:
+    """The sending with our secrets blanked out of each text, now that escapes and encodings are read."""
+    texts = {each.name: getattr(sending, each.name) for each in fields(sending)}
+    changed = {name: endpoint.hide(text) for name, text in texts.items() if isinstance(text, str) and text}
+    return replace(sending, **changed)
