@@ -34,6 +34,15 @@ def test_loading_every_command_loads_nothing_heavy() -> None:
     assert result.stdout.strip() == "set()"
 
 
+def test_help_of_train_loads_nothing_heavy() -> None:
+    code = (
+        f"import sys, cli\ntry: cli.app(['train', '--help'])\nfinally: print(sys.modules.keys() & {HEAVY!r})"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "--model" in result.stdout
+    assert result.stdout.splitlines()[-1] == "set()"
+
+
 def test_help_of_audit_fits_two_screens() -> None:
     wide = os.environ | {"COLUMNS": "100"}
     shown = subprocess.run([FARM, "audit", "--help"], capture_output=True, text=True, check=True, env=wide)

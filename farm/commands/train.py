@@ -32,22 +32,28 @@ commands = app()
 @flags
 def train(context: typer.Context, learning: Learning, task: TrainTask | None, output: CommandOutput) -> None:
     """Train a reference method; every option of the method is a flag too."""
-    from farm.terminal.train import options_view, train_view
-    from farm.train import method_options
-    from farm.train import train as run
-
     if learning.show_help or not learning.method:
         typer.echo(context.get_help())
         if learning.method:
-            wanted = method_options(learning.method)
-            CommandOutput().show(lambda: None, lambda: options_view(learning.method, wanted))
+            _show_options(learning.method)
         return
+    from farm.terminal.train import train_view
+    from farm.train import train as run
+
     if task is None:
         raise typer.BadParameter("train needs --model and --out")
     given = flags_of(context.args)
     with context.obj.open() as ledger, output.progress("steps") as progress:
         report = run(ledger, learning.method, task, yaml=learning.config, flags=given, progress=progress)
     output.show(report.to_json, lambda: train_view(report))
+
+
+def _show_options(method: str) -> None:
+    from farm.terminal.train import options_view
+    from farm.train import method_options
+
+    wanted = method_options(method)
+    CommandOutput().show(lambda: None, lambda: options_view(method, wanted))
 
 
 def flags_of(arguments: list[str]) -> dict[str, str]:
