@@ -19,6 +19,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -240,6 +241,16 @@ def parse(words: list[str]) -> None:
         build(method_named(context.params["method"]).Config, flags_of(context.args))
 
 
+@cache
+def options_of_methods() -> set[str]:
+    """The options of all methods, in both spellings."""
+    names = {option.name for name in METHODS for option in method_options(name)}
+    return {f"--{each}" for name in names for each in (name, name.replace("_", "-"))}
+
+
+command_named = cache(load)
+
+
 def options_of(words: list[str]) -> set[str]:
     """The options of the command that these words begin with; there must be one, or a group of them."""
     command, options = get_command(app), {"--help", "-h", "--OPTION"}
@@ -248,12 +259,11 @@ def options_of(words: list[str]) -> set[str]:
         if not isinstance(command, TyperGroup) or not words or not words[0].islower():
             break
         if command.name == "farm":
-            command = load(words.pop(0))
+            command = command_named(words.pop(0))
         else:
             command = command.commands[words.pop(0) if words[0] in command.commands else "show"]
     if command.name == "train":
-        names = {option.name for name in METHODS for option in method_options(name)}
-        options |= {f"--{each}" for name in names for each in (name, name.replace("_", "-"))}
+        options |= options_of_methods()
     return options
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import runpy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def read(path: Path) -> Any:
     return yaml.load(path.read_text(), Loader)  # noqa: S506  (a SafeLoader)
 
 
+@cache
 def validator(name: str) -> Any:
     schema = json.loads((ROOT / "docs" / "schemas" / f"{name}.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
