@@ -38,7 +38,7 @@ def simulator(latency: float) -> Iterator[str]:
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
         config.write(f"latency: {latency}\njudge: {{utility: length}}\n")
         config.flush()
-        command = [FARM, "serve-simulator", "--port", "0", "--config", config.name]
+        command = [str(FARM), "serve-simulator", "--port", "0", "--config", config.name]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             assert process.stdout is not None
@@ -66,7 +66,7 @@ def measure(latency: float, pairs: int, concurrency: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder, simulator(latency) as url:
         path = Path(folder, "farm.db")
         make_ledger(path, pairs)
-        command = [sys.executable, ONCE, path, url, "plain", str(concurrency)]
+        command = [sys.executable, str(ONCE), str(path), url, "plain", str(concurrency)]
         out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found: dict[str, float] = json.loads(out)
     result = {

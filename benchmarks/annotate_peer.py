@@ -99,7 +99,7 @@ def measure(side: str, peer_python: str, pairs: list[dict[str, str]]) -> dict[st
         folder = Path(name)
         if side == "ours":
             write_ours(folder, pairs)
-            command = [sys.executable, ONCE, folder / "farm.db", url, folder / "peer"]
+            command = [sys.executable, str(ONCE), str(folder / "farm.db"), url, str(folder / "peer")]
         else:
             (folder / "pairs.json").write_text(json.dumps(pairs))
             (folder / "asked.json").write_text(json.dumps({"system": SYSTEM, "user": USER, "model": MODEL}))

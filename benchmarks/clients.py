@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -100,12 +101,12 @@ def bare_asynchronous(base_url: str, count: int, width: int) -> int:
         async def work() -> None:
             nonlocal answered
             for request in todo:
-                said = [{"role": str(each.role), "content": each.content} for each in request.messages]
+                said: Any = [{"role": str(each.role), "content": each.content} for each in request.messages]
                 reply = await sdk.chat.completions.create(
                     model="judge",
                     messages=said,
                     temperature=0,
-                    max_tokens=20,  # type: ignore[arg-type]
+                    max_tokens=20,
                 )
                 answered += bool(reply.choices[0].message.content)
 
@@ -127,12 +128,12 @@ def bare_threaded(base_url: str, count: int, width: int) -> int:
                 request = next(todo, None)
             if request is None:
                 return
-            said = [{"role": str(each.role), "content": each.content} for each in request.messages]
+            said: Any = [{"role": str(each.role), "content": each.content} for each in request.messages]
             reply = sdk.chat.completions.create(
                 model="judge",
                 messages=said,
                 temperature=0,
-                max_tokens=20,  # type: ignore[arg-type]
+                max_tokens=20,
             )
             answers.append(bool(reply.choices[0].message.content))
 

@@ -23,9 +23,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy import stats
-from trainers import PROMPT, make_inputs
-from trainers_ours import make
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.trainers import PROMPT, make_inputs
+from benchmarks.trainers_ours import make
 from farm.config import Decoding
 from farm.models.policy import Policy
 from farm.models.tokens import Prompt

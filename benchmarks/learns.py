@@ -13,14 +13,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import yaml
-from quickstart import over_seeds, said
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.quickstart import over_seeds, said
 from db.ledger import Ledger, PairFilter
 from db.queries.outputs import Source
 from farm.pair import PairTask, pair

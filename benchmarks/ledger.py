@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from db.ids import keyed_uniform
@@ -61,7 +61,7 @@ def records(pairs: int, annotators: int) -> Iterator[Annotation]:
             yield Annotation(pair, annotator, preference, preference, swapped=bool(draw * 1000 % 2 < 1))
 
 
-def bare(path: Path, rows: list[tuple[object, ...]]) -> float:
+def bare(path: Path, rows: Sequence[tuple[object, ...]]) -> float:
     """Write the rows by sqlite3's executemany in one transaction; returns the seconds."""
     connection = sqlite3.connect(path, isolation_level=None)
     for pragma in ("foreign_keys = ON", "journal_mode = WAL", "synchronous = FULL"):

@@ -64,9 +64,7 @@ def read_study(folder: Path, judge: str) -> Study:
             "output_2": judged,
         }
     )
-    difficulty = pd.read_csv(folder / "derived/instruction_difficulty.csv", index_col="index").squeeze(
-        "columns"
-    )
+    difficulty = pd.read_csv(folder / "derived/instruction_difficulty.csv", index_col="index").iloc[:, 0]
     difficulty.index = pd.Index([f"ae:{place:03d}" for place in difficulty.index])
     gamed = pd.read_csv(folder / "derived/df_gamed_surrogate.csv")
     anchors = pd.DataFrame(

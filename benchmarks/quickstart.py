@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -117,7 +118,7 @@ def turns(found: Sequence[StudyResults]) -> dict[str, object]:
     }
 
 
-def shown(summed: dict[str, object], scale: str) -> str:
+def shown(summed: dict[str, Any], scale: str) -> str:
     """The main figures as text."""
     lines = [f"{scale}: Spearman {said(summed['spearman'])}, Kendall {said(summed['kendall'])}"]
     lines += [f"  without {name:20} {said(rate)}" for name, rate in summed["spearman_without"].items()]
@@ -192,7 +193,7 @@ def main() -> None:
         command = f"python benchmarks/quickstart.py FOLDER --scale {given.scale} --seeds {seeds}"
         command += f" --simulators {given.simulators}" if given.simulators != CROWD else ""
         studies = [{**asdict(each), "curves": None, "seconds": None} for each in found]
-        made = {
+        made: dict[str, object] = {
             "command": command,
             "python": platform.python_version(),
             "peak_memory_mib": memory.peak or None,

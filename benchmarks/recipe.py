@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -76,7 +77,7 @@ def attempt(study: Study, candidate: Candidate) -> tuple[Candidate, float]:
     return candidate, seconds + run(replace(step, train=train, samples=samples)).seconds
 
 
-def choose(grid: Path, folder: Path, scale: str, seed: int, processes: int) -> list[dict[str, object]]:
+def choose(grid: Path, folder: Path, scale: str, seed: int, processes: int) -> list[dict[str, Any]]:
     """Every candidate with its win rate on the validation split, by method and then best first."""
     folder.mkdir(parents=True, exist_ok=True)
     with Ledger.open(folder / "farm.db", create=True) as ledger, workers(processes) as pool:

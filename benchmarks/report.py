@@ -14,7 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from ledger import prepare, records, through_ledger
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.ledger import prepare, records, through_ledger
 
 
 def main() -> None:

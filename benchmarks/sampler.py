@@ -15,14 +15,17 @@ import argparse
 import math
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
 import torch
-from trainers import make_inputs
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.trainers import make_inputs
 from farm.config import Decoding, ModelConfig
 from farm.models.generation import sample
 from farm.models.policy import Policy

@@ -15,14 +15,17 @@ import functools
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.optim import AdamW
-from trainers import PROMPT, make_inputs, rows
-from trainers_ours import Clock, make
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.trainers import PROMPT, make_inputs, rows
+from benchmarks.trainers_ours import Clock, make
 from farm.config import TrainConfig
 from farm.models import forward, generation
 from farm.models.policy import Policy
@@ -50,7 +53,7 @@ def now() -> float:
     return time.perf_counter()
 
 
-def timed(owner: object, name: str, part: str, seconds: Counter[str]) -> None:
+def timed(owner: object, name: str, part: str, seconds: defaultdict[str, float]) -> None:
     """Replace a function by one that adds the time of every call to a part's seconds."""
     inner = getattr(owner, name)
 
@@ -65,7 +68,7 @@ def timed(owner: object, name: str, part: str, seconds: Counter[str]) -> None:
     setattr(owner, name, outer)
 
 
-def by_operator(method: Method, config: TrainConfig) -> list[tuple[str, float]]:
+def by_operator(method: Method[Any], config: TrainConfig) -> list[tuple[str, float]]:
     """The operators of a run and their seconds, slowest first; the GPU's seconds where there is one."""
     with torch.profiler.profile() as found:
         loop.fit(method, config, lambda *_: None, Clock())
@@ -95,7 +98,7 @@ def main() -> None:
     torch.set_num_threads(1)
     if options.whole:
         forward.LEAST_WORK = sys.maxsize
-    seconds: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
     for part, (owner, name) in PARTS.items():
         timed(owner, name, part, seconds)
     with tempfile.TemporaryDirectory() as folder:

@@ -30,16 +30,20 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
-from trainer_side import JOB
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
     LlamaForSequenceClassification,
     PreTrainedTokenizerFast,
 )
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.trainer_side import JOB
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS, TRL, OLD = "ours", "trl_1.16", "trl_1.12"
@@ -90,7 +94,8 @@ class Side:
         assert self.process.stdout is not None
         print(json.dumps(job), file=self.process.stdin, flush=True)
         if line := self.process.stdout.readline():
-            return json.loads(line)
+            found: dict[str, float] = json.loads(line)
+            return found
         sys.exit(f"{self.name} {job['method']} failed:\n{self.errors.read_text()[-3000:]}")
 
     def close(self) -> None:
@@ -129,7 +134,9 @@ def make_inputs(folder: Path, hidden: int, layers: int, count: int, prompt: tupl
     spans = {"prompt": prompt, "chosen": RESPONSE, "rejected": RESPONSE}
     made = [{key: words(shuffler, *span) for key, span in spans.items()} for _ in range(count)]
     (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in made))
-    return model.num_parameters() - model.get_input_embeddings().weight.numel()
+    every: int = model.num_parameters()
+    embedding: torch.Tensor = model.get_input_embeddings().weight
+    return every - embedding.numel()
 
 
 def rows(options: argparse.Namespace) -> int:
@@ -150,7 +157,8 @@ def sides(method: str, options: argparse.Namespace) -> list[str]:
 
 def tokens_a_step(method: str, options: argparse.Namespace) -> float:
     """Mean number of tokens that a step learns from, without padding. Drawn responses have full length."""
-    batch, prompt, response = options.batch, sum(options.prompt) / 2, sum(RESPONSE) / 2
+    batch: int = options.batch
+    prompt, response = sum(options.prompt) / 2, sum(RESPONSE) / 2
     if method in ("rloo", "grpo", "ppo"):
         return batch * (prompt + DRAWN)
     return batch * (prompt + response + 1) * (1 if method == "sft" else 2)
@@ -158,7 +166,7 @@ def tokens_a_step(method: str, options: argparse.Namespace) -> float:
 
 def compare(
     method: str, job: dict[str, object], weights: int, kept: dict[str, Side], options: argparse.Namespace
-) -> dict:
+) -> dict[str, Any]:
     """Run a method on all sides, in turn, and compare our step's time and peak memory with the peer's."""
     who = sides(method, options)
     runs: dict[str, list[dict[str, float]]] = {side: [] for side in who}

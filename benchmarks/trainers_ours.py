@@ -6,16 +6,20 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 import transformers
-from trainer_side import JOB, StepClock, answer_jobs, step_and_peak
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.trainer_side import JOB, StepClock, answer_jobs, step_and_peak
+from farm.config import TrainConfig
 from farm.methods import load
 from farm.models.tokens import Prompt
 from farm.training.data import Data, Demonstration, PreferencePair
 from farm.training.loop import fit
-from farm.training.method import Method
+from farm.training.method import Method, RewardFn
 from farm.training.run_models import LoadedModels
 
 DRAWN = {"max_new_tokens": 64, "rollout_epochs": 1, "minibatches": 1}
@@ -52,12 +56,12 @@ def mean_word(_: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
 
 
 def make(
-    name: str, folder: Path, steps: int, precision: str, batch: int, compile: bool = False
-) -> tuple[Method, object]:
+    name: str, folder: Path, steps: int, precision: Literal["fp32", "bf16"], batch: int, compile: bool = False
+) -> tuple[Method[Any], TrainConfig]:
     """The method of this name on the data and models in the folder, and its options."""
     rows = [json.loads(line) for line in (folder / "pairs.jsonl").read_text().splitlines()]
     method = load(name.removesuffix("_online"))
-    own = OWN_ROLLOUTS.get(name, {})
+    own: dict[str, Any] = OWN_ROLLOUTS.get(name, {})
     config = method.Config(
         batch_size=batch // own.get("n", 1),
         max_steps=steps,
@@ -68,6 +72,7 @@ def make(
         compile=compile,
         **own,
     )
+    data: Data[Any]
     if method.data_kind == "demonstrations":
         data = Data([Demonstration(Prompt(row["prompt"]), row["chosen"]) for row in rows])
     elif method.data_kind == "instructions":
@@ -76,14 +81,14 @@ def make(
         data = Data(
             [PreferencePair(Prompt(row["prompt"]), row["chosen"], row["rejected"], 1.0) for row in rows]
         )
-    reward = str(folder / "reward") if name == "ppo" else mean_word
+    reward: str | RewardFn = str(folder / "reward") if name == "ppo" else mean_word
     return method(config, data, LoadedModels(str(folder / "model"), config, reward=reward)), config
 
 
-def run(job: dict[str, object]) -> dict[str, object]:
+def run(job: dict[str, Any]) -> dict[str, object]:
     """The median step in seconds, peak memory in MB, the version of what ran."""
     name = str(job["method"])
-    method, config = make(name, Path(str(job["folder"])), *(job[key] for key in JOB))
+    method, config = make(name, Path(str(job["folder"])), **{key: job[key] for key in JOB})
     if name == "dpo":
         for _ in method.feed.batches(0):  # computes the reference's log-probabilities before the clock starts
             pass

@@ -6,17 +6,23 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import datasets
 import torch
 import trl
-from trainer_side import JOB, StepClock, answer_jobs, step_and_peak
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     TrainerCallback,
 )
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.trainer_side import JOB, StepClock, answer_jobs, step_and_peak
+
+Row = dict[str, Any]
 
 
 class Clock(StepClock, TrainerCallback):
@@ -32,8 +38,8 @@ class Clock(StepClock, TrainerCallback):
 
 
 def trainer(
-    name: str, folder: Path, steps: int, precision: str, batch: int, compile: bool, out: str, clock: Clock
-) -> object:
+    name: str, folder: Path, *, steps: int, precision: str, batch: int, compile: bool, out: str, clock: Clock
+) -> Any:
     """TRL's trainer of this name on the data and models in the folder."""
     model_dir = folder / "model"
     rows = [json.loads(line) for line in (folder / "pairs.jsonl").read_text().splitlines()]
@@ -66,8 +72,14 @@ def mean_word(completion_ids: list[list[int]], **_: object) -> list[float]:
 
 
 def own_rollouts(
-    name: str, folder: Path, steps: int, batch: int, rows: list[dict], settings: dict, common: dict
-) -> object:
+    name: str,
+    folder: Path,
+    steps: int,
+    batch: int,
+    rows: list[dict[str, Any]],
+    settings: dict[str, Any],
+    common: dict[str, Any],
+) -> Any:
     """A trainer that draws its own responses: in each step `batch` responses of 64 tokens."""
     lm = lambda: AutoModelForCausalLM.from_pretrained(folder / "model", dtype=torch.float32)  # noqa: E731
     settings.pop("max_length")
@@ -100,11 +112,12 @@ def own_rollouts(
     )  # fmt: skip
 
 
-def run(job: dict) -> dict[str, object]:
+def run(job: dict[str, Any]) -> dict[str, object]:
     """The median step in seconds, peak memory in MB, the version of what ran."""
     clock = Clock()
     with tempfile.TemporaryDirectory() as out:
-        trainer(job["method"], Path(job["folder"]), *(job[key] for key in JOB), out, clock).train()
+        options = {key: job[key] for key in JOB}
+        trainer(job["method"], Path(job["folder"]), **options, out=out, clock=clock).train()
     return {**step_and_peak(clock), "trl": trl.__version__}
 
 

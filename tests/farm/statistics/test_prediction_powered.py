@@ -46,9 +46,11 @@ def test_equals_ppi_python(case: dict[str, Any], key: str, power: float | None) 
     error = max(factor * np.diff(case[key]["interval"])[0], alone / np.sqrt(2))
     assert found.standard_error == pytest.approx(error, abs=1e-9)
     assert found.interval == share_interval(found.value, found.standard_error, n)
-    assert [found.human_only.low, found.human_only.high] == pytest.approx(
-        list(share_bounds(found.human_only.value, alone, n)), abs=1e-9
-    )
+    human = found.human_only
+    assert human.value is not None
+    bounds = share_bounds(human.value, alone, n)
+    assert bounds is not None
+    assert [human.low, human.high] == pytest.approx(list(bounds), abs=1e-9)
 
 
 def test_the_interval_by_hand() -> None:
