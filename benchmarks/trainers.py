@@ -135,8 +135,8 @@ def make_inputs(folder: Path, hidden: int, layers: int, count: int, prompt: tupl
     made = [{key: words(shuffler, *span) for key, span in spans.items()} for _ in range(count)]
     (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in made))
     every: int = model.num_parameters()
-    embedding: torch.Tensor = model.get_input_embeddings().weight
-    return every - embedding.numel()
+    embedding: int = sum(each.numel() for each in model.get_input_embeddings().parameters())
+    return every - embedding
 
 
 def rows(options: argparse.Namespace) -> int:
@@ -158,7 +158,8 @@ def sides(method: str, options: argparse.Namespace) -> list[str]:
 def tokens_a_step(method: str, options: argparse.Namespace) -> float:
     """Mean number of tokens that a step learns from, without padding. Drawn responses have full length."""
     batch: int = options.batch
-    prompt, response = sum(options.prompt) / 2, sum(RESPONSE) / 2
+    prompt: float = sum(options.prompt) / 2
+    response = sum(RESPONSE) / 2
     if method in ("rloo", "grpo", "ppo"):
         return batch * (prompt + DRAWN)
     return batch * (prompt + response + 1) * (1 if method == "sft" else 2)

@@ -49,7 +49,7 @@ class Clock(StepClock):
         """Save nothing."""
 
 
-def mean_word(_: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
+def mean_word(prompts: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
     """A reward that costs nothing: the mean number of a response's words, modulo 7."""
     numbers = [[int(word[1:]) % 7 for word in text.split() if word[1:].isdigit()] for text in responses]
     return torch.tensor([sum(of) / max(1, len(of)) for of in numbers])

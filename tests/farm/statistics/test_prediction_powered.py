@@ -46,11 +46,11 @@ def test_equals_ppi_python(case: dict[str, Any], key: str, power: float | None) 
     error = max(factor * np.diff(case[key]["interval"])[0], alone / np.sqrt(2))
     assert found.standard_error == pytest.approx(error, abs=1e-9)
     assert found.interval == share_interval(found.value, found.standard_error, n)
-    human = found.human_only
-    assert human.value is not None
-    bounds = share_bounds(human.value, alone, n)
+    labelled = found.human_only
+    assert labelled.value is not None
+    bounds = share_bounds(labelled.value, alone, n)
     assert bounds is not None
-    assert [human.low, human.high] == pytest.approx(list(bounds), abs=1e-9)
+    assert [labelled.low, labelled.high] == pytest.approx(list(bounds), abs=1e-9)
 
 
 def test_the_interval_by_hand() -> None:
