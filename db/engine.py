@@ -2,8 +2,9 @@
 
 SQLite: a write-ahead log, every commit synced to disk (synchronous=FULL), foreign keys on, and explicit
 transactions. A writer begins with BEGIN IMMEDIATE, because a transaction that began as a reader cannot wait
-for the write lock: it fails at once. PostgreSQL: a writer takes one advisory lock. In both there is one
-writer at a time, and a transaction becomes visible as a whole or not at all.
+for the write lock: it fails at once. PostgreSQL: a writer takes one advisory lock, and a reader sees one
+state (REPEATABLE READ), as a reader of SQLite does. In both there is one writer at a time, and a
+transaction becomes visible as a whole or not at all.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from db.errors import LedgerBusy, LedgerCorrupt, LedgerError, LedgerFull, LedgerReadOnly
+from db.errors import LedgerBusy, LedgerCorrupt, LedgerError, LedgerFull, LedgerReadOnly, LedgerUnreachable
 
 WAIT_SECONDS = 60.0  # how long to wait for another writer
 WRITER_LOCK = 0x4641524D  # PostgreSQL advisory lock: "FARM"
@@ -145,10 +146,13 @@ def _postgres_engine(address: Address, read_only: bool) -> Engine:
 
 
 def _begin_postgres(connection: Connection) -> None:
-    if connection.get_execution_options().get("farm_write"):
+    if not connection.get_execution_options().get("farm_write"):
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    else:
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (WRITER_LOCK,))
 
 
+BROKEN = ("57P01", "57P02", "57P03")  # PostgreSQL is shut down, has crashed, or is starting
 _SQLITE_ERRORS: tuple[tuple[str, type[LedgerError], str, str], ...] = (
     (
         "SQLITE_BUSY",
@@ -218,9 +222,12 @@ def _translated(error: BaseException | None, where: str) -> BaseException:
     state: Any = getattr(error, "sqlstate", None)
     if state is None:
         reason = (str(error).strip().splitlines() or ["no reason given"])[0]
-        return LedgerError(
+        return LedgerUnreachable(
             f"no connection to the database: {reason}", where=where, remedy="is the server up?"
         )
+    if state in BROKEN or state.startswith("08"):
+        remedy = "see that it is up, then run the same command again"
+        return LedgerUnreachable("the server broke the connection", where=where, remedy=remedy)
     if state == "53100":
         return LedgerFull("the server has no room to write", where=where, remedy="free some disk space there")
     if state == "25006":

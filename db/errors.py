@@ -55,6 +55,14 @@ class LedgerReadOnly(LedgerError):
     """The file or its folder cannot be written."""
 
 
+class LedgerUnreachable(LedgerError):
+    """The database server cannot be reached, or it broke the connection."""
+
+
+class UnstorableRow(LedgerError):
+    """A row holds a value that the database cannot hold. The rows beside it can be written."""
+
+
 class FormatError(FarmError):
     """A file is not of the format that it was given as."""
 

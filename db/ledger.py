@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine, Executable, Integer, Select, bindparam, func, select
 from sqlalchemy.orm import aliased
 
 from db.engine import WRITE, Address, clear_errors, make_engine
-from db.errors import LedgerCorrupt, LedgerNotFound
+from db.errors import LedgerCorrupt, LedgerNotFound, LedgerUnreachable
 from db.records import (
     AnnotationStatus,
     AnnotatorCard,
@@ -48,6 +49,8 @@ from db.tables import (
 from db.writer import Writer
 
 CHUNK = 2_000  # rows fetched at a time when streaming
+PATIENCE = 30.0  # seconds in which a server that went away may come back
+Result = TypeVar("Result")
 COUNTED = ("instruction", "output", "pair", "item", "annotator", "annotation", "membership", "file")
 
 
@@ -65,6 +68,7 @@ class Ledger:
         self.address = address
         self.read_only = read_only
         self._engine = engine
+        self._frozen: Connection | None = None
 
     @classmethod
     def open(cls, ledger: str | Path, *, create: bool = False, read_only: bool = False) -> Ledger:
@@ -123,6 +127,22 @@ class Ledger:
         with self._transaction(write=True) as connection:
             yield Writer(connection)
 
+    def write_patiently(self, write: Callable[[Writer], Result]) -> Result:
+        """Let `write` write in one transaction, and again where the server breaks the connection.
+
+        write: harmless when it is done twice, for the first transaction may have reached the disk. Raises
+        LedgerUnreachable where the server stays away for PATIENCE seconds.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                with self.writing() as writer:
+                    return write(writer)
+            except LedgerUnreachable:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
+
     @contextmanager
     def _transaction(self, write: bool = False) -> Iterator[Connection]:
         options: dict[str, Any] = WRITE if write else {}
@@ -137,9 +157,25 @@ class Ledger:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection in one transaction, which sees one state of a SQLite file. Private to db/."""
+        """A connection in one transaction, which sees one state of the ledger. Private to db/."""
+        if self._frozen is not None:
+            yield self._frozen
+            return
         with self._transaction() as connection:
             yield connection
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """In the block all reads see one state of the ledger, whatever others write. For one thread."""
+        if self._frozen is not None:
+            yield
+            return
+        with self._transaction() as connection:
+            self._frozen = connection
+            try:
+                yield
+            finally:
+                self._frozen = None
 
     def counts(self) -> dict[str, int]:
         """The number of facts in each table."""
@@ -234,7 +270,7 @@ class Ledger:
     def stream(self, query: Executable) -> Iterator[Any]:
         """Stream the rows of a query, fetched as they are needed. Private to db/."""
         with self.reading() as connection:
-            result = connection.execution_options(yield_per=CHUNK).execute(query)
+            result = connection.execute(query, execution_options={"yield_per": CHUNK})
             yield from result
 
     # Health

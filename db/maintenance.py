@@ -16,7 +16,17 @@ from db.errors import LedgerError
 from db.judgement_rows import Conflict, write_judgements
 from db.ledger import Ledger
 from db.row_writer import Cells
-from db.tables import ANNOTATION, CLAIM, CLAIM_SLOT, COMPLETION, IMPORTED, OUTPUT_THINKING, Base, SchemaRow
+from db.tables import (
+    ANNOTATION,
+    CLAIM,
+    CLAIM_SLOT,
+    COMPLETION,
+    IMPORTED,
+    LEASE,
+    OUTPUT_THINKING,
+    Base,
+    SchemaRow,
+)
 from db.whole_files import write_whole
 from db.writer import Writer
 
@@ -71,7 +81,7 @@ def _copy_rows(ledger: Ledger, target: Path) -> None:
     """Copy every row of every table, with its id, into a new SQLite file."""
     with Ledger.open(target, create=True) as copy, copy.writing() as writer, ledger.reading() as source:
         for table in Base.metadata.sorted_tables:
-            if table.name != SchemaRow.__tablename__:
+            if table.name not in (SchemaRow.__tablename__, LEASE.name):
                 for rows in _batches(source.execute(select(table).order_by(*table.primary_key))):
                     writer.rows.insert(table, [tuple(row) for row in rows])
 

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, select
 from sqlalchemy.exc import DataError
 
-from db.errors import LedgerError
+from db.errors import UnstorableRow
 
 LOOKUP = 5_000  # keys in one SELECT
 Cells = tuple[Any, ...]
@@ -47,8 +47,8 @@ class RowWriter:
         """Insert rows; returns how many were inserted.
 
         columns: names of the values of each row; none means all columns of the table. conflict: SQL that ends
-        the statement. The driver's executemany is several times faster than the ORM. Raises LedgerError on a
-        text that the database cannot hold.
+        the statement. The driver's executemany is several times faster than the ORM. Raises UnstorableRow on
+        a value that the database cannot hold.
         """
         if not rows:
             return 0
@@ -58,11 +58,13 @@ class RowWriter:
         try:
             return self.connection.exec_driver_sql(statement, list(rows)).rowcount
         except UnicodeEncodeError as error:
-            raise _unstorable(table, "a lone surrogate, which is no character") from error
+            raise _unstorable(table, "text with a lone surrogate, which is no character") from error
+        except OverflowError as error:
+            raise _unstorable(table, "number beyond 64 bits") from error
         except DataError as error:
-            if "NUL" not in str(error.orig):
-                raise
-            raise _unstorable(table, "a NUL character, which PostgreSQL does not store") from error
+            nul = "text with a NUL character, which PostgreSQL does not store"
+            other = f"value that the database refuses: {' '.join(str(error.orig).split())}"
+            raise _unstorable(table, nul if "NUL" in str(error.orig) else other) from error
 
     def keyed(
         self,
@@ -99,6 +101,6 @@ class RowWriter:
         return found
 
 
-def _unstorable(table: Table, what: str) -> LedgerError:
-    remedy = "repair the text where it comes from"
-    return LedgerError(f"a text for the table {table.name} holds {what}", remedy=remedy)
+def _unstorable(table: Table, what: str) -> UnstorableRow:
+    remedy = "repair it where it comes from"
+    return UnstorableRow(f"a row for the table {table.name} holds a {what}", remedy=remedy)

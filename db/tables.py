@@ -1,13 +1,28 @@
 """The tables of the ledger. Private to db/: no mapped object leaves this room.
 
 Rows refer to one another by integer id. Content is identified by a unique hash, the column `key`. Rows are
-never updated or deleted: triggers that the migrations make refuse it. A change here needs a migration; a
-test checks that tables and migrations agree. The records in db/records.py explain the columns.
+never updated or deleted, but for those of `lease`: triggers that the migrations make refuse it. A change here
+needs a migration; a test checks that tables and migrations agree. The records in db/records.py explain the
+columns.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Float, ForeignKey, Index, MetaData, SmallInteger, Text, UniqueConstraint, func
+from typing import Annotated
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    func,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 NAMES = {
@@ -23,6 +38,10 @@ class Base(DeclarativeBase):
 
     metadata = MetaData(naming_convention=NAMES)
     type_annotation_map = {str: Text, bool: Boolean, float: Float(53)}  # noqa: RUF012
+
+
+Wide = Annotated[int, mapped_column(BigInteger().with_variant(Integer, "sqlite"))]
+"""A number that comes from outside: from a server, a file or a flag."""
 
 
 class InstructionRow(Base):
@@ -46,7 +65,7 @@ class OutputRow(Base):
     producer: Mapped[str]
     producer_kind: Mapped[str]
     decoding: Mapped[str]
-    sample: Mapped[int]
+    sample: Mapped[Wide]
 
 
 class OutputThinkingRow(Base):
@@ -125,7 +144,7 @@ class AnnotationRow(Base):
     pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"))
     annotator_id: Mapped[int] = mapped_column(ForeignKey("annotator.id"))
     item_id: Mapped[int | None] = mapped_column(ForeignKey("item.id"))
-    replicate: Mapped[int]
+    replicate: Mapped[Wide]
     swapped: Mapped[int | None] = mapped_column(SmallInteger)
     attempt: Mapped[int]
     preference: Mapped[float | None]
@@ -185,7 +204,7 @@ class ClaimSlotRow(Base):
     claim_id: Mapped[int] = mapped_column(ForeignKey("claim.id"), primary_key=True, autoincrement=False)
     slot: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"), index=True)
-    replicate: Mapped[int]
+    replicate: Mapped[Wide]
     swapped: Mapped[int] = mapped_column(SmallInteger)
 
 
@@ -200,9 +219,9 @@ class CompletionRow(Base):
     finish_reason: Mapped[str | None]
     model: Mapped[str | None]
     top_logprobs: Mapped[str | None]
-    prompt_tokens: Mapped[int]
-    completion_tokens: Mapped[int]
-    cached_tokens: Mapped[int]
+    prompt_tokens: Mapped[Wide]
+    completion_tokens: Mapped[Wide]
+    cached_tokens: Mapped[Wide]
     sendings: Mapped[int]
     unmetered: Mapped[int]
     cost: Mapped[float | None]
@@ -243,7 +262,7 @@ class RunRow(Base):
     model: Mapped[str]
     folder: Mapped[str]
     started: Mapped[str]
-    seed: Mapped[int]
+    seed: Mapped[Wide]
     snapshot_id: Mapped[int | None] = mapped_column(ForeignKey("snapshot.id"))
     set_name: Mapped[str | None]
 
@@ -268,6 +287,17 @@ class CheckpointRow(Base):
     path: Mapped[str]
 
 
+class LeaseRow(Base):
+    """A run of `farm annotate` that may be waiting for replies. It is no fact: the row changes, and goes.
+
+    beats: a counter, which the run raises while it lives.
+    """
+
+    __tablename__ = "lease"
+    run: Mapped[str] = mapped_column(primary_key=True)
+    beats: Mapped[Wide]
+
+
 class SchemaRow(Base):
     """A schema revision that the ledger has reached. needs: the first release that can read it."""
 
@@ -290,6 +320,7 @@ CLAIM = Base.metadata.tables["claim"]
 CLAIM_SLOT = Base.metadata.tables["claim_slot"]
 COMPLETION = Base.metadata.tables["completion"]
 CHECKPOINT = Base.metadata.tables["checkpoint"]
+LEASE = Base.metadata.tables["lease"]
 METRIC = Base.metadata.tables["metric"]
 RUN = Base.metadata.tables["run"]
 SNAPSHOT = Base.metadata.tables["snapshot"]

@@ -6,12 +6,12 @@ writes judgements, which have no key of their own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple, fields
 from itertools import islice
 from typing import NamedTuple, Protocol, TypeVar
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, delete, select, update
 
 from db.judgement_rows import Written, annotation_cells, write_judgements
 from db.records import (
@@ -38,6 +38,7 @@ from db.tables import (
     FILE,
     INSTRUCTION,
     ITEM,
+    LEASE,
     MEMBERSHIP,
     METRIC,
     OUTPUT,
@@ -207,8 +208,26 @@ class Writer:
         return found
 
     def completions(self, facts: Sequence[Completion]) -> None:
-        """Write what came of claims, each once."""
-        self.rows.insert(COMPLETION, [astuple(fact) for fact in facts], COMPLETION_COLUMNS)
+        """Write what came of claims, each once. Raises UnstorableRow."""
+        rows = [astuple(fact) for fact in facts]
+        self.rows.insert(COMPLETION, rows, COMPLETION_COLUMNS, " ON CONFLICT DO NOTHING")
+
+    def begin_lease(self, run: str) -> None:
+        """Let a run count as alive."""
+        self.rows.insert(LEASE, [(run, 0)], ("run", "beats"))
+
+    def renew_lease(self, run: str) -> bool:
+        """Raise the counter of a run. False where it is gone: another run has taken over its claims."""
+        raised = update(LEASE).where(LEASE.c.run == run).values(beats=LEASE.c.beats + 1)
+        return self.rows.connection.execute(raised).rowcount > 0
+
+    def end_leases(self, runs: Collection[str]) -> None:
+        """Let these runs count as alive no more."""
+        self.rows.connection.execute(delete(LEASE).where(LEASE.c.run.in_(runs)))
+
+    def beats(self) -> dict[str, int]:
+        """The counters of the runs that may be alive, by name."""
+        return {row.run: row.beats for row in self.rows.connection.execute(select(LEASE))}
 
     def claim_like(self, claim: Cells, slots: Sequence[Cells], completion: Cells | None) -> int:
         """The id of our claim with this request and completion; a new attempt is written if need be.

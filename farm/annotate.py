@@ -18,7 +18,7 @@ from annotators.clients.endpoint import Endpoint
 from annotators.clients.failures import FAILURES, ProviderDown, Remedy
 from annotators.clients.limits import RateLimits
 from annotators.clients.online import OnlineClient, OnlineOptions
-from annotators.clients.request import Reply, Request, Transport
+from annotators.clients.request import BeforeSend, Reply, Request, Transport
 from annotators.clients.run import run_all
 from annotators.pool import Pool, specs_of
 from annotators.prices import PriceTable
@@ -215,7 +215,11 @@ def _by_model(
     ledger: Ledger, whom: _Whom, task: Task, provider: Provider, progress: Progress, account: Account
 ) -> AnnotateReport:
     before = account.spent
-    client = _transport(ledger, whom, provider, account)
+
+    async def before_send(request: Request, attempt: int) -> None:
+        await judging.before_send(request, attempt)
+
+    client = _transport(ledger, whom, provider, account=account, before_send=before_send)
     judging = Judging(ledger, whom.annotator, whom.endpoint, progress)
     replies = _Replies()
 
@@ -225,6 +229,8 @@ def _by_model(
 
     with judging:
         run_all(client, judging.requests(task.pairs, task.replicates), deliver, judging.commit)
+        while left := judging.wait_for_others():
+            run_all(client, judging.requests(left, task.replicates, again=True), deliver, judging.commit)
     if replies.none_usable:
         raise ProviderDown(
             f"none of {replies.count} requests brought a usable reply, the last: {replies.last_failure}",
@@ -279,7 +285,9 @@ class _Replies:
         return self.count > 0 and self.failures.total() == self.count and all(theirs)
 
 
-def _transport(ledger: Ledger, whom: _Whom, provider: Provider, account: Account) -> Transport:
+def _transport(
+    ledger: Ledger, whom: _Whom, provider: Provider, *, account: Account, before_send: BeforeSend
+) -> Transport:
     """The client: in this process, online, or of the Batch API, which resumes what an earlier run sent."""
     specs = specs_of(whom.annotator)
     if whom.sources:
@@ -289,13 +297,14 @@ def _transport(ledger: Ledger, whom: _Whom, provider: Provider, account: Account
     if not provider.batch:
         rates = RateLimits(provider.requests_per_minute, provider.tokens_per_minute)
         options = OnlineOptions(concurrency=provider.concurrency, rates=rates)
-        return OnlineClient(endpoint, options, price=prices.price, account=account)
+        return OnlineClient(endpoint, options, price=prices.price, account=account, before_send=before_send)
     return BatchClient(
         endpoint,
         BatchOptions(f"farm-{whom.annotator.fingerprint}", poll_seconds=provider.poll_seconds),
         price=prices.price,
         batch_factor=prices.batch_factor,
         account=account,
+        before_send=before_send,
         open_claims=asking.open_keys(ledger, [spec.draw_key for spec in specs]),
     )
 

@@ -39,8 +39,9 @@ def export_file(ledger: Ledger, format_name: str, path: Path, wanted: RowFilter)
     write = chosen.write
 
     def both(unfinished: Path) -> int:
-        count = write(preference_rows(ledger, wanted), unfinished)
-        text = dataset_card(ledger, path, chosen.name, wanted, rows=count, audit=_audited)
+        with ledger.frozen():
+            count = write(preference_rows(ledger, wanted), unfinished)
+            text = dataset_card(ledger, path, chosen.name, wanted, rows=count, audit=_audited)
         write_bytes_whole(card, text.encode(), CARD)
         return count
 

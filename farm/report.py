@@ -82,10 +82,16 @@ def figures(ledger: Ledger, folder: Path, options: ReportOptions = ReportOptions
 
 
 def compose(ledger: Ledger, options: ReportOptions, pairs: int | None = None) -> Report:
-    """Compute the content of the page. pairs: disagreements at most, in place of the option's number.
+    """Compute the content of the page, of one state of the ledger.
 
-    Raises ConfigError where there is nothing to report.
+    pairs: disagreements at most, in place of the option's number. Raises ConfigError where there is nothing
+    to report.
     """
+    with ledger.frozen():
+        return _composed(ledger, options, pairs)
+
+
+def _composed(ledger: Ledger, options: ReportOptions, pairs: int | None) -> Report:
     found = questioned(ledger, options.source, options.subset)
     sections: list[Section] = []
     differing: Sequence[Disagreement] = ()

@@ -51,7 +51,7 @@ def read_completion(request: Request, data: object) -> Sending:
         return failed("wrong_shape", shown(data))
     choices = data.get("choices")
     usage = _usage(data.get("usage"))
-    model = encodable(data["model"]) if isinstance(data.get("model"), str) else None
+    model = one_line(data["model"]) if isinstance(data.get("model"), str) else None
     if data.get("error"):
         name, said = body_failure(data["error"])
         return Sending(failure=name, detail=one_line(said or shown(data)), usage=usage, model=model)
@@ -66,6 +66,8 @@ def read_completion(request: Request, data: object) -> Sending:
         return Sending(failure="wrong_shape", detail=one_line(shown(choice)), usage=usage, model=model)
     logprobs = answer_logprobs(listed_positions(choice.get("logprobs")), said.answer, request.decoding.stop)
     failure, detail = _unusable(request, choice, message, said=said)
+    if usage and not usage.completion and (said.answer + said.thinking).strip():
+        usage = None  # no text is made of no tokens: the bill will say otherwise
     warnings = _warnings(request, said, choice, logprobs=logprobs)
     outside = {
         "several_choices": len(choices) > 1,
@@ -176,8 +178,8 @@ def _usage(value: object) -> Usage | None:
         return None
     prompt = _count(value.get("prompt_tokens", value.get("input_tokens")))
     completion = _count(value.get("completion_tokens", value.get("output_tokens")))
-    if prompt is None or completion is None:
-        return None
+    if not prompt or completion is None:
+        return None  # no prompt is 0 tokens long: a server that says so does not count them
     total = _count(value.get("total_tokens"))
     details = value.get("prompt_tokens_details")
     cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None

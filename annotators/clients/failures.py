@@ -108,6 +108,7 @@ FAILURES: Mapping[str, FailureKind] = MappingProxyType(
         "content_filter": _leave("the provider's filter cut the reply", billed=True),
         "length": _leave("the reply was cut at max_tokens", billed=True),
         "tool_calls": _leave("a tool call in place of text", billed=True),
+        "unstorable": _leave("a reply that the ledger cannot hold; its cost is kept", billed=True),
         # the Batch API
         "batch_failed": _leave("the provider refused the batch"),
         "batch_expired": _leave("the batch expired before this request was answered"),

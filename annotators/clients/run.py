@@ -1,8 +1,8 @@
 """Running a stream of requests from ordinary, synchronous code, and ending it cleanly.
 
-Requests are taken as they can be sent, so memory does not grow with their number. After Ctrl-C or SIGTERM
-nothing more is sent. Requests in flight have a few seconds to finish. Those that do not are delivered as the
-failure `interrupted`. So every request that was sent is accounted for.
+Requests are taken as they can be sent, so memory does not grow with their number. After Ctrl-C, SIGTERM or
+SIGHUP (a terminal that closed) nothing more is sent. Requests in flight have a few seconds to finish. Those
+that do not are delivered as the failure `interrupted`. So every request that was sent is accounted for.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from annotators.clients.request import (
     keep_nothing,
 )
 
+ENDS = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 GRACE = 3.0  # seconds that requests in flight have after Ctrl-C
 
 
@@ -56,9 +57,11 @@ def run_all(
     async def main() -> None:
         task = asyncio.current_task()
         in_main_thread = threading.current_thread() is threading.main_thread()
-        if task and in_main_thread and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            with contextlib.suppress(NotImplementedError):  # there is no SIGTERM to handle on Windows
-                asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        ends = [each for each in ENDS if signal.getsignal(each) is signal.SIG_DFL]  # nohup ignores SIGHUP
+        if task and in_main_thread:
+            with contextlib.suppress(NotImplementedError):  # Windows handles no signals here
+                for each in ends:
+                    asyncio.get_running_loop().add_signal_handler(each, task.cancel)
         await transport.run(iter(requests), deliver, commit)
 
     try:

@@ -27,7 +27,7 @@ WARNINGS: Mapping[str, str] = MappingProxyType(
         "logprobs_missing": "log-probabilities were asked for and did not come",
         "logprobs_elsewhere": "log-probabilities came for other tokens than the answer's",
         "response_format_ignored": "JSON was asked for and something else came",
-        "usage_missing": "the server did not say how many tokens it used",
+        "usage_missing": "the server did not say how many tokens it used, or said 0 for a text",
         "settings_ignored": "a model in process replies greedily, whatever the request says of sampling",
     }
 )
@@ -69,7 +69,7 @@ def failed(name: str, detail: str = "", *, retry_after: float | None = None) -> 
 
 
 def one_line(text: str) -> str:
-    """A server's error text as part of one line: no control characters, at most MAX_DETAIL long."""
+    """A server's text as part of one line: no control characters, at most MAX_DETAIL long."""
     line = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", encodable(text)).split())
     return line if len(line) <= MAX_DETAIL else line[: MAX_DETAIL - 3] + "..."
 

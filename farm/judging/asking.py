@@ -15,29 +15,38 @@ unchanged.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
+from typing import TypeAlias
 
 from annotators.clients.request import Reply, Request
 from annotators.draws import Orders
 from annotators.parsers import ReplyText
 from annotators.pool import Pool, specs_of
 from annotators.spec import AnnotatorSpec
+from db.errors import UnstorableRow
 from db.ids import canonical_json
 from db.ledger import Ledger, PairFilter
 from db.queries import asking
 from db.queries.asking import RequestStanding
 from db.records import Annotation, Claim, Completion
-from farm.judging import runs
+from db.writer import Writer
 from farm.judging.answered import AnnotationMaker
-from farm.judging.completions import completion_of, stored_reply
+from farm.judging.completions import completion_of, stored_reply, unstorable
 from farm.judging.questions import OpenQuestion, OpenQuestions, QuestionBatch
+from farm.judging.runs import Lease, Life, new_run_name
 
 WINDOW = 256  # pairs looked at and claimed together at most
 REQUESTS = 64  # claimed together, about; replies have to wait while these are prepared
+LOOK = 1.0  # seconds between two looks at another run
 BUFFER = 64  # completions in one transaction
+
+
+Delivered: TypeAlias = tuple[int, QuestionBatch, Reply]
+"""A reply that was delivered: the id of its claim, what was asked, the reply."""
 
 
 class Judging:
@@ -60,14 +69,14 @@ class Judging:
         self.statuses: Counter[str] = Counter()
         self.pairs = 0
         self._progress = progress
-        self._run = runs.new_run_name()
+        self._lease = Lease(ledger, new_run_name())
         self._window = min(WINDOW, REQUESTS * sum(spec.batch for spec in specs_of(annotator)))
         self._open: dict[str, tuple[int, QuestionBatch]] = {}  # request key -> claim id, what was asked
-        self._held: list[tuple[int, QuestionBatch, Reply]] = []  # delivered, not committed
+        self._held: list[Delivered] = []  # delivered, not committed
         self._judged: list[Annotation] = []  # what the completions committed last say
         with ledger.writing() as writer:
             [annotator_id] = writer.annotators([annotator.card])
-        self._questions = OpenQuestions(ledger, annotator, annotator_id, endpoint)
+        self._questions = OpenQuestions(ledger, annotator, annotator_id, endpoint=endpoint)
         self._make = AnnotationMaker(annotator_id, annotator.noise)
 
     @property
@@ -81,7 +90,7 @@ class Judging:
         return self._questions.elsewhere
 
     def __enter__(self) -> Judging:
-        runs.begin(self._run)
+        self._lease.__enter__()
         return self
 
     def __exit__(
@@ -89,16 +98,42 @@ class Judging:
     ) -> None:
         try:
             self.commit()
-            self._write(self._take_judged())
+            self._keep([])
             self._tell()
         finally:
-            runs.end(self._run)
+            self._lease.__exit__(kind, error, trace)
 
-    def requests(self, wanted: PairFilter, replicates: int, claim: bool = True) -> Iterator[Request]:
+    async def before_send(self, request: Request, attempt: int) -> None:
+        """The hook of a client before each sending. Raises RunInterrupted where others took the run for dead.
+
+        It waits while others cannot know that this run lives.
+        """
+        await self._lease.confirm()
+
+    def wait_for_others(self) -> PairFilter | None:
+        """Wait until it is known whether the runs live to which questions were left.
+
+        Returns the pairs that dead runs had claimed, to be asked for again; None where there are none. It
+        takes LEASE seconds at most (farm/judging/runs.py).
+        """
+        others, unsure = self._questions.others, self._questions.unsure
+        while any(others.life(run) is Life.UNKNOWN for run, _ in unsure):
+            time.sleep(LOOK)
+            with self.ledger.writing() as writer:
+                others.look(writer.beats())
+        free = [pair for run, pair in unsure if others.life(run) is Life.ENDED]
+        self._questions.unsure = []
+        self._questions.elsewhere -= len(free)
+        return PairFilter(ids=tuple(sorted(set(free)))) if free else None
+
+    def requests(
+        self, wanted: PairFilter, replicates: int, claim: bool = True, again: bool = False
+    ) -> Iterator[Request]:
         """The requests that are still to be sent, claimed. All other questions are judged on the way.
 
-        claim: False for an estimate, which writes nothing.
+        claim: False for an estimate, which writes nothing. again: the pairs were counted before.
         """
+        pairs_before, known_before = self.pairs, self.known
         flipped = self.ledger.flipped_pairs() if self.annotator.orders is Orders.STORED else set()
         left = wanted.limit
         while pairs := list(self.ledger.pairs(replace(wanted, limit=_least(self._window, left)))):
@@ -107,6 +142,8 @@ class Judging:
             self.pairs += len(pairs)
             questions = self._questions.of(pairs, replicates, flipped)
             yield from self._claimed(questions) if claim else self._unanswered(questions)
+            if again:
+                self.pairs, self._questions.known = pairs_before, known_before
             self._tell()
             if left == 0:
                 return
@@ -123,28 +160,50 @@ class Judging:
 
         So there is one transaction each time that replies come, and a judgement is on disk one commit after
         its completion. A failed request says nothing: its failed judgement is written with its completion, so
-        that no other run takes the next attempt for the first.
+        that no other run takes the next attempt for the first. A reply that the database cannot hold becomes
+        the failure `unstorable` with its cost, and takes no other with it. What was not written is kept, and
+        is written by the next commit.
         """
-        held, self._held = self._held, []
-        if not held:
+        if not self._held:
             return
-        facts = self._take_judged()
+        try:
+            self._keep(self._held)
+        except UnstorableRow:
+            for each in list(self._held):
+                self._keep_alone(each)
+        self._tell()
+
+    def _keep_alone(self, held: Delivered) -> None:
+        try:
+            self._keep([held])
+        except UnstorableRow as error:
+            claim_id, batch, reply = held
+            self._held[self._held.index(held)] = bare = (claim_id, batch, unstorable(reply, str(error)))
+            self._keep([bare])
+
+    def _keep(self, held: Sequence[Delivered]) -> None:
+        """Write these completions and all judgements that wait, then parse the completions."""
+        facts = list(self._judged)
         for claim_id, batch, reply in held:
             if not reply.ok:
                 facts += self._make.failed(batch, f"{reply.failure}: {reply.detail}".rstrip(": "), claim_id)
-        with self.ledger.writing() as writer:
-            writer.completions([completion_of(claim_id, reply) for claim_id, _, reply in held])
+        completions = [completion_of(claim_id, reply) for claim_id, _, reply in held]
+        if not facts and not completions:
+            return
+
+        def write(writer: Writer) -> None:
+            writer.completions(completions)
             writer.annotations(facts)
+
+        self.ledger.write_patiently(write)
+        written = {claim_id for claim_id, _, _ in held}
+        self._held = [each for each in self._held if each[0] not in written]
+        self._judged = []
         self._count(facts)
         for claim_id, batch, reply in held:
             if reply.ok:
                 said = ReplyText(reply.text, reply.top_logprobs, reply.thinking)
                 self._judged += self._make.read(batch, said, claim_id)
-        self._tell()
-
-    def _take_judged(self) -> list[Annotation]:
-        facts, self._judged = self._judged, []
-        return facts
 
     def _unanswered(self, questions: Iterable[OpenQuestion]) -> Iterator[Request]:
         """The requests that no stored completion answers. Nothing is written."""
@@ -162,6 +221,7 @@ class Judging:
         """
         claims: list[tuple[Claim, QuestionBatch]] = []
         with self.ledger.writing() as writer:
+            self._questions.others.look(writer.beats())
             tried = [(question, self._make.unasked(question)) for question in questions]
             facts = [fact for _, fact in tried if fact]
             batches = list(self._questions.batches(question for question, fact in tried if not fact))
@@ -171,12 +231,14 @@ class Judging:
                 if stored := _stored(answer):
                     reply = stored_reply(stored.text, stored.top_logprobs, stored.thinking)
                     facts += self._make.read(batch, reply, stored.claim_id)
-                elif answer and answer.latest is None and runs.is_alive(answer.run):
-                    self._questions.elsewhere += len(batch.questions)
-                else:
+                elif not (
+                    answer and not answer.latest and self._questions.leave(answer.run, batch.questions)
+                ):
                     claims.append((self._claim(batch, answer.attempts if answer else 0), batch))
             writer.annotations(facts)
             ids = writer.claims([claim for claim, _ in claims])
+            if dead := self._questions.others.ended:
+                writer.end_leases(dead)
         self._count(facts)
         taken = []
         for claim_id, (_, batch) in zip(ids, claims, strict=True):
@@ -193,17 +255,11 @@ class Judging:
         return Claim(
             request_key=batch.request.key,
             draw_key=batch.spec.draw_key,
-            run=self._run,
+            run=self._lease.run,
             request=body,
             questions=asked,
             attempt=attempt,
         )
-
-    def _write(self, facts: Sequence[Annotation]) -> None:
-        if facts:
-            with self.ledger.writing() as writer:
-                writer.annotations(facts)
-            self._count(facts)
 
     def _count(self, facts: Sequence[Annotation]) -> None:
         self.statuses.update(fact.status.value for fact in facts)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import astuple, replace
 
 from annotators.clients.request import Reply, TokenLogprob
+from annotators.clients.sending import one_line, repaired
 from annotators.parsers import ReplyText
+from annotators.prices import Usage
 from db.records import Completion
+
+MOST = 2**62  # tokens: what a column holds
 
 
 def completion_of(claim_id: int, reply: Reply) -> Completion:
@@ -14,11 +19,11 @@ def completion_of(claim_id: int, reply: Reply) -> Completion:
     tops = [[[each.token, each.logprob] for each in position] for position in reply.top_logprobs]
     return Completion(
         claim_id=claim_id,
-        text=reply.text,
+        text=repaired(reply.text),
         failure=reply.failure,
-        detail=reply.detail,
-        finish_reason=reply.finish_reason,
-        model=reply.model,
+        detail=repaired(reply.detail),
+        finish_reason=_repaired(reply.finish_reason),
+        model=_repaired(reply.model),
         top_logprobs=json.dumps(tops) if tops else None,
         prompt_tokens=reply.usage.prompt,
         completion_tokens=reply.usage.completion,
@@ -29,7 +34,26 @@ def completion_of(claim_id: int, reply: Reply) -> Completion:
         cost_bound=reply.cost_bound,
         seconds=reply.seconds,
         warnings=",".join(reply.warnings),
-        thinking=reply.thinking,
+        thinking=repaired(reply.thinking),
+    )
+
+
+def _repaired(text: str | None) -> str | None:
+    return None if text is None else repaired(text)
+
+
+def unstorable(reply: Reply, why: str) -> Reply:
+    """The reply as the failure `unstorable`: its tokens and its cost, and nothing of what it said."""
+    return replace(
+        reply,
+        failure="unstorable",
+        detail=one_line(why),
+        text="",
+        thinking="",
+        finish_reason=None,
+        model=None,
+        top_logprobs=(),
+        usage=Usage(*(min(each, MOST) for each in astuple(reply.usage))),
     )
 
 

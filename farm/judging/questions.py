@@ -16,7 +16,7 @@ from annotators.spec import AnnotatorSpec
 from db.ledger import Ledger, Standing
 from db.queries import asking
 from db.records import AnnotationStatus, AnnotatorKind, Pair, Question
-from farm.judging.runs import is_alive
+from farm.judging.runs import Life, OtherRuns
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,17 @@ class OpenQuestions:
     """The open questions of one annotator. endpoint: as of annotators.clients.Request.
 
     known: how many questions were met that are judged already. elsewhere: how many are left to other runs,
-    which are asking them.
+    which are asking them. unsure: runs of which nobody knows yet whether they live, with the pair of each
+    question that was left to them.
     """
 
     def __init__(
-        self, ledger: Ledger, annotator: AnnotatorSpec | Pool, annotator_id: int, endpoint: str
+        self, ledger: Ledger, annotator: AnnotatorSpec | Pool, annotator_id: int, *, endpoint: str
     ) -> None:
         self.known = 0
         self.elsewhere = 0
+        self.others = OtherRuns()
+        self.unsure: list[tuple[str, int]] = []
         self._ledger = ledger
         self._annotator = annotator
         self._annotator_id = annotator_id
@@ -99,8 +102,21 @@ class OpenQuestions:
         for claimed in asking.batches(self._ledger, spec.draw_key, pair_ids):
             if all(asked in waiting for asked in claimed.questions):
                 yield self._batch(spec, [waiting.pop(asked) for asked in claimed.questions])
-            elif not claimed.failed and is_alive(claimed.run):
-                self.elsewhere += sum(waiting.pop(asked, None) is not None for asked in claimed.questions)
+            elif not claimed.failed:
+                theirs = [waiting[asked] for asked in claimed.questions if asked in waiting]
+                if self.leave(claimed.run, theirs):
+                    for question in theirs:
+                        del waiting[question.asked]
+
+    def leave(self, run: str, questions: Sequence[OpenQuestion]) -> bool:
+        """Leave these questions to the run that claimed them, unless it is dead. Returns whether they are."""
+        life = self.others.life(run)
+        if life is Life.ENDED:
+            return False
+        self.elsewhere += len(questions)
+        if life is Life.UNKNOWN:
+            self.unsure += [(run, question.pair.id) for question in questions]
+        return True
 
     def _asked_of(self, question: OpenQuestion) -> AnnotatorSpec:
         """The annotator itself, or the member of the pool that judges this question."""

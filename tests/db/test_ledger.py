@@ -143,7 +143,8 @@ def test_facts_cannot_be_changed(ledger_url: str, verb: str) -> None:
             run_id = writer.run(Run("train dpo", "{}", "0", "m", "f", "now", 0, snapshot_id))
             writer.metrics(run_id, 1, {"loss": 0.5})
             writer.checkpoint(run_id, 1, "f/step-1")
-        for table in Base.metadata.tables:
+            writer.thoughts({1: "so"})
+        for table in set(Base.metadata.tables) - {"lease"}:
             key = next(iter(Base.metadata.tables[table].primary_key)).name  # any column would do
             statement = verb.format(table).replace("id = id", f"{key} = {key}")
             with pytest.raises((LedgerError, DBAPIError), match="append-only"), ledger.writing() as writer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from sqlalchemy import create_engine, inspect
 from db.engine import Address, make_engine
 from db.errors import LedgerCorrupt, LedgerError, LedgerNotFound, LedgerReadOnly, LedgerTooNew
 from db.ledger import Ledger
+from db.queries import asking
+from db.records import Completion, Run
 from db.schema import HEAD, KNOWN, upgrade
 from db.tables import Base
 
@@ -139,3 +142,50 @@ def test_addresses_that_cannot_be(url: str) -> None:
 
 def test_a_password_is_not_shown() -> None:
     assert "secret" not in str(Address.of("postgresql://me:secret@localhost/x"))
+
+
+@pytest.mark.parametrize("revision", KNOWN)
+def test_replacing_a_row_changes_nothing(tmp_path: Path, revision: str) -> None:
+    """INSERT OR REPLACE deletes the older row, and no DELETE trigger fires: a trigger of its own refuses it.
+
+    With the row's own keys and another content, and with a new id beside the other keys.
+    """
+    path = tmp_path / "old.db"
+    with sqlite3.connect(path) as connection:
+        connection.executescript((ASSETS / f"{revision}.sql").read_text())
+    connection.close()
+    Ledger.open(path).close()
+    connection = sqlite3.connect(path)
+    tried = 0
+    for table in set(Base.metadata.tables) - {"lease"}:
+        columns = [column.name for column in Base.metadata.tables[table].columns]
+        before = connection.execute(f"SELECT * FROM {table}").fetchall()
+        for name in columns:
+            changed = ", ".join("777" if each == name else each for each in columns)
+            for row in before:
+                where = " AND ".join(f"{each} IS ?" for each in columns)
+                replacing = f"INSERT OR REPLACE INTO {table} SELECT {changed} FROM {table} WHERE {where}"
+                with suppress(sqlite3.IntegrityError):
+                    connection.execute(replacing, row)
+                after = connection.execute(f"SELECT * FROM {table}").fetchall()
+                assert set(before) <= set(after), f"{table}.{name}"
+                connection.rollback()
+                tried += 1
+    connection.close()
+    assert tried > 100
+
+
+def test_numbers_from_outside_are_wide(ledger_url: str) -> None:
+    """An old ledger on PostgreSQL had columns of 32 bits: they are widened with their rows."""
+    engine = make_engine(Address.of(ledger_url))
+    fact = Completion(1, "A", prompt_tokens=2**53 - 1, completion_tokens=3_000_000_000, cached_tokens=2**62)
+    row = "INSERT INTO claim VALUES (1, 'k', 0, 'd', 'r', '')"
+    with engine.connect() as connection, connection.begin():
+        upgrade(connection, "0003")
+        connection.exec_driver_sql(row)
+    engine.dispose()
+    with Ledger.open(ledger_url) as ledger:
+        with ledger.writing() as writer:
+            writer.completions([fact])
+            writer.run(Run("train dpo", "{}", "0", "m", "f", "now", 2**40))
+        assert asking.completions(ledger, [1]) == {1: fact}
