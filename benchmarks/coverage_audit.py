@@ -116,7 +116,8 @@ def main() -> None:
                 )
                 results.append({"clustered": clustered, "chance": chance, "n": size, "figures": found})
     if options.json:
-        command = "python benchmarks/coverage_audit.py --json benchmarks/results/coverage_audit.json"
+        out = "benchmarks/results/coverage_audit.json"
+        command = f"python benchmarks/coverage_audit.py --draws {options.draws} --json {out}"
         content = {
             "command": command,
             "python": platform.python_version(),
