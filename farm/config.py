@@ -82,6 +82,8 @@ class TrainConfig(ModelConfig):
     """AdamW's denominator floor."""
     max_grad_norm: float = option(1.0, above=0)
     """Gradients are scaled down to this norm."""
+    disable_dropout: bool = True
+    """Turn off the dropout that the model brings, so that learning and drawing agree; lora_dropout stays."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """bf16: forward passes under bfloat16 autocast; weights keep their own dtype."""
     gradient_checkpointing: bool = False

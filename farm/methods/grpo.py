@@ -7,6 +7,9 @@
 paper   code                   differs from the paper
 G       config.n               std has ddof 1 and 10⁻⁴ added, as in TRL; equal scores have advantage 0
 β, ε    config.beta, .clip
+k3      config.correct_kl      true: times ρ_t, whose value is 1 on policy. The gradient is then that of
+                               KL(π_θ ‖ π_ref), as in DeepSeek-V3.2 and by default in TRL 1.16; the
+                               paper's is that of KL(π_ref ‖ π_θ), and heavy-tailed
 1/|y|   config.every_token     true: every token counts the same (Yu et al. 2025, arXiv 2503.14476, eq. 8)
 std     config.scale           false: A_i is not divided (Liu et al. 2025, arXiv 2503.20783)
 r       models.reward()        missing_eos_penalty is taken off the score of a response that was cut
@@ -38,6 +41,8 @@ class GRPOConfig(RolloutConfig):
     """Weight of the KL divergence from the reference in the loss."""
     clip: float = option(0.2, above=0)
     """How far the probability ratio of a token is followed from 1."""
+    correct_kl: bool = False
+    """Multiply the KL estimate by the probability ratio: an unbiased gradient of KL(policy, reference)."""
     scale: bool = True
     """Divide advantages by the standard deviation of their group."""
     every_token: bool = False
@@ -55,14 +60,21 @@ def group_advantages(scores: Tensor, n: int, scale: bool = True) -> Tensor:
 
 
 def grpo_loss(
-    logps: Tensor, old_logps: Tensor, ref_logps: Tensor, advantages: Tensor, beta: float, clip: float
+    logps: Tensor,
+    old_logps: Tensor,
+    ref_logps: Tensor,
+    advantages: Tensor,
+    *,
+    beta: float,
+    clip: float,
+    correct_kl: bool = False,
 ) -> Tensor:
     """Loss of each token: (B, T). Shao et al. 2024, eq. 3.
 
-    logps, old_logps, ref_logps: (B, T). advantages: (B, T) or (B, 1).
+    logps, old_logps, ref_logps: (B, T). advantages: (B, T) or (B, 1). correct_kl: multiply k3 by the ratio.
     """
-    gain = clipped_objective((logps - old_logps).exp(), advantages, clip)
-    return -(gain - beta * kl_k3(logps, ref_logps))
+    ratio, kl = (logps - old_logps).exp(), kl_k3(logps, ref_logps)
+    return beta * (ratio * kl if correct_kl else kl) - clipped_objective(ratio, advantages, clip)
 
 
 def worth(rollout: Rollout, config: GRPOConfig, processes: Processes) -> Credit:
@@ -79,7 +91,15 @@ def worth(rollout: Rollout, config: GRPOConfig, processes: Processes) -> Credit:
 def loss(logps: Tensor, batch: Credit, config: GRPOConfig) -> Loss:
     """Mean loss over the tokens of a batch, by their weights. logps: (B, T)."""
     old, reference = batch.rollout.logps, batch.rollout.ref_logps
-    losses = grpo_loss(logps, old, reference, batch.advantages, beta=config.beta, clip=config.clip)
+    losses = grpo_loss(
+        logps,
+        old,
+        reference,
+        batch.advantages,
+        beta=config.beta,
+        clip=config.clip,
+        correct_kl=config.correct_kl,
+    )
     log_ratio = (logps - old).detach()
     clipped = ((log_ratio.exp() - 1).abs() > config.clip).double()
     stats = {

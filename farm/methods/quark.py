@@ -7,7 +7,8 @@
 paper   code                  differs from the paper
 c_k     control_tokens        a token between prompt and response; the saved template asks for the best, c_K
 D       levelled              quantiles are taken within one rollout, over all processes. No pool of older
-                              responses is kept, so a resumed run needs the weights alone
+                              responses is kept, so a resumed run needs the weights alone. Equal scores share
+                              a level, and the best score has the highest; the paper cuts by rank
 π_θ     self.policy           the first rollout is the reference's, which knows no control tokens
 r       models.reward()       missing_eos_penalty is taken off the score of a response that was cut
 α       config.entropy_coef   0 is AlpacaFarm's (arXiv 2305.14387)
@@ -107,7 +108,7 @@ class Quark(Method[Levelled]):
         self.config = config
         self.policy = self.trained = self.product = models.policy()
         self.controls = control_tokens(config.levels)
-        self.policy.condition_on(self.controls)
+        self.policy.condition_on(self.controls, data.first)
         self.feed = Rollouts(
             config, replace(data, held_out=()), models, policy=self.policy, learn=self.levelled
         )

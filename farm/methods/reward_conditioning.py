@@ -6,7 +6,9 @@ Keskar et al. 2019, arXiv 1909.05858; Lu et al. 2022, arXiv 2205.13636 (one roun
     L(θ) = −E_((x,c,y) ∈ D) Σ_t log π_θ(y_t | x, c, y_<t)  /  number of response tokens
 
 paper   code                 differs from the paper
-c_k     control_tokens       a token between prompt and response; the saved template asks for the best
+c_k     control_tokens       a token between prompt and response; the saved template asks for the best.
+                             Equal scores share a level, and the best score has the highest; Lu et al. cut
+                             by rank
 K       config.levels
 r       models.reward()
 """

@@ -33,6 +33,8 @@ class SFTConfig(TrainConfig):
     batch_size: int = 128
     """Demonstrations per optimizer step, over all processes."""
     learning_rate: float = 2e-5
+    disable_dropout: bool = False
+    """Turn off the dropout that the model brings; lora_dropout stays."""
 
 
 def sft_loss(logps: Tensor, mask: Tensor) -> Tensor:
@@ -60,7 +62,7 @@ class SFT(Method[Tokens]):
         """control: tokens that demonstrations are marked with, the one to ask for last."""
         self.policy = self.trained = self.product = models.policy()
         if control:
-            self.policy.condition_on(control)
+            self.policy.condition_on(control, data.first.prompt)
         self.feed = demonstrations(data, self.policy.codec, config, self.policy.device)
 
     def loss(self, batch: Tokens) -> Loss:

@@ -120,6 +120,19 @@ def add_lora(model: Any, config: ModelConfig, seed: int) -> None:
         raise ModelError(f"LoRA does not fit: {_line(error)}", where="lora_targets", remedy=remedy) from None
 
 
+def disable_dropout(model: nn.Module) -> None:
+    """Set every dropout rate of the model to 0, in place, but for those of LoRA adapters.
+
+    Layers hold a rate as the `p` of a dropout module, or as a number with "drop" in its name. The model's
+    configuration keeps its rates, and they are saved with it.
+    """
+    for name, module in model.named_modules():
+        if ".lora_" not in f".{name}":
+            held = {n for n, value in vars(module).items() if isinstance(value, float) and "drop" in n}
+            rates = {"p"} if isinstance(module, nn.Dropout) else held
+            vars(module).update(dict.fromkeys(rates, 0.0))
+
+
 def merged_state(model: nn.Module) -> dict[str, Tensor]:
     """The weights with adapters added in, under the names of the model without adapters."""
     state = {name: whole(tensor) for name, tensor in model.state_dict().items() if ".lora_" not in name}

@@ -86,14 +86,14 @@ class Policy(nn.Module):
         )
         return out.logits[:, -1]  # type: ignore[no-any-return]
 
-    def condition_on(self, tokens: Sequence[str]) -> None:
+    def condition_on(self, tokens: Sequence[str], prompt: Prompt) -> None:
         """Add control tokens to tokenizer and model. From now on the template asks for the last of them.
 
-        Each starts as half the embedding of the token that it follows, so that the policy answers as before.
-        Noise with the standard deviation of the embeddings is added, so that the policy soon tells the tokens
-        apart. The noise is the same in every process. None of the tokens is ever drawn.
+        Each starts as half the embedding of the token that it follows, the last one of `prompt`, so that the
+        policy answers as before. Noise with the standard deviation of the embeddings is added, so that the
+        policy soon tells the tokens apart. The noise is the same in every process. None is ever drawn.
         """
-        before = self.codec.prompt_ids(Prompt(""))[-1]
+        before = self.codec.prompt_ids(prompt)[-1]
         self.codec = self.codec.with_control(tokens[-1])
         added = self.codec.tokenizer.add_special_tokens({"additional_special_tokens": list(tokens)})
         ids = self.codec.tokenizer.convert_tokens_to_ids(list(tokens))

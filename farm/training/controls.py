@@ -23,9 +23,10 @@ def control_problems(config: TrainConfig) -> list[str]:
 def quantile_levels(scores: Tensor, levels: int, among: Tensor | None = None) -> Tensor:
     """Level of each score by its quantile, 0 the lowest, `levels - 1` the highest: any shape -> the same.
 
-    Equal scores share a level. among: the scores whose quantiles are taken; they include `scores`. None:
-    `scores` alone.
+    Equal scores share the lowest of the levels that their ranks would have, but the best score always has the
+    highest level, which is the one that a policy is asked for. among: the scores whose quantiles are taken;
+    they include `scores`. None: `scores` alone.
     """
     ranked = (scores if among is None else among).double().flatten().sort().values
     below = torch.searchsorted(ranked, scores.double())  # how many scores are lower
-    return below * levels // len(ranked)
+    return torch.where(scores == ranked[-1], levels - 1, below * levels // len(ranked))

@@ -22,6 +22,11 @@ class DataError(FarmError):
     """The data cannot be used for training as they are."""
 
 
+def nothing_to_learn() -> DataError:
+    """The error of a method that got no records."""
+    return DataError("there is nothing to learn from", remedy="give a snapshot or split that is not empty")
+
+
 @dataclass(frozen=True, slots=True)
 class Demonstration:
     """A prompt and the output to imitate."""
@@ -68,6 +73,13 @@ class Data(Generic[R]):
     train: Sequence[R]
     held_out: Sequence[R] = ()
     processes: Processes = field(default_factory=Processes)
+
+    @property
+    def first(self) -> R:
+        """The first record to learn from. Raises DataError if there is none."""
+        if not self.train:
+            raise nothing_to_learn()
+        return self.train[0]
 
     def made(self, make: Callable[[Sequence[R]], Sequence[S]]) -> Data[S]:
         """Convert both parts with `make`; an empty part stays empty."""

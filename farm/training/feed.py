@@ -29,6 +29,7 @@ from farm.training.data import (
     check_groups,
     check_judged,
     check_pairs,
+    nothing_to_learn,
     turned,
 )
 from farm.training.method import Feed
@@ -61,9 +62,7 @@ class RecordFeed(Generic[R, B]):
         Raises DataError if there are no rows.
         """
         if not rows:
-            raise DataError(
-                "there is nothing to learn from", remedy="give a snapshot or split that is not empty"
-            )
+            raise nothing_to_learn()
         self.rows, self.lengths, self.make, self.held_out_rows = rows, lengths, make, held_out
         self.config, self.processes = config, processes
         self.curriculum = curriculum or Shuffled(lengths, config)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from db.errors import ConfigError
 from farm.config import TrainConfig
+from farm.models.loading import disable_dropout
 from farm.models.policy import Policy
 from farm.models.scorer import Scorer, ScorerReward
 from farm.training.method import RewardFn, SequenceLogps
@@ -88,6 +89,8 @@ class LoadedModels:
 
 
 def _prepare(module: Policy | Scorer, config: TrainConfig) -> None:
+    if config.disable_dropout:
+        disable_dropout(module.model)
     if config.gradient_checkpointing:
         model = module.model  # the older transformers of the range have another name for it
         enable = (

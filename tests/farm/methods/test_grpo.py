@@ -1,3 +1,4 @@
+import functools
 import math
 from typing import Any
 
@@ -22,7 +23,12 @@ def test_advantages_loss_and_gradient_are_trls(case: dict[str, Any], left: int, 
     assert advantages.tolist() == pytest.approx(case["advantages"], rel=1e-5)
     now = now.nan_to_num(7.0).requires_grad_()
     of_tokens = grpo_loss(
-        now, old.nan_to_num(8.0), ref.nan_to_num(9.0), advantages[:, None], case["beta"], case["clip"]
+        now,
+        old.nan_to_num(8.0),
+        ref.nan_to_num(9.0),
+        advantages[:, None],
+        beta=case["beta"],
+        clip=case["clip"],
     )
     losses = masked_row_mean(of_tokens, mask)
     weights = mask.sum(1) if case["every_token"] else torch.ones(len(mask))
@@ -43,7 +49,7 @@ def test_advantages_by_hand() -> None:
 def test_loss_by_hand() -> None:
     """ρ = (2, 1), A = 1, ε = ½, π_ref/π = (1, e), β = ½: tokens gain 3/2 and 1 − ½ (e − 2)."""
     old, logps = tensor([[0.0, 0.0]]), tensor([[math.log(2), 0.0]])
-    losses = grpo_loss(logps, old, tensor([[math.log(2), 1.0]]), tensor([[1.0]]), 0.5, 0.5)
+    losses = grpo_loss(logps, old, tensor([[math.log(2), 1.0]]), tensor([[1.0]]), beta=0.5, clip=0.5)
     assert losses.mean().item() == pytest.approx(-(1.5 + 1 - 0.5 * (math.e - 2)) / 2)
 
 
@@ -52,7 +58,7 @@ def test_at_ratio_1_the_gradient_is_the_policy_gradient() -> None:
     mask = tensor([[0, 1, 1, 1], [0, 1, 0, 0], [1, 1, 0, 0]])
     advantages = torch.randn(3, dtype=torch.float64)
     now = logps.detach()
-    of_tokens = grpo_loss(logps, now, now, advantages[:, None], 0.3, 0.2)
+    of_tokens = grpo_loss(logps, now, now, advantages[:, None], beta=0.3, clip=0.2)
     losses = masked_row_mean(of_tokens, mask)  # at the reference k3 is flat
     plain = -masked_row_mean(logps * advantages[:, None], mask)
     for one, other in zip(*(torch.autograd.grad(x.sum(), logps) for x in (losses, plain)), strict=True):
@@ -63,7 +69,38 @@ def test_gradients() -> None:
     logps = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
     old, ref = (logps.detach() + 0.3 * torch.randn(2, 3).double() for _ in range(2))
     advantages = tensor([[1.0, 1.0, 0.0], [-2.0, 3.0, -1.0]])
-    assert gradcheck(lambda x: grpo_loss(x, old, ref, advantages, 0.1, 0.2), [logps])
+    for correct in (False, True):
+        of_logps = functools.partial(grpo_loss, beta=0.1, clip=0.2, correct_kl=correct)
+        assert gradcheck(lambda x, loss=of_logps: loss(x, old, ref, advantages), [logps])
+
+
+@pytest.mark.parametrize("log_ratio", [7.0, 0.5, -3.0])
+def test_the_gradient_of_the_kl_is_the_papers_or_the_corrected_one(log_ratio: float) -> None:
+    """On policy, d/d log π of β k3 is β (1 - π_ref/π) as in eq. 4, or β log π/π_ref with the correction.
+
+    log π_ref/π is 7 in one case, so k3 is 1,089 there: far from where the two agree.
+    """
+    logps = tensor([[-9.0]], dtype=torch.float64, requires_grad=True)
+    old, ref, nothing = logps.detach(), logps.detach() + log_ratio, torch.zeros(1, 1, dtype=torch.float64)
+    for correct, expected in ((False, 1 - math.exp(log_ratio)), (True, -log_ratio)):
+        loss = grpo_loss(logps, old, ref, nothing, beta=0.5, clip=0.2, correct_kl=correct)
+        assert loss.item() == pytest.approx(0.5 * (math.exp(log_ratio) - 1 - log_ratio))
+        (gradient,) = torch.autograd.grad(loss.sum(), logps)
+        assert gradient.item() == pytest.approx(0.5 * expected)
+
+
+def test_the_corrected_gradient_is_that_of_the_exact_kl() -> None:
+    """With 5 tokens the mean gradient of ρ k3 is that of KL(π ‖ π_ref); of k3 it is that of KL(π_ref ‖ π)."""
+    logits = torch.randn(5, dtype=torch.float64, requires_grad=True)
+    ref = torch.randn(5, dtype=torch.float64).log_softmax(0)
+    logps = logits.log_softmax(0)
+    (exact,) = torch.autograd.grad((logps.exp() * (logps - ref)).sum(), logits, retain_graph=True)
+    (turned,) = torch.autograd.grad(-(ref.exp() * logps).sum(), logits, retain_graph=True)  # KL(π_ref ‖ π)
+    for correct, expected in ((True, exact), (False, turned)):
+        nothing, old = torch.zeros(5, dtype=torch.float64), logps.detach()
+        losses = grpo_loss(logps, old, ref, nothing, beta=1.0, clip=0.2, correct_kl=correct)
+        (gradient,) = torch.autograd.grad((old.exp() * losses).sum(), logits, retain_graph=True)
+        assert torch.allclose(gradient, expected)
 
 
 @pytest.mark.parametrize(("every_token", "expected"), [(False, -2.0), (True, -2.8)])

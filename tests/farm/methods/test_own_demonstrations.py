@@ -88,7 +88,21 @@ def test_binary_reward_conditioning_marks_both_outputs() -> None:
 def test_quantile_levels_by_hand() -> None:
     assert quantile_levels(tensor([[5.0, 1.0], [3.0, 2.0]]), 4).tolist() == [[3, 0], [2, 1]]
     assert quantile_levels(tensor([[5.0, 1.0], [3.0, 2.0]]), 2).tolist() == [[1, 0], [1, 0]]
+    assert quantile_levels(tensor([0.0, 1.0, 2.0, 3.0, 4.0]), 4).tolist() == [0, 0, 1, 2, 3]
+
+
+def test_equal_scores_share_a_level_and_the_best_score_has_the_highest() -> None:
     assert quantile_levels(tensor([[1.0, 1.0, 1.0, 2.0]]), 4).tolist() == [[0, 0, 0, 3]]
+    assert quantile_levels(tensor([0.0, 1.0, 1.0, 1.0]), 4).tolist() == [0, 3, 3, 3]
+    assert quantile_levels(tensor([0.0, 0.0, 1.0, 1.0]), 4).tolist() == [0, 0, 3, 3]
+    assert quantile_levels(tensor([1.0, 1.0]), 4, tensor([0.0, 1.0, 1.0, 2.0])).tolist() == [1, 1]
+    for seed in range(50):
+        generator = torch.Generator().manual_seed(seed)
+        scores = torch.randint(0, 1 + seed % 4, (1 + seed % 9,), generator=generator)
+        levels = quantile_levels(scores, 4)
+        assert (levels[scores == scores.max()] == 3).all()
+        assert levels.min() >= 0
+        assert all((levels[scores == score] == levels[scores == score][0]).all() for score in scores)
 
 
 def test_reward_conditioning_marks_every_response_with_its_level() -> None:

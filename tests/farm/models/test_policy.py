@@ -147,7 +147,7 @@ def test_control_tokens_start_as_the_token_before_them_and_are_asked_for(
     policy = Policy.load(model_dir, seed=0)
     before = policy.model.get_input_embeddings().weight.detach().clone()
     last = policy.codec.prompt_ids(Prompt("x"))[-1]
-    policy.condition_on(["<|bad|>", "<|good|>"])
+    policy.condition_on(["<|bad|>", "<|good|>"], Prompt("x"))
     after = policy.model.get_input_embeddings().weight
     assert torch.equal(after[: len(before)], before)
     assert after.shape[0] == len(before) + 2
@@ -164,7 +164,7 @@ def test_control_tokens_start_as_the_token_before_them_and_are_asked_for(
 def test_new_control_tokens_leave_a_policy_all_but_undisturbed() -> None:
     """A token of random meaning before the response costs most of what was learnt, 2 nats a token here."""
     reference, policy = Policy.load(str(BASE)), Policy.load(str(BASE))
-    policy.condition_on(["<|bad|>", "<|good|>"])
+    policy.condition_on(["<|bad|>", "<|good|>"], Prompt("x"))
     asked = [Prompt("name an animal ."), Prompt("what color is the sky ?")]
     plain, controlled = (
         full_logps(each.response_logits(collate([each.codec.row(p, "a red cat .") for p in asked], 0)))
