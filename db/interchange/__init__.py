@@ -15,13 +15,25 @@ preferences     our own format: one judgement a row
 alpaca_eval     AlpacaEval's outputs, annotations and results folder
 alpaca_farm     AlpacaFarm's preferences and outputs
 arena           battles of two models with a winner
+argilla         Argilla's chosen and rejected responses, generations with ratings
+auto_j          Auto-J's pairwise test set
 conversations   rows that hold one conversation: messages, ShareGPT, ms-swift
+helpsteer       HelpSteer 2 and 3
 hh_rlhf         transcripts, chosen and rejected
 instructions    instructions, and models' answers to them
+judge_bench     JudgeBench's pairs and judgements
 llama_factory   LLaMA-Factory's alpaca files
+llm_bar         LLMBar's pairs
+medical_gpt     MedicalGPT's preferences
+mt_bench        MT-Bench's games in both orders
+open_assistant  Open-Assistant's trees of ranked replies
 openai_preferences  OpenAI's preference fine-tuning
 pandalm         PandaLM's test sets
+prometheus      Prometheus' collections and evaluation sets
+reward_bench    RewardBench, RewardBench 2 and RM-Bench
+shp             Stanford Human Preferences
 trl             TRL's preference and unpaired rows
+ultra_feedback  UltraFeedback's completions with ratings
 """
 
 from __future__ import annotations
@@ -37,15 +49,27 @@ from db.interchange import (
     alpaca_eval,
     alpaca_farm,
     arena,
+    argilla,
+    auto_j,
     conversations,
+    helpsteer,
     hh_rlhf,
     instructions,
+    judge_bench,
     llama_factory,
+    llm_bar,
+    medical_gpt,
+    mt_bench,
+    open_assistant,
     openai_preferences,
     pandalm,
     preferences,
+    prometheus,
+    reward_bench,
+    shp,
     table,
     trl,
+    ultra_feedback,
 )
 from db.interchange.fields import UnlikeFormat
 from db.interchange.rows import Entry, PreferenceRow, ReadOptions, Refusal
@@ -69,12 +93,13 @@ class Format:
     reader: Callable[[Path, ReadOptions], Iterator[Entry | Refusal]]
     write: Callable[[Iterable[PreferenceRow], Path], int] | None = None  # returns the number of rows
     writes: tuple[str, ...] = (".jsonl", ".jsonl.gz", ".parquet")  # file endings that `write` supports
+    fits: Callable[[Mapping[str, Any]], bool] | None = None  # what a row must hold beside the marks
     reads_folders: bool = False  # the reader takes a whole folder; else its files are read one by one
 
     def knows(self, row: Mapping[str, Any]) -> bool:
         """Whether the marks of this format are among an object's fields."""
         several = self.marks if isinstance(self.marks, tuple) else (self.marks,)
-        return any(marks <= row.keys() for marks in several)
+        return any(marks <= row.keys() for marks in several) and (self.fits is None or self.fits(row))
 
     def read(self, path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
         """Stream the rows of a file. Raises FormatError, which guesses the format, where it is of another."""
@@ -118,6 +143,32 @@ _ALL = (
         reader=trl.read_unpaired,
         write=trl.write_unpaired,
     ),
+    Format("auto-j", "Auto-J's pairwise test set", auto_j.MARKS, auto_j.read),
+    Format("llmbar", "LLMBar's pairs", llm_bar.MARKS, llm_bar.read),
+    Format("judgebench", "JudgeBench's pairs and judgements", judge_bench.MARKS, judge_bench.read),
+    Format("shp", "Stanford Human Preferences", shp.MARKS, shp.read),
+    Format("helpsteer3", "HelpSteer 3's preferences", helpsteer.MARKS_3, helpsteer.read),
+    Format(
+        "helpsteer2",
+        "HelpSteer 2's preferences and scores",
+        (helpsteer.MARKS_2, helpsteer.SCORED),
+        helpsteer.read_2,
+    ),
+    Format("ultrafeedback", "UltraFeedback's completions", ultra_feedback.MARKS, ultra_feedback.read),
+    Format("prometheus", "Prometheus' collections", prometheus.MARKS, prometheus.read),
+    Format("oasst", "Open-Assistant's trees", open_assistant.MARKS, open_assistant.read),
+    Format("mt-bench", "MT-Bench's games of two models", mt_bench.MARKS, mt_bench.read),
+    Format("medical-gpt", "MedicalGPT's preferences", medical_gpt.MARKS, medical_gpt.read),
+    Format("argilla", "Argilla's preference sets", argilla.MARKS, argilla.read),
+    Format("rewardbench", "RewardBench's pairs", reward_bench.MARKS, reward_bench.read),
+    Format(
+        "reward-lists",
+        "RewardBench 2 and RM-Bench: lists of chosen and rejected texts",
+        reward_bench.LISTED,
+        reward_bench.read_lists,
+        fits=reward_bench.holds_lists,
+    ),
+    Format("orca", "Orca's DPO pairs: system, question, chosen, rejected", trl.ORCA, trl.read),
     Format(
         "openai",
         "OpenAI's preference fine-tuning: input, preferred_output, non_preferred_output",
@@ -130,6 +181,7 @@ _ALL = (
         arena.MARKS,
         arena.read,
     ),
+    Format("arena-csv", "Chatbot Arena's CSV with JSON in its cells", arena.CSV, arena.read_csv),
     Format("battles", "battles of two models without texts", arena.BATTLES, arena.read_battles),
     Format("trl", summary="prompt, chosen, rejected", marks=trl.MARKS, reader=trl.read, write=trl.write),
     Format(

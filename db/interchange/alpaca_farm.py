@@ -1,4 +1,4 @@
-"""AlpacaFarm's JSON files: preferences (human, noisy, GPT-4; single or cross annotations) and outputs.
+"""AlpacaFarm's JSON files: preferences (human, noisy, GPT-4; single or cross annotations), pairs, outputs.
 
 AlpacaFarm's codes: preference 1 = output_1, 2 = output_2, 0 and 1.5 = draw, -1 and null = no verdict. The raw
 ordinal 1 to 4 (A, a, b, B) is kept in preference_raw. annotator_index tells several annotations of one pair
@@ -13,12 +13,16 @@ from typing import Any
 
 from db.interchange import fields
 from db.interchange.files import objects, write_json_array
-from db.interchange.rows import ImportedOutput, PreferenceRow, ReadOptions, Refusal
+from db.interchange.rows import ImportedOutput, ImportedPair, PreferenceRow, ReadOptions, Refusal
 from db.records import AnnotatorKind
 
 CODES = {1: 1.0, 2: 0.0, 0: 0.5, 1.5: 0.5}
-MARKS = frozenset({"instruction", "output_1", "preference"})
-SHAPE = (("instruction",), ("output_1", "output"), ("preference", "raw_preference", "output", "generator"))
+MARKS = (
+    frozenset({"instruction", "output_1", "preference"}),
+    frozenset({"instruction", "input", "output_1", "output_2"}),
+)
+VERDICTS = frozenset({"preference", "raw_preference"})  # a row with neither is a pair still to be judged
+SHAPE = (("instruction",), ("output_1", "output"))
 KNOWN = (
     "instruction", "input", "output_1", "output_2", "preference", "raw_preference", "annotator",
     "annotator_index", "generator_1", "generator_2", "datasplit", "dataset", "raw_completion",
@@ -26,11 +30,16 @@ KNOWN = (
 )  # fmt: skip
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[PreferenceRow | ImportedOutput | Refusal]:
+def read(
+    path: Path, options: ReadOptions
+) -> Iterator[PreferenceRow | ImportedPair | ImportedOutput | Refusal]:
     """Stream preference rows, or output rows where the file holds outputs."""
 
-    def row_of(row: dict[str, Any]) -> Iterator[PreferenceRow | ImportedOutput]:
-        yield _preference(row, path, options) if "output_1" in row else _output(row, options)
+    def row_of(row: dict[str, Any]) -> Iterator[PreferenceRow | ImportedPair | ImportedOutput]:
+        if "output_1" not in row:
+            yield _output(row, options)
+        else:
+            yield _preference(row, path, options) if VERDICTS & row.keys() else _pair(row, options)
 
     return fields.rows_of(path, objects(path), SHAPE, row_of)
 
@@ -60,6 +69,19 @@ def _preference(row: dict[str, Any], path: Path, options: ReadOptions) -> Prefer
         replicate=0 if people else index,
         price=fields.maybe_number(row, "price_per_example"),
         seconds=fields.maybe_number(row, "time_per_example"),
+    )
+
+
+def _pair(row: dict[str, Any], options: ReadOptions) -> ImportedPair:
+    return ImportedPair(
+        source=options.source or "alpaca_farm",
+        instruction=fields.text(row, "instruction"),
+        input=fields.text(row, "input", default=""),
+        output_1=fields.text(row, "output_1"),
+        output_2=fields.text(row, "output_2"),
+        output_1_model=fields.maybe_text(row, "generator_1"),
+        output_2_model=fields.maybe_text(row, "generator_2"),
+        subset=fields.maybe_text(row, "datasplit", "dataset"),
     )
 
 

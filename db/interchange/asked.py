@@ -104,6 +104,12 @@ class Asked:
         return _number(self.row.get(name), name)
 
 
+def renamed(row: Fields, columns: Mapping[str, str]) -> dict[str, Any]:
+    """A row's places from its columns; the other columns become its meta."""
+    filled = {place: row.get(column) for place, column in columns.items()}
+    return filled | {"meta": fields.others(row, *columns.values())}
+
+
 def answer_of(asked: Asked, end: str = "") -> PlacedOutput:
     """The output, model, score or rank whose places end so, such as _1."""
     value = asked.row.get(f"output{end}")

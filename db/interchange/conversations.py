@@ -16,7 +16,7 @@ from db.interchange import fields
 from db.interchange.asked import RowOrigin
 from db.interchange.places import rows_by
 from db.interchange.rows import Entry, ReadOptions, Refusal
-from db.interchange.turns import turns
+from db.interchange.turns import messages, turns
 
 MESSAGES = frozenset({"messages"})
 SHAREGPT = frozenset({"conversations"})
@@ -43,7 +43,7 @@ def _fill(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if row.get("chosen") is not None and row.get("rejected") is not None:
         yield {"prompt": row[name], "chosen": row["chosen"], "rejected": row["rejected"], **shared}
         return
-    asked, answer = [_message(each) for each in said[:-1]], [_message(said[-1])]
+    asked, answer = messages(said[:-1]), messages(said[-1:])
     rejected = row.get("rejected_response") or row.get("rejected_messages")
     if rejected is not None:
         for each in rejected if isinstance(rejected, list) and isinstance(rejected[0], str) else [rejected]:
@@ -54,7 +54,3 @@ def _fill(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"prompt": asked, "reference": answer, **shared}
     else:
         yield {"prompt": [*asked, *answer], **shared}
-
-
-def _message(turn: tuple[str, str]) -> dict[str, str]:
-    return {"role": turn[0], "content": turn[1]}

@@ -1,23 +1,32 @@
 """PandaLM's JSON test sets: each row has an instruction, two responses and the verdicts of its annotators.
 
 PandaLM's codes: 0 = tie, 1 = response1, 2 = response2. The fields annotator1, annotator2, ... hold verdicts
-of people. A field NAME_result holds a model's verdict; NAME_reason and NAME_reference go into meta.
+of people. Upstream keeps the verdicts of models in files of their own (idx, NAME_result); their texts are
+taken from the test set in the same folder. A field NAME_result holds a model's verdict; NAME_reason and
+NAME_reference go into meta.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from db.errors import FormatError
 from db.interchange import fields
 from db.interchange.files import objects
 from db.interchange.rows import PreferenceRow, ReadOptions, Refusal
 from db.records import AnnotatorKind
 
 CODES: dict[float, float] = {0: 0.5, 1: 1.0, 2: 0.0}
-MARKS = frozenset({"instruction", "response1", "response2"})
+TEXTS = frozenset({"idx", "response1", "response2"})
+MARKS = (
+    frozenset({"instruction", "response1", "response2"}),
+    frozenset({"idx", "gpt_result"}),
+    frozenset({"idx", "pandalm_result"}),
+)
 SHAPE = (("instruction",), ("response1",), ("response2",))
 PERSON = re.compile(r"annotator_?(\d+)")
 JUDGE = re.compile(r"(.+)_result")
@@ -25,8 +34,34 @@ UNREADABLE = ("garbage", "")
 
 
 def read(path: Path, options: ReadOptions) -> Iterator[PreferenceRow | Refusal]:
-    """Stream one preference row for each verdict."""
-    return fields.rows_of(path, objects(path), SHAPE, lambda row: _rows(row, options))
+    """Stream one preference row for each verdict. Raises FormatError where their texts are missing."""
+    rows = objects(path)
+    first = next(objects(path))[1]
+    if "idx" in first and not first.keys() >= TEXTS and any(map(JUDGE.fullmatch, first)):
+        texts = _texts_beside(path)
+        rows = ((number, texts.get(str(row.get("idx")), {}) | row) for number, row in rows)
+    return fields.rows_of(path, rows, SHAPE, lambda row: _rows(row, options))
+
+
+def _texts_beside(path: Path) -> dict[str, dict[str, Any]]:
+    """The rows of the test set in the same folder, by idx and without their verdicts."""
+    for other in sorted(path.parent.iterdir()):
+        if other != path and other.name.endswith((".json", ".jsonl", ".json.gz", ".jsonl.gz")):
+            with suppress(FormatError):
+                rows = [row for _, row in objects(other)]
+                if rows[0].keys() >= TEXTS:
+                    return {str(row.get("idx")): _unjudged(row) for row in rows}
+    raise FormatError(
+        "these verdicts have no texts",
+        where=str(path),
+        remedy="put the test set with idx, instruction, response1 and response2 into the same folder",
+    )
+
+
+def _unjudged(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value for name, value in row.items() if not PERSON.fullmatch(name) and not JUDGE.fullmatch(name)
+    }
 
 
 def _rows(row: dict[str, Any], options: ReadOptions) -> Iterator[PreferenceRow]:

@@ -102,16 +102,18 @@ def _compared(
 ) -> Iterator[PreferenceRow | ImportedPair | ImportedOutput]:
     """Outputs of one prompt: a judged pair, one to be judged, or all pairs of several with scores."""
     scored = [each for each in answers if each.score is not None]
-    if len(answers) == 2 and not is_blank(asked.row.get("verdict")):
+    value = asked.row.get("verdict")
+    if len(answers) == 2 and is_blank(value) and asked.row.get("undecided"):
+        yield _judged(asked, *answers, None, raw=None)
+    elif len(answers) == 2 and not is_blank(value):
         first, second = answers
-        value = asked.row["verdict"]
         models = first.model, second.model
         texts = tuple(text_of(each.said, "an output") for each in answers)
         preference = verdicts.decoded(value, asked.codes, models, (texts[0], texts[1]))
         yield _judged(asked, first, second, preference, raw=value)
     elif len(answers) == 2 and len(scored) < 2:
         yield _unjudged(asked, *answers)
-    elif not is_blank(asked.row.get("verdict")):
+    elif not is_blank(value):
         raise ValueError(f"a verdict compares two outputs, and here are {len(answers)} (map scores or ranks)")
     elif not scored:
         yield from (_output(asked, each) for each in answers)

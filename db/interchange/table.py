@@ -9,9 +9,9 @@ each row has one output with a score or a rank, the rows of one prompt and annot
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from db.errors import ConfigError, FormatError
 from db.interchange import fields, verdicts
@@ -19,9 +19,11 @@ from db.interchange.asked import PLACES, RowOrigin
 from db.interchange.files import objects
 from db.interchange.places import entries
 from db.interchange.rows import Entry, ReadOptions, Refusal, TableMap
+from db.interchange.verdicts import Codes
 
 ENDING = ".map.json"
-Group = tuple[int, dict[str, Any], list[dict[str, Any]]]  # first row's number, its places, all rows' places
+Placed: TypeAlias = tuple[int, dict[str, Any]]  # a row's number, and what fills its places
+Group: TypeAlias = tuple[int, dict[str, Any], list[dict[str, Any]]]  # a Placed, and its members
 OWN = ("output", "model", "score", "rank")  # places of a long table's rows, which differ within a group
 
 
@@ -36,14 +38,23 @@ def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
     rows = _filled(path, mapping)
     if "output" in mapping.columns and {"score", "rank"} & mapping.columns.keys():
         rows = _grouped(rows)
+    return _entries(rows, origin, options, mapping.codes)
+
+
+def _entries(
+    rows: Iterator[Placed],
+    origin: RowOrigin,
+    options: ReadOptions,
+    codes: Codes | None = None,
+) -> Iterator[Entry | Refusal]:
     for number, filled in rows:
         try:
-            yield from entries(filled, origin, options, mapping.codes)
+            yield from entries(filled, origin, options, codes)
         except ValueError as error:
             yield Refusal(number, str(error))
 
 
-def _filled(path: Path, mapping: TableMap) -> Iterator[tuple[int, dict[str, Any]]]:
+def _filled(path: Path, mapping: TableMap) -> Iterator[Placed]:
     """The places that each row fills, with the row's number. Raises FormatError for a column of no row."""
     unseen = set(mapping.columns.values())
     names: dict[str, None] = {}
@@ -78,7 +89,7 @@ def value_at(row: Mapping[str, Any], column: str) -> Any:
     return value
 
 
-def _grouped(rows: Iterator[tuple[int, dict[str, Any]]]) -> Iterator[tuple[int, dict[str, Any]]]:
+def _grouped(rows: Iterator[Placed]) -> Iterator[Placed]:
     """The rows of one prompt and annotator as one row with lists of outputs, models, scores and ranks."""
     groups: dict[str, Group] = {}
     for number, filled in rows:
@@ -88,6 +99,34 @@ def _grouped(rows: Iterator[tuple[int, dict[str, Any]]]) -> Iterator[tuple[int, 
     for number, shared, members in groups.values():
         lists = {f"{name}s": [each[name] for each in members] for name in OWN if name in members[0]}
         yield number, shared | lists
+
+
+def rows_by_group(
+    path: Path,
+    options: ReadOptions,
+    *,
+    origin: RowOrigin,
+    columns: Mapping[str, str],
+    unpack: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+) -> Iterator[Entry | Refusal]:
+    """Stream the pairs of rows that have one output each, compared by score within a prompt.
+
+    columns: place -> column of a row that `unpack` gives; a column model or subset is a place of its own.
+    """
+    taken: dict[str, str] = {"model": "model", "subset": "subset"} | dict(columns)
+    refused: list[Refusal] = []
+
+    def filled() -> Iterator[Placed]:
+        for number, row in objects(path):
+            try:
+                given = unpack(row)
+            except ValueError as error:
+                refused.append(Refusal(number, str(error)))
+            else:
+                yield number, {place: given.get(column) for place, column in taken.items()}
+
+    yield from _entries(_grouped(filled()), origin, options)
+    yield from refused
 
 
 def mapping_of(maps: tuple[str, ...], verdict: str | None) -> TableMap:

@@ -20,6 +20,7 @@ from db.interchange.places import entries
 from db.interchange.rows import Entry, PreferenceRow, ReadOptions, Refusal
 
 MARKS = frozenset({"prompt", "chosen", "rejected"})
+ORCA = frozenset({"question", "chosen", "rejected"})
 UNPAIRED_MARKS = frozenset({"prompt", "completion", "label"})
 PAIRED = (("chosen",), ("rejected",))
 UNPAIRED = (("prompt", "instruction", "question"), ("completion",), ("label",))

@@ -170,3 +170,8 @@ def text_of(said: Turns, name: str) -> str:
     if len(said) == 1:
         return said[0][1]
     return "\n\n".join(f"{role.capitalize()}: {text}" for role, text in said)
+
+
+def messages(said: Turns) -> list[dict[str, str]]:
+    """Turns as messages of role and content."""
+    return [{"role": role, "content": text} for role, text in said]

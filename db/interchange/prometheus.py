@@ -1,0 +1,72 @@
+"""Prometheus' files: its preference and feedback collections, and its evaluation sets with rubric prompts.
+
+Pairs: orig_instruction, orig_response_A, orig_response_B, orig_preference (A or B). Scores: orig_instruction,
+orig_response, orig_score; or an instruction that holds "###The instruction to evaluate" and "###Response to
+evaluate" beside gpt4_score. The responses to one instruction are compared by their mean scores.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from db.interchange import verdicts
+from db.interchange.asked import RowOrigin, renamed
+from db.interchange.fields import require_shape
+from db.interchange.files import objects
+from db.interchange.places import rows_by
+from db.interchange.rows import Entry, ReadOptions, Refusal
+from db.interchange.table import rows_by_group
+from db.records import AnnotatorKind
+
+PAIRS = frozenset({"orig_instruction", "orig_response_A", "orig_response_B", "orig_preference"})
+MARKS = (
+    PAIRS,
+    frozenset({"orig_instruction", "orig_response", "orig_score"}),
+    frozenset({"instruction", "gpt4_score", "gpt4_feedback"}),
+)
+SHAPE = (("orig_instruction", "instruction"), ("orig_preference", "orig_score", "gpt4_score"))
+CODES = {"a": 1.0, "b": 0.0}
+COLUMNS = {
+    "prompt": "orig_instruction", "output_1": "orig_response_A", "output_2": "orig_response_B",
+    "verdict": "orig_preference",
+}  # fmt: skip
+COLUMNS_SCORED = {"prompt": "orig_instruction", "output": "orig_response", "score": "orig_score"}
+ASKED = re.compile(
+    r"###The instruction to evaluate:\s*\n(.*?)\n+###Response to evaluate:\s*\n(.*?)\n+###Reference Answer",
+    re.DOTALL,
+)
+
+
+def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+    """Stream judged pairs, or responses compared by their scores."""
+    origin = RowOrigin("prometheus", "gpt-4", AnnotatorKind.LLM)
+    first = next(objects(path), (0, {}))[1]
+    if first.keys() >= PAIRS:
+        return rows_by(path, options, shape=SHAPE, origin=origin, fill=_fill, codes=CODES)
+    require_shape(path, 1, first, SHAPE)
+    return rows_by_group(path, options, origin=origin, columns=COLUMNS_SCORED, unpack=_unpacked)
+
+
+def _fill(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield renamed(row, COLUMNS)
+
+
+def _unpacked(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with its instruction, response and mean score in fields of their own."""
+    if "orig_instruction" in row:
+        return row
+    found = ASKED.search(str(row.get("instruction")))
+    if found is None:
+        raise ValueError("instruction holds no response to evaluate")
+    scores = row["gpt4_score"] if isinstance(row["gpt4_score"], list) else [row["gpt4_score"]]
+    numbers = [number for each in scores if (number := verdicts.number_of(each)) is not None]
+    return {
+        "orig_instruction": found[1],
+        "orig_response": found[2],
+        "orig_score": sum(numbers) / len(numbers) if numbers else None,
+        "model": row.get("response_source"),
+        "subset": row.get("category"),
+    }
