@@ -40,7 +40,8 @@ class Evaluation:
     """The result of one evaluation.
 
     place: the model's figures, as on a leaderboard. categories: its win rate in each category of the set.
-    failures: judgements that did not succeed, by reason; they sum to n_failed.
+    failures: judgements that did not succeed, by reason; they sum to n_failed. An instruction without an
+    output counts as often as the others were judged: by replicate and order.
     """
 
     annotator: str
@@ -111,10 +112,11 @@ def evaluate(
     rows = contests(ledger, name, ours.producer, task.board.average_orders)
     rows = rows[(rows["annotator"] == annotator) & rows["pair_id"].isin(ids)]
     options = replace(task.board, annotator=judged.annotator, reference=theirs.producer, set_name=set_name)
-    board = board_of(ledger, rows, options)
+    times = int(rows.groupby("pair_id").size().max())  # replicates and orders
+    board = board_of(ledger, rows, options, times)
     [place] = board.places
     asked = choose_set(members(ledger), set(rows["instruction"]), set_name)
-    categories = _categories(against(rows, theirs.producer), asked)
+    categories = _categories(against(rows, theirs.producer), asked, times)
     return Evaluation(
         annotator=judged.annotator,
         reference=theirs.producer,
@@ -173,10 +175,12 @@ def _failures(rows: pd.DataFrame, rate: WinRate) -> dict[str, int]:
     return found
 
 
-def _categories(frame: pd.DataFrame, asked: EvaluationSet) -> dict[str, WinRate]:
+def _categories(frame: pd.DataFrame, asked: EvaluationSet, times: int) -> dict[str, WinRate]:
     """Win rates by category of instruction; none where the set has fewer than two."""
     category = asked.rows.set_index("instruction")["category"].fillna(UNNAMED)
     groups = category.index.to_series().groupby(category)
     if groups.ngroups < 2:
         return {}
-    return {str(name): rate_of(frame[frame["instruction"].isin(ids)], list(ids)) for name, ids in groups}
+    return {
+        str(name): rate_of(frame[frame["instruction"].isin(ids)], list(ids) * times) for name, ids in groups
+    }

@@ -73,19 +73,23 @@ def judged_pairs(ledger: Ledger, options: LeaderboardOptions) -> pd.DataFrame:
     return rows[rows["annotator"].isin(codes_named(who, options.annotator))]
 
 
-def board_of(ledger: Ledger, rows: pd.DataFrame, options: LeaderboardOptions) -> Leaderboard:
-    """The leaderboard of these judgements. rows: as `judged_pairs` gives them. Raises as `leaderboard`
-    does."""
+def board_of(ledger: Ledger, rows: pd.DataFrame, options: LeaderboardOptions, times: int = 1) -> Leaderboard:
+    """The leaderboard of these judgements.
+
+    rows: as `judged_pairs` gives them. times: how many failed judgements an instruction without any counts
+    as. Raises as `leaderboard` does.
+    """
     reference = options.reference or reference_of(rows)
     frame = against(rows, reference)
     chosen = choose_set(members(ledger), set(frame["instruction"]), options.set_name)
     frame = frame[frame["instruction"].isin(chosen.instructions)]
     rates = {
-        str(model): rate_of(part, chosen.instructions) for model, part in frame.groupby("model", sort=False)
+        str(model): rate_of(part, chosen.instructions * times)
+        for model, part in frame.groupby("model", sort=False)
     }
     if not any(rate.n for rate in rates.values()):
         raise ConfigError("no judgement succeeded", where=options.annotator, remedy="see `farm status`")
-    measured = with_features(ledger, frame, options.features)
+    measured = with_features(ledger, frame, options.features, reference)
     control = _control(measured, chosen, options)
     estimates = _estimates(frame)
     ranges = {each.model: each for each in rank_ranges(estimates)} if estimates else {}
@@ -138,19 +142,24 @@ def reference_of(rows: pd.DataFrame) -> str:
 def against(rows: pd.DataFrame, reference: str) -> pd.DataFrame:
     """The judgements of pairs with the reference. The reference against itself counts as a model too.
 
-    Columns: model, instruction, pair_id, preference (for the model, in [0, 1]), first (the model's output is
-    output_a). Raises ConfigError where there is none.
+    Columns: model, instruction, pair_id, asked (which annotator was asked about which pair in which order),
+    preference (for the model, in [0, 1]), first (the model's output is output_a). Of two outputs of the
+    reference one wins as the other loses, so each of their judgements is a tie. Raises ConfigError where
+    there is none.
     """
     rows = rows[(rows["model_a"] == reference) | (rows["model_b"] == reference)]
     if rows.empty:
         raise ConfigError(f"nothing was judged against {reference!r}", remedy="name another --reference")
     first = rows["model_b"] == reference  # the model's output is output_a
+    itself = first & (rows["model_a"] == reference)
+    preference = rows["preference"].where(first, 1 - rows["preference"])
     return pd.DataFrame(
         {
             "model": rows["model_a"].where(first, rows["model_b"]),
             "instruction": rows["instruction"],
             "pair_id": rows["pair_id"],
-            "preference": rows["preference"].where(first, 1 - rows["preference"]),
+            "asked": rows.groupby(["key", "annotator", "swapped"]).ngroup(),
+            "preference": preference.mask(itself & preference.notna(), 0.5),
             "first": first,
         }
     ).reset_index(drop=True)
@@ -158,18 +167,21 @@ def against(rows: pd.DataFrame, reference: str) -> pd.DataFrame:
 
 def rate_of(part: pd.DataFrame, asked: Sequence[Hashable]) -> WinRate:
     """The win rate of one model. asked: the instructions that it should have answered; an instruction without
-    a judgement counts as failed."""
+    a judgement counts as failed, as often as it is listed."""
     if part["preference"].isna().all():
-        return nothing_judged(len(part) + len(set(asked).difference(part["instruction"])))
-    [rate] = win_rates(part, pair="pair_id", evaluation_set=asked).values()
+        answered = set(part["instruction"])
+        return nothing_judged(len(part) + sum(each not in answered for each in asked))
+    [rate] = win_rates(part, pair="asked", evaluation_set=asked).values()
     return rate
 
 
-def with_features(ledger: Ledger, frame: pd.DataFrame, controls: tuple[str, ...]) -> pd.DataFrame:
+def with_features(
+    ledger: Ledger, frame: pd.DataFrame, controls: tuple[str, ...], reference: str
+) -> pd.DataFrame:
     """Add columns of text features to the frame of `against`.
 
-    For `length` (characters) and each of `controls`: NAME (reference minus model), NAME_model and
-    NAME_reference.
+    For `length` (characters) and each of `controls`: NAME (reference minus model, 0 for the reference
+    itself), NAME_model and NAME_reference.
     """
     names = tuple(dict.fromkeys((*LENGTH, *controls)))
     ids = [int(each) for each in frame["pair_id"].unique()]
@@ -178,13 +190,13 @@ def with_features(ledger: Ledger, frame: pd.DataFrame, controls: tuple[str, ...]
         for number, a, b in texts_of(ledger, ids)
     }
     values = np.array([table[number] for number in frame["pair_id"]], float).reshape(len(frame), -1)
-    first = frame["first"].to_numpy(bool)
+    first, itself = frame["first"].to_numpy(bool), (frame["model"] == reference).to_numpy()
     measured = frame.copy()
     for place, name in enumerate(names):
         a, b = values[:, 2 * place], values[:, 2 * place + 1]
-        model, reference = np.where(first, a, b), np.where(first, b, a)
-        measured[name] = reference - model
-        measured[f"{name}_model"], measured[f"{name}_reference"] = model, reference
+        own, rival = np.where(first, a, b), np.where(first, b, a)
+        measured[name] = np.where(itself, 0, rival - own)
+        measured[f"{name}_model"], measured[f"{name}_reference"] = own, rival
     return measured
 
 

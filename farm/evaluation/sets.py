@@ -14,7 +14,10 @@ import pandas as pd
 from db.errors import ConfigError
 from farm.statistics.difficulty import Difficulty
 
-NAMES = ("index", "instruction", "instruction_id", "name")  # possible names of a table's instruction column
+PLACES = "index"  # the column of a table that gives places in the set, from 0
+NAMES = ("name", PLACES, "instruction_id", "instruction")  # columns that say which instruction, best first
+EMPTY = ("", "NA", "NaN", "nan", "null")  # cells without a number
+SHOWN = 3  # names that an error gives
 GAMED = "df_gamed*.csv"
 
 
@@ -45,10 +48,7 @@ class EvaluationSet:
         known = {row.instruction: row.meta["difficulty"] for row in self._meta() if "difficulty" in row.meta}
         if len(known) < len(self.rows):
             return None
-        values = pd.Series(
-            [known[each] for each in self.rows["instruction"]], self.rows["instruction"], float
-        )
-        return _known(values, f"imported with {self.name}")
+        return _known(pd.Series(known, dtype=float), f"imported with {self.name}")
 
     def anchors(self, path: Path | None, difficulty: Path | None) -> pd.DataFrame | None:
         """AlpacaEval's anchor rows: instruction, preference, length (in standard deviations).
@@ -83,27 +83,31 @@ class EvaluationSet:
         return rows.assign(instruction=self.rows["instruction"].to_numpy()[: len(rows)])
 
     def _meta(self) -> list[_Row]:
-        rows = self.rows.dropna(subset="meta")
+        """What the import wrote of the instructions, by name: in no order of import."""
+        rows = self.rows.dropna(subset="meta").sort_values(["name", "instruction"])
         return [_Row(i, json.loads(meta)) for i, meta in zip(rows["instruction"], rows["meta"], strict=True)]
 
     def _placed(self, table: pd.DataFrame, path: Path) -> list[Hashable]:
-        """The instruction ids of a table's rows: by the set's names, else by position from 0."""
+        """The instruction ids of a table's rows: by the set's names, or under `index` by places from 0."""
         column = next((name for name in NAMES if name in table.columns), None)
         if column is None:
             raise ConfigError(f"no column {' or '.join(NAMES)}", where=str(path))
-        ids = dict(zip(self.rows["name"], self.rows["instruction"], strict=True))
-        wanted = table[column].tolist()
-        if all(each in ids for each in wanted):
-            return [ids[each] for each in wanted]
-        places = pd.to_numeric(table[column], errors="coerce")
-        bad = places.isna() | (places < 0) | (places >= len(self.rows)) | (places % 1 != 0)
-        if bad.any():
-            raise ConfigError(
-                f"{wanted[int(np.argmax(bad))]!r} is neither a name nor a place in {self.name or 'the set'}",
-                where=str(path),
-                remedy="give names of the set's instructions, or their places from 0",
-            )
-        return list(self.rows["instruction"].to_numpy()[places.astype(int)])
+        ids: dict[Any, Hashable]
+        if column == PLACES and self.name is None:
+            what = "places in a set need a named set that holds all judged instructions"
+            raise ConfigError(what, where=str(path), remedy="name one with --set, or give names under `name`")
+        if column == PLACES:
+            ids = {str(place): each for place, each in enumerate(self.rows["instruction"])}
+            remedy = "give places from 0, or names under `name`"
+        else:
+            ids = dict(zip(self.rows["name"], self.rows["instruction"], strict=True))
+            remedy = f"give the set's names, or places from 0 under `{PLACES}`"
+        unknown = [each for each in table[column] if each not in ids]
+        if unknown:
+            some = ", ".join(map(repr, unknown[:SHOWN]))
+            what = f"{len(unknown)} of {len(table)} values of {column!r} are not in {self.name or 'the set'}"
+            raise ConfigError(f"{what}: {some}", where=str(path), remedy=remedy)
+        return [ids[each] for each in table[column]]
 
 
 @dataclass(frozen=True)
@@ -148,12 +152,21 @@ def _once(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _table(path: Path, *columns: str) -> pd.DataFrame:
+    """A CSV table with these columns of numbers. Names of instructions, and places, are read as text."""
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(
+            path,
+            dtype=dict.fromkeys(NAMES, str),
+            keep_default_na=False,
+            na_values={name: list(EMPTY) for name in columns},
+        )
     except (OSError, ValueError) as error:
         raise ConfigError(f"not a table: {error}", where=str(path), remedy="give a CSV file") from None
     if missing := [name for name in columns if name not in table.columns]:
         raise ConfigError(f"no column {missing[0]!r}", where=str(path))
+    for name in columns:
+        if not pd.api.types.is_numeric_dtype(table[name]):
+            raise ConfigError(f"column {name!r} is not all numbers", where=str(path))
     return table
 
 

@@ -98,7 +98,8 @@ def fit_difficulty(frame: pd.DataFrame, features: Sequence[str] = ("length",)) -
     rows = rows[rows["preference"].ne(0.5).groupby(rows["model"]).transform("any")]
     for feature in features:
         rows = rows[rows.groupby("model")[feature].transform(_varies).astype(bool)]
-    models, names = pd.factorize(rows["model"])
+    rows = rows.sort_values(["instruction", "model", "preference", *features], ignore_index=True)
+    models, names = pd.factorize(rows["model"], sort=True)
     instructions, asked = pd.factorize(rows["instruction"], sort=True)
     if len(names) < 2 or len(asked) < 2:
         raise ValueError(

@@ -6,9 +6,13 @@ For one model against one reference, with d_if = feature f of the reference's ou
 
 The controlled win rate is the prediction with every difference at 0: mean_i sigmoid(w_d difficulty_i + w_0).
 The fit is an L1-penalised logistic regression. Its C is chosen among 10 values from 1e-4 to 1e4 by 5-fold
-cross-validation; all rows of the model on an instruction are in one fold. Anchor rows stabilise w_f and w_d
-where one model has little data. They are AlpacaEval's: the reference against a verbose and a concise version
-of itself, without w_0.
+cross-validation; all rows of the model on an instruction are in one fold. The folds are drawn from a hash of
+the instruction, so they follow its content, and the loss is averaged over many such foldings. A C so small
+that the penalty leaves nothing of the model would give 50 % whatever was judged; it is not chosen.
+
+Anchor rows stabilise w_f and w_d where one model has little data. They are AlpacaEval's: the reference
+against a verbose and a concise version of itself, without w_0. With anchors there is one folding, that of
+AlpacaEval, in the order of the table of difficulties.
 
 Everything is joined by instruction. AlpacaEval joins difficulty by row position, so a model with missing rows
 has another published figure there. The control covers only the given features, in the form above: any other
@@ -17,6 +21,7 @@ bias of the judge remains.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +32,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from farm.statistics.bootstrap import LEVEL, Interval, resamplings
+from farm.statistics.bootstrap import Interval, resamplings
+from farm.statistics.bounds import SAME, share_interval
 from farm.statistics.difficulty import Difficulty, scaled_feature
 from farm.statistics.logistic import l1_logistic, liblinear
 from farm.statistics.win_rates import as_preferences
@@ -37,10 +43,12 @@ Ints = NDArray[np.intp]
 
 STRENGTHS = np.logspace(-4, 4, 10)
 FOLDS = 5
+FEWEST = 50  # judged instructions; with fewer the figure hangs on the folds
+FOLDINGS, FOLDED_ROWS = 20, 10_000  # least number of foldings; more where instructions are few
 ANCHOR_WEIGHT = 0.2 / 2  # of one anchor row: lambda = 0.2, shared by two gamed variants
 TOLERANCE = 1e-4  # of the last Newton step; the coefficients then have an error of about 1e-8
 OWN_COLUMNS = {"difficulty", "model"}
-BLOCK = 64  # bootstrap draws that are fitted together
+BLOCK = 64  # bootstrap draws, and foldings, that are fitted together
 
 LIST_ITEM = re.compile(r"^[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]+\S", re.MULTILINE)
 MARKDOWN = re.compile(r"^#{1,6} |^```|\*\*\S|^\|.+\|[ \t]*$|\[[^\]\n]+\]\([^)\s]+\)", re.MULTILINE)
@@ -71,9 +79,9 @@ class ControlledWinRate:
     """A controlled win rate, a share in [0, 1]. n + n_failed is the whole evaluation set."""
 
     value: float
-    interval: Interval  # bootstrap by instruction; no bounds without draws
-    standard_error: float  # as published: of the mean prediction, as if the fit were exact; NaN without
-    # difficulties, where all predictions are equal
+    interval: Interval  # share_interval of bootstrap_error; n counts instructions; no bounds without draws
+    standard_error: float  # as published: of the mean prediction, as if the fit were exact; NaN where all
+    # predictions are equal: without difficulties, or where the penalty removed them
     bootstrap_error: float  # standard deviation over bootstrap draws, refitted; NaN without draws
     coefficients: Mapping[str, float]  # features, "difficulty", "model"
     strength: float  # C; NaN where nothing was fitted
@@ -101,8 +109,9 @@ def controlled_win_rate(
     evaluation_set: instructions that should have been judged; a missing one counts as failed. strength: C,
     chosen by cross-validation if not given. draws: of the bootstrap, which keeps C and the scales.
 
-    Raises ValueError with fewer than 5 judged instructions, a missing difference or difficulty, a preference
-    outside [0, 1], or a feature with the same difference everywhere.
+    Raises ValueError with fewer than 50 judged instructions, a missing difference or difficulty, a preference
+    outside [0, 1], a feature with the same difference everywhere, or where the penalty leaves nothing of the
+    model, so that every prediction is one half. Raises ArithmeticError where a fit does not converge.
     """
     fit = _Fit.of(frame, features, difficulty, anchors)
     n, expected = int(fit.judged.sum()), set(evaluation_set)
@@ -110,28 +119,24 @@ def controlled_win_rate(
     known = {"n": n, "n_failed": len(frame) + len(missing) - n}
     source = "none" if difficulty is None else difficulty.source
     if fit.against_itself():
-        return ControlledWinRate(
-            value=0.5,
-            interval=Interval(0.5, 0.5, 0.5, n),
-            standard_error=0.0,
-            bootstrap_error=0.0,
-            coefficients=dict.fromkeys(fit.names, 0.0),
-            strength=np.nan,
-            difficulty=source,
-            **known,
-        )
+        return _even(fit.names, source, **known)
     if strength is None:
         strength, start = fit.cross_validate()
     else:
         start = np.zeros((1, len(fit.names)))
     coefficients = fit.point(strength, start)
     predicted = fit.predict(coefficients)[0]
+    if (predicted == 0.5).all():
+        raise ValueError(
+            f"the penalty (C = {strength:.2g}) leaves nothing of the model: these judgements do not tell its "
+            "controlled rate from 50 %; report the plain win rate"
+        )
     value = float(predicted.mean())
-    interval, error = Interval(value, None, None, n), float("nan")
+    interval, error = Interval(value, None, None, fit.n_instructions), float("nan")
     if draws > 1:
         drawn = np.concatenate(list(fit.bootstrap(strength, coefficients, draws, seed)))
-        low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        interval, error = Interval(value, float(low), float(high), n), float(drawn.std(ddof=1))
+        error = float(drawn.std(ddof=1))
+        interval = share_interval(value, error, fit.n_instructions)
     return ControlledWinRate(
         value=value,
         interval=interval,
@@ -144,6 +149,21 @@ def controlled_win_rate(
     )
 
 
+def _even(names: Sequence[str], source: str, n: int, n_failed: int) -> ControlledWinRate:
+    """The reference against itself: one half by definition, so the interval has no width."""
+    return ControlledWinRate(
+        value=0.5,
+        interval=Interval(0.5, 0.5, 0.5, n),
+        standard_error=0.0,
+        bootstrap_error=0.0,
+        coefficients=dict.fromkeys(names, 0.0),
+        strength=np.nan,
+        difficulty=source,
+        n=n,
+        n_failed=n_failed,
+    )
+
+
 @dataclass(frozen=True)
 class _Fit:
     """One model's regression. Anchor rows come first, then the model's rows by instruction."""
@@ -153,7 +173,7 @@ class _Fit:
     labels: Floats  # (a + n,), 0 where the judgement failed
     weights: Floats  # (a + n,), 0 where the judgement failed
     groups: Ints  # (a + n,) instructions
-    folds: Ints  # (a + n,) of cross-validation
+    foldings: Ints  # (r, a + n) folds of cross-validation, -1 where the judgement failed
     n_anchors: int
 
     @classmethod
@@ -191,12 +211,20 @@ class _Fit:
             labels=np.nan_to_num(labels)[sort],
             weights=weights[sort],
             groups=groups[sort],
-            folds=_folds(groups, weights > 0, len(held))[sort],
+            foldings=_foldings(groups, weights > 0, asked, len(held))[:, sort],
             n_anchors=len(held),
         )
-        if len(np.unique(fit.groups[fit.n_anchors :][fit.judged])) < FOLDS:
-            raise ValueError(f"control needs {FOLDS} judged instructions or more; report the plain win rate")
+        if fit.n_instructions < FEWEST:
+            raise ValueError(
+                f"control needs {FEWEST} judged instructions or more, not {fit.n_instructions}; "
+                "report the plain win rate"
+            )
         return fit
+
+    @property
+    def n_instructions(self) -> int:
+        """How many instructions have a judgement."""
+        return len(np.unique(self.groups[self.n_anchors :][self.judged]))
 
     @property
     def features(self) -> slice:
@@ -233,28 +261,31 @@ class _Fit:
 
     def prediction_error(self, predicted: Floats) -> float:
         """The standard error as AlpacaEval publishes it. predicted: (n,)."""
-        if "difficulty" not in self.names:
+        if np.ptp(predicted) <= SAME:
             return float("nan")
         return float(predicted.std(ddof=1) / np.sqrt(len(predicted)))
 
     def cross_validate(self) -> tuple[float, Floats]:
         """The C with the least held-out loss, and a start (1, d) for the fit to all rows.
 
-        The loss is the weighted log-loss, averaged over the rows of a fold and then over folds.
+        The loss is the weighted log-loss, averaged over the rows of a fold, the folds and the foldings. A C
+        whose penalty leaves nothing of the model is not taken where another leaves something.
         """
-        fold = self.folds
-        weights = np.stack([np.where(fold == k, 0, self.weights) for k in range(FOLDS)])
-        path = [np.zeros((FOLDS, len(self.names)))]
-        for strength in STRENGTHS:
-            path.append(self.solve(weights, strength, path[-1]))
-        fits = np.stack(path[1:])  # (C, folds, d)
-        loss = np.zeros(len(STRENGTHS))
-        for k in range(FOLDS):
-            held = fold == k
-            z = fits[:, k] @ self.design[held].T  # (C, rows)
-            loss += ((np.logaddexp(0, z) - self.labels[held] * z) * self.weights[held]).mean(axis=1)
-        best = int(loss.argmin())
-        return float(STRENGTHS[best]), fits[best].mean(axis=0, keepdims=True)
+        folds = (self.foldings[:, None] == np.arange(FOLDS)[:, None]).reshape(-1, len(self.weights))
+        loss, starts = np.zeros(len(STRENGTHS)), np.zeros((len(STRENGTHS), len(self.names)))
+        for first in range(0, len(folds), BLOCK):
+            held = folds[first : first + BLOCK]  # (b, rows)
+            fitted = np.zeros((len(held), len(self.names)))
+            for place, strength in enumerate(STRENGTHS):
+                fitted = self.solve(np.where(held, 0, self.weights), strength, fitted)
+                z = fitted @ self.design.T
+                each = (np.logaddexp(0, z) - self.labels * z) * self.weights
+                loss[place] += ((each * held).sum(axis=1) / held.sum(axis=1)).sum()
+                starts[place] += fitted.sum(axis=0)
+        whole = self.solve(np.outer(STRENGTHS, self.weights), 1.0, starts / len(folds))  # (C, d)
+        told = (self.predict(whole) != 0.5).any(axis=1)
+        best = int(np.where(told | ~told.any(), loss, np.inf).argmin())
+        return float(STRENGTHS[best]), whole[best : best + 1]
 
     def bootstrap(self, strength: float, start: Floats, draws: int, seed: int) -> Iterator[Floats]:
         """Controlled win rates of resampled instructions, in blocks of (b,)."""
@@ -269,13 +300,30 @@ class _Fit:
                 yield (times * self.predict(fitted)).sum(axis=1) / times.sum(axis=1)
 
 
-def _folds(groups: Ints, counted: NDArray[np.bool_], n_anchors: int) -> Ints:
-    """The fold of every row, -1 where the judgement failed.
+def _foldings(groups: Ints, counted: NDArray[np.bool_], asked: pd.Series, n_anchors: int) -> Ints:
+    """The foldings (r, rows): the fold of every row, -1 where the judgement failed.
 
-    A unit is one anchor row, or all rows of the model on one instruction. Units go to the folds in turn,
-    starting from the last unit, as scikit-learn's GroupKFold does with groups of equal size. The order of
-    units is that of AlpacaEval's rows, so the folds are the same: the first anchor of every instruction, then
-    the second ones, then the model's rows.
+    asked: the instruction of each row. A unit is one anchor row, or all rows of the model on one instruction.
+    With anchors the only folding is AlpacaEval's. Without, units go to the folds in turn, in an order of the
+    hashes of their instructions, another one in each folding.
+    """
+    if n_anchors:
+        return _alpaca_eval_folds(groups, counted, n_anchors)[None]
+    labels, place = np.unique(asked[counted].astype(str), return_inverse=True)
+    found = np.full((max(FOLDINGS, FOLDED_ROWS // max(len(labels), 1)), len(groups)), -1)
+    for number, fold in enumerate(found):
+        keys = (f"{number} {label}".encode("utf-8", "surrogatepass") for label in labels)
+        hashes = [hashlib.sha256(key).hexdigest() for key in keys]
+        fold[counted] = (np.argsort(np.argsort(hashes)) % FOLDS)[place]
+    return np.asarray(found, np.intp)
+
+
+def _alpaca_eval_folds(groups: Ints, counted: NDArray[np.bool_], n_anchors: int) -> Ints:
+    """AlpacaEval's fold of every row, -1 where the judgement failed.
+
+    Units go to the folds in turn, starting from the last unit, as scikit-learn's GroupKFold does with groups
+    of equal size. The order of units is that of AlpacaEval's rows, so the folds are the same: the first
+    anchor of every instruction, then the second ones, then the model's rows.
     """
     held = pd.Series(groups[:n_anchors])
     anchors = np.lexsort((held, held.groupby(held).cumcount())).argsort()

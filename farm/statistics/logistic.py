@@ -130,14 +130,15 @@ def _newton_step(w: Floats, here: Local, step: Floats) -> Floats:
     """Newton's step on w = prox(w - step grad).
 
     Coefficients that the right side sets to 0 go to 0 at once. The others keep the sign of the right side and
-    follow the Hessian.
+    follow the Hessian; one that would pass 0 stops there, or it could go to and fro for ever.
     """
     shifted = w - step * here.gradient
     active = np.abs(shifted) > step  # (B, d)
     system = np.where(active[:, :, None], _regular(here.hessian), np.eye(w.shape[1]))
     target = np.where(active, -(here.gradient + np.sign(shifted)), -w)
-    solved: Floats = np.linalg.solve(system, target[:, :, None])
-    return solved[:, :, 0]
+    solved: Floats = np.linalg.solve(system, target[:, :, None])[:, :, 0]
+    passed = active & ((w + solved) * np.sign(shifted) < 0)
+    return np.where(passed, -w, solved)
 
 
 def _regular(hessian: Floats) -> Floats:

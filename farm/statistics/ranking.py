@@ -20,12 +20,14 @@ from scipy.special import stdtr
 from scipy.stats import rankdata
 
 from farm.statistics.bootstrap import LEVEL, Interval, resamplings
+from farm.statistics.bounds import SAME
 from farm.statistics.win_rates import Estimates, as_preferences
 
 Floats = NDArray[np.float64]
 CorrelationKind = Literal["spearman", "kendall"]
 
 BLOCK = 4_000_000  # comparisons of two models held at a time
+FEWEST_MODELS, FEWEST_INSTRUCTIONS = 5, 20  # with fewer an interval over them would not cover
 ROUNDING = 1e-11
 """Scores this close, as a share of the largest, are ties. Rounding of a mean of 100,000 preferences is a
 thousandth of this; means of verdicts that differ at all differ by a hundred times as much."""
@@ -33,7 +35,11 @@ thousandth of this; means of verdicts that differ at all differ by a hundred tim
 
 @dataclass(frozen=True, slots=True)
 class RankCorrelation:
-    """A rank correlation in [-1, 1] with two 95 % intervals."""
+    """A rank correlation in [-1, 1] with two 95 % intervals.
+
+    An interval has no bounds over fewer than 5 models or 20 instructions, nor where all draws are equal: a
+    ranking that is the same in each draw does not show how another would differ.
+    """
 
     value: float
     over_models: Interval
@@ -80,13 +86,14 @@ def rank_correlation(
             raise ValueError(f"the {side} evaluator ties all {len(scores)} models: there is no ranking")
     value = float(_correlations(x[None], y[None], method)[0])
     places = np.random.default_rng(seed).integers(0, len(x), (draws, len(x)))
-    over_models = _interval(value, _correlations(x[places], y[places], method), len(x))
+    drawn = _correlations(x[places], y[places], method)
+    over_models = _interval(value, drawn, len(x), FEWEST_MODELS)
     over_instructions = None
     if isinstance(first, pd.DataFrame) or isinstance(second, pd.DataFrame):
         x = _resampled(first, scores.index, draws, seed)
         y = _resampled(second, scores.index, draws, seed)
         n = max(len(side) for side in (first, second) if isinstance(side, pd.DataFrame))
-        over_instructions = _interval(value, _correlations(x, y, method), n)
+        over_instructions = _interval(value, _correlations(x, y, method), n, FEWEST_INSTRUCTIONS)
     return RankCorrelation(value, over_models, over_instructions, len(scores))
 
 
@@ -208,9 +215,9 @@ def _cosine(x: Floats, y: Floats) -> Floats:
     return np.asarray(cosine, float)
 
 
-def _interval(value: float, drawn: Floats, n: int) -> Interval:
+def _interval(value: float, drawn: Floats, n: int, fewest: int) -> Interval:
     known = drawn[~np.isnan(drawn)]
-    if len(known) < 2:
+    if n < fewest or len(known) < 2 or np.ptp(known) <= SAME:
         return Interval(value, None, None, n)
     low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(value, float(low), float(high), n)

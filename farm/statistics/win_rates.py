@@ -34,7 +34,7 @@ class WinRate:
     value: float
     interval: Interval  # its n counts instructions
     standard_error: float  # over instructions and annotator draws; NaN with one instruction
-    annotator_error: float  # the part of it from judging the same outputs again; NaN if unknown
+    annotator_error: float  # the part of it from asking the same annotators again; NaN if unknown
     discrete: float  # a preference above 0.5 counts 1, at 0.5 counts 0.5, below counts 0
     n: int
     n_failed: int
@@ -77,9 +77,10 @@ def win_rate(
     """The win rate of one model, with a clustered error and a 95 % interval.
 
     preferences (n,): in [0, 1], NaN where a judgement failed. instructions (n,): the clusters; if not given,
-    every row is its own. pairs (n,): which two outputs were judged; rows of one pair are draws of the
-    annotator and give `annotator_error`. Raises ValueError where no judgement succeeded, or on a preference
-    outside [0, 1].
+    every row is its own. pairs (n,): which question each row answers: rows of one question are draws of one
+    annotator and give `annotator_error`, which is at most the whole error.
+
+    Raises ValueError where no judgement succeeded, or on a preference outside [0, 1].
     """
     values = as_preferences(preferences)
     ok = ~np.isnan(values)
@@ -94,7 +95,7 @@ def win_rate(
         value=mean,
         interval=share_interval(mean, error, len(np.unique(clusters))),
         standard_error=error,
-        annotator_error=_annotator_error(values, draws),
+        annotator_error=float(np.minimum(_annotator_error(values, draws), error)),
         discrete=(wins + 0.5 * ties) / len(values),
         n=len(values),
         n_failed=n_failed,
@@ -116,13 +117,13 @@ def win_rates(
     """The win rate of every value in the column `by`, such as a model or a category of instruction.
 
     frame: one row per judgement. preference, instruction, pair: names of its columns, as for `win_rate`.
-    evaluation_set: the instructions that should have been judged; one without a row counts as failed.
-    Raises ValueError as `win_rate` does.
+    evaluation_set: the instructions that should have been judged; one without a row counts as failed, as
+    often as it is listed. Raises ValueError as `win_rate` does.
     """
     expected = pd.Index(list(evaluation_set), dtype=object)
     result = {}
     for name, rows in frame.groupby(by, sort=False):
-        missing = expected.difference(pd.Index(rows[instruction], dtype=object)).to_numpy(object)
+        missing = expected[~expected.isin(rows[instruction])].to_numpy(object)
         values = np.concatenate([rows[preference].to_numpy(float), np.full(len(missing), np.nan)])
         asked = np.concatenate([rows[instruction].to_numpy(object), missing])
         pairs = None if pair is None else np.concatenate([rows[pair].to_numpy(object), missing])

@@ -26,7 +26,7 @@ from farm.models.policy import Policy
 from farm.models.scorer import Scorer, ScorerReward
 from farm.models.tokens import Prompt
 from farm.over_optimisation import Curve, curves
-from farm.studies.results import OverOptimisationPoint, TurningPoint, rate_of
+from farm.studies.results import DIFFERENCE, OverOptimisationPoint, TurningPoint, rate_of
 from farm.training.checkpoint import MODEL, whole_checkpoints
 from farm.training.rollout import draw, rated
 from farm.world import gold as truth
@@ -158,4 +158,6 @@ def _curves(study: str, rows: pd.DataFrame) -> Curves:
 
 def _turn(study: str, curve: Curve) -> TurningPoint:
     peak, last = curve.points[curve.peak].level, curve.points[-1].level
-    return TurningPoint(curve=study, feedback=curve.name, peak=peak, last=last, drop=rate_of(curve.drop))
+    return TurningPoint(
+        curve=study, feedback=curve.name, peak=peak, last=last, drop=rate_of(curve.drop, DIFFERENCE)
+    )

@@ -31,11 +31,17 @@ class Rate:
     high: float
 
 
-def rate_of(interval: Interval) -> Rate:
-    """An interval as a rate. A missing bound becomes the value itself, and a missing value 0."""
+SHARE, DIFFERENCE = (0.0, 1.0), (-1.0, 1.0)  # the least and the largest possible value
+
+
+def rate_of(interval: Interval, limits: tuple[float, float] = SHARE) -> Rate:
+    """An interval as a rate. A missing bound becomes the least or largest possible value: nothing is known.
+
+    A missing value becomes 0.
+    """
     value = interval.value or 0.0
-    low, high = (value if bound is None else bound for bound in (interval.low, interval.high))
-    return Rate(value, low, high)
+    low = limits[0] if interval.low is None else interval.low
+    return Rate(value, low, limits[1] if interval.high is None else interval.high)
 
 
 @dataclass(frozen=True)

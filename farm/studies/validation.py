@@ -26,7 +26,7 @@ from farm.snapshot import Choice, snapshot
 from farm.statistics.ranking import rank_correlation, significantly_better
 from farm.statistics.win_rates import win_rate, win_rate_difference, win_rate_estimates
 from farm.studies.recipe import BEST_OF_N, Recipe, options_of
-from farm.studies.results import MethodWinRate, RankAgreement, Rate, rate_of
+from farm.studies.results import DIFFERENCE, MethodWinRate, RankAgreement, Rate, rate_of
 from farm.studies.work import Done, Step, Workers, run
 from farm.train import TrainTask
 from farm.training.checkpoint import MODEL, whole_checkpoints
@@ -207,7 +207,7 @@ def method_win_rates(ledger: Ledger, feedback: Sequence[Feedback], n: int) -> tu
             )
             if producer != SFT:
                 lead = win_rate_difference(means[producer], means[SFT])
-                row = replace(row, gain=rate_of(lead.interval))
+                row = replace(row, gain=rate_of(lead.interval, DIFFERENCE))
             rows.append(row)
     sft = [row for row in rows if row.method == SFT]  # the same policy in every world
     worlds = dict.fromkeys(row.trained_on for row in rows if row.trained_on)
@@ -260,7 +260,7 @@ def rank_agreement(ledger: Ledger, people: Feedback, simulators: Feedback) -> Ra
     spearman = rank_correlation(ours, theirs)
     kendall = rank_correlation(ours, theirs, "kendall", draws=10)
     interval = spearman.over_instructions
-    rate = Rate(spearman.value, -1.0, 1.0) if interval is None else rate_of(interval)
+    rate = Rate(spearman.value, *DIFFERENCE) if interval is None else rate_of(interval, DIFFERENCE)
     return RankAgreement(
         spearman=rate,
         kendall=kendall.value,

@@ -35,7 +35,7 @@ def test_columns_are_compared_with_the_one_that_is_named(table: Path, tmp_path: 
     # ranks 1 2 3 4 and 1 3 2 4: rho 1 - 6 (1 + 1) / (4 * 15), tau (5 - 1) / 6
     assert one["spearman"]["value"] == pytest.approx(0.8)
     assert one["kendall"]["value"] == pytest.approx(4 / 6)
-    assert one["spearman"]["low"] <= 0.8 <= one["spearman"]["high"]
+    assert (one["spearman"]["low"], one["kendall"]["high"]) == (None, None)  # of four models
     assert not (tmp_path / "none.db").exists()
     shown = farm(tmp_path / "none.db", "leaderboard", "--published", table, "--against", "Elo [then]").out
     assert "LC" in shown
@@ -50,7 +50,7 @@ def test_our_leaderboard_stands_beside_it(table: Path, tmp_path: Path) -> None:
         "c": [1.0] * 3 + [0.0] * 3,
         "x": [0.0] * 6,
     }
-    judge(path, verdicts)
+    judge(path, {model: own * 9 for model, own in verdicts.items()})  # 54 instructions, for length control
     ask = (
         "leaderboard",
         "--annotator",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 
+from farm.statistics import length_control
+from farm.statistics.bounds import share_interval
 from farm.statistics.difficulty import Difficulty, fit_difficulty
 from farm.statistics.length_control import (
     FEATURES,
@@ -123,7 +128,83 @@ def test_a_given_strength_is_used() -> None:
     assert found.strength in STRENGTHS
     fixed = controlled_win_rate(rows, strength=found.strength)
     assert fixed.value == pytest.approx(found.value, abs=1e-9)
-    assert controlled_win_rate(rows, strength=1e-4).value == 0.5  # nothing but the penalty is left
+    with pytest.raises(ValueError, match=r"penalty \(C = 0.0001\) leaves nothing of the model"):
+        controlled_win_rate(rows, strength=1e-4)
+
+
+def test_a_model_that_is_as_good_as_the_reference_is_not_said_to_be_so_for_certain() -> None:
+    """A win and a loss at each of 40 differences: every C leaves the model nothing, and nothing is known."""
+    rows = pd.DataFrame(
+        {
+            "instruction": np.arange(80),
+            "preference": np.tile([0.0, 1.0], 40),
+            "length": np.repeat(np.linspace(-2, 3, 40), 2),
+        }
+    )
+    with pytest.raises(ValueError, match=r"do not tell its\s+controlled rate from 50 %"):
+        controlled_win_rate(rows, draws=20)
+
+
+def test_no_error_where_the_penalty_removed_the_difficulty() -> None:
+    """The published kind of error is of the spread of predictions: it is unknown, and not 0, without one."""
+    rows = made_up(300, seed=2)
+    noise = pd.Series(np.random.default_rng(1).normal(0, 1e-3, 300))
+    found = controlled_win_rate(rows, difficulty=Difficulty(noise, "noise"), strength=1.0, draws=50)
+    assert found.coefficients["difficulty"] == 0
+    assert found.coefficients["model"] != 0
+    assert np.isnan(found.standard_error)
+    assert found.bootstrap_error > 0.01
+
+
+def test_the_interval_is_that_of_a_share_with_the_bootstrap_error() -> None:
+    found = controlled_win_rate(made_up(120), draws=80)
+    assert found.interval == share_interval(found.value, found.bootstrap_error, 120)
+
+
+@pytest.mark.parametrize("n", [50, 200])
+def test_folds_follow_the_instruction_and_many_foldings_agree(n: int) -> None:
+    """Rows in any order give the same; other names of the instructions hardly move it."""
+    spreads = []
+    for seed in range(3):
+        rows = made_up(n, seed=seed + 10)
+        shuffled = [rows.sample(frac=1, random_state=other) for other in range(2)]
+        assert len({controlled_win_rate(each).value for each in shuffled}) == 1
+        renamed = [rows.assign(instruction=rows["instruction"].add(1000 * k)) for k in range(3)]
+        values = [100 * controlled_win_rate(each).value for each in renamed]
+        assert 50 not in values
+        spreads.append(max(values) - min(values))
+    assert np.median(spreads) < 0.1
+    assert max(spreads) < 4
+
+
+def test_controlled_rate_by_scikit_learn_with_the_same_foldings() -> None:
+    """Folds by their definition, losses and the fit by scikit-learn, whose C is the same objective."""
+    rows, n = made_up(60, seed=3), 60
+    design = np.column_stack([np.tanh(rows["length"] / rows["length"].std(ddof=1)), np.ones(n)])
+    labels = rows["preference"].to_numpy()
+
+    def fitted(strength: float, chosen: np.ndarray) -> Any:
+        model = LogisticRegression(
+            l1_ratio=1, C=strength, solver="saga", fit_intercept=False, tol=1e-6, max_iter=10_000
+        )
+        return model.fit(design[chosen], labels[chosen])
+
+    loss = np.zeros(len(STRENGTHS))
+    keys = sorted(map(str, range(n)))
+    for number in range(3):
+        order = sorted(keys, key=lambda key: hashlib.sha256(f"{number} {key}".encode()).hexdigest())
+        fold = np.array([order.index(str(i)) % 5 for i in range(n)])
+        for k in range(5):
+            for place, strength in enumerate(STRENGTHS):
+                chance = fitted(strength, fold != k).predict_proba(design[fold == k])
+                loss[place] += log_loss(labels[fold == k], chance, labels=[0, 1])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(length_control, "FOLDINGS", 3)
+        patched.setattr(length_control, "FOLDED_ROWS", 3)
+        found = controlled_win_rate(rows)
+    assert found.strength == STRENGTHS[loss.argmin()]
+    weight = fitted(found.strength, np.ones(n, bool)).coef_[0, 1]
+    assert found.value == pytest.approx(expit(weight), abs=1e-4)
 
 
 def test_features_of_texts() -> None:
@@ -137,8 +218,8 @@ def test_features_of_texts() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda rows: rows.head(4), "5 judged instructions"),
-        (lambda rows: rows.assign(preference=np.nan), "5 judged instructions"),
+        (lambda rows: rows.head(49), "50 judged instructions or more, not 49"),
+        (lambda rows: rows.assign(preference=np.nan), "50 judged instructions"),
         (lambda rows: rows.assign(length=3.0), "difference in length is the same"),
         (lambda rows: rows.assign(length=rows["length"].where(rows["instruction"] != 2)), "is missing"),
         (lambda rows: rows.assign(preference=2.0), "found 2"),

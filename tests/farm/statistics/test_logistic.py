@@ -85,3 +85,13 @@ def test_liblinear_stops_near_the_minimum_and_never_warns() -> None:
     assert near[0] == pytest.approx(exact(features, labels, weights), abs=0.05)
     one_sided = liblinear(features, np.ones(60), weights[None])
     assert one_sided == pytest.approx(l1_logistic(features, np.ones(60), weights[None]))
+
+
+def test_a_coefficient_does_not_go_to_and_fro_across_zero() -> None:
+    """A win and a loss at each place: the answer is 0, and the objective is flat to rounding beside it."""
+    features = np.column_stack([np.repeat(np.tanh(np.linspace(-2, 3, 40)), 2), np.ones(80)])
+    labels = np.tile([0.0, 1.0], 40)
+    for strength in (1e-2, 1.0, 1e3, 1e5):
+        start = np.array([[1.8e-4, -1.8e-4]])
+        found = l1_logistic(features, labels, np.full((1, 80), strength), start=start)
+        assert found == pytest.approx(np.zeros((1, 2)), abs=1e-6)
