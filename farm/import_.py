@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -18,6 +18,8 @@ from pathlib import Path
 from db.errors import ConfigError
 from db.ids import Json, canonical_json
 from db.interchange import FORMATS, Format, expand
+from db.interchange.fields import stem
+from db.interchange.files import Place, followed
 from db.interchange.rows import (
     Entry,
     ImportedInstruction,
@@ -46,7 +48,6 @@ from farm.progress import Progress
 from farm.settings.checked import build
 
 BATCH = 2_000  # rows in one transaction
-SHOWN = 1_000  # refusals kept with their reasons; all are counted
 
 
 @dataclass
@@ -58,13 +59,12 @@ class FileReport:
     kept: int = 0  # new in the ledger
     known: int = 0  # in the ledger already
     refused: int = 0
-    refusals: list[Refusal] = field(default_factory=list)  # the first of them, with reasons
+    refusals: list[Refusal] = field(default_factory=list)
 
     def refuse(self, refusal: Refusal) -> None:
-        """Count a refused row, and keep the reason of the first ones."""
+        """Count a refused row, and keep its place and reason."""
         self.refused += 1
-        if len(self.refusals) < SHOWN:
-            self.refusals.append(refusal)
+        self.refusals.append(refusal)
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,12 @@ class ImportReport:
 
     format: str
     files: tuple[FileReport, ...]
+    notes: tuple[str, ...] = ()  # what the user should know
+
+    @property
+    def in_vain(self) -> bool:
+        """Whether rows were refused and nothing new was kept."""
+        return self.total("refused") > 0 and self.total("kept") == 0
 
     def total(self, count: str) -> int:
         """The sum over files. count: `read`, `kept`, `known` or `refused`."""
@@ -84,12 +90,14 @@ class ImportReport:
         return {
             "format": self.format,
             **{count: self.total(count) for count in counts},
+            "notes": list(self.notes),
             "files": [
                 {
                     "path": report.path,
                     **{count: int(getattr(report, count)) for count in counts},
                     "refusals": [
-                        {"row": refusal.row, "reason": refusal.reason} for refusal in report.refusals
+                        {"file": refusal.file, "row": refusal.row, "reason": refusal.reason}
+                        for refusal in report.refusals
                     ],
                 }
                 for report in self.files
@@ -137,7 +145,25 @@ def import_files(
         for _ in chosen.read(path, options):
             pass
     reports = (_import_file(ledger, chosen, path, options=options, progress=progress) for path in files)
-    return ImportReport(chosen.name, tuple(reports))
+    return ImportReport(chosen.name, tuple(reports), tuple(_namesakes(chosen, files, options)))
+
+
+def _namesakes(chosen: Format, files: Sequence[Path], options: ReadOptions) -> Iterator[str]:
+    """A note for each name that several files give to their set or annotator."""
+    named, flag = {"instructions": ("set", "--set"), "alpaca-farm": ("annotator", "--annotator")}.get(
+        chosen.name, ("", "")
+    )
+    if not named or (options.set_name if named == "set" else options.annotator):
+        return
+    by_name: dict[str, list[str]] = {}
+    for file in files:
+        by_name.setdefault(stem(file), []).append(str(file))
+    for name, paths in by_name.items():
+        if len(paths) > 1:
+            yield (
+                f"{len(paths)} files are named {name!r}, and their rows that name no {named} went "
+                f"into one {named}: {', '.join(paths)} (import them one by one with {flag})"
+            )
 
 
 def _import_file(
@@ -145,12 +171,13 @@ def _import_file(
 ) -> FileReport:
     report = FileReport(str(path))
     origin = SourceFile(chosen.name, path.name, _sha256(path))
-    rows = enumerate(chosen.read(path, options), 1)
-    while batch := list(islice(rows, BATCH)):
-        with ledger.writing() as writer:
-            _write(writer, origin, batch, report)
-        report.read += len(batch)
-        progress(path.name, report.read)
+    with followed() as place:
+        rows = ((replace(place), row) for row in chosen.read(path, options))
+        while batch := list(islice(rows, BATCH)):
+            with ledger.writing() as writer:
+                _write(writer, origin, batch, report)
+            report.read += len(batch)
+            progress(path.name, report.read)
     return report
 
 
@@ -165,35 +192,36 @@ def _sha256(path: Path) -> str:
 
 
 def _write(
-    writer: Writer, origin: SourceFile, batch: Sequence[tuple[int, Entry | Refusal]], report: FileReport
+    writer: Writer, origin: SourceFile, batch: Sequence[tuple[Place, Entry | Refusal]], report: FileReport
 ) -> None:
     """Write one batch and count what became of its rows."""
-    preferences: list[tuple[int, PreferenceRow]] = []
+    preferences: list[tuple[Place, PreferenceRow]] = []
     pairs: list[ImportedPair] = []
     outputs: list[ImportedOutput] = []
     instructions: list[ImportedInstruction] = []
-    for number, row in batch:
+    for place, row in batch:
         if isinstance(row, Refusal):
-            report.refuse(row)
+            report.refuse(replace(row, file=place.file))
         elif isinstance(row, PreferenceRow):
-            preferences.append((number, row))
+            preferences.append((place, row))
         elif isinstance(row, ImportedPair):
             pairs.append(row)
         elif isinstance(row, ImportedOutput):
             outputs.append(row)
         else:
             instructions.append(row)
-    _write_preferences(writer, origin, preferences, report)
-    new = writer.new_facts(writer.outputs, [_output(row) for row in outputs])
+    # what else a row brings along comes after what it is, so that nothing new counts as there already
+    new = writer.new_facts(writer.memberships, [m for row in instructions if (m := _membership(row))])
+    new += writer.new_facts(writer.outputs, [_output(row) for row in outputs])
     writer.memberships([membership for row in outputs if (membership := _membership(row))])
-    new += writer.new_facts(writer.memberships, [m for row in instructions if (m := _membership(row))])
+    _write_preferences(writer, origin, preferences, report)
     new += writer.new_facts(writer.items, [_item(row, *_pair(row)) for row in pairs])
     report.kept += new
     report.known += len(outputs) + len(instructions) + len(pairs) - new
 
 
 def _write_preferences(
-    writer: Writer, origin: SourceFile, rows: Sequence[tuple[int, PreferenceRow]], report: FileReport
+    writer: Writer, origin: SourceFile, rows: Sequence[tuple[Place, PreferenceRow]], report: FileReport
 ) -> None:
     if not rows:
         return
@@ -215,7 +243,8 @@ def _write_preferences(
         ]
     )
     for conflict in written.conflicts:
-        report.refuse(Refusal(rows[conflict.place][0], conflict.reason))
+        place = rows[conflict.place][0]
+        report.refuse(Refusal(place.row, conflict.reason, place.file))
     report.kept += written.added
     report.known += written.known
 

@@ -106,7 +106,7 @@ class Format:
         try:
             yield from self.reader(path, options)
         except UnlikeFormat as error:
-            looks = guess(error.row)
+            looks = guess(error.row, tried=self.name)
             remedy = f"it looks like the format {looks}" if looks else error.remedy
             raise FormatError(error.what, where=error.where, remedy=remedy) from None
 
@@ -210,9 +210,12 @@ _ALL = (
 FORMATS = MappingProxyType({each.name: each for each in _ALL})
 
 
-def guess(row: Mapping[str, Any]) -> str | None:
-    """Name of the first format whose marks are among an object's fields; None where there is none."""
-    return next((each.name for each in _ALL if each.knows(row)), None)
+def guess(row: Mapping[str, Any], tried: str | None = None) -> str | None:
+    """Name of the first format whose marks are among an object's fields; None where there is none.
+
+    tried: a format that the object is not of.
+    """
+    return next((each.name for each in _ALL if each.name != tried and each.knows(row)), None)
 
 
 def expand(paths: Iterable[Path], chosen: Format) -> Iterator[Path]:

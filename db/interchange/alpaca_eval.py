@@ -21,6 +21,7 @@ from typing import Any
 from db.errors import FormatError
 from db.ids import Json
 from db.interchange import fields
+from db.interchange.asked import yes_or_no
 from db.interchange.files import objects
 from db.interchange.rows import (
     Entry,
@@ -77,18 +78,19 @@ def _results(folder: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
 
 def preference(code: object) -> float | None:
     """P(output_1 preferred) of AlpacaEval's code; None without a verdict. Raises ValueError on no code."""
-    if code is None or code == -1:
+    number = fields.number_of(code)
+    if fields.is_blank(code) or number == -1:
         return None
-    if code == 0:
+    if number == 0:
         return 0.5
-    if not fields.is_number(code) or not 1 <= code <= 2:
+    if number is None or not 1 <= number <= 2:
         raise ValueError(f"preference is {fields.shown(code)}, neither in [1, 2] nor 0, -1 or null")
-    return 2.0 - float(code)
+    return 2.0 - number
 
 
 def _annotation(row: dict[str, Any], options: ReadOptions) -> PreferenceRow:
     value = preference(row.get("preference"))
-    switched = row.get("is_switched_outputs")
+    switched = yes_or_no(row.get("is_switched_outputs"), "is_switched_outputs")
     return PreferenceRow(
         source=options.source or NAME,
         subset=fields.maybe_text(row, "dataset", "datasplit"),
@@ -103,7 +105,7 @@ def _annotation(row: dict[str, Any], options: ReadOptions) -> PreferenceRow:
         preference=value,
         reason=None if value is not None else "no verdict in the source",
         preference_raw=row.get("preference"),
-        order_swapped=switched if isinstance(switched, bool) else None,
+        order_swapped=switched,
         raw_completion=fields.as_json_text(row.get("raw_completion")),
         meta=fields.others(row, *KNOWN),
         price=fields.maybe_number(row, "price_per_example"),

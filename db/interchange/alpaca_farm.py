@@ -46,9 +46,10 @@ def read(
 
 def _preference(row: dict[str, Any], path: Path, options: ReadOptions) -> PreferenceRow:
     raw = row.get("raw_preference")
-    preference = _ordinal(raw) if row.get("preference") is None and raw is not None else _code(row)
+    given = not fields.is_blank(row.get("preference"))
+    preference = _code(row) if given or fields.is_blank(raw) else _ordinal(raw)
     kind = options.annotator_kind or AnnotatorKind.HUMAN
-    name = options.annotator or fields.maybe_text(row, "annotator") or path.name.split(".")[0]
+    name = options.annotator or fields.maybe_text(row, "annotator") or fields.stem(path)
     index = int(fields.maybe_number(row, "annotator_index") or 0)
     people = kind is AnnotatorKind.HUMAN and "annotator_index" in row
     return PreferenceRow(
@@ -86,13 +87,14 @@ def _pair(row: dict[str, Any], options: ReadOptions) -> ImportedPair:
 
 
 def _code(row: dict[str, Any]) -> float | None:
-    return None if row.get("preference") == -1 else fields.coded(row, "preference", CODES)
+    return None if fields.number_of(row.get("preference")) == -1 else fields.coded(row, "preference", CODES)
 
 
 def _ordinal(raw: object) -> float:
     """P(output_1 preferred) of the raw ordinal: 1, 2 (A, a) prefer output_1; 3, 4 (b, B) prefer output_2."""
-    if fields.is_number(raw) and raw in (1, 2, 3, 4):
-        return float(raw < 2.5)
+    number = fields.number_of(raw)
+    if number in (1, 2, 3, 4):
+        return float(number < 2.5)
     raise ValueError(f"raw_preference is {fields.shown(raw)}, not 1 to 4")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
@@ -14,6 +15,8 @@ from db.interchange.rows import Refusal
 STORED = frozenset({
     ".jsonl", ".ndjson", ".json", ".parquet", ".csv", ".tsv", ".txt", ".text", ".arrow", ".xlsx", ".gz",
 })  # fmt: skip
+
+NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.IGNORECASE)
 
 Made = TypeVar("Made")
 Fields = Mapping[str, Any]
@@ -73,13 +76,14 @@ def maybe_text(row: Fields, *names: str) -> str | None:
 
 
 def maybe_number(row: Fields, name: str) -> float | None:
-    """A finite number of 0 or more; None where the field is absent or null."""
+    """A finite number of 0 or more, or a text that spells one; None where the field is absent or blank."""
     value = row.get(name)
-    if value is None:
+    if is_blank(value):
         return None
-    if not is_number(value) or not 0 <= value < float("inf"):
+    number = number_of(value)
+    if number is None or number < 0:
         raise ValueError(f"{name} is {shown(value)}, not a number of 0 or more")
-    return float(value)
+    return number
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
@@ -87,15 +91,31 @@ def is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def number_of(value: object) -> float | None:
+    """A number, or a text that spells one, as a finite float; None for anything else. A bool is no number."""
+    if isinstance(value, str):
+        value = float(value) if NUMBER.fullmatch(value.strip()) else None
+    return float(value) if is_number(value) and abs(value) < float("inf") else None
+
+
+def is_blank(value: object) -> bool:
+    """Whether a cell holds nothing: null, NaN, or white space."""
+    return value is None or value != value or (isinstance(value, str) and not value.strip())
+
+
 def coded(row: Fields, name: str, codes: Mapping[float, float]) -> float | None:
-    """P(output_1 preferred) by the source's codes; None for null. Raises ValueError on any other value."""
+    """P(output_1 preferred) by the source's codes; None for null and for an empty cell.
+
+    Codes may be texts, as in CSV. Raises ValueError on any other value.
+    """
     value = row.get(name)
-    if value is None:
+    if is_blank(value):
         return None
-    if not is_number(value) or value not in codes:
+    number = number_of(value)
+    if number is None or number not in codes:
         allowed = ", ".join(f"{code:g}" for code in codes)
         raise ValueError(f"{name} is {shown(value)}, not {allowed} or null")
-    return codes[value]
+    return codes[number]
 
 
 def stem(path: Path) -> str:

@@ -11,17 +11,52 @@ import zipfile
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias, TypeVar
 
 from db.errors import FormatError
 from db.interchange.json_values import array_values, parse_json
 
 Numbered: TypeAlias = tuple[int, dict[str, Any]]  # number of the line or row, from 1; the object
+Made = TypeVar("Made", bound=tuple[int, Any])
 
 PARQUET_BATCH = 1_000
 MAX_LINE = 64 << 20  # bytes; a longer line is no row of a preference file
 AS_UTF8 = "save it as UTF-8 text"
+POINTER = b"version https://git-lfs.github.com/spec/"
+
+
+@dataclass
+class Place:
+    """Where reading is: the file, and the number of the line or row that was given last."""
+
+    file: str = ""
+    row: int = 0
+
+
+_place: ContextVar[Place | None] = ContextVar("place", default=None)
+
+
+@contextmanager
+def followed() -> Iterator[Place]:
+    """A place that follows the reading inside this block, whichever files a reader opens."""
+    place = Place()
+    token = _place.set(place)
+    try:
+        yield place
+    finally:
+        _place.reset(token)
+
+
+def followed_rows(path: Path, rows: Iterable[Made]) -> Iterator[Made]:
+    """Give numbered rows of a file, and tell `followed` where reading is."""
+    for row in rows:
+        if (place := _place.get()) is not None:
+            place.file, place.row = str(path), row[0]
+        yield row
 
 
 def objects(path: Path) -> Iterator[Numbered]:
@@ -43,7 +78,7 @@ def objects(path: Path) -> Iterator[Numbered]:
         rows = _csv(path, "\t" if ".tsv" in suffixes else ",")
     else:
         rows = _json(path)
-    for count, row in enumerate(rows, 1):  # noqa: B007
+    for count, row in enumerate(followed_rows(path, rows), 1):  # noqa: B007
         yield row
     if not count:
         raise FormatError("the file holds no row", where=str(path), remedy="give a file with at least one")
@@ -54,6 +89,10 @@ def _require_file(path: Path) -> None:
         raise FormatError("there is no such file", where=str(path), remedy="check the name")
     if path.is_dir():
         raise FormatError("this is a folder, not a file", where=str(path), remedy="name the files in it")
+    with path.open("rb") as stream:
+        if stream.read(len(POINTER)) == POINTER:
+            what = "this is a pointer of Git LFS, not the file itself"
+            raise FormatError(what, where=str(path), remedy="fetch the file with `git lfs pull`")
 
 
 @contextmanager
@@ -140,6 +179,21 @@ def _array(path: Path) -> Iterator[Numbered]:
             raise FormatError("the file is not UTF-8", where=str(path), remedy=AS_UTF8) from error
 
 
+def storable(value: Any) -> Any:
+    """A value that JSON can hold: NaN and infinities are None, dates ISO texts, bytes and others texts."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else None
+    if isinstance(value, Mapping):
+        return {str(name): storable(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable(each) for each in value]
+    if isinstance(value, date | datetime | time):
+        return value.isoformat()
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+
+
 def _object(path: Path, number: int, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise FormatError(
@@ -159,7 +213,7 @@ def _parquet(path: Path) -> Iterator[Numbered]:
             for batch in file.iter_batches(PARQUET_BATCH):
                 for row in batch.to_pylist():
                     number += 1
-                    yield number, row
+                    yield number, storable(row)
     except UnicodeDecodeError as error:
         where = f"{path}, after row {number}"
         raise FormatError("a text is not UTF-8", where=where, remedy=AS_UTF8) from error
@@ -185,7 +239,7 @@ def _arrow(path: Path) -> Iterator[Numbered]:
             for batch in batches:
                 for row in batch.to_pylist():
                     number += 1
-                    yield number, row
+                    yield number, storable(row)
     except (arrow.ArrowException, OSError) as error:
         raise FormatError(f"this is not an Arrow file: {error}", where=str(path)) from error
 
@@ -206,12 +260,13 @@ def _excel(path: Path) -> Iterator[Numbered]:
         names = [str(name) for name in next(rows, ()) if name is not None]
         for number, cells in enumerate(rows, 2):
             if any(cell is not None for cell in cells):
-                yield number, dict(zip(names, cells, strict=False))
+                yield number, storable(dict(zip(names, cells, strict=False)))
     except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
         raise FormatError(f"this is not an Excel file: {error}", where=str(path)) from error
 
 
 def _csv(path: Path, delimiter: str) -> Iterator[Numbered]:
+    csv.field_size_limit(MAX_LINE)
     with opened(path) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
         try:

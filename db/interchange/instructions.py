@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from db.interchange import fields
-from db.interchange.files import lines, objects
+from db.interchange.files import followed_rows, lines, objects
 from db.interchange.rows import ImportedInstruction, ImportedOutput, ReadOptions, Refusal
 from db.records import ProducerKind, Use
 
@@ -29,8 +29,8 @@ PLAIN = (".txt", ".text")
 def read(path: Path, options: ReadOptions) -> Iterator[ImportedInstruction | ImportedOutput | Refusal]:
     """Stream each instruction, and after it its reference answer, where there is one."""
     if path.suffix in PLAIN:
-        name = options.set_name or path.stem
-        for number, line in lines(path):
+        name = options.set_name or fields.stem(path)
+        for number, line in followed_rows(path, lines(path)):
             try:
                 yield ImportedInstruction(fields.require_storable("the line", line), "", name, options.use)
             except ValueError as error:
@@ -45,7 +45,7 @@ def _instruction(
     asked = ImportedInstruction(
         instruction=fields.text(row, *ASKED),
         input=fields.text(row, "input", default=""),
-        set_name=options.set_name or fields.maybe_text(row, "source") or path.name.split(".")[0],
+        set_name=options.set_name or fields.maybe_text(row, "source") or fields.stem(path),
         use=options.use or _use(row),
         category=fields.maybe_text(row, "category", "dataset"),
         name=fields.maybe_text(row, "item_id", "id", "idx"),

@@ -16,7 +16,7 @@ _BLANK = " \t\r\n"
 
 
 def parse_json(text: str, where: str) -> Any:
-    """A text as a JSON value. Raises FormatError where it is none, or has NaN, infinities or doubled keys."""
+    """A text as a JSON value; NaN and infinities are null. Raises FormatError on text that is none."""
     try:
         return _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
@@ -115,8 +115,8 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
+def _missing(name: str) -> None:
+    """NaN and infinities, which Python and pandas write where a value is missing."""
 
 
 def _finite(digits: str) -> float:
@@ -126,4 +126,4 @@ def _finite(digits: str) -> float:
     return number
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_distinct, parse_constant=_no_constant, parse_float=_finite)
+_DECODER = json.JSONDecoder(object_pairs_hook=_distinct, parse_constant=_missing, parse_float=_finite)

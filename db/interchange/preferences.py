@@ -14,7 +14,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from db.interchange.fields import is_number, maybe_number, maybe_text, require_storable, rows_of, shown
+from db.interchange.asked import yes_or_no
+from db.interchange.fields import (
+    is_number,
+    maybe_number,
+    maybe_text,
+    number_of,
+    require_storable,
+    rows_of,
+    shown,
+)
 from db.interchange.files import objects, write_json_lines
 from db.interchange.rows import PreferenceRow, ReadOptions, Refusal
 from db.records import AnnotatorKind
@@ -40,6 +49,8 @@ def read(path: Path, options: ReadOptions) -> Iterator[PreferenceRow | Refusal]:
     rows = objects(path)
     if path.suffix == ".parquet":
         rows = ((number, _unpacked(row)) for number, row in rows)
+    elif {".csv", ".tsv"} & set(path.suffixes):
+        rows = ((number, _typed(row)) for number, row in rows)
     return rows_of(path, rows, SHAPE, lambda row: iter([_row(row)]))
 
 
@@ -50,6 +61,19 @@ def _unpacked(row: dict[str, Any]) -> dict[str, Any]:
         if isinstance(made.get(name), str):
             with suppress(ValueError):
                 made[name] = json.loads(made[name])
+    return made
+
+
+def _typed(row: dict[str, Any]) -> dict[str, Any]:
+    """A CSV row with its cells as this format has them: an empty cell is null, and meta {}."""
+    made = {name: None if cell == "" and name not in TEXTS else cell for name, cell in row.items()}
+    made = _unpacked(made | {"meta": made.get("meta") or "{}"} if "meta" in made else made)
+    with suppress(ValueError, TypeError):
+        made["scores"] = None if made["scores"] is None else json.loads(made["scores"])
+    with suppress(ValueError):
+        made["order_swapped"] = yes_or_no(made.get("order_swapped"), "order_swapped")
+    if number_of(made.get("preference")) is not None:
+        made["preference"] = number_of(made["preference"])
     return made
 
 
@@ -75,11 +99,15 @@ def _row(row: dict[str, Any]) -> PreferenceRow:
     extra = meta.pop(EXTRA, {})
     if not isinstance(extra, dict):
         raise ValueError(f"meta.{EXTRA} is {shown(extra)}, not an object")
+    known = instruction_id(row["instruction"], row["input"])
+    if row["instruction_id"] != known:
+        said = shown(row["instruction_id"])
+        raise ValueError(f"instruction_id is {said}, not {known!r}, the hash of this instruction and input")
     return PreferenceRow(
         source=row["source"],
         subset=row["subset"],
         item_id=row["item_id"],
-        instruction_id=row["instruction_id"],
+        instruction_id=maybe_text(extra, "instruction_id") or row["instruction_id"],
         instruction=row["instruction"],
         input=row["input"],
         output_1=row["output_1"],
@@ -102,7 +130,7 @@ def _row(row: dict[str, Any]) -> PreferenceRow:
 
 
 def _preference(code: object, extra: dict[str, Any]) -> float | None:
-    if not (code is None or isinstance(code, int)) or isinstance(code, bool) or code not in CODES:
+    if not (code is None or is_number(code)) or code not in CODES:
         raise ValueError(f"preference is {shown(code)}, not 1, 2, 0 or null")
     soft = extra.get("preference")
     if soft is None:
@@ -152,10 +180,13 @@ def to_dict(row: PreferenceRow) -> dict[str, Any]:
     for name, plain in (("replicate", 0), ("price", None), ("seconds", None), ("reason", None)):
         if getattr(row, name) != plain:
             extra[name] = getattr(row, name)
+    known = instruction_id(row.instruction, row.input)
+    if row.instruction_id not in (None, known):
+        extra["instruction_id"] = row.instruction_id
     made = {name: getattr(row, name) for name in FIELDS}
     return made | {
         "item_id": row.item_id or instruction_id(row.output_1, row.output_2),
-        "instruction_id": row.instruction_id or instruction_id(row.instruction, row.input),
+        "instruction_id": known,
         "annotator_kind": "rm" if row.annotator_kind is AnnotatorKind.RULE else row.annotator_kind.value,
         "preference": code,
         "scores": None if row.scores is None else list(row.scores),

@@ -90,6 +90,7 @@ class Refusal:
 
     row: int  # number of the line or row in the file, from 1
     reason: str
+    file: str = ""  # set by the import
 
 
 Entry: TypeAlias = PreferenceRow | ImportedPair | ImportedOutput | ImportedInstruction

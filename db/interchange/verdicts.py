@@ -13,7 +13,9 @@ from contextlib import suppress
 from typing import TypeAlias
 
 from db.errors import ConfigError
-from db.interchange.fields import is_number, shown
+from db.interchange.fields import is_blank as is_blank
+from db.interchange.fields import number_of as number_of
+from db.interchange.fields import shown
 
 Codes: TypeAlias = Mapping[str, float | None]  # a value as `plain` gives it -> P(output_1 preferred)
 
@@ -31,7 +33,6 @@ TIES = frozenset({
     "both equally bad", "a=b", "b=a", "a~=b", "a≈b",
 })  # fmt: skip
 ABOVE = {"a>b": 1.0, "a>>b": 1.0, "b<a": 1.0, "b<<a": 1.0, "b>a": 0.0, "b>>a": 0.0, "a<b": 0.0, "a<<b": 0.0}
-NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.IGNORECASE)
 
 
 def plain(value: object) -> str:
@@ -40,18 +41,6 @@ def plain(value: object) -> str:
     if number is not None:
         return format(number + 0.0, ".15g")
     return " ".join(str(value).split()).lower()
-
-
-def number_of(value: object) -> float | None:
-    """A number, or a text that spells one, as a finite float; None for anything else. A bool is no number."""
-    if isinstance(value, str):
-        value = float(value) if NUMBER.fullmatch(value.strip()) else None
-    return float(value) if is_number(value) and abs(value) < float("inf") else None
-
-
-def is_blank(value: object) -> bool:
-    """Whether a cell holds nothing: null, NaN, or white space."""
-    return value is None or value != value or (isinstance(value, str) and not value.strip())
 
 
 def word(value: object) -> float:

@@ -34,6 +34,8 @@ def import_(
         with context.obj.open(create=True) as ledger, output.progress("rows") as progress:
             report = import_files(ledger, chosen.format_name, paths, given, progress=progress)
     output.show(report.to_json, lambda: import_view(report))
+    if report.in_vain:
+        raise typer.Exit(1)
 
 
 def _confirmed(named: str, paths: tuple[Path, ...], table: TableOptions) -> TableChoice:

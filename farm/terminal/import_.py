@@ -22,7 +22,7 @@ from farm.terminal.common import plain, table
 
 SHOWN = 60  # characters of a text in a preview
 SIDES = {1.0: "the first", 0.0: "the second", 0.5: "a tie", None: "no verdict"}
-REFUSALS = 10  # shown of each file; --json shows more
+REFUSALS = 10  # shown of each file; --json shows all
 
 
 def import_view(report: ImportReport) -> RenderableType:
@@ -34,13 +34,15 @@ def import_view(report: ImportReport) -> RenderableType:
     if len(report.files) > 1:
         totals = (report.total(count) for count in ("read", "kept", "known", "refused"))
         files.add_row("all", *(f"{total:,}" for total in totals), style="bold")
-    return Group(files, *(_refusals(each) for each in report.files if each.refusals))
+    notes = (plain(note) for note in report.notes)
+    return Group(files, *notes, *(_refusals(each) for each in report.files if each.refusals))
 
 
 def _refusals(report: FileReport) -> RenderableType:
     lines = Text()
     for refusal in report.refusals[:REFUSALS]:
-        lines.append_text(plain(f"{report.path}, row {refusal.row}: {refusal.reason}")).append("\n")
+        where = refusal.file or report.path
+        lines.append_text(plain(f"{where}, row {refusal.row}: {refusal.reason}")).append("\n")
     if report.refused > REFUSALS:
         lines.append(f"... and {report.refused - REFUSALS:,} more in {report.path}\n")
     return lines

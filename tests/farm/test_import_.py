@@ -30,8 +30,9 @@ def test_a_contradicting_row_is_refused_and_the_ledger_stays(
     row = json.loads(sums.read_text().splitlines()[0])
     (tmp_path / "x.jsonl").write_text(json.dumps(row | {"preference": 3 - row["preference"]}))
     before = told(ledger, "audit", "--draws", 0)
-    report = told(ledger, "import", "preferences", tmp_path / "x.jsonl")
-    assert report["refused"] == 1
+    said = farm(ledger, "import", "preferences", tmp_path / "x.jsonl", "--json")
+    report = json.loads(said.out)
+    assert (said.code, report["refused"]) == (1, 1)
     assert "in the ledger already with preference" in report["files"][0]["refusals"][0]["reason"]
     assert told(ledger, "audit", "--draws", 0) == before
 
@@ -92,3 +93,76 @@ def test_what_cannot_be_imported_is_said_in_a_line(
     tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     assert message in refused(tmp_path / "x.db", "import", *arguments)
+
+
+def test_all_rows_refused_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"prompt": "Say hi.", "chosen": null, "rejected": "no"}\n')
+    assert farm(tmp_path / "x.db", "import", "trl", tmp_path / "x.jsonl").code == 1
+    with (tmp_path / "x.jsonl").open("a") as file:
+        file.write('{"prompt": "Say hi.", "chosen": "hi", "rejected": "no"}\n')
+    assert farm(tmp_path / "x.db", "import", "trl", tmp_path / "x.jsonl").code == 0
+
+
+def test_a_wrong_instruction_id_is_refused_with_the_right_one(sums: Path, tmp_path: Path) -> None:
+    row = json.loads(sums.read_text().splitlines()[0])
+    (tmp_path / "x.jsonl").write_text(json.dumps(row | {"instruction_id": "000000000000"}))
+    said = farm(tmp_path / "x.db", "import", "preferences", tmp_path / "x.jsonl", "--json")
+    [refusal] = json.loads(said.out)["files"][0]["refusals"]
+    assert said.code == 1
+    assert refusal == {
+        "file": str(tmp_path / "x.jsonl"),
+        "row": 1,
+        "reason": f"instruction_id is '000000000000', not {row['instruction_id']!r}, the hash of this "
+        "instruction and input",
+    }
+
+
+def test_refusals_of_a_folder_name_file_and_row_and_none_is_left_out(tmp_path: Path) -> None:
+    row = {
+        "instruction": "Say hi.", "output_1": "hi", "generator_1": "a", "output_2": "no", "generator_2": "b",
+        "annotator": "judge", "preference": 1,
+    }  # fmt: skip
+    for name, preference in (("one", 1), ("two", 2)):
+        file = tmp_path / "in" / name / "judge" / "annotations.json"
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps([row | {"preference": preference}, *[row | {"preference": 7}] * 1200]))
+    said = json.loads(farm(tmp_path / "x.db", "import", "alpaca-eval", tmp_path / "in", "--json").out)
+    refusals = said["files"][0]["refusals"]
+    assert len(refusals) == said["refused"] == 2401
+    places = [(Path(each["file"]).parts[-3], each["row"]) for each in refusals]
+    assert sorted(places)[:2] == [("one", 2), ("one", 3)]
+    [conflict] = [each for each in refusals if "in the ledger already" in each["reason"]]
+    assert (Path(conflict["file"]).parts[-3], conflict["row"]) == ("two", 1)
+
+
+def test_new_rows_count_as_new_whatever_comes_along(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text(
+        '{"instruction": "a", "output": "b"}\n{"instruction": "c", "output": "d"}\n'
+    )
+    counts = told(tmp_path / "x.db", "import", "instructions", tmp_path / "x.jsonl")
+    assert (counts["kept"], counts["known"]) == (4, 0)
+    again = told(tmp_path / "x.db", "import", "instructions", tmp_path / "x.jsonl")
+    assert (again["kept"], again["known"]) == (0, 4)
+
+
+def test_names_are_not_cut_at_a_dot(tmp_path: Path) -> None:
+    row = {"instruction": "Say hi.", "input": "", "output_1": "hi", "output_2": "no"}
+    for name, code in (("gpt-3.5-turbo", 1), ("gpt-3", 2)):
+        (tmp_path / f"{name}.json").write_text(json.dumps([row | {"preference": code}]))
+        told(tmp_path / "x.db", "import", "alpaca-farm", tmp_path / f"{name}.json", "--kind", "llm")
+    frame = told(tmp_path / "x.db", "audit", "--reference", "gpt-3", "--draws", 0)
+    assert {each["annotator"] for each in frame["annotators"]} >= {"gpt-3.5-turbo"}
+    (tmp_path / "arena-hard-v0.1.jsonl").write_text('{"instruction": "Say no."}')
+    told(tmp_path / "x.db", "import", "instructions", tmp_path / "arena-hard-v0.1.jsonl")
+    assert [each["name"] for each in told(tmp_path / "x.db", "status")["sets"]] == ["arena-hard-v0.1"]
+
+
+def test_files_of_one_name_in_two_folders_are_said(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "question.jsonl").write_text(json.dumps({"instruction": f"Say {name}."}))
+    both = tmp_path / "a" / "question.jsonl", tmp_path / "b" / "question.jsonl"
+    [note] = told(tmp_path / "x.db", "import", "instructions", *both)["notes"]
+    assert "2 files are named 'question'" in note
+    assert "2 files are named" in farm(tmp_path / "x.db", "import", "instructions", *both).out
+    assert told(tmp_path / "x.db", "import", "instructions", *both, "--set", "q")["notes"] == []

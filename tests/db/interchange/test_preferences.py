@@ -20,7 +20,17 @@ from db.records import AnnotatorKind
 
 NO = ReadOptions()
 ROW = PreferenceRow(
-    "s", "Say hi.", "", "hi", "hello", "ada", AnnotatorKind.HUMAN, 1.0, None, "1", "0123456789ab"
+    "s",
+    "Say hi.",
+    "",
+    "hi",
+    "hello",
+    "ada",
+    AnnotatorKind.HUMAN,
+    1.0,
+    None,
+    "1",
+    instruction_id("Say hi.", ""),
 )
 
 
