@@ -19,7 +19,7 @@ from db.errors import ConfigError
 from db.ids import Json, canonical_json
 from db.interchange import FORMATS, Format, expand
 from db.interchange.fields import stem
-from db.interchange.files import Place, followed
+from db.interchange.files import ReadingPlace, followed
 from db.interchange.rows import (
     Entry,
     ImportedInstruction,
@@ -192,10 +192,13 @@ def _sha256(path: Path) -> str:
 
 
 def _write(
-    writer: Writer, origin: SourceFile, batch: Sequence[tuple[Place, Entry | Refusal]], report: FileReport
+    writer: Writer,
+    origin: SourceFile,
+    batch: Sequence[tuple[ReadingPlace, Entry | Refusal]],
+    report: FileReport,
 ) -> None:
     """Write one batch and count what became of its rows."""
-    preferences: list[tuple[Place, PreferenceRow]] = []
+    preferences: list[tuple[ReadingPlace, PreferenceRow]] = []
     pairs: list[ImportedPair] = []
     outputs: list[ImportedOutput] = []
     instructions: list[ImportedInstruction] = []
@@ -221,7 +224,7 @@ def _write(
 
 
 def _write_preferences(
-    writer: Writer, origin: SourceFile, rows: Sequence[tuple[Place, PreferenceRow]], report: FileReport
+    writer: Writer, origin: SourceFile, rows: Sequence[tuple[ReadingPlace, PreferenceRow]], report: FileReport
 ) -> None:
     if not rows:
         return

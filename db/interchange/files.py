@@ -30,20 +30,20 @@ POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 @dataclass
-class Place:
+class ReadingPlace:
     """Where reading is: the file, and the number of the line or row that was given last."""
 
     file: str = ""
     row: int = 0
 
 
-_place: ContextVar[Place | None] = ContextVar("place", default=None)
+_place: ContextVar[ReadingPlace | None] = ContextVar("place", default=None)
 
 
 @contextmanager
-def followed() -> Iterator[Place]:
+def followed() -> Iterator[ReadingPlace]:
     """A place that follows the reading inside this block, whichever files a reader opens."""
-    place = Place()
+    place = ReadingPlace()
     token = _place.set(place)
     try:
         yield place
