@@ -179,16 +179,16 @@ def _array(path: Path) -> Iterator[Numbered]:
             raise FormatError("the file is not UTF-8", where=str(path), remedy=AS_UTF8) from error
 
 
-def storable(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """A value that JSON can hold: NaN and infinities are None, dates ISO texts, bytes and others texts."""
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
         return value if abs(value) < float("inf") else None
     if isinstance(value, Mapping):
-        return {str(name): storable(each) for name, each in value.items()}
+        return {str(name): as_json(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
-        return [storable(each) for each in value]
+        return [as_json(each) for each in value]
     if isinstance(value, date | datetime | time):
         return value.isoformat()
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
@@ -213,7 +213,7 @@ def _parquet(path: Path) -> Iterator[Numbered]:
             for batch in file.iter_batches(PARQUET_BATCH):
                 for row in batch.to_pylist():
                     number += 1
-                    yield number, storable(row)
+                    yield number, as_json(row)
     except UnicodeDecodeError as error:
         where = f"{path}, after row {number}"
         raise FormatError("a text is not UTF-8", where=where, remedy=AS_UTF8) from error
@@ -239,7 +239,7 @@ def _arrow(path: Path) -> Iterator[Numbered]:
             for batch in batches:
                 for row in batch.to_pylist():
                     number += 1
-                    yield number, storable(row)
+                    yield number, as_json(row)
     except (arrow.ArrowException, OSError) as error:
         raise FormatError(f"this is not an Arrow file: {error}", where=str(path)) from error
 
@@ -260,7 +260,7 @@ def _excel(path: Path) -> Iterator[Numbered]:
         names = [str(name) for name in next(rows, ()) if name is not None]
         for number, cells in enumerate(rows, 2):
             if any(cell is not None for cell in cells):
-                yield number, storable(dict(zip(names, cells, strict=False)))
+                yield number, as_json(dict(zip(names, cells, strict=False)))
     except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
         raise FormatError(f"this is not an Excel file: {error}", where=str(path)) from error
 
