@@ -14,7 +14,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,19 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def foreign_tables(path: Path) -> set[str]:
+    """Names of the tables of a SQLite file that has no write-ahead log yet, as only a file of others has.
+
+    Empty for any other file. Nothing is written: a file that is not ours must stay as it is.
+    """
+    with path.open("rb") as file:
+        head = file.read(20)
+    if not head.startswith(b"SQLite format 3\0") or head[18:20] != b"\1\1":
+        return set()
+    with clear_errors(Address.of(path)), closing(_connect(path, read_only=True)) as connection:
+        return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:

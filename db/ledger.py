@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import Connection, Engine, Executable, Integer, Select, bindparam, func, select
 from sqlalchemy.orm import aliased
 
-from db.engine import WRITE, Address, clear_errors, make_engine
+from db.engine import WRITE, Address, clear_errors, foreign_tables, make_engine
 from db.errors import LedgerCorrupt, LedgerNotFound, LedgerUnreachable
 from db.records import (
     AnnotationStatus,
@@ -34,7 +34,7 @@ from db.records import (
     Use,
 )
 from db.records import PairFilter as PairFilter
-from db.schema import ensure_current, is_current
+from db.schema import ensure_current, is_current, refuse_foreign
 from db.tables import (
     AnnotationRow,
     AnnotatorRow,
@@ -81,12 +81,14 @@ class Ledger:
         address = Address.of(ledger)
         if address.path:
             read_only = read_only or _only_readable(address.path)
-            if not create and not address.path.exists():
+            if not create and (not address.path.exists() or not address.path.stat().st_size):
                 raise LedgerNotFound(
                     "there is no ledger here",
                     where=str(address),
                     remedy="make one with `farm import`, or name another with --ledger",
                 )
+            if os.access(address.path, os.R_OK) and address.path.is_file():
+                refuse_foreign(foreign_tables(address.path), str(address))
         unclean = address.wal_bytes > 0
         opened = cls(address, make_engine(address, read_only), read_only)
         try:

@@ -7,6 +7,7 @@ when it is opened for writing, in one transaction: as a whole or not at all.
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Collection
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, select
@@ -23,6 +24,16 @@ def package_version() -> str:
     return importlib.metadata.version("preference-farm")
 
 
+def refuse_foreign(tables: Collection[str], where: str) -> None:
+    """Raise LedgerCorrupt where a database has tables, and not those of a ledger. where: its address."""
+    if tables and SchemaRow.__tablename__ not in tables:
+        raise LedgerCorrupt(
+            "this database is not a ledger: it holds other tables",
+            where=where,
+            remedy="give another file name or database",
+        )
+
+
 def current_revision(connection: Connection, where: str) -> str | None:
     """The schema revision of the ledger; None for an empty database.
 
@@ -30,13 +41,8 @@ def current_revision(connection: Connection, where: str) -> str | None:
     not know, and LedgerCorrupt for a database that holds tables but no ledger.
     """
     tables = inspect(connection).get_table_names()
-    if SchemaRow.__tablename__ not in tables:
-        if tables:
-            raise LedgerCorrupt(
-                "this database is not a ledger: it holds other tables",
-                where=where,
-                remedy="give another file name or database",
-            )
+    refuse_foreign(tables, where)
+    if not tables:
         return None
     history = connection.execute(
         select(SchemaRow.revision, SchemaRow.needs).order_by(SchemaRow.revision)

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import create_engine, inspect
 
 from db.engine import Address, make_engine
-from db.errors import LedgerCorrupt, LedgerError, LedgerNotFound, LedgerReadOnly, LedgerTooNew
+from db.errors import LedgerCorrupt, LedgerError, LedgerNotFound, LedgerTooNew
 from db.ledger import Ledger
 from db.queries import asking
 from db.records import Completion, Run
@@ -130,7 +130,7 @@ def test_no_ledger_where_one_was_expected(tmp_path: Path) -> None:
 
 def test_an_empty_file_read_only_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.db").touch()
-    with pytest.raises(LedgerReadOnly, match="older schema"):
+    with pytest.raises(LedgerNotFound, match="there is no ledger here"):
         Ledger.open(tmp_path / "empty.db", read_only=True)
 
 
@@ -189,3 +189,19 @@ def test_numbers_from_outside_are_wide(ledger_url: str) -> None:
             writer.completions([fact])
             writer.run(Run("train dpo", "{}", "0", "m", "f", "now", 2**40))
         assert asking.completions(ledger, [1]) == {1: fact}
+
+
+def test_a_database_of_others_is_left_as_it_was(tmp_path: Path) -> None:
+    path, empty = tmp_path / "other.sqlite", tmp_path / "empty"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE mine (x)")
+    connection.close()
+    empty.touch()
+    before = path.read_bytes()
+    for create in (False, True):
+        with pytest.raises(LedgerCorrupt, match="this database is not a ledger"):
+            Ledger.open(path, create=create)
+    with pytest.raises(LedgerNotFound, match="there is no ledger here"):
+        Ledger.open(empty)
+    assert (path.read_bytes(), empty.read_bytes()) == (before, b"")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["empty", "other.sqlite"]
