@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from errno import ENOSPC
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
@@ -85,7 +87,12 @@ def main() -> None:
     except Exception as error:
         from db.errors import FarmError
 
-        if "--debug" in sys.argv or not isinstance(error, FarmError):
+        if "--debug" in sys.argv:
+            raise
+        if isinstance(error, OSError) and error.errno == ENOSPC:
+            error = FarmError("there is no room to write", where=str(error.filename or "standard output"))
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in its buffer has no room either
+        if not isinstance(error, FarmError):
             raise
         from farm.escaping import printed
 

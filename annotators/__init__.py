@@ -3,6 +3,7 @@
 strict_yaml     YAML in which unknown, missing and doubled entries are errors
 draws           keyed draws: which order is shown, which member judges, which label is flipped
 prompt          the text of a prompt.jinja, checked when it is read
+template_limits  templates of anybody: limits of steps, size and depth, no chance, no side effects
 prices          what a completion costs
 spec            what an annotator is: a YAML file and a prompt
 rules           annotators without a model: the baselines, and the oracle

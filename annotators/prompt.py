@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
-from jinja2 import StrictUndefined, TemplateError, nodes
+from jinja2 import TemplateError, nodes
 from jinja2.meta import find_referenced_templates, find_undeclared_variables
-from jinja2.sandbox import SandboxedEnvironment
 
 from annotators.strict_yaml import nearest
+from annotators.template_limits import ERRORS, MAX_TEMPLATE, MAX_TEXT, LimitedEnvironment, limited
+from db.errors import ConfigError
 
 SYSTEM, USER, ANSWER = "system", "user", "answer"
 _FIXED = {"names", "persona", "batch", "about_marks"}
@@ -26,9 +27,7 @@ def fenced(text: str, label: str, nonce: str) -> str:
     return f"<{label} {nonce}>\n{text}\n</{label} {nonce}>"
 
 
-_ENVIRONMENT = SandboxedEnvironment(
-    undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
-)
+_ENVIRONMENT = LimitedEnvironment()
 _ENVIRONMENT.filters["fenced"] = fenced
 
 
@@ -45,9 +44,27 @@ class PromptTemplate:
         return block in self._template.blocks
 
     def render(self, block: str, variables: Mapping[str, object]) -> str:
-        """The text of one block, without the blank lines around it."""
+        """The text of one block, without the blank lines around it.
+
+        Raises ConfigError where the template fails, or goes beyond a limit.
+        """
+        try:
+            return self._rendered(block, variables)
+        except ERRORS as error:
+            said = " ".join(str(error).split()) or type(error).__name__
+            remedy = "mend the prompt; docs/annotators.md says what a template may do"
+            raise ConfigError(f"{said:.300}", where=f"block {block}", remedy=remedy) from error
+
+    def _rendered(self, block: str, variables: Mapping[str, object]) -> str:
         context = self._template.new_context(dict(variables))
-        return "".join(self._template.blocks[block](context)).strip("\n")
+        parts, size = [], 0
+        with limited():
+            for part in self._template.blocks[block](context):
+                size += len(part)
+                if size > MAX_TEXT:
+                    raise TemplateError(f"a prompt of over {MAX_TEXT} characters")
+                parts.append(part)
+        return "".join(parts).strip("\n")
 
 
 @lru_cache(maxsize=256)
@@ -58,12 +75,16 @@ def prompt_of(text: str) -> PromptTemplate:
 
 def template_problems(text: str) -> list[str]:
     """What is wrong with a template, one clause each."""
+    if len(text) > MAX_TEMPLATE:
+        return [f"a template has {MAX_TEMPLATE} characters at most, not {len(text)}"]
     try:
         tree = _ENVIRONMENT.parse(text)
         _ENVIRONMENT.compile(text)
     except TemplateError as error:
         line = getattr(error, "lineno", None)
         return [f"line {line}: {error.message}" if line else str(error.message)]
+    except (RecursionError, MemoryError, ValueError):
+        return ["it is nested too deep"]
     if list(find_referenced_templates(tree)):
         return ["a template stands alone: no include, import or extends"]
     found = [block for block in tree.body if isinstance(block, nodes.Block)]

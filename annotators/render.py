@@ -11,12 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
-from jinja2 import TemplateError
-
 from annotators.clients.request import Message, Role
 from annotators.prompt import ANSWER, SYSTEM, USER, prompt_of, template_problems
 from annotators.shown import ShownPair
 from annotators.spec import AnnotatorSpec, Shot
+from db.errors import ConfigError
 from db.ids import content_hash
 
 NONCE_DIGITS = 8
@@ -92,8 +91,8 @@ def prompt_problems(spec: AnnotatorSpec) -> list[str]:
             if prompt.has(block):
                 for trial in trials:
                     prompt.render(block, _variables(spec, [trial]))
-        except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
-            return [f"block {block}: {' '.join(str(error).split())}"]
+        except ConfigError as error:
+            return [f"{error.where}: {error.what}"]
     return []
 
 

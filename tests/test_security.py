@@ -55,6 +55,7 @@ HOMES = {
         "attacks/test_names_in_files.py::test_an_oracle_of_a_file_asks_for_the_users_word",
         "attacks/test_names_in_files.py::test_a_simulators_file_asks_for_the_users_word",
     ),
+    "templates": ("attacks/test_templates.py::test_a_strangers_template_is_stopped",),
     "remote code": ("farm/models/test_policy.py::test_remote_code_is_not_run_unless_asked",),
     "paths": ("test_security.py::test_names_do_not_leave_their_folder",),
     "SSRF / base_url": (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx2
@@ -40,6 +40,12 @@ def sending_of_status(response: httpx2.Response, endpoint: Endpoint) -> Sending:
 
 def without_secrets(sending: Sending, endpoint: Endpoint) -> Sending:
     """The sending with our secrets blanked out of each text, now that escapes and encodings are read."""
-    texts = {each.name: getattr(sending, each.name) for each in fields(sending)}
-    changed = {name: endpoint.hide(text) for name, text in texts.items() if isinstance(text, str) and text}
-    return replace(sending, **changed)
+    hide = endpoint.hide
+    return replace(
+        sending,
+        detail=hide(sending.detail),
+        text=hide(sending.text),
+        thinking=hide(sending.thinking),
+        model=sending.model and hide(sending.model),
+        finish_reason=sending.finish_reason and hide(sending.finish_reason),
+    )

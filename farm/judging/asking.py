@@ -40,6 +40,7 @@ from farm.judging.questions import OpenQuestion, OpenQuestions, QuestionBatch
 from farm.judging.runs import Lease, Life, new_run_name
 
 WINDOW = 256  # pairs looked at and claimed together at most
+QUESTIONS = 1024  # looked at and claimed together at most, where each pair is judged many times
 REQUESTS = 64  # claimed together, about; replies have to wait while these are prepared
 LOOK = 1.0  # seconds between two looks at another run
 BUFFER = 64  # completions in one transaction
@@ -140,11 +141,14 @@ class Judging:
             wanted = replace(wanted, after=pairs[-1].id)
             left = None if left is None else left - len(pairs)
             self.pairs += len(pairs)
-            questions = self._questions.of(pairs, replicates, flipped)
-            yield from self._claimed(questions) if claim else self._unanswered(questions)
-            if again:
-                self.pairs, self._questions.known = pairs_before, known_before
-            self._tell()
+            step = max(1, QUESTIONS // len(pairs))
+            for first in range(0, replicates, step):
+                some = range(first, min(first + step, replicates))
+                questions = self._questions.of(pairs, some, flipped)
+                yield from self._claimed(questions) if claim else self._unanswered(questions)
+                if again:
+                    self.pairs, self._questions.known = pairs_before, known_before
+                self._tell()
             if left == 0:
                 return
 

@@ -15,7 +15,7 @@ class Task(Options):
 
     pairs: PairFilter = PairFilter()
     """The pairs to judge."""
-    replicates: int = option(1, at_least=1)
+    replicates: int = option(1, at_least=1, at_most=10_000)
     """Independent judgements of each pair."""
     orders: Orders | None = None
     """Which output is shown first: random, both or stored."""

@@ -58,11 +58,11 @@ class OpenQuestions:
         self._annotator_id = annotator_id
         self._endpoint = endpoint
 
-    def of(self, pairs: Sequence[Pair], replicates: int, flipped: set[int]) -> Iterator[OpenQuestion]:
-        """The open questions about these pairs. flipped: as Ledger.flipped_pairs."""
+    def of(self, pairs: Sequence[Pair], replicates: range, flipped: set[int]) -> Iterator[OpenQuestion]:
+        """The open questions about these pairs in these replicates. flipped: as Ledger.flipped_pairs."""
         standing = self._ledger.standing(self._annotator_id, [pair.id for pair in pairs])
         for pair in pairs:
-            for replicate in range(replicates):
+            for replicate in replicates:
                 occasion = Occasion(pair.key, self._annotator.draw_key, replicate)
                 for swapped in occasion.shown(self._annotator.orders, pair.id in flipped):
                     asked = Question(pair.id, replicate, swapped)

@@ -64,3 +64,19 @@ def test_parquet_that_is_not_utf8_is_one_line(tmp_path: Path) -> None:
     parquet.write_table(table, tmp_path / "x.parquet")
     said = refusal(attacked(ledger_of(tmp_path), "import", "trl", tmp_path / "x.parquet", "--source", "x"))
     assert "a text is not UTF-8" in said
+
+
+@pytest.mark.slow
+def test_output_without_room_is_one_line(tmp_path: Path) -> None:
+    for command in (["status"], ["status", "--json"]):
+        done = attacked(ledger_of(tmp_path), *command, stdout=Path("/dev/full"))
+        assert (done.code, done.error.count("\n")) == (1, 1), done.error
+        assert "standard output: there is no room to write" in done.error
+
+
+@pytest.mark.slow
+def test_replicates_beyond_measure_are_refused(tmp_path: Path) -> None:
+    command = ["annotate", "longest", "--replicates", 100_000_000]
+    done = attacked(ledger_of(tmp_path), *command, timeout=60)
+    assert done.code != 0
+    assert "10000" in done.error.replace(",", "")
