@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -36,7 +37,7 @@ def snapshot(ledger: Ledger, name: str, choice: Choice) -> SnapshotReport:
     Raises ConfigError where there is nothing to freeze, an annotator is unknown, or the name belongs to other
     content.
     """
-    annotators = _named(ledger, choice.annotators)
+    annotators = annotators_called(ledger, choice.annotators)
     chosen = training.choose(
         ledger, annotators, choice.source, choice.subset, average_orders=choice.average_orders
     )
@@ -55,14 +56,16 @@ def snapshot(ledger: Ledger, name: str, choice: Choice) -> SnapshotReport:
     return SnapshotReport(card, chosen.identical)
 
 
-def _named(ledger: Ledger, wanted: Sequence[str]) -> tuple[str, ...]:
+def annotators_called(ledger: Ledger, wanted: Sequence[str]) -> tuple[str, ...]:
     """The annotators that names and kinds stand for. Raises ConfigError where nobody is called so."""
     cards = ledger.annotators()
     named: dict[str, None] = {}
     for name in wanted:
         meant = [card.name for card in cards if name in (card.name, card.kind.value)]
         if not meant:
-            raise ConfigError(f"no annotator {name!r} judged here", remedy="`farm audit` lists them")
+            near = difflib.get_close_matches(name, [card.name for card in cards], n=1)
+            remedy = f"did you mean {near[0]!r}?" if near else "`farm audit` lists them"
+            raise ConfigError(f"no annotator {name!r} judged here", remedy=remedy)
         named |= dict.fromkeys(meant)
     return tuple(named)
 

@@ -20,11 +20,11 @@ HERE = "farm"  # the source of judgements that were made here and not imported
 
 @dataclass(frozen=True)
 class RowFilter:
-    """Chooses judgements by imported source, subset and annotator; None means any."""
+    """Chooses judgements by imported source, subset and annotators; None and () mean any."""
 
     source: str | None = None
     subset: str | None = None
-    annotator: str | None = None
+    annotators: tuple[str, ...] = ()
 
 
 def preference_rows(ledger: Ledger, wanted: RowFilter) -> Iterator[PreferenceRow]:
@@ -86,8 +86,8 @@ def _query(wanted: RowFilter) -> Executable:
     )
     if wanted.source is not None or wanted.subset is not None:
         query = query.where(_of_source(wanted))
-    if wanted.annotator is not None:
-        query = query.where(AnnotatorRow.name == wanted.annotator)
+    if wanted.annotators:
+        query = query.where(AnnotatorRow.name.in_(wanted.annotators))
     return query
 
 

@@ -22,8 +22,8 @@ class ExportOptions(Options):
     """Only what was imported from this source."""
     subset: str | None = None
     """Only this subset of it."""
-    annotator: str | None = None
-    """Only this annotator's judgements."""
+    annotators: tuple[str, ...] = option((), flag="--annotator")
+    """Only these annotators' judgements: names, or kinds (human, gold, llm, rm, rule). Repeatable."""
 
 
 commands = app()
@@ -35,9 +35,13 @@ def export(context: typer.Context, options: ExportOptions, output: CommandOutput
     """Write the ledger's judgements in one of the field's formats."""
     from db.queries.exports import RowFilter
     from farm.export import export_file
+    from farm.snapshot import annotators_called
     from farm.terminal.export import export_json, export_view
 
-    wanted = RowFilter(options.source, options.subset, options.annotator)
     with context.obj.open() as ledger:
+        names = annotators_called(ledger, options.annotators)
+        wanted = RowFilter(options.source, options.subset, names)
         rows = export_file(ledger, options.format_name, options.path, wanted)
     output.show(lambda: export_json(options.path, rows), lambda: export_view(options.path, rows))
+    if not rows and options.annotators:
+        raise typer.Exit(1)

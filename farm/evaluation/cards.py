@@ -59,7 +59,11 @@ def dataset_card(
     lines = [CARD.begins.decode(), "---", "", f"# {_text(file.name)}", ""]
     lines.append(f"{rows:,} rows in the format `{format_name}`, written {_today()} by Preference Farm")
     lines.append(f"{package_version()} from {theirs:,} judgements of {len(found.units):,} questions.")
-    chosen = [f"{key} {_text(value)}" for key, value in vars(wanted).items() if value is not None]
+    chosen = [
+        f"{key} {_text(value if isinstance(value, str) else ', '.join(value))}"
+        for key, value in vars(wanted).items()
+        if value
+    ]
     lines += ["", f"Chosen: {', '.join(chosen) or 'everything that was judged'}.", ""]
     lines += ["## Where the questions come from", ""]
     lines += _table(("source", "subset", "questions"), _sources(found))
@@ -69,7 +73,7 @@ def dataset_card(
 
 
 def _wanted(found: Judgements, wanted: RowFilter) -> Judgements:
-    """The questions that the wanted annotator judged, with all judgements of them."""
+    """The questions that the wanted annotators judged, with all judgements of them."""
     units = found.judgements.loc[_by_asked(found, wanted), "unit"].unique()
     rows = found.judgements[found.judgements["unit"].isin(units)]
     heard = set(rows["annotator"])
@@ -78,8 +82,8 @@ def _wanted(found: Judgements, wanted: RowFilter) -> Judgements:
 
 
 def _by_asked(found: Judgements, wanted: RowFilter) -> pd.Series[bool]:
-    """Whether each judgement is of the wanted annotator; true for all where no annotator is wanted."""
-    asked = {card.id for card in found.annotators if wanted.annotator in (None, card.name)}
+    """Whether each judgement is of a wanted annotator; true for all where none is wanted."""
+    asked = {card.id for card in found.annotators if card.name in (wanted.annotators or (card.name,))}
     return found.judgements["annotator"].isin(asked)
 
 

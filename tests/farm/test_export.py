@@ -91,3 +91,23 @@ def test_a_full_disk_is_a_line_and_leaves_nothing(ledger: Path, tmp_path: Path) 
         said = refused(ledger, "export", "preferences", tmp_path / "x.jsonl")
     assert "cannot be written" in said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_several_annotators_kinds_and_unknown_ones(ledger: Path, tmp_path: Path) -> None:
+    def annotators(name: str, *asked: str) -> set[str]:
+        told(ledger, "export", "preferences", tmp_path / name, *asked)
+        return {json.loads(line)["annotator"] for line in (tmp_path / name).read_text().splitlines()}
+
+    assert annotators("two.jsonl", "--annotator", "ada", "--annotator", "strict-judge") == {
+        "ada",
+        "strict-judge",
+    }
+    people = annotators("people.jsonl", "--annotator", "human")
+    assert {"ada"} < people
+    assert "strict-judge" not in people
+    said = refused(ledger, "export", "preferences", tmp_path / "no.jsonl", "--annotator", "strict-jugde")
+    assert "no annotator 'strict-jugde' judged here (did you mean 'strict-judge'?)" in said
+    assert not (tmp_path / "no.jsonl").exists()
+    none = farm(ledger, "export", "trl", tmp_path / "none.jsonl", "--annotator", "ada", "--source", "nowhere")
+    assert none.code == 1
+    assert "0 rows" in none.out

@@ -102,7 +102,9 @@ def test_an_exported_row_has_the_order_of_its_source(tmp_path: Path) -> None:
         assert (theirs.output_1, theirs.output_1_model) == ("first in the source", "m")
         assert (theirs.preference, theirs.price, theirs.item_id) == (1.0, 0.5, "item 1")
         assert (theirs.source, rows["judge"].source) == ("study", "farm")
-        assert [row.annotator for row in preference_rows(ledger, RowFilter(annotator="judge"))] == ["judge"]
+        assert [row.annotator for row in preference_rows(ledger, RowFilter(annotators=("judge",)))] == [
+            "judge"
+        ]
 
 
 def test_a_judgement_is_traced_to_its_request_or_its_file(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def cells(card: str, first: str) -> list[str]:
 
 def test_a_dataset_card_has_the_audits_own_figures(ledger: Ledger, tmp_path: Path) -> None:
     file = tmp_path / "pairs.jsonl"
-    rows = export_file(ledger, "trl", file, RowFilter(annotator="strict-judge"))
+    rows = export_file(ledger, "trl", file, RowFilter(annotators=("strict-judge",)))
     card = card_path(file).read_text()
     assert f"{rows:,} rows in the format `trl`" in card
     assert rows == len(file.read_text().splitlines())
