@@ -318,7 +318,10 @@ def _decoding(entry: Reader) -> RequestDecoding:
         logprobs=entry.flag("logprobs", False),
         top_logprobs=entry.maybe_integer("top_logprobs", 1),
         response_format=entry.json("response_format") or None,
+        max_tokens_field=entry.text("max_tokens_field", ""),
     )
+    if settings.max_tokens_field not in ("", "max_tokens", "max_completion_tokens"):
+        entry.complain("max_tokens_field", "expected max_tokens or max_completion_tokens")
     extra = entry.json("extra")
     entry.close()
     try:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from annotators import catalogue
 from annotators.clients.batch import BatchClient, BatchOptions
 from annotators.clients.budget import Account, Budget, Estimate, estimate
 from annotators.clients.endpoint import Endpoint
-from annotators.clients.failures import FAILURES, ProviderDown, Remedy
 from annotators.clients.limits import RateLimits
 from annotators.clients.online import OnlineClient, OnlineOptions
 from annotators.clients.request import BeforeSend, Reply, Request, Transport
@@ -31,9 +30,12 @@ from db.records import Annotation, AnnotationStatus, AnnotatorKind
 from farm.judging.asking import Judging
 from farm.judging.in_process import ENDPOINT, FREE, Answerer, InProcess, named_models
 from farm.judging.provider import Provider, Task
+from farm.judging.reasons import Reason, Reasons
+from farm.judging.replies import Replies
 from farm.judging.unasked import QuietJudge, QuietQuestion, is_quiet, quiet_judge
 from farm.progress import Progress, silent
 
+FAILED = AnnotationStatus.FAILED.value
 BATCH = 1_000  # pairs judged in one transaction where nobody is asked
 ANYWHERE = Provider()  # no limit, the server that the environment names
 
@@ -54,6 +56,8 @@ class AnnotateReport:
     cost_bound: float | None = None  # with the sendings whose bill did not come at their worst
     failures: dict[str, int] | None = None  # requests without a usable reply, by what was wrong
     warnings: dict[str, int] | None = None  # what the server silently did otherwise
+    unreadable: tuple[Reason, ...] = ()  # the commonest reasons, with one reply each
+    refused: dict[str, str] | None = None  # fields that the server refused, with its words
 
     def to_json(self) -> Json:
         """The report as a JSON object."""
@@ -71,6 +75,8 @@ class AnnotateReport:
             "cost_bound": self.cost_bound,
             "failures": self.failures or {},
             "warnings": self.warnings or {},
+            "unreadable": [each.to_json() for each in self.unreadable],
+            "refused": dict(self.refused or {}),
         }
 
 
@@ -185,9 +191,18 @@ def loaded(name: str, task: Task, provider: Provider) -> AnnotatorSpec | Pool:
     seed = found.seed if task.seed is None else task.seed
     changed = replace(found, orders=task.orders or found.orders, seed=seed)
     if isinstance(changed, Pool):
-        members = (replace(each, spec=replace(each.spec, seed=seed)) for each in changed.members)
+        members = (
+            replace(each, spec=_thinking(replace(each.spec, seed=seed), provider)) for each in changed.members
+        )
         return replace(changed, members=tuple(members))
-    return changed
+    return _thinking(changed, provider)
+
+
+def _thinking(spec: AnnotatorSpec, provider: Provider) -> AnnotatorSpec:
+    """The annotator with the room and the effort for thinking that the provider gives a language model."""
+    if spec.kind is not AnnotatorKind.LLM or is_quiet(spec):
+        return spec
+    return replace(spec, decoding=spec.decoding.with_thinking(provider.thinking, provider.effort))
 
 
 def _whom(annotator: AnnotatorSpec | Pool, provider: Provider) -> _Whom:
@@ -221,7 +236,7 @@ def _by_model(
 
     client = _transport(ledger, whom, provider, account=account, before_send=before_send)
     judging = Judging(ledger, whom.annotator, whom.endpoint, progress)
-    replies = _Replies()
+    replies = Replies()
 
     def deliver(request: Request, reply: Reply) -> None:
         replies.add(reply)
@@ -231,12 +246,8 @@ def _by_model(
         run_all(client, judging.requests(task.pairs, task.replicates), deliver, judging.commit)
         while left := judging.wait_for_others():
             run_all(client, judging.requests(left, task.replicates, again=True), deliver, judging.commit)
-    if replies.none_usable:
-        raise ProviderDown(
-            f"none of {replies.count} requests brought a usable reply, the last: {replies.last_failure}",
-            where=whom.endpoint,
-            remedy="check --base-url and the server, then run the same command again",
-        )
+    others = judging.known + sum(judging.statuses.values()) - judging.statuses[FAILED]
+    replies.refuse_if_nothing_worked(whom.endpoint, others)
     spent = account.spent - before
     return AnnotateReport(
         annotator=whom.annotator.name,
@@ -251,38 +262,9 @@ def _by_model(
         cost_bound=replies.cost_bound,
         failures=dict(replies.failures),
         warnings=dict(replies.warnings),
+        unreadable=judging.unreadable.commonest,
+        refused=dict(client.refusals) if isinstance(client, OnlineClient) else {},
     )
-
-
-@dataclass
-class _Replies:
-    """Totals over the replies of a run. Costs are None where no reply came or a price is unknown."""
-
-    count: int = 0
-    cost: float | None = None
-    cost_bound: float | None = None
-    failures: Counter[str] = field(default_factory=Counter)
-    warnings: Counter[str] = field(default_factory=Counter)
-    last_failure: str = ""
-
-    def add(self, reply: Reply) -> None:
-        self.cost = self._more(self.cost, reply.cost)
-        self.cost_bound = self._more(self.cost_bound, reply.cost_bound)
-        self.count += 1
-        self.warnings.update(reply.warnings)
-        if reply.failure:
-            self.failures[reply.failure] += 1
-            self.last_failure = f"{reply.failure} {reply.detail}".strip()
-
-    def _more(self, so_far: float | None, amount: float | None) -> float | None:
-        known = so_far if self.count else 0.0
-        return None if known is None or amount is None else known + amount
-
-    @property
-    def none_usable(self) -> bool:
-        """Whether there were replies, and all of them failed because of the server."""
-        theirs = (FAILURES[name].remedy is Remedy.RETRY for name in self.failures)
-        return self.count > 0 and self.failures.total() == self.count and all(theirs)
 
 
 def _transport(
@@ -296,7 +278,14 @@ def _transport(
     endpoint = Endpoint.from_environment(provider.base_url)
     if not provider.batch:
         rates = RateLimits(provider.requests_per_minute, provider.tokens_per_minute)
-        options = OnlineOptions(concurrency=provider.concurrency, rates=rates)
+        weighed = any(spec.parser.name == "logprob" for spec in specs)
+        options = OnlineOptions(
+            concurrency=provider.concurrency,
+            rates=rates,
+            without=frozenset(provider.without),
+            required=frozenset({"logprobs"} if weighed else ()),
+            cut_prompts=provider.cut_prompts,
+        )
         return OnlineClient(endpoint, options, price=prices.price, account=account, before_send=before_send)
     return BatchClient(
         endpoint,
@@ -331,7 +320,7 @@ def _asking_nobody(
 ) -> AnnotateReport:
     with ledger.writing() as writer:
         [annotator_id] = writer.annotators([judge.card])
-    count, known, statuses = 0, 0, Counter[str]()
+    count, known, statuses, reasons = 0, 0, Counter[str](), Reasons()
     pairs = ledger.pairs(wanted)
     while batch := list(islice(pairs, BATCH)):
         standing = ledger.standing(annotator_id, [pair.id for pair in batch])
@@ -345,6 +334,7 @@ def _asking_nobody(
         with ledger.writing() as writer:
             writer.annotations(facts)
         statuses.update(fact.status.value for fact in facts)
+        reasons.add_read(facts)
         count += len(batch)
         progress(judge.card.name, known + statuses.total())
     return AnnotateReport(
@@ -353,6 +343,7 @@ def _asking_nobody(
         pairs=count,
         known=known,
         statuses=dict(statuses),
+        unreadable=reasons.commonest,
     )
 
 

@@ -14,6 +14,8 @@ budget         what a run will cost, and the cap that it cannot pass
 addresses      which addresses a provider may have, in whatever spelling
 transport      checked addresses, our own credentials, bodies counted as they are unpacked
 endpoint       where the server is and how we prove who we are
+dialect        the fields that one server refuses, and what is sent to it
+cut_prompts    whether the server read the whole prompt, by its own count
 online         the online client, on one shared SDK client
 batch          the provider's Batch API behind the same seam, at half the price
 run            from synchronous code: lazy, bounded, clean on Ctrl-C
@@ -34,6 +36,7 @@ from annotators.clients.endpoint import OPENAI_URL, Endpoint
 from annotators.clients.failures import (
     FAILURES,
     BudgetExhausted,
+    FieldRefused,
     KeyRefused,
     NotFound,
     ProviderDown,
@@ -74,6 +77,7 @@ __all__ = [
     "Deliver",
     "Endpoint",
     "Estimate",
+    "FieldRefused",
     "KeyRefused",
     "Message",
     "NotFound",

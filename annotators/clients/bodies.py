@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from annotators.clients.choices import read_completion
+from annotators.clients.cut_prompts import least_tokens, was_cut
 from annotators.clients.request import Request
 from annotators.clients.sending import MAX_BODY, Sending, decoded, failed
 
+CUT_PROMPT = "prompt_cut"
 _TEXTS = ("content", "reasoning_content", "reasoning", "thinking", "refusal", "text")
 
 
@@ -28,7 +31,16 @@ def read_body(request: Request, body: bytes) -> Sending:
         data: object = json.loads(text)
     except (ValueError, RecursionError):
         return failed("html" if text[:1] == b"<" else "invalid_json", decoded(text))
-    return read_completion(request, data)
+    return _unless_cut(request, read_completion(request, data))
+
+
+def _unless_cut(request: Request, sending: Sending) -> Sending:
+    """The reply; a failure where the server read only a part of the prompt."""
+    if sending.failure is not None or not was_cut(request, sending.usage):
+        return sending
+    read = sending.usage.prompt if sending.usage else 0
+    said = f"the server read {read} tokens of a prompt of {least_tokens(request)} words or more"
+    return replace(sending, failure=CUT_PROMPT, detail=said)
 
 
 def _read_events(request: Request, body: bytes) -> Sending:
@@ -49,7 +61,7 @@ def _read_events(request: Request, body: bytes) -> Sending:
     if not ended and choice["finish_reason"] is None:
         return failed("connection_lost", "the stream broke off before its end")
     key = {"text": message.pop("text")} if "text" in message else {"message": message}
-    return read_completion(request, {**whole, "choices": [{**choice, **key}]})
+    return _unless_cut(request, read_completion(request, {**whole, "choices": [{**choice, **key}]}))
 
 
 def _events(body: bytes) -> Iterator[object]:

@@ -53,8 +53,8 @@ def read_completion(request: Request, data: object) -> Sending:
     usage = _usage(data.get("usage"))
     model = one_line(data["model"]) if isinstance(data.get("model"), str) else None
     if data.get("error"):
-        name, said = body_failure(data["error"])
-        return Sending(failure=name, detail=one_line(said or shown(data)), usage=usage, model=model)
+        name, words = body_failure(data["error"])
+        return Sending(failure=name, detail=one_line(words or shown(data)), usage=usage, model=model)
     if not isinstance(choices, list):
         return failed("wrong_shape", shown(data))
     if not choices:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
 from annotators.clients.addresses import is_forbidden
 from annotators.clients.sending import MAX_BODY
@@ -126,7 +126,12 @@ class Endpoint:
         from annotators.clients.transport import GuardedTransport, Shared, Travel, connect_seconds
 
         usual = _is_usual(self.base_url, os.environ)
-        travel = Travel(authorization=self._authorization, trusted=usual, largest=largest)
+        travel = Travel(
+            authorization=self._authorization,
+            api_key=self.api_key if "api-version" in self._query else "",  # where Azure looks for it
+            trusted=usual,
+            largest=largest,
+        )
         limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
         return httpx2.AsyncClient(
             transport=GuardedTransport(
@@ -151,7 +156,8 @@ class Endpoint:
         http = self.http(connections=connections, timeout=timeout, shared=shared, largest=largest)
         return openai.AsyncOpenAI(
             api_key=self.api_key or "none",
-            base_url=self.address,
+            base_url=_without_query(self.address),
+            default_query=self._query,
             max_retries=0,
             timeout=http.timeout,
             http_client=http,
@@ -163,6 +169,10 @@ class Endpoint:
         return _clean(_split(self.base_url), mask=False)
 
     @property
+    def _query(self) -> dict[str, str]:
+        return dict(parse_qsl(_split(self.base_url).query, keep_blank_values=True))
+
+    @property
     def _authorization(self) -> str:
         """The Authorization header: user name and password of the address, or the key."""
         parts = _split(self.base_url)
@@ -170,6 +180,13 @@ class Endpoint:
             return f"Bearer {self.api_key or 'none'}"
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         return f"Basic {base64.b64encode(pair.encode()).decode()}"
+
+
+def _without_query(address: str) -> str:
+    """The address up to its query, without the path of the chat API, which the client appends itself."""
+    parts = _split(address)
+    path = parts.path.rstrip("/").removesuffix("/chat/completions")
+    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
 
 
 def _is_usual(url: str, environ: Mapping[str, str]) -> bool:

@@ -37,6 +37,10 @@ class ProviderDown(RunStopped):
     """Many requests in a row failed for the server's own reasons."""
 
 
+class FieldRefused(RunStopped):
+    """The server refuses a field without which the replies would be others than those asked for."""
+
+
 class RunInterrupted(RunStopped):
     """The run was asked to stop."""
 
@@ -102,6 +106,7 @@ FAILURES: Mapping[str, FailureKind] = MappingProxyType(
         "empty_text": _retry("no text, or white space alone", billed=True),
         "lone_surrogate": _retry("text that is not valid Unicode", billed=True),
         "nul": _retry("text with a NUL character", billed=True),
+        "prompt_cut": _leave("the server read only a part of the prompt, by its own count", billed=True),
         "unfinished": _retry("the reply ended for a reason that is no good end", billed=True),
         "oversized": _leave("a body above the size limit", billed=True),
         "refusal": _leave("the model refused in the refusal field", billed=True),

@@ -13,16 +13,24 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import cycle
 from types import TracebackType
 
 import httpx2
 
-from annotators.clients.bodies import read_body
+from annotators.clients.bodies import CUT_PROMPT, read_body
 from annotators.clients.budget import Account, Charge, prompt_tokens
+from annotators.clients.dialect import Dialect
 from annotators.clients.endpoint import Endpoint
-from annotators.clients.failures import FAILURES, ProviderDown, Remedy, RunStopped, stopping_error
+from annotators.clients.failures import (
+    FAILURES,
+    FieldRefused,
+    ProviderDown,
+    Remedy,
+    RunStopped,
+    stopping_error,
+)
 from annotators.clients.limits import Gate, RateLimits
 from annotators.clients.request import (
     BeforeSend,
@@ -52,12 +60,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class OnlineOptions:
-    """How requests are sent. timeout: seconds for one whole sending."""
+    """How requests are sent. timeout: seconds for one whole sending.
+
+    without: fields (dialect.FIELDS) that are not sent. required: fields whose refusal ends the run.
+    cut_prompts: a reply to a prompt that the server cut is taken, with a warning.
+    """
 
     concurrency: int = 100
     timeout: float = 120.0
     rates: RateLimits = field(default_factory=RateLimits)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    without: frozenset[str] = frozenset()
+    required: frozenset[str] = frozenset()
+    cut_prompts: bool = False
 
     def __post_init__(self) -> None:
         if self.concurrency < 1:
@@ -87,6 +102,8 @@ class OnlineClient:
         self.account = account or Account()
         self._price = price
         self._before_send = before_send
+        self._dialect = Dialect(endpoint.max_tokens_field, self.options.without)
+        self.refusals: dict[str, str] = {}
 
     async def __aenter__(self) -> OnlineClient:
         options = self.options
@@ -177,18 +194,42 @@ class OnlineClient:
 
     async def _exchange(self, request: Request) -> Sending:
         """One HTTP exchange. An error of the wire is a failed Sending, and no exception."""
-        body = request.body_bytes(self.endpoint.max_tokens_field)
+        dialect = self._dialect
+        body = dialect.body_bytes(request)
         try:
             async with asyncio.timeout(self.options.timeout):
                 response = await next(self._turns).post(
                     request.path, cast_to=httpx2.Response, content=body, options={"headers": _JSON}
                 )
         except WIRE_ERRORS as error:
-            return sending_of_error(error, self.endpoint)
+            return self._heeding(request, dialect, sending_of_error(error, self.endpoint))
         response.stream = httpx2.ByteStream(b"")  # a stream that knows its response keeps the body alive
         if response.status_code != 200:
-            return sending_of_status(response, self.endpoint)
-        return without_secrets(read_body(request, self.endpoint.hide_bytes(response.content)), self.endpoint)
+            return self._heeding(request, dialect, sending_of_status(response, self.endpoint))
+        body_read = read_body(request, self.endpoint.hide_bytes(response.content))
+        sending = without_secrets(body_read, self.endpoint)
+        if sending.failure == CUT_PROMPT and self.options.cut_prompts:
+            sending = replace(sending, failure=None, detail="", warnings=(*sending.warnings, CUT_PROMPT))
+        if lost := dialect.lost(request):
+            sending = replace(sending, warnings=(*sending.warnings, *lost))
+        return self._heeding(request, dialect, sending)
+
+    def _heeding(self, request: Request, used: Dialect, sending: Sending) -> Sending:
+        """Learn from a refusal of a field, and mark the sending so that the request is sent again at once."""
+        refusal = used.heeding(request, sending)
+        if refusal is None:
+            return sending
+        field_, dialect = refusal
+        if field_ in self.options.required:
+            remedy = f"choose another model or server, or accept the loss: --without {field_}"
+            what = f"the server refuses {field_}, which this run needs: {sending.detail}"
+            self.stop(FieldRefused(what, where=self.endpoint.name, remedy=remedy))
+            return sending
+        if field_ not in self.refusals:
+            log.info("%s refuses %s: %s", self.endpoint.name, field_, sending.detail)
+            self.refusals[field_] = sending.detail
+        self._dialect = self._dialect.joined(dialect)
+        return replace(sending, heeded=True)
 
     def _adapt(self, request: Request, tally: Tally, sending: Sending, sent_at: float) -> None:
         """Tell the gate and the run how the sending went."""
@@ -209,6 +250,8 @@ class OnlineClient:
     async def _again(self, request: Request, tally: Tally, sending: Sending) -> bool:
         """Whether to send the request again; waits for as long as that takes."""
         retry = self.options.retry
+        if sending.heeded:
+            return True
         if sending.remedy is not Remedy.RETRY or not retry.allows(tally.counted, tally.paid):
             return False
         if sending.failure == "unreachable" and not self._answered:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Protocol
@@ -54,6 +54,7 @@ class RequestDecoding:
     top_logprobs: int | None = None  # alternatives per position; asks for logprobs
     response_format: Mapping[str, Json] | None = field(default=None, hash=False)  # as the API writes it
     extra: Mapping[str, Json] = field(default_factory=dict, hash=False)  # such as reasoning_effort
+    max_tokens_field: str = field(default="", compare=False)  # its name at this server, where one was chosen
 
     def __post_init__(self) -> None:
         if taken := sorted(_OWN_FIELDS & set(self.extra)):
@@ -67,6 +68,12 @@ class RequestDecoding:
     def wants_logprobs(self) -> bool:
         """Whether log-probabilities are asked for."""
         return self.logprobs or bool(self.top_logprobs)
+
+    def with_thinking(self, tokens: int, effort: str) -> RequestDecoding:
+        """The same with room for so many tokens of thinking, and with the effort where one is named."""
+        longest = self.max_tokens and self.max_tokens + tokens
+        extra = {**self.extra, "reasoning_effort": effort} if effort else self.extra
+        return replace(self, max_tokens=longest, extra=extra)
 
     def body(self, replicate: int, max_tokens_field: str) -> dict[str, Json]:
         """The fields of the body for these settings.

@@ -23,6 +23,20 @@ WARNINGS: Mapping[str, str] = MappingProxyType(
     {
         "several_choices": "more than one choice came back; the first was taken",
         "other_model": "the server names another model than the one asked for",
+        **{
+            f"without_{name}": f"{what}, and the server was not told: it refuses that, or --without"
+            for name, what in (
+                ("temperature", "a temperature was asked for"),
+                ("top_p", "a top_p was asked for"),
+                ("seed", "a seed was asked for"),
+                ("stop", "stop texts were asked for"),
+                ("logprobs", "log-probabilities were asked for"),
+                ("response_format", "a form of the reply was asked for"),
+                ("system", "a system text was given; it went into the user's message"),
+                ("extra", "fields of decoding.extra were asked for"),
+            )
+        },
+        "prompt_cut": "the server read only a part of the prompt, by its own count; taken by --cut-prompts",
         "only_thinking": "the model thought and gave no answer",
         "logprobs_missing": "log-probabilities were asked for and did not come",
         "logprobs_elsewhere": "log-probabilities came for other tokens than the answer's",
@@ -38,7 +52,8 @@ class Sending:
     """What one sending brought.
 
     text: the answer alone. thinking: what the model thought before it. usage: None where the server did not
-    say. retry_after: seconds.
+    say. retry_after: seconds. heeded: the server refused a field of the request, and the next sending
+    leaves it out.
     """
 
     failure: str | None = None
@@ -51,6 +66,7 @@ class Sending:
     usage: Usage | None = None
     warnings: tuple[str, ...] = ()
     retry_after: float | None = None
+    heeded: bool = False
 
     @property
     def unmetered(self) -> bool:

@@ -42,12 +42,13 @@ class ForbiddenAddress(httpx2.RequestError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Travel:
-    """What goes with a request. authorization: the header. trusted: the SDK's other headers go too.
+    """What goes with a request. authorization, api_key: headers. trusted: the SDK's other headers go too.
 
     largest: bytes of an unpacked body at most. One byte more of it is read, as a sign that there is more.
     """
 
     authorization: str
+    api_key: str = ""
     trusted: bool = False
     largest: int = MAX_BODY
 
@@ -120,7 +121,8 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
             if travel.trusted or name.lower() in _TRAVELS or name.lower().startswith(_OF_THE_SDK)
         ]
         kept = [(name, value) for name, value in kept if name.lower() != b"authorization"]
-        return [*kept, (b"Authorization", travel.authorization.encode())]
+        own = [(b"Authorization", travel.authorization.encode())]
+        return [*kept, *own, *([(b"api-key", travel.api_key.encode())] if travel.api_key else [])]
 
     async def _sent(self, request: httpx2.Request, headers: list[tuple[bytes, bytes]]) -> httpx2.Response:
         """The response, with a body that was not read yet, from the first address that takes a connection."""

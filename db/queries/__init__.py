@@ -11,6 +11,7 @@ recordings    stored and imported replies, to be parsed again
 training      what training reads: snapshots, demonstrations, instructions
 history       training runs and their metrics
 costs         what judgements cost, by annotator
+reasons       why judgements of an annotator have no verdict
 exports       judgements as rows of the interchange format
 lineage       where a fact came from, for `farm trace`
 """

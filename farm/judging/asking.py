@@ -37,6 +37,7 @@ from db.writer import Writer
 from farm.judging.answered import AnnotationMaker
 from farm.judging.completions import completion_of, stored_reply, unstorable
 from farm.judging.questions import OpenQuestion, OpenQuestions, QuestionBatch
+from farm.judging.reasons import Reasons
 from farm.judging.runs import Lease, Life, new_run_name
 
 WINDOW = 256  # pairs looked at and claimed together at most
@@ -68,6 +69,7 @@ class Judging:
         self.ledger = ledger
         self.annotator = annotator
         self.statuses: Counter[str] = Counter()
+        self.unreadable = Reasons()
         self.pairs = 0
         self._progress = progress
         self._lease = Lease(ledger, new_run_name())
@@ -207,7 +209,13 @@ class Judging:
         for claim_id, batch, reply in held:
             if reply.ok:
                 said = ReplyText(reply.text, reply.top_logprobs, reply.thinking)
-                self._judged += self._make.read(batch, said, claim_id)
+                self._judged += self._read(batch, said, claim_id)
+
+    def _read(self, batch: QuestionBatch, reply: ReplyText, claim_id: int) -> list[Annotation]:
+        """What a reply says. Why it cannot be read is counted."""
+        facts = list(self._make.read(batch, reply, claim_id))
+        self.unreadable.add_read(facts, reply)
+        return facts
 
     def _unanswered(self, questions: Iterable[OpenQuestion]) -> Iterator[Request]:
         """The requests that no stored completion answers. Nothing is written."""
@@ -234,7 +242,7 @@ class Judging:
                 answer = answers.get(batch.request.key)
                 if stored := _stored(answer):
                     reply = stored_reply(stored.text, stored.top_logprobs, stored.thinking)
-                    facts += self._make.read(batch, reply, stored.claim_id)
+                    facts += self._read(batch, reply, stored.claim_id)
                 elif not (
                     answer and not answer.latest and self._questions.leave(answer.run, batch.questions)
                 ):

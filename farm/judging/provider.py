@@ -42,6 +42,14 @@ class Provider(Options):
     """US dollars, at most."""
     max_requests: int | None = option(None, at_least=1)
     """Requests, at most."""
+    without: tuple[str, ...] = ()
+    """A field that is never sent: temperature, top_p, seed, stop, logprobs, response_format, system..."""
+    thinking: int = option(0, at_least=0)
+    """Tokens for thinking, on top of the longest reply."""
+    effort: str = ""
+    """How hard a reasoning model thinks; sent as reasoning_effort."""
+    cut_prompts: bool = False
+    """Take replies to prompts that the server cut."""
     prices: Path | None = None
     """A price table of your own (YAML)."""
     batch: bool = False

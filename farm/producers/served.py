@@ -17,6 +17,7 @@ from db.ids import Json, canonical_json
 from db.records import Instruction
 from farm.config import Decoding, ModelConfig
 from farm.judging.provider import Provider
+from farm.judging.replies import Replies
 from farm.models.tokens import Prompt
 from farm.producers.answers import Answer, Wanted, Write
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 CUT = "length"  # the failure of a reply that was cut at max_new_tokens; it is an output all the same
 ONLY_THINKING = "only_thinking"  # the name of a reply that thought and gave no answer
+NEEDED = frozenset({"temperature", "top_p", "extra"})  # without them it is another model's output
 FLUSH = 16  # replies in one transaction; few, because they are paid for
 
 
@@ -50,7 +52,9 @@ class ServedModel:
         self._codec = _codec(tokenizer) if tokenizer is not None else None
         self._endpoint = Endpoint.from_environment(provider.base_url)
         self.failures: Counter[str] = Counter()
-        self._costs: list[float | None] = []
+        self.refusals: dict[str, str] = {}
+        self._replies = Replies()
+        self._written = 0
         identity: dict[str, Json] = {
             "model": model,
             "endpoint": self._endpoint.name,
@@ -62,6 +66,12 @@ class ServedModel:
         }
         if decoding.top_k:
             identity["top_k"] = decoding.top_k
+        chosen: dict[str, Json] = {
+            "thinking": provider.thinking,
+            "effort": provider.effort,
+            "without": sorted(provider.without),
+        }
+        identity |= {name: value for name, value in chosen.items() if value}
         if self._codec is not None:
             identity["tokenizer"] = self._codec.fingerprint()
         self.decoding = canonical_json(identity)
@@ -69,8 +79,7 @@ class ServedModel:
     @property
     def cost(self) -> float | None:
         """What was paid, in US dollars. None where nothing was paid for, or a price is unknown."""
-        known = [cost for cost in self._costs if cost is not None]
-        return sum(known) if known and len(known) == len(self._costs) else None
+        return self._replies.cost
 
     def draw(self, wanted: Sequence[Wanted], write: Write) -> None:
         """Ask for all that is wanted. Replies are written in batches of 16, and before an error is raised."""
@@ -79,25 +88,35 @@ class ServedModel:
         batch: list[Answer] = []
 
         def deliver(request: Request, reply: Reply) -> None:
-            self._costs.append(reply.cost)
+            self._replies.add(reply)
             if failure := _no_output(reply):
                 self.failures[failure] += 1
                 return
+            self._written += 1
             batch.append(Answer(*asked[request], reply.text, reply.thinking))
             if len(batch) >= FLUSH:
                 write(batch[:])
                 batch.clear()
 
+        client = self._client()
         try:
-            run_all(self._client(), asked, deliver)
+            run_all(client, asked, deliver)
         finally:
+            self.refusals = client.refusals
             if batch:
                 write(batch)
+        self._replies.refuse_if_nothing_worked(self._endpoint.name, self._written)
 
     def _client(self) -> OnlineClient:
         given = self._provider
         rates = RateLimits(given.requests_per_minute, given.tokens_per_minute)
-        options = OnlineOptions(concurrency=given.concurrency, rates=rates)
+        options = OnlineOptions(
+            concurrency=given.concurrency,
+            rates=rates,
+            without=frozenset(given.without),
+            required=NEEDED - set(given.without),
+            cut_prompts=given.cut_prompts,
+        )
         account = Account(Budget(given.max_cost, given.max_requests))
         return OnlineClient(
             self._endpoint, options, price=PriceTable.load(given.prices).price, account=account
@@ -110,7 +129,7 @@ class ServedModel:
             max_tokens=self._settings.max_new_tokens,
             seed=self._seed,
             extra={"top_k": self._settings.top_k} if self._settings.top_k else {},
-        )
+        ).with_thinking(self._provider.thinking, self._provider.effort)
         if self._codec is not None:
             ids = tuple(self._codec.prompt_ids(Prompt(instruction.text, instruction.input)))
             return Request(

@@ -16,15 +16,47 @@ from farm.terminal.common import counted, plain
 
 
 def annotate_view(report: AnnotateReport) -> RenderableType:
-    """One line of what became of the pairs."""
+    """One line of what became of the pairs, and below it what could not be read and what was refused."""
     new = sum(report.statuses.values())
     parts = ", ".join(f"{count:,} {status}" for status, count in report.statuses.items()) or "none"
     elsewhere = f", {report.elsewhere:,} being asked by another run" if report.elsewhere else ""
     made = f"{counted(new, 'new judgement')} ({parts})"
-    return plain(
+    line = (
         f"{report.annotator} judged {counted(report.pairs, 'pair')}: {made}, "
         f"{report.known:,} there already{elsewhere}{_bill(report)}"
     )
+    return Group(*map(plain, [line, *_unread(report), *_refused(report)]))
+
+
+_INSTEAD = {
+    "max_tokens": "went as max_completion_tokens",
+    "max_completion_tokens": "went as max_tokens",
+    "system": "went into the user's message",
+    "single replies": "came as streams",
+}
+
+
+def _unread(report: AnnotateReport) -> list[str]:
+    """The commonest reasons why replies could not be read, with one reply each."""
+    told = [
+        f"{each.times:,} unreadable: {each.reason}" + (f"; one reply: {each.reply}" if each.reply else "")
+        for each in report.unreadable
+    ]
+    unread = report.statuses.get("unreadable", 0)
+    if 2 * unread > sum(report.statuses.values()):
+        told.append(
+            f"more than half is unreadable: this judge's parser does not fit its replies; "
+            f"`farm trace {report.annotator}` shows some"
+        )
+    return told
+
+
+def _refused(report: AnnotateReport) -> list[str]:
+    """The fields that the server refused, each once."""
+    return [
+        f"the server refuses {name}, which {_INSTEAD.get(name, 'was left out')} ({said})"
+        for name, said in (report.refused or {}).items()
+    ]
 
 
 def members_view(reports: Sequence[AnnotateReport]) -> RenderableType:

@@ -11,9 +11,12 @@ from db.ids import Json
 from db.queries import lineage
 from db.queries.contests import contests
 from db.queries.lineage import Of
+from db.queries.reasons import reasons_of
 from farm.tracing.facts import Facts
 from farm.tracing.judgements import drawn_by, judgement_node
 from farm.tracing.node import Node
+
+UNREAD_KINDS = 3  # kinds of reasons of which one judgement each is shown
 
 
 def resting(facts: Facts, name: str, about: dict[str, Json], of: Of) -> Node:
@@ -46,7 +49,15 @@ def annotator(facts: Facts, name: str) -> Node | None:
         return None
     card = facts.cards[code]
     about: dict[str, Json] = {"kind": str(card.kind), "key": card.key, "spec": card.spec}
-    return resting(facts, f"annotator:{name}", about, Of(annotator_id=code))
+    node = resting(facts, f"annotator:{name}", about, Of(annotator_id=code))
+    unread = reasons_of(facts.ledger, code)[:UNREAD_KINDS]
+    if not unread:
+        return node
+    about["without a verdict"] = [f"{each.judgements:,} {each.status}: {each.reason}" for each in unread]
+    shown = {each.name for each in node.basis}
+    examples = [lineage.judgements_of(facts.ledger, Of(id=each.example), 1)[0] for each in unread]
+    more = [judgement_node(facts, each) for each in examples if f"annotation:{each.id}" not in shown]
+    return Node(node.name, about, basis=(*more, *node.basis), hidden=node.hidden - len(more))
 
 
 def win_rate(facts: Facts, name: str) -> Node | None:

@@ -6,6 +6,7 @@ full_disk            a disk that is full, for this process alone
 label_page           `farm label` as a process of its own, with the links that it prints
 train_script         a training run in a process of its own, to be killed or shared out
 tiny_study           a whole quickstart in seconds
+habits               chat servers with the habits of known providers
 simulated_provider   the simulated provider, and the client side that asks it
 completions_server   the completions API over HTTP, with a real model behind it
 judged_sums          sums that a person judged, with the right answers preferred
