@@ -132,6 +132,21 @@ def test_an_undo_is_a_later_attempt_and_the_ledger_keeps_both(ledger: Ledger) ->
     assert len(contests(ledger, "crossed")) == 1
 
 
+def test_an_undo_that_is_sent_twice_takes_one_judgement_back(ledger: Ledger) -> None:
+    at = sitting(ledger)
+    answer(at)
+    answer(at)
+    page = at.shown()
+    assert page.question is not None
+    assert at.undo(page.last, page.question.key) is Outcome.UNDONE
+    assert at.undo(page.last, page.question.key) is Outcome.TAKEN  # a double click, another tab
+    assert at.undo(None, page.question.key) is Outcome.TAKEN
+    answer(at)
+    assert at.undo(page.last, page.question.key) is Outcome.TAKEN  # judged anew: another judgement
+    assert {each.status for each in given_by(ledger, 1)} == {AnnotationStatus.OK}
+    assert at.undo(at.shown().last) is Outcome.UNDONE
+
+
 def test_a_question_is_answered_once_whoever_presses(ledger: Ledger) -> None:
     at, other = sitting(ledger), sitting(ledger)  # two processes of one person
     key = answer(at)

@@ -35,6 +35,7 @@ NOTES: dict[str, str] = {
     VerdictKey.TIE: "Saved: a tie",
     VerdictKey.SKIP: "Skipped",
     Outcome.UNDONE: "Taken back: judge it again",
+    Outcome.TAKEN: "That one was taken back already",
     Outcome.STALE: "That pair was judged already; here is the next",
     Outcome.NOTHING: "There is nothing to take back",
 }
@@ -43,12 +44,13 @@ NOTES: dict[str, str] = {
 @dataclass(frozen=True)
 class Form:
     """The fields of a form. token: proves that it is this page's. seconds: the time that the page
-    measured."""
+    measured. last: names the judgement that an undo takes back."""
 
     token: str
     question: str
     verdict: str
     seconds: float | None
+    last: str | None = None
 
 
 class Page:
@@ -93,7 +95,7 @@ class Page:
             return _refused("that form is not of this page; load the page again")
         sitting = self._sittings[visit.person]
         if form.verdict == "u":
-            said: str = await run_in_threadpool(sitting.undo)
+            said: str = await run_in_threadpool(sitting.undo, form.last, form.question)
         elif form.verdict not in set(VerdictKey) or not sitting.knows(form.question):
             return PlainTextResponse("There is no such question or verdict.\n", 400)
         else:
@@ -138,10 +140,10 @@ async def read_form(request: Request) -> Form | None:
         fields = parse_qs(body.decode("ascii"), max_num_fields=8)
     except ValueError:
         return None
-    token, question, verdict, seconds = (
-        fields.get(name, [""])[0] for name in ("token", "question", "verdict", "seconds")
+    token, question, verdict, seconds, last = (
+        fields.get(name, [""])[0] for name in ("token", "question", "verdict", "seconds", "last")
     )
-    return Form(token, question, verdict, _seconds(seconds))
+    return Form(token, question, verdict, seconds=_seconds(seconds), last=last or None)
 
 
 def _seconds(text: str) -> float | None:

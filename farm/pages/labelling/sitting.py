@@ -53,6 +53,7 @@ class Outcome(StrEnum):
 
     SAVED = "saved"
     UNDONE = "undone"
+    TAKEN = "taken"  # what the undo names is not the last judgement any more; nothing was written
     STALE = "stale"  # the question was no longer the current one; nothing was written
     NOTHING = "nothing"  # there was no judgement to take back
 
@@ -82,14 +83,15 @@ class Summary:
 @dataclass(frozen=True)
 class PageState:
     """What the page shows. question: None where all are answered. done: answered questions. waited: seconds
-    since the question was first shown. may_undo: there is a judgement to take back."""
+    since the question was first shown. last: names the judgement that an
+    undo takes back; empty where there is none."""
 
     question: LabelQuestion | None
     done: int
     total: int
     waited: float
     summary: Summary
-    may_undo: bool
+    last: str
 
 
 class Sitting:
@@ -128,14 +130,14 @@ class Sitting:
         given = self._given()
         question, summary = self._current(given), self._summary(given)
         waited = self._waited(question.key) if question else 0.0
-        undo, total = self._last_given(given) is not None, len(self._questions)
+        last, total = self._last_given(given), len(self._questions)
         return PageState(
             question=question,
             done=total - summary.left,
             total=total,
             waited=waited,
             summary=summary,
-            may_undo=undo,
+            last=_named(last[1]) if last else "",
         )
 
     def answer(self, key: str, verdict: VerdictKey, seconds: float | None = None) -> Outcome:
@@ -156,13 +158,22 @@ class Sitting:
             self._since.pop(key, None)
             return Outcome.SAVED if saved else Outcome.STALE
 
-    def undo(self) -> Outcome:
-        """Take the last judgement back: write a later attempt without a verdict. The ledger keeps both."""
+    def undo(self, last_named: str | None = None, shown: str | None = None) -> Outcome:
+        """Take the last judgement back: write a later attempt without a verdict. The ledger keeps both.
+
+        last_named: PageState.last of the page that asks. shown: the key of the question on that page, empty
+        where all were answered; None where nobody says. The outcome is TAKEN where either has changed.
+        """
         with self._lock:
-            last = self._last_given(self._given())
+            given = self._given()
+            last, current = self._last_given(given), self._current(given)
+            if shown is not None and shown != (current.key if current else ""):
+                return Outcome.TAKEN
             if last is None:
                 return Outcome.NOTHING
-            question, given = last
+            if last_named not in (None, _named(last[1])):
+                return Outcome.TAKEN
+            question, judged = last
             with self._ledger.writing() as writer:
                 [pair_id] = writer.pairs([question.pair])
                 taken_back = Annotation(
@@ -173,7 +184,7 @@ class Sitting:
                     swapped=question.swapped,
                     status=AnnotationStatus.RETRACTED,
                     reason="taken back by the person",
-                    attempt=given.attempt + 1,
+                    attempt=judged.attempt + 1,
                 )
                 written = writer.annotations([taken_back])
             return Outcome.UNDONE if written.added else Outcome.STALE
@@ -271,6 +282,11 @@ class Sitting:
             repeats=len(repeats),
             repeats_same=sum(repeats),
         )
+
+
+def _named(given: Given) -> str:
+    """What an undo calls a judgement: its id and attempt, which no later judgement has."""
+    return f"{given.id}.{given.attempt}"
 
 
 def _skipped(given: Given | None) -> bool:
