@@ -22,6 +22,7 @@ MESSAGES = frozenset({"messages"})
 SHAREGPT = frozenset({"conversations"})
 SWIFT = (frozenset({"messages", "rejected_response"}), frozenset({"messages", "rejected_messages"}))
 HELD = ("messages", "conversations")
+MEDIA = ("images", "videos", "audios")
 GOOD = ("kto_tag", "label")
 KNOWN = (*HELD, *GOOD, "system", "chosen", "rejected", "rejected_response", "rejected_messages")
 
@@ -37,6 +38,8 @@ def _fill(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
     said = turns(row[name], name)
     if not said:
         raise ValueError(f"{name} has no message")
+    if media := next((each for each in MEDIA if row.get(each)), None):
+        raise ValueError(f"the row has {media}, and only texts can be judged")
     system = row.get("system") if said[0][0] != "system" else None
     shared = {"system": system, "meta": fields.others(row, *KNOWN)}
     good = next((row[each] for each in GOOD if row.get(each) is not None), None)

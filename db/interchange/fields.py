@@ -16,7 +16,7 @@ STORED = frozenset({
     ".jsonl", ".ndjson", ".json", ".parquet", ".csv", ".tsv", ".txt", ".text", ".arrow", ".xlsx", ".gz",
 })  # fmt: skip
 
-NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.IGNORECASE)
+NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 
 Made = TypeVar("Made")
 Fields = Mapping[str, Any]
@@ -94,7 +94,8 @@ def is_number(value: object) -> TypeGuard[int | float]:
 def number_of(value: object) -> float | None:
     """A number, or a text that spells one, as a finite float; None for anything else. A bool is no number."""
     if isinstance(value, str):
-        value = float(value) if NUMBER.fullmatch(value.strip()) else None
+        value = value.strip()
+        value = float(value) if NUMBER.fullmatch(value) else None
     return float(value) if is_number(value) and abs(value) < float("inf") else None
 
 

@@ -1,7 +1,8 @@
 """JudgeBench's files: question, response_A, response_B, label "A>B" or "B>A", source.
 
-Files with the judgements of a judge have judge_name, judge_model and judgments: a decision with response_A
-first, and perhaps one with response_B first. Each becomes a judgement beside the verified label.
+Files with the judgements of a judge have judge_name and judgments: a game with response_A first, and one with
+response_B first. Each becomes a judgement beside the verified label. Of a reward model, which sees no order,
+only the first does.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ COLUMNS = {
     "prompt": "question", "output_1": "response_A", "output_2": "response_B", "verdict": "label",
     "subset": "source", "model_1": "response_model", "model_2": "response_model", "item": "pair_id",
 }  # fmt: skip
-JUDGE = ("judge_name", "judge_model", "judgments")
+JUDGE = ("judge_name", "judgments")
+REWARD_MODEL = "reward_model"
 
 
 def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
@@ -36,15 +38,18 @@ def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
 def _fill(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
     shared = renamed(fields.others(row, *JUDGE), COLUMNS)
     yield shared
-    name, model = (fields.maybe_text(row, key) for key in JUDGE[:2])
-    for place, judgement in enumerate(row.get("judgments") or ()):
-        if not isinstance(judgement, dict):
-            raise ValueError(f"judgments holds {fields.shown(judgement)}, not an object")
-        said = judgement.get("decision")
+    name = fields.maybe_text(row, "judge_name")
+    games = row.get("judgments") or []
+    for place, game in enumerate(games[:1] if name == REWARD_MODEL else games):
+        said, decision = game["judgment"] or {}, game.get("decision")
+        scores = said.get("scores") or (None, None)
         yield shared | {
-            "verdict": TURNED.get(said, said) if place else said,
-            "swapped": bool(place),
-            "annotator": "/".join(filter(None, (model, name))) or "judge",
-            "kind": "rm" if name == "reward_model" else "llm",
+            "verdict": TURNED.get(decision, decision) if place else decision,
+            "swapped": None if name == REWARD_MODEL else bool(place),
+            "annotator": "/".join(filter(None, (said.get("judge_model"), name))) or "judge",
+            "kind": "rm" if name == REWARD_MODEL else "llm",
+            "reply": said.get("response") or None,
+            "score_1": scores[place and 1],
+            "score_2": scores[1 - (place and 1)],
             "undecided": True,
         }

@@ -41,6 +41,7 @@ def _fill(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 "prompt": said,
                 "outputs": [each.get("text") for each in ranked],
                 "ranks": [each["rank"] for each in ranked],
+                "models": [each.get("model_name") for each in ranked],
                 "subset": message.get("lang"),
                 "instruction_id": message.get("message_id"),
             }

@@ -112,6 +112,8 @@ def _verdict(row: dict[str, Any], name: str) -> float | None:
     if isinstance(value, str):
         if value.strip().lower() in UNREADABLE:
             return None
+        if value.strip().lower() == "tie":
+            return 0.5
         value = int(value) if value.strip().isdigit() else value
     return fields.coded({name: value}, name, CODES)
 

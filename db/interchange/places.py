@@ -271,7 +271,11 @@ def rows_by(
     """
 
     def read(row: dict[str, Any]) -> Iterator[Entry]:
-        for filled in fill(row):
+        try:
+            places = list(fill(row))
+        except (AttributeError, IndexError, KeyError, TypeError) as error:
+            raise ValueError(f"a field is not shaped as in this format: {error}") from error
+        for filled in places:
             yield from entries(filled, origin, options, codes)
 
     return fields.rows_of(path, objects(path), shape, read)

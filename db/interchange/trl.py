@@ -19,12 +19,13 @@ from db.interchange.files import objects, write_objects
 from db.interchange.places import entries
 from db.interchange.rows import Entry, PreferenceRow, ReadOptions, Refusal
 
-MARKS = frozenset({"prompt", "chosen", "rejected"})
+MARKS = (frozenset({"prompt", "chosen", "rejected"}), frozenset({"chosen_messages", "rejected_messages"}))
 ORCA = frozenset({"question", "chosen", "rejected"})
 UNPAIRED_MARKS = frozenset({"prompt", "completion", "label"})
-PAIRED = (("chosen",), ("rejected",))
+SIDES = {"chosen": ("chosen", "chosen_messages"), "rejected": ("rejected", "rejected_messages")}
+PAIRED = tuple(SIDES.values())
 UNPAIRED = (("prompt", "instruction", "question"), ("completion",), ("label",))
-KNOWN = ("chosen", "rejected", "completion", "label")
+KNOWN = ("chosen", "rejected", "chosen_messages", "rejected_messages", "completion", "label")
 PROMPTS = ("prompt", "instruction", "question", "conversations")
 BESIDE = {
     "input": "input", "system": "system", "history": "history", "subset": "subset",
@@ -46,7 +47,8 @@ def read_unpaired(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]
 
 def _paired(row: dict[str, Any], options: ReadOptions) -> Iterator[Entry]:
     places = {place: row.get(name) for place, name in BESIDE.items()}
-    texts = {"chosen": row["chosen"], "rejected": row["rejected"], "prompt": _asked(row)}
+    texts = {side: next((row[n] for n in names if n in row), None) for side, names in SIDES.items()}
+    texts["prompt"] = _asked(row)
     meta = {"meta": fields.others(row, *KNOWN, *BESIDE.values(), *PROMPTS)}
     return entries(places | texts | meta, ORIGIN, options)
 

@@ -89,7 +89,7 @@ def _parts(parts: Sequence[object]) -> str:
     """The texts of a content's parts, one a line. Raises ValueError for a part that is no text."""
     found = []
     for part in parts:
-        text = part.get("text") if isinstance(part, Mapping) else part
+        text = part.get("text", part.get("value")) if isinstance(part, Mapping) else part
         if not isinstance(text, str):
             kind = part.get("type") if isinstance(part, Mapping) else part
             raise ValueError(f"content has a part {fields.shown(kind)}, and only texts can be judged")

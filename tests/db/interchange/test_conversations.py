@@ -73,7 +73,11 @@ def test_a_bad_row_among_good_ones_is_said_by_its_number(tmp_path: Path) -> None
         {"messages": said("a", "b")},
         {"messages": []},
         {"messages": said("c", "d")},
+        {"messages": said("<image>?", "d"), "images": ["x.png"]},
     ]
     found = shaped(tmp_path / "x.jsonl", "messages", rows)
-    assert [row for row in found if isinstance(row, Refusal)] == [Refusal(2, "messages has no message")]
-    assert len(found) == 5
+    assert [row for row in found if isinstance(row, Refusal)] == [
+        Refusal(2, "messages has no message"),
+        Refusal(4, "the row has images, and only texts can be judged"),
+    ]
+    assert len(found) == 6

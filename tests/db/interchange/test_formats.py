@@ -255,24 +255,6 @@ def test_trl_standard_conversational_and_implicit(tmp_path: Path) -> None:
     assert isinstance(refused, Refusal)
 
 
-def test_trl_answers_that_repeat_the_prompt_lose_it_and_scores_models_and_subset_stay(tmp_path: Path) -> None:
-    def said(text: str) -> list[dict[str, str]]:
-        return [{"role": "user", "content": "Say hi."}, {"role": "assistant", "content": text}]
-
-    given: dict[str, Any] = {"prompt": "Say hi.", "chosen": said("hi"), "rejected": said("no")}
-    given |= {"score_chosen": 8.5, "score_rejected": 6, "chosen_model": "m1", "rejected_model": "m2"}
-    row = only(read("trl", made(tmp_path / "x.jsonl", [given | {"subset": "refusals", "id": 3}])))
-    assert (row.instruction, row.output_1, row.output_2, row.preference) == ("Say hi.", "hi", "no", 1.0)
-    assert (row.output_1_model, row.output_2_model, row.subset) == ("m1", "m2", "refusals")
-    assert (row.scores, row.meta) == ((8.5, 6), {"id": 3})
-
-
-@pytest.mark.parametrize("name", ["instruction", "question"])
-def test_trl_reads_the_prompt_by_its_usual_names(tmp_path: Path, name: str) -> None:
-    row = only(read("trl", made(tmp_path / "x.jsonl", [{name: "Say hi.", "chosen": "hi", "rejected": "no"}])))
-    assert (row.instruction, row.output_1, row.meta) == ("Say hi.", "hi", {})
-
-
 def test_trl_unpaired(tmp_path: Path) -> None:
     rows = [
         {"prompt": "Say hi.", "completion": "hi", "label": True},
@@ -377,7 +359,9 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
 
 
 def test_a_file_of_another_format_is_recognised(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match=r"no field chosen here.*looks like the format alpaca-farm"):
+    with pytest.raises(
+        FormatError, match=r"no field chosen or chosen_messages here.*looks like the format alpaca-farm"
+    ):
         read("trl", made(tmp_path / "x.jsonl", [FARM]))
 
 

@@ -39,21 +39,38 @@ def test_llm_bar(tmp_path: Path) -> None:
     assert (row.annotator, row.annotator_kind) == ("llmbar-gold", GOLD)
 
 
+def test_llm_bar_has_a_judges_winner_in_both_orders(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"input": "Say hi.", "output_1": "no", "output_2": "hi", "label": 2}
+    said = {"completion": ["Output (a)", "stop"], "winner": "1"}
+    games = {"swap = False": said, "swap = True": {"winner": None}}
+    scores = {"score_1": ["0", "stop"], "score_2": ["6", "stop"]}
+    folder = tmp_path / "Dataset" / "LLMBar" / "Natural" / "evaluators" / "GPT-4" / "Rating"
+    gold, first, turned = judged(folder / "result.jsonl", "llmbar", [given | {"results": [games | scores]}])
+    assert (gold.annotator, gold.preference, gold.subset) == ("llmbar-gold", 0.0, "Natural")
+    assert (first.annotator, first.preference, first.annotator_kind) == ("GPT-4/Rating", 1.0, LLM)
+    assert (first.order_swapped, first.raw_completion, first.scores) == (False, "Output (a)", (0, 6))
+    assert (turned.order_swapped, turned.preference, turned.subset) == (True, None, "Natural")
+
+
 def test_judge_bench_has_a_label_and_the_decisions_of_a_judge_in_both_orders(tmp_path: Path) -> None:
     given = {"pair_id": "p", "source": "maths", "question": "1+1?", "response_model": "gpt", "label": "B>A"}
     given |= {"response_A": "3", "response_B": "2"}
-    decisions = [{"decision": "B>A"}, {"decision": "B>A"}, {"decision": None}]
-    told: dict[str, Any] = {"judge_name": "arena_hard", "judge_model": "haiku", "judgments": decisions[:2]}
-    rows = judged(
-        tmp_path / "x.jsonl", "judgebench", [given, given | told, given | {"judgments": decisions[2:]}]
+    said = {"judge_model": "haiku", "response": "My verdict"}
+    games = [{"judgment": said, "decision": decision} for decision in ("B>A", "B>A", None)]
+    scored = [{"judgment": {"judge_model": "grm", "scores": [1.5, -2]}, "decision": "A>B"}]
+    told: dict[str, Any] = {"judge_name": "arena_hard", "judgments": games[:2]}
+    by_model: dict[str, Any] = {"judge_name": "reward_model", "judgments": scored * 2}
+    given_rows = [given, given | told, given | {"judgments": games[2:]}, given | by_model]
+    rows = judged(tmp_path / "x.jsonl", "judgebench", given_rows)
+    assert sides(rows) == [("3", "2", p) for p in (0.0, 0.0, 0.0, 1.0, 0.0, None, 0.0, 1.0)]
+    assert [row.order_swapped for row in rows] == [None, None, False, True, None, False, None, None]
+    assert [row.annotator for row in rows[2:4]] == ["haiku/arena_hard"] * 2
+    assert (rows[-1].annotator, rows[-1].annotator_kind, rows[-1].scores) == (
+        "grm/reward_model",
+        RM,
+        (1.5, -2),
     )
-    assert sides(rows) == [("3", "2", p) for p in (0.0, 0.0, 0.0, 1.0, 0.0, None)]
-    assert [row.order_swapped for row in rows] == [None, None, False, True, None, False]
-    assert [row.annotator for row in rows[1:4]] == [
-        "judgebench-verified",
-        "haiku/arena_hard",
-        "haiku/arena_hard",
-    ]
+    assert rows[2].raw_completion == "My verdict"
     assert (rows[2].annotator_kind, rows[0].annotator_kind, rows[0].subset) == (LLM, GOLD, "maths")
     assert rows[0].output_1_model == rows[0].output_2_model == "gpt"
 
@@ -272,7 +289,7 @@ def test_panda_lm_verdicts_are_joined_with_the_texts_beside_them(tmp_path: Path)
         "annotator1": 1,
     }
     (tmp_path / "gpt.json").write_text(
-        json.dumps([{"idx": 0, "gpt_result": "2", "gpt_reason": "r"}, {"idx": 9, "gpt_result": "1"}])
+        json.dumps([{"idx": 0, "gpt_result": "2", "gpt_reason": "r"}, {"idx": 9, "gpt_result": "Tie"}])
     )
     with pytest.raises(FormatError, match="these verdicts have no texts"):
         list(FORMATS["pandalm"].read(tmp_path / "gpt.json", ReadOptions()))

@@ -20,8 +20,9 @@ HELLO = [("user", "Say hi."), ("assistant", "hi")]
         {"messages": [{"role": "user", "content": "Say hi."}, {"role": "assistant", "content": "hi"}]},
         [
             {"role": "user", "content": [{"type": "text", "text": "Say hi."}]},
-            {"role": "assistant", "content": ["hi"]},
+            {"role": "assistant", "content": [{"type": "text", "value": "hi"}]},
         ],
+        [{"role": "user", "content": ["Say hi."]}, {"role": "assistant", "content": "hi"}],
         json.dumps([{"role": "user", "content": "Say hi."}, {"role": "assistant", "content": "hi"}]),
     ],
 )
