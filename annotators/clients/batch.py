@@ -41,7 +41,7 @@ class BatchOptions:
 
     run_id: str
     poll_seconds: float = 30.0
-    timeout: float = 600.0  # seconds for one call, uploads included
+    timeout: float = 600.0  # seconds for one call, beside the time that a large file takes
     max_requests: int = 50_000
     max_bytes: int = 200 * 10**6
 
@@ -97,8 +97,8 @@ class BatchClient:
     async def run(self, requests: Iterator[Request], deliver: Deliver, commit: Commit = keep_nothing) -> None:
         """See Transport.run. Memory holds the requests of the batches that are under way."""
         options = self.options
-        async with self.endpoint.open(connections=4, timeout=options.timeout) as sdk:
-            api = BatchApi(sdk, self.endpoint, options.run_id, longest_wait=10 * options.poll_seconds)
+        waits = {"timeout": options.timeout, "longest_wait": 10 * options.poll_seconds}
+        async with BatchApi.open(self.endpoint, options.run_id, **waits) as api:
             earlier = await self._adopt(api)
             while True:
                 wave, left_over = await self._submit(api, requests, earlier)
@@ -122,8 +122,12 @@ class BatchClient:
             if batch.status == "failed":
                 continue
             part = _Part(batch.id, adopted=True)
-            keys = [custom_id(line) for line in await api.lines(batch.input_file_id)]
-            found.update({key: part for key in keys if key in self._open_claims and key is not None})
+            async with api.lines(batch.input_file_id) as lines:
+                for line in lines:
+                    await asyncio.sleep(0)  # a signal is heard between two lines
+                    key = custom_id(line)
+                    if key is not None and key in self._open_claims:
+                        found[key] = part
         if found:
             log.info("%d requests are under way since an earlier process", len(found))
         return found
@@ -193,14 +197,16 @@ class BatchClient:
     async def _deliver(self, api: BatchApi, part: _Part, batch: Batch, deliver: Deliver) -> None:
         """Deliver each result of a batch that has ended, and a failure for each request without one."""
         strange = 0
-        for file_id in (batch.output_file_id, batch.error_file_id):
-            for line in await api.lines(file_id) if file_id else ():
-                result = read_result(line)
-                request = part.asked.pop(result.custom_id, None) if result else None
-                if result is None or request is None:
-                    strange += 1
-                else:
-                    self._hand_over(part, request, result.sending(request), deliver)
+        for file_id in filter(None, (batch.output_file_id, batch.error_file_id)):
+            async with api.lines(file_id) as lines:
+                for line in lines:
+                    await asyncio.sleep(0)  # a signal is heard between two lines
+                    result = read_result(line)
+                    request = part.asked.pop(result.custom_id, None) if result else None
+                    if result is None or request is None:
+                        strange += 1
+                    else:
+                        self._hand_over(part, request, result.sending(request), deliver)
         if strange and not part.adopted:
             log.warning("batch %s: %d lines that answer nothing we asked", batch.id, strange)
         errors = (batch.errors.data if batch.errors else None) or []

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Final
 
 from annotators.clients.choices import read_completion
 from annotators.clients.request import Request
-from annotators.clients.sending import Sending, failed
+from annotators.clients.sending import MAX_BODY, Sending, failed
 from annotators.clients.statuses import classify_status
 
 CHAT_PATH: Final = "/v1/chat/completions"
-_ENDED_BEFORE = {"batch_expired": "batch_expired", "batch_cancelled": "batch_cancelled"}
+_OVERSIZED = "oversized"
+_NAMED = frozenset({"batch_expired", "batch_cancelled", _OVERSIZED})
+_BEGIN = 4096  # bytes of an oversized line in which its custom_id is looked for
+_CUSTOM_ID = re.compile(rb'"custom_id"\s*:\s*"([^"\\]{1,200})"')
 
 
 def request_line(request: Request, max_tokens_field: str) -> bytes:
@@ -41,12 +45,16 @@ class ResultLine:
         if self.status == 200:
             return read_completion(request, self.body)
         if self.status is None:
-            return failed(_ENDED_BEFORE.get(self.error_code, "server_error"), self.error_message)
+            name = self.error_code if self.error_code in _NAMED else "server_error"
+            return failed(name, self.error_message)
         return failed(*classify_status(self.status, json.dumps(self.body).encode()))
 
 
 def custom_id(line: bytes) -> str | None:
     """The custom_id of any line, None where it has none."""
+    if len(line) > MAX_BODY:
+        begin = _CUSTOM_ID.search(line[:_BEGIN])
+        return begin[1].decode("ascii", "replace") if begin else None
     data = _object(line)
     found = data.get("custom_id") if data else None
     return found if isinstance(found, str) else None
@@ -54,8 +62,11 @@ def custom_id(line: bytes) -> str | None:
 
 def read_result(line: bytes) -> ResultLine | None:
     """The result that a line holds, None where it is not one."""
-    data = _object(line)
     name = custom_id(line)
+    if name is not None and len(line) > MAX_BODY:
+        said = f"more than {MAX_BODY} bytes"
+        return ResultLine(name, None, None, error_code=_OVERSIZED, error_message=said)
+    data = _object(line)
     if data is None or name is None:
         return None
     response, error = data.get("response"), data.get("error")

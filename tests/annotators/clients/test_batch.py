@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import multiprocessing
 import os
 import signal
 import time
+import tracemalloc
 import urllib.request
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -25,9 +27,12 @@ from annotators.clients import (
     run_all,
 )
 from annotators.clients.batch import BatchClient, BatchOptions
+from annotators.clients.batch_api import BatchApi
 from annotators.clients.batch_lines import read_result, request_line
+from annotators.clients.sending import MAX_BODY
 from annotators.prices import Price
 from annotators.simulator import BatchPlan, FaultPlan, Simulator
+from tests.support.attacks import raw_server
 from tests.support.simulated_provider import ask, provider, request
 
 PRICE = Price(input=3.0, output=15.0)
@@ -232,3 +237,66 @@ def test_keys_without_a_batch_are_asked_anew_and_failures_are_not_adopted_twice(
 )
 def test_what_is_no_result_is_none(line: bytes) -> None:
     assert read_result(line) is None
+
+
+def test_a_file_of_results_beyond_the_limit_of_one_reply_is_read_whole() -> None:
+    asked = [request(number, model="m" * 60_000) for number in range(300)]  # each reply repeats the name
+    with provider() as simulator:
+        delivered = dict(collect(simulator.base_url, asked))
+        size = max(each["bytes"] for each in get(simulator, "files") if each["purpose"] == "batch_output")
+    assert size > MAX_BODY  # type: ignore[operator]
+    assert Counter(reply.failure for reply in delivered.values()) == {None: len(asked)}
+
+
+def test_a_large_file_stands_on_disk_and_not_in_memory() -> None:
+    line = b"x" * 2**20 + b"\n"
+
+    def answer(head: bytes) -> Iterator[bytes]:
+        yield b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % (80 * len(line))
+        yield from [line] * 80
+
+    async def count(url: str) -> int:
+        async with (
+            BatchApi.open(Endpoint(url), "run", timeout=60, longest_wait=1) as api,
+            api.lines("f") as read,
+        ):
+            return sum(each == line for each in read)
+
+    with raw_server(answer) as url:
+        tracemalloc.start()
+        try:
+            assert asyncio.run(count(url)) == 80
+            assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
+        finally:
+            tracemalloc.stop()
+
+
+def test_an_oversized_line_is_the_failure_of_its_request_alone() -> None:
+    body = b'{"id": "1", "custom_id": "k", "response": {"status_code": 200, "body": "' + b"x" * MAX_BODY
+
+    def answer(head: bytes) -> Iterator[bytes]:
+        yield (
+            b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + body + b'"}}\n{"custom_id": "j", "error": {}}\n'
+        )
+
+    async def read(url: str) -> list[str]:
+        async with (
+            BatchApi.open(Endpoint(url), "run", timeout=60, longest_wait=1) as api,
+            api.lines("f") as lines,
+        ):
+            results = [result for line in lines if (result := read_result(line))]
+            return [f"{each.custom_id} {each.sending(request()).failure}" for each in results]
+
+    with raw_server(answer) as url:
+        assert asyncio.run(read(url)) == ["k oversized", "j server_error"]
+
+
+def test_a_server_that_drips_does_not_hold_a_run() -> None:
+    def drip(head: bytes) -> Iterator[bytes]:
+        yield b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+        while True:
+            yield b"1\r\n \r\n"
+            time.sleep(0.01)
+
+    with raw_server(drip) as url, pytest.raises(ProviderDown, match="timeout"):
+        collect(url, ASKED[:1], BatchOptions("run-1", poll_seconds=0.001, timeout=0.05))
