@@ -1,17 +1,25 @@
 """Writes files: whole or not at all, and never in place of a ledger or of somebody else's file.
 
 Every command that writes a file writes it here. The new file is made beside its place under another name,
-synced to disk, and renamed.
+synced to disk, and renamed. Its writer holds a lock on it, which ends with the writer: the next writer of the
+same name removes what a killed one left.
 """
 
 from __future__ import annotations
 
+import glob
 import os
 import secrets
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeVar
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing is locked, and what is left stays
+    fcntl = None  # type: ignore[assignment]
 
 from db.errors import ConfigError, FarmError
 
@@ -92,16 +100,57 @@ def write_bytes_whole(path: Path, content: bytes, kind: Kind | None = None) -> N
 
 
 def _renamed(place: Path, write: Callable[[Path], Result]) -> Result:
-    unfinished = place.with_name(f"{UNFINISHED}{secrets.token_hex(4)}-{place.name[-NAME:]}")
-    os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    try:
+    name = place.name[-NAME:]
+    _sweep(place.parent, name)
+    with _locked(place.parent, name) as unfinished:
         result = write(unfinished)
         sync(unfinished)
         unfinished.replace(place)
         sync(place.parent)
         return result
-    finally:
-        unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(folder: Path, name: str) -> Iterator[Path]:
+    """A new file under a hidden name, locked while it is written. It is removed unless it was renamed."""
+    while True:
+        unfinished = folder / f"{UNFINISHED}{secrets.token_hex(4)}-{name}"
+        handle = os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
+        try:
+            if _lock(handle) is not False and os.fstat(handle).st_nlink:
+                yield unfinished
+                return
+        finally:  # where it was not yielded, another writer took it for a leftover: once more
+            unfinished.unlink(missing_ok=True)
+            os.close(handle)
+
+
+def _sweep(folder: Path, name: str) -> None:
+    """Remove the unfinished files of this name whose writers were killed, with what SQLite keeps beside."""
+    for left in folder.glob(f"{UNFINISHED}{'[0-9a-f]' * 8}-{glob.escape(name)}"):
+        try:
+            handle = os.open(left, os.O_RDWR | os.O_NOFOLLOW)
+        except OSError:
+            continue  # it was renamed meanwhile, or is another user's
+        try:
+            if _lock(handle):
+                for each in (*(Path(f"{left}{ending}") for ending in BESIDE_LEDGER), left):
+                    each.unlink(missing_ok=True)
+        finally:
+            os.close(handle)
+
+
+def _lock(handle: int) -> bool | None:
+    """Lock an open file. False where another process holds its lock, None where files cannot be locked."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
 
 
 def sync(path: Path) -> None:

@@ -50,11 +50,12 @@ class _Control:
 
 
 def leaderboard(ledger: Ledger, options: LeaderboardOptions) -> Leaderboard:
-    """The win rates of all models against the reference, best first.
+    """The win rates of all models against the reference, best first, in one state of the ledger.
 
     Raises ConfigError where there is nothing to rank, or where the reference is not given and not clear.
     """
-    return board_of(ledger, judged_pairs(ledger, options), options)
+    with ledger.frozen():
+        return board_of(ledger, judged_pairs(ledger, options), options)
 
 
 def judged_pairs(ledger: Ledger, options: LeaderboardOptions) -> pd.DataFrame:
@@ -262,11 +263,12 @@ def strengths(ledger: Ledger, options: LeaderboardOptions) -> Strengths:
 
     Raises ConfigError where the pairs do not determine a ranking.
     """
-    rows = judged_pairs(ledger, options)
-    rows = rows[rows["model_a"] != rows["model_b"]]
-    if options.set_name is not None:
-        chosen = choose_set(members(ledger), set(rows["instruction"]), options.set_name)
-        rows = rows[rows["instruction"].isin(chosen.instructions)]
+    with ledger.frozen():
+        rows = judged_pairs(ledger, options)
+        rows = rows[rows["model_a"] != rows["model_b"]]
+        if options.set_name is not None:
+            chosen = choose_set(members(ledger), set(rows["instruction"]), options.set_name)
+            rows = rows[rows["instruction"].isin(chosen.instructions)]
     try:
         fitted = bradley_terry(
             rows,

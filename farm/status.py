@@ -61,7 +61,12 @@ class Status:
 
 
 def status(ledger: Ledger) -> Status:
-    """Count what the ledger holds."""
+    """Count what the ledger holds, in one state of it."""
+    with ledger.frozen():
+        return _counted(ledger)
+
+
+def _counted(ledger: Ledger) -> Status:
     found = sources(ledger)
     sets: dict[tuple[str, str | None], set[str]] = defaultdict(set)
     for membership in ledger.memberships():
@@ -130,7 +135,8 @@ def contamination(
     """
     if not 0 < threshold <= 1:
         raise ConfigError(f"--threshold is {threshold}", remedy="give a share above 0 and at most 1")
-    named = _named_sets(ledger)
+    with ledger.frozen():
+        named = _named_sets(ledger)
     for name in (*train, *evaluation):
         if name not in named:
             raise ConfigError(

@@ -68,10 +68,11 @@ def judgements(
     other sources brought. has_list: tells whether a text has a list. labels: give the label, which training
     sees, in place of the preference. average_orders: see db/queries/orders.py.
     """
-    with ledger.reading() as connection:
+    with ledger.frozen(), ledger.reading() as connection:
         items = _items(connection)
         texts = _text_features(connection, has_list)
         rows = _annotations(connection, labels)
+        known = ledger.annotators()
     items["unit"] = items.groupby(["name", "pair_id"], sort=False).ngroup()
     units = _units(items, texts, source, subset)
     latest = _latest(rows)
@@ -80,7 +81,7 @@ def judgements(
         latest = averaged_over_orders(latest, asked, ("preference",), ("price", "seconds", "retries"))
     placed = _place(latest, items, units)
     present = set(placed["annotator"].unique())
-    cards = tuple(card for card in ledger.annotators() if card.id in present)
+    cards = tuple(card for card in known if card.id in present)
     return Judgements(placed, units.drop(columns="flipped"), cards)
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from db import whole_files
 from db.errors import ConfigError, FarmError
 from db.ledger import Ledger
-from db.whole_files import Kind, refuse_other, write_bytes_whole, write_whole
+from db.whole_files import UNFINISHED, Kind, refuse_other, write_bytes_whole, write_whole
 from tests.support.full_disk import full_disk
 
 PAGE = Kind(b"<page>", b"made by us")
@@ -102,3 +106,73 @@ def test_an_error_of_the_writer_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         write_whole(tmp_path / "page", fails)
     assert list(tmp_path.iterdir()) == []
+
+
+def unfinished(folder: Path) -> list[str]:
+    return [each.name for each in folder.iterdir() if each.name.startswith(UNFINISHED)]
+
+
+HALF = """
+import sys, time
+from pathlib import Path
+from db.whole_files import write_whole
+def half(path):
+    path.write_bytes(b"<page> ma")
+    for ending in ("-wal", "-shm"):
+        Path(f"{path}{ending}").touch()
+    print("half", flush=True)
+    time.sleep(60)
+write_whole(Path(sys.argv[1]), half)
+"""
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_and_what_a_living_one_writes_is_not(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a [page].html"
+    (tmp_path / f"{UNFINISHED}mine-{path.name}").touch()  # no name of ours
+    (tmp_path / f"{UNFINISHED}01234567-x-{path.name}").touch()  # left under another name
+    kept = sorted(unfinished(tmp_path))
+    writer = subprocess.Popen([sys.executable, "-c", HALF, str(path)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "half\n"
+        write_bytes_whole(path, OURS, PAGE)
+        assert len(unfinished(tmp_path)) == len(kept) + 3
+        writer.send_signal(signal.SIGKILL)
+    finally:
+        writer.kill()
+        writer.communicate()
+    write_bytes_whole(tmp_path / "other", OURS, PAGE)
+    assert len(unfinished(tmp_path)) == len(kept) + 3
+    write_bytes_whole(path, OURS + b" again", PAGE)
+    assert sorted(unfinished(tmp_path)) == kept
+    assert path.read_bytes() == OURS + b" again"
+
+
+def test_a_file_that_was_taken_for_a_leftover_is_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another writer removes our new file in the moment before it is locked."""
+    lock, taken = whole_files._lock, []
+
+    def late(handle: int) -> bool | None:
+        if len(taken) < 2:
+            taken.append([each.unlink() for each in tmp_path.iterdir()])
+        return lock(handle)
+
+    monkeypatch.setattr(whole_files, "_lock", late)
+    write_bytes_whole(tmp_path / "page", OURS, PAGE)
+    assert [len(each) for each in taken] == [1, 1]
+    assert [each.name for each in tmp_path.iterdir()] == ["page"]
+    assert (tmp_path / "page").read_bytes() == OURS
+
+
+def test_where_files_cannot_be_locked_they_are_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whole_files, "fcntl", None)
+    (tmp_path / f"{UNFINISHED}01234567-page").touch()
+    write_bytes_whole(tmp_path / "page", OURS, PAGE)
+    assert (tmp_path / "page").read_bytes() == OURS
+    assert unfinished(tmp_path) == [f"{UNFINISHED}01234567-page"]
