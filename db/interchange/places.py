@@ -104,7 +104,8 @@ def _compared(
     scored = [each for each in answers if each.score is not None]
     value = asked.row.get("verdict")
     if len(answers) == 2 and is_blank(value) and asked.row.get("undecided"):
-        yield _judged(asked, *answers, None, raw=None)
+        first, second = answers
+        yield _judged(asked, first, second, None, raw=None)
     elif len(answers) == 2 and not is_blank(value):
         first, second = answers
         models = first.model, second.model
