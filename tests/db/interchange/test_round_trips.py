@@ -1,0 +1,165 @@
+"""What is imported, exported and imported again is the same; real sets are read on the right sides."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from db.interchange.rows import ImportedPair, PreferenceRow
+from tests.support.command_line import farm, told
+from tests.support.shapes import shaped
+
+REAL = os.environ.get("FARM_REAL_DATA")
+
+
+def said(answer: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": "Say hi."}, {"role": "assistant", "content": answer}]
+
+
+ARENA = [
+    {"question_id": f"q{i}", "model_a": "m1", "model_b": "m2", "winner": winner, "judge": f"user_{i}"}
+    | {"conversation_a": said(f"hi {i}"), "conversation_b": said("no")}
+    for i, winner in enumerate(("model_a", "model_b", "tie"))
+]
+BENCH = [
+    {"prompt": prompt, "chosen": chosen, "rejected": rejected, "subset": subset}
+    | {"chosen_model": "m3", "rejected_model": model}
+    for prompt, chosen, rejected, subset, model in (
+        ("x", "a", "b", "s", "m4"),
+        ('y, "z"', "c\n\nd", "", "t", ""),
+    )
+]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    """A ledger of three shapes: battles, a benchmark, a table with scores."""
+    scored = [{"prompt": "s", "response_a": "one", "response_b": "two", "score_a": 1.5, "score_b": 4}]
+    for name, rows in (("arena", ARENA), ("bench", BENCH), ("table", scored)):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        report = told(tmp_path / "a.db", "import", tmp_path / f"{name}.jsonl", "--yes")
+        assert (report["kept"], report["refused"]) == (len(rows), 0)
+    return tmp_path / "a.db"
+
+
+@pytest.mark.parametrize(
+    ("name", "ending", "rows"),
+    [
+        ("preferences", ".jsonl", 6),
+        ("preferences", ".jsonl.gz", 6),
+        ("preferences", ".parquet", 6),
+        ("trl", ".jsonl", 5),
+        ("trl", ".parquet", 5),
+        ("alpaca-farm", ".json", 6),
+    ],
+)
+def test_a_round_trip_loses_nothing(ledger: Path, tmp_path: Path, name: str, ending: str, rows: int) -> None:
+    first, second, third = (tmp_path / f"{n}{ending}" for n in ("first", "second", "third"))
+    assert told(ledger, "export", name, first)["rows"] == rows
+    assert told(tmp_path / "b.db", "import", name, first)["kept"] == rows
+    assert told(tmp_path / "b.db", "export", "preferences", second.with_name("b.jsonl"))["rows"] == rows
+    assert told(tmp_path / "b.db", "export", name, second)["rows"] == rows
+    assert told(tmp_path / "c.db", "import", name, second)["kept"] == rows
+    assert told(tmp_path / "c.db", "export", name, third)["rows"] == rows
+    assert second.read_bytes() == third.read_bytes() or ending != ".jsonl"
+    again = [json.loads(line) for line in (tmp_path / "b.jsonl").read_text().splitlines()]
+    assert farm(ledger, "export", "preferences", tmp_path / "a.jsonl").code == 0
+    before = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    if name == "preferences":
+        assert Counter(map(json.dumps, again)) == Counter(map(json.dumps, before))
+    else:
+        decided = [row for row in before if row["preference"] or name != "trl"]
+        assert Counter(map(winner, again)) == Counter(map(winner, decided))
+
+
+def winner(row: Mapping[str, Any]) -> tuple[str, str, str, bool]:
+    """The instruction, the preferred output, the other, and whether one is preferred."""
+    pair = (row["output_1"], row["output_2"])
+    first, second = pair if row["preference"] == 1 else pair[::-1] if row["preference"] == 2 else sorted(pair)
+    return row["instruction"], first, second, row["preference"] != 0
+
+
+def auto_j(row: Mapping[str, Any]) -> dict[str, Any]:
+    label = {1: 0, 2: 1, 0: 2}[row["preference"]]
+    texts = {"prompt": row["instruction"], "response 1": row["output_1"], "response 2": row["output_2"]}
+    return texts | {"scenario": row["subset"], "label": label}
+
+
+def llm_bar(row: Mapping[str, Any]) -> dict[str, Any]:
+    texts = {"input": row["instruction"], "output_1": row["output_1"], "output_2": row["output_2"]}
+    return texts | {"label": row["preference"]}
+
+
+def judge_bench(row: Mapping[str, Any]) -> dict[str, Any]:
+    texts = {"question": row["instruction"], "response_A": row["output_1"], "response_B": row["output_2"]}
+    return texts | {"source": row["subset"], "label": "A>B" if row["preference"] == 1 else "B>A"}
+
+
+@pytest.mark.skipif(REAL is None, reason="FARM_REAL_DATA is not set: no real data here")
+@pytest.mark.parametrize(
+    ("file", "name", "annotator", "upstream", "count"),
+    [
+        ("autoj", "auto-j", "autoj-human-consensus", auto_j, 658),
+        ("llmbar_gold", "llmbar", "llmbar-gold", llm_bar, 419),
+        ("judgebench", "judgebench", "judgebench-verified", judge_bench, 296),
+    ],
+)
+def test_real_sets_in_their_upstream_shapes_keep_every_side(
+    tmp_path: Path, file: str, name: str, annotator: str, upstream: Callable[..., dict[str, Any]], count: int
+) -> None:
+    with gzip.open(Path(str(REAL)) / f"{file}.jsonl.gz", "rt") as lines:
+        rows = [
+            row
+            for row in map(json.loads, lines)
+            if row["annotator"] == annotator and row["source"] in annotator
+        ]
+    found = shaped(tmp_path / "x.jsonl", name, [upstream(row) for row in rows])
+    codes = {1: 1.0, 2: 0.0, 0: 0.5}
+    right = [
+        isinstance(entry, PreferenceRow)
+        and (entry.output_1, entry.output_2, entry.preference)
+        == (row["output_1"], row["output_2"], codes[row["preference"]])
+        for entry, row in zip(found, rows, strict=True)
+    ]
+    assert (sum(right), len(right)) == (count, count)
+
+
+@pytest.mark.skipif(REAL is None, reason="FARM_REAL_DATA is not set: no real data here")
+@pytest.mark.parametrize(("file", "count"), [("tulu1_human_eval", 591), ("llmfao", 4864), ("pandalm", 1446)])
+def test_real_people_in_a_table_keep_every_side(tmp_path: Path, file: str, count: int) -> None:
+    from db.interchange import FORMATS
+    from db.interchange.rows import ReadOptions
+    from db.interchange.table_guess import guess_table
+
+    with gzip.open(Path(str(REAL)) / f"{file}.jsonl.gz", "rt") as lines:
+        rows = [row for row in map(json.loads, lines) if row["annotator_kind"] == "human"]
+    names = {1: "model_a", 2: "model_b", 0: "tie", None: None}
+    path = tmp_path / "x.jsonl"
+    with path.open("w") as out:
+        for row in rows:
+            texts = {
+                "prompt": row["instruction"],
+                "response_a": row["output_1"],
+                "response_b": row["output_2"],
+            }
+            out.write(
+                json.dumps(texts | {"winner": names[row["preference"]], "rater": row["annotator"]}) + "\n"
+            )
+    guessed = guess_table(path)
+    found = list(FORMATS["table"].read(path, ReadOptions(table=guessed.mapping)))
+    codes = {1: 1.0, 2: 0.0, 0: 0.5}
+    right = [
+        (entry.output_1, entry.annotator, entry.preference)
+        == (row["output_1"], row["annotator"], codes[row["preference"]])
+        if isinstance(entry, PreferenceRow)
+        else isinstance(entry, ImportedPair) and row["preference"] is None
+        for entry, row in zip(found, rows, strict=True)
+    ]
+    assert (guessed.open, sum(right), len(right)) == ((), count, count)
