@@ -16,6 +16,7 @@ from typing import Protocol
 from db.errors import ConfigError, FormatError
 from db.interchange import FORMATS, expand, guess
 from db.interchange.files import objects, opened
+from db.interchange.instructions import PLAIN
 from db.interchange.rows import Entry, ReadOptions, Refusal, TableMap
 from db.interchange.table import arguments, load, mapping_of
 from db.interchange.table_guess import GuessedMap, guess_table
@@ -129,6 +130,8 @@ def choose(named: str, paths: Sequence[Path], options: TableWords) -> TableChoic
     if options.maps:
         return TableChoice(TABLE, whole, mapping_of(options.maps, options.verdict))
     first = next(expand(paths, FORMATS[TABLE]))
+    if named == AUTO and first.suffix in PLAIN:
+        return TableChoice(WEAK[0], whole)
     if named == AUTO:
         _, row = next(objects(first))
         found = guess(row)

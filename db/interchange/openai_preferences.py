@@ -26,7 +26,7 @@ def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
 
 
 def _fill(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    asked = row["input"]
+    asked = {"messages": row["input"]} if isinstance(row["input"], list) else row["input"]
     if not isinstance(asked, dict) or "messages" not in asked:
         raise ValueError(f"input is {fields.shown(asked)}, without messages")
     yield {

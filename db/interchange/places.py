@@ -223,7 +223,8 @@ def _battle(asked: Asked) -> PreferenceRow:
     if is_blank(value):
         raise ValueError("a battle without texts and without a verdict says nothing")
     preference = verdicts.decoded(value, asked.codes, (first.model, second.model), ("", ""))
-    name = asked.text("item") or asked.text("instruction_id") or str(asked.row["row"])
+    shared = asked.text("prompt") if asked.text("annotator") else None  # several may judge one question
+    name = asked.text("item") or asked.text("instruction_id") or shared or str(asked.row["row"])
     told: Turns = [("", f"(no text: battle {name} of {asked.source})")]
     return _judged(replace(asked, prompt=told), first, second, preference, raw=value)
 

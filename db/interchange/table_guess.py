@@ -21,8 +21,8 @@ from db.interchange.verdicts import Codes, is_blank, plain
 
 VALUES = 60  # different values of a column that are kept; one with more is no verdict
 LONG = 100  # characters; a value as long is a text and no name
-SIDE = r"(?P<side>[0-9]|[a-h]|first|second|third|left|right)"
-SIDES = {"first": 1, "left": 1, "second": 2, "right": 2, "third": 3}
+SIDE = r"(?P<side>[0-9]|[a-h]|x|y|first|second|third|left|right)"
+SIDES = {"first": 1, "left": 1, "x": 1, "second": 2, "right": 2, "y": 2, "third": 3}
 OUTPUT = (
     r"(?:model_|llm_|ai_)?(?:output|response|answer|completion|generation|reply|candidate|option|assistant|"
     r"text|"
@@ -36,7 +36,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "prompt": (
         "prompt", "instruction", "question", "query", "user_prompt", "user_query", "user_input", "task",
         "problem", "request", "messages", "conversation", "history", "context", "post", "article", "document",
-        "source_text", "user", "input",
+        "source_text", "user", "input", "text",
     ),
     "input": ("input", "context", "passage", "document"),
     "system": ("system", "system_prompt", "system_message"),
@@ -60,6 +60,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "rank": ("rank", "ranking", "position"),
     "model": ("model", "model_name", "generator", "producer", "system_name", "llm", "model_id"),
 }  # fmt: skip
+QUESTIONS = ("question_id", "prompt_id", "prompt")  # which battles without texts are of one question
 CHOSEN = (
     ("chosen", "rejected"), ("chosen_response", "rejected_response"), ("chosen_output", "rejected_output"),
     ("chosen_answer", "rejected_answer"), ("chosen_text", "rejected_text"), ("preferred", "dispreferred"),
@@ -101,6 +102,11 @@ class _Columns:
             if len(said) <= LONG:
                 seen[plain(value)] = None
 
+    def is_numeric(self, name: str) -> bool:
+        """Whether a column holds numbers alone."""
+        values = self.values[name]
+        return bool(values) and all(verdicts.number_of(value) is not None for value in values)
+
     def first(self, names: Sequence[str], taken: Sequence[str]) -> str | None:
         """The first column of these folded names that is not taken."""
         found = (self.names[name] for name in names if name in self.names)
@@ -125,10 +131,14 @@ def guess_table(path: Path, verdict: tuple[str, Codes] | None = None) -> Guessed
     found: dict[str, str] = {}
     taken = list(outputs.values()) + ([verdict[0]] if verdict else [])
     for place in ("prompt", "input", "system", "annotator", "strength", "subset"):
-        if (name := columns.first(NAMES[place], taken)) is not None:
+        unfit = [name for name in columns.names.values() if place == "prompt" and columns.is_numeric(name)]
+        if (name := columns.first(NAMES[place], [*taken, *unfit])) is not None:
             found[place] = name
             taken.append(name)
     found |= outputs
+    if "model_1" in found and "output_1" not in found and "annotator" in found:
+        name = columns.first(QUESTIONS, taken)
+        found |= {} if name is None else {"instruction_id": name}
     if "output_1" in found or ("model_1" in found and "chosen" not in found):
         return _with_verdict(path, columns, found, verdict)
     if "chosen" not in found and "prompt" in found:
@@ -150,8 +160,8 @@ def _outputs(columns: _Columns) -> dict[str, str]:
             better, worse = (columns.names[name] for name in pair)
             if min(columns.longest.get(name, 0) for name in (better, worse)) > 1:
                 return {"chosen": better, "rejected": worse} | _beside_chosen(columns, pair)
+    models = _sides(columns, "(?P<side>left|right)") or _sides(columns, *_about(MODEL))
     texts = _sides(columns, f"{OUTPUT}_?{SIDE}{TEXT}", f"{SIDE}_{OUTPUT}{TEXT}", f"{MODEL}_{SIDE}_{OUTPUT}")
-    models = _sides(columns, *_about(MODEL))
     if not texts and any(columns.longest.get(name, 0) > LONG for name in models.values()):
         texts, models = models, {}
     found = {f"output_{side}": name for side, name in texts.items()}
@@ -202,7 +212,7 @@ def _alone(columns: _Columns, taken: list[str]) -> dict[str, str]:
     found = {"output": output}
     for place in ("model", "rank", "score"):
         name = columns.first(NAMES[place], [*taken, *found.values()])
-        if name is not None and (place == "model" or _numeric(columns, name)):
+        if name is not None and (place == "model" or columns.is_numeric(name)):
             found[place] = name
     if "rank" in found:
         found.pop("score", None)
@@ -211,10 +221,6 @@ def _alone(columns: _Columns, taken: list[str]) -> dict[str, str]:
         if good is not None and columns.values[good] and columns.values[good].keys() <= YES | NO:
             found["good"] = good
     return found
-
-
-def _numeric(columns: _Columns, name: str) -> bool:
-    return all(verdicts.number_of(value) is not None for value in columns.values[name])
 
 
 def _with_verdict(

@@ -8,6 +8,7 @@ each turn; a single turn becomes its text alone.
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -52,7 +53,10 @@ def _unpacked(value: str) -> list[Any] | None:
     try:
         found = json.loads(value)
     except (ValueError, RecursionError):
-        return None
+        try:
+            found = ast.literal_eval(value.strip())  # as pandas writes a list into a cell
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            return None
     return found if all(isinstance(each, dict) and _spelling(each) for each in found) else None
 
 

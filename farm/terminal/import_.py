@@ -53,10 +53,10 @@ def print_guess(choice: TableChoice) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print("The mapping is guessed:", style="bold")
     for place, column in choice.columns.items():
-        console.print(plain(f"  {place:<12} {column}"))
+        console.print(plain(f"  {place:<15} {column}"))
     if choice.codes:
         told = ", ".join(f"{value} is {SIDES[p]}" for value, p in choice.codes.items())
-        console.print(plain(f"  {'':<12} {told}"))
+        console.print(plain(f"  {'':<15} {told}"))
     console.print("The first rows would be read so:", style="bold")
     for entry in choice.preview:
         console.print(plain(f"  {told_entry(entry)}"))

@@ -26,6 +26,16 @@ def test_preferences_and_tools(tmp_path: Path) -> None:
     assert row.meta == {"tools": [], "parallel_tool_calls": True}
 
 
+def test_an_input_of_bare_messages_is_read(tmp_path: Path) -> None:
+    row = {
+        "input": message("x", "user"),
+        "preferred_output": message("a"),
+        "non_preferred_output": message("b"),
+    }
+    [found] = judged(tmp_path / "x.jsonl", "openai", [row])
+    assert (found.instruction, found.output_1, found.preference) == ("x", "a", 1.0)
+
+
 def test_an_input_without_messages_is_refused(tmp_path: Path) -> None:
     row = {"input": "Say hi.", "preferred_output": message("hi"), "non_preferred_output": message("no")}
     assert shaped(tmp_path / "x.jsonl", "openai", [row]) == [

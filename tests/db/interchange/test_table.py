@@ -178,6 +178,14 @@ def test_battles_without_texts_have_their_place(tmp_path: Path) -> None:
     assert isinstance(refused, Refusal)
 
 
+def test_battles_of_one_question_by_several_people_are_one_question(tmp_path: Path) -> None:
+    rows = [{"q": 8, "l": "m1", "r": "m2", "w": "left", "by": by} for by in ("ann", "bob")]
+    maps = ("prompt=q", "model_1=l", "model_2=r", "annotator=by")
+    ann, bob = judged(tmp_path / "x.jsonl", rows, *maps, verdict="w")
+    assert ann.instruction == bob.instruction == "(no text: battle 8 of x)"
+    assert (ann.preference, ann.annotator, bob.annotator) == (1.0, "ann", "bob")
+
+
 def test_a_prompt_alone_is_an_instruction_and_a_reference_its_answer(tmp_path: Path) -> None:
     assert read(tmp_path / "x.jsonl", [{"q": "x", "a": "y"}], "prompt=q", "reference=a") == [
         ImportedInstruction("x", "", "x"),
@@ -269,10 +277,11 @@ def test_every_kind_of_file_gives_the_same_rows(tmp_path: Path) -> None:
     frame = whole.to_pandas()
     frame.to_csv(tmp_path / "x.csv", index=False)
     frame.to_csv(tmp_path / "x.tsv", index=False, sep="\t")
+    frame.to_csv(tmp_path / "y.csv", index=False, sep=";", encoding="utf-8-sig")
     frame.to_json(tmp_path / "x.json", orient="records")
     frame.to_json(tmp_path / "x.jsonl", orient="records", lines=True)
     found = []
-    for name in ("saved", "x.parquet", "x.arrow", "x.csv", "x.tsv", "x.json", "x.jsonl"):
+    for name in ("saved", "x.parquet", "x.arrow", "x.csv", "x.tsv", "y.csv", "x.json", "x.jsonl"):
         [path] = expand([tmp_path / name], FORMATS["table"])
         found.append([row for row in FORMATS["table"].read(path, options) if isinstance(row, PreferenceRow)])
     told = [[(r.instruction, r.output_1, r.output_2, r.preference) for r in rows] for rows in found]

@@ -47,6 +47,26 @@ def test_two_outputs_are_known_by_their_names(tmp_path: Path, names: str, first:
     assert (found["prompt"], found["output_1"], found["output_2"]) == ("prompt", first, second)
 
 
+def test_battles_name_two_models(tmp_path: Path) -> None:
+    row = {"id": 0, "prompt": 8, "model_x": 97, "model_y": 98, "worker": 5, "left": "A", "right": "B"}
+    found = guessed(tmp_path / "x.jsonl", *(row | {"winner": each} for each in ("left", "right", "tie")))
+    assert (found.open, dict(found.mapping.columns)) == (
+        (),
+        {
+            "annotator": "worker",
+            "model_1": "left",
+            "model_2": "right",
+            "instruction_id": "prompt",
+            "verdict": "winner",
+        },
+    )
+
+
+def test_a_column_of_numbers_is_no_prompt(tmp_path: Path) -> None:
+    found = columns(tmp_path, "prompt,text,result_x,result_y", prompt=8)
+    assert (found["prompt"], found["output_1"], found["output_2"]) == ("text", "result_x", "result_y")
+
+
 def test_what_stands_beside_two_outputs_is_known(tmp_path: Path) -> None:
     names = "Question,context,response_a,response_b,model_a,model_b,rater_id,confidence,domain,when"
     assert columns(tmp_path, names, score_a=1, score_b=2) == {

@@ -24,6 +24,7 @@ HELLO = [("user", "Say hi."), ("assistant", "hi")]
         ],
         [{"role": "user", "content": ["Say hi."]}, {"role": "assistant", "content": "hi"}],
         json.dumps([{"role": "user", "content": "Say hi."}, {"role": "assistant", "content": "hi"}]),
+        "[{'role': 'user', 'content': 'Say hi.'}, {'role': 'assistant', 'content': 'hi'}]",
     ],
 )
 def test_every_spelling_of_a_conversation_is_read(value: Any) -> None:
