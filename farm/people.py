@@ -24,7 +24,7 @@ from farm.evaluation.references import Who, annotator_named, named
 from farm.evaluation.scope import EVERYTHING, Scope
 from farm.options.people import Estimating, Replacing
 from farm.settings.checked import build
-from farm.statistics.agreement import VALUES, categories
+from farm.statistics.agreement import sides
 from farm.statistics.alt_test import alt_test
 from farm.statistics.bootstrap import Interval
 from farm.statistics.label_budget import LabelPlan, labels_needed
@@ -71,7 +71,7 @@ def _item_labels(rows: pd.DataFrame, who: Sequence[Who]) -> pd.DataFrame:
     names = rows["annotator"].map({each.code: each.name for each in who})
     means = rows.assign(annotator=names).groupby(["annotator", "unit"])["preference"].mean().dropna()
     found = means.reset_index()
-    labels = VALUES[categories(found["preference"].to_numpy(float))]
+    labels = sides(found["preference"].to_numpy(float))
     return pd.DataFrame({"item": found["unit"], "annotator": found["annotator"], "label": labels})
 
 
@@ -150,9 +150,9 @@ def next_pairs(ledger: Ledger, annotator: str, n: int, scope: Scope = EVERYTHING
 
 def _corrected(human: Floats, judge: Floats, instructions: NDArray[np.int64]) -> RoganGladen | str:
     """Rogan and Gladen's estimate on the pairs that neither side calls a tie, or why it was refused."""
-    ties = (human == 0.5) | (judge == 0.5)
-    people, simulated = (np.where(np.isnan(each), np.nan, each > 0.5)[~ties] for each in (human, judge))
-    return _or_refusal(lambda: rogan_gladen(people, simulated, instructions[~ties]))
+    people, simulated = sides(human), sides(judge)
+    told = (people != 0.5) & (simulated != 0.5)
+    return _or_refusal(lambda: rogan_gladen(people[told], simulated[told], instructions[told]))
 
 
 def _share(preferences: Floats, instructions: NDArray[np.int64]) -> Interval | None:

@@ -2,8 +2,9 @@
 
 Rows have the canonical orientation of their pair and no texts. They stand in an order of their content, and
 instructions are named by their keys, so no figure made of them depends on the order of import. Only the
-latest attempt at a judgement counts, and judgements that were taken back are left out. Win rates and rankings
-of models are computed from this frame; audits of annotators read db/queries/frames.py.
+latest attempt at a judgement counts, and judgements that were taken back are left out. A judgement that
+several items hold, because two sources brought it, is one. Win rates and rankings of models are computed from
+this frame; audits of annotators read db/queries/frames.py.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from db.tables import JUDGEMENT, AnnotationRow, InstructionRow, ItemRow, Members
 
 LOOKUP = 5_000
 ORDER = ("key", "swapped", "replicate", "preference", "label", "status")  # of rows: content, no ids
+ASKED = ("pair_id", "annotator", "replicate", "swapped")  # what one judgement answers
 COLUMNS = (
     "pair_id",
     "key",
@@ -44,7 +46,8 @@ def contests(
 
     One row per judgement: pair_id, key (the pair's), instruction (key), model_a and model_b (producers),
     annotator (id), replicate, swapped (1: output_b was shown first, 0: output_a was, -1: unknown), preference
-    (P(output_a preferred), NaN without a verdict), label (the same after label noise), status.
+    (P(output_a preferred), NaN without a verdict), label (the same after label noise), status. Of judgements
+    that differ in their item alone there is one row with their mean.
     average_orders: see db/queries/orders.py; where one order has no verdict, the mean has its status.
     """
     row, a, b = AnnotationRow, aliased(OutputRow), aliased(OutputRow)
@@ -79,13 +82,24 @@ def contests(
         query = query.where(row.pair_id.in_(items))
     rows = [tuple(each) for each in ledger.stream(query)]
     frame = pd.DataFrame(rows, columns=[*COLUMNS, "item", "attempt"])
-    asked = ["pair_id", "annotator", "item", "replicate", "swapped"]
-    frame = frame.drop_duplicates(asked, keep="last")
+    frame = frame.drop_duplicates([*ASKED, "item"], keep="last")
     frame = frame[frame["status"] != AnnotationStatus.RETRACTED.value]
-    frame = frame.astype({"preference": np.float64, "label": np.float64})
+    frame = _once(frame.astype({"preference": np.float64, "label": np.float64}))
     if average_orders:
-        frame = averaged_over_orders(frame, asked[:-1], ("preference", "label"))
+        frame = averaged_over_orders(frame, ASKED[:-1], ("preference", "label"))
     return frame[list(COLUMNS)].sort_values(list(ORDER), kind="stable", ignore_index=True)
+
+
+def _once(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row for the judgements of a pair that differ in their item alone, with the mean of the readable."""
+    asked = list(ASKED)
+    several = frame[frame.duplicated(asked, keep=False)]
+    if several.empty:
+        return frame
+    several = several.sort_values([*asked, "preference", "label", "status"])  # the readable ones first
+    means = several.groupby(asked)[["preference", "label"]].transform("mean")
+    merged = several.assign(**means).drop_duplicates(asked)
+    return pd.concat([frame.drop(index=several.index), merged])
 
 
 def members(ledger: Ledger) -> pd.DataFrame:

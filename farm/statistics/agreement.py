@@ -16,6 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from farm.statistics.bounds import SAME
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -26,8 +28,13 @@ UNREADABLE = -1
 
 
 def categories(preference: Floats) -> Ints:
-    """The category of each preference: 0 second, 1 tie, 2 first, -1 where it is NaN. (n,) -> (n,)."""
-    return np.where(np.isnan(preference), UNREADABLE, np.sign(preference - 0.5) + 1).astype(np.int64)
+    """The category of each preference: 0 second, 1 tie, 2 first, -1 where it is NaN. (n,) -> (n,).
+
+    A mean of preferences that misses one half by rounding alone is a tie.
+    """
+    lead = preference - 0.5
+    side = np.where(np.abs(lead) <= SAME, 0, np.sign(lead))
+    return np.where(np.isnan(preference), UNREADABLE, side + 1).astype(np.int64)
 
 
 def sides(preference: Floats) -> Floats:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from farm.statistics.agreement import categories
 from farm.statistics.bootstrap import Interval
 from farm.statistics.bounds import (
     SAME,
@@ -88,8 +89,7 @@ def win_rate(
         raise ValueError(f"no win rate: none of the {len(values)} judgements succeeded")
     clusters, draws = codes(instructions, len(values))[ok], codes(pairs, len(values))[ok]
     n_failed, values = int((~ok).sum()), values[ok]
-    wins, losses = int((values > 0.5).sum()), int((values < 0.5).sum())
-    ties = len(values) - wins - losses
+    losses, ties, wins = map(int, np.bincount(categories(values), minlength=3))
     mean, error = float(values.mean()), clustered_error(values, clusters)
     return WinRate(
         value=mean,

@@ -100,3 +100,33 @@ def test_rows_come_in_an_order_of_their_content_not_in_that_of_arrival(ledger: L
     )
     assert list(found[columns].itertuples(index=False, name=None)) == asked
     assert set(found["instruction"]) == {pair.instruction.key for pair, *_ in verdicts}
+
+
+def test_a_judgement_under_several_items_is_one(ledger: Ledger) -> None:
+    """Two sources bring the same judgement. Where a person says otherwise of another, the mean counts."""
+    with ledger:
+        with ledger.writing() as writer:
+            (pair, _), (other, _) = pair_of("one"), pair_of("two")
+            ids = writer.pairs([pair, other])
+            items = writer.items([Item(source, "1", pair, False, None) for source in "abc"])
+            [ann] = writer.annotators([AnnotatorCard("ann", AnnotatorKind.HUMAN)])
+            said: list[tuple[float | None, int, int]] = [
+                (1.0, items[0], 0), (1.0, items[1], 0), (None, items[2], 0),
+                (1.0, items[0], 1), (0.0, items[1], 1),
+            ]  # fmt: skip
+            rows = [
+                Annotation(
+                    ids[0], ann, value, value, None,
+                    *((AnnotationStatus.UNREADABLE, "?") if value is None else ()),
+                    item_id=item, replicate=replicate,
+                )
+                for value, item, replicate in said
+            ]  # fmt: skip
+            writer.annotations([*rows, Annotation(ids[1], ann, 0.25, 0.25, None)])
+        found = contests(ledger)
+    kept = found[["pair_id", "replicate", "preference", "label", "status"]]
+    assert sorted(kept.itertuples(index=False, name=None)) == [
+        (ids[0], 0, 1.0, 1.0, "ok"),
+        (ids[0], 1, 0.5, 0.5, "ok"),
+        (ids[1], 0, 0.25, 0.25, "ok"),
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,19 @@ def test_models_with_equal_means_are_ties_though_their_sums_round_differently() 
         assert found.spearman is not None
         assert found.kendall is not None
         assert (found.spearman.value, found.kendall.value) == (pytest.approx(1), pytest.approx(1))
+
+
+def test_verdicts_that_cancel_are_a_tie_in_whatever_order_they_are_added() -> None:
+    """Three judgements of 0.7, 0.6 and 0.2 have the mean 0.5, which their sum as floats may miss."""
+    said = [0.7, 0.6, 0.2]
+    assert {sum(order) / 3 for order in permutations(said)} != {0.5}
+    ties = Evaluator("ties", sides(contests([(i, "x", "y", 0.5) for i in range(2)])))
+    for order in permutations(said):
+        rows = [(i, "x", "y", value) for i in range(2) for value in order]
+        several = contests(rows, pair_id=[0, 0, 0, 1, 1, 1], replicate=[0, 1, 2] * 2)
+        found = compare("evaluators", Evaluator("several", sides(several)), ties).agreement
+        assert found is not None
+        assert found.value == 1
 
 
 def test_a_reference_is_who_meets_everybody() -> None:

@@ -21,6 +21,13 @@ def test_categories() -> None:
     assert found.tolist() == [0, 0, 1, 2, 2, -1]
 
 
+def test_a_mean_that_misses_one_half_by_rounding_is_a_tie() -> None:
+    near = np.array([0.1, 0.2, 0.3, 0.4, 1.5]).sum() / 5  # .5 by decimals
+    sums = [np.nextafter(0.5, 0), np.nextafter(0.5, 1), near]
+    assert ag.categories(np.array(sums)).tolist() == [1, 1, 1]
+    assert ag.categories(np.array([0.5 - 1e-6, 0.5 + 1e-6])).tolist() == [0, 2]
+
+
 def test_votes_leave_the_unreadable_out() -> None:
     found = ag.votes(np.array([0, 0, 0, 2]), np.array([2, 2, -1, 1]), 3)
     assert found.tolist() == [[0, 0, 2], [0, 0, 0], [0, 1, 0]]
