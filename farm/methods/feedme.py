@@ -6,6 +6,7 @@
 source  code                 differs from the source
 r       models.reward()      a reward model in place of people who gave 7 of 7
 q       config.top           the score that this share of all responses reaches
+D       top_demonstrations   the samples alone; the source fine-tunes on demonstrations as well
 """
 
 from __future__ import annotations

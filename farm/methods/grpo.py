@@ -10,9 +10,11 @@ G       config.n               std has ddof 1 and 10⁻⁴ added, as in TRL; equ
 k3      config.correct_kl      true: times ρ_t, whose value is 1 on policy. The gradient is then that of
                                KL(π_θ ‖ π_ref), as in DeepSeek-V3.2 and by default in TRL 1.16; the
                                paper's is that of KL(π_ref ‖ π_θ), and heavy-tailed
-1/|y|   config.every_token     true: every token counts the same (Yu et al. 2025, arXiv 2503.14476, eq. 8)
+1/|y|   config.every_token     true: every token counts the same (Yu et al. 2025, arXiv 2503.14476, eq. 8),
+                               over all tokens of a step, where they divide by those of a group
 std     config.scale           false: A_i is not divided (Liu et al. 2025, arXiv 2503.20783)
 r       models.reward()        missing_eos_penalty is taken off the score of a response that was cut
+π_ref   models.reference()     one round of algorithm 1, which renews π_ref and the reward model in rounds
 """
 
 from __future__ import annotations

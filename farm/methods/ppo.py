@@ -11,7 +11,8 @@ V_φ     trained.value          a model of its own, which starts as the reward m
 r       models.reward()        missing_eos_penalty is taken off the score of a response that was cut
 A_t     masked_whiten          mean 0, variance 1 over the response tokens of a rollout, of all processes
 β       trained.kl_coef        stays at config.beta without a kl_target
-L       loss                   L_π + vf_coef L_V; in the first value_warmup rollouts the last term alone
+L       loss                   L_π + vf_coef L_V; in the first value_warmup rollouts the last term alone.
+                               InstructGPT's PPO-ptx term and shift of scores are left out
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ KL_ERROR = 0.2  # limit on the relative error of the KL that the controller reac
 
 
 class PPOConfig(RolloutConfig):
-    """AlpacaFarm's: rollouts of 512, two passes of two steps, 1e-5 falling along a line, KL 0.0067."""
+    """AlpacaFarm's but for warm-up, epsilon, whitening: rollouts of 512, two passes of two, β 0.0067."""
 
     epochs: float = 10.0
     """Passes over the prompts."""

@@ -2,7 +2,7 @@
 
     D    = { (x, c_k, y) : y ~ π_θ(· | x, c_K),  k the quantile of r(x, y) among the responses of a rollout }
     L(θ) = E_D Σ_t −log π_θ(y_t | x, c_k, y_<t) + β KL( π_ref(· | x, y_<t) ‖ π_θ(· | x, c_k, y_<t) )
-           − α H( π_θ(· | x, c_k, y_<t) )  /  number of response tokens         (arXiv 2205.13636, eq. 2)
+           − α H( π_θ(· | x, c_k, y_<t) )  /  number of response tokens               (arXiv 2205.13636)
 
 paper   code                  differs from the paper
 c_k     control_tokens        a token between prompt and response; the saved template asks for the best, c_K
@@ -11,7 +11,8 @@ D       levelled              quantiles are taken within one rollout, over all p
                               a level, and the best score has the highest; the paper cuts by rank
 π_θ     self.policy           the first rollout is the reference's, which knows no control tokens
 r       models.reward()       missing_eos_penalty is taken off the score of a response that was cut
-α       config.entropy_coef   0 is AlpacaFarm's (arXiv 2305.14387)
+K       config.levels         4 is AlpacaFarm's (arXiv 2305.14387); the authors' code has 5
+α       config.entropy_coef   as in the authors' code; 0 is AlpacaFarm's
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def quark_terms(logits: Tensor, ref_logits: Tensor, ids: Tensor) -> Terms:
 
 
 def quark_loss(terms: Terms, beta: float, entropy_coef: float) -> Tensor:
-    """Loss of each response token: (N,). Lu et al. 2022, eq. 2."""
+    """Loss of each response token: (N,). Lu et al. 2022; the entropy term is that of the authors' code."""
     return -terms.logps + beta * terms.kl - entropy_coef * terms.entropy
 
 

@@ -1,9 +1,10 @@
 """A reward model from preferences.  Bradley and Terry 1952; Stiennon et al. 2020, arXiv 2009.01325.
 
-    L(φ) = −E log σ( r_φ(x, y_w) − r_φ(x, y_l) )                                             (eq. 1)
+    L(φ) = −E log σ( r_φ(x, y_w) − r_φ(x, y_l) )      (Ouyang et al. 2022, arXiv 2203.02155, eq. 1, K = 2)
 
 paper   code               differs from the paper
-r_φ     self.scorer        a scalar head at the last token of y, its end of sequence
+r_φ     self.scorer        a scalar head at the last token of y, its end of sequence; AlpacaFarm reads the
+                           last token of text. Scores are not shifted to mean 0 on references before RL
 y_w     batch.chosen       a preference p < 1 weighs both directions; a tie is ½
         batch.margin       subtracted from the difference (Touvron et al. 2023, arXiv 2307.09288, eq. 2)
         config.centring    adds centring · (r_w + r_l)², which keeps scores around 0 (Eisenstein et al. 2023)

@@ -5,11 +5,12 @@
     L(θ)    = −E min( ρ_i A_i, clip(ρ_i, 1 − ε, 1 + ε) A_i ),   ρ_i = π_θ(y_i|x)/π_old(y_i|x)
 
 paper   code                   differs from the paper
-β       config.beta
+β       config.beta            0.05 is TRL's default
 k       config.n
 r       models.reward()        missing_eos_penalty is taken off the score of a response that was cut
 L       rloo_loss              the paper's is −A log π_θ(y|x). At ρ = 1, in the first step of every rollout,
-                               both have the same gradient. The later steps need ρ and ε, as in TRL
+                               both have the same gradient. The later steps need ρ and ε, as in TRL.
+                               Each pass deals the minibatches anew, where TRL's keep their rows
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from farm.training.rollout_method import RolloutTrainer
 
 
 class RLOOConfig(RolloutConfig):
-    """The paper's on HH: 4 responses to a prompt, 512 responses to a step at 1e-6."""
+    """The paper's on HH: 4 responses to a prompt, 512 responses to a step at 1e-6. beta is TRL's default."""
 
     n: int = option(4, at_least=2)
     """Responses drawn for each prompt of a rollout; each has the others as its baseline."""
