@@ -1,7 +1,8 @@
 """Open-Assistant's trees: prompt, a message with replies, which have replies of their own.
 
 The replies to each message of a user that have a rank are compared each with each; rank 0 is the best. The
-messages before them are the prompt. Deleted messages are left out.
+messages before them are the prompt. Deleted messages are left out. A tree without two ranked replies is an
+instruction.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ def _fill(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
     tree = row["prompt"]
     if not isinstance(tree, dict):
         raise ValueError(f"prompt is {fields.shown(tree)}, not a message")
+    compared = False
     open_messages: list[tuple[dict[str, Any], list[dict[str, Any]]]] = [(tree, [])]
     while open_messages:
         message, before = open_messages.pop()
@@ -37,6 +39,7 @@ def _fill(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
         open_messages += [(each, said) for each in reversed(replies)]
         ranked = [each for each in replies if each.get("rank") is not None]
         if len(ranked) > 1 and message.get("role") == "prompter":
+            compared = True
             yield {
                 "prompt": said,
                 "outputs": [each.get("text") for each in ranked],
@@ -45,3 +48,5 @@ def _fill(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 "subset": message.get("lang"),
                 "instruction_id": message.get("message_id"),
             }
+    if not compared:
+        yield {"prompt": [tree], "subset": tree.get("lang"), "instruction_id": tree.get("message_id")}

@@ -102,6 +102,8 @@ def _compared(
 ) -> Iterator[PreferenceRow | ImportedPair | ImportedOutput]:
     """Outputs of one prompt: a judged pair, one to be judged, or all pairs of several with scores."""
     scored = [each for each in answers if each.score is not None]
+    if not answers:
+        raise ValueError("there is no output")
     value = asked.row.get("verdict")
     if len(answers) == 2 and is_blank(value) and asked.row.get("undecided"):
         first, second = answers

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from db.errors import ConfigError, FormatError
 from db.interchange import fields, verdicts
-from db.interchange.asked import PLACES, RowOrigin
+from db.interchange.asked import PLACES, RowOrigin, renamed
 from db.interchange.files import objects
 from db.interchange.places import entries
 from db.interchange.rows import Entry, ReadOptions, Refusal, TableMap
@@ -98,7 +98,13 @@ def _grouped(rows: Iterator[Placed]) -> Iterator[Placed]:
         groups.setdefault(key, (number, shared, []))[2].append(filled)
     for number, shared, members in groups.values():
         lists = {f"{name}s": [each[name] for each in members] for name in OWN if name in members[0]}
-        yield number, shared | lists
+        yield number, shared | lists | {"meta": _beside([each.get("meta") or {} for each in members])}
+
+
+def _beside(metas: list[dict[str, Any]]) -> dict[str, Any]:
+    """What rows hold beside their places, as lists in the order of the rows."""
+    names = dict.fromkeys(name for meta in metas for name in meta)
+    return {name: [meta.get(name) for meta in metas] for name in names}
 
 
 def rows_by_group(
@@ -123,7 +129,7 @@ def rows_by_group(
             except ValueError as error:
                 refused.append(Refusal(number, str(error)))
             else:
-                yield number, {place: given.get(column) for place, column in taken.items()}
+                yield number, renamed(given, taken)
 
     yield from _entries(_grouped(filled()), origin, options)
     yield from refused

@@ -12,7 +12,7 @@ import pytest
 from db.errors import FormatError
 from db.interchange import FORMATS, guess
 from db.interchange.files import objects
-from db.interchange.rows import ImportedPair, PreferenceRow, ReadOptions, Refusal
+from db.interchange.rows import ImportedInstruction, ImportedPair, PreferenceRow, ReadOptions, Refusal
 from db.records import AnnotatorKind
 from tests.support.shapes import judged, shaped
 
@@ -102,7 +102,7 @@ def test_help_steer_2_scores_compare_responses_to_one_prompt(tmp_path: Path) -> 
     ]
     found = judged(tmp_path / "x.jsonl", "helpsteer2", rows)
     assert sides(found) == [("a", "b", 0.0), ("c", "d", 0.5)]
-    assert found[0].scores == (2, 4)
+    assert (found[0].scores, found[0].meta) == ((2, 4), {"correctness": [1, 1]})
 
 
 def test_ultra_feedback_compares_each_two_completions(tmp_path: Path) -> None:
@@ -226,6 +226,10 @@ def test_open_assistant_compares_ranked_replies_at_every_turn(tmp_path: Path) ->
     assert (first.instruction, *sides([first])[0]) == ("Say hi.", "hi", "!", 1.0)
     assert second.instruction == "User: Say hi.\n\nAssistant: hi\n\nUser: And no?"
     assert sides([second]) == [("no", "nope", 0.0)]
+    bare = shaped(
+        tmp_path / "y.jsonl", "oasst", [{"message_tree_id": "t", "prompt": message("prompter", "Hi.")}]
+    )
+    assert [type(row) for row in bare] == [ImportedInstruction]
 
 
 ONE = (
