@@ -16,7 +16,7 @@ class Verdict:
     """What a reply says of one question.
 
     first: P(the output shown first is preferred), in [0, 1]; None where there is none. reason: why there is
-    none.
+    none, or what it was made of.
     """
 
     first: float | None
@@ -43,7 +43,7 @@ def judgement_of(verdict: Verdict, swapped: bool, noise: LabelNoise, occasion: O
     if verdict.first is None:
         return Judgement(None, None, swapped, status=AnnotationStatus.UNREADABLE, reason=verdict.reason)
     preference = 1.0 - verdict.first if swapped else verdict.first
-    return Judgement(preference, noise.label(preference, occasion), swapped)
+    return Judgement(preference, noise.label(preference, occasion), swapped, reason=verdict.reason)
 
 
 def spared(swapped: bool, noise: LabelNoise, occasion: Occasion) -> Judgement | None:

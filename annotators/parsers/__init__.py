@@ -5,6 +5,7 @@ grammar     what declares a verdict in running text, and what only mentions an o
 text        one declared verdict; a list of them
 json_text   structured replies
 numbers     first-token log-probabilities; ratings; a reward model's scores
+rubric      a score for each criterion and output
 
 A verdict is about the outputs as shown: P(the first shown is better). The order is undone in judgement.py.
 """
@@ -22,6 +23,7 @@ from annotators.parsers.base import CompletionParser, ParseError, Readable, Repl
 from annotators.parsers.grammar import NamePatterns
 from annotators.parsers.json_text import JsonParser
 from annotators.parsers.numbers import LogprobParser, RatingParser, ScoresParser
+from annotators.parsers.rubric import RubricParser
 from annotators.parsers.text import ListParser, VerdictParser
 from annotators.spec import AnnotatorSpec
 from annotators.strict_yaml import Reader, nearest
@@ -62,6 +64,24 @@ def _rating(spec: AnnotatorSpec, options: Reader) -> CompletionParser:
     return RatingParser(spec.outputs, low, high)
 
 
+def _rubric(spec: AnnotatorSpec, options: Reader) -> CompletionParser:
+    low, high = (options.number(key, default, 0.0, 1000.0) for key, default in (("low", 1.0), ("high", 10.0)))
+    given = options.take("criteria", None)
+    weights = dict.fromkeys(given, 1.0) if isinstance(given, list) else given
+    if not isinstance(weights, dict) or not weights or not all(map(_is_criterion, weights.items())):
+        options.complain("criteria", "expected names of criteria, or names with weights above 0")
+        weights = {"quality": 1.0}
+    return RubricParser(
+        spec.outputs, tuple((name, float(weight)) for name, weight in weights.items()), low, high
+    )
+
+
+def _is_criterion(item: tuple[object, object]) -> bool:
+    name, weight = item
+    is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
+    return isinstance(name, str) and bool(name.strip()) and is_number and 0 < float(str(weight)) < 1e6
+
+
 def _scores(spec: AnnotatorSpec, options: Reader) -> CompletionParser:
     return ScoresParser(options.flag("hard", False))
 
@@ -73,6 +93,7 @@ PARSERS: Mapping[str, Callable[[AnnotatorSpec, Reader], CompletionParser]] = Map
         "json": _json,
         "logprob": _logprob,
         "rating": _rating,
+        "rubric": _rubric,
         "scores": _scores,
     }
 )

@@ -30,6 +30,7 @@ _PLAIN: dict[int, str | None] = {
     **dict.fromkeys(map(ord, "\r\u2028\u2029\u0085\v\f"), "\n"),
     **dict.fromkeys([*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A)], None),
     **dict.fromkeys([0xFEFF, 0xAD, ord("*"), ord("`"), 0], None),
+    **dict.fromkeys([*map(ord, "\u2705\u2714\u2611\U0001f3c6\U0001f449\u2b50"), 0xFE0F], None),
     ord("\u3002"): ".",
     ord("\u3010"): "[",
     ord("\u3011"): "]",
@@ -37,9 +38,38 @@ _PLAIN: dict[int, str | None] = {
 }
 
 
+_WORDS = r"(?:final[ _])?(?:verdict|answer|judge?ment|choice|winner|decision|preference|result|conclusion)"
+_BOXED = re.compile(
+    r"\$?\\f?box(?:ed)?\s?\{\s?(?:\\[a-z]{2,10}\s?\{\s?)?([^{}\\\n]{1,40}?)\s?\}{1,2}\$?", re.IGNORECASE
+)
+_TAGGED = re.compile(rf"<({_WORDS})>\s{{0,9}}([^<>]{{1,60}}?)\s{{0,9}}</\1>", re.IGNORECASE)
+_BRACKETED = re.compile(rf"\[{_WORDS}\](?=\s{{0,9}}:?\s{{0,9}}[\w(\['\"])\s{{0,9}}:?", re.IGNORECASE)
+_BOLD = re.compile(r"<(b|strong|em|i|u)>([^<>]{1,200})</\1>", re.IGNORECASE)
+_CAGED = re.compile(
+    rf"\b((?:{_WORDS}) {{0,3}}(?:is|:|=)\s{{0,3}})[<{{$]{{1,2}} ?(\w{{1,12}}) ?[>}}$]{{1,2}}(?!\s{{0,3}}\w)",
+    re.IGNORECASE,
+)
+_LINE_MARK = re.compile(
+    r"^([ #>'-]{0,20})(?:better|best|preferred|chosen|selected|result|outcome|urteil|gewinner|antwort"
+    r"|(?:\u6700\u7ec8)?(?:\u5224\u5b9a|\u88c1\u51b3|\u7ed3\u8bba|\u7b54\u6848))[ ]{0,3}[:=]",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
 def plain(text: str) -> str:
-    """The text without mark-up and invisible characters, in ASCII forms where there are any."""
-    return text.translate(_PLAIN)
+    """The text without mark-up and invisible characters, in ASCII forms where there are any.
+
+    Verdicts in boxes, tags and brackets, and marks in other languages, are written as this grammar has them.
+    """
+    for pattern, form in (
+        (_TAGGED, "\nVerdict: \\2\n"),
+        (_BOXED, " [[\\1]] "),
+    ):
+        text = pattern.sub(form, text)
+    text = _BOLD.sub("\\2", text).translate(_PLAIN)
+    for pattern, form in ((_BRACKETED, "\nVerdict:"), (_CAGED, "\\1\\2"), (_LINE_MARK, "\\1Verdict:")):
+        text = pattern.sub(form, text)
+    return text
 
 
 class Firmness(IntEnum):
@@ -112,6 +142,7 @@ class NamePatterns:
     alone: re.Pattern[str]
     marked: re.Pattern[str]
     claimed: re.Pattern[str]
+    repeated: re.Pattern[str]
 
     @classmethod
     def of(cls, first: str, second: str) -> NamePatterns:
@@ -145,11 +176,17 @@ def _labels(first: str, second: str) -> NamePatterns:
         marked=_compile(
             rf"\b(?:{_MARK}|{_BEST}|{_WEAK_MARK}) {{0,3}}(?:is|:|=|->?|=>)"
             rf"(?:[ :'\"]{{0,4}}(?:{object_}|{tie}{_END})|\s{{1,4}}{head}[ '\".)]{{0,4}}(?=\n|\Z))"
-            rf"|\[\[ ?(?:{name} ?(?:>[^\]\n]{{1,14}})?|{tie}|(?P<t>\w{{1,12}} ?= ?\w{{1,12}})) ?\]\]"
+            rf"|\[\[ ?(?:(?:the )?(?:{_NOUN} ?\(?)?{name}\)? ?(?:>[^\]\n]{{1,14}})?|{tie}"
+            r"|(?P<t>\w{1,12} ?= ?\w{1,12})) ?\]\]"
         ),
         claimed=_compile(
             rf"{subject}(?:'s)?\s{{1,3}}(?:{_IS}\s{_ADVERBS}{_GOOD}|wins|{_BEATS})\b(?!\s{{1,3}}{_LIMITS}\b)"
             rf"|\b{_CHOOSE}[\s:]{{1,3}}{object_}"
+        ),
+        repeated=re.compile(
+            rf"(?<!\w)({re.escape(first)}|{re.escape(second)}) {{1,2}}"
+            rf"[(\[](?:the )?(?:{_NOUN}[ (]{{1,2}})?\1[)\]]{{1,2}}",
+            re.IGNORECASE,
         ),
     )
 
@@ -167,6 +204,7 @@ def _compile(pattern: str) -> re.Pattern[str]:
 
 def declarations(text: str, labels: NamePatterns) -> Iterator[Declaration]:
     """All verdicts that a plain text declares, in no order. At most one is leading."""
+    text = labels.repeated.sub(r"\1", text)  # Verdict: B (Output B)
     if lead := labels.leading.match(text):
         yield Declaration(NamePatterns.meaning(lead), Firmness.LEADING, 0)
     if alone := labels.alone.search(text, max(0, len(text.rstrip()) - 80)):

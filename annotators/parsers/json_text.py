@@ -25,6 +25,7 @@ Object = dict[str, str]
 
 def read_objects(text: str, keys: frozenset[str]) -> list[Object]:
     """All objects of a text, in the order in which they begin, with those of their entries that are wanted.
+    keys: without capitals; case does not count.
 
     Where a key stands twice in an object, the last one counts.
     """
@@ -38,11 +39,12 @@ def read_objects(text: str, keys: frozenset[str]) -> list[Object]:
             key, last = last, None
         elif mark is None:
             scalar = token["string"] if token["word"] is None else token["word"].strip("'")
-            if key in keys and stack and scalar is not None:
+            if key is not None and (key := key.casefold()) in keys and stack and scalar is not None:
                 stack[-1][key] = scalar
             key, last = None, scalar
         else:
-            key = last = None
+            last = None
+            key = key if mark == "[" else None  # the first value of a list stands for it
             if mark == "{":
                 objects.append({})
                 stack.append(objects[-1])
@@ -73,12 +75,12 @@ class JsonParser:
             raise ParseError(f"no {self.field!r} in the reply")
         slots = Slots(self.batch)
         for number, holder in self._numbered(found):
-            slots.put(number, self._verdict(holder[self.field]))
+            slots.put(number, self._verdict(holder[self.field.casefold()]))
         return slots.close()
 
     def _holders(self, text: str) -> list[Object]:
-        keys = frozenset({self.field, PAIR})
-        return [found for found in read_objects(text, keys) if self.field in found]
+        field = self.field.casefold()
+        return [found for found in read_objects(text, frozenset({field, PAIR})) if field in found]
 
     def _numbered(self, found: list[Object]) -> list[tuple[int, Object]]:
         if self.batch == 1:
@@ -91,6 +93,9 @@ class JsonParser:
         return list(enumerate(found, 1))
 
     def _verdict(self, value: str) -> Verdict:
-        if named := self.labels.alone.search(plain(value)):
+        text = plain(value)
+        if named := self.labels.alone.search(text) or self.labels.leading.match(text):
             return Verdict(NamePatterns.meaning(named))
+        if text.strip(" .'").casefold() in ("tie", "draw", "a tie"):
+            return Verdict(0.5)
         return Verdict(None, f"{value!r:.60} names no output")

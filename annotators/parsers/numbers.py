@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -77,7 +78,9 @@ def _is_finite(value: object) -> bool:
 
 @dataclass(frozen=True)
 class RatingParser:
-    """A number for each output, in lines such as "A: 7" or "Output B - 4/10", or a line of two numbers.
+    """A number for each output: lines such as "A: 7" or "Output B - 4/10", both on one line, JSON, a table.
+
+    A line of two numbers will do as well.
 
     The last number of each output counts; equal numbers are a tie.
     """
@@ -89,6 +92,8 @@ class RatingParser:
     def __call__(self, reply: Readable) -> list[Verdict]:
         text = plain(reply.text)
         ratings = [self._last(_rated(name.casefold()), text) for name in self.names]
+        if None in ratings and (columns := rated_in_table(text, self.names)):
+            ratings = list(columns)
         if None in ratings and (both := _TWO_NUMBERS.search(text)):
             ratings = [float(both[1]), float(both[2])]
         first, second = ratings
@@ -111,10 +116,34 @@ _TWO_NUMBERS = re.compile(rf"(?:^|\n) {{0,8}}{_NUMERAL}[ ,;/]{{1,8}}{_NUMERAL} {
 
 @lru_cache(maxsize=64)
 def _rated(name: str) -> re.Pattern[str]:
-    """A line that begins with the name of the output and gives it a number."""
+    """The name of an output that is given a number: at a line's beginning, or after another rating."""
     noun = r"(?:(?:output|response|answer|option|assistant|model|rating|score)s?\b(?: (?:of|for))? ?){0,3}"
     return re.compile(
-        rf"(?:^|\n)[ #>'(\[-]{{0,12}}{noun}[(\['\"]{{0,3}}{re.escape(name)}[)\]'\"]{{0,3}}"
-        rf" {{0,3}}(?:(?:score|rating) {{0,3}})?(?:[:=-]|is|gets){{1,2}}[ '\"(\[]{{0,4}}{_NUMERAL}",
+        rf"(?:(?:^|\n)[ #>'\"(\[{{|-]{{0,12}}|[,;|]\s{{0,3}}['\"]?|\band |(?<=\d) {{1,3}}){noun}"
+        rf"[(\['\"]{{0,3}}{re.escape(name)}[)\]'\"]{{0,3}} {{0,3}}(?:(?:score|rating)['\"]? {{0,3}})?"
+        rf"(?:(?:[:=|-]|is|gets|scores){{1,2}}|(?=[(\[]))"
+        rf" {{0,3}}(?:\{{ ?['\"](?:score|rating|overall)['\"] ?: ?)?[ '\"(\[]{{0,4}}{_NUMERAL}",
         re.IGNORECASE,
     )
+
+
+def rated_in_table(text: str, names: Sequence[str]) -> tuple[float, float] | None:
+    """The numbers of a table with a column for each output: its one row, or the row of the whole."""
+    columns: tuple[int, int] | None = None
+    found: list[tuple[str, float, float]] = []
+    for line in text.split("\n"):
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.count("|") > 1 else []
+        called = [_NOUNS.sub("", cell.casefold()).strip(" ()") for cell in cells]
+        if all(called.count(name.casefold()) == 1 for name in names):
+            columns = (called.index(names[0].casefold()), called.index(names[1].casefold()))
+        elif columns and max(columns) < len(cells):
+            values = [_CELL.fullmatch(cells[at]) for at in columns]
+            if values[0] and values[1]:
+                found.append((cells[0].casefold(), float(values[0][1]), float(values[1][1])))
+    whole = [row for row in found if _WHOLE.search(row[0])] or found
+    return whole[-1][1:] if len(whole) == 1 else None
+
+
+_NOUNS = re.compile(r"\b(?:output|response|answer|option|assistant|model|rating|score)s?\b(?: (?:of|for))?")
+_CELL = re.compile(r"(\d{1,4}(?:\.\d{1,4})?)(?: ?/ ?\d{1,4})?")
+_WHOLE = re.compile(r"overall|total|whole|sum|average|mean|final")
