@@ -115,7 +115,7 @@ def prediction_powered_win_rate(
         standard_error=error,
         human_only=share_interval(design.alone, alone_error, groups),
         power=design.power,
-        effective_labels=n * (alone_error / error) ** 2,
+        effective_labels=n * min((alone_error / error) ** 2, LARGEST_GAIN),
         n=n,
         n_instructions=groups,
         n_unlabelled=len(people) - n,

@@ -39,3 +39,20 @@ def test_few_labels_and_pairs_that_go_together_are_covered(name: str) -> None:
 def test_few_labels_in_full(name: str) -> None:
     found = STUDIES.coverage(STUDIES.FEW_LABELS[name], 2_000)
     assert 0.93 <= found.share <= (1 if int(name.split(", ")[1].split()[0]) < 50 or "Rogan" in name else 0.97)
+
+
+MODELS = benchmark("coverage_models")
+
+
+@pytest.mark.parametrize(("name", "size"), [("win rate, 60 %, clusters", 10), ("Bradley-Terry, 3 near", 50)])
+def test_figures_of_models_are_covered_from_few_instructions(name: str, size: int) -> None:
+    for found in MODELS.coverage(MODELS.WORLDS[name], size, 150).values():
+        assert found.share >= 0.9
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("length control, 70 %, difficulties", 20), ("over instructions, 5 models", 10)]
+)
+def test_figures_of_too_few_instructions_are_refused(name: str, size: int) -> None:
+    for found in MODELS.coverage(MODELS.WORLDS[name], size, 5).values():
+        assert (found.share, found.refused) == (None, 1)
