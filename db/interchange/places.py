@@ -158,7 +158,7 @@ def _judged(
         output_2=text_of(said_2, "the second output"),
         output_1_model=first.model,
         output_2_model=second.model,
-        annotator=asked.options.annotator or asked.text("annotator") or asked.origin.annotator,
+        annotator=asked.text("annotator") or asked.options.annotator or asked.origin.annotator,
         annotator_kind=asked.options.annotator_kind or _kind(asked.text("kind")) or asked.origin.kind,
         preference=preference,
         preference_raw=raw if raw is None or fields.is_number(raw) else str(raw),

@@ -24,7 +24,8 @@ LONG = 100  # characters; a value as long is a text and no name
 SIDE = r"(?P<side>[0-9]|[a-h]|x|y|first|second|third|left|right)"
 SIDES = {"first": 1, "left": 1, "x": 1, "second": 2, "right": 2, "y": 2, "third": 3}
 OUTPUT = (
-    r"(?:model_|llm_|ai_)?(?:output|response|answer|completion|generation|reply|candidate|option|assistant|"
+    r"(?:model_|llm_|ai_|input_|data_)?"
+    r"(?:output|response|answer|completion|generation|reply|candidate|option|assistant|"
     r"text|"
     r"result|summary|continuation|human_ref|choice|conversation|message|translation|"
     r"caption)s?"
@@ -61,6 +62,12 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "model": ("model", "model_name", "generator", "producer", "system_name", "llm", "model_id"),
 }  # fmt: skip
 QUESTIONS = ("question_id", "prompt_id", "prompt")  # which battles without texts are of one question
+LIKE = {  # patterns of names, where none of NAMES is there
+    "prompt": r".*_(prompt|question|instruction|query)|q",
+    "annotator": r".*(annotator|worker|rater|labell?er|judge|evaluator|reviewer|participant)(_?id|_name)?",
+    "verdict": r"(?!.*(why|reason|rationale|explanation|comment|note|confidence|strength|time|score|rating))"
+    r".*(winner|prefer|better|verdict|choice|judge?ment|label).*",
+}
 CHOSEN = (
     ("chosen", "rejected"), ("chosen_response", "rejected_response"), ("chosen_output", "rejected_output"),
     ("chosen_answer", "rejected_answer"), ("chosen_text", "rejected_text"), ("preferred", "dispreferred"),
@@ -107,9 +114,10 @@ class _Columns:
         values = self.values[name]
         return bool(values) and all(verdicts.number_of(value) is not None for value in values)
 
-    def first(self, names: Sequence[str], taken: Sequence[str]) -> str | None:
-        """The first column of these folded names that is not taken."""
-        found = (self.names[name] for name in names if name in self.names)
+    def first(self, names: Sequence[str], taken: Sequence[str], like: str | None = None) -> str | None:
+        """The first column of these folded names that is not taken; else of a name like this pattern."""
+        others = [name for name in self.names if like is not None and re.fullmatch(like, name)]
+        found = (self.names[name] for name in [*names, *others] if name in self.names)
         return next((name for name in found if name not in taken), None)
 
 
@@ -132,7 +140,7 @@ def guess_table(path: Path, verdict: tuple[str, Codes] | None = None) -> Guessed
     taken = list(outputs.values()) + ([verdict[0]] if verdict else [])
     for place in ("prompt", "input", "system", "annotator", "strength", "subset"):
         unfit = [name for name in columns.names.values() if place == "prompt" and columns.is_numeric(name)]
-        if (name := columns.first(NAMES[place], [*taken, *unfit])) is not None:
+        if (name := columns.first(NAMES[place], [*taken, *unfit], LIKE.get(place))) is not None:
             found[place] = name
             taken.append(name)
     found |= outputs
@@ -229,7 +237,7 @@ def _with_verdict(
     """The mapping of a pair or a battle with its verdict, if it has one; open values if that is not clear."""
     if given is not None and given[1]:
         return GuessedMap(TableMap(found | {"verdict": given[0]}, given[1]))
-    name = given[0] if given else columns.first(NAMES["verdict"], list(found.values()))
+    name = given[0] if given else columns.first(NAMES["verdict"], list(found.values()), LIKE["verdict"])
     values = list(columns.values.get(name or "", {}))
     if name is None or not (values or columns.longest.get(name)):
         return GuessedMap(TableMap(found))

@@ -37,7 +37,7 @@ class TableOptions(Options):
     """Which columns of a table fill which places: for the format `table`. Without a mapping it is guessed."""
 
     maps: tuple[str, ...] = option((), flag="--map", metavar="PLACE=COLUMN")
-    """A column of the table; again for each."""
+    """A column for a place, such as prompt, output_1, output_2, annotator; again for each."""
     verdict: str | None = option(None, metavar="COLUMN:VALUE=MEANING,...")
     """The column of verdicts and what its values mean: first, second, tie or none."""
     save_map: str | None = option(None, metavar="NAME")

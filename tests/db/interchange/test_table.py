@@ -186,6 +186,18 @@ def test_battles_of_one_question_by_several_people_are_one_question(tmp_path: Pa
     assert (ann.preference, ann.annotator, bob.annotator) == (1.0, "ann", "bob")
 
 
+def test_the_annotator_of_a_row_goes_before_that_of_the_command(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text("\n".join(json.dumps(ROW | {"label": "a", "by": by}) for by in ("ann", None)))
+    mapping = mapping_of((*PAIR, "annotator=by"), "label")
+    options = ReadOptions(annotator="crowd", annotator_kind=AnnotatorKind.LLM, table=mapping)
+    found = [row for row in FORMATS["table"].read(path, options) if isinstance(row, PreferenceRow)]
+    assert [(row.annotator, row.annotator_kind) for row in found] == [
+        ("ann", AnnotatorKind.LLM),
+        ("crowd", AnnotatorKind.LLM),
+    ]
+
+
 def test_a_prompt_alone_is_an_instruction_and_a_reference_its_answer(tmp_path: Path) -> None:
     assert read(tmp_path / "x.jsonl", [{"q": "x", "a": "y"}], "prompt=q", "reference=a") == [
         ImportedInstruction("x", "", "x"),

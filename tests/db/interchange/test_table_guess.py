@@ -67,6 +67,23 @@ def test_a_column_of_numbers_is_no_prompt(tmp_path: Path) -> None:
     assert (found["prompt"], found["output_1"], found["output_2"]) == ("text", "result_x", "result_y")
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        "Prompt,Response A,Response B,Which response is better?,Worker ID",
+        "Input.prompt,Input.response_a,Input.response_b,Answer.choice,WorkerId",
+        "user question,completion_a,completion_b,preferred_completion,rater",
+        "q,answer1,answer2,preference_label,participantId",
+    ],
+)
+def test_the_names_of_labelling_tools_are_known(tmp_path: Path, names: str) -> None:
+    asked, first, second, label, person = names.split(",")
+    row = {asked: "x", first: "one", second: "two", "why_better": "it is", label: "A", person: "p1"}
+    assert dict(guessed(tmp_path / "x.jsonl", row).mapping.columns) == {
+        "prompt": asked, "annotator": person, "output_1": first, "output_2": second, "verdict": label,
+    }  # fmt: skip
+
+
 def test_what_stands_beside_two_outputs_is_known(tmp_path: Path) -> None:
     names = "Question,context,response_a,response_b,model_a,model_b,rater_id,confidence,domain,when"
     assert columns(tmp_path, names, score_a=1, score_b=2) == {
