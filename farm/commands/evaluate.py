@@ -33,7 +33,9 @@ def evaluate(
     from farm.terminal.evaluate import evaluation_view
 
     url = server.sample_base_url
-    sampler = Provider(base_url=url, concurrency=provider.concurrency) if url else None
+    sampler = (
+        Provider(base_url=url, concurrency=provider.concurrency, without=provider.without) if url else None
+    )
     with context.obj.open() as ledger, output.progress("done") as progress:
         found = run(ledger, task, provider, progress, sampler=sampler)
     output.show(found.to_json, lambda: evaluation_view(found))

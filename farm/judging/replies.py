@@ -14,6 +14,7 @@ _REMEDIES = {
     "bad_request": "do what the server asks: --without FIELD leaves a field of the request out",
     "forbidden": "check the key's rights, or --without FIELD to leave a field of the request out",
     "length": "raise decoding.max_tokens of the annotator, or give --thinking N to a model that thinks first",
+    "only_thinking": "give --thinking N, or leave the thinking out by the server's own option",
     "context_length": "shorten the prompts, or let the server read longer ones",
     "too_large": "shorten the prompts, or raise the limit at the provider",
     "prompt_cut": "let the server read longer prompts, or accept such replies with --cut-prompts",
@@ -55,7 +56,7 @@ class Replies:
         """
         if not self.count or self.failures.total() < self.count:
             return
-        theirs = all(FAILURES[name].remedy is Remedy.RETRY or name in _REFUSALS for name in self.failures)
+        theirs = all(map(_is_theirs, self.failures))
         if (others and not theirs) or _OUTCOMES & self.failures.keys():
             return
         name = self.failures.most_common(1)[0][0]
@@ -65,3 +66,9 @@ class Replies:
             where=where,
             remedy=_REMEDIES.get(name, _REMEDY),
         )
+
+
+def _is_theirs(name: str) -> bool:
+    """Whether a failure is the server's doing, and not that of single requests."""
+    kind = FAILURES.get(name)
+    return name in _REFUSALS or (kind is not None and kind.remedy is Remedy.RETRY)

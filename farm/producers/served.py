@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from annotators.clients.budget import Account, Budget
@@ -88,8 +89,9 @@ class ServedModel:
         batch: list[Answer] = []
 
         def deliver(request: Request, reply: Reply) -> None:
-            self._replies.add(reply)
-            if failure := _no_output(reply):
+            failure = _no_output(reply)
+            self._replies.add(replace(reply, failure=failure))
+            if failure:
                 self.failures[failure] += 1
                 return
             self._written += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +12,15 @@ import pytest
 from annotators.clients.failures import FieldRefused, ProviderDown
 from annotators.draws import Orders
 from db.ledger import Ledger
-from db.queries import asking
-from db.records import AnnotationStatus, Completion, Instruction, Output, Pair
+from db.maintenance import merge
+from db.queries import asking, lineage, outputs
+from db.records import AnnotationStatus, Completion, Instruction, Membership, Output, Pair, Use
 from farm.annotate import AnnotateReport, annotate
+from farm.config import Decoding
 from farm.judging.provider import Provider, Task
+from farm.options.sample import SampleTask
+from farm.sample import SampleReport, sample
+from farm.trace import trace
 from tests.support.habits import PROVIDERS, Asked, Turn, served
 from tests.support.judging_runs import silent, verdicts
 
@@ -149,3 +155,68 @@ def test_thinking_without_an_answer_is_unreadable_with_its_reason(ledger: Ledger
     assert Counter(report.statuses) == {AnnotationStatus.UNREADABLE.value: PAIRS}
     assert [each.reason for each in report.unreadable] == ["thinking without an answer"]
     assert report.warnings == {"only_thinking": PAIRS}
+
+
+@pytest.fixture
+def questions(ledger: Ledger) -> Ledger:
+    """The same ledger with a set of instructions to answer."""
+    with ledger.writing() as writer:
+        asked = [pair.instruction for pair in ledger.pairs()]
+        writer.memberships([Membership(each, "q", Use.EVAL) for each in asked])
+    return ledger
+
+
+def draw(ledger: Ledger, asked: Asked, **options: object) -> SampleReport:
+    task = SampleTask(set_name="q", decoding=Decoding(max_new_tokens=50, temperature=0.7))
+    provider = Provider(base_url=asked.url, **options)  # type: ignore[arg-type]
+    return sample(ledger, "m", task, silent, provider)
+
+
+def test_an_output_is_stored_without_its_thinking_which_is_kept_beside_it(questions: Ledger) -> None:
+    with served(PROVIDERS["lm_studio"], thinks=True) as asked:
+        report = draw(questions, asked)
+    assert report.new == PAIRS
+    drawn = list(outputs.outputs_of(questions, report.source, "q"))
+    assert {each.text for each in drawn} <= {"A", "B"}
+    [number] = [row.id for row in lineage.by_key(questions, drawn[0].key)]
+    assert lineage.thinking_of(questions, number).startswith("The better output is")
+    assert "thinking" in trace(questions, f"output:{number}").texts
+
+
+def test_a_ledger_that_is_merged_brings_the_thinking_along(questions: Ledger, tmp_path: Path) -> None:
+    with served(PROVIDERS["sglang"], thinks=True) as asked:
+        report = draw(questions, asked)
+        judge(questions, asked, thinking=100)
+    with Ledger.open(tmp_path / "other.db", create=True) as other:
+        merge(other, questions)
+        drawn = list(outputs.outputs_of(other, report.source, "q"))
+        [number] = [row.id for row in lineage.by_key(other, drawn[0].key)]
+        assert lineage.thinking_of(other, number).startswith("The better output is")
+        assert all(each.thinking for each in replies(other))
+
+
+def test_an_output_without_text_is_none(questions: Ledger) -> None:
+    def habit(turn: Turn) -> tuple[int, dict[str, object]]:
+        status, reply = PROVIDERS["vllm"](Turn(turn.body, turn.path, "", "hm"))
+        return status, reply
+
+    with served(habit) as asked, pytest.raises(ProviderDown, match="most often: only_thinking"):
+        draw(questions, asked)
+    assert questions.counts()["output"] == 2 * PAIRS  # those of the pairs alone
+
+
+def test_sampling_without_its_temperature_is_refused_unless_it_is_chosen(questions: Ledger) -> None:
+    with served(refusing("temperature")) as asked:  # type: ignore[arg-type]
+        with pytest.raises(FieldRefused, match="--without temperature"):
+            draw(questions, asked)
+        report = draw(questions, asked, without=("temperature",))
+    assert report.new == PAIRS
+    assert json.loads(report.decoding)["without"] == ["temperature"]
+
+
+def test_a_trace_of_an_annotator_shows_why_replies_could_not_be_read(ledger: Ledger) -> None:
+    with served(hesitating) as asked:
+        judge(ledger, asked)
+    node = trace(ledger, "annotator:plain")
+    assert node.facts["without a verdict"] == [f"{PAIRS} unreadable: no verdict is declared"]
+    assert "I give them" in str(node.to_json(content=True))
