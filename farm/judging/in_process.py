@@ -21,8 +21,8 @@ from annotators.pool import Pool, specs_of
 from annotators.prices import Price
 from annotators.spec import AnnotatorSpec
 from db.errors import ConfigError
-from farm.models.hub import check_found
 from farm.models.identity import digest_of
+from farm.models.sources import locate
 
 ENDPOINT = "in process"  # what stands for the server's address
 FREE = Price(0.0, 0.0)
@@ -96,22 +96,25 @@ def named_models(annotator: AnnotatorSpec | Pool) -> NamedModels:
 
 
 def name_of(source: str) -> str:
-    """The name of a model: its folder's name and a hash of its files, or the hub id and its commit."""
+    """The name of a model: that of its folder or file and a hash of its files, or the hub id and its commit.
+
+    An adapter's files are its own and those of its base.
+    """
     if not source:
         raise ConfigError("no model is named", where="--model", remedy="give a folder of weights or a hub id")
-    folder = Path(source)
-    if folder.is_dir():
-        files = {file for pattern in DEFINING for file in folder.glob(pattern)}
-        return f"{folder.resolve().name}@{digest_of(files)[:12]}"
+    found = locate(source)
+    if found.is_here:
+        return f"{Path(source).resolve().name}@{digest_of(found.files(*DEFINING))[:12]}"
     from transformers import AutoConfig
 
-    check_found(source)
     try:
-        config = AutoConfig.from_pretrained(source)
+        config = AutoConfig.from_pretrained(found.weights)
     except (OSError, ValueError, KeyError) as error:
         said = " ".join(str(error).split())[:200]
         remedy = "give a folder of weights or a hub id"
         raise ConfigError(
             f"no model {source!r:.200} here or on the hub: {said}", where="--model", remedy=remedy
         ) from None
-    return f"{source}@{(getattr(config, '_commit_hash', None) or 'unknown')[:12]}"
+    commit = (getattr(config, "_commit_hash", None) or "unknown")[:12]
+    own = f"{digest_of(found.files(*DEFINING))[:12]}+" if found.adapter else ""
+    return f"{source}@{own}{commit}"

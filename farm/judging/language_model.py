@@ -85,10 +85,10 @@ class CausalModel:
         from transformers import AutoModelForCausalLM
 
         self.names = names
-        self.codec = load_codec(source, config)
-        self.tokenizer = self.codec.tokenizer
         self.model: Any = load_model(source, AutoModelForCausalLM, config)
-        self.longest = int(getattr(self.model.config, "max_position_embeddings", 0) or 2**31)
+        self.codec = load_codec(source, config, self.model)
+        self.tokenizer = self.codec.tokenizer
+        self.longest = self.codec.context or 2**31
 
     @cached_property
     def tokens(self) -> list[str]:
@@ -106,23 +106,28 @@ class CausalModel:
         """The token ids of a request: by the chat template, or as plain text where there is none."""
         if getattr(self.tokenizer, "chat_template", None) is None:
             text = "\n\n".join(self._plain(each.content) for each in request.messages)
-            return list(self.tokenizer(f"{text}\n\nReply:")["input_ids"])
+            return self.codec.ids(f"{text}\n\nReply:", plain=True)
         options = request.decoding.extra.get(TEMPLATE_OPTIONS)
         text = self._chat(request.messages, options if isinstance(options, Mapping) else {})
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return self.codec.ids(text, plain=False)
 
     def _chat(self, messages: Sequence[Message], options: Mapping[str, Json]) -> str:
         from jinja2 import TemplateError
 
         said = [{"role": str(each.role), "content": self._plain(each.content)} for each in messages]
         settings: dict[str, Any] = {**options, "tokenize": False, "add_generation_prompt": True}
+        first, *more = said
         try:
-            return str(self.tokenizer.apply_chat_template(said, **settings))
-        except TemplateError:  # some models know no system role
-            if messages[0].role is not Role.SYSTEM or len(said) < 2:
+            text = str(self.tokenizer.apply_chat_template(said, **settings))
+            refused = messages[0].role is Role.SYSTEM and first["content"].strip() not in text
+        except TemplateError:
+            if messages[0].role is not Role.SYSTEM or not more:
                 raise
-            first = {"role": said[1]["role"], "content": f"{said[0]['content']}\n\n{said[1]['content']}"}
-            return str(self.tokenizer.apply_chat_template([first, *said[2:]], **settings))
+            refused = True
+        if not (refused and more):
+            return text
+        both = f"{first['content']}\n\n{more[0]['content']}"  # the template knows no system role
+        return str(self.tokenizer.apply_chat_template([more[0] | {"content": both}, *more[1:]], **settings))
 
     def _plain(self, text: str) -> str:
         """The text with special tokens broken up, so that nothing that is judged begins a new message."""
@@ -130,13 +135,28 @@ class CausalModel:
             text = text.replace(token, f"{token[0]} {token[1:]}")
         return text
 
-    @torch.no_grad()
     def generate(self, prompts: Sequence[Sequence[int]], decoding: RequestDecoding) -> list[Generated]:
-        """Greedy replies to prompts that are shorter than `longest`."""
+        """Greedy replies to prompts that are shorter than `longest`.
+
+        A reply has as many tokens at most as the request allows and its own prompt leaves room for. Prompts
+        with the same limit run as one batch, so a reply does not depend on the prompts beside it.
+        """
+        limits: dict[int, list[int]] = {}
+        for place, prompt in enumerate(prompts):
+            limit = min(decoding.max_tokens or LONGEST_REPLY, self.longest - len(prompt))
+            limits.setdefault(limit, []).append(place)
+        made: dict[int, Generated] = {}
+        for limit, places in limits.items():
+            replies = self._batch([prompts[place] for place in places], limit, decoding.wants_logprobs)
+            made |= zip(places, replies, strict=True)
+        return [made[place] for place in range(len(prompts))]
+
+    @torch.no_grad()
+    def _batch(self, prompts: Sequence[Sequence[int]], limit: int, wants_logprobs: bool) -> list[Generated]:
+        """Greedy replies of at most `limit` tokens."""
         from transformers import GenerationConfig
 
         width = max(map(len, prompts))
-        limit = min(decoding.max_tokens or LONGEST_REPLY, self.longest - width)
         ids = torch.full((len(prompts), width), self.codec.pad_id)
         mask = torch.zeros(len(prompts), width, dtype=torch.long)
         for i, prompt in enumerate(prompts):
@@ -148,7 +168,7 @@ class CausalModel:
             pad_token_id=self.codec.pad_id,
             eos_token_id=sorted(self.codec.ends),
             return_dict_in_generate=True,
-            output_logits=decoding.wants_logprobs,
+            output_logits=wants_logprobs,
         )
         device = self.model.device
         with quiet():
@@ -156,7 +176,7 @@ class CausalModel:
                 ids.to(device), attention_mask=mask.to(device), generation_config=settings
             )
         new = made.sequences[:, width:].tolist()
-        weights = _first_logprobs(made.logits) if decoding.wants_logprobs else None
+        weights = _first_logprobs(made.logits) if wants_logprobs else None
         return [
             self._one(len(prompt), new[i], None if weights is None else weights[i])
             for i, prompt in enumerate(prompts)

@@ -21,8 +21,9 @@ from farm.config import ModelConfig
 from farm.judging.language_model import usual_dtype
 from farm.models.codec import TEMPLATE_FILE
 from farm.models.hub import ModelError
-from farm.models.loading import load_model
+from farm.models.loading import load_model, load_tokenizer
 from farm.models.scorer import Scorer, ScorerReward
+from farm.models.sources import locate
 from farm.models.tokens import Prompt
 
 Score = Callable[[Sequence[Prompt], Sequence[str]], Sequence[float]]
@@ -52,7 +53,7 @@ class RewardJudge:
 
 def load_score(source: str, rows: int, config: ModelConfig) -> Score:
     """The scoring function of any reward model, ours or not. Raises ModelError where there is none."""
-    if (Path(source) / TEMPLATE_FILE).is_file():
+    if any((Path(part) / TEMPLATE_FILE).is_file() for part in locate(source).parts):
         ours = ScorerReward(Scorer.load(source, config), rows)
         return lambda prompts, responses: ours(prompts, responses).tolist()
     return AnyRewardModel(source, rows, config)
@@ -62,14 +63,14 @@ class AnyRewardModel:
     """A sequence-classification model with one label, of any publisher. None of its code is run."""
 
     def __init__(self, source: str, rows: int, config: ModelConfig) -> None:
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+        from transformers import AutoModelForSequenceClassification
 
         self.model: Any = load_model(source, AutoModelForSequenceClassification, config)
         if self.model.config.num_labels != 1:
             what = f"the model has {self.model.config.num_labels} labels, a reward model has one"
             raise ModelError(what, where=source, remedy="name a model that gives a single score")
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(source)
-        pads = self.tokenizer.pad_token is not None and self.model.config.pad_token_id is not None
+        self.tokenizer: Any = load_tokenizer(source, config, self.model)
+        pads = self.tokenizer.pad_token_id is not None and self.model.config.pad_token_id is not None
         self.rows = rows if pads else 1
         self.longest = int(getattr(self.model.config, "max_position_embeddings", 0) or 2**31)
 

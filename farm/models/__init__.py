@@ -3,7 +3,10 @@
 tokens            a prompt, and rows of tokens: the nouns of everything below
 codec             the prompt template and the tokenizer: text to rows of tokens and back
 hub               check that a model exists: as a folder, in the cache, or on the hub
+sources           where the parts of a model are: weights, a .gguf file, an adapter and its base
 identity          identity of a model, a hash of its files or weights
+fitting           whether tokenizer and template fit the weights
+adapters          adapters read and added to the weights of their base
 loading           transformers models read and written, adapters put on, a device chosen
 ops               formulas over tensors: masked means, log-probabilities, KL, advantages
 forward           a forward pass over prompts and responses; a shared prompt is run once

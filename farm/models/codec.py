@@ -2,7 +2,7 @@
 
 A prompt and its response are tokenized apart and joined as tokens. So the prompt is a prefix of the row in
 training, sampling and scoring alike, and no beginning-of-sequence token is doubled or lost. A response ends
-with the end-of-sequence token everywhere.
+with the same token everywhere: the end of the assistant's turn in the chat template, else end of sequence.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from db.errors import ConfigError
 from farm.models.tokens import Prompt, Tokens
 
 TEMPLATE_FILE = "prompt_template.json"
+_ANSWER = "Answer."  # an answer whose end is looked for in a chat
 PLAIN = "Instruction:\n{instruction}\n\nResponse:\n"
 PLAIN_WITH_INPUT = "Instruction:\n{instruction}\n\nInput:\n{input}\n\nResponse:\n"
 
@@ -104,6 +105,7 @@ class Codec:
     template: Template = field(default_factory=Template)
     stop_ids: frozenset[int] = frozenset()  # tokens that end a response, beside end-of-sequence
     context: int | None = None  # tokens at most in a prompt with its response; None: the model has no limit
+    embeddings: int | None = None  # tokens that the model has embeddings for; None: not known
 
     def __post_init__(self) -> None:
         if self.tokenizer.eos_token_id is None:
@@ -118,19 +120,45 @@ class Codec:
         """The end-of-sequence token."""
         return int(self.tokenizer.eos_token_id)
 
-    @property
-    def pad_id(self) -> int:
-        """The token that fills rows up. It may be the end of sequence, so masks alone say what is padding."""
-        pad = self.tokenizer.pad_token_id
-        return self.eos_id if pad is None else int(pad)
+    @cached_property
+    def end_id(self) -> int:
+        """The token that ends a response: the turn end of the chat template, else end of sequence."""
+        turn_end = self._turn_end() if self.template.chat else None
+        return self.eos_id if turn_end is None else turn_end
 
-    @property
-    def ends(self) -> frozenset[int]:
-        """The tokens that end a response: end-of-sequence and the model's other stop tokens."""
-        return self.stop_ids | {self.eos_id}
+    def _turn_end(self) -> int | None:
+        """The special token that the chat template writes after an answer; None where it writes none."""
+        turns = [{"role": "user", "content": "Question?"}, {"role": "assistant", "content": _ANSWER}]
+        try:
+            text = str(self.tokenizer.apply_chat_template(turns, tokenize=False))
+        except Exception:  # a template is foreign code, and may know no turns of an assistant
+            return None
+        _, found, after = text.rpartition(_ANSWER)
+        ids = self.tokenizer(after.lstrip(), add_special_tokens=False)["input_ids"] if found else []
+        return int(ids[0]) if ids and ids[0] in self.special_ids else None
 
     @cached_property
-    def _begin(self) -> list[int]:
+    def special_ids(self) -> frozenset[int]:
+        """Tokens that no plain text is made of: special ones, and those added to the vocabulary."""
+        return frozenset(self.tokenizer.all_special_ids) | frozenset(self.tokenizer.added_tokens_decoder)
+
+    @property
+    def pad_id(self) -> int:
+        """The token that fills rows up. It may be an end of responses: masks alone say what is padding."""
+        choice = (self.tokenizer.pad_token_id, self.eos_id, self.end_id)
+        return next(int(each) for each in choice if each is not None and self.has_embedding(each))
+
+    @cached_property
+    def ends(self) -> frozenset[int]:
+        """The tokens that end a draw: turn end, end of sequence, and the model's other stop tokens."""
+        return frozenset(filter(self.has_embedding, {*self.stop_ids, self.eos_id, self.end_id}))
+
+    def has_embedding(self, token: int) -> bool:
+        """Whether the model can read a token."""
+        return self.embeddings is None or 0 <= token < self.embeddings
+
+    @cached_property
+    def begin(self) -> list[int]:
         """The beginning-of-sequence token, where the tokenizer puts one before a plain text."""
         begin = self.tokenizer.bos_token_id
         ids = self.tokenizer("a")["input_ids"]
@@ -139,9 +167,7 @@ class Codec:
     def prompt_ids(self, prompt: Prompt) -> list[int]:
         """The tokens of a prompt, which the response follows. Raises ConfigError if there are none."""
         text = self.template.text(prompt, self.tokenizer) + self.template.control
-        ids = self._ids(text)
-        if not self.template.chat and ids[:1] != self._begin:
-            ids = self._begin + ids
+        ids = self.ids(text, plain=not self.template.chat)
         if not ids:
             raise ConfigError(
                 "a prompt has no tokens", where="template", remedy="put some text into the template"
@@ -149,12 +175,12 @@ class Codec:
         return ids
 
     def response_ids(self, output: str, *, ended: bool = True) -> list[int]:
-        """The tokens of a response, end of sequence last. Names of special tokens in it are plain text.
+        """The tokens of a response, `end_id` last. Names of special tokens in it are plain text.
 
-        ended: False for a response that was cut, which has no end of sequence.
+        ended: False for a response that was cut, which has no end.
         """
         ids = self.tokenizer(output, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-        return [*ids, self.eos_id] if ended else list(ids)
+        return [*ids, self.end_id] if ended else list(ids)
 
     def row(self, prompt: Prompt, output: str, control: str = "", *, ended: bool = True) -> Row:
         """A prompt with its response. control: replaces the template's own, see `Template`."""
@@ -162,10 +188,9 @@ class Codec:
         return Row(codec.prompt_ids(prompt), self.response_ids(output, ended=ended))
 
     def text(self, ids: Sequence[int]) -> str:
-        """The text of response tokens, without special tokens."""
-        return str(
-            self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        )
+        """The text of response tokens, without special tokens and without the end of the turn."""
+        said = list(ids[:-1] if ids and ids[-1] == self.end_id else ids)
+        return str(self.tokenizer.decode(said, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     def with_control(self, control: str) -> Codec:
         """The same codec with this text between prompt and response."""
@@ -186,8 +211,23 @@ class Codec:
                     digest.update(path.name.encode() + path.read_bytes())
         return digest.hexdigest()[:32]
 
-    def _ids(self, text: str) -> list[int]:
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+    def ids(self, text: str, *, plain: bool) -> list[int]:
+        """The tokens of a prompt's text.
+
+        plain: no chat template wrote it, so the tokenizer's beginning comes first. Raises ConfigError on a
+        token that the model has no embedding for.
+        """
+        ids = list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        if plain and ids[:1] != self.begin:
+            ids = self.begin + ids
+        if lost := [token for token in ids if not self.has_embedding(token)]:
+            name = self.tokenizer.convert_ids_to_tokens(lost[0])
+            raise ConfigError(
+                f"a prompt has the token {name!r}, and the model has no embedding for it",
+                where=str(getattr(self.tokenizer, "name_or_path", "")),
+                remedy="leave this text out, or take the tokenizer that belongs to these weights",
+            )
+        return ids
 
 
 def collate(rows: Sequence[Row], pad_id: int, device: torch.device | str = "cpu") -> Tokens:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from farm.config import ModelConfig
+from farm.models.sources import ADAPTER, locate
 
 
 class Loaded(Protocol):
@@ -20,13 +21,15 @@ class Loaded(Protocol):
 
 
 def fingerprint(source: str, config: ModelConfig, load: Callable[[], Loaded]) -> str:
-    """A hash of a model's dtype and its safetensors files, as 32 hexadecimal digits.
+    """A hash of a model's dtype and the files of its weights, as 32 hexadecimal digits.
 
-    Without such files `load` is called, and its weights are hashed.
+    Files are those of safetensors or .gguf, of an adapter and of its base. Where a part has none here, `load`
+    is called, and its weights are hashed.
     """
     digest = hashlib.sha256(f"{config.dtype}".encode())
-    files = sorted(Path(source).glob("*.safetensors")) if Path(source).is_dir() else []
-    for path in [*files, *(Path(source) / name for name in ("config.json",) if files)]:
+    found = locate(source)
+    files = found.files("*.safetensors") if found.is_here else []
+    for path in [*files, *(found.files("config.json", ADAPTER) if files and not found.gguf else ())]:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     if not files:
@@ -38,7 +41,7 @@ def fingerprint(source: str, config: ModelConfig, load: Callable[[], Loaded]) ->
 def digest_of(files: Iterable[Path]) -> str:
     """A hash of these files, by name and content, in the order of their names: 64 hexadecimal digits."""
     digest = hashlib.sha256()
-    for path in sorted(files):
+    for path in sorted(files, key=lambda file: file.name):  # stable: wherever the folders of an adapter stand
         with path.open("rb") as file:
             digest.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

@@ -15,9 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from farm.config import ModelConfig
-from farm.models.codec import Codec, Template
-from farm.models.hub import ModelError, check_found
+from farm.models.adapters import Adapter
+from farm.models.codec import TEMPLATE_FILE, Codec, Template
+from farm.models.fitting import check_codec, check_tokenizer
+from farm.models.hub import ModelError
 from farm.models.identity import digest_of
+from farm.models.sources import ModelSource, locate
 
 
 def pick_device(name: str) -> torch.device:
@@ -30,35 +33,85 @@ def pick_device(name: str) -> torch.device:
 
 
 def source_key(source: str | None) -> str:
-    """Identity of a model: a hash of a directory's files, or a hub id itself. None: an empty text."""
-    if source is None or not Path(source).is_dir():
+    """Identity of a model: a hash of its files, or a hub id itself. None: an empty text.
+
+    An adapter's identity is that of its files and of its base.
+    """
+    if source is None or not Path(source).exists():
         return source or ""
-    return digest_of(path for path in Path(source).iterdir() if path.is_file() and path.suffix != ".md")
+    found = locate(source)
+    key = digest_of(path for path in found.files("*") if path.suffix != ".md")
+    return key if found.is_here else f"{key}+{found.weights}"
 
 
 def load_codec(source: str, config: ModelConfig, model: Any = None) -> Codec:
-    """The tokenizer and prompt template of a model directory or hub id.
+    """The tokenizer and prompt template of a model: a folder, a .gguf file or a hub id.
 
-    model: gives the longest row that it can read. Raises ModelError where there is no tokenizer, ConfigError
-    on a template that cannot be used.
+    model: the loaded model. It gives the longest row that it can read and the tokens that it has embeddings
+    for. An adapter's folder may lack files, which are then its base's. Raises ModelError where there is no
+    tokenizer or it does not fit the model, ConfigError on a template that cannot be used.
     """
-    from transformers import AutoTokenizer, GenerationConfig
+    found = locate(source)
+    tokenizer = load_tokenizer(source, config, model)
+    folders = [Path(part) for part in found.parts]
+    written = next((each for each in folders if (each / TEMPLATE_FILE).is_file()), folders[0])
+    template = Template.choose(config.template, written, tokenizer)
+    codec = Codec(
+        tokenizer, template, _stops(found, model), context=_context(model), embeddings=_embeddings(model)
+    )
+    check_codec(codec, source)
+    return codec
 
-    check_found(source)
+
+def load_tokenizer(source: str, config: ModelConfig, model: Any = None) -> Any:
+    """The tokenizer of a model. Raises ModelError where there is none or it does not fit the model."""
+    from transformers import AutoTokenizer
+
+    found = locate(source)
+    own = found.adapter if found.adapter and _has_tokenizer(found.adapter) else None
+    options = {} if own else found.options
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=config.trust_remote_code)
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(
+                own or found.weights, trust_remote_code=config.trust_remote_code, **options
+            )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ModelError(
             f"no tokenizer could be loaded: {_line(error)}", where=source, remedy=_WHERE
         ) from None
-    try:
-        stop = GenerationConfig.from_pretrained(source).eos_token_id
-    except (OSError, ValueError):
-        stop = None
-    stop_ids = frozenset(stop if isinstance(stop, list) else [] if stop is None else [stop])
-    template = Template.choose(config.template, Path(source), tokenizer)
+    check_tokenizer(tokenizer, _embeddings(model), source)
+    return tokenizer
+
+
+def _has_tokenizer(part: str) -> bool:
+    folder = Path(part)
+    names = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "vocab.txt")
+    return not folder.is_dir() or any((folder / name).is_file() for name in names)
+
+
+def _stops(found: ModelSource, model: Any) -> frozenset[int]:
+    """The tokens that end a response by the generation config, else by the model's own configuration."""
+    from transformers import GenerationConfig
+
+    stop = None
+    for part in found.parts:
+        try:
+            stop = GenerationConfig.from_pretrained(part).eos_token_id
+        except (OSError, ValueError):
+            continue
+        break
+    if stop is None and model is not None:
+        stop = getattr(model.config.get_text_config(), "eos_token_id", None)
+    return frozenset(stop if isinstance(stop, list) else [] if stop is None else [stop])
+
+
+def _context(model: Any) -> int | None:
     known = model.config.get_text_config() if model is not None else None
-    return Codec(tokenizer, template, stop_ids, getattr(known, "max_position_embeddings", None))
+    return getattr(known, "max_position_embeddings", None)
+
+
+def _embeddings(model: Any) -> int | None:
+    return None if model is None else int(model.get_input_embeddings().weight.shape[0])
 
 
 def load_model(
@@ -66,27 +119,35 @@ def load_model(
 ) -> Any:
     """A transformers model in evaluation mode on its device.
 
-    auto: a transformers Auto class. may_be_new: names of weights that the checkpoint may lack, because the
-    caller initialises them. Raises ModelError on a weight that is missing, of the wrong shape or not finite.
+    source: a folder, a hub id, a .gguf file, or an adapter, which is merged into its base. auto: a
+    transformers Auto class. may_be_new: names of weights that the checkpoint may lack, because the caller
+    initialises them. Raises ModelError on a weight that is missing, of the wrong shape or not finite.
     """
-    check_found(source)
+    found = locate(source)
+    adapter = Adapter.read(found.adapter) if found.adapter else None
+    brought = (*may_be_new, *(adapter.whole if adapter else ()))
     try:
         with quiet():
             model, info = auto.from_pretrained(
-                source,
+                found.weights,
                 dtype=getattr(torch, config.dtype),
                 attn_implementation=config.attention,
                 trust_remote_code=config.trust_remote_code,
                 use_safetensors=True,
                 output_loading_info=True,
-                **extra,
+                **found.options,
+                **(adapter.options if adapter else {}) | extra,
             )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         raise ModelError(f"no model could be loaded: {_line(error)}", where=source, remedy=_WHERE) from None
-    missing = [name for name in info["missing_keys"] if not any(new in name for new in may_be_new)]
+    missing = [name for name in info["missing_keys"] if not any(new in name for new in brought)]
     if missing:
         what = f"the checkpoint is of another architecture: it has no {missing[0]}"
         raise ModelError(what, where=source, remedy=f"give a checkpoint of a {type(model).__name__}")
+    if found.gguf:
+        forget_quantization(model)
+    if adapter is not None:
+        model = adapter.merged_into(model)
     for name, weight in model.named_parameters():
         if not any(new in name for new in may_be_new) and not torch.isfinite(weight).all():
             raise ModelError(f"weight {name} is not finite", where=source, remedy="use an earlier checkpoint")
@@ -94,6 +155,13 @@ def load_model(
     if device.type == "cuda":
         torch.backends.cuda.enable_cudnn_sdp(False)  # plans for .1 s at each new shape, and ours are many
     return model.eval().to(device)
+
+
+def forget_quantization(model: Any) -> None:
+    """Let transformers save a model that was read from a .gguf file: its weights are floats by then."""
+    model.hf_quantizer = None
+    model.is_quantized = False
+    vars(model.config).pop("quantization_config", None)
 
 
 def add_lora(model: Any, config: ModelConfig, seed: int) -> None:
@@ -159,10 +227,20 @@ def save_model(model: Any, codec: Codec, directory: Path | None) -> None:
     model._hf_peft_config_loaded = False  # else transformers writes the adapters alone
     try:
         with quiet():
+            _stop_at_turn_end(model, codec)
             model.save_pretrained(directory, state_dict=weights)
     finally:
         model._hf_peft_config_loaded = adapted
     codec.save(directory)
+
+
+def _stop_at_turn_end(model: Any, codec: Codec) -> None:
+    """Let plain transformers stop where the model learnt to end its turn, in place."""
+    generation = getattr(model, "generation_config", None)
+    stop = getattr(generation, "eos_token_id", None)
+    known = stop if isinstance(stop, list) else [] if stop is None else [stop]
+    if generation is not None and codec.end_id != codec.eos_id and codec.end_id not in known:
+        generation.eos_token_id = [*known, codec.end_id]
 
 
 @contextmanager
@@ -185,7 +263,7 @@ def _line(error: BaseException) -> str:
     return " ".join(str(error).split())[:300]
 
 
-_WHERE = "give a model directory with safetensors weights, or the id of one on the hub"
+_WHERE = "give a folder with safetensors weights, the id of one on the hub, or a .gguf file"
 
 
 def whole(tensor: Any) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -102,7 +103,9 @@ class Policy(nn.Module):
             return
         generator = torch.Generator().manual_seed(len(tokens))
         old = self.model.get_input_embeddings().weight.shape[0]
-        self.model.resize_token_embeddings(max(old, len(self.codec.tokenizer)), mean_resizing=False)
+        size = max(old, len(self.codec.tokenizer))
+        self.model.resize_token_embeddings(size, mean_resizing=False)
+        self.codec = replace(self.codec, embeddings=size)
         embedded, drawn = (layer.weight for layer in _embeddings(self.model))
         starts = {id(drawn): (drawn, drawn[:old].mean(0))}
         starts[id(embedded)] = (embedded, embedded[before] / 2)  # in place of the mean, if tied

@@ -140,7 +140,7 @@ def test_control_tokens_are_never_drawn_by_us_or_by_transformers(
     make_model: ModelMaker, tmp_path: Path
 ) -> None:
     policy = Policy.load(str(make_model(end_bias=2.0)))
-    policy.condition_on(["<|bad|>", "<|good|>"], PROMPTS[0])
+    policy.condition_on(["<|bad|>", "<|good|>"], Prompt("x"))
     with torch.no_grad():
         policy.model.lm_head.weight[-2:] = 3 * policy.model.lm_head.weight[2]  # as likely as tokens get
     policy.save(tmp_path)
