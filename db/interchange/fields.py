@@ -26,7 +26,11 @@ class UnlikeFormat(FormatError):
     """An object lacks fields of the format that it was read as. row: the object."""
 
     def __init__(self, what: str, *, where: str, row: Fields) -> None:
-        super().__init__(what, where=where, remedy="docs/import.md shows every format")
+        super().__init__(
+            what,
+            where=where,
+            remedy="`farm import FILE` guesses a mapping; docs/import.md shows every format",
+        )
         self.row = row
 
 
