@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from math import isclose
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
@@ -22,6 +23,9 @@ COLUMNS = (*NATURAL_KEY, "preference", "label", "status", "reason", "completion_
 """The columns of `annotation` after its id, in the order of the table."""
 EXTRA_COLUMNS = tuple(each.name for each in fields(Imported))
 """The columns of `imported` after the annotation's id, in the order of the table. The first is the file."""
+
+
+JUDGED = COLUMNS.index("completion_id")  # number of the columns that say what was judged
 
 
 class Conflict(NamedTuple):
@@ -50,6 +54,15 @@ class Held(NamedTuple):
     def content(self) -> tuple[Cells, Cells | None]:
         """All but the file: the same row in another file is the same judgement."""
         return self.row, self.extra and self.extra[1:]
+
+    def is_known_by(self, other: Held) -> bool:
+        """Whether both are the same judgement. One made here and its copy from a file may differ by rounding.
+
+        A copy does not name the reply that the judgement was read from.
+        """
+        if (self.extra is None) == (other.extra is None):
+            return self.content == other.content
+        return all(map(_alike, self.row[:JUDGED], other.row[:JUDGED]))
 
 
 def annotation_cells(fact: Annotation) -> Cells:
@@ -105,7 +118,7 @@ def _write_one_by_one(
         key, given = _natural_key(row), Held(row, extras.get(i))
         if key not in there:
             there[key] = fresh[key] = given
-        elif there[key].content != given.content:
+        elif not there[key].is_known_by(given):
             conflicts.append(Conflict(offset + i, _difference(there[key], given)))
     first = rows.take_ids(ANNOTATION, len(fresh))
     numbered = list(enumerate(fresh.values(), first))
@@ -133,6 +146,12 @@ def _held(connection: Connection, pair_ids: set[int]) -> dict[Cells, Held]:
             row, extra = tuple(each)[1:width], tuple(each)[width:]
             found[_natural_key(row)] = Held(row, None if extra[0] is None else extra[1:])
     return found
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two cells are equal; numbers may differ by the rounding of 1 - p."""
+    numbers = isinstance(one, float) and isinstance(other, float)
+    return bool(one == other or (numbers and isclose(one, other, abs_tol=1e-12)))
 
 
 def _natural_key(row: Cells) -> Cells:

@@ -129,6 +129,12 @@ class Writer:
             lambda new: [(a.name, a.kind.value, a.spec_json) for a in new],
         )
 
+    def known_annotators(self, keys: Collection[str]) -> dict[tuple[str, str, str], int]:
+        """The ids of those annotators that the ledger has, by key, name and kind."""
+        columns = (ANNOTATOR.c.key, ANNOTATOR.c.name, ANNOTATOR.c.kind, ANNOTATOR.c.id)
+        query = select(*columns).where(ANNOTATOR.c.key.in_(keys))
+        return {(key, name, kind): number for key, name, kind, number in self.rows.connection.execute(query)}
+
     def items(self, facts: Sequence[Item]) -> list[int]:
         """Write items of a source, and their pairs."""
 

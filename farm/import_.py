@@ -25,11 +25,13 @@ from db.interchange.rows import (
     ImportedInstruction,
     ImportedOutput,
     ImportedPair,
+    OutputOrigin,
     PreferenceRow,
     ReadOptions,
     Refusal,
 )
 from db.ledger import Ledger
+from db.queries.exports import HERE, MADE
 from db.records import (
     Annotation,
     AnnotationStatus,
@@ -231,9 +233,8 @@ def _write_preferences(
     [file_id] = writer.files([origin])
     pairs = [_pair(row) for _, row in rows]
     pair_ids = writer.pairs([pair for pair, _ in pairs])
-    items = [_item(row, pair, flipped) for (_, row), (pair, flipped) in zip(rows, pairs, strict=True)]
-    item_ids = writer.items(items)
-    annotator_ids = writer.annotators([_annotator(row) for _, row in rows])
+    item_ids = _item_ids(writer, [(row, *pair) for (_, row), pair in zip(rows, pairs, strict=True)])
+    annotator_ids = _annotator_ids(writer, [row for _, row in rows])
     written = writer.judgements(
         [
             ImportedJudgement(
@@ -257,9 +258,37 @@ def _instruction(text: str, input: str) -> Instruction:
     return Instruction(text, input)
 
 
+def _item_ids(writer: Writer, rows: Sequence[tuple[PreferenceRow, Pair, bool]]) -> list[int | None]:
+    """The id of the item that each judgement came with; None of a judgement that the farm made.
+
+    That one belongs to all items of its pair. The one that its row names is written too.
+    """
+    named = [
+        None if row.made and (row.source, row.item_id) == (HERE, pair.key) else _item(row, pair, flipped)
+        for row, pair, flipped in rows
+    ]
+    ids = iter(writer.items([item for item in named if item is not None]))
+    given = [None if item is None else next(ids) for item in named]
+    return [None if row.made else number for (row, *_), number in zip(rows, given, strict=True)]
+
+
+def _annotator_ids(writer: Writer, rows: Sequence[PreferenceRow]) -> list[int]:
+    """The annotator of each row. Where the ledger has the one that made a judgement, it is that one."""
+    cards = [_annotator(row) for row in rows]
+    keys = {card.key for card in cards} | {row.made.annotator for row in rows if row.made}
+    known = writer.known_annotators(keys)
+    ids: list[int | None] = []
+    for row, card in zip(rows, cards, strict=True):
+        who = row.annotator, row.annotator_kind.value
+        first = known.get((card.key, *who))
+        ids.append(known.get((row.made.annotator, *who)) if row.made and first is None else first)
+    new = iter(writer.annotators([card for card, number in zip(cards, ids, strict=True) if number is None]))
+    return [next(new) if number is None else number for number in ids]
+
+
 @lru_cache(maxsize=4_096)
-def _answer(instruction: Instruction, text: str, producer: str) -> Output:
-    return Output(instruction, text, producer)
+def _answer(instruction: Instruction, text: str, producer: str, drawn: OutputOrigin) -> Output:
+    return Output(instruction, text, producer, *drawn)
 
 
 @lru_cache(maxsize=4_096)
@@ -270,9 +299,11 @@ def _pair_of(output_1: Output, output_2: Output) -> tuple[Pair, bool]:
 def _pair(row: PreferenceRow | ImportedPair) -> tuple[Pair, bool]:
     """The row's pair in canonical order, and whether its output_1 is the pair's output_b."""
     instruction = _instruction(row.instruction, row.input)
+    made = row.made if isinstance(row, PreferenceRow) else None
+    first, second = made.drawn if made else (OutputOrigin(), OutputOrigin())
     return _pair_of(
-        _answer(instruction, row.output_1, row.output_1_model or ""),
-        _answer(instruction, row.output_2, row.output_2_model or ""),
+        _answer(instruction, row.output_1, row.output_1_model or "", first),
+        _answer(instruction, row.output_2, row.output_2_model or "", second),
     )
 
 
@@ -289,22 +320,26 @@ def _item(row: PreferenceRow | ImportedPair, pair: Pair, flipped: bool) -> Item:
 
 
 def _annotator(row: PreferenceRow) -> AnnotatorCard:
-    return AnnotatorCard(row.annotator, row.annotator_kind, {"imported": True})
+    made: dict[str, Json] = {MADE: row.made.annotator} if row.made else {}
+    return AnnotatorCard(row.annotator, row.annotator_kind, {"imported": True, **made})
 
 
 def _annotation(
-    row: PreferenceRow, flipped: bool, pair_id: int, annotator_id: int, item_id: int
+    row: PreferenceRow, flipped: bool, pair_id: int, annotator_id: int, item_id: int | None
 ) -> Annotation:
-    preference = row.preference if row.preference is None or not flipped else 1 - row.preference
+    given = (row.preference, row.made.label if row.made else row.preference)
+    preference, label = (each if each is None or not flipped else 1 - each for each in given)
+    status = AnnotationStatus.UNREADABLE if preference is None else AnnotationStatus.OK
     return Annotation(
         pair_id=pair_id,
         annotator_id=annotator_id,
         preference=preference,
-        label=preference,
+        label=label,
         swapped=None if row.order_swapped is None else row.order_swapped != flipped,
-        status=AnnotationStatus.UNREADABLE if preference is None else AnnotationStatus.OK,
+        status=row.made.status if row.made else status,
         reason=row.reason,
         replicate=row.replicate,
+        attempt=row.made.attempt if row.made else 0,
         item_id=item_id,
     )
 

@@ -12,6 +12,7 @@ table           any table, by a mapping of its columns
 table_guess     a mapping for a table, guessed from names and values
 guessing        the format and the mapping of files, where the user names none
 preferences     our own format: one judgement a row
+made_here       what our own format keeps of a judgement that the farm made
 alpaca_eval     AlpacaEval's outputs, annotations and results folder
 alpaca_farm     AlpacaFarm's preferences and outputs
 arena           battles of two models with a winner

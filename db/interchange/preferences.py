@@ -1,8 +1,8 @@
 """Our own interchange format: one judgement a row, as JSON lines (gzipped or not) or parquet.
 
 Every row has the same eighteen fields. Some facts have no field: a soft preference, the replicate, price and
-time, the reason for a missing verdict, a rule as annotator. They go into `meta` under the key `_farm`, so
-that reading returns the rows that were written.
+time, the reason for a missing verdict, a rule as annotator, that the farm made the judgement. They go into
+`meta` under the key `_farm`, so that reading returns the rows that were written.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from db.interchange import made_here
 from db.interchange.asked import yes_or_no
 from db.interchange.fields import (
     is_number,
@@ -103,11 +104,12 @@ def _row(row: dict[str, Any]) -> PreferenceRow:
     if row["instruction_id"] != known:
         said = shown(row["instruction_id"])
         raise ValueError(f"instruction_id is {said}, not {known!r}, the hash of this instruction and input")
+    preference = _preference(row["preference"], extra)
     return PreferenceRow(
         source=row["source"],
         subset=row["subset"],
         item_id=row["item_id"],
-        instruction_id=maybe_text(extra, "instruction_id") or row["instruction_id"],
+        instruction_id=maybe_text(extra, "instruction_id") if "instruction_id" in extra else known,
         instruction=row["instruction"],
         input=row["input"],
         output_1=row["output_1"],
@@ -116,7 +118,7 @@ def _row(row: dict[str, Any]) -> PreferenceRow:
         output_2_model=row["output_2_model"],
         annotator=row["annotator"],
         annotator_kind=AnnotatorKind(extra["kind"]) if "kind" in extra else KINDS[row["annotator_kind"]],
-        preference=_preference(row["preference"], extra),
+        preference=preference,
         reason=maybe_text(extra, "reason"),
         preference_raw=_scalar("preference_raw", row["preference_raw"]),
         order_swapped=_order(row["order_swapped"]),
@@ -126,6 +128,7 @@ def _row(row: dict[str, Any]) -> PreferenceRow:
         replicate=int(maybe_number(extra, "replicate") or 0),
         price=maybe_number(extra, "price"),
         seconds=maybe_number(extra, "seconds"),
+        made=made_here.from_json(extra["made"], preference) if "made" in extra else None,
     )
 
 
@@ -181,10 +184,11 @@ def to_dict(row: PreferenceRow) -> dict[str, Any]:
         if getattr(row, name) != plain:
             extra[name] = getattr(row, name)
     known = instruction_id(row.instruction, row.input)
-    if row.instruction_id not in (None, known):
+    if row.instruction_id != known:
         extra["instruction_id"] = row.instruction_id
-    made = {name: getattr(row, name) for name in FIELDS}
-    return made | {
+    if row.made is not None:
+        extra["made"] = made_here.to_json(row.made, p)
+    return {name: getattr(row, name) for name in FIELDS} | {
         "item_id": row.item_id or instruction_id(row.output_1, row.output_2),
         "instruction_id": known,
         "annotator_kind": "rm" if row.annotator_kind is AnnotatorKind.RULE else row.annotator_kind.value,

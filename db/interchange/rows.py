@@ -8,10 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from db.ids import Json
-from db.records import AnnotatorKind, ProducerKind, Use
+from db.records import AnnotationStatus, AnnotatorKind, ProducerKind, Use
+
+
+class OutputOrigin(NamedTuple):
+    """How an output came to be: kind of producer, decoding as canonical JSON, number of the draw."""
+
+    kind: ProducerKind = ProducerKind.MODEL
+    decoding: str = ""
+    sample: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MadeHere:
+    """What a judgement has beside the fields of a row where the farm made it. It belongs to no one item."""
+
+    annotator: str  # the annotator's key
+    status: AnnotationStatus
+    label: float | None  # P(output_1 preferred) after label noise
+    attempt: int = 0
+    drawn: tuple[OutputOrigin, OutputOrigin] = (OutputOrigin(), OutputOrigin())  # of output_1, output_2
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +59,7 @@ class PreferenceRow:
     replicate: int = 0
     price: float | None = None  # US dollars
     seconds: float | None = None
+    made: MadeHere | None = None  # None where the judgement came from a file of another tool
 
 
 @dataclass(frozen=True, slots=True)

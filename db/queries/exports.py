@@ -7,38 +7,56 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Executable, and_, func, or_, select
+from sqlalchemy import Executable, Subquery, func, select
 from sqlalchemy.orm import aliased
 
-from db.interchange.rows import PreferenceRow
+from db.interchange.rows import MadeHere, OutputOrigin, PreferenceRow
 from db.ledger import Ledger
-from db.records import AnnotationStatus, AnnotatorKind
-from db.tables import AnnotationRow, AnnotatorRow, ImportedRow, InstructionRow, ItemRow, OutputRow, PairRow
+from db.queries.frames import pairs_of_requests
+from db.records import AnnotationStatus, AnnotatorKind, ProducerKind
+from db.tables import (
+    AnnotationRow,
+    AnnotatorRow,
+    CompletionRow,
+    ImportedRow,
+    InstructionRow,
+    ItemRow,
+    OutputRow,
+    PairRow,
+)
 
-HERE = "farm"  # the source of judgements that were made here and not imported
+MADE = "made"  # in the spec of an annotator whose judgements the farm made elsewhere: its key there
+HERE = "farm"  # the source of judgements of pairs that no source has
 
 
 @dataclass(frozen=True)
 class RowFilter:
-    """Chooses judgements by imported source, subset and annotators; None and () mean any."""
+    """Chooses judgements by imported source, subset and annotators; None and () mean any.
+
+    labels: give the label after label noise, which training sees, in place of the preference.
+    """
 
     source: str | None = None
     subset: str | None = None
     annotators: tuple[str, ...] = ()
+    labels: bool = False
 
 
 def preference_rows(ledger: Ledger, wanted: RowFilter) -> Iterator[PreferenceRow]:
     """Stream judgements in the order in which they were written.
 
-    An imported judgement has the orientation of its source. Only the latest attempt is given, and judgements
-    that were taken back are left out.
+    A judgement has the orientation of its item; one made here that of the first item of its pair. Only the
+    latest attempt is given, and judgements that were taken back are left out.
     """
+    makers = {card.id: str(card.spec.get(MADE, card.key)) for card in ledger.annotators()}
     for row in ledger.stream(_query(wanted)):
-        yield _row(row)
+        made = None if wanted.labels or not row.here else _made(row, makers[row.annotator_id])
+        yield _row(row, made, wanted.labels)
 
 
 def _query(wanted: RowFilter) -> Executable:
     a, b, later = aliased(OutputRow), aliased(OutputRow), aliased(AnnotationRow)
+    first, reply, share = _first_items(wanted), CompletionRow, pairs_of_requests()
     superseded = select(later.id).where(
         later.pair_id == AnnotationRow.pair_id,
         later.annotator_id == AnnotationRow.annotator_id,
@@ -49,69 +67,100 @@ def _query(wanted: RowFilter) -> Executable:
     )
     query = (
         select(
-            AnnotationRow.preference,
-            AnnotationRow.swapped,
-            AnnotationRow.replicate,
-            AnnotationRow.reason,
-            ImportedRow.preference_raw,
-            ImportedRow.scores,
-            ImportedRow.raw_completion,
-            ImportedRow.price,
-            ImportedRow.seconds,
-            ImportedRow.meta,
-            ItemRow.source,
-            ItemRow.subset,
-            ItemRow.name.label("item"),
-            func.coalesce(ItemRow.flipped, False).label("flipped"),
-            ItemRow.instruction_ref,
-            PairRow.key.label("pair"),
-            InstructionRow.text.label("instruction"),
-            InstructionRow.input,
-            a.text.label("text_a"),
-            a.producer.label("producer_a"),
-            b.text.label("text_b"),
-            b.producer.label("producer_b"),
-            AnnotatorRow.name.label("annotator"),
-            AnnotatorRow.kind,
+            *_judged(),
+            *_asked(a, b),
+            func.coalesce(ImportedRow.price, reply.cost / share.c.slots).label("price"),
+            func.coalesce(ImportedRow.seconds, reply.seconds / share.c.slots).label("seconds"),
         )
         .join(PairRow, PairRow.id == AnnotationRow.pair_id)
         .join(a, a.id == PairRow.output_a_id)
         .join(b, b.id == PairRow.output_b_id)
         .join(InstructionRow, InstructionRow.id == a.instruction_id)
         .join(AnnotatorRow, AnnotatorRow.id == AnnotationRow.annotator_id)
-        .outerjoin(ItemRow, ItemRow.id == AnnotationRow.item_id)
+        .outerjoin(first, first.c.pair_id == AnnotationRow.pair_id)
+        .outerjoin(ItemRow, ItemRow.id == func.coalesce(AnnotationRow.item_id, first.c.item))
+        .outerjoin(reply, reply.claim_id == AnnotationRow.completion_id)
+        .outerjoin(share, share.c.claim_id == AnnotationRow.completion_id)
         .outerjoin(ImportedRow, ImportedRow.annotation_id == AnnotationRow.id)
         .where(AnnotationRow.status != AnnotationStatus.RETRACTED.value, ~superseded.exists())
         .order_by(AnnotationRow.id)
     )
-    if wanted.source is not None or wanted.subset is not None:
-        query = query.where(_of_source(wanted))
+    for column, value in _named(wanted):
+        query = query.where(getattr(ItemRow, column) == value)
     if wanted.annotators:
         query = query.where(AnnotatorRow.name.in_(wanted.annotators))
     return query
 
 
-def _of_source(wanted: RowFilter) -> Any:
-    """The condition for a judgement imported from that source, or made here of a pair that is in it."""
-    item = aliased(ItemRow)
-    named = [
-        (column, value) for column, value in (("source", wanted.source), ("subset", wanted.subset)) if value
-    ]
-    pairs = select(item.pair_id).where(*(getattr(item, column) == value for column, value in named))
-    imported = and_(*(getattr(ItemRow, column) == value for column, value in named))
-    return or_(imported, and_(AnnotationRow.item_id.is_(None), AnnotationRow.pair_id.in_(pairs)))
+def _judged() -> tuple[Any, ...]:
+    """The columns that say who judged, and what."""
+    return (
+        AnnotationRow.preference,
+        AnnotationRow.swapped,
+        AnnotationRow.replicate,
+        AnnotationRow.reason,
+        AnnotationRow.label,
+        AnnotationRow.status,
+        AnnotationRow.attempt,
+        AnnotationRow.item_id.is_(None).label("here"),
+        ImportedRow.preference_raw,
+        ImportedRow.scores,
+        ImportedRow.raw_completion,
+        ImportedRow.meta,
+        AnnotatorRow.name.label("annotator"),
+        AnnotatorRow.kind,
+        AnnotationRow.annotator_id,
+    )
 
 
-def _row(row: Any) -> PreferenceRow:
+def _asked(a: Any, b: Any) -> tuple[Any, ...]:
+    """The columns that say what was judged. a, b: the outputs of the pair."""
+    return (
+        ItemRow.source,
+        ItemRow.subset,
+        ItemRow.name.label("item"),
+        func.coalesce(ItemRow.flipped, False).label("flipped"),
+        ItemRow.instruction_ref,
+        PairRow.key.label("pair"),
+        InstructionRow.text.label("instruction"),
+        InstructionRow.input,
+        a.text.label("text_a"),
+        a.producer.label("producer_a"),
+        a.producer_kind.label("kind_a"),
+        a.decoding.label("decoding_a"),
+        a.sample.label("sample_a"),
+        b.text.label("text_b"),
+        b.producer.label("producer_b"),
+        b.producer_kind.label("kind_b"),
+        b.decoding.label("decoding_b"),
+        b.sample.label("sample_b"),
+    )
+
+
+def _named(wanted: RowFilter) -> list[tuple[str, str]]:
+    """The columns of an item that are asked for, with their values."""
+    both = (("source", wanted.source), ("subset", wanted.subset))
+    return [(column, value) for column, value in both if value is not None]
+
+
+def _first_items(wanted: RowFilter) -> Subquery:
+    """The first item of each pair among those that are asked for: pair_id, item."""
+    query = select(ItemRow.pair_id, func.min(ItemRow.id).label("item")).group_by(ItemRow.pair_id)
+    for column, value in _named(wanted):
+        query = query.where(getattr(ItemRow, column) == value)
+    return query.subquery()
+
+
+def _row(row: Any, made: MadeHere | None, labels: bool) -> PreferenceRow:
     flipped = bool(row.flipped)
     sides = ((row.text_a, row.producer_a), (row.text_b, row.producer_b))
     (output_1, model_1), (output_2, model_2) = reversed(sides) if flipped else sides
-    preference = row.preference
-    here = row.item is None
+    loose = row.item is None
+    preference = _turned(row.label if labels else row.preference, flipped)
     return PreferenceRow(
-        source=HERE if here else row.source,
+        source=HERE if loose else row.source,
         subset=row.subset,
-        item_id=row.pair if here else row.item,
+        item_id=row.pair if loose else row.item,
         instruction_id=row.instruction_ref,
         instruction=row.instruction,
         input=row.input,
@@ -121,8 +170,8 @@ def _row(row: Any) -> PreferenceRow:
         output_2_model=model_2 or None,
         annotator=row.annotator,
         annotator_kind=AnnotatorKind(row.kind),
-        preference=preference if preference is None or not flipped else 1 - preference,
-        reason=row.reason,
+        preference=preference,
+        reason=row.reason if preference is None else None,
         preference_raw=_load(row.preference_raw),
         order_swapped=None if row.swapped is None else bool(row.swapped) != flipped,
         raw_completion=row.raw_completion,
@@ -131,7 +180,27 @@ def _row(row: Any) -> PreferenceRow:
         replicate=row.replicate,
         price=row.price,
         seconds=row.seconds,
+        made=made,
     )
+
+
+def _made(row: Any, maker: str) -> MadeHere:
+    """What is known of a judgement that the farm made. maker: the key of the annotator that made it."""
+    flipped = bool(row.flipped)
+    a = OutputOrigin(ProducerKind(row.kind_a), row.decoding_a, row.sample_a)
+    b = OutputOrigin(ProducerKind(row.kind_b), row.decoding_b, row.sample_b)
+    return MadeHere(
+        annotator=maker,
+        status=AnnotationStatus(row.status),
+        label=_turned(row.label, flipped),
+        attempt=row.attempt,
+        drawn=(b, a) if flipped else (a, b),
+    )
+
+
+def _turned(preference: float | None, flipped: bool) -> float | None:
+    """P(output_1 preferred) of P(output_a preferred)."""
+    return preference if preference is None or not flipped else 1 - preference
 
 
 def _load(text: str | None) -> Any:

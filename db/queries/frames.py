@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Connection, Select, case, func, select
+from sqlalchemy import Connection, Select, Subquery, case, func, select
 from sqlalchemy.orm import aliased
 
 from db.ledger import Ledger
@@ -131,8 +131,7 @@ def _annotations(connection: Connection, labels: bool) -> pd.DataFrame:
         if labels
         else [AnnotationStatus.RETRACTED.value, AnnotationStatus.SPARED.value]
     )
-    slots = select(ClaimSlotRow.claim_id, func.count().label("slots")).group_by(ClaimSlotRow.claim_id)
-    share = slots.subquery()
+    share = pairs_of_requests()
     query = (
         select(
             row.pair_id,
@@ -168,6 +167,12 @@ def _annotations(connection: Connection, labels: bool) -> pd.DataFrame:
     if not columns:
         columns = [np.empty(0, kind) for kind in kinds.values()]
     return pd.DataFrame(dict(zip(kinds, columns, strict=True)), copy=False)
+
+
+def pairs_of_requests() -> Subquery:
+    """How many pairs each request shows: claim_id, slots. They share its price and time equally."""
+    counted = select(ClaimSlotRow.claim_id, func.count().label("slots")).group_by(ClaimSlotRow.claim_id)
+    return counted.subquery()
 
 
 def _chunks(connection: Connection, query: Select[*tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:

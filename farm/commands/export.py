@@ -24,6 +24,8 @@ class ExportOptions(Options):
     """Only this subset of it."""
     annotators: tuple[str, ...] = option((), flag="--annotator")
     """Only these annotators' judgements: names, or kinds (human, gold, llm, rm, rule). Repeatable."""
+    labels: bool = False
+    """Write the label after label noise, as a snapshot has it, in place of the verdict."""
 
 
 commands = app()
@@ -40,7 +42,7 @@ def export(context: typer.Context, options: ExportOptions, output: CommandOutput
 
     with context.obj.open() as ledger:
         names = annotators_called(ledger, options.annotators)
-        wanted = RowFilter(options.source, options.subset, names)
+        wanted = RowFilter(options.source, options.subset, names, options.labels)
         rows = export_file(ledger, options.format_name, options.path, wanted)
     output.show(lambda: export_json(options.path, rows), lambda: export_view(options.path, rows))
     if not rows and options.annotators:

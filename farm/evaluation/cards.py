@@ -33,6 +33,8 @@ from farm.statistics.bootstrap import Interval
 
 CARD = Kind(b"---\ntags: [preference, preference-farm]")
 MODEL_CARD = Kind(b"---\ntags: [preference-farm, ")
+BEFORE_NOISE = "Verdicts are as they were given, before label noise; a snapshot has them after it."
+AFTER_NOISE = "Verdicts are labels, after label noise, as a snapshot of these judgements has them."
 LICENCE = (
     "The farm adds no licence of its own. Texts and judgements that were imported keep the licence of their"
     " source; outputs of models and of judges may be bound by their providers' terms, for training above all."
@@ -54,21 +56,21 @@ def dataset_card(
     wanted: what was exported. rows: how many rows the file has. audit: the function that measures the
     agreement of its annotators with people.
     """
-    found = _wanted(judgements(ledger, has_list, wanted.source, wanted.subset), wanted)
+    every = judgements(ledger, has_list, wanted.source, wanted.subset, labels=wanted.labels)
+    found = _wanted(every, wanted)
     theirs = int(_by_asked(found, wanted).sum())
     lines = [CARD.begins.decode(), "---", "", f"# {_text(file.name)}", ""]
     lines.append(f"{rows:,} rows in the format `{format_name}`, written {_today()} by Preference Farm")
     lines.append(f"{package_version()} from {theirs:,} judgements of {len(found.units):,} questions.")
-    chosen = [
-        f"{key} {_text(value if isinstance(value, str) else ', '.join(value))}"
-        for key, value in vars(wanted).items()
-        if value
-    ]
+    named_ = {"source": wanted.source, "subset": wanted.subset, "annotators": ", ".join(wanted.annotators)}
+    chosen = [f"{key} {_text(value)}" for key, value in named_.items() if value]
     lines += ["", f"Chosen: {', '.join(chosen) or 'everything that was judged'}.", ""]
+    lines += [AFTER_NOISE if wanted.labels else BEFORE_NOISE, ""]
     lines += ["## Where the questions come from", ""]
     lines += _table(("source", "subset", "questions"), _sources(found))
     if not found.judgements.empty:
-        lines += _annotators(ledger, found, audit(found), others=len(found.judgements) - theirs)
+        others = len(found.judgements) - theirs
+        lines += _annotators(ledger, found, audit(found), wanted=wanted, others=others)
     return "\n".join([*lines, "## Licence", "", LICENCE, "", *_reading(file, format_name)]) + "\n"
 
 
@@ -93,14 +95,22 @@ def _sources(found: Judgements) -> Iterator[Sequence[str]]:
         yield str(source), str(subset), f"{len(questions):,}"
 
 
-def _annotators(ledger: Ledger, found: Judgements, report: AuditReport, others: int) -> Iterator[str]:
-    cards = {who.name: card for who, card in zip(named(found.annotators), found.annotators, strict=True)}
+def _annotators(
+    ledger: Ledger, found: Judgements, report: AuditReport, wanted: RowFilter, others: int
+) -> Iterator[str]:
+    cards = {
+        who.name: card
+        for who, card in zip(named(found.annotators), found.annotators, strict=True)
+        if not wanted.annotators or card.name in wanted.annotators
+    }
     paid = {each.annotator: each for each in spent(ledger)}
     yield from ("## Annotators", "", *_people(report), "")
     if others:
-        yield from (f"What others said of these questions, {others:,} judgements, is here to compare.", "")
+        yield from (f"Others judged these questions {others:,} times. That is not in the file.", "")
     rows = []
     for each in report.whole.annotators:
+        if each.name not in cards:
+            continue
         card = cards[each.name]
         cost = paid.get(card.name)
         price = "" if cost is None else f"${cost.cost:,.4f}" + (" and more" if cost.unpriced else "")

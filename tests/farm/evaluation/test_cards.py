@@ -47,16 +47,17 @@ def test_a_dataset_card_has_the_audits_own_figures(ledger: Ledger, tmp_path: Pat
     assert f"{rows:,} rows in the format `trl`" in card
     assert rows == len(file.read_text().splitlines())
     report = audit_ledger(ledger, AuditOptions(draws=0))
-    for each in report.whole.annotators:
-        found = cells(card, each.name)
-        assert found[2] == f"{each.n:,}"
-        assert found[3].startswith(f"{each.measures['agreement'].value:.3f} [")
+    [each] = [each for each in report.whole.annotators if each.name == "strict-judge"]
+    found = cells(card, "strict-judge")
+    assert found[2] == f"{each.n:,}"
+    assert found[3].startswith(f"{each.measures['agreement'].value:.3f} [")
+    assert "| ada |" not in card  # she judged these questions, and is not in the file
     keys = {made.name: made.key for made in ledger.annotators()}
     assert cells(card, "strict-judge")[4] == keys["strict-judge"]
     assert f"majority of each other: {report.whole.reference.measures['agreement'].value:.3f}" in card
     assert "| sums | even | 120 |" in card
     assert "from 480 judgements of 240 questions" in card
-    assert "What others said of these questions, 720 judgements" in card
+    assert "Others judged these questions 720 times. That is not in the file." in card
     assert "farm import trl pairs.jsonl" in card
     assert "licence of their source" in card
 
