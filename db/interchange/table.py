@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from db.errors import ConfigError, FormatError
 from db.interchange import fields, verdicts
 from db.interchange.asked import PLACES, RowOrigin, renamed
-from db.interchange.files import objects
+from db.interchange.files import followed_rows, objects
 from db.interchange.places import entries
 from db.interchange.rows import Entry, ReadOptions, Refusal, TableMap
 from db.interchange.verdicts import Codes
@@ -37,7 +37,7 @@ def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
     origin = RowOrigin(fields.stem(path), fields.stem(path))
     rows = _filled(path, mapping)
     if "output" in mapping.columns and {"score", "rank"} & mapping.columns.keys():
-        rows = _grouped(rows)
+        rows = followed_rows(path, _grouped(rows))
     return _entries(rows, origin, options, mapping.codes)
 
 
@@ -131,7 +131,7 @@ def rows_by_group(
             else:
                 yield number, renamed(given, taken)
 
-    yield from _entries(_grouped(filled()), origin, options)
+    yield from _entries(followed_rows(path, _grouped(filled())), origin, options)
     yield from refused
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from db.errors import ConfigError, FormatError
 from db.interchange import FORMATS, expand
+from db.interchange.files import followed
 from db.interchange.rows import (
     Entry,
     ImportedInstruction,
@@ -154,6 +155,18 @@ def test_rows_of_one_output_with_scores_are_compared_within_prompt_and_annotator
     assert (ann.output_1, ann.output_2, ann.preference, ann.annotator) == ("a", "b", 0.0, "ann")
     assert (bob.output_1, bob.output_2, bob.preference, bob.annotator) == ("b", "a", 0.0, "bob")
     assert alone == ImportedOutput("y", "", "c", "m1")
+
+
+def test_a_group_stands_at_its_first_row(tmp_path: Path) -> None:
+    rows = [
+        {"q": q, "r": r, "s": s} for q, r, s in (("x", "a", 1), ("y", "c", 1), ("x", "b", 2), ("y", "d", 0))
+    ]
+    path = tmp_path / "x.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    mapping = mapping_of(("prompt=q", "output=r", "score=s"), None)
+    with followed() as place:
+        found = [place.row for _ in FORMATS["table"].read(path, ReadOptions(table=mapping))]
+    assert found == [1, 2]
 
 
 def test_good_and_bad_answers_go_into_two_sets(tmp_path: Path) -> None:
