@@ -289,7 +289,9 @@ def _transport(
         return OnlineClient(endpoint, options, price=prices.price, account=account, before_send=before_send)
     return BatchClient(
         endpoint,
-        BatchOptions(f"farm-{whom.annotator.fingerprint}", poll_seconds=provider.poll_seconds),
+        BatchOptions(
+            f"farm-{whom.annotator.fingerprint}", frozenset(provider.without), provider.poll_seconds
+        ),
         price=prices.price,
         batch_factor=prices.batch_factor,
         account=account,

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from openai.types import Batch
@@ -20,6 +20,7 @@ from openai.types import Batch
 from annotators.clients.batch_api import BatchApi
 from annotators.clients.batch_lines import custom_id, read_result, request_line
 from annotators.clients.budget import Account, Charge
+from annotators.clients.dialect import Dialect
 from annotators.clients.endpoint import Endpoint
 from annotators.clients.request import BeforeSend, Commit, Deliver, Request, keep_nothing, send_unclaimed
 from annotators.clients.sending import Sending, failed
@@ -40,6 +41,7 @@ class BatchOptions:
     """
 
     run_id: str
+    without: frozenset[str] = frozenset()  # fields (dialect.FIELDS) that are not sent
     poll_seconds: float = 30.0
     timeout: float = 600.0  # seconds for one call, beside the time that a large file takes
     max_requests: int = 50_000
@@ -93,6 +95,7 @@ class BatchClient:
         self._factor = batch_factor
         self._before_send = before_send
         self._open_claims = open_claims
+        self._dialect = Dialect(endpoint.max_tokens_field, options.without)
 
     async def run(self, requests: Iterator[Request], deliver: Deliver, commit: Commit = keep_nothing) -> None:
         """See Transport.run. Memory holds the requests of the batches that are under way."""
@@ -158,7 +161,7 @@ class BatchClient:
                 break
             await self.account.reserve(worst)
             await self._before_send(request, 1)
-            line = request_line(request, self.endpoint.max_tokens_field)
+            line = request_line(request, self._dialect)
             part = filling.setdefault(request.model, _Part())
             if part.lines and not self._takes(part, line):
                 parts.append(await self._create(api, part))
@@ -218,6 +221,8 @@ class BatchClient:
     def _hand_over(self, part: _Part, request: Request, sending: Sending, deliver: Deliver) -> None:
         worst = self._worst(request)
         tally = Tally(request, self._rate(request), worst)
+        if lost := self._dialect.lost(request) if sending.failure is None else ():
+            sending = replace(sending, warnings=(*sending.warnings, *lost))
         tally.book(without_secrets(sending, self.endpoint), time.perf_counter() - part.started)
         self.account.settle(Charge() if part.adopted else worst, tally.charge)
         deliver(request, tally.reply())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from annotators.clients.choices import read_completion
+from annotators.clients.dialect import Dialect
 from annotators.clients.request import Request
 from annotators.clients.sending import MAX_BODY, Sending, failed
 from annotators.clients.statuses import classify_status
@@ -19,13 +20,13 @@ _BEGIN = 4096  # bytes of an oversized line in which its custom_id is looked for
 _CUSTOM_ID = re.compile(rb'"custom_id"\s*:\s*"([^"\\]{1,200})"')
 
 
-def request_line(request: Request, max_tokens_field: str) -> bytes:
+def request_line(request: Request, dialect: Dialect) -> bytes:
     """The line of an input file that holds this request. Its custom_id is the request's key."""
     line = {
         "custom_id": request.key,
         "method": "POST",
         "url": CHAT_PATH,
-        "body": request.body(max_tokens_field),
+        "body": dialect.body(request),
     }
     return json.dumps(line, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace") + b"\n"
 

@@ -29,6 +29,7 @@ from annotators.clients import (
 from annotators.clients.batch import BatchClient, BatchOptions
 from annotators.clients.batch_api import BatchApi
 from annotators.clients.batch_lines import read_result, request_line
+from annotators.clients.dialect import Dialect
 from annotators.clients.sending import MAX_BODY
 from annotators.prices import Price
 from annotators.simulator import BatchPlan, FaultPlan, Simulator
@@ -140,7 +141,7 @@ def test_files_are_split_at_the_providers_limits_and_by_model(limits: dict[str, 
     assert Counter(completion.failure for _, completion in delivered) == {None: 60}
     assert len(batches) >= 4
     assert {each["status"] for each in batches} == {"completed"}
-    sent = max(len(request_line(each, "max_tokens")) for each in asked)
+    sent = max(len(request_line(each, Dialect())) for each in asked)
     assert sent < 10_000
 
 

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from annotators.clients import Message, Request, RequestDecoding, Role, Usage
+from annotators.clients.batch_lines import request_line
 from annotators.clients.cut_prompts import was_cut
 from annotators.clients.dialect import FIELDS, Dialect
 from annotators.clients.sending import WARNINGS, failed
@@ -126,3 +127,9 @@ def test_a_prompt_was_cut_where_the_server_counts_far_fewer_tokens_than_words(
     assert was_cut(asked, Usage(counted, 1)) is cut
     assert not was_cut(asked, None)
     assert not was_cut(Request("judge", (Message(Role.USER, "слово " * words),)), Usage(counted, 1))
+
+
+def test_the_lines_of_a_batch_lack_the_same_fields() -> None:
+    line = json.loads(request_line(ASKED, Dialect(without=frozenset({"temperature", "system"}))))
+    assert "temperature" not in line["body"]
+    assert [each["role"] for each in line["body"]["messages"]] == ["user"]
