@@ -229,6 +229,8 @@ def expand(paths: Iterable[Path], chosen: Format) -> Iterator[Path]:
             yield path
             continue
         files = sorted(file for file in path.rglob("*") if file.is_file() and file.name.endswith(DATA))
+        if chosen.name == "table":  # a plain text is no table, and may stand beside one
+            files = [file for file in files if file.suffix not in instructions.PLAIN]
         if any(file.suffix == ".arrow" for file in files):
             files = [file for file in files if file.name not in BESIDE_ARROW]
         if not files:

@@ -105,6 +105,7 @@ def test_standard_input_is_a_table_too(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_folder_is_read_by_one_mapping(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
+    written(tmp_path / "in" / "README.txt", "What these tables are.")
     lines = CSV.splitlines()
     written(tmp_path / "in" / "a.csv", "\n".join(lines[:3]))
     written(tmp_path / "in" / "b.csv", "\n".join([lines[0], *lines[3:]]))
