@@ -6,6 +6,7 @@ prompt          the text of a prompt.jinja, checked when it is read
 template_limits  templates of anybody: limits of steps, size and depth, no chance, no side effects
 prices          what a completion costs
 spec            what an annotator is: a YAML file and a prompt
+lists           does a text hold a list
 rules           annotators without a model: the baselines, and the oracle
 pool            a crowd: which member judges a pair is a keyed draw
 catalogue       annotators by name, or by a path of the user's

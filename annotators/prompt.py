@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from types import CodeType
+from typing import NamedTuple
 
-from jinja2 import TemplateError, nodes
+from jinja2 import Template, TemplateError, nodes
 from jinja2.meta import find_referenced_templates, find_undeclared_variables
 
 from annotators.strict_yaml import nearest
@@ -35,9 +37,10 @@ class PromptTemplate:
     """A template that was checked. Raises ValueError with all that is wrong, where it cannot be used."""
 
     def __init__(self, text: str) -> None:
-        if problems := template_problems(text):
-            raise ValueError("; ".join(problems))
-        self._template = _ENVIRONMENT.from_string(text)
+        checked = _checked(text)
+        if checked.code is None:
+            raise ValueError("; ".join(checked.problems))
+        self._template = Template.from_code(_ENVIRONMENT, checked.code, _ENVIRONMENT.make_globals(None))
 
     def has(self, block: str) -> bool:
         """Whether the template has this block."""
@@ -73,27 +76,45 @@ def prompt_of(text: str) -> PromptTemplate:
     return PromptTemplate(text)
 
 
-def template_problems(text: str) -> list[str]:
+def template_problems(text: str) -> tuple[str, ...]:
     """What is wrong with a template, one clause each."""
+    return _checked(text).problems
+
+
+class _Checked(NamedTuple):
+    """What is wrong with a template, and, where nothing is, its code."""
+
+    problems: tuple[str, ...]
+    code: CodeType | None = None
+
+
+@lru_cache(maxsize=256)
+def _checked(text: str) -> _Checked:
+    """The template with this text, parsed and compiled once."""
     if len(text) > MAX_TEMPLATE:
-        return [f"a template has {MAX_TEMPLATE} characters at most, not {len(text)}"]
+        return _Checked((f"a template has {MAX_TEMPLATE} characters at most, not {len(text)}",))
     try:
         tree = _ENVIRONMENT.parse(text)
-        _ENVIRONMENT.compile(text)
+        if problems := _problems(tree):
+            return _Checked(problems)
+        return _Checked((), _ENVIRONMENT.compile(tree))
     except TemplateError as error:
         line = getattr(error, "lineno", None)
-        return [f"line {line}: {error.message}" if line else str(error.message)]
+        return _Checked((f"line {line}: {error.message}" if line else str(error.message),))
     except (RecursionError, MemoryError, ValueError):
-        return ["it is nested too deep"]
+        return _Checked(("it is nested too deep",))
+
+
+def _problems(tree: nodes.Template) -> tuple[str, ...]:
     if list(find_referenced_templates(tree)):
-        return ["a template stands alone: no include, import or extends"]
+        return ("a template stands alone: no include, import or extends",)
     found = [block for block in tree.body if isinstance(block, nodes.Block)]
     problems = [problem for block in found for problem in _block_problems(block)]
     if not any(block.name == USER for block in found):
         problems.append("there is no {% block user %}")
     if any(not isinstance(node, nodes.Block) and not _is_blank(node) for node in tree.body):
         problems.append("all text stands in {% block system %}, {% block user %} or {% block answer %}")
-    return problems
+    return tuple(problems)
 
 
 def _block_problems(block: nodes.Block) -> list[str]:

@@ -79,7 +79,7 @@ def prompt_pairs(shown: Iterable[ShownPair]) -> list[PromptPair]:
 def prompt_problems(spec: AnnotatorSpec) -> list[str]:
     """What is wrong with a spec's template, one clause each. It is rendered with and without an input."""
     if problems := template_problems(spec.prompt):
-        return problems
+        return list(problems)
     prompt = prompt_of(spec.prompt)
     if spec.shots and not prompt.has(ANSWER):
         return ["a prompt with shots has a {% block answer %}, which shows how to reply to them"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import math
-import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,21 +18,13 @@ from types import MappingProxyType
 
 from annotators.draws import Occasion
 from annotators.judgement import Judgement, Verdict, failed, judgement_of, spared
+from annotators.lists import has_list as has_list
 from annotators.shown import ShownPair
 from annotators.spec import AnnotatorSpec
 from annotators.strict_yaml import nearest
 from db.errors import ConfigError
 from db.ids import content_hash
 from db.records import AnnotatorCard, Pair
-
-_LIST_ITEM = re.compile(r"^[ \t]{0,12}(?:[-*+•‣–]|\d{1,3}[.)])[ \t]+\S", re.MULTILINE)
-
-
-def has_list(text: str) -> bool:
-    """Whether a text holds a list: at least two lines that begin with a bullet or a number."""
-    lines = _LIST_ITEM.finditer(text)
-    return next(lines, None) is not None and next(lines, None) is not None
-
 
 Rule = Callable[[ShownPair, Occasion], float]
 """(a pair as shown, the occasion of the judgement) -> P(the output shown first is preferred)."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Hashable, Iterable, Sequence
+from copy import deepcopy
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -54,14 +56,20 @@ def read_yaml(path: Path) -> object:
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise ConfigError(f"{size} bytes are too many for such a file", where=str(path))
-        loader = _StrictLoader(path.read_text(encoding="utf-8"))
-        try:
-            return loader.get_single_data()
-        finally:
-            loader.dispose()
+        return deepcopy(_parsed(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         said = " ".join(str(error).split())
         raise ConfigError(f"not readable YAML: {said}", where=str(path)) from None
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> object:
+    """The content of a text of YAML. A text is parsed once: a pool's members are few texts, read often."""
+    loader = _StrictLoader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

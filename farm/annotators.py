@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
 
 from annotators import catalogue
 from annotators.clients.budget import estimate
@@ -14,8 +15,10 @@ from annotators.render import messages
 from annotators.shown import ShownPair
 from annotators.spec import AnnotatorSpec
 from db.ids import Json
-from db.ledger import Ledger, PairFilter
-from db.records import AnnotatorKind, Instruction, Output, Pair
+from db.records import AnnotatorKind, Instruction, Output, Pair, PairFilter
+
+if TYPE_CHECKING:
+    from db.ledger import Ledger
 
 TYPICAL = {"instruction": 200, "output": 600}  # characters, about what instruction sets hold
 

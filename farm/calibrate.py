@@ -17,8 +17,8 @@ import pandas as pd
 
 from annotators import catalogue
 from annotators.draws import Occasion, Orders
+from annotators.lists import has_list
 from annotators.pool import Pool
-from annotators.rules import has_list
 from annotators.spec import AnnotatorSpec
 from db.errors import ConfigError
 from db.ids import Json, keyed_index, keyed_uniform

@@ -49,7 +49,7 @@ MAY: dict[str, tuple[str, ...]] = {
     "farm.tracing": ("farm.evaluation", "farm.models", "farm.config", "db"),
     "farm.producers": ("farm.judging", *TORCH, "annotators", "db"),
     "farm.world": ("farm.statistics", *TORCH, "annotators", "db"),
-    "farm.evaluation": (*MEASURES, "farm.options", "annotators.rules", "db"),
+    "farm.evaluation": (*MEASURES, "farm.options", "annotators.lists", "db"),
     "farm.judging": ("farm.models", "farm.config", "farm.settings", "farm.progress", "annotators", "db"),
     "farm.methods": TORCH,
     "farm.training": ("farm.models", "farm.config", *FACTS, "db.whole_files"),

@@ -43,6 +43,23 @@ def test_help_of_train_loads_nothing_heavy() -> None:
     assert result.stdout.splitlines()[-1] == "set()"
 
 
+LOADED = {  # nothing else of HEAVY is loaded by the command on a small ledger
+    ("status",): {"sqlalchemy", "rich"},
+    ("annotators",): {"jinja2", "rich"},
+    ("audit",): {"sqlalchemy", "pandas", "numpy", "rich"},
+    ("leaderboard", "--help"): set(),
+}
+
+
+@pytest.mark.parametrize("command", LOADED)
+def test_a_command_loads_no_more_than_it_needs(command: tuple[str, ...], sums_ledger: Path) -> None:
+    arguments = ["--ledger", str(sums_ledger), *command]
+    heavy = HEAVY | {"jinja2"}
+    code = f"import sys, cli\ntry: cli.app({arguments!r})\nfinally: print(*(sys.modules.keys() & {heavy!r}))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert set(result.stdout.splitlines()[-1].split()) == LOADED[command], result.stderr
+
+
 def test_help_of_audit_fits_two_screens() -> None:
     wide = os.environ | {"COLUMNS": "100"}
     shown = subprocess.run([FARM, "audit", "--help"], capture_output=True, text=True, check=True, env=wide)

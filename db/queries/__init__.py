@@ -1,6 +1,7 @@
 """Questions to the ledger, one a file. Each function takes a ledger and returns records or frames.
 
 orders        averages the two orders of a pair into one judgement
+holdings      what a ledger holds, by name
 frames        every judgement of every question, as pandas frames
 contests      every judgement with the two models that wrote the outputs, as a pandas frame
 outputs       what models answered, and how many outputs each producer made

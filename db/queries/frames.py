@@ -85,18 +85,6 @@ def judgements(
     return Judgements(placed, units.drop(columns="flipped"), cards)
 
 
-def sources(ledger: Ledger) -> pd.DataFrame:
-    """The imported sources and subsets, with the number of their items: source, subset, items."""
-    query = (
-        select(ItemRow.source, ItemRow.subset, func.count().label("items"))
-        .group_by(ItemRow.source, ItemRow.subset)
-        .order_by(ItemRow.source, ItemRow.subset)
-    )
-    with ledger.reading() as connection:
-        rows = [tuple(row) for row in connection.execute(query)]
-    return pd.DataFrame(rows, columns=["source", "subset", "items"], dtype=object)  # None stays None
-
-
 def _items(connection: Connection) -> pd.DataFrame:
     columns = [ItemRow.id, ItemRow.name, ItemRow.pair_id, ItemRow.flipped, ItemRow.source, ItemRow.subset]
     rows = connection.execute(select(*columns).order_by(ItemRow.id)).all()

@@ -61,7 +61,7 @@ class CommandOutput(Options):
 
     def progress(self, unit: str) -> AbstractContextManager[Progress]:
         """Show counts of what is done, unless --json is given."""
-        from farm.terminal.common import progress_of
+        from farm.terminal.progress import progress_of
 
         return progress_of(unit, not self.as_json)
 

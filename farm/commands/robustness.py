@@ -22,11 +22,6 @@ def robustness(
     context: typer.Context, task: RobustnessTask, provider: Annotated[Provider, JUDGES], output: CommandOutput
 ) -> None:
     """Do null models, fake verdicts and padding lose under every annotator?"""
-    run(context, task, provider, output)
-
-
-def run(context: typer.Context, task: RobustnessTask, provider: Provider, output: CommandOutput) -> None:
-    """Measure and show."""
     from farm.robustness import robustness as measure
     from farm.terminal.robustness import robustness_view
 

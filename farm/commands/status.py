@@ -29,12 +29,13 @@ commands = app()
 @flags
 def status(context: typer.Context, options: StatusOptions, output: CommandOutput) -> None:
     """What the ledger holds."""
-    from farm.status import contamination as find
     from farm.status import status as summarise
     from farm.terminal.status import contamination_view, status_view
 
     with context.obj.open() as ledger:
         if options.contamination:
+            from farm.evaluation.contamination import contamination as find
+
             found = find(ledger, options.train, options.evaluation, options.threshold)
             output.show(found.to_json, lambda: contamination_view(found))
             return

@@ -4,6 +4,7 @@ references            annotators under distinct names, and who of them is the re
 questions             the judgements that count: those made to test judges are left out
 scope                 which pairs an estimate is about
 sets                  the evaluation set of a leaderboard
+contamination         evaluation instructions that stand in a training set
 attacks               outputs that deserve to lose
 audit_report          the report of an audit
 slices                which questions make a slice, its judgements as arrays

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from annotators.rules import has_list
+from annotators.lists import has_list
 from db.ids import Json
 from db.ledger import Ledger
 from db.queries import history, training

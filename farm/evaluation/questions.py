@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from annotators.rules import has_list
+from annotators.lists import has_list
 from db.ledger import Ledger
 from db.queries.frames import Judgements, judgements
 from farm.evaluation.attacks import SOURCE as ATTACKS

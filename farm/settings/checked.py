@@ -20,7 +20,6 @@ from pydantic import ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from annotators.strict_yaml import read_yaml as read_strictly
 from db.errors import ConfigError
 from db.ids import Json
 from farm.settings.fields import docs_of, fields_of, flag_of, limits_of
@@ -148,6 +147,8 @@ def schema_of(config: type[Config]) -> dict[str, Json]:
 
 def read_yaml(path: Path) -> dict[str, object]:
     """The mapping in a YAML file; an empty file gives an empty one. Raises ConfigError on anything else."""
+    from annotators.strict_yaml import read_yaml as read_strictly  # YAML loads only where a file is given
+
     loaded = read_strictly(path)
     if loaded is not None and not isinstance(loaded, dict):
         raise ConfigError(

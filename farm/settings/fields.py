@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
-import textwrap
+import linecache
 import types
 from collections.abc import Mapping
 from enum import Enum
+from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import Field
@@ -138,20 +139,37 @@ def docs_of(config: type) -> dict[str, str]:
     """Field name -> the string literal under it, for the class and those it inherits from."""
     found: dict[str, str] = {}
     for cls in reversed(config.__mro__):
-        if not dataclasses.is_dataclass(cls):
-            continue
-        body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
-        assert isinstance(body, ast.ClassDef)
-        for field, doc in zip(body.body, body.body[1:], strict=False):
-            if (
-                isinstance(field, ast.AnnAssign)
-                and isinstance(field.target, ast.Name)
-                and isinstance(doc, ast.Expr)
-            ):
-                value = doc.value
-                if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                    found[field.target.id] = " ".join(value.value.split())
+        if dataclasses.is_dataclass(cls):
+            found |= _docs_in(inspect.getsourcefile(cls) or "").get(cls.__qualname__, {})
     return found
+
+
+@cache
+def _docs_in(file: str) -> dict[str, dict[str, str]]:
+    """Qualified name of each class of a file -> the docs of its fields. A file is parsed once."""
+    found: dict[str, dict[str, str]] = {}
+
+    def look(body: list[ast.stmt], place: str) -> None:
+        for node in body:
+            if isinstance(node, ast.ClassDef):
+                found[place + node.name] = _field_docs(node)
+                look(node.body, f"{place}{node.name}.")
+            elif isinstance(node, ast.FunctionDef):
+                look(node.body, f"{place}{node.name}.<locals>.")
+
+    look(ast.parse("".join(linecache.getlines(file))).body, "")
+    return found
+
+
+def _field_docs(cls: ast.ClassDef) -> dict[str, str]:
+    """Field name -> the string literal under it, in one class."""
+    return {
+        field.target.id: " ".join(doc.value.value.split())
+        for field, doc in zip(cls.body, cls.body[1:], strict=False)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(doc, ast.Expr) and isinstance(doc.value, ast.Constant)
+        if isinstance(doc.value.value, str)
+    }
 
 
 @dataclasses.dataclass(frozen=True)

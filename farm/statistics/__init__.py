@@ -2,6 +2,7 @@
 
 bootstrap            an interval, and the weights of a bootstrap by item
 measures             statistics of sums over questions, with bounds by instruction and without draws
+student              Student's quantile
 bounds               95 % bounds of a mean from its error; what holds where every item says the same
 agreement            agreement with a majority, with each other, with oneself
 reliability          Krippendorff's alpha, Fleiss' and Cohen's kappa

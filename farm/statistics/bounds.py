@@ -16,9 +16,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
 
 from farm.statistics.bootstrap import LEVEL, Interval
+from farm.statistics.student import student_quantile
 
 Floats = NDArray[np.float64]
 
@@ -99,8 +99,9 @@ def unanimous_error(span: ArrayLike, n: ArrayLike) -> Floats:
     count = np.asarray(n, float)
     with np.errstate(divide="ignore"):
         reach = np.asarray(span, float) * (1 - (1 - LEVEL) ** (1 / count))
-        quantile = stdtrit(np.maximum(count - 1, 1), (1 + LEVEL) / 2)
-    return np.where(count < 2, np.inf, reach / quantile)
+    freedom, place = np.unique(np.maximum(count - 1, 1), return_inverse=True)
+    quantile = np.array([student_quantile(float(each), (1 + LEVEL) / 2) for each in freedom])[place]
+    return np.where(count < 2, np.inf, reach / quantile.reshape(count.shape))
 
 
 def share_bounds(mean: float, error: float, n: int, level: float = LEVEL) -> Bounds | None:
@@ -123,4 +124,4 @@ def share_bounds(mean: float, error: float, n: int, level: float = LEVEL) -> Bou
 
 def _quantile(n: int, level: float) -> float:
     """Student's quantile on n - 1 degrees of freedom, two-sided at this level."""
-    return float(stdtrit(n - 1, (1 + level) / 2))
+    return student_quantile(n - 1, (1 + level) / 2)

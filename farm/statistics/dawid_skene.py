@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from farm.statistics.bootstrap import Interval
 from farm.statistics.bounds import Told, answer, clustered_error, difference_interval
@@ -96,16 +95,18 @@ def dawid_skene(
     are added to every cell of a confusion matrix. Several verdicts of an annotator on one unit count as
     independent. The posterior of a unit without verdicts is the prior.
     """
-    cells = (units, annotators * 3 + category)
-    given = sparse.csr_array((np.ones(len(units)), cells), shape=(n_units, n_annotators * 3))
-    posterior = given @ np.tile(np.eye(3), (n_annotators, 1))
+    said = annotators * 3 + category
+    posterior = _summed(np.eye(3)[category], units, n_units)
     judged = posterior.sum(axis=1) > 0
     posterior[judged] /= posterior[judged].sum(axis=1, keepdims=True)
     for _ in range(ITERATIONS):
         prior = posterior[judged].mean(axis=0)
-        confusion = np.asarray(given.T @ posterior).reshape(n_annotators, 3, 3) + smoothing  # given, true
+        confusion = (
+            _summed(posterior[units], said, n_annotators * 3).reshape(-1, 3, 3) + smoothing
+        )  # given, true
         confusion /= confusion.sum(axis=1, keepdims=True)
-        log = np.log(np.maximum(prior, TINY)) + given @ np.log(np.maximum(confusion, TINY)).reshape(-1, 3)
+        spoken = np.log(np.maximum(confusion, TINY)).reshape(-1, 3)[said]
+        log = np.log(np.maximum(prior, TINY)) + _summed(spoken, units, n_units)
         new = np.exp(log - log.max(axis=1, keepdims=True))
         new /= new.sum(axis=1, keepdims=True)
         moved = float(np.abs(new - posterior)[judged].max())
@@ -113,6 +114,11 @@ def dawid_skene(
         if moved < TOLERANCE:
             break
     return DawidSkene(posterior, confusion.transpose(0, 2, 1), prior)
+
+
+def _summed(rows: Floats, group: Ints, n_groups: int) -> Floats:
+    """The sums (groups, 3) of the rows (n, 3) of each group."""
+    return np.stack([np.bincount(group, column, n_groups) for column in rows.T], axis=1)
 
 
 def anchored_consensus(

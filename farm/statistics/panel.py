@@ -11,7 +11,6 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
 
 from farm.statistics import agreement
 from farm.statistics.agreement import Ints, one_vote_each
@@ -101,12 +100,7 @@ class Votes:
 def pairs_of(votes: Votes, names: Sequence[str]) -> Iterator[PairAgreement]:
     """The agreement of every two annotators that share a unit. names: of the annotators, by number."""
     own = votes.one_each()
-    shape = (own.n_units, own.n_annotators)
-    chosen = [
-        sparse.csr_array((np.ones(int(mine.sum())), (own.units[mine], own.annotators[mine])), shape=shape)
-        for mine in (own.category == category for category in range(3))
-    ]
-    tables = np.stack([(a.T @ b).toarray() for a in chosen for b in chosen], axis=-1)
+    tables = _tables(own)
     for i, j in combinations(range(own.n_annotators), 2):
         table = tables[i, j]
         if n := int(table.sum()):
@@ -115,6 +109,22 @@ def pairs_of(votes: Votes, names: Sequence[str]) -> Iterator[PairAgreement]:
             yield PairAgreement(
                 a=names[i], b=names[j], n=n, agreement=same, cohen_kappa=None if np.isnan(kappa) else kappa
             )
+
+
+def _tables(own: Votes) -> Ints:
+    """(annotators, annotators, 9): how often the first said c and the second d of a unit, at [3 c + d].
+
+    own: one verdict for each annotator and unit. Only the upper triangle is filled.
+    """
+    order = np.lexsort((own.annotators, own.units))
+    unit, who, said = own.units[order], own.annotators[order], own.category[order]
+    tables = np.zeros((own.n_annotators, own.n_annotators, 9), np.intp)
+    for apart in range(1, own.n_annotators):  # verdicts of one unit stand together
+        both = np.flatnonzero(unit[apart:] == unit[:-apart])
+        if not both.size:
+            break
+        np.add.at(tables, (who[both], who[both + apart], 3 * said[both] + said[both + apart]), 1)
+    return tables
 
 
 def effective_judges_of(panel: Votes, truth: Ints) -> Effective | None:

@@ -23,10 +23,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri
 
 from farm.statistics.bootstrap import LEVEL, Interval
 from farm.statistics.prediction_powered import Labels, paired_labels
+from farm.statistics.student import student_quantile
 from farm.statistics.win_rates import codes
 
 Floats = NDArray[np.float64]
@@ -93,7 +94,7 @@ def rogan_gladen(human: ArrayLike, judge: ArrayLike, instructions: ArrayLike | N
     influence[judged & (people == 1)] = -value * (wins - sensitivity) / len(wins)
     influence[judged & (people == 0)] = -(1 - value) * (losses - (1 - specificity)) / len(losses)
     design_effect = _design_effect(influence, clusters)
-    reach = float(stdtrit(groups - 1, (1 + LEVEL) / 2)) * np.sqrt(design_effect)
+    reach = student_quantile(groups - 1, (1 + LEVEL) / 2) * np.sqrt(design_effect)
     low, high = _bounds(
         observed, n, true=(sensitivity, len(wins)), false=(specificity, len(losses)), reach=reach
     )

@@ -20,7 +20,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import rel_entr
 
 from farm.statistics.agreement import VALUES, Floats, Ints
 
@@ -76,5 +75,10 @@ def divergence(annotator: Shares, people: Shares) -> Floats:
     """KL from people's shares to the annotator's, in nats: (units,). NaN where `brier` is NaN."""
     known = annotator.n > 1
     chance = np.where(known, (annotator.n * annotator.mean + 0.5) / (annotator.n + 1), np.nan)
-    found: Floats = rel_entr(people.mean, chance) + rel_entr(1 - people.mean, 1 - chance)
+    return _part(people.mean, chance) + _part(1 - people.mean, 1 - chance)
+
+
+def _part(share: Floats, chance: Floats) -> Floats:
+    """share ln(share / chance), which is 0 at a share of 0."""
+    found: Floats = share * np.log(np.where(share == 0, 1.0, share) / chance)
     return found

@@ -2,6 +2,7 @@
 
 Beside them:
 
-common       tables, progress, and foreign text made harmless
+common       tables, and foreign text made harmless
+progress     how far the work is
 calibrate    the view of `farm annotators calibrate`
 """

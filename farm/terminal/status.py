@@ -8,7 +8,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from farm.status import Contamination, Status
+    from farm.evaluation.contamination import Contamination
+    from farm.status import Status
 from farm.terminal.common import plain, table
 
 OVERLAPS = 20

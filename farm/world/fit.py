@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from annotators.rules import has_list
+from annotators.lists import has_list
 from db.ledger import Ledger, PairFilter
 from db.records import Output, Pair
 from farm.config import Decoding

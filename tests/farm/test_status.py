@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farm.status import shingles
+from farm.evaluation.contamination import shingles
 from tests.support.command_line import farm, refused, told
 
 

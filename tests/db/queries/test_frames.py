@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from db.ledger import Ledger
-from db.queries.frames import judgements, sources
+from db.queries.frames import judgements
+from db.queries.holdings import sources
 from db.records import (
     Annotation,
     AnnotationStatus,
@@ -99,7 +100,7 @@ def test_a_question_numbered_by_two_sources_is_one_unit(ledger: Ledger) -> None:
         assert (len(one.units), len(one.judgements)) == (1, 2)  # all that is known of its questions counts
         assert len(judgements(ledger, bulleted, source="more colours").units) == 2
         assert len(judgements(ledger, bulleted, source="more colours", subset="cold").units) == 0
-        assert sources(ledger)["items"].tolist() == [1, 2]
+        assert sources(ledger) == [("colours", "warm", 1), ("more colours", "warm", 2)]
 
 
 def test_the_latest_attempt_counts_and_what_was_taken_back_does_not(ledger: Ledger) -> None:
@@ -161,7 +162,7 @@ def test_a_source_without_a_subset_has_none_beside_one_that_has(ledger: Ledger) 
     pair, flipped = Pair.of(Output(ASK, "red"), Output(ASK, "blue"))
     with ledger.writing() as writer:
         writer.items([Item("with", "1", pair, flipped, "even"), Item("without", "1", pair, flipped)])
-    assert sources(ledger).values.tolist() == [["with", "even", 1], ["without", None, 1]]
+    assert sources(ledger) == [("with", "even", 1), ("without", None, 1)]
 
 
 def test_pairs_without_items_are_units_of_their_own(tmp_path: Path) -> None:
