@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,7 @@ def test_a_model_of_which_nothing_can_be_read_is_not_left_out(path: Path) -> Non
 EASE = [2 * value + 0.1 * np.sin(i) for i, value in BETTER.items()]  # easy is what `a` wins
 
 
-def difficulty_file(path: Path, column: str, labels: list[object]) -> Path:
+def difficulty_file(path: Path, column: str, labels: Sequence[str | int]) -> Path:
     pd.DataFrame({column: labels, "instruction_difficulty": EASE[: len(labels)]}).to_csv(path, index=False)
     return path
 
@@ -235,7 +236,7 @@ def test_the_order_of_import_moves_no_figure(tmp_path: Path, shuffles: int) -> N
     found = []
     for seed in range(shuffles):
         path, rows = tmp_path / f"{seed}.db", list(given)
-        np.random.default_rng(seed).shuffle(rows)  # type: ignore[arg-type]
+        np.random.default_rng(seed).shuffle(rows)
         for start in range(0, len(rows), 30):
             part: dict[str, dict[int, float | None]] = {}
             for model, i, value in rows[start : start + 30]:

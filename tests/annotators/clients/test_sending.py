@@ -354,8 +354,9 @@ def test_tokens_of_thinking_that_stand_in_the_total_alone_are_counted() -> None:
 def events(
     *deltas: dict[str, object], end: bytes = b"data: [DONE]\n\n", finish: str | None = "stop"
 ) -> bytes:
+    chunks: list[dict[str, Any]]
     chunks = [{"model": "judge", "choices": [{"index": 0, "delta": each}]} for each in deltas]
-    chunks[-1]["choices"][0]["finish_reason"] = finish  # type: ignore[index]
+    chunks[-1]["choices"][0]["finish_reason"] = finish
     chunks.append({"choices": [], "usage": {"prompt_tokens": 30, "completion_tokens": 4}})
     return b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in chunks) + end
 

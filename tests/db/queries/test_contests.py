@@ -117,7 +117,8 @@ def test_a_judgement_under_several_items_is_one(ledger: Ledger) -> None:
             rows = [
                 Annotation(
                     ids[0], ann, value, value, None,
-                    *((AnnotationStatus.UNREADABLE, "?") if value is None else ()),
+                    AnnotationStatus.UNREADABLE if value is None else AnnotationStatus.OK,
+                    "?" if value is None else None,
                     item_id=item, replicate=replicate,
                 )
                 for value, item, replicate in said

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, OPTConfig, OPTForCausalLM
+from transformers import GPT2Config, GPT2LMHeadModel
+from transformers.models.opt import OPTConfig, OPTForCausalLM
 
 from farm.methods import load
 from farm.models.loading import disable_dropout
@@ -24,7 +25,7 @@ def gpt2(tmp_path_factory: pytest.TempPathFactory) -> str:
     """GPT-2 as its configuration comes, with dropout of 0.1 in three places."""
     folder = tmp_path_factory.mktemp("gpt2")
     tokenizer = byte_tokenizer(pad="<pad>", eos="</s>")
-    size = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 256}
+    size: dict[str, Any] = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 256}
     config = GPT2Config(vocab_size=len(tokenizer), eos_token_id=2, **size)
     assert (config.attn_pdrop, config.embd_pdrop, config.resid_pdrop) == (0.1, 0.1, 0.1)
     torch.manual_seed(0)
@@ -82,7 +83,7 @@ def test_rates_that_are_numbers_go_and_those_of_adapters_stay() -> None:
 def test_the_template_may_end_with_the_instruction_where_no_token_begins_a_text(
     gpt2: str, tmp_path: Path
 ) -> None:
-    method_class = load("reward_conditioning")
+    method_class: Any = load("reward_conditioning")
     config = method_class.Config(template="{instruction}", n=4, max_new_tokens=4)
     method = method_class(config, Data(PROMPTS), LoadedModels(gpt2, config, reward=letters))
     best = method.policy.codec.tokenizer.convert_tokens_to_ids("<|quality_3|>")
