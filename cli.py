@@ -105,6 +105,9 @@ def main() -> None:
         if isinstance(error, OSError) and error.errno == ENOSPC:
             error = FarmError("there is no room to write", where=str(error.filename or "standard output"))
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in its buffer has no room either
+        elif isinstance(error, OSError) and error.filename is not None and error.strerror:
+            remedy = "check the path and its permissions"
+            error = FarmError(error.strerror.lower(), where=str(error.filename), remedy=remedy)
         if not isinstance(error, FarmError):
             raise
         from farm.escaping import printed

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, Executable, Integer, Select, bindpara
 from sqlalchemy.orm import aliased
 
 from db.engine import WRITE, Address, clear_errors, foreign_tables, make_engine
-from db.errors import LedgerCorrupt, LedgerNotFound, LedgerUnreachable
+from db.errors import LedgerCorrupt, LedgerNotFound, LedgerReadOnly, LedgerUnreachable
 from db.records import (
     AnnotationStatus,
     AnnotatorCard,
@@ -248,14 +248,21 @@ class Ledger:
         for row in self.stream(query):
             yield row.source, Instruction(row.text, row.input)
 
-    def standing(self, annotator_id: int, pair_ids: Sequence[int]) -> dict[Question, Standing]:
-        """The latest attempt of this annotator at each question about these pairs. Imports do not count."""
+    def standing(
+        self, annotator_id: int, pair_ids: Sequence[int], replicates: range | None = None
+    ) -> dict[Question, Standing]:
+        """The latest attempt of this annotator at each question about these pairs. Imports do not count.
+
+        replicates: those to look at, without gaps; None for all.
+        """
         row = AnnotationRow
         query = (
             select(row.pair_id, row.replicate, row.swapped, row.attempt, row.status)
             .where(row.annotator_id == annotator_id, row.item_id.is_(None), row.pair_id.in_(pair_ids))
             .order_by(row.attempt)
         )
+        if replicates is not None:
+            query = query.where(row.replicate >= replicates.start, row.replicate < replicates.stop)
         with self.reading() as connection:
             return {
                 Question(pair, replicate, bool(swapped)): Standing(attempt, AnnotationStatus(status))
@@ -295,7 +302,11 @@ class Ledger:
 
 
 def _only_readable(path: Path) -> bool:
-    return path.exists() and not os.access(path, os.W_OK)
+    try:
+        return path.exists() and not os.access(path, os.W_OK)
+    except PermissionError:
+        remedy = "check the permissions of the file and its folder"
+        raise LedgerReadOnly("the ledger cannot be reached", where=str(path), remedy=remedy) from None
 
 
 def _output(instruction: Instruction, row: Any, side: str) -> Output:

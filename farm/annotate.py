@@ -167,7 +167,7 @@ def plan_members(ledger: Ledger, name: str, task: Task, provider: Provider) -> E
 def _plan(ledger: Ledger, whom: _Whom, task: Task, provider: Provider) -> Estimate:
     replies = {spec.decoding: spec.reply_tokens * spec.batch for spec in specs_of(whom.annotator)}
     judging = Judging(ledger, whom.annotator, whom.endpoint, silent)
-    requests = judging.requests(task.pairs, task.replicates, claim=False)
+    requests = filter(None, judging.requests(task.pairs, task.replicates, claim=False))
 
     def reply_tokens(request: Request) -> float:
         return replies[request.decoding] or float(request.decoding.max_tokens or 0)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
@@ -22,7 +22,16 @@ from annotators.clients.batch_lines import custom_id, read_result, request_line
 from annotators.clients.budget import Account, Charge
 from annotators.clients.dialect import Dialect
 from annotators.clients.endpoint import Endpoint
-from annotators.clients.request import BeforeSend, Commit, Deliver, Request, keep_nothing, send_unclaimed
+from annotators.clients.request import (
+    BeforeSend,
+    Commit,
+    Deliver,
+    Request,
+    Requests,
+    keep_nothing,
+    next_request,
+    send_unclaimed,
+)
 from annotators.clients.sending import Sending, failed
 from annotators.clients.tally import Tally
 from annotators.clients.wire import without_secrets
@@ -97,7 +106,7 @@ class BatchClient:
         self._open_claims = open_claims
         self._dialect = Dialect(endpoint.max_tokens_field, options.without)
 
-    async def run(self, requests: Iterator[Request], deliver: Deliver, commit: Commit = keep_nothing) -> None:
+    async def run(self, requests: Requests, deliver: Deliver, commit: Commit = keep_nothing) -> None:
         """See Transport.run. Memory holds the requests of the batches that are under way."""
         options = self.options
         waits = {"timeout": options.timeout, "longest_wait": 10 * options.poll_seconds}
@@ -136,7 +145,7 @@ class BatchClient:
         return found
 
     async def _submit(
-        self, api: BatchApi, requests: Iterator[Request], earlier: Mapping[str, _Part]
+        self, api: BatchApi, requests: Requests, earlier: Mapping[str, _Part]
     ) -> tuple[list[_Part], list[Request]]:
         """Send what the budget allows. Returns the parts under way, and the requests that have to wait for
         them.
@@ -145,7 +154,7 @@ class BatchClient:
         filling: dict[str, _Part] = {}  # by model: providers refuse a file of several
         placed: set[str] = set()
         waiting: list[Request] = []
-        for request in requests:
+        while request := await next_request(requests):
             if request.key in placed:
                 waiting.append(request)  # a file may not ask the same thing twice
                 continue

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import cycle
 from types import TracebackType
@@ -38,6 +38,7 @@ from annotators.clients.request import (
     Deliver,
     Reply,
     Request,
+    Requests,
     keep_nothing,
     send_unclaimed,
 )
@@ -127,7 +128,7 @@ class OnlineClient:
         for sdk in self._pools:
             await sdk.close()
 
-    async def run(self, requests: Iterator[Request], deliver: Deliver, commit: Commit = keep_nothing) -> None:
+    async def run(self, requests: Requests, deliver: Deliver, commit: Commit = keep_nothing) -> None:
         """See Transport.run."""
         async with self:
             await run_each(self, requests, deliver, commit, width=self.options.concurrency)

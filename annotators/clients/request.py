@@ -8,12 +8,13 @@ time.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from annotators.prices import Usage
 from db.errors import ConfigError
@@ -216,6 +217,23 @@ def keep_nothing() -> None:
     """The commit of a receiver that writes nothing."""
 
 
+TURN = 0.001  # seconds; a signal takes several turns of the event loop until it cancels the run
+Requests: TypeAlias = Iterator["Request | None"]
+"""Requests in their order. None: there is nothing to send yet. Take them by `next_request`."""
+
+
+async def next_request(requests: Requests) -> Request | None:
+    """The next request; None at the end.
+
+    The event loop has its turn wherever there is nothing to send yet, so that a signal is heard.
+    """
+    for request in requests:
+        if request is not None:
+            return request
+        await asyncio.sleep(TURN)
+    return None
+
+
 class Client(Protocol):
     """Answers requests, many at once."""
 
@@ -227,7 +245,7 @@ class Client(Protocol):
 class Transport(Protocol):
     """Answers a stream of requests: online, or through the Batch API."""
 
-    async def run(self, requests: Iterator[Request], deliver: Deliver, commit: Commit = keep_nothing) -> None:
+    async def run(self, requests: Requests, deliver: Deliver, commit: Commit = keep_nothing) -> None:
         """Take requests as they can be sent, and deliver each reply. Raises RunStopped where it must stop
         early.
         """

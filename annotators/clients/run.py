@@ -21,8 +21,10 @@ from annotators.clients.request import (
     Deliver,
     Reply,
     Request,
+    Requests,
     Transport,
     keep_nothing,
+    next_request,
 )
 
 ENDS = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
@@ -46,7 +48,7 @@ class StoppableClient(Client, Protocol):
 
 
 def run_all(
-    transport: Transport, requests: Iterable[Request], deliver: Deliver, commit: Commit = keep_nothing
+    transport: Transport, requests: Iterable[Request | None], deliver: Deliver, commit: Commit = keep_nothing
 ) -> None:
     """Send all requests and deliver each reply once, on this thread, as it comes.
 
@@ -71,7 +73,7 @@ def run_all(
 
 
 async def run_each(
-    client: StoppableClient, requests: Iterator[Request], deliver: Deliver, commit: Commit, *, width: int
+    client: StoppableClient, requests: Requests, deliver: Deliver, commit: Commit, *, width: int
 ) -> None:
     """Keep `width` requests under way at the client until there are no more.
 
@@ -80,12 +82,24 @@ async def run_each(
     run ends within GRACE seconds.
     """
 
-    failed = False
+    ending = False
+    turn = asyncio.Lock()  # one worker takes requests, so that the loop has its turn after each None
+
+    def left() -> Iterator[Request | None]:
+        while not ending:
+            try:
+                yield next(requests)
+            except StopIteration:
+                return
+
+    async def take() -> Request | None:
+        async with turn:
+            return await next_request(left())
 
     async def work() -> None:
-        nonlocal failed
+        nonlocal ending
         try:
-            while not failed and (request := next(requests, None)):
+            while request := await take():
                 try:
                     reply = await client.complete(request)
                 except Interrupted as interrupted:
@@ -97,7 +111,7 @@ async def run_each(
                 )  # replies that came at the same time are delivered, then committed together
                 commit()
         except BaseException:
-            failed = True  # at once: others that waited for this commit must not send more
+            ending = True  # at once: others that waited for this commit must not send more
             raise
 
     workers = [asyncio.create_task(work()) for _ in range(width)]
@@ -107,6 +121,7 @@ async def run_each(
             client.stop(RunInterrupted("the run stopped on an error"))
             await asyncio.wait(running)
     except asyncio.CancelledError:
+        ending = True
         client.stop(RunInterrupted("the run was interrupted"))
         await asyncio.wait(workers, timeout=GRACE)
         raise

@@ -22,7 +22,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TypeAlias
 
-from annotators.clients.request import Reply, Request
+from annotators.clients.request import Reply, Request, Requests
 from annotators.draws import Orders
 from annotators.parsers import ReplyText
 from annotators.pool import Pool, specs_of
@@ -41,7 +41,7 @@ from farm.judging.reasons import Reasons
 from farm.judging.runs import Lease, Life, new_run_name
 
 WINDOW = 256  # pairs looked at and claimed together at most
-QUESTIONS = 1024  # looked at and claimed together at most, where each pair is judged many times
+QUESTIONS = 256  # looked at and claimed together at most, where each pair is judged many times
 REQUESTS = 64  # claimed together, about; replies have to wait while these are prepared
 LOOK = 1.0  # seconds between two looks at another run
 BUFFER = 64  # completions in one transaction
@@ -131,8 +131,10 @@ class Judging:
 
     def requests(
         self, wanted: PairFilter, replicates: int, claim: bool = True, again: bool = False
-    ) -> Iterator[Request]:
+    ) -> Requests:
         """The requests that are still to be sent, claimed. All other questions are judged on the way.
+
+        After each QUESTIONS of them, at most, there is a None.
 
         claim: False for an estimate, which writes nothing. again: the pairs were counted before.
         """
@@ -151,6 +153,7 @@ class Judging:
                 if again:
                     self.pairs, self._questions.known = pairs_before, known_before
                 self._tell()
+                yield None
             if left == 0:
                 return
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from annotators.clients.budget import Account, Charge
-from annotators.clients.request import Commit, Deliver, Request, keep_nothing
+from annotators.clients.request import Commit, Deliver, Request, Requests, keep_nothing, next_request
 from annotators.clients.sending import Sending
 from annotators.clients.tally import Tally
 from annotators.pool import Pool, specs_of
@@ -41,11 +41,11 @@ class InProcess:
     batch: int
     account: Account
 
-    async def run(self, requests: Iterator[Request], deliver: Deliver, commit: Commit = keep_nothing) -> None:
+    async def run(self, requests: Requests, deliver: Deliver, commit: Commit = keep_nothing) -> None:
         """See annotators.clients.Transport."""
         waiting: list[Request] = []
         try:
-            for request in requests:
+            while request := await next_request(requests):
                 if not self.account.fits(ONE):
                     self._answer(waiting, deliver)
                 await self.account.reserve(ONE)

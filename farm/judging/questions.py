@@ -60,7 +60,7 @@ class OpenQuestions:
 
     def of(self, pairs: Sequence[Pair], replicates: range, flipped: set[int]) -> Iterator[OpenQuestion]:
         """The open questions about these pairs in these replicates. flipped: as Ledger.flipped_pairs."""
-        standing = self._ledger.standing(self._annotator_id, [pair.id for pair in pairs])
+        standing = self._ledger.standing(self._annotator_id, [pair.id for pair in pairs], replicates)
         for pair in pairs:
             for replicate in replicates:
                 occasion = Occasion(pair.key, self._annotator.draw_key, replicate)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Protocol
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Protocol
 
 from farm.config import ModelConfig
 from farm.models.sources import ADAPTER, locate
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class Loaded(Protocol):
@@ -26,6 +26,8 @@ def fingerprint(source: str, config: ModelConfig, load: Callable[[], Loaded]) ->
     Files are those of safetensors or .gguf, of an adapter and of its base. Where a part has none here, `load`
     is called, and its weights are hashed.
     """
+    import torch  # here: judges at a server need no torch
+
     digest = hashlib.sha256(f"{config.dtype}".encode())
     found = locate(source)
     files = found.files("*.safetensors") if found.is_here else []

@@ -16,8 +16,10 @@ from annotators.simulator import BatchPlan, FaultPlan, Judge, Simulator, Simulat
 from db.errors import ConfigError
 from db.ledger import Ledger, PairFilter
 from db.records import Instruction, Output, Pair
-from db.tables import ANNOTATION, COMPLETION
-from farm.annotate import plan
+from db.tables import ANNOTATION, CLAIM, COMPLETION
+from farm.annotate import loaded, plan
+from farm.judging import asking
+from farm.judging.asking import Judging
 from farm.judging.provider import Provider, Task
 from tests.support.command_line import farm_arguments
 from tests.support.judging_runs import command, count, fill, run, verdicts
@@ -98,6 +100,30 @@ def test_replicates_share_prompts_as_single_judgements_do(ledger: Ledger, simula
     """Twelve prompts of five pairs, each twice: replicates of a pair stand in prompts of their own."""
     report = run(ledger, simulator, "ranked-list", Task(replicates=2))
     assert (report.statuses, report.requests) == ({"ok": 120}, 24)
+
+
+def test_replicates_are_asked_in_windows(
+    ledger: Ledger, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small windows write what one large one writes: judgements, prompts and requests."""
+    some = PairFilter(limit=20)
+    tasks = {"plain": Task(some, replicates=3, orders=Orders.BOTH), "ranked-list": Task(some, replicates=3)}
+    whole = {name: run(ledger, simulator, name, task).statuses for name, task in tasks.items()}
+    hits = simulator.stats().hits
+    fill(tmp_path / "small.db", 60)
+    monkeypatch.setattr(asking, "QUESTIONS", 25)
+    with Ledger.open(tmp_path / "small.db") as small:
+        assert {name: run(small, simulator, name, task).statuses for name, task in tasks.items()} == whole
+        assert verdicts(small) == verdicts(ledger)
+        assert count(small, CLAIM) == count(ledger, CLAIM) == hits
+        assert run(small, simulator, task=tasks["plain"]).known == 120
+    assert simulator.stats().hits == 2 * hits
+
+
+def test_the_first_request_comes_before_the_other_windows_are_looked_at(ledger: Ledger) -> None:
+    with Judging(ledger, loaded("plain", Task(), Provider()), "", lambda name, done: None) as judging:
+        assert next(judging.requests(PairFilter(), 10_000)) is not None
+        assert count(ledger, CLAIM) <= asking.QUESTIONS
 
 
 def test_identical_outputs_are_a_tie_that_nobody_is_asked(tmp_path: Path, simulator: Simulator) -> None:

@@ -5,24 +5,27 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+import annotators
 from annotators.simulator import FaultPlan, Judge, Simulator, SimulatorConfig
 from db import engine
 from db.errors import LedgerBusy
 from db.ids import keyed_index, keyed_uniform
 from db.ledger import Ledger, PairFilter
-from db.tables import CLAIM, CLAIM_SLOT, COMPLETION
+from db.records import Instruction, Output, Pair
+from db.tables import ANNOTATION, CLAIM, CLAIM_SLOT, COMPLETION
 from farm.annotate import AnnotateReport
 from farm.judging.provider import Task
 from tests.support.judging_runs import FULL, command, count, fill, run, verdicts
@@ -61,13 +64,13 @@ def wait_for(server: Simulator, hits: int, process: subprocess.Popen[str]) -> No
 def test_killed_at_random_every_pair_is_judged_once_and_only_what_was_in_flight_is_paid_twice(
     tmp_path: Path, slow: Simulator
 ) -> None:
-    kills, pairs = (100, 3_000) if FULL else (5, 300)
+    kills, pairs = (100, 3_000) if FULL else (5, 450)
     path, killed, paid_twice = tmp_path / "farm.db", 0, 0
     fill(path, pairs)
     for kill in range(kills):
         before = slow.stats().hits
         process = start(path, slow, "crowd")
-        wait_for(slow, before + keyed_index(round(1.2 * pairs / kills), "kill", kill), process)
+        wait_for(slow, before + keyed_index(round(0.8 * pairs / kills), "kill", kill), process)
         time.sleep(0.05 * keyed_uniform("moment", kill))
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -271,3 +274,38 @@ def test_ctrl_c_ends_cleanly_and_the_next_run_goes_on(tmp_path: Path, sent: sign
             rows = connection.execute(COMPLETION.select()).all()
         assert sum(row.sendings for row in rows) == server.stats().hits  # all that was sent is accounted for
         assert {row.failure for row in rows} == {None, "interrupted"}
+
+
+def twins(path: Path, pairs: int) -> None:
+    """A new ledger of pairs whose outputs are the same text."""
+    with Ledger.open(path, create=True) as ledger, ledger.writing() as writer:
+        asked = [Instruction(f"Say {i}.") for i in range(pairs)]
+        writer.pairs([Pair.of(Output(each, "so", "m"), Output(each, "so", "n"))[0] for each in asked])
+
+
+@pytest.mark.parametrize(
+    ("filled", "noise", "sent"),
+    [(twins, "", signal.SIGINT), (fill, "noise: {flip: 0.5, replace: true}\n", signal.SIGTERM)],
+    ids=["same texts", "label noise"],
+)
+def test_a_signal_is_heard_where_nobody_has_to_be_asked(
+    tmp_path: Path, slow: Simulator, filled: Callable[[Path, int], None], noise: str, sent: signal.Signals
+) -> None:
+    """All the work is done between two requests, and there are none."""
+    path, judge = tmp_path / "farm.db", tmp_path / "judge"
+    filled(path, 200)
+    shutil.copytree(Path(annotators.__file__).parent / "catalog" / "plain", judge)
+    with (judge / "annotator.yaml").open("a") as file:
+        file.write(noise)
+    asked = command(path, slow, str(judge), "--replicates", "10000")
+    process = subprocess.Popen(asked, stderr=subprocess.PIPE, text=True)
+    with Ledger.open(path) as ledger:
+        while not count(ledger, ANNOTATION) and process.poll() is None:
+            time.sleep(0.02)
+    asked_at = time.monotonic()
+    process.send_signal(sent)
+    _, errors = process.communicate(timeout=30)
+    assert time.monotonic() - asked_at < 5
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert slow.stats().hits == 0
