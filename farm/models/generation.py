@@ -2,8 +2,8 @@
 
 Rows live in the slots of one preallocated key-value cache. When a row ends, the last row moves into its
 slot. When half of the slots are free, the next prompts move in. Prompts are taken longest first, so a new
-prompt always fits left of the present column. Each distinct prompt is run once, however many responses are
-drawn from it.
+prompt always fits left of the present column. Prompts of like length are drawn together, so a long prompt
+costs itself alone. Each distinct prompt of a pass is run once, however many responses are drawn from it.
 
 A token is drawn by inverting the cumulative distribution at a number in [0, 1). That number is a function of
 (prompt, seed, index, position) alone. So a response does not depend on the other rows of its batch, beyond
@@ -12,7 +12,7 @@ the rounding of the logits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -29,11 +29,10 @@ from farm.models.hub import ModelError
 from farm.models.ops import at_temperature
 from farm.models.policy import Policy
 
-ROWS = (64, 256)  # drawn at the same time: at least, at most
-CACHE_BYTES = {
-    "cpu": 2**28,
-    "cuda": 2**32,
-}  # of keys and values, if more than the fewest rows are drawn
+ROWS = (64, 256)  # drawn at the same time: usually, and with a small model
+CACHE_BYTES = {"cpu": 2**28, "cuda": 2**32}  # of keys and values, if more rows than usual are drawn
+MOST_BYTES = {"cpu": 2**31, "cuda": 2**34}  # of keys and values at most, unless one row has more
+PREFILL_TOKENS = 2**13  # of prompts in one pass, padding included
 
 
 class Drawn(NamedTuple):
@@ -223,52 +222,80 @@ def sample(
     decoding: Decoding,
     *,
     seed: int,
-    n: int = 1,
+    n: int | Sequence[Sequence[int]] = 1,
     given: Sequence[Sequence[int]] = (),
     slots: int | None = None,
+    ended: Callable[[int, Drawn], None] | None = None,
 ) -> list[Drawn]:
-    """n responses to each prompt. The responses to one prompt stand together.
+    """Responses to each prompt. The responses to one prompt stand together.
 
-    prompts: token ids. given: for each prompt, the tokens that its responses begin with, which count among
-    max_new_tokens; none by default. A response that is continued from its own first tokens, with the same
-    prompt, seed and index, is the same response. slots: rows that are drawn at the same time; None: as many
-    as pay. Raises ConfigError if a prompt leaves no room in the model's context, or given tokens none in the
-    response. Raises ModelError on a model that keeps more than keys and values.
+    prompts: token ids. n: responses to each prompt, or for each prompt the numbers of its draws. given: for
+    each prompt, the tokens that its responses begin with, which count among max_new_tokens; none by default.
+    A response that is continued from its own first tokens, with the same prompt, seed and index, is the same
+    response. slots: rows that are drawn at the same time; None: as many as pay. ended: is told the place and
+    the response of each row as it ends. Raises ConfigError if a prompt leaves no room in the model's context,
+    or given tokens none in the response. Raises ModelError on a model that keeps more than keys and values.
     """
-    starts = [Start(p, g) for p, g in zip(prompts, given or [()] * len(prompts), strict=True)]
-    limits = [_room(start, policy, decoding) for start in starts]
-    owners = [(i, k) for i in range(len(prompts)) for k in range(n)]
-    waiting = sorted(range(len(owners)), key=lambda row: (-starts[owners[row][0]].width, owners[row]))
-    drawn = [Drawn([*starts[i].given], [0.0] * len(starts[i].given), False) for i, _ in owners]
-    columns = max((len(prompt) for prompt in prompts), default=0) + decoding.max_new_tokens + 32
-    slots = min(slots or _rows_that_pay(policy, columns), len(owners))
-    batch = _Batch(policy, slots, columns, decoding.max_new_tokens)
+    asked = [Start(p, g) for p, g in zip(prompts, given or [()] * len(prompts), strict=True)]
+    rooms = [_room(start, policy, decoding) for start in asked]
+    numbers = [range(n)] * len(prompts) if isinstance(n, int) else n
+    owners = [(i, k) for i, draws in enumerate(numbers) for k in draws]
+    starts, limits = [asked[i] for i, _ in owners], [rooms[i] for i, _ in owners]
+    drawn = [Drawn([*start.given], [0.0] * len(start.given), False) for start in starts]
+    widths = [start.width for start in starts]
+    order = sorted(range(len(owners)), key=lambda row: (-widths[row], owners[row]))
     ends = torch.tensor(sorted(policy.codec.ends), device=policy.device)
+
     with _at_work(policy):
-        while waiting or batch.owners:
-            if waiting and len(batch.owners) <= slots // 2:
-                new = waiting[: slots - len(batch.owners)]
-                del waiting[: len(new)]
-                own = [starts[owners[row][0]] for row in new]
-                uniforms = [
-                    _uniforms(start.prompt, seed, owners[row][1], decoding)
-                    for row, start in zip(new, own, strict=True)
-                ]
-                batch.admit(new, own, uniforms)
-            pick = batch.pick(decoding)
-            stopped = torch.isin(pick.ids, ends).tolist()
-            done = []
-            for k, (token, logp) in enumerate(zip(pick.ids.tolist(), pick.logps.tolist(), strict=True)):
-                row, limit = drawn[batch.owners[k]], limits[owners[batch.owners[k]][0]]
-                row.ids.append(token)
-                row.logps.append(logp)
-                if stopped[k] or len(row.ids) == limit:
-                    drawn[batch.owners[k]] = row._replace(ended=stopped[k])
-                    done.append(k)
-            batch.remove(done)
-            if batch.owners:
-                batch.step()
+        for waiting in alike(order, widths, decoding.max_new_tokens):
+            columns = widths[waiting[0]] + decoding.max_new_tokens + 32
+            most = min(slots or _rows_that_pay(policy, columns), len(waiting))
+            batch = _Batch(policy, most, columns, decoding.max_new_tokens)
+            while waiting or batch.owners:
+                if waiting and len(batch.owners) <= most // 2:
+                    free = most - len(batch.owners)
+                    new, waiting = waiting[:free], waiting[free:]
+                    for part in alike(new, widths, 0, PREFILL_TOKENS):
+                        own = [starts[row] for row in part]
+                        draws = [owners[row][1] for row in part]
+                        batch.admit(part, own, _uniforms(own, draws, seed, decoding))
+                pick = batch.pick(decoding)
+                stopped = torch.isin(pick.ids, ends).tolist()
+                done = []
+                for k, (token, logp) in enumerate(zip(pick.ids.tolist(), pick.logps.tolist(), strict=True)):
+                    place = batch.owners[k]
+                    row = drawn[place]
+                    row.ids.append(token)
+                    row.logps.append(logp)
+                    if stopped[k] or len(row.ids) == limits[place]:
+                        drawn[place] = row._replace(ended=stopped[k])
+                        done.append(k)
+                        if ended is not None:
+                            ended(place, drawn[place])
+                batch.remove(done)
+                if batch.owners:
+                    batch.step()
     return drawn
+
+
+def alike(
+    order: Sequence[int], widths: Sequence[int], more: int, tokens: int | None = None
+) -> Iterator[list[int]]:
+    """Rows of like length, longest first: none is padded to more than twice its own columns.
+
+    order: rows by falling width. widths: columns of each row. more: columns that each row gets beside them.
+    tokens: of a part at most, padding included, unless one row has more.
+    """
+    part: list[int] = []
+    for row in order:
+        longest = widths[part[0]] + more if part else 0
+        full = tokens is not None and (len(part) + 1) * longest > tokens
+        if part and (full or 2 * (widths[row] + more) < longest):
+            yield part
+            part = []
+        part.append(row)
+    if part:
+        yield part
 
 
 @contextmanager
@@ -283,11 +310,18 @@ def _at_work(policy: Policy) -> Iterator[None]:
 
 
 def _rows_that_pay(policy: Policy, columns: int) -> int:
-    """How many rows to draw at the same time: more for a small model, whose passes hardly depend on it."""
+    """How many rows to draw at the same time: more for a small model, whose passes hardly depend on it.
+
+    A larger one gets 64, and fewer where their keys and values would not fit.
+    """
     config = policy.model.config.get_text_config()
-    row: int = 2 * config.num_hidden_layers * config.hidden_size * policy.model.dtype.itemsize * columns
+    queries: int = getattr(config, "num_attention_heads", 1)
+    heads = getattr(config, "num_key_value_heads", None) or queries
+    size = getattr(config, "head_dim", None) or config.hidden_size // queries
+    row: int = 2 * config.num_hidden_layers * heads * size * policy.model.dtype.itemsize * columns
     few, many = ROWS
-    return max(few, min(many, CACHE_BYTES.get(policy.device.type, 0) // row))
+    pays, fits = (limit.get(policy.device.type, 0) // row for limit in (CACHE_BYTES, MOST_BYTES))
+    return max(1, min(many, pays), min(few, fits))
 
 
 def _room(start: Start, policy: Policy, decoding: Decoding) -> int:
@@ -337,7 +371,11 @@ def pick_token(logits: Tensor, uniform: Tensor, decoding: Decoding, never: Tenso
     return Pick(ids[:, 0], logps.gather(1, ids)[:, 0])
 
 
-def _uniforms(prompt: Sequence[int], seed: int, index: int, decoding: Decoding) -> Tensor:
-    """A number in [0, 1) for each token of a response, from (prompt, seed, index) alone."""
-    key = int(content_hash("sample", [list(prompt), seed, index])[:15], 16)
-    return torch.rand(decoding.max_new_tokens, generator=torch.Generator().manual_seed(key))
+def _uniforms(starts: Sequence[Start], draws: Sequence[int], seed: int, decoding: Decoding) -> list[Tensor]:
+    """A number in [0, 1) for each token of each response, from (prompt, seed, index) alone."""
+    keys = [
+        int(content_hash("sample", [start.prompt, seed, index])[:15], 16)
+        for start, index in zip(starts, draws, strict=True)
+    ]
+    size = decoding.max_new_tokens
+    return [torch.rand(size, generator=torch.Generator().manual_seed(key)) for key in keys]

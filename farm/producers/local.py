@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import cached_property
 
 from db.ids import Json, canonical_json
-from db.records import Instruction
 from farm.config import Decoding, ModelConfig
 from farm.methods.best_of_n import BestOfNConfig, best_of_n
+from farm.models.generation import Drawn, sample
 from farm.models.identity import fingerprint
 from farm.models.policy import Policy
 from farm.models.scorer import Scorer, ScorerReward
 from farm.models.tokens import Prompt
 from farm.producers.answers import Answer, Wanted, Write
 from farm.training.method import RewardFn
-from farm.training.rollout import draw
 
-AT_A_TIME = 512  # responses drawn together
+AT_A_TIME = 512  # responses that are sorted by length and drawn together
+FLUSH, SECONDS = 64, 5.0  # responses, or seconds since the last, after which a batch is written
 
 
 class LocalModel:
@@ -50,27 +51,43 @@ class LocalModel:
         self.decoding = canonical_json(identity)
 
     def draw(self, wanted: Sequence[Wanted], write: Write) -> None:
-        """Draw all that is wanted, about 512 responses at a time."""
+        """Draw all that is wanted. Responses are written as they end, the best of n when all n are drawn."""
         size = max(1, AT_A_TIME // (self._best_of or self._n))
         for at in range(0, len(wanted), size):
             part = wanted[at : at + size]
-            texts = self._texts([each.instruction for each in part])
-            answers = [(each, texts[i]) for i, each in enumerate(part)]
-            write([Answer(each.instruction, k, drawn[k]) for each, drawn in answers for k in each.draws])
+            if self._best_of is None:
+                self._write_as_they_end(part, write)
+            else:
+                write([Answer(each.instruction, 0, text) for each, text in self._best(part)])
 
-    def _texts(self, instructions: Sequence[Instruction]) -> list[list[str]]:
-        """All n draws (one with `best_of`) for each instruction."""
-        prompts = [Prompt(each.text, each.input) for each in instructions]
-        if self._best_of is not None:
-            config = BestOfNConfig(n=self._best_of, **asdict(self._settings))
-            return [
-                [text]
-                for text in best_of_n(
-                    self._policy, self._reward, prompts=prompts, config=config, seed=self._seed
-                )
-            ]
-        texts = draw(self._policy, prompts, self._settings, seed=self._seed, n=self._n).texts
-        return [texts[at : at + self._n] for at in range(0, len(texts), self._n)]
+    def _write_as_they_end(self, wanted: Sequence[Wanted], write: Write) -> None:
+        """Draw the missing draws. A batch is written when it is large or old, or an error is raised."""
+        codec, batch, written = self._policy.codec, list[Answer](), time.monotonic()
+        asked = [(each.instruction, k) for each in wanted for k in each.draws]
+
+        def ended(place: int, one: Drawn) -> None:
+            nonlocal written
+            batch.append(Answer(*asked[place], codec.text(one.ids)))
+            if len(batch) >= FLUSH or time.monotonic() - written > SECONDS:
+                full = batch[:]
+                batch.clear()  # before it is written, so that no batch is written twice
+                write(full)
+                written = time.monotonic()
+
+        prompts = [codec.prompt_ids(_prompt(each)) for each in wanted]
+        draws = [each.draws for each in wanted]
+        try:
+            sample(self._policy, prompts, self._settings, seed=self._seed, n=draws, ended=ended)
+        finally:
+            if batch:
+                write(batch)
+
+    def _best(self, wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, str]]:
+        """The best response to each instruction."""
+        config = BestOfNConfig(n=self._best_of or 1, **asdict(self._settings))
+        prompts = [_prompt(each) for each in wanted]
+        texts = best_of_n(self._policy, self._reward, prompts=prompts, config=config, seed=self._seed)
+        return zip(wanted, texts, strict=True)
 
     @cached_property
     def _scorer(self) -> Scorer:
@@ -79,3 +96,7 @@ class LocalModel:
     @cached_property
     def _reward(self) -> RewardFn:
         return ScorerReward(self._scorer)
+
+
+def _prompt(wanted: Wanted) -> Prompt:
+    return Prompt(wanted.instruction.text, wanted.instruction.input)

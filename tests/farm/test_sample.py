@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -214,3 +215,35 @@ def test_the_command_line_goes_on_after_a_kill(ledger: Path, model_dir: str) -> 
     with Ledger.open(ledger) as opened:
         made = list(outputs.outputs_of(opened, Source(Path(model_dir).name), "counts"))
     assert len({each.instruction.key for each in made}) == len(made) == 3_000
+
+
+def test_outputs_are_in_the_ledger_before_the_end_of_a_run_that_is_stopped(
+    ledger: Path, model_dir: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Responses are written as they end, and only the missing draws of an instruction are drawn later."""
+    from farm.producers import local
+
+    class Stopped(Exception):
+        pass
+
+    def stop_after_two(writes: list[int]) -> Callable[..., None]:
+        def progress(producer: str, done: int) -> None:
+            writes.append(done)
+            if len(writes) == 2:
+                raise Stopped
+
+        return progress
+
+    monkeypatch.setattr(local, "FLUSH", 10)
+    writes: list[int] = []
+    task = SampleTask("sums", decoding=SHORT, n=2)
+    with Ledger.open(ledger) as opened:
+        with pytest.raises(Stopped):
+            sample(opened, model_dir, task, stop_after_two(writes))
+        assert writes[:2] == [10, 20]
+        assert 20 <= opened.counts()["output"] < 60
+    rest, there = drawn(ledger, model_dir, n=2)
+    assert rest.known == writes[-1]
+    assert rest.known + rest.new == 60
+    whole = {(each.instruction.key, each.sample): each.text for each in there}
+    assert len(whole) == 60

@@ -251,3 +251,58 @@ def test_given_tokens_belong_to_the_response(policy: Policy) -> None:
 def test_given_tokens_that_leave_no_room_are_a_clear_error(policy: Policy) -> None:
     with pytest.raises(ConfigError, match="4 given tokens leave no room in a response of at most 4"):
         sample(policy, [[10]], Decoding(max_new_tokens=4), seed=0, given=[[5, 6, 7, 8]])
+
+
+def read_by(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The columns that attention sees in each pass, over all rows, padding included."""
+    columns, step_logits = [], policy.step_logits
+
+    def counted(ids: torch.Tensor, attention: torch.Tensor, *more: Any) -> torch.Tensor:
+        columns.append(max(ids.numel(), attention.numel()))
+        return step_logits(ids, attention, *more)
+
+    monkeypatch.setattr(policy, "step_logits", counted)
+    return columns
+
+
+def test_a_long_prompt_costs_itself_alone(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    short, long = [[10 + i, 20] for i in range(15)], [30] * 200
+    decoding, columns = Decoding(max_new_tokens=8), read_by(policy, monkeypatch)
+    costs, drawn = [], []
+    for prompts in (short, [long], [*short, long]):
+        drawn.append([each.ids for each in sample(policy, prompts, decoding, seed=0)])
+        costs.append(sum(columns))
+        columns.clear()
+    assert drawn[2] == drawn[0] + drawn[1]
+    assert costs[2] <= costs[0] + costs[1]
+
+
+def test_no_row_is_padded_to_more_than_twice_its_columns_and_no_pass_is_too_wide() -> None:
+    widths = sorted((1 + (7 * i * i) % 997 for i in range(200)), reverse=True)
+    for more, tokens in ((0, 2000), (100, None), (5, 700)):
+        parts = list(sampler.alike(range(200), widths, more, tokens))
+        assert [row for part in parts for row in part] == list(range(200))
+        for part in parts:
+            assert widths[part[0]] + more <= 2 * (widths[part[-1]] + more)
+            assert tokens is None or len(part) == 1 or len(part) * (widths[part[0]] + more) <= tokens
+
+
+def test_rows_at_a_time_follow_from_the_memory_of_keys_and_values(
+    policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = read_by(policy, monkeypatch)
+    monkeypatch.setitem(sampler.CACHE_BYTES, "cpu", 0)
+    row = 2 * 2 * 2 * 8 * 4 * (1 + 4 + 32)  # two layers, two heads of eight, float32
+    monkeypatch.setitem(sampler.MOST_BYTES, "cpu", 5 * row)
+    few = sample(policy, [[10]], Decoding(max_new_tokens=4), seed=0, n=20)
+    assert max(columns) <= 5 * 5
+    monkeypatch.undo()
+    assert few == sample(policy, [[10]], Decoding(max_new_tokens=4), seed=0, n=20)
+
+
+def test_numbered_draws_are_those_of_all_and_are_told_as_they_end(policy: Policy) -> None:
+    decoding, told = Decoding(max_new_tokens=20), {}
+    whole = sample(policy, PROMPTS[:2], decoding, seed=4, n=5)
+    some = sample(policy, PROMPTS[:2], decoding, seed=4, n=[(1, 4), (3,)], ended=told.__setitem__)
+    assert [one.ids for one in some] == [whole[k].ids for k in (1, 4, 8)]
+    assert [told[place] for place in range(3)] == some
