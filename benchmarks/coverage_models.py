@@ -5,7 +5,9 @@
 
 A world draws one study of n instructions (of n models, for a correlation over models) whose truth is known,
 and gives each figure with its truth. Where a figure or its bounds are refused, the study counts apart.
-Clusters are instructions with several judgements that go together. Bootstraps have 200 draws.
+Clusters are instructions with several judgements that go together. Bootstraps have 200 draws. Formulas have
+ten times the studies, length control half. The Monte Carlo error of a coverage of 95 % is 1.5 points with 200
+studies, 0.5 with 2,000 and 2.2 with 100.
 """
 
 from __future__ import annotations
@@ -29,13 +31,15 @@ from farm.statistics.bootstrap import Interval
 from farm.statistics.bradley_terry import bradley_terry
 from farm.statistics.difficulty import Difficulty
 from farm.statistics.length_control import controlled_win_rate
-from farm.statistics.ranking import rank_correlation
+from farm.statistics.ranking import CorrelationKind, rank_correlation
 from farm.statistics.win_rates import win_rate, win_rate_difference
 
 Rng = np.random.Generator
+METHODS: dict[str, CorrelationKind] = {"Spearman": "spearman", "Kendall": "kendall"}
 SIZES = (5, 10, 20, 50, 200)
 PAIRS = 4  # judgements of one instruction, in a cluster
 DRAWS = 200  # of a bootstrap
+MANY = 50  # models; Kendall's tau of more, resampled, takes minutes
 GRID = np.linspace(-8, 8, 4001)  # points for integrals over the standard normal distribution
 
 
@@ -144,9 +148,10 @@ def correlations_over_models(levels: int) -> World:
         seed = int(rng.integers(2**31))
         found = {}
         for name, value in truth.items():
-            method = "spearman" if name == "Spearman" else "kendall"
+            if name == "Kendall" and n > MANY:
+                continue
             try:
-                over = rank_correlation(first, second, method, draws=DRAWS, seed=seed).over_models
+                over = rank_correlation(first, second, METHODS[name], draws=DRAWS, seed=seed).over_models
             except ValueError:
                 over = None
             found[name] = Trial(value, over)
@@ -210,21 +215,27 @@ def drops_of(gold: np.ndarray, share: bool) -> World:
 
 NEAR, FAR, SIX = np.array([-0.4, 0.0, 0.4]), np.array([-1.75, 0.0, 1.75]), np.linspace(-1, 1, 6)
 BENT, FLAT = np.array([0.0, 0.2, 0.3, 0.2, 0.1]), np.zeros(5)
-WORLDS: dict[str, World] = {
+FORMULAS: dict[str, World] = {
     "win rate, 60 %": win_rates_of(0.6, 1),
     "win rate, 97 %": win_rates_of(0.97, 1),
     "win rate, 60 %, clusters": win_rates_of(0.6, PAIRS),
     "difference of win rates, 10 points": differences_of(0.5, 0.0),
     "difference of win rates, near 1": differences_of(4.0, 3.0),
-    "Bradley-Terry, 3 near": strengths_of(NEAR, 1),
-    "Bradley-Terry, 3 near, clusters": strengths_of(NEAR, PAIRS),
-    "Bradley-Terry, 3 far, clusters": strengths_of(FAR, PAIRS),
-    "Bradley-Terry, 6, clusters": strengths_of(SIX, PAIRS),
+}
+CONTROLLED: dict[str, World] = {
     "length control, 50 %, difficulties": controlled_of(0.0, 1.0),
     "length control, 70 %, difficulties": controlled_of(1.0, 1.0),
     "length control, 73 %": controlled_of(1.0, 0.0),
     "length control, 95 %": controlled_of(3.0, 0.0),
     "length control, 61 %, clusters": controlled_of(0.5, 0.8, PAIRS),
+}
+WORLDS: dict[str, World] = {
+    **FORMULAS,
+    "Bradley-Terry, 3 near": strengths_of(NEAR, 1),
+    "Bradley-Terry, 3 near, clusters": strengths_of(NEAR, PAIRS),
+    "Bradley-Terry, 3 far, clusters": strengths_of(FAR, PAIRS),
+    "Bradley-Terry, 6, clusters": strengths_of(SIX, PAIRS),
+    **CONTROLLED,
     "over models": correlations_over_models(0),
     "over models, ties": correlations_over_models(6),
     "over instructions, 5 models": correlations_over_instructions(5, tied=False),
@@ -270,6 +281,11 @@ def _of(trials: list[Trial]) -> Coverage:
     )
 
 
+def studies(name: str, draws: int) -> int:
+    """How many studies of a world: ten times as many of a formula, half as many of length control."""
+    return 10 * draws if name in FORMULAS else draws // 2 if name in CONTROLLED else draws
+
+
 def main() -> None:
     """Measure the worlds that the options name at every size, and print and write the results."""
     parser = argparse.ArgumentParser(
@@ -285,7 +301,7 @@ def main() -> None:
             continue
         start = time.process_time()
         for size in SIZES:
-            for figure, found in coverage(world, size, options.draws).items():
+            for figure, found in coverage(world, size, studies(name, options.draws)).items():
                 held = "-" if found.share is None else f"{100 * found.share:.1f} %"
                 print(
                     f"{name:38s} {figure:10s} n {size:3d}  {held:>7s}  "

@@ -73,4 +73,4 @@ def name_set(path: Path, n: int, name: str = "set", categories: Mapping[int, str
 def long(table: pd.DataFrame) -> pd.DataFrame:
     """A table of instructions and models as one row per judgement."""
     rows = table.rename_axis(index="instruction", columns="model")
-    return rows.stack().rename("preference").reset_index()
+    return rows.reset_index().melt("instruction", value_name="preference").dropna(ignore_index=True)

@@ -84,8 +84,11 @@ def test_each_person_has_one_vote() -> None:
     times=st.integers(2, 4),
 )
 def test_judging_again_alike_changes_no_vote(rows: list[tuple[int, int, int]], times: int) -> None:
-    once = ag.one_vote_each(*np.array(rows, dtype=np.int64).reshape(-1, 3).T, 3)
-    again = ag.one_vote_each(*np.array(rows * times, dtype=np.int64).reshape(-1, 3).T, 3)
+    def ballots(given: list[tuple[int, int, int]]) -> ag.Ballots:
+        units, voters, category = np.array(given, dtype=np.int64).reshape(-1, 3).T
+        return ag.one_vote_each(units, voters, category, 3)
+
+    once, again = ballots(rows), ballots(rows * times)
     assert all(np.array_equal(one, two) for one, two in zip(once, again, strict=True))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,14 @@ from scipy.stats import kendalltau, spearmanr
 from scipy.stats import t as student
 from statsmodels.stats.multitest import multipletests
 
-from farm.statistics.ranking import clusters, levels, rank_correlation, rank_ranges, significantly_better
+from farm.statistics.ranking import (
+    CorrelationKind,
+    clusters,
+    levels,
+    rank_correlation,
+    rank_ranges,
+    significantly_better,
+)
 from farm.statistics.win_rates import Estimates, win_rate_estimates
 from tests.support.judged_models import long
 
@@ -59,15 +66,16 @@ def test_tied_means_are_ties_whatever_the_order_of_addition(
         rows = pd.DataFrame(games, columns=["instruction", "model", "preference"])
         table = rows.groupby(["instruction", "model"], sort=False)["preference"].mean().unstack()
         frames.append(table.sample(frac=1, random_state=random.randrange(99)))
+    one, other = frames
     if any(len(set(side)) == 1 for side in means):
         with pytest.raises(ValueError, match="ties all"):
-            rank_correlation(*frames, draws=2)
+            rank_correlation(one, other, draws=2)
         return
-    for method, scipy in (("spearman", spearmanr), ("kendall", kendalltau)):
-        # ranks of exact fractions; scipy would turn the fractions themselves into floats
-        exact = [[sorted(set(side)).index(mean) for mean in side] for side in means]
-        found = rank_correlation(*frames, method, draws=2)  # type: ignore[arg-type]
-        assert found.value == pytest.approx(scipy(*exact).statistic, abs=1e-12)
+    # ranks of exact fractions; scipy would turn the fractions themselves into floats
+    x, y = ([sorted(set(side)).index(mean) for mean in side] for side in means)
+    for method, expected in {"spearman": spearmanr(x, y), "kendall": kendalltau(x, y)}.items():
+        found = rank_correlation(one, other, cast(CorrelationKind, method), draws=2)
+        assert found.value == pytest.approx(expected.statistic, abs=1e-12)
 
 
 def test_scores_that_differ_by_more_than_rounding_are_no_ties() -> None:

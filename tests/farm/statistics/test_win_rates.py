@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -137,7 +139,7 @@ def test_models_judged_on_different_instructions() -> None:
     estimates = win_rate_estimates(long(table))
     assert estimates.values == pytest.approx([2 / 3, 0.75])
     errors = [win_rate(table[model].dropna()).standard_error for model in "ab"]
-    assert estimates.errors[0, 1] == pytest.approx(np.hypot(*errors))
+    assert estimates.errors[0, 1] == pytest.approx(math.hypot(*errors))
     assert estimates.shared().tolist() == [[3, 2], [2, 2]]
 
 
@@ -152,7 +154,7 @@ def test_estimates_are_the_win_rates_that_are_shown_though_counts_differ() -> No
     estimates, shown = win_rate_estimates(both), win_rates(both)
     assert estimates.values == pytest.approx([shown[model].value for model in "ab"], abs=1e-12)
     errors = [shown[model].standard_error for model in "ab"]
-    assert estimates.errors[0, 1] == pytest.approx(np.hypot(*errors), abs=1e-12)
+    assert estimates.errors[0, 1] == pytest.approx(math.hypot(*errors), abs=1e-12)
 
 
 @pytest.mark.parametrize(("n", "apart"), [(2, False), (4, False), (5, True), (30, True)])
