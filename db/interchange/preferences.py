@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -39,7 +39,8 @@ MARKS = frozenset({"annotator_kind", "output_1", "item_id"})
 SHAPE = tuple((name,) for name in ("item_id", "annotator_kind", "output_1", "output_2", "order_swapped"))
 TEXTS = ("source", "item_id", "instruction_id", "instruction", "input", "output_1", "output_2", "annotator")
 OPTIONAL_TEXTS = ("subset", "output_1_model", "output_2_model", "raw_completion")
-CODES = {1: 1.0, 2: 0.0, 0: 0.5, None: None}  # 1 output_1, 2 output_2, 0 tie, null no verdict
+# 1 output_1, 2 output_2, 0 tie, null no verdict
+CODES: Mapping[float | None, float | None] = {1: 1.0, 2: 0.0, 0: 0.5, None: None}
 KINDS = {kind.value: kind for kind in AnnotatorKind if kind is not AnnotatorKind.RULE}
 EXTRA = "_farm"
 PACKED = ("meta", "preference_raw")  # in parquet these are JSON texts, since a column has one type
