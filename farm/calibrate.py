@@ -33,9 +33,11 @@ from farm.evaluation.references import named, reference_members
 from farm.judging.in_process import named_models
 from farm.judging.provider import Provider, Task
 from farm.options.calibrate import CalibrateTask as CalibrateTask
+from farm.statistics.agreement import Floats, Ints, categories, one_vote_each
+from farm.statistics.agreement import votes as count_votes
 from farm.statistics.bootstrap import Interval
 from farm.statistics.crowd_fit import FOLDS, LEAST, CrowdFit, MemberVerdicts, fit_crowd
-from farm.statistics.vote_distribution import Shares, shares
+from farm.statistics.vote_distribution import Shares, shares, shares_of_counts
 
 SCORES = ("agreement", "variance", "brier", "kl")
 DECIMALS = 4  # of the weights and the noise in the written file
@@ -127,7 +129,8 @@ class _Labelled:
     @property
     def votes(self) -> int:
         """The most frequent number of people on a question, among questions with two or more; at least 2."""
-        counts = np.bincount(self.people.dropna(subset="preference")["unit"].value_counts().to_numpy())
+        told = self.people.dropna(subset="preference").drop_duplicates(["unit", "annotator"])
+        counts = np.bincount(told["unit"].value_counts().to_numpy())
         return int(counts[2:].argmax()) + 2 if len(counts) > 2 else 2
 
 
@@ -246,16 +249,27 @@ def _spec_json(spec: AnnotatorSpec, orders: Orders) -> str:
 
 
 def _fitted(labelled: _Labelled, task: CalibrateTask) -> CrowdFit:
-    """The fit on the questions that are not held out."""
+    """The fit on the questions that are not held out. Each person has one vote on a question."""
     units = labelled.units[~labelled.units["held"]]
     place = pd.Series(np.arange(len(units)), index=units["unit"])
 
-    def votes(rows: pd.DataFrame) -> Shares:
+    def cells(rows: pd.DataFrame) -> tuple[Ints, Ints, Floats]:
+        """The place of each judgement's question, its annotator, and its preference."""
         mine = rows[rows["unit"].isin(place.index)]
-        return shares(place[mine["unit"]].to_numpy(), mine["preference"].to_numpy(float), len(units))
+        where, who = place[mine["unit"]].to_numpy(), mine["annotator"].to_numpy(np.int64)
+        return where, who, mine["preference"].to_numpy(float)
+
+    def verdicts(rows: pd.DataFrame) -> Shares:
+        where, _, preference = cells(rows)
+        return shares(where, preference, len(units))
+
+    def votes(rows: pd.DataFrame) -> Shares:
+        where, who, preference = cells(rows)
+        ballots = one_vote_each(where, who, categories(preference), len(units))
+        return shares_of_counts(count_votes(ballots.units, ballots.category, len(units)))
 
     folds = [keyed_index(FOLDS, "calibration fold", key) for key in units["instruction"]]
-    judged = MemberVerdicts.of([votes(rows) for rows in labelled.members], votes(labelled.people))
+    judged = MemberVerdicts.of([verdicts(rows) for rows in labelled.members], votes(labelled.people))
     try:
         return fit_crowd(judged, np.array(folds, dtype=np.int64))
     except ValueError as error:

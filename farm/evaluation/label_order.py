@@ -41,7 +41,8 @@ def label_table(ledger: Ledger, annotator: str, scope: Scope) -> pd.DataFrame:
     """One row per question with what people and the judge `annotator` said.
 
     Columns: pair_id, key (of the pair), instruction; human and judge (mean preference for the model of the
-    scope, or for the first output, in [0, 1], NaN: none); judgements (how many verdicts the judge gave);
+    scope, or for the first output, in [0, 1], NaN: none; each person weighs the same);
+    judgements (how many verdicts the judge gave);
     asked (whether the judge was asked). Raises ConfigError where nothing fits the scope, or where nobody of
     that name judged there."""
     rows = _oriented(ledger, scope)
@@ -55,7 +56,8 @@ def label_table(ledger: Ledger, annotator: str, scope: Scope) -> pd.DataFrame:
     groups = rows.groupby("question", sort=True)
     table = groups[["pair_id", "key", "instruction"]].first()
     for name, chosen in (("human", rows["annotator"].isin(people)), ("judge", mine)):
-        table[name] = rows[chosen].groupby("question")["preference"].mean().reindex(table.index)
+        each = rows[chosen].groupby(["question", "annotator"])["preference"].mean()
+        table[name] = each.groupby("question").mean().reindex(table.index)
     verdicts = rows[mine & rows["preference"].notna()]
     table["judgements"] = verdicts.groupby("question").size().reindex(table.index, fill_value=0)
     table["asked"] = table.index.isin(rows.loc[mine, "question"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from annotators.simulator import Judge
 from db.errors import ConfigError
 from db.ids import keyed_uniform
 from db.ledger import Ledger
+from db.records import Annotation
 from farm.annotate import annotate_members, plan_members
 from farm.calibrate import CalibrateTask, calibrate
 from farm.judging.provider import Provider, Task
@@ -77,6 +79,26 @@ def test_weights_and_noise_are_found_and_written(study: dict[str, Any]) -> None:
     assert pool.fingerprint == found["fingerprint"]
     assert {m.spec.name: m.weight for m in pool.members} == {k: v for k, v in weights.items() if v}
     assert pool.noise.flip == found["flip"]["after"]
+
+
+def test_a_persons_second_judgement_is_no_second_vote(study: dict[str, Any], tmp_path: Path) -> None:
+    copy = Path(shutil.copy(study["ledger"], tmp_path / "farm.db"))
+    card, said = people_of(PEOPLE.chances(PAIRS, FLIP), 4, seed=5)[0]
+    with Ledger.open(copy) as ledger, ledger.writing() as writer:
+        [number] = writer.annotators([card])
+        writer.annotations(
+            Annotation(pair, number, float(p), float(p), True, replicate=again)
+            for pair, p in zip(writer.pairs(PAIRS), said, strict=True)
+            for again in (1, 2, 3)
+        )
+    found = told(copy, "annotators", "calibrate", study["pool"], "--out", tmp_path / "fitted.yaml")
+    first = study["found"]
+    assert (found["votes"], found["flip"], found["members"]) == (4, first["flip"], first["members"])
+    for who in ("people", "before", "after"):
+        for measure in ("agreement", "brier", "kl"):
+            value = first["scores"][who][measure]["value"] if measure in first["scores"][who] else None
+            if value is not None:
+                assert found["scores"][who][measure]["value"] == pytest.approx(value, abs=1e-9)
 
 
 def test_on_the_part_held_out_it_comes_near_people(study: dict[str, Any]) -> None:
