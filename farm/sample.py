@@ -19,6 +19,7 @@ from db.ledger import Ledger
 from db.queries import outputs, training
 from db.queries.outputs import Source
 from db.records import Instruction, Output
+from farm.config import ModelConfig
 from farm.options.sample import SampleTask as SampleTask
 from farm.producers.answers import Answer, Producer, Wanted
 from farm.progress import Progress
@@ -110,7 +111,11 @@ def _drawing(model: str, task: SampleTask, provider: Provider | None) -> Produce
             n=task.n,
             best_of=task.best_of,
             reward=task.reward,
+            config=task.loading,
         )
+    if task.loading != ModelConfig():
+        remedy = "leave out --dtype, --device, --attention and --template, or --base-url"
+        raise ConfigError("the server loads the model, not this command", remedy=remedy)
     if task.reward is not None:
         raise ConfigError("best-of-n draws from a model run here", remedy="leave --base-url out")
     from farm.producers.served import ServedModel

@@ -11,7 +11,7 @@ from farm.settings.checked import Options
 from farm.settings.fields import Part, option
 
 SAMPLING = Part(
-    only=("set_name", "producer", "n", "decoding", "seed"),
+    only=("set_name", "producer", "n", "decoding", "loading", "seed"),
     without=("top_k",),
     words={
         "set_name": "The evaluation set.",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from farm.config import Decoding
+from typing import Annotated
+
+from farm.config import Decoding, ModelConfig
 from farm.settings.checked import Options
-from farm.settings.fields import option
+from farm.settings.fields import Part, option
+
+LOADING = Part(only=("dtype", "device", "attention", "template"))
 
 
 class SampleTask(Options):
@@ -20,6 +24,8 @@ class SampleTask(Options):
     """At most this many instructions."""
     decoding: Decoding = Decoding()
     """How tokens are drawn."""
+    loading: Annotated[ModelConfig, LOADING] = ModelConfig()
+    """How a model that runs here is loaded."""
     seed: int = option(0, at_least=0)
     """Seed of every draw."""
     best_of: int | None = option(None, at_least=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 
 from db.ids import Json, canonical_json
@@ -27,15 +27,22 @@ class LocalModel:
     """A model in this process. An output depends on weights, instruction, decoding, seed and draw alone.
 
     n: draws per instruction. best_of: draw so many and keep the one with the highest reward; None: keep all.
-    reward: the reward model for `best_of`, a folder or hub id.
+    reward: the reward model for `best_of`, a folder or hub id. config: how the models are loaded; its
+    template is the policy's alone.
     """
 
     cost: float | None = None
 
     def __init__(
-        self, model: str, decoding: Decoding, seed: int, n: int, best_of: int | None, reward: str | None
+        self,
+        model: str,
+        decoding: Decoding,
+        seed: int,
+        n: int,
+        best_of: int | None,
+        reward: str | None,
+        config: ModelConfig,
     ) -> None:
-        config = ModelConfig()
         self._policy = Policy.load(model, config)
         self._settings, self._seed, self._n = decoding, seed, n
         self._best_of, self._reward_source = best_of, reward
@@ -45,6 +52,9 @@ class LocalModel:
             "seed": seed,
             "weights": fingerprint(model, config, lambda: self._policy),
         }
+        if config.template != "auto":
+            identity["template"] = config.template
+        self._scorer_config = replace(config, template="auto")
         if reward is not None:
             scorer = self._scorer
             identity |= {"best_of": best_of, "reward": fingerprint(reward, config, lambda: scorer)}
@@ -91,7 +101,7 @@ class LocalModel:
 
     @cached_property
     def _scorer(self) -> Scorer:
-        return Scorer.load(str(self._reward_source), ModelConfig())
+        return Scorer.load(str(self._reward_source), self._scorer_config)
 
     @cached_property
     def _reward(self) -> RewardFn:

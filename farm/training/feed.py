@@ -50,22 +50,23 @@ class RecordFeed(Generic[R, B]):
     def __init__(
         self,
         rows: Sequence[R],
-        lengths: Sequence[int],
+        length: Callable[[R], int],
         make: Callable[[Sequence[R]], B],
         config: TrainConfig,
         processes: Processes,
         held_out: Sequence[R] = (),
         curriculum: Curriculum | None = None,
     ) -> None:
-        """lengths: tokens of each row. make: makes a batch of some rows. curriculum: default shuffled epochs.
+        """length: tokens of a row. make: makes a batch of some rows. curriculum: default shuffled epochs.
 
         Raises DataError if there are no rows.
         """
         if not rows:
             raise nothing_to_learn()
-        self.rows, self.lengths, self.make, self.held_out_rows = rows, lengths, make, held_out
+        self.rows, self.length, self.make, self.held_out_rows = rows, length, make, held_out
+        self.lengths = [length(row) for row in rows]
         self.config, self.processes = config, processes
-        self.curriculum = curriculum or Shuffled(lengths, config)
+        self.curriculum = curriculum or Shuffled(self.lengths, config)
         self.steps_per_epoch = math.ceil(len(rows) / config.batch_size)
         self.steps = math.ceil(config.epochs * self.steps_per_epoch)
         if config.max_steps is not None:
@@ -80,10 +81,22 @@ class RecordFeed(Generic[R, B]):
             yield [self.make([self.rows[i] for i in part]) for part in mine]
 
     def held_out(self) -> Iterator[B]:
-        """The held-out rows in batches, in their order; the same on every process."""
-        size = self.config.micro_batch or self.config.batch_size
-        for at in range(0, len(self.held_out_rows), size):
-            yield self.make(self.held_out_rows[at : at + size])
+        """The held-out rows in batches within micro_batch and token_budget, in their order.
+
+        They are the same on every process.
+        """
+        size, budget = self.config.micro_batch or self.config.batch_size, self.config.token_budget
+        part: list[R] = []
+        widest = 0
+        for row in self.held_out_rows:
+            length = self.length(row)
+            widest = max(widest, length)
+            if part and (len(part) == size or (budget and widest * (len(part) + 1) > budget)):
+                yield self.make(part)
+                part, widest = [], length
+            part.append(row)
+        if part:
+            yield self.make(part)
 
 
 class PreparedFeed(Generic[B, C]):
@@ -153,8 +166,9 @@ def demonstrations(
         return collate(part, codec.pad_id, device)
 
     train, held_out = rows(data.train), rows(data.held_out)
-    lengths = [row.length for row in train]
-    return RecordFeed(train, lengths, make=make, config=config, processes=data.processes, held_out=held_out)
+    return RecordFeed(
+        train, lambda row: row.length, make=make, config=config, processes=data.processes, held_out=held_out
+    )
 
 
 def pairs(
@@ -183,8 +197,9 @@ def pairs(
         )
 
     train, held_out = rows(data.train), rows(data.held_out)
-    lengths = [row.length for row in train]
-    return RecordFeed(train, lengths, make=make, config=config, processes=data.processes, held_out=held_out)
+    return RecordFeed(
+        train, lambda row: row.length, make=make, config=config, processes=data.processes, held_out=held_out
+    )
 
 
 def judged(
@@ -205,8 +220,14 @@ def judged(
         return JudgedBatch(tokens, torch.tensor([each.label for each in part], device=device))
 
     train, held_out = rows(data.train), rows(data.held_out)
-    lengths = [each.row.length for each in train]
-    return RecordFeed(train, lengths, make=make, config=config, processes=data.processes, held_out=held_out)
+    return RecordFeed(
+        train,
+        lambda each: each.row.length,
+        make=make,
+        config=config,
+        processes=data.processes,
+        held_out=held_out,
+    )
 
 
 def groups(
@@ -232,8 +253,11 @@ def groups(
         )
 
     train, held_out = rows(data.train), rows(data.held_out)
-    lengths = [each.length * len(each.rows) for each in train]
-    return RecordFeed(train, lengths, make=make, config=config, processes=data.processes, held_out=held_out)
+
+    def length(each: TokenizedGroup) -> int:
+        return each.length * len(each.rows)
+
+    return RecordFeed(train, length, make=make, config=config, processes=data.processes, held_out=held_out)
 
 
 def instructions(
@@ -247,13 +271,15 @@ def instructions(
     curriculum: called with the prompts that fit. Its row numbers count these prompts. Raises DataError as
     `fitting` does.
     """
-    lengths = [len(codec.prompt_ids(prompt)) for prompt in data.train]
-    kept = fitting(list(data.train), lengths, config, codec.context)
-    lengths = [len(codec.prompt_ids(prompt)) for prompt in kept]
+
+    def length(prompt: Prompt) -> int:
+        return len(codec.prompt_ids(prompt))
+
+    kept = fitting(list(data.train), [length(prompt) for prompt in data.train], config, codec.context)
     chosen_by = curriculum(kept) if curriculum else None
     return RecordFeed(
         kept,
-        lengths,
+        length,
         make=lambda part: PromptBatch(list(part)),
         config=config,
         processes=data.processes,

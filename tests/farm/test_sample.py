@@ -24,7 +24,7 @@ from farm.models.hub import ModelError
 from farm.models.loading import load_codec
 from farm.models.tokens import Prompt
 from farm.sample import SampleReport, SampleTask, sample
-from tests.support.command_line import farm_arguments
+from tests.support.command_line import farm, farm_arguments
 from tests.support.completions_server import completions_server
 
 SHORT = Decoding(max_new_tokens=6)
@@ -247,3 +247,20 @@ def test_outputs_are_in_the_ledger_before_the_end_of_a_run_that_is_stopped(
     assert rest.known + rest.new == 60
     whole = {(each.instruction.key, each.sample): each.text for each in there}
     assert len(whole) == 60
+
+
+def test_how_a_model_is_loaded_can_be_chosen_and_is_part_of_whose_an_output_is(
+    ledger: Path, model_dir: str
+) -> None:
+    ways = [ModelConfig(), ModelConfig(template="Q: {instruction}"), ModelConfig(dtype="bfloat16")]
+    found = [drawn(ledger, model_dir, limit=2, loading=each)[0] for each in ways]
+    assert [report.new for report in found] == [2, 2, 2]
+    assert len({report.source for report in found}) == 3
+    eager = ModelConfig(attention="eager", device="cpu")
+    assert drawn(ledger, model_dir, limit=2, loading=eager)[0].known == 2, "rounding alone"
+    with Ledger.open(ledger) as opened, pytest.raises(ConfigError, match="the server loads the model"):
+        task = SampleTask("sums", loading=eager)
+        sample(opened, "served", task, quiet, Provider((), "http://127.0.0.1:9/v1"))
+    flags = ("--dtype", "bfloat16", "--device", "cpu", "--attention", "eager", "--template", "plain")
+    said = farm(ledger, "sample", model_dir, "--set", "sums", "--limit", 1, "--max-new-tokens", 2, *flags)
+    assert said.code == 0, said.error

@@ -300,3 +300,15 @@ def test_a_curriculum_chooses_the_rows_of_a_step(codec: Codec) -> None:
     data = Data([Prompt("a"), Prompt("b"), Prompt("c")])
     feed = instructions(data, codec, TrainConfig(batch_size=1), Last)
     assert [batch.prompts for (batch,) in feed.batches(1)] == [[Prompt("b")], [Prompt("a")]]
+
+
+def test_held_out_batches_heed_the_token_budget(model_dir: str) -> None:
+    codec, cpu = Codec(AutoTokenizer.from_pretrained(model_dir)), torch.device("cpu")
+    rows = [Demonstration(Prompt("x" * n), "y") for n in (5, 60, 7, 30, 9, 11)]  # and 27 tokens more
+    data = Data(rows[:1], rows)
+    for budget in (1, 150, 200, None):
+        config = TrainConfig(token_budget=budget, batch_size=4)
+        found = [batch.ids for batch in demonstrations(data, codec, config, cpu).held_out()]
+        assert sum(map(len, found)) == 6
+        assert all(len(ids) == 1 or ids.numel() <= (budget or 10_000) for ids in found)
+        assert max(map(len, found)) == {1: 1, 150: 2, 200: 3, None: 4}[budget]
