@@ -78,8 +78,12 @@ def _print_version(asked: bool) -> None:
 def _options(
     context: typer.Context,
     ledger: Annotated[
-        str, typer.Option(envvar="FARM_LEDGER", help="The ledger: a SQLite file or a PostgreSQL URL.")
-    ] = "farm.db",
+        str | None,
+        typer.Option(
+            envvar="FARM_LEDGER",
+            help="The ledger: a SQLite file or a PostgreSQL URL; else that of farm.toml, else farm.db.",
+        ),
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
         bool,
@@ -88,7 +92,7 @@ def _options(
 ) -> None:
     from farm.commands.common import Context
 
-    context.obj = Context(ledger, debug)
+    context.obj = Context.of(ledger, debug)
 
 
 def main() -> None:

@@ -95,7 +95,8 @@ class Account:
         while not self.fits(worst):
             if self.reserved.requests == 0 or not self.budget.holds(self.spent + worst):
                 raise BudgetExhausted(
-                    f"the budget is used up: {self._described()}",
+                    f"the budget is used up: {self._described()} spent, and the next request could take"
+                    f" {_said(worst)}",
                     remedy="raise the cap and run the same command again: nothing is asked twice",
                 )
             self._settled = self._settled or asyncio.Event()
@@ -121,6 +122,10 @@ class Account:
         if cap.max_tokens is not None:
             parts.append(f"{spent.tokens} of {cap.max_tokens} tokens")
         return ", ".join(parts)
+
+
+def _said(worst: Charge) -> str:
+    return f"${worst.cost:.4f}" if worst.cost else f"{worst.tokens} tokens"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from db.errors import FarmError
 from farm.commands.flags import flags
+from farm.escaping import printed
 from farm.settings.checked import Options
 from farm.settings.fields import Part, option
+from farm.settings.project import Project, find_project
 
 if TYPE_CHECKING:
     from db.ids import Json
     from db.ledger import Ledger
     from farm.progress import Progress
 
+AGAIN = "what is done is kept; the same command goes on from there"
 __all__ = ["CommandOutput", "Context", "app", "flags", "judges"]
 
 
@@ -28,6 +33,13 @@ class Context:
 
     ledger: str
     debug: bool
+    project: Project
+
+    @classmethod
+    def of(cls, ledger: str | None, debug: bool) -> Context:
+        """The ledger that was named, else that of the farm.toml, else farm.db. Raises ConfigError."""
+        project = find_project(Path.cwd())
+        return cls(ledger or project.ledger or "farm.db", debug, project)
 
     @contextmanager
     def open(self, *, create: bool = False, read_only: bool = False) -> Iterator[Ledger]:
@@ -51,19 +63,46 @@ class CommandOutput(Options):
             return
         from rich.console import Console
 
-        console = Console(highlight=False)
-        console.width = max(console.width, 108)
-        console.print(view())
+        from farm.terminal.common import print_whole
+
+        print_whole(Console(highlight=False), view())
 
     def say(self, line: str) -> None:
         """Print a line during work; on standard error with --json."""
         typer.echo(line, err=self.as_json)
 
-    def progress(self, unit: str) -> AbstractContextManager[Progress]:
-        """Show counts of what is done, unless --json is given."""
+    @contextmanager
+    def progress(self, unit: str) -> Iterator[Progress]:
+        """Show counts of what is done, unless --json is given.
+
+        What ends the work early, Ctrl-C or a RunStopped, says what was done and how to go on.
+        """
         from farm.terminal.progress import progress_of
 
-        return progress_of(unit, not self.as_json)
+        done: dict[str, int] = {}
+        with progress_of(unit, not self.as_json) as advance:
+
+            def count(name: str, number: int) -> None:
+                done[name] = number
+                advance(name, number)
+
+            try:
+                yield count
+            except KeyboardInterrupt:
+                typer.echo(f"farm: stopped{_so_far(done, unit)} ({AGAIN})", err=True)
+                raise
+            except FarmError as error:
+                from annotators.clients.failures import BudgetExhausted
+
+                if isinstance(error, BudgetExhausted):
+                    error.what += _so_far(done, unit)
+                raise
+
+
+def _so_far(done: Mapping[str, int], unit: str) -> str:
+    """How much was done, of each name, such as "; plain: 36 judgements so far"."""
+    said = ", ".join(f"{printed(name)}: {number:,} {unit}" for name, number in done.items())
+    return f"; {said} so far" if said else "; nothing was done yet"
 
 
 def judges(*more: str, base_url: str, max_cost: str) -> Part:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
@@ -36,7 +37,16 @@ from farm.settings.fields import (
     part_in,
     without_none,
 )
+from farm.settings.project import Project
 from farm.settings.words import listed
+
+LEDGER = inspect.Parameter(
+    "ledger",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=None,
+    annotation=Annotated[str | None, typer.Option("--ledger", help="As before the command.")],
+)
+"""Every command takes the ledger after its name too."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +87,19 @@ class Flag:
             kind = list[kind]
         return kind if self.default is not None else kind | None
 
+    def shared(self, project: Project, given: Mapping[str, Any]) -> object:
+        """What the project file says of this flag; None where it says nothing, or the environment says it.
+
+        given: the values of all flags. The field's `unless` names a flag beside which it makes no sense.
+        """
+        settings = flag_settings(self.field)
+        named = settings.get("project")
+        if not named or self.path[-1] in self.part.unshared or given.get(settings.get("unless", "")):
+            return None
+        if os.environ.get(settings.get("variable", "")):
+            return None
+        return getattr(project, named)
+
     def parameter(self) -> inspect.Parameter:
         """The parameter that typer makes the flag of."""
         settings, choices = flag_settings(self.field), choices_of(self.hint)
@@ -109,11 +132,22 @@ def flags(function: Callable[..., None]) -> Callable[..., None]:
             found.setdefault(flag.key, []).append(flag)
 
     def run(context: typer.Context, **given: Any) -> None:
+        if ledger := given.pop(LEDGER.name, None):
+            context.obj = dataclasses.replace(context.obj, ledger=ledger)
         values: dict[str, dict[str, Any]] = {name: {} for name in classes}
+        typed = {
+            key for key in given if getattr(context.get_parameter_source(key), "name", "") == "COMMANDLINE"
+        }
+        project = context.obj.project if context.obj else Project()
         for key, same in found.items():
             if given[key] not in (None, [], same[0].default):  # else each class has its own default
                 for flag in same:
                     _put(values, flag.path, given[key])
+                continue
+            if key not in typed:
+                for flag in same:
+                    if (shared := flag.shared(project, given)) not in (None, ()):
+                        _put(values, flag.path, shared)
         left_out = {
             flag.path[0]
             for flag in (each for same in found.values() for each in same)
@@ -123,7 +157,7 @@ def flags(function: Callable[..., None]) -> Callable[..., None]:
         function(context, **_built(wanted, values), **dict.fromkeys(left_out))
 
     context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
-    parameters = [context, *(_first_shown(same).parameter() for same in found.values())]
+    parameters = [context, *(_first_shown(same).parameter() for same in found.values()), LEDGER]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {each.name: each.annotation for each in parameters}
     run.__name__, run.__doc__, run.__module__ = function.__name__, function.__doc__, function.__module__

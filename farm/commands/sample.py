@@ -23,6 +23,7 @@ class AnsweringModel(Options):
 SERVER = Part(
     without=("models", "batch", "poll_seconds", "local", "rows"),
     words={"base_url": "Ask this OpenAI-compatible server."},
+    unshared=("base_url",),
 )
 
 commands = app()

@@ -40,4 +40,6 @@ def status(context: typer.Context, options: StatusOptions, output: CommandOutput
             output.show(found.to_json, lambda: contamination_view(found))
             return
         summary = summarise(ledger)
-    output.show(summary.to_json, lambda: status_view(summary))
+    file = context.obj.project.file
+    told = {"project": None if file is None else str(file)}
+    output.show(lambda: summary.to_json() | told, lambda: status_view(summary, file))

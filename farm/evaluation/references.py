@@ -45,19 +45,35 @@ def reference_members(who: Sequence[Who], name: str | None) -> tuple[Who, ...]:
                 f"nobody of kind {name} judged here", where="--reference", remedy="name another"
             )
         return members
-    return annotators_named(who, (name,))
+    return (annotator_named(who, name),)
 
 
 def annotators_named(who: Sequence[Who], names: Sequence[str]) -> tuple[Who, ...]:
-    """The annotators of these names; all where none is given. Raises ConfigError for an unknown name."""
-    known = {each.name for each in who}
-    for name in names:
-        if name not in known:
-            some = ", ".join(sorted(known)[:8])
-            raise ConfigError(f"no annotator {name!r} judged here", remedy=f"there are {some} ...")
-    return tuple(each for each in who if not names or each.name in names)
+    """The annotators of these names; all where none is given. Raises ConfigError for an unknown name.
+
+    A name that several share means each of them, such as the versions of an annotator whose prompt changed.
+    """
+    chosen = {each.name for name in names for each in _called(who, name)}
+    return tuple(each for each in who if not names or each.name in chosen)
 
 
 def annotator_named(who: Sequence[Who], name: str) -> Who:
-    """The annotator of this name. Raises ConfigError where there is none."""
-    return annotators_named(who, (name,))[0]
+    """The annotator of this name. Raises ConfigError where there is none, or where several share the name."""
+    found = _called(who, name)
+    if len(found) > 1:
+        versions = ", ".join(each.name for each in found)
+        raise ConfigError(
+            f"{len(found)} annotators are called {name!r}, of which one is needed here",
+            remedy=f"name one of {versions}; the last is the newest",
+        )
+    return found[0]
+
+
+def _called(who: Sequence[Who], name: str) -> list[Who]:
+    """Whoever has this name, or shares it, the oldest first. Raises ConfigError where nobody does."""
+    own = [each for each in who if each.name == name]
+    found = own or sorted(each for each in who if each.name.rpartition("#")[0] == name)
+    if not found:
+        some = ", ".join(sorted(each.name for each in who)[:8])
+        raise ConfigError(f"no annotator {name!r} judged here", remedy=f"there are {some} ...")
+    return found

@@ -28,17 +28,17 @@ class Task(Options):
 class Provider(Options):
     """Where language models are asked, and what that may take."""
 
-    models: tuple[str, ...] = option((), flag="--model")
+    models: tuple[str, ...] = option((), flag="--model", project="model")
     """The model to ask, or SLOT=MODEL; repeat it for several slots."""
-    base_url: str | None = None
+    base_url: str | None = option(None, project="base_url", variable="OPENAI_BASE_URL", unless="local")
     """An OpenAI-compatible server; else OPENAI_BASE_URL, or OpenAI's."""
-    concurrency: int = option(100, at_least=1)
+    concurrency: int = option(100, at_least=1, project="concurrency")
     """Requests in flight."""
     requests_per_minute: float | None = option(None, flag="--rpm")
     """Requests per minute, at most."""
     tokens_per_minute: float | None = option(None, flag="--tpm")
     """Tokens per minute, at most."""
-    max_cost: float | None = option(None, at_least=0)
+    max_cost: float | None = option(None, at_least=0, project="max_cost")
     """US dollars, at most."""
     max_requests: int | None = option(None, at_least=1)
     """Requests, at most."""
@@ -50,7 +50,7 @@ class Provider(Options):
     """How hard a reasoning model thinks; sent as reasoning_effort."""
     cut_prompts: bool = False
     """Take replies to prompts that the server cut."""
-    prices: Path | None = None
+    prices: Path | None = option(None, project="prices")
     """A price table of your own (YAML)."""
     batch: bool = False
     """Ask through the provider's Batch API: slower, half the price."""

@@ -3,4 +3,5 @@
 fields     one field: its type, default, limits, words and flag
 words      the error text of a wrong value, and texts read as values
 checked    `Config` and `Options`, which check themselves, and `build`, which makes them of YAML and flags
+project    `farm.toml`, what the commands of one project share
 """

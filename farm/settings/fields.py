@@ -177,7 +177,8 @@ class Part:
     """The fields of a class that are flags in one place. It stands beside the class in an Annotated.
 
     only: these fields; () means all. without: none of these, at any depth. flags: field -> another flag.
-    words: field -> another meaning. hidden: flags that work but are not in the help.
+    words: field -> another meaning. hidden: flags that work but are not in the help. unshared: fields that
+    mean something else here, so that a farm.toml does not fill them.
     """
 
     only: tuple[str, ...] = ()
@@ -185,6 +186,7 @@ class Part:
     flags: Mapping[str, str] = dataclasses.field(default_factory=dict)
     words: Mapping[str, str] = dataclasses.field(default_factory=dict)
     hidden: bool = False
+    unshared: tuple[str, ...] = ()
 
 
 WHOLE = Part()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from rich.console import JustifyMethod
+from rich.console import Console, Group, JustifyMethod, RenderableType
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from farm.escaping import printed
+
+WIDTH = 108  # columns of text
+ENDLESS = 100_000  # columns that no table needs
 
 
 def plain(text: str) -> Text:
@@ -30,3 +34,17 @@ def table(*columns: str) -> Table:
             column.removesuffix("#"), justify=justify, no_wrap=True, min_width=0 if numeric else 12
         )
     return made
+
+
+def print_whole(console: Console, view: RenderableType) -> None:
+    """Print a view. Where the output is not a terminal, a table is as wide as it needs, and is never cut."""
+    if isinstance(view, Group):
+        for part in view.renderables:
+            print_whole(console, part)
+        return
+    terminal = console.is_terminal
+    console.width = max(console.width, WIDTH) if terminal else WIDTH
+    if isinstance(view, Table) and not terminal:
+        endless = console.options.update(max_width=ENDLESS)
+        console.width = max(WIDTH, Measurement.get(console, endless, view).maximum)
+    console.print(view)

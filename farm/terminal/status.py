@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -15,8 +16,8 @@ from farm.terminal.common import plain, table
 OVERLAPS = 20
 
 
-def status_view(status: Status) -> RenderableType:
-    """Counts, sources, sets."""
+def status_view(status: Status, project: Path | None = None) -> RenderableType:
+    """Counts, sources, sets. project: the farm.toml that was used."""
     facts = table("", "#")
     for name, count in status.counts.items():
         facts.add_row(f"{name}s", f"{count:,}")
@@ -26,7 +27,9 @@ def status_view(status: Status) -> RenderableType:
     sets = table("set", "use", "instructions#")
     for each in status.sets:
         sets.add_row(plain(each.name), each.use or "", f"{each.instructions:,}")
-    parts: list[RenderableType] = [plain(f"{status.ledger} (schema {status.schema})"), facts]
+    parts: list[RenderableType] = [plain(f"{status.ledger} (schema {status.schema})")]
+    parts += [plain(f"settings of {project}")] if project else []
+    parts.append(facts)
     for title, rows in (("\nImported", sources), ("\nInstructions", sets)):
         parts += [Text(title), rows] if rows.row_count else []
     return Group(*parts)

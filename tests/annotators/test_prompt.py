@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jinja2 import TemplateError
 
 from annotators.prompt import PromptTemplate, fenced, template_problems
+from db.errors import ConfigError
 
 USER = "{% block user %}{{ pairs[0] }}{% endblock %}"
 
@@ -55,5 +55,5 @@ def test_blocks_are_rendered_alone_and_without_blank_lines_around() -> None:
 
 def test_a_template_reaches_no_further_than_its_values() -> None:
     text = "{% block user %}{{ pairs.__class__.__mro__ }}{% endblock %}"
-    with pytest.raises(TemplateError, match=r"unsafe|no attribute|access to attribute"):
+    with pytest.raises(ConfigError, match=r"unsafe|no attribute|access to attribute"):
         PromptTemplate(text).render("user", {"pairs": []})

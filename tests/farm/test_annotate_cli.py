@@ -85,6 +85,7 @@ def test_a_cap_on_the_cost_is_kept_and_the_run_goes_on_under_a_higher_one(
     assert done.stderr.count("\n") == 1
     paid = server.stats().billed
     assert 0 < paid < PAIRS
+    assert f"; plain: {paid} judgements so far (raise the cap and run the same command again" in done.stderr
     report = told(ledger, server, "plain", "--max-cost", "1")
     assert (report["already"], report["new"]) == (paid, PAIRS - paid)
 

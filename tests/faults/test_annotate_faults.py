@@ -270,6 +270,8 @@ def test_ctrl_c_ends_cleanly_and_the_next_run_goes_on(tmp_path: Path, sent: sign
         assert time.monotonic() - asked_at < 6
         assert process.returncode == 130
         assert "Traceback" not in errors
+        assert "farm: stopped; " in errors
+        assert errors.rstrip().endswith("so far (what is done is kept; the same command goes on from there)")
         with Ledger.open(path) as ledger, ledger.reading() as connection:
             rows = connection.execute(COMPLETION.select()).all()
         assert sum(row.sendings for row in rows) == server.stats().hits  # all that was sent is accounted for

@@ -1,0 +1,64 @@
+"""`farm.toml`: what the commands of one project share, found in the working folder or in one above it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from db.errors import ConfigError
+from farm.settings.checked import Config, build
+from farm.settings.fields import fields_of
+
+NAME = "farm.toml"
+
+
+class Project(Config):
+    """What a farm.toml can say. A flag goes before it, and so does a variable of the environment."""
+
+    ledger: str | None = None
+    """The ledger; a path counts from the folder of the file."""
+    base_url: str | None = None
+    """The OpenAI-compatible server of judges."""
+    model: tuple[str, ...] = ()
+    """The model of judges, or SLOT=MODEL."""
+    prices: Path | None = None
+    """A price table; a path counts from the folder of the file."""
+    max_cost: float | None = None
+    """US dollars for a command, at most."""
+    concurrency: int | None = None
+    """Requests in flight."""
+    file: Path | None = None
+
+    @classmethod
+    def refusal(cls, problems: Sequence[str]) -> ConfigError:
+        """One ConfigError that lists every problem, and the keys that there are."""
+        known = ", ".join(name for name in fields_of(cls) if name != "file")
+        return ConfigError("; ".join(problems), remedy=f"the keys are {known}")
+
+
+def find_project(folder: Path) -> Project:
+    """The project of a folder: the farm.toml in it or in the nearest folder above; without one, an empty one.
+
+    Raises ConfigError where the file cannot be read, or says what it cannot say.
+    """
+    for place in (folder, *folder.parents):
+        if (place / NAME).is_file():
+            return _read(place / NAME)
+    return Project()
+
+
+def _read(file: Path) -> Project:
+    import tomllib  # only where there is a file
+
+    try:
+        said = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        what = f"not readable TOML: {' '.join(str(error).split())}"
+        raise ConfigError(what, where=str(file), remedy='write lines such as `ledger = "farm.db"`') from None
+    if "file" in said:
+        raise Project.refusal([f"{file}: unknown option 'file'"])
+    if isinstance(said.get("ledger"), str) and "://" not in said["ledger"]:
+        said["ledger"] = str(file.parent / Path(said["ledger"]).expanduser())
+    if isinstance(said.get("prices"), str):
+        said["prices"] = str(file.parent / Path(said["prices"]).expanduser())
+    return build(Project, said, {"file": str(file)}, where=[str(file)])

@@ -1,0 +1,77 @@
+"""`farm.toml` and `--ledger`: what is found where, and what goes before what."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from db.errors import ConfigError
+from farm.settings.project import find_project
+from tests.support.command_line import farm, refused, told
+
+
+@pytest.fixture
+def below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, two below the project's."""
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_the_file_is_found_upward_and_paths_count_from_its_folder(tmp_path: Path, below: Path) -> None:
+    (tmp_path / "farm.toml").write_text('ledger = "x.db"\nprices = "p.yaml"\nmodel = ["small=m"]\n')
+    found = find_project(below)
+    assert (found.ledger, found.prices) == (str(tmp_path / "x.db"), tmp_path / "p.yaml")
+    assert (found.model, found.file) == (("small=m",), tmp_path / "farm.toml")
+    (below / "farm.toml").write_text('ledger = "postgresql://u@h/d"\n')
+    assert find_project(below).ledger == "postgresql://u@h/d"
+
+
+def test_without_a_file_nothing_is_said(below: Path) -> None:
+    assert find_project(below).file is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('modl = "m"', "unknown option 'modl'; did you mean 'model'? (the keys are ledger, base_url, model"),
+        ('max_cost = "much"', "max_cost is 'much', expected a number"),
+        ("ledger = ", "not readable TOML"),
+        ('file = "x"', "unknown option 'file'"),
+    ],
+)
+def test_what_is_wrong_is_one_line(below: Path, text: str, message: str) -> None:
+    (below / "farm.toml").write_text(text)
+    with pytest.raises(ConfigError) as error:
+        find_project(below)
+    assert message in str(error.value)
+    assert str(below / "farm.toml") in str(error.value)
+
+
+def test_the_command_line_goes_before_the_file(below: Path, sums_ledger: Path, tmp_path: Path) -> None:
+    (tmp_path / "farm.toml").write_text('ledger = "none.db"\nmodel = "gpt-5.4"\n')
+    shown = told(sums_ledger, "status")
+    assert shown["project"] == str(tmp_path / "farm.toml")
+    assert f"settings of {tmp_path}" in farm(sums_ledger, "status").out.replace("\n", "")
+    models = {each["model"] for each in told(sums_ledger, "annotators") if each["name"] == "plain"}
+    assert models == {"gpt-5.4"}
+    typed = told(sums_ledger, "annotators", "--model", "gpt-5.4-nano")
+    assert {each["model"] for each in typed if each["name"] == "plain"} == {"gpt-5.4-nano"}
+
+
+def test_the_ledger_may_stand_after_the_verb(sums_ledger: Path, tmp_path: Path) -> None:
+    assert told(tmp_path / "none.db", "status", "--ledger", sums_ledger)["ledger"] == str(sums_ledger)
+    assert str(tmp_path / "other.db") in refused(sums_ledger, "audit", "--ledger", tmp_path / "other.db")
+
+
+def test_piped_tables_are_whole(sums_ledger: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    name = "an-annotator-with-a-very-long-name-" * 5
+    (tmp_path / "annotator.yaml").write_text(f"name: {name}\nkind: rule\nrule: longest\nsummary: x\n")
+    own = tmp_path / "own.db"
+    shutil.copy(sums_ledger, own)
+    told(own, "annotate", tmp_path)
+    assert name in farm(own, "audit").out
