@@ -17,6 +17,8 @@ LOGPROB_POSITIONS = 8  # how many first tokens keep their alternatives
 _SPECIAL = re.compile(r"(?:<[^<>\s]{1,40}>|\[/?[A-Z_]{2,20}\]|</?s>)+")
 _PIECES = str.maketrans({"\u2581": " ", "\u0120": " ", "\u010a": "\n"})  # blanks as tokenizers write them
 
+_BROKEN = "\ufffd"  # what is shown of a part of a character
+
 Positions = tuple[tuple[TokenLogprob, ...], ...]
 
 
@@ -44,6 +46,9 @@ def _begin(positions: Sequence[object], answer: str, stop: Sequence[str]) -> int
     first = next((place for place, token in enumerate(tokens) if token and not _is_special(token)), None)
     if not answer or first is None:
         return None
+    if any(_BROKEN in token for token in tokens):  # parts of characters: only ASCII is compared
+        said = "".join(map(_ascii, tokens[first:]))
+        return first if _spells(said, _ascii(answer), [_ascii(each) for each in stop]) else None
     if _spells("".join(tokens[first:]), answer, stop):
         return first
     whole = "".join(tokens)
@@ -66,6 +71,10 @@ def _spells(said: str, answer: str, stop: Sequence[str]) -> bool:
 
 def _is_special(text: str) -> bool:
     return _SPECIAL.fullmatch(text) is not None
+
+
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "ignore").decode()
 
 
 def _bare(text: str) -> str:
