@@ -7,6 +7,7 @@ errors          the errors that a user can meet
 ids             content hashes, and pseudo-random draws keyed by content
 whole_files     writes files whole or not at all, and never over a ledger
 records         the facts as frozen dataclasses
+names           how long annotators' names may be, and which look alike
 tables          the tables; private to this room
 engine          opens the database of an address, with safe settings
 schema          which schema a ledger has, and how to upgrade it

@@ -16,6 +16,7 @@ from db.engine import Address
 from db.errors import FarmError, LedgerNotFound
 from db.ids import Json
 from db.ledger import Ledger
+from db.names import alike
 
 if TYPE_CHECKING:
     import httpx2
@@ -193,9 +194,12 @@ def _ledger(ledger: str) -> Iterator[Finding]:
         with Ledger.open(ledger) as opened:
             opened.check()
             counts = opened.counts()
+            names = alike(card.name for card in opened.annotators())
             yield Finding("schema", "ok", opened.revision())
         held = ", ".join(f"{count:,} {name}s" for name, count in counts.items() if count)
         yield Finding("ledger", "ok", held or "empty")
+        for line in names:
+            yield Finding("names", "warning", line, "if they are one, import the files again with one name")
     except LedgerNotFound as error:
         yield Finding("ledger", "warning", str(error.what), error.remedy)
     except FarmError as error:

@@ -31,6 +31,7 @@ from db.interchange.rows import (
     Refusal,
 )
 from db.ledger import Ledger
+from db.names import LONGEST_NAME, alike
 from db.queries.exports import HERE, MADE
 from db.records import (
     Annotation,
@@ -147,7 +148,9 @@ def import_files(
         for _ in chosen.read(path, options):
             pass
     reports = (_import_file(ledger, chosen, path, options=options, progress=progress) for path in files)
-    return ImportReport(chosen.name, tuple(reports), tuple(_namesakes(chosen, files, options)))
+    done = tuple(reports)
+    notes = (*_namesakes(chosen, files, options), *alike(card.name for card in ledger.annotators()))
+    return ImportReport(chosen.name, done, notes)
 
 
 def _namesakes(chosen: Format, files: Sequence[Path], options: ReadOptions) -> Iterator[str]:
@@ -207,6 +210,9 @@ def _write(
     for place, row in batch:
         if isinstance(row, Refusal):
             report.refuse(replace(row, file=place.file))
+        elif isinstance(row, PreferenceRow) and len(row.annotator) > LONGEST_NAME:
+            long = f"the annotator's name has {len(row.annotator):,} characters, and {LONGEST_NAME} at most"
+            report.refuse(Refusal(place.row, long, place.file))
         elif isinstance(row, PreferenceRow):
             preferences.append((place, row))
         elif isinstance(row, ImportedPair):

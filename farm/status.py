@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 from db.ids import Json
 from db.ledger import Ledger
+from db.names import alike
 from db.queries.holdings import sources
 
 
@@ -38,6 +39,7 @@ class Status:
     sources: tuple[SourceCount, ...]
     sets: tuple[SetCount, ...]
     annotators: dict[str, int]  # by kind
+    alike: tuple[str, ...] = ()  # annotators whose names look alike, a line for each group
 
     def to_json(self) -> Json:
         """The counts as a JSON object."""
@@ -48,6 +50,7 @@ class Status:
             "sources": [asdict(count) for count in self.sources],
             "sets": [asdict(count) for count in self.sets],
             "annotators": self.annotators,
+            "alike": list(self.alike),
         }
 
 
@@ -63,7 +66,8 @@ def _counted(ledger: Ledger) -> Status:
         use = membership.use and membership.use.value
         sets[membership.set_name, use].add(membership.instruction.key)
     kinds: dict[str, int] = defaultdict(int)
-    for card in ledger.annotators():
+    cards = ledger.annotators()
+    for card in cards:
         kinds[card.kind.value] += 1
     return Status(
         ledger=str(ledger.address),
@@ -72,4 +76,5 @@ def _counted(ledger: Ledger) -> Status:
         sources=tuple(SourceCount(*found) for found in sources(ledger)),
         sets=tuple(SetCount(name, use, len(keys)) for (name, use), keys in sorted(sets.items(), key=str)),
         annotators=dict(kinds),
+        alike=alike(card.name for card in cards),
     )

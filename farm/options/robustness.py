@@ -26,5 +26,5 @@ class RobustnessTask(Options):
     """At most so many instructions, by keyed draw."""
     largest: float = option(0.1, at_least=0, below=0.5)
     """The win rate that a null may have."""
-    task: Annotated[Task, Part(only=("orders",))] = Task()
-    """How each attack is judged."""
+    task: Annotated[Task, Part(only=("orders", "utility"))] = Task()
+    """How each attack is judged, and by which utility."""

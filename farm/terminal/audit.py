@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from db.names import alike
 from db.whole_files import Kind, write_bytes_whole
 from farm.escaping import cell
 from farm.evaluation.audit_report import AnnotatorAudit, AuditReport, Panel, ReferenceAudit, Slice
@@ -56,6 +57,7 @@ def _slice(part: Slice, nulls: str) -> Iterator[RenderableType]:
     yield from _panel(part.panel)
     if not any(each.name == LONGEST for each in part.annotators):
         yield from _longest(part.reference.measures["longest"])
+    yield from map(plain, alike(each.name for each in part.annotators))
     yield from _weak([each for each in others if each.name != LONGEST])
 
 

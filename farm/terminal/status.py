@@ -32,6 +32,7 @@ def status_view(status: Status, project: Path | None = None) -> RenderableType:
     parts.append(facts)
     for title, rows in (("\nImported", sources), ("\nInstructions", sets)):
         parts += [Text(title), rows] if rows.row_count else []
+    parts += [plain(line) for line in status.alike]
     return Group(*parts)
 
 

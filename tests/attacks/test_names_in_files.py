@@ -58,6 +58,10 @@ def test_an_oracle_of_a_file_asks_for_the_users_word(loaded: Path, tmp_path: Pat
         assert not loaded.exists()
     assert told(ledger, "annotate", evil, "--utility", NAMED)["statuses"] == {"ok": 1}
     assert loaded.exists()
+    attack = ["robustness", "--annotator", evil, "--attack", "empty"]
+    assert f"add --utility {NAMED})" in refused(ledger, *attack)
+    [attempt] = told(ledger, *attack, "--utility", NAMED)["attempts"]
+    assert attempt["win_rate"]["value"] == 0
 
 
 @pytest.mark.parametrize("name", ["timeit:timeit", "os:system", "antigravity", "pydoc:pipepager"])
