@@ -113,7 +113,12 @@ def judges(*more: str, base_url: str, max_cost: str) -> Part:
     return Part(
         only=("models", "base_url", "max_cost", *more),
         flags={"models": "--judge-model"},
-        words={"models": "As `farm annotate --model`.", "base_url": base_url, "max_cost": max_cost},
+        words={
+            "models": "As `farm annotate --model`.",
+            "base_url": base_url,
+            "max_cost": max_cost,
+            "local": "Run --judge-model DIR (a causal language model) in this process.",
+        },
     )
 
 

@@ -12,6 +12,8 @@ from farm.options.evaluate import EvaluateTask, ModelServer
 
 JUDGE = judges(
     "concurrency",
+    "local",
+    "rows",
     base_url="The judge's OpenAI-compatible server.",
     max_cost="US dollars for the judge, at most.",
 )

@@ -3,7 +3,8 @@
 A checkpoint is written under a temporary name, flushed to the disk and renamed. So a folder named step-N is
 always complete, and its manifest shows if a file was damaged since. `model/` is what transformers loads by
 itself. `training.pt` holds what a resumed run needs to go on exactly: all that is trained, the optimizer, the
-schedule. Data order and dropout are functions of (seed, step), so they are not stored.
+schedule. Frozen weights are those of the model that the run starts from, and are not stored again. Data order
+and dropout are functions of (seed, step), so they are not stored.
 """
 
 from __future__ import annotations
@@ -121,7 +122,9 @@ def _identity(config: TrainConfig, inputs: str) -> str:
 
 def _state(method: Method[Any], optimizer: Optimizer, sharded: bool) -> dict[str, Any]:
     if not sharded:
-        return {"trained": method.trained.state_dict(), "optimizer": optimizer.state_dict()}
+        frozen = _frozen(method)
+        learnt = {name: value for name, value in method.trained.state_dict().items() if name not in frozen}
+        return {"trained": learnt, "optimizer": optimizer.state_dict()}
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict
 
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
@@ -129,9 +132,17 @@ def _state(method: Method[Any], optimizer: Optimizer, sharded: bool) -> dict[str
     return {"trained": trained, "optimizer": moments}
 
 
+def _frozen(method: Method[Any]) -> set[str]:
+    """Names of weights that training does not change: under LoRA all but the adapters'."""
+    weights = method.trained.named_parameters(remove_duplicate=False)
+    return {name for name, weight in weights if not weight.requires_grad}
+
+
 def _load(method: Method[Any], optimizer: Optimizer, state: dict[str, Any], sharded: bool) -> None:
     if not sharded:
-        method.trained.load_state_dict(state["trained"])
+        lacking, surplus = method.trained.load_state_dict(state["trained"], strict=False)
+        if wrong := [*(set(lacking) - _frozen(method)), *surplus]:
+            raise KeyError(min(wrong))
         optimizer.load_state_dict(state["optimizer"])
         return
     from torch.distributed.checkpoint.state_dict import StateDictOptions, set_state_dict

@@ -192,6 +192,21 @@ def test_every_command_takes_an_adapters_folder(judged: Path, base: str, tmp_pat
     assert Policy.load(str(Path(run["checkpoint"]) / "model"))
 
 
+def test_an_evaluation_takes_a_judge_in_this_process(judged: Path, base: str, tmp_path: Path) -> None:
+    folder = tmp_path / "weigh"
+    folder.mkdir()
+    (folder / "prompt.jinja").write_text(Path("annotators/catalog/logprob/prompt.jinja").read_text())
+    settings = "kind: llm\nmodel: small\ndecoding: {max_tokens: 1, top_logprobs: 2}\n"
+    (folder / "annotator.yaml").write_text(f"name: weigh\n{settings}parser: {{name: logprob, least: 0}}\n")
+    adapter = adapt(base, tmp_path / "adapter")
+    judge = ("--annotator", folder, "--judge-model", adapter, "--local", "--rows", 4)
+    found = told(
+        judged, "evaluate", adapter, "--against", base, "--set", "sums", "--max-new-tokens", 2, *judge
+    )
+    assert found["judged"]["statuses"]["ok"] > 0
+    assert 0 <= found["win_rate"] <= 100
+
+
 @pytest.mark.skipif(not WITHOUT_GGUF, reason="the package gguf is installed")
 def test_a_gguf_file_without_its_package_is_one_line(tmp_path: Path) -> None:
     file = tmp_path / "small.gguf"

@@ -233,3 +233,11 @@ def test_what_a_checkpoint_holds(tmp_path: Path, model_dir: str) -> None:
     assert all((checkpoint / name).stat().st_size == size for name, size in sizes.items())
     config = replace(SFT.Config(), save_every=4)
     assert [RunFolder(tmp_path, config).due(step) for step in (3, 4, 8)] == [False, True, True]
+
+
+def test_frozen_weights_are_not_stored_with_the_state_of_training(tmp_path: Path, model_dir: str) -> None:
+    trained(tmp_path / "run", model_dir, lora_rank=2)
+    [checkpoint] = whole_checkpoints(tmp_path / "run")
+    held = torch.load(checkpoint / "training.pt", weights_only=True)["trained"]
+    assert held
+    assert all(".lora_" in name for name in held)
