@@ -118,8 +118,12 @@ def win_rates(
 
     frame: one row per judgement. preference, instruction, pair: names of its columns, as for `win_rate`.
     evaluation_set: the instructions that should have been judged; one without a row counts as failed, as
-    often as it is listed. Raises ValueError as `win_rate` does.
+    often as it is listed. Raises ValueError as `win_rate` does, and where the frame has no such column.
     """
+    for column in (by, preference, instruction, *([] if pair is None else [pair])):
+        if column not in frame:
+            there = ", ".join(map(str, frame.columns))
+            raise ValueError(f"the frame has no column {column!r}, only {there}: name the column that it is")
     expected = pd.Index(list(evaluation_set), dtype=object)
     result = {}
     for name, rows in frame.groupby(by, sort=False):

@@ -196,3 +196,12 @@ def test_a_model_that_always_wins_on_few_instructions_is_uncertain_beside_others
 def test_refusals(call: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("named", "missing"), [({}, "preference"), ({"preference": "vote", "pair": "p"}, "p")]
+)
+def test_a_missing_column_is_named(named: dict[str, str], missing: str) -> None:
+    frame = pd.DataFrame({"model": ["a"], "instruction": ["x"], "vote": [1.0]})
+    with pytest.raises(ValueError, match=f"no column '{missing}', only model, instruction, vote"):
+        win_rates(frame, **named)
