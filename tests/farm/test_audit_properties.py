@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import random
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.command_line import told
+from tests.support.command_line import farm, told
 from tests.support.judged_rows import (
     FIRST,
     HUMAN,
@@ -230,3 +231,35 @@ def test_people_agree_alike_however_their_judgements_come(tmp_path: Path) -> Non
         same(first["reference"], found["reference"])
         if name not in ("orders", "sources"):  # there the judge says each twice, so that it has a variance
             same(by_name(first)["judge"], by_name(found)["judge"])
+
+
+def test_screen_page_csv_and_json_say_the_same(tmp_path: Path) -> None:
+    """Each annotator's figures, with as many digits as each of them shows."""
+    path, page, sheet = (tmp_path / name for name in ("x.db", "x.html", "x.csv"))
+    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, judged())))
+    told(path, "import", "preferences", tmp_path / "x.jsonl")
+    report = told(path, "audit", "--csv", sheet)
+    shown = [line.split() for line in farm(path, "audit").out.splitlines()]
+    assert farm(path, "report", page).code == 0
+    html = page.read_text()
+    table = {
+        row["annotator"]: row for row in csv.DictReader(sheet.read_text().splitlines()) if row["agreement"]
+    }
+    for who, found in by_name(report).items():
+        for name, interval in found["intervals"].items():
+            for end, column in (("value", name), ("low", f"{name}_low"), ("high", f"{name}_high")):
+                if column in table[who]:
+                    cell = table[who][column]
+                    assert (float(cell) if cell else None) == interval[end], (who, column)
+        both = [found["intervals"][name] for name in ("agreement", "accuracy")]
+        cells = [
+            part for m in both for part in (f"{m['value']:.3f}", f"[{m['low']:.2f},", f"{m['high']:.2f}]")
+        ]
+        [line] = [line for line in shown if line[:1] == [who] and len(line) > 9]
+        assert line[3:9] == cells
+        assert line[9] == f"{found['kappa']:.3f}"
+        start = f"{who}</th><td>{found['kind']}</td>"
+        rows = [part.split("</tr>")[0] for part in html.split('<th scope="row">') if part.startswith(start)]
+        told_ = [f"{100 * m['value']:.1f} % [{100 * m['low']:.1f}, {100 * m['high']:.1f}]" for m in both]
+        told_ += [f"{100 * found[name]:.1f} %" for name in ("bias", "position_bias")]
+        assert any(all(each in row for each in told_) for row in rows), (told_, rows)
