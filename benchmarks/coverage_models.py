@@ -18,6 +18,7 @@ import platform
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -163,7 +164,8 @@ def correlations_over_models(levels: int) -> World:
 def correlations_over_instructions(models: int, tied: bool) -> World:
     """Verdicts of two judges on n instructions, who rank the models alike but for two neighbours.
 
-    tied: a third of the verdicts are ties, and two models are equally good by both judges.
+    tied: a third of the verdicts are ties, and two models are equally good by both judges. There are two
+    truths: what as many instructions show on average, and what infinitely many would.
     """
     one = np.linspace(0.25, 0.75, models)
     other = one.copy()
@@ -178,14 +180,25 @@ def correlations_over_instructions(models: int, tied: bool) -> World:
             verdicts[rng.random(verdicts.shape) < 1 / 3] = 0.5
         return pd.DataFrame(verdicts)
 
-    def world(rng: Rng, n: int) -> dict[str, Trial]:
+    def tables(rng: Rng, n: int) -> tuple[pd.DataFrame, pd.DataFrame]:
         ease = rng.choice([-0.2, 0.2], n)
-        tables = table(rng, one, ease), table(rng, other, ease)
+        return table(rng, one, ease), table(rng, other, ease)
+
+    @cache
+    def on_average(n: int) -> float:
+        drawn = (tables(rng, n) for rng in np.random.default_rng(0).spawn(500))
+        return float(
+            np.nanmean([spearmanr(x.mean().round(9), y.mean().round(9)).statistic for x, y in drawn])
+        )
+
+    def world(rng: Rng, n: int) -> dict[str, Trial]:
+        first, second = tables(rng, n)
+        seed = int(rng.integers(2**31))
         try:
-            over = rank_correlation(*tables, draws=DRAWS, seed=int(rng.integers(2**31))).over_instructions
+            over = rank_correlation(first, second, draws=DRAWS, seed=seed).over_instructions
         except ValueError:
             over = None
-        return {"Spearman": Trial(truth, over)}
+        return {"of as many": Trial(on_average(n), over), "of all": Trial(truth, over)}
 
     return world
 

@@ -1,7 +1,7 @@
 """Do two evaluators rank models alike, and which models differ significantly?
 
-Rank correlations (Spearman's rho, Kendall's tau-b) over models have two percentile bootstraps: over models
-(how would it be with other models?) and over instructions (how with other instructions?). All pairs of models
+Rank correlations (Spearman's rho, Kendall's tau-b) have two bootstrap intervals: over models (how would it be
+with other models?) and over instructions (how with other instructions, as many or more?). All pairs of models
 are tested at a family-wise error rate of 5 % (Holm 1979).
 
 Scores that differ by rounding alone are ties: which of two equal means comes out larger in floating point
@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 CorrelationKind = Literal["spearman", "kendall"]
 
 BLOCK = 4_000_000  # comparisons of two models held at a time
-FEWEST_MODELS, FEWEST_INSTRUCTIONS = 5, 20  # with fewer an interval over them would not cover
+FEWEST_MODELS, FEWEST_INSTRUCTIONS = 5, 50  # with fewer an interval over them would not cover
 ROUNDING = 1e-11
 """Scores this close, as a share of the largest, are ties. Rounding of a mean of 100,000 preferences is a
 thousandth of this; means of verdicts that differ at all differ by a hundred times as much."""
@@ -37,7 +37,7 @@ thousandth of this; means of verdicts that differ at all differ by a hundred tim
 class RankCorrelation:
     """A rank correlation in [-1, 1] with two 95 % intervals.
 
-    An interval has no bounds over fewer than 5 models or 20 instructions, nor where all draws are equal: a
+    An interval has no bounds over fewer than 5 models or 50 instructions, nor where all draws are equal: a
     ranking that is the same in each draw does not show how another would differ.
     """
 
@@ -93,8 +93,22 @@ def rank_correlation(
         x = _resampled(first, scores.index, draws, seed)
         y = _resampled(second, scores.index, draws, seed)
         n = max(len(side) for side in (first, second) if isinstance(side, pd.DataFrame))
-        over_instructions = _interval(value, _correlations(x, y, method), n, FEWEST_INSTRUCTIONS)
+        drawn = _correlations(x, y, method)
+        over_instructions = _reaching_up(_interval(value, drawn, n, FEWEST_INSTRUCTIONS))
     return RankCorrelation(value, over_models, over_instructions, len(scores))
+
+
+def _reaching_up(found: Interval) -> Interval:
+    """The percentile interval joined with the basic one, which lies as far to the other side of the value.
+
+    Noise pulls a rank correlation towards 0: the value lies nearer to 0 than that of many instructions, and
+    the draws nearer still. The percentile interval alone holds what as many other instructions would show on
+    average, and not what many more would.
+    """
+    if found.value is None or found.low is None or found.high is None:
+        return found
+    low, high = (max(-1.0, min(1.0, 2 * found.value - bound)) for bound in (found.high, found.low))
+    return Interval(found.value, min(low, found.low), max(high, found.high), found.n)
 
 
 def levels(scores: Floats) -> Floats:

@@ -44,14 +44,17 @@ def test_few_labels_in_full(name: str) -> None:
 MODELS = benchmark("coverage_models")
 
 
-@pytest.mark.parametrize(("name", "size"), [("win rate, 60 %, clusters", 10), ("Bradley-Terry, 3 near", 50)])
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("win rate, 60 %, clusters", 10), ("Bradley-Terry, 3 near", 50), ("over instructions, 10 models", 50)],
+)
 def test_figures_of_models_are_covered_from_few_instructions(name: str, size: int) -> None:
-    for found in MODELS.coverage(MODELS.WORLDS[name], size, 150).values():
+    for found in MODELS.coverage(MODELS.WORLDS[name], size, 100).values():
         assert found.share >= 0.9
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), [("length control, 70 %, difficulties", 20), ("over instructions, 5 models", 10)]
+    ("name", "size"), [("length control, 70 %, difficulties", 20), ("over instructions, 5 models", 20)]
 )
 def test_figures_of_too_few_instructions_are_refused(name: str, size: int) -> None:
     for found in MODELS.coverage(MODELS.WORLDS[name], size, 5).values():

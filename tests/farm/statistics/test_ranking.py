@@ -118,14 +118,27 @@ def test_two_intervals_and_what_they_rest_on(method: Any) -> None:
 
 def test_rankings_that_show_nothing_of_others_have_no_bounds() -> None:
     """Three models agree by chance once in six; a perfect correlation is perfect in each draw."""
-    for models, n in ((3, 25), (4, 25), (8, 19), (8, 20)):
+    for models, n in ((3, 60), (4, 60), (8, 49), (8, 50)):
         first, second = np.random.default_rng(5).random((2, n, models))
         found = rank_correlation(pd.DataFrame(first), pd.DataFrame(second), draws=200)
         assert found.over_instructions is not None
         assert (found.over_models.low is None) == (models < 5)
-        assert (found.over_instructions.low is None) == (n < 20)
+        assert (found.over_instructions.low is None) == (n < 50)
     same = pd.Series(np.arange(9.0), list("abcdefghi"))
     assert rank_correlation(same, same).over_models.low is None
+
+
+def test_bounds_over_instructions_reach_as_far_from_0_as_towards_it() -> None:
+    """Noise pulls a rank correlation towards 0, and resampling pulls again; the truth lies beyond it."""
+    first, second = preferences(6), preferences(7)
+    found = rank_correlation(first, second, draws=400)
+    over = found.over_instructions
+    assert over is not None
+    assert over.low is not None
+    assert over.high == pytest.approx(min(1.0, 2 * found.value - over.low))
+    turned = rank_correlation(first, 1 - second, draws=400).over_instructions
+    assert turned is not None
+    assert (turned.low, turned.high) == (pytest.approx(-(over.high or 0)), pytest.approx(-over.low))
 
 
 def test_only_shared_instructions_count() -> None:
