@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from farm.config import ModelConfig
@@ -138,7 +139,7 @@ def load_model(
                 **found.options,
                 **(adapter.options if adapter else {}) | extra,
             )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"no model could be loaded: {_line(error)}", where=source, remedy=_WHERE) from None
     missing = [name for name in info["missing_keys"] if not any(new in name for new in brought)]
     if missing:

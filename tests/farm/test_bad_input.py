@@ -117,6 +117,16 @@ def test_weights_that_are_not_numbers(tmp_path: Path, make_model: Callable[..., 
     refused(found, "weight model.norm.weight is not finite", "use an earlier checkpoint")
 
 
+def test_a_header_of_weights_that_lies(tmp_path: Path, make_model: Callable[..., Path]) -> None:
+    model = make_model()
+    whole = (model / "model.safetensors").read_bytes()
+    (model / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    found = train(write_ledger(tmp_path, PLAIN), "dpo", model)
+    assert found.returncode == 1
+    assert found.stderr.count("farm: ") == 1, found.stderr
+    assert "Traceback" not in found.stderr
+
+
 def test_a_checkpoint_of_another_architecture(tmp_path: Path, model_dir: str) -> None:
     ledger = write_ledger(tmp_path, PLAIN)
     Scorer.load(model_dir, seed=0, new_head=True).save(tmp_path / "scorer")
