@@ -29,7 +29,7 @@ class Adapter:
     @classmethod
     def read(cls, source: str) -> Adapter:
         """The adapter at a place. Raises ModelError where it has no safetensors file that can be read."""
-        from transformers.utils import cached_file
+        from transformers.utils.hub import cached_file
 
         try:
             path = cached_file(source, WEIGHTS) if not Path(source).is_dir() else Path(source) / WEIGHTS
@@ -65,7 +65,7 @@ class Adapter:
                 missing = [str(each.message) for each in said if "missing adapter keys" in str(each.message)]
             if missing:
                 raise ValueError(missing[0])
-            return adapted.merge_and_unload(safe_merge=True).requires_grad_(True)  # type: ignore[operator]
+            return adapted.merge_and_unload(safe_merge=True).requires_grad_(True)
         except (ValueError, RuntimeError, KeyError, AttributeError, TypeError, OSError) as error:
             what = f"the adapter does not fit its base: {' '.join(str(error).split())[:300]}"
             remedy = (

@@ -124,7 +124,7 @@ def _is_adapter_on_hub(source: str) -> bool:
 
 def _on_hub(source: str, name: str) -> str | None:
     """The path of a hub model's file in the cache; None where it has no such file or cannot be asked."""
-    from transformers.utils import cached_file
+    from transformers.utils.hub import cached_file
 
     try:
         found: str | None = cached_file(source, name, _raise_exceptions_for_missing_entries=False)
