@@ -130,16 +130,24 @@ class Ledger:
             yield Writer(connection)
 
     def write_patiently(self, write: Callable[[Writer], Result]) -> Result:
-        """Let `write` write in one transaction, and again where the server breaks the connection.
+        """Let `write` write in one transaction, as often as `patiently` says."""
 
-        write: harmless when it is done twice, for the first transaction may have reached the disk. Raises
+        def act() -> Result:
+            with self.writing() as writer:
+                return write(writer)
+
+        return self.patiently(act)
+
+    def patiently(self, act: Callable[[], Result]) -> Result:
+        """Let `act` read or write, and again where the server breaks the connection.
+
+        act: harmless when it is done twice, for its first transaction may have reached the disk. Raises
         LedgerUnreachable where the server stays away for PATIENCE seconds.
         """
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                with self.writing() as writer:
-                    return write(writer)
+                return act()
             except LedgerUnreachable:
                 if time.monotonic() > deadline:
                     raise

@@ -220,7 +220,7 @@ class Writer:
 
     def begin_lease(self, run: str) -> None:
         """Let a run count as alive."""
-        self.rows.insert(LEASE, [(run, 0)], ("run", "beats"))
+        self.rows.insert(LEASE, [(run, 0)], ("run", "beats"), " ON CONFLICT DO NOTHING")
 
     def renew_lease(self, run: str) -> bool:
         """Raise the counter of a run. False where it is gone: another run has taken over its claims."""

@@ -14,7 +14,7 @@ from db.queries import history, training
 from db.records import Instruction, Run
 from db.schema import package_version
 from farm.config import Option, TrainConfig, build, options, read_yaml
-from farm.evaluation.cards import write_model_card
+from farm.evaluation.cards import model_card_path, write_model_card
 from farm.methods import METHODS, load
 from farm.models.loading import source_key
 from farm.models.tokens import Prompt
@@ -161,9 +161,12 @@ class _Run:
                 other(step, metrics)
 
     def finish(self, step: int, path: str) -> None:
-        if self._first and self._steps != step:
+        if not self._first:
+            return
+        if self._steps != step:
             with self._ledger.writing() as writer:
                 writer.checkpoint(self.id, step, path)
+        if self._steps != step or not model_card_path(Path(path)).exists():  # killed before it was written
             write_model_card(self._ledger, self.id, Path(path))
 
 

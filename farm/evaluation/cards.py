@@ -203,7 +203,12 @@ def write_model_card(ledger: Ledger, run_id: int, checkpoint: Path) -> None:
     """
     if checkpoint.is_dir():
         text = model_card(ledger, run_id, checkpoint)
-        write_bytes_whole(checkpoint / "README.md", text.encode(), MODEL_CARD)
+        write_bytes_whole(model_card_path(checkpoint), text.encode(), MODEL_CARD)
+
+
+def model_card_path(checkpoint: Path) -> Path:
+    """The path of the card of a checkpoint's folder."""
+    return checkpoint / "README.md"
 
 
 def _lineage(trained: Trained, runs: Sequence[Trained]) -> Iterator[Trained]:

@@ -19,6 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import TypeAlias
 
@@ -32,7 +33,7 @@ from db.ids import canonical_json
 from db.ledger import Ledger, PairFilter
 from db.queries import asking
 from db.queries.asking import RequestStanding
-from db.records import Annotation, Claim, Completion
+from db.records import Annotation, Claim, Completion, Pair
 from db.writer import Writer
 from farm.judging.answered import AnnotationMaker
 from farm.judging.completions import completion_of, stored_reply, unstorable
@@ -77,8 +78,7 @@ class Judging:
         self._open: dict[str, tuple[int, QuestionBatch]] = {}  # request key -> claim id, what was asked
         self._held: list[Delivered] = []  # delivered, not committed
         self._judged: list[Annotation] = []  # what the completions committed last say
-        with ledger.writing() as writer:
-            [annotator_id] = writer.annotators([annotator.card])
+        [annotator_id] = ledger.write_patiently(lambda writer: writer.annotators([annotator.card]))
         self._questions = OpenQuestions(ledger, annotator, annotator_id, endpoint=endpoint)
         self._make = AnnotationMaker(annotator_id, annotator.noise)
 
@@ -122,8 +122,7 @@ class Judging:
         others, unsure = self._questions.others, self._questions.unsure
         while any(others.life(run) is Life.UNKNOWN for run, _ in unsure):
             time.sleep(LOOK)
-            with self.ledger.writing() as writer:
-                others.look(writer.beats())
+            others.look(self.ledger.write_patiently(Writer.beats))
         free = [pair for run, pair in unsure if others.life(run) is Life.ENDED]
         self._questions.unsure = []
         self._questions.elsewhere -= len(free)
@@ -141,21 +140,24 @@ class Judging:
         pairs_before, known_before = self.pairs, self.known
         flipped = self.ledger.flipped_pairs() if self.annotator.orders is Orders.STORED else set()
         left = wanted.limit
-        while pairs := list(self.ledger.pairs(replace(wanted, limit=_least(self._window, left)))):
+        while pairs := self._pairs(replace(wanted, limit=_least(self._window, left))):
             wanted = replace(wanted, after=pairs[-1].id)
             left = None if left is None else left - len(pairs)
             self.pairs += len(pairs)
             step = max(1, QUESTIONS // len(pairs))
             for first in range(0, replicates, step):
                 some = range(first, min(first + step, replicates))
-                questions = self._questions.of(pairs, some, flipped)
-                yield from self._claimed(questions) if claim else self._unanswered(questions)
+                look_up = partial(self._questions.of, pairs, some, flipped)
+                yield from self._claimed(look_up) if claim else self._unanswered(look_up())
                 if again:
                     self.pairs, self._questions.known = pairs_before, known_before
                 self._tell()
                 yield None
             if left == 0:
                 return
+
+    def _pairs(self, wanted: PairFilter) -> list[Pair]:
+        return self.ledger.patiently(lambda: list(self.ledger.pairs(wanted)))
 
     def deliver(self, request: Request, reply: Reply) -> None:
         """Take in the reply to a request. It is committed with at most BUFFER others."""
@@ -228,7 +230,18 @@ class Judging:
             if _stored(answers.get(batch.request.key)) is None:
                 yield batch.request
 
-    def _claimed(self, questions: Iterable[OpenQuestion]) -> list[Request]:
+    def _claimed(self, look_up: Callable[[], Iterable[OpenQuestion]]) -> list[Request]:
+        """As `_claimed_once`, and again where the server breaks the connection."""
+        found = self._questions
+        known, elsewhere, unsure = found.known, found.elsewhere, list(found.unsure)
+
+        def again() -> list[Request]:
+            found.known, found.elsewhere, found.unsure = known, elsewhere, list(unsure)
+            return self._claimed_once(look_up())
+
+        return self.ledger.patiently(again)
+
+    def _claimed_once(self, questions: Iterable[OpenQuestion]) -> list[Request]:
         """Judge what needs no asking, read what was answered before, claim the rest and return it.
 
         What another run is asking is left to it. All of this is one transaction, and so is the look-up of the
@@ -246,9 +259,7 @@ class Judging:
                 if stored := _stored(answer):
                     reply = stored_reply(stored.text, stored.top_logprobs, stored.thinking)
                     facts += self._read(batch, reply, stored.claim_id)
-                elif not (
-                    answer and not answer.latest and self._questions.leave(answer.run, batch.questions)
-                ):
+                elif not (answer and not answer.latest and self._left(answer.run, batch)):
                     claims.append((self._claim(batch, answer.attempts if answer else 0), batch))
             writer.annotations(facts)
             ids = writer.claims([claim for claim, _ in claims])
@@ -263,6 +274,15 @@ class Judging:
                 self._open[batch.request.key] = (claim_id, batch)
                 taken.append(batch.request)
         return taken
+
+    def _left(self, run: str, batch: QuestionBatch) -> bool:
+        """Whether what a run has claimed is left to it.
+
+        A claim of ours that we are not asking was written by a transaction of which we heard no end.
+        """
+        key = batch.request.key
+        ours = key in self._open or any(held.request.key == key for _, held, _ in self._held)
+        return (ours or run != self._lease.run) and self._questions.leave(run, batch.questions)
 
     def _claim(self, batch: QuestionBatch, attempt: int) -> Claim:
         asked = tuple(question.asked for question in batch.questions)

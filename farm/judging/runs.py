@@ -152,8 +152,7 @@ class Lease:
         self._beaten = clock()
 
     def __enter__(self) -> Lease:
-        with self.ledger.writing() as writer:
-            writer.begin_lease(self.run)
+        self.ledger.write_patiently(lambda writer: writer.begin_lease(self.run))
         self._beaten = self._clock()
         _under_way.add(self.run)
         self._thread = threading.Thread(target=self._live, daemon=True, name="farm lease")

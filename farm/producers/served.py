@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 CUT = "length"  # the failure of a reply that was cut at max_new_tokens; it is an output all the same
 ONLY_THINKING = "only_thinking"  # the name of a reply that thought and gave no answer
 NEEDED = frozenset({"temperature", "top_p", "extra"})  # without them it is another model's output
-FLUSH = 16  # replies in one transaction; few, because they are paid for
 
 
 class ServedModel:
@@ -83,7 +82,7 @@ class ServedModel:
         return self._replies.cost
 
     def draw(self, wanted: Sequence[Wanted], write: Write) -> None:
-        """Ask for all that is wanted. Replies are written in batches of 16, and before an error is raised."""
+        """Ask for all that is wanted. Each reply is written before the next is asked for: it is paid for."""
         questions = [(each.instruction, k) for each in wanted for k in each.draws]
         asked = {self._request(*question): question for question in questions}
         batch: list[Answer] = []
@@ -96,17 +95,18 @@ class ServedModel:
                 return
             self._written += 1
             batch.append(Answer(*asked[request], reply.text, reply.thinking))
-            if len(batch) >= FLUSH:
+
+        def commit() -> None:
+            if batch:
                 write(batch[:])
                 batch.clear()
 
         client = self._client()
         try:
-            run_all(client, asked, deliver)
+            run_all(client, asked, deliver, commit)
         finally:
             self.refusals = client.refusals
-            if batch:
-                write(batch)
+            commit()
         self._replies.refuse_if_nothing_worked(self._endpoint.name, self._written)
 
     def _client(self) -> OnlineClient:

@@ -27,6 +27,7 @@ from farm.training.method import Method
 from farm.training.processes import Processes
 
 MANIFEST, TRAINING, MODEL = "manifest.json", "training.pt", "model"
+PARTIAL = ".partial-"  # begins the name of a folder that is being written or removed
 MAY_DIFFER = ("log_every", "track", "eval_every", "save_every", "keep", "device")  # when a run goes on
 
 
@@ -88,10 +89,11 @@ class RunFolder:
                 method.product.save(None)  # takes part in gathering the weights
             return
         target = self.folder / f"step-{step:08d}"
-        partial = self.folder / f".partial-{target.name}"
+        partial = self.folder / f"{PARTIAL}{target.name}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(partial, ignore_errors=True)
+            for left in self.folder.glob(f"{PARTIAL}*"):
+                shutil.rmtree(left, ignore_errors=True)
             (partial / MODEL).mkdir(parents=True)
             method.product.save(partial / MODEL)
             torch.save(state | {"identity": self.identity}, partial / TRAINING)
@@ -107,7 +109,7 @@ class RunFolder:
                 what, where=str(self.folder), remedy="free some space and run again"
             ) from None
         for old in whole_checkpoints(self.folder)[: -self.config.keep]:
-            shutil.rmtree(old)
+            shutil.rmtree(old.rename(self.folder / f"{PARTIAL}{old.name}"))
 
 
 def whole_checkpoints(folder: Path) -> list[Path]:

@@ -117,8 +117,11 @@ def test_training_again_goes_on_and_other_data_is_refused(
         snapshot(opened, "people", Choice())
         snapshot(opened, "ada", Choice(("ada",)))
         task = TrainTask(model_dir, tmp_path / "run", "people")
-        train(opened, "dpo", task, None, QUICK)
+        card = Path(train(opened, "dpo", task, None, QUICK).checkpoint) / "README.md"
+        text = card.read_text()
+        card.unlink()  # as if the run had been killed before it wrote the card
         assert train(opened, "dpo", task, None, QUICK).steps == 3  # nothing is left to do
+        assert card.read_text() == text
 
 
 def test_errors_name_everything_that_is_wrong(ledger: Path, tmp_path: Path) -> None:

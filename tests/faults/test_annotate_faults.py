@@ -266,8 +266,8 @@ def test_ctrl_c_ends_cleanly_and_the_next_run_goes_on(tmp_path: Path, sent: sign
         wait_for(server, 50, process)
         asked_at = time.monotonic()
         process.send_signal(sent)
-        _, errors = process.communicate(timeout=30)
-        assert time.monotonic() - asked_at < 6
+        _, errors = process.communicate(timeout=60)
+        assert time.monotonic() - asked_at < 20  # 3 are grace, the rest is for a busy machine
         assert process.returncode == 130
         assert "Traceback" not in errors
         assert "farm: stopped; " in errors

@@ -47,12 +47,12 @@ def test_every_request_that_was_sent_is_accounted_for_within_seconds(sent: signa
             time.sleep(0.02)
         started = time.monotonic()
         process.send_signal(sent)
-        output, _ = process.communicate(timeout=20)
+        output, _ = process.communicate(timeout=60)
         seconds = time.monotonic() - started
         hits = simulator.stats().hits
     delivered = [json.loads(line) for line in output.splitlines()]
     assert process.returncode == 130
-    assert seconds < 5.0
+    assert seconds < 20  # of requests that hang: 3 of grace, the rest for a busy machine
     assert len({key for key, _, _ in delivered}) == len(delivered) == hits
     unknown = [each for each in delivered if each[1] == "interrupted"]
     assert 3 <= len(unknown) <= 8

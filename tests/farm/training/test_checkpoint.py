@@ -141,6 +141,7 @@ def test_half_written_checkpoints_are_not_seen(tmp_path: Path, model_dir: str) -
     assert [p.name for p in whole_checkpoints(tmp_path)] == ["step-00000003"]
     trained(tmp_path, model_dir, save_every=3)
     assert [p.name for p in whole_checkpoints(tmp_path)] == ["step-00000003", "step-00000006"]
+    assert not half.exists()
 
 
 @pytest.mark.parametrize("victim", ["training.pt", "model/model.safetensors"])

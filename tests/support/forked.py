@@ -1,0 +1,56 @@
+"""Commands in processes of their own that begin at once, so that a kill falls into their work.
+
+Each is forked from a server process that has loaded all that commands load.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Sequence
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import NamedTuple
+
+COMMANDS = ("annotate", "backup", "export", "import_", "merge", "report", "sample", "snapshot", "train")
+LOADED = [f"farm.{place}{name}" for name in COMMANDS for place in ("commands.", "terminal.", "")]
+LOADED += ["cli", "farm.methods.dpo", "farm.producers.served", "farm.evaluation.cards", "db.maintenance"]
+LOADED += ["matplotlib.pyplot", "openai", "psycopg", "tests.support.tiny_models", __name__]
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(LOADED)  # what is not there is passed over
+
+
+class Ended(NamedTuple):
+    """How a command ended. code: its exit code, -9 where it was killed. said: what it printed."""
+
+    code: int
+    said: str
+    seconds: float
+
+
+def work(arguments: Sequence[str], said: str) -> None:
+    """Run a command in this process. said: the file that takes what it prints."""
+    import cli
+
+    with Path(said).open("w") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    sys.argv = list(arguments)
+    cli.main()
+
+
+def run(arguments: Sequence[str], said: Path, kill_after: float | None = None) -> Ended:
+    """Run a command. kill_after: seconds after which it is killed."""
+    process: ForkServerProcess = CONTEXT.Process(target=work, args=(arguments, str(said)))
+    began = time.monotonic()
+    process.start()
+    process.join(kill_after)
+    if process.is_alive():
+        process.kill()
+        process.join()
+    code = process.exitcode
+    process.close()
+    assert code is not None
+    return Ended(code, said.read_text() if said.exists() else "", time.monotonic() - began)
