@@ -41,7 +41,7 @@ class Status:
     annotators: dict[str, int]  # by kind
     alike: tuple[str, ...] = ()  # annotators whose names look alike, a line for each group
 
-    def to_json(self) -> Json:
+    def to_json(self) -> dict[str, Json]:
         """The counts as a JSON object."""
         return {
             "ledger": self.ledger,

@@ -272,7 +272,8 @@ def rank_agreement(ledger: Ledger, people: Feedback, simulators: Feedback) -> Ra
 
 def _resolved(preferences: pd.DataFrame) -> float:
     """Share of the pairs of methods whose win rates differ significantly."""
-    rows = preferences.rename_axis(index="instruction", columns="model").stack().to_frame("preference")
-    better = significantly_better(win_rate_estimates(rows.reset_index()))
+    named = preferences.rename_axis(index="instruction").reset_index()
+    rows = named.melt("instruction", var_name="model", value_name="preference").dropna()
+    better = significantly_better(win_rate_estimates(rows))
     pairs = len(better) * (len(better) - 1) / 2
     return float(better.sum() / pairs)

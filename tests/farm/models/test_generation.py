@@ -12,7 +12,7 @@ from db.errors import ConfigError
 from farm.config import Decoding, ModelConfig
 from farm.models import generation as sampler
 from farm.models.codec import Row, collate
-from farm.models.generation import pick_token, sample
+from farm.models.generation import Drawn, pick_token, sample
 from farm.models.hub import ModelError
 from farm.models.policy import Policy
 from farm.models.tokens import Prompt
@@ -301,7 +301,8 @@ def test_rows_at_a_time_follow_from_the_memory_of_keys_and_values(
 
 
 def test_numbered_draws_are_those_of_all_and_are_told_as_they_end(policy: Policy) -> None:
-    decoding, told = Decoding(max_new_tokens=20), {}
+    decoding = Decoding(max_new_tokens=20)
+    told: dict[int, Drawn] = {}
     whole = sample(policy, PROMPTS[:2], decoding, seed=4, n=5)
     some = sample(policy, PROMPTS[:2], decoding, seed=4, n=[(1, 4), (3,)], ended=told.__setitem__)
     assert [one.ids for one in some] == [whole[k].ids for k in (1, 4, 8)]

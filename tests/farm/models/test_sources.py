@@ -249,7 +249,7 @@ def test_weights_that_were_quantized_on_disk_can_be_saved(base: str, tmp_path: P
     """transformers marks a model of a .gguf file as quantized, though its weights are floats."""
     from types import SimpleNamespace
 
-    model = AutoModelForCausalLM.from_pretrained(base)
+    model: Any = AutoModelForCausalLM.from_pretrained(base)
     model.hf_quantizer = SimpleNamespace(is_serializable=False, quantization_config=SimpleNamespace())
     model.config.quantization_config = {"quant_method": "gguf"}
     forget_quantization(model)
