@@ -33,7 +33,7 @@ GOOD: dict[str, Any] = {
     "choices": [
         {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Output (a)"}}
     ],
-    "usage": {"prompt_tokens": 100, "completion_tokens": 3},
+    "usage": {"prompt_tokens": 400, "completion_tokens": 3},
 }
 CHOICE = GOOD["choices"][0]
 ODD_TOKEN = {"token": "\0\ud800", "logprob": -1.0, "top_logprobs": []}
@@ -49,7 +49,7 @@ HOSTILE: dict[str, dict[str, Any]] = {
     "many tokens": {"usage": {"prompt_tokens": 3_000_000_000, "completion_tokens": 2**52}},
     "too many tokens": {"usage": {"prompt_tokens": 2**70, "completion_tokens": 2**70}},
     "no tokens": {"usage": {"prompt_tokens": 0, "completion_tokens": 0}},
-    "no tokens for a text": {"usage": {"prompt_tokens": 100, "completion_tokens": 0}},
+    "no tokens for a text": {"usage": {"prompt_tokens": 400, "completion_tokens": 0}},
 }  # fmt: skip
 
 
@@ -108,7 +108,7 @@ def test_a_hostile_reply_is_stored_and_takes_no_other_with_it(
         assert failed or len(hits) == before
         if name == "many tokens":
             told = {(each.prompt_tokens, each.completion_tokens) for each in made}
-            assert told == {(100, 3), (3_000_000_000, 2**52)}
+            assert told == {(400, 3), (3_000_000_000, 2**52)}
         if "no tokens" in name or name == "too many tokens":
             odd = [each for each in made if each.unmetered]
             assert len(odd) == 4

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from db.interchange.preferences import instruction_id
 from db.ledger import Ledger
 from tests.support.command_line import farm_arguments
 
@@ -25,7 +26,8 @@ def preferences(path: Path, pairs: int) -> Path:
         for i in range(pairs):
             for person in ("ada", "ben"):
                 row = {
-                    "source": "kills", "subset": None, "item_id": f"k{i}", "instruction_id": f"{i:012x}",
+                    "source": "kills", "subset": None, "item_id": f"k{i}",
+                    "instruction_id": instruction_id(f"Question {i // 3}?", ""),
                     "instruction": f"Question {i // 3}?", "input": "",
                     "output_1": f"answer {i} " + "so " * (i % 50), "output_2": f"other {i}",
                     "output_1_model": "m", "output_2_model": None,

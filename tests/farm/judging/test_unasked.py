@@ -12,6 +12,7 @@ import pytest
 
 from annotators.simulator import Judge, Simulator, SimulatorConfig
 from db.errors import ConfigError
+from db.interchange.preferences import instruction_id
 from db.interchange.rows import ReadOptions
 from db.ledger import Ledger, PairFilter
 from db.queries.exports import RowFilter, preference_rows
@@ -55,7 +56,8 @@ def replay(ledger: Ledger, name: str, **options: object) -> AnnotateReport:
 def row(item: str, text: str | None, **changes: object) -> dict[str, object]:
     """An imported judgement by `bot` whose first output is better."""
     return {
-        "source": "board", "subset": None, "item_id": item, "instruction_id": f"i{item}",
+        "source": "board", "subset": None, "item_id": item,
+        "instruction_id": instruction_id(f"Task {item}", ""),
         "instruction": f"Task {item}", "input": "", "output_1": f"one {item}", "output_2": f"two {item}",
         "output_1_model": "m", "output_2_model": "n", "annotator": "bot", "annotator_kind": "llm",
         "preference": 1, "preference_raw": None, "order_swapped": False, "raw_completion": text,
