@@ -17,7 +17,7 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Preference Farm needs Python 3.11 or newer; name one with PYTHON=") if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs,postgres,browse]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs,excel,postgres,browse]'
 	@touch $(STAMP)
 
 # The whole study in the embedded world, offline, in minutes: $(OUT)/report.html. Again, it goes on where it was.
@@ -44,7 +44,7 @@ test-gpu: $(STAMP)
 test-oldest:
 	test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
 	sed -n '/^dependencies/,/^dev/s/.*"\([a-z0-9-]*\).*>=\([0-9.]*\)".*/\1==\2/p' pyproject.toml > $(OLDEST)/constraints.txt
-	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(OLDEST)/constraints.txt --editable '.[dev,postgres,browse]'
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(OLDEST)/constraints.txt --editable '.[dev,excel,postgres,browse]'
 	$(OLDEST)/bin/python -m pytest -n 2 --dist worksteal -m 'not slow and not gpu'
 
 # The long proofs in full: kill storms, interval coverage, validation.

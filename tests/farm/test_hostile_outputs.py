@@ -121,7 +121,10 @@ def test_half_a_character_is_refused_at_the_door_and_nothing_is_lost(ledger_url:
 def test_nul_is_refused_where_the_database_does_not_store_it(postgres_url: str) -> None:
     ask = Instruction("Say something.")
     with Ledger.open(postgres_url, create=True) as ledger:
-        with pytest.raises(FarmError, match="table output holds a NUL"), ledger.writing() as writer:
+        with (
+            pytest.raises(FarmError, match="table output holds a text with a NUL"),
+            ledger.writing() as writer,
+        ):
             writer.pairs([Pair.of(Output(ask, "nothing \0 at all", "m"), Output(ask, "x", "n"))[0]])
         assert list(ledger.pairs()) == []
 

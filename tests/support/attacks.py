@@ -100,7 +100,7 @@ def ledger_of(folder: Path, pairs: int = 2) -> Path:
 def completion(text: str = "A", **changes: object) -> bytes:
     """The body of a good reply."""
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-    usage = {"prompt_tokens": 50, "completion_tokens": 1, "total_tokens": 51}
+    usage = {"prompt_tokens": 400, "completion_tokens": 1, "total_tokens": 401}
     return json.dumps({"model": "m", "choices": [choice], "usage": usage, **changes}).encode()
 
 

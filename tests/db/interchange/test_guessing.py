@@ -119,7 +119,7 @@ def test_pairs_without_verdicts_are_judged_by_an_annotator(tmp_path: Path) -> No
     assert (report["kept"], report["known"]) == (1, 0)
     assert told(tmp_path / "x.db", "import", path, "--yes")["known"] == 1
     assert farm(tmp_path / "x.db", "annotate", "longest", "--source", "open").code == 0
-    assert judgements(tmp_path / "x.db", tmp_path) == {("Name a sea.", "The Baltic.", "longest", 1)}
+    assert judgements(tmp_path / "x.db", tmp_path) == {("Name a sea.", "A lake.", "longest", 2)}
 
 
 def test_one_bad_row_among_good_ones_is_said_and_the_rest_is_read(tmp_path: Path) -> None:

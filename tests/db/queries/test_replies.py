@@ -101,7 +101,7 @@ def test_an_exported_row_has_the_order_of_its_source(tmp_path: Path) -> None:
         theirs = rows["imported"]
         assert (theirs.output_1, theirs.output_1_model) == ("first in the source", "m")
         assert (theirs.preference, theirs.price, theirs.item_id) == (1.0, 0.5, "item 1")
-        assert (theirs.source, rows["judge"].source) == ("study", "farm")
+        assert (theirs.source, rows["judge"].source) == ("study", "study")
         assert [row.annotator for row in preference_rows(ledger, RowFilter(annotators=("judge",)))] == [
             "judge"
         ]

@@ -124,6 +124,8 @@ JUDGE = """
     runs.BEAT, runs.LEASE, runs.FRESH, asking.LOOK = 0.2, 2.0, 1.5, 0.1
     from db.ledger import Ledger
     from farm.annotate import Provider, Task, annotate
+    print("ready", flush=True)
+    input()
     with Ledger.open(sys.argv[1]) as ledger:
         made = annotate(ledger, "plain", Task(), lambda *_: None, Provider((), sys.argv[2], concurrency=4))
     print(made.requests, made.elsewhere)
@@ -132,10 +134,25 @@ YEARS = 3 * 365.25 * 86_400
 
 
 def judge(ledger: str, server: Simulator, host: str, shift: float) -> subprocess.Popen[str]:
-    """A run in a space of process numbers of its own, under this host name, with a wrong clock."""
+    """A run in a space of process numbers of its own, under this host name, with a wrong clock.
+
+    It has loaded everything and waits for a line.
+    """
     apart = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
     words = [textwrap.dedent(JUDGE), ledger, server.base_url, host, str(shift)]
-    return subprocess.Popen([*apart, sys.executable, "-c", *words], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*apart, sys.executable, "-c", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def begin(process: subprocess.Popen[str]) -> None:
+    """Let a waiting run begin."""
+    assert process.stdin is not None
+    process.stdin.write("go\n")
+    process.stdin.flush()
 
 
 @pytest.mark.skipif(
@@ -148,18 +165,21 @@ def test_two_machines_pay_for_nothing_twice_and_the_dead_are_inherited(ledger_ur
     slow = SimulatorConfig(judge=Judge(utility="length"), latency=0.1)
     with Simulator(slow) as server:
         both = [judge(ledger_url, server, "boxA", YEARS), judge(ledger_url, server, "boxA", -YEARS)]
+        for process in both:
+            begin(process)
         said = [process.communicate(timeout=120)[0].split() for process in both]
         assert sum(int(requests) for requests, _ in said) == server.stats().hits == 120
         assert sorted(int(elsewhere) for _, elsewhere in said) != [0, 0]
     with Simulator(slow) as server, Ledger.open(ledger_url) as ledger:
         fill(ledger_url, 160)  # forty more
         dead = judge(ledger_url, server, "boxB", YEARS)
+        begin(dead)
         while not server.stats().hits and dead.poll() is None:
             time.sleep(0.01)
         dead.kill()
         dead.communicate()
         began = time.monotonic()
-        out, _ = judge(ledger_url, server, "boxC", 0.0).communicate(timeout=120)
+        out, _ = judge(ledger_url, server, "boxC", 0.0).communicate("go\n", timeout=120)
         assert time.monotonic() - began < 30
         assert out.split()[1] == "0"
         assert len(verdicts(ledger)) == 160

@@ -144,11 +144,14 @@ def test_a_reward_model_of_other_tokens_is_a_clear_error(
     made: MethodMaker, make_model: ModelMaker, tmp_path: Path
 ) -> None:
     other = make_model(pad=None, eos="<s>")
-    from transformers import AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(other)
     tokenizer.add_tokens(["more"])
     tokenizer.save_pretrained(other)
+    model = AutoModelForCausalLM.from_pretrained(other)
+    model.resize_token_embeddings(len(tokenizer))
+    model.save_pretrained(other)
     Scorer.load(str(other), seed=0, new_head=True).save(tmp_path)
     with pytest.raises(ConfigError, match="reads other tokens"):
         made("ppo", reward=str(tmp_path))
