@@ -15,12 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from farm.quickstart import Quickstart
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job that a shell put in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # else the processes we start ignore Ctrl-C
+
+settings.register_profile("same", derandomize=not os.environ.get("FARM_FULL"))
+settings.load_profile("same")  # the same examples in every run of the suite; new ones in `make prove`
 
 LOOPBACK = ("127.", "::1", "localhost")
 _connect = socket.socket.connect

@@ -103,6 +103,9 @@ def alike(one: Any, other: Any, without: Sequence[str] = ()) -> None:
     if isinstance(one, dict):
         for name in one.keys() - set(without):
             alike(one[name], other[name], without)
+    elif isinstance(one, list):
+        for of_one, of_other in zip(one, other, strict=True):
+            alike(of_one, of_other)
     elif isinstance(one, float):
         assert other == pytest.approx(one, abs=1e-9)
     else:
