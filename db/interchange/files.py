@@ -257,10 +257,11 @@ def _excel(path: Path) -> Iterator[Numbered]:
     try:
         sheet = openpyxl.load_workbook(path, read_only=True, data_only=True).worksheets[0]
         rows = sheet.iter_rows(values_only=True)
-        names = [str(name) for name in next(rows, ()) if name is not None]
+        names = next(rows, ())
         for number, cells in enumerate(rows, 2):
             if any(cell is not None for cell in cells):
-                yield number, as_json(dict(zip(names, cells, strict=False)))
+                named = zip(names, cells, strict=False)
+                yield number, as_json({str(name): cell for name, cell in named if name is not None})
     except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
         raise FormatError(f"this is not an Excel file: {error}", where=str(path)) from error
 

@@ -328,3 +328,13 @@ def test_excel_is_read_where_its_library_is_and_named_where_it_is_not(tmp_path: 
         book.active.append(row)
     book.save(path)
     assert list(FORMATS["table"].read(path, options)) == [ImportedInstruction("Say hi.", "", "x")]
+
+
+def test_a_column_of_excel_without_a_name_moves_no_other(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in ([None, "q"], ["a remark", "Say hi."]):
+        book.active.append(row)
+    book.save(tmp_path / "x.xlsx")
+    read = FORMATS["table"].read(tmp_path / "x.xlsx", ReadOptions(table=TableMap({"prompt": "q"})))
+    assert list(read) == [ImportedInstruction("Say hi.", "", "x")]
