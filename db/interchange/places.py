@@ -9,7 +9,7 @@ texts nobody kept; a prompt alone is an instruction.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any
@@ -145,19 +145,9 @@ def _judged(
     raw: object,
     **meta: Any,
 ) -> PreferenceRow:
-    prompt, (said_1, said_2) = apart(asked.prompt, [first.said, second.said])
     scores = (first.given, second.given)
     return PreferenceRow(
-        source=asked.source,
-        subset=asked.text("subset"),
-        item_id=asked.text("item"),
-        instruction_id=asked.text("instruction_id"),
-        instruction=text_of(prompt, "prompt"),
-        input=asked.text("input") or "",
-        output_1=text_of(said_1, "the first output"),
-        output_2=text_of(said_2, "the second output"),
-        output_1_model=first.model,
-        output_2_model=second.model,
+        **asdict(_unjudged(asked, first, second)),
         annotator=asked.text("annotator") or asked.options.annotator or asked.origin.annotator,
         annotator_kind=asked.options.annotator_kind or _kind(asked.text("kind")) or asked.origin.kind,
         preference=preference,
