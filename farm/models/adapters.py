@@ -13,7 +13,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from farm.models.hub import ModelError
+from farm.models.hub import ModelError, line_of
 
 WEIGHTS = "adapter_model.safetensors"
 _HEADS = ("score.weight", "classifier.weight")
@@ -36,7 +36,7 @@ class Adapter:
             with safe_open(str(path), "pt") as file:
                 shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
         except (OSError, ValueError, SafetensorError) as error:
-            what = f"the adapter's weights cannot be read: {' '.join(str(error).split())[:200]}"
+            what = f"the adapter's weights cannot be read: {line_of(error, 200)}"
             remedy = f"give a folder with {WEIGHTS} in it"
             raise ModelError(what, where=source, remedy=remedy) from None
         return cls(source, shapes)
@@ -67,7 +67,7 @@ class Adapter:
                 raise ValueError(missing[0])
             return adapted.merge_and_unload(safe_merge=True).requires_grad_(True)
         except (ValueError, RuntimeError, KeyError, AttributeError, TypeError, OSError) as error:
-            what = f"the adapter does not fit its base: {' '.join(str(error).split())[:300]}"
+            what = f"the adapter does not fit its base: {line_of(error)}"
             remedy = (
                 "name the base that it was trained on in adapter_config.json; only LoRA adapters are read"
             )

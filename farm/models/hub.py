@@ -39,6 +39,10 @@ def check_found(source: str) -> None:
     except HfHubHTTPError:
         return
     except (OSError, ClientError) as error:
-        said = " ".join(str(error).split())[:200]
-        what = f"no such folder, not in the cache, and the hub does not answer: {said}"
+        what = f"no such folder, not in the cache, and the hub does not answer: {line_of(error, 200)}"
         raise ModelError(what, where=source, remedy=REMEDY) from None
+
+
+def line_of(error: BaseException, most: int = 300) -> str:
+    """The beginning of an error's text in one line: `most` characters."""
+    return " ".join(str(error).split())[:most]

@@ -19,7 +19,7 @@ from farm.config import ModelConfig
 from farm.models.adapters import Adapter
 from farm.models.codec import TEMPLATE_FILE, Codec, Template
 from farm.models.fitting import check_codec, check_tokenizer
-from farm.models.hub import ModelError
+from farm.models.hub import ModelError, line_of
 from farm.models.identity import digest_of
 from farm.models.sources import ModelSource, locate
 
@@ -78,7 +78,7 @@ def load_tokenizer(source: str, config: ModelConfig, model: Any = None) -> Any:
             )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ModelError(
-            f"no tokenizer could be loaded: {_line(error)}", where=source, remedy=_WHERE
+            f"no tokenizer could be loaded: {line_of(error)}", where=source, remedy=_WHERE
         ) from None
     check_tokenizer(tokenizer, _embeddings(model), source)
     return tokenizer
@@ -140,7 +140,7 @@ def load_model(
                 **(adapter.options if adapter else {}) | extra,
             )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"no model could be loaded: {_line(error)}", where=source, remedy=_WHERE) from None
+        raise ModelError(f"no model could be loaded: {line_of(error)}", where=source, remedy=_WHERE) from None
     missing = [name for name in info["missing_keys"] if not any(new in name for new in brought)]
     if missing:
         what = f"the checkpoint is of another architecture: it has no {missing[0]}"
@@ -186,7 +186,8 @@ def add_lora(model: Any, config: ModelConfig, seed: int) -> None:
         )
     except ValueError as error:
         remedy = "name linear layers of the model in lora_targets, or install the peft that it asks for"
-        raise ModelError(f"LoRA does not fit: {_line(error)}", where="lora_targets", remedy=remedy) from None
+        what = f"LoRA does not fit: {line_of(error)}"
+        raise ModelError(what, where="lora_targets", remedy=remedy) from None
 
 
 def disable_dropout(model: nn.Module) -> None:
@@ -258,10 +259,6 @@ def quiet() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
 
 
 _WHERE = "give a folder with safetensors weights, the id of one on the hub, or a .gguf file"
