@@ -2,6 +2,7 @@
 
 rows            the records that readers return and writers take
 files           reads JSON lines, JSON, CSV and parquet as objects, one at a time; writes them
+csv_rows        reads CSV row by row, and refuses what is broken
 json_values     reads one JSON value, or an array's values one at a time
 fields          reads the fields of an object, or refuses them with a reason
 turns           conversations in the field's spellings

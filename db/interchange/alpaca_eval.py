@@ -22,7 +22,7 @@ from db.errors import FormatError
 from db.ids import Json
 from db.interchange import fields
 from db.interchange.asked import yes_or_no
-from db.interchange.files import objects
+from db.interchange.files import file_rows, objects
 from db.interchange.rows import (
     Entry,
     ImportedInstruction,
@@ -57,7 +57,7 @@ def _file(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
     def rows(row: dict[str, Any]) -> Iterator[Entry]:
         yield _annotation(row, options) if "output_1" in row else _output(row, options)
 
-    return fields.rows_of(path, objects(path), SHAPE, rows)
+    return fields.rows_of(path, file_rows(path), SHAPE, rows)
 
 
 def _results(folder: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
@@ -72,7 +72,7 @@ def _results(folder: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
             "neither results (MODEL/model_outputs.json) nor tables (instructions.jsonl) in this folder",
             where=str(folder),
         )
-    for file in [*sorted(outputs, key=lambda each: -sum(1 for _ in objects(each))), *judged]:
+    for file in [*sorted(outputs, key=lambda each: -sum(1 for _ in file_rows(each))), *judged]:
         yield from _file(file, options)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from db.interchange import fields
-from db.interchange.files import objects, write_json_array
+from db.interchange.files import file_rows, write_json_array
 from db.interchange.rows import ImportedOutput, ImportedPair, PreferenceRow, ReadOptions, Refusal
 from db.records import AnnotatorKind
 
@@ -41,7 +41,7 @@ def read(
         else:
             yield _preference(row, path, options) if VERDICTS & row.keys() else _pair(row, options)
 
-    return fields.rows_of(path, objects(path), SHAPE, row_of)
+    return fields.rows_of(path, file_rows(path), SHAPE, row_of)
 
 
 def _preference(row: dict[str, Any], path: Path, options: ReadOptions) -> PreferenceRow:

@@ -147,7 +147,7 @@ def others(row: Fields, *known: str) -> dict[str, Any]:
 
 def rows_of(
     path: Path,
-    objects: Iterator[Numbered],
+    objects: Iterator[Numbered | Refusal],
     shape: Sequence[Sequence[str]],
     read: Callable[[dict[str, Any]], Iterator[Made]],
 ) -> Iterator[Made | Refusal]:
@@ -155,9 +155,15 @@ def rows_of(
 
     shape: groups of field names. Raises UnlikeFormat where the first object lacks all names of a group.
     """
-    for i, (number, row) in enumerate(objects):
-        if i == 0:
+    is_first = True
+    for each in objects:
+        if isinstance(each, Refusal):
+            yield each
+            continue
+        number, row = each
+        if is_first:
             require_shape(path, number, row, shape)
+            is_first = False
         try:
             yield from read(row)
         except ValueError as error:

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import codecs
-import csv
 import gzip
 import io
 import json
 import zipfile
 import zlib
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, TypeVar
 
 from db.errors import FormatError
+from db.interchange.csv_rows import csv_rows, distinct
 from db.interchange.json_values import array_values, parse_json
+from db.interchange.rows import Refusal
 
 Numbered: TypeAlias = tuple[int, dict[str, Any]]  # number of the line or row, from 1; the object
-Made = TypeVar("Made", bound=tuple[int, Any])
+Made = TypeVar("Made", bound=tuple[int, Any] | Refusal)
 
 PARQUET_BATCH = 1_000
 MAX_LINE = 64 << 20  # bytes; a longer line is no row of a preference file
+HOPELESS = 100  # broken rows at the beginning of a file that refuse it whole
 AS_UTF8 = "save it as UTF-8 text"
 POINTER = b"version https://git-lfs.github.com/spec/"
 
@@ -55,33 +58,68 @@ def followed_rows(path: Path, rows: Iterable[Made]) -> Iterator[Made]:
     """Give numbered rows of a file, and tell `followed` where reading is."""
     for row in rows:
         if (place := _place.get()) is not None:
-            place.file, place.row = str(path), row[0]
+            place.file, place.row = str(path), row.row if isinstance(row, Refusal) else row[0]
         yield row
+
+
+def file_rows(path: Path) -> Iterator[Numbered | Refusal]:
+    """Stream a file's objects with their line or row numbers; a row that cannot be read is a Refusal.
+
+    Raises FormatError, which names file and line, where the file is missing, unreadable, truncated, empty,
+    or none of its first HOPELESS rows can be read.
+    """
+    _require_file(path)
+    broken: list[Refusal] = []
+    found = False
+    for row in followed_rows(path, _rows(path)):
+        if found:
+            yield row
+        elif isinstance(row, Refusal):
+            broken.append(row)
+            if len(broken) == HOPELESS:
+                break
+        else:
+            found = True
+            yield from broken
+            yield row
+    if not found and not broken:
+        raise FormatError("the file holds no row", where=str(path), remedy="give a file with at least one")
+    if not found:
+        remedy = "give JSON lines, one JSON array, CSV or parquet"
+        raise FormatError(broken[0].reason, where=f"{path}:{broken[0].row}", remedy=remedy)
 
 
 def objects(path: Path) -> Iterator[Numbered]:
-    """Stream a file's objects with their line or row numbers.
-
-    Raises FormatError, which names file and line, where the file is missing, unreadable, truncated, empty,
-    not UTF-8 or not a sequence of objects.
-    """
-    _require_file(path)
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    count = 0
-    if ".parquet" in suffixes:
-        rows = _parquet(path)
-    elif ".arrow" in suffixes or ".feather" in suffixes:
-        rows = _arrow(path)
-    elif ".xlsx" in suffixes:
-        rows = _excel(path)
-    elif ".csv" in suffixes or ".tsv" in suffixes:
-        rows = _csv(path, "\t" if ".tsv" in suffixes else _delimiter(path))
-    else:
-        rows = _json(path)
-    for count, row in enumerate(followed_rows(path, rows), 1):  # noqa: B007
+    """The same without refusals. Raises FormatError at the first row that cannot be read."""
+    for row in file_rows(path):
+        if isinstance(row, Refusal):
+            raise FormatError(row.reason, where=f"{path}:{row.row}")
         yield row
-    if not count:
-        raise FormatError("the file holds no row", where=str(path), remedy="give a file with at least one")
+
+
+def readable_objects(path: Path) -> Iterator[Numbered]:
+    """The same, without the rows that cannot be read."""
+    return (row for row in file_rows(path) if not isinstance(row, Refusal))
+
+
+def with_objects(
+    rows: Iterable[Numbered | Refusal], change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> Iterator[Numbered | Refusal]:
+    """The rows, with each object changed."""
+    return (row if isinstance(row, Refusal) else (row[0], change(row[1])) for row in rows)
+
+
+def _rows(path: Path) -> Iterator[Numbered | Refusal]:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if ".parquet" in suffixes:
+        return _parquet(path)
+    if ".arrow" in suffixes or ".feather" in suffixes:
+        return _arrow(path)
+    if ".xlsx" in suffixes:
+        return _excel(path)
+    if ".csv" in suffixes or ".tsv" in suffixes:
+        return _csv(path, "\t" if ".tsv" in suffixes else _delimiter(path))
+    return _json(path)
 
 
 def _require_file(path: Path) -> None:
@@ -117,64 +155,68 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         raise FormatError(f"the file cannot be read: {error.strerror}", where=str(path)) from error
 
 
-def lines(path: Path) -> Generator[tuple[int, str], None, None]:
+def lines(path: Path) -> Generator[tuple[int, str] | Refusal, None, None]:
     """Stream the lines of a file that are not blank, with their numbers.
 
-    Raises FormatError for a line that is not UTF-8 or has MAX_LINE bytes or more.
+    A line that is not UTF-8 or has MAX_LINE bytes or more is a Refusal; no more of it is held.
     """
     with opened(path) as stream:
         number = 0
         while line := stream.readline(MAX_LINE):
             number += 1
             if len(line) == MAX_LINE:
-                raise FormatError("a line of over 64 MB", where=f"{path}:{number}", remedy="is this text?")
+                while line and not line.endswith(b"\n"):
+                    line = stream.readline(MAX_LINE)
+                yield Refusal(number, "a line of over 64 MB")
+                continue
             try:
                 text = line.decode("utf-8").strip()
             except UnicodeDecodeError as error:
-                raise FormatError(
-                    f"byte {error.start + 1} is not UTF-8",
-                    where=f"{path}:{number}",
-                    remedy=AS_UTF8,
-                ) from error
+                yield Refusal(number, f"byte {error.start + 1} is not UTF-8 ({AS_UTF8})")
+                continue
             if text:
                 yield number, text
 
 
-def _json(path: Path) -> Iterator[Numbered]:
+def _json(path: Path) -> Iterator[Numbered | Refusal]:
     stream = lines(path)
     first = next(stream, None)
-    if first is None:
-        return
-    number, text = first
-    if text.startswith("["):
+    if isinstance(first, tuple) and first[1].startswith("["):
         stream.close()
         yield from _array(path)
-        return
-    if text == "{":
-        yield 1, _object(path, 1, parse_json(_whole(stream, text, path), f"{path}"))
-        return
-    yield number, _object(path, number, parse_json(text, f"{path}:{number}"))
-    for number, text in stream:
-        yield number, _object(path, number, parse_json(text, f"{path}:{number}"))
+    elif isinstance(first, tuple) and first[1] == "{":
+        yield _object(1, parse_json(_whole(stream, first[1], path), f"{path}"))
+    elif first is not None:
+        for line in chain([first], stream):
+            yield line if isinstance(line, Refusal) else _parsed(*line)
 
 
-def _whole(stream: Iterator[tuple[int, str]], first: str, path: Path) -> str:
+def _parsed(number: int, text: str) -> Numbered | Refusal:
+    try:
+        return _object(number, parse_json(text, ""))
+    except FormatError as error:
+        return Refusal(number, error.what)
+
+
+def _whole(stream: Iterator[tuple[int, str] | Refusal], first: str, path: Path) -> str:
     """The lines of a file as one text. Raises FormatError where they have over MAX_LINE characters."""
     held, size = [first], 0
-    for _, line in stream:
-        held.append(line)
-        size += len(line) + 64  # an empty text takes about as much
+    for line in stream:
+        if isinstance(line, Refusal):
+            raise FormatError(line.reason, where=f"{path}:{line.row}")
+        held.append(line[1])
+        size += len(line[1]) + 64  # an empty text takes about as much
         if size > MAX_LINE:
             raise FormatError("an object of over 64 MB", where=str(path), remedy="give JSON lines")
     return "\n".join(held)
 
 
-def _array(path: Path) -> Iterator[Numbered]:
+def _array(path: Path) -> Iterator[Numbered | Refusal]:
     with opened(path) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
         try:
             for number, value in enumerate(array_values(text.read, str(path)), 1):
-                yield number, _object(path, number, value)
+                yield _object(number, value)
         except UnicodeDecodeError as error:
             raise FormatError("the file is not UTF-8", where=str(path), remedy=AS_UTF8) from error
 
@@ -194,13 +236,10 @@ def as_json(value: Any) -> Any:
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
 
-def _object(path: Path, number: int, value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise FormatError(
-            f"expected a JSON object, found {type(value).__name__} {str(value)[:40]!r}",
-            where=f"{path}:{number}",
-        )
-    return value
+def _object(number: int, value: Any) -> Numbered | Refusal:
+    if isinstance(value, dict):
+        return number, value
+    return Refusal(number, f"expected a JSON object, found {type(value).__name__} {str(value)[:40]!r}")
 
 
 def _parquet(path: Path) -> Iterator[Numbered]:
@@ -257,11 +296,12 @@ def _excel(path: Path) -> Iterator[Numbered]:
     try:
         sheet = openpyxl.load_workbook(path, read_only=True, data_only=True).worksheets[0]
         rows = sheet.iter_rows(values_only=True)
-        names = next(rows, ())
+        names = [None if name is None else str(name) for name in next(rows, ())]
+        distinct([name for name in names if name is not None], str(path))
         for number, cells in enumerate(rows, 2):
             if any(cell is not None for cell in cells):
                 named = zip(names, cells, strict=False)
-                yield number, as_json({str(name): cell for name, cell in named if name is not None})
+                yield number, as_json({name: cell for name, cell in named if name is not None})
     except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
         raise FormatError(f"this is not an Excel file: {error}", where=str(path)) from error
 
@@ -273,18 +313,13 @@ def _delimiter(path: Path) -> str:
     return max((",", ";", "\t"), key=lambda each: head.count(each.encode()))
 
 
-def _csv(path: Path, delimiter: str) -> Iterator[Numbered]:
-    csv.field_size_limit(MAX_LINE)
+def _csv(path: Path, delimiter: str) -> Iterator[Numbered | Refusal]:
     with opened(path) as stream:
-        text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
+        text = io.TextIOWrapper(stream, encoding="utf-8", newline="")  # it closes the stream when it goes
         try:
-            reader = csv.DictReader(text, delimiter=delimiter, strict=True)
-            for number, row in enumerate(reader, 2):
-                if None in row or None in row.values():
-                    raise FormatError("this row has another number of cells", where=f"{path}:{number}")
-                yield number, dict(row)
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise FormatError(f"this is not CSV: {error}", where=str(path)) from error
+            yield from csv_rows(text, delimiter, str(path))
+        except UnicodeDecodeError as error:
+            raise FormatError("the file is not UTF-8", where=str(path), remedy=AS_UTF8) from error
 
 
 def write_json_lines(rows: Iterable[Mapping[str, Any]], path: Path) -> int:

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from db.errors import ConfigError, FormatError
 from db.interchange import FORMATS, expand, guess
-from db.interchange.files import objects, opened
+from db.interchange.files import opened, readable_objects
 from db.interchange.instructions import PLAIN
 from db.interchange.rows import Entry, ReadOptions, Refusal, TableMap
 from db.interchange.table import arguments, load, mapping_of
@@ -133,7 +133,7 @@ def choose(named: str, paths: Sequence[Path], options: TableWords) -> TableChoic
     if named == AUTO and first.suffix in PLAIN:
         return TableChoice(WEAK[0], whole)
     if named == AUTO:
-        _, row = next(objects(first))
+        _, row = next(readable_objects(first))
         found = guess(row)
         if found is not None and (found not in WEAK or options.verdict is None):
             better = _guessed(first, whole, options) if found in WEAK else None

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from db.interchange.asked import RowOrigin, renamed
-from db.interchange.files import objects
+from db.interchange.files import readable_objects
 from db.interchange.places import rows_by
 from db.interchange.rows import Entry, ReadOptions, Refusal
 from db.interchange.table import rows_by_group
@@ -42,7 +42,7 @@ def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
 def read_2(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
     """Stream HelpSteer 2's judged pairs, or its responses compared by helpfulness."""
     origin = RowOrigin("helpsteer2", "helpsteer2")
-    first = next(objects(path), (0, {}))[1]
+    first = next(readable_objects(path), (0, {}))[1]
     if first.keys() >= SCORED:
         return rows_by_group(path, options, origin=origin, columns=COLUMNS_SCORED)
     shape = tuple((column,) for column in COLUMNS_2.values())

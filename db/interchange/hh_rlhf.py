@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from db.interchange import fields
-from db.interchange.files import objects
+from db.interchange.files import file_rows
 from db.interchange.rows import PreferenceRow, ReadOptions, Refusal
 from db.records import AnnotatorKind
 
@@ -23,7 +23,7 @@ TURN = re.compile(r"\n\n(?=(?:Human|Assistant):)")
 
 def read(path: Path, options: ReadOptions) -> Iterator[PreferenceRow | Refusal]:
     """Stream one preference row for each pair of transcripts."""
-    return fields.rows_of(path, objects(path), SHAPE, lambda row: _rows(row, path, options))
+    return fields.rows_of(path, file_rows(path), SHAPE, lambda row: _rows(row, path, options))
 
 
 def _rows(row: dict[str, Any], path: Path, options: ReadOptions) -> Iterator[PreferenceRow]:

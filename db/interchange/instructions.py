@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from db.interchange import fields
-from db.interchange.files import followed_rows, lines, objects
+from db.interchange.files import file_rows, followed_rows, lines
 from db.interchange.rows import ImportedInstruction, ImportedOutput, ReadOptions, Refusal
 from db.records import ProducerKind, Use
 
@@ -30,13 +30,17 @@ def read(path: Path, options: ReadOptions) -> Iterator[ImportedInstruction | Imp
     """Stream each instruction, and after it its reference answer, where there is one."""
     if path.suffix in PLAIN:
         name = options.set_name or fields.stem(path)
-        for number, line in followed_rows(path, lines(path)):
+        for each in followed_rows(path, lines(path)):
+            if isinstance(each, Refusal):
+                yield each
+                continue
+            number, line = each
             try:
                 yield ImportedInstruction(fields.require_storable("the line", line), "", name, options.use)
             except ValueError as error:
                 yield Refusal(number, str(error))
         return
-    yield from fields.rows_of(path, objects(path), (ASKED,), lambda row: _instruction(row, path, options))
+    yield from fields.rows_of(path, file_rows(path), (ASKED,), lambda row: _instruction(row, path, options))
 
 
 def _instruction(
@@ -78,7 +82,7 @@ def _use(row: dict[str, Any]) -> Use | None:
 def read_outputs(path: Path, options: ReadOptions) -> Iterator[ImportedOutput | Refusal]:
     """Stream each output, and after it its reference answer, where there is one."""
     shape = (ASKED, ("output", "response", "completion"), (*PRODUCER,) if not options.source else ASKED)
-    return fields.rows_of(path, objects(path), shape, lambda row: _output(row, options))
+    return fields.rows_of(path, file_rows(path), shape, lambda row: _output(row, options))
 
 
 def _output(row: dict[str, Any], options: ReadOptions) -> Iterator[ImportedOutput]:

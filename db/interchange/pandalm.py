@@ -16,7 +16,7 @@ from typing import Any
 
 from db.errors import FormatError
 from db.interchange import fields
-from db.interchange.files import objects
+from db.interchange.files import file_rows, objects, readable_objects, with_objects
 from db.interchange.rows import PreferenceRow, ReadOptions, Refusal
 from db.records import AnnotatorKind
 
@@ -35,11 +35,11 @@ UNREADABLE = ("garbage", "")
 
 def read(path: Path, options: ReadOptions) -> Iterator[PreferenceRow | Refusal]:
     """Stream one preference row for each verdict. Raises FormatError where their texts are missing."""
-    rows = objects(path)
-    first = next(objects(path))[1]
+    rows = file_rows(path)
+    first = next(readable_objects(path))[1]
     if "idx" in first and not first.keys() >= TEXTS and any(map(JUDGE.fullmatch, first)):
         texts = _texts_beside(path)
-        rows = ((number, texts.get(str(row.get("idx")), {}) | row) for number, row in rows)
+        rows = with_objects(rows, lambda row: texts.get(str(row.get("idx")), {}) | row)
     return fields.rows_of(path, rows, SHAPE, lambda row: _rows(row, options))
 
 

@@ -26,7 +26,7 @@ from db.interchange.asked import (
     yes_or_no,
 )
 from db.interchange.fields import Fields
-from db.interchange.files import objects
+from db.interchange.files import file_rows
 from db.interchange.instructions import REFERENCE
 from db.interchange.rows import (
     Entry,
@@ -272,4 +272,4 @@ def rows_by(
         for filled in places:
             yield from entries(filled, origin, options, codes)
 
-    return fields.rows_of(path, objects(path), shape, read)
+    return fields.rows_of(path, file_rows(path), shape, read)

@@ -25,7 +25,7 @@ from db.interchange.fields import (
     rows_of,
     shown,
 )
-from db.interchange.files import objects, write_json_lines
+from db.interchange.files import file_rows, with_objects, write_json_lines
 from db.interchange.rows import PreferenceRow, ReadOptions, Refusal
 from db.records import AnnotatorKind
 
@@ -48,11 +48,11 @@ PACKED = ("meta", "preference_raw")  # in parquet these are JSON texts, since a 
 
 def read(path: Path, options: ReadOptions) -> Iterator[PreferenceRow | Refusal]:
     """Stream the rows. Raises FormatError where the first one lacks fields of this format."""
-    rows = objects(path)
+    rows = file_rows(path)
     if path.suffix == ".parquet":
-        rows = ((number, _unpacked(row)) for number, row in rows)
+        rows = with_objects(rows, _unpacked)
     elif {".csv", ".tsv"} & set(path.suffixes):
-        rows = ((number, _typed(row)) for number, row in rows)
+        rows = with_objects(rows, _typed)
     return rows_of(path, rows, SHAPE, lambda row: iter([_row(row)]))
 
 

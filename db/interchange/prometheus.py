@@ -15,7 +15,7 @@ from typing import Any
 from db.interchange import verdicts
 from db.interchange.asked import RowOrigin, renamed
 from db.interchange.fields import require_shape
-from db.interchange.files import objects
+from db.interchange.files import readable_objects
 from db.interchange.places import rows_by
 from db.interchange.rows import Entry, ReadOptions, Refusal
 from db.interchange.table import rows_by_group
@@ -43,7 +43,7 @@ ASKED = re.compile(
 def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
     """Stream judged pairs, or responses compared by their scores."""
     origin = RowOrigin("prometheus", "gpt-4", AnnotatorKind.LLM)
-    first = next(objects(path), (0, {}))[1]
+    first = next(readable_objects(path), (0, {}))[1]
     if first.keys() >= PAIRS:
         return rows_by(path, options, shape=SHAPE, origin=origin, fill=_fill, codes=CODES)
     require_shape(path, 1, first, SHAPE)

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from db.errors import ConfigError, FormatError
 from db.interchange import fields, verdicts
 from db.interchange.asked import PLACES, RowOrigin, renamed
-from db.interchange.files import followed_rows, objects
+from db.interchange.files import file_rows, followed_rows
 from db.interchange.places import entries
 from db.interchange.rows import Entry, ReadOptions, Refusal, TableMap
 from db.interchange.verdicts import Codes
@@ -42,24 +42,32 @@ def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
 
 
 def _entries(
-    rows: Iterator[Placed],
+    rows: Iterator[Placed | Refusal],
     origin: RowOrigin,
     options: ReadOptions,
     codes: Codes | None = None,
 ) -> Iterator[Entry | Refusal]:
-    for number, filled in rows:
+    for row in rows:
+        if isinstance(row, Refusal):
+            yield row
+            continue
+        number, filled = row
         try:
             yield from entries(filled, origin, options, codes)
         except ValueError as error:
             yield Refusal(number, str(error))
 
 
-def _filled(path: Path, mapping: TableMap) -> Iterator[Placed]:
+def _filled(path: Path, mapping: TableMap) -> Iterator[Placed | Refusal]:
     """The places that each row fills, with the row's number. Raises FormatError for a column of no row."""
     unseen = set(mapping.columns.values())
     names: dict[str, None] = {}
     taken = set(mapping.columns.values()) | {column.split(".")[0] for column in mapping.columns.values()}
-    for number, row in objects(path):
+    for each in file_rows(path):
+        if isinstance(each, Refusal):
+            yield each
+            continue
+        number, row = each
         unseen -= {column for column in unseen if _has(row, column)}
         if unseen:
             names |= dict.fromkeys(row)
@@ -89,10 +97,14 @@ def value_at(row: Mapping[str, Any], column: str) -> Any:
     return value
 
 
-def _grouped(rows: Iterator[Placed]) -> Iterator[Placed]:
+def _grouped(rows: Iterator[Placed | Refusal]) -> Iterator[Placed | Refusal]:
     """The rows of one prompt and annotator as one row with lists of outputs, models, scores and ranks."""
     groups: dict[str, Group] = {}
-    for number, filled in rows:
+    for row in rows:
+        if isinstance(row, Refusal):
+            yield row
+            continue
+        number, filled = row
         shared = {name: value for name, value in filled.items() if name not in (*OWN, "row", "meta")}
         key = json.dumps(shared, sort_keys=True, default=str)
         groups.setdefault(key, (number, shared, []))[2].append(filled)
@@ -120,19 +132,18 @@ def rows_by_group(
     columns: place -> column of a row that `unpack` gives; a column model or subset is a place of its own.
     """
     taken: dict[str, str] = {"model": "model", "subset": "subset"} | dict(columns)
-    refused: list[Refusal] = []
 
-    def filled() -> Iterator[Placed]:
-        for number, row in objects(path):
+    def filled() -> Iterator[Placed | Refusal]:
+        for row in file_rows(path):
+            if isinstance(row, Refusal):
+                yield row
+                continue
             try:
-                given = unpack(row)
+                yield row[0], renamed(unpack(row[1]), taken)
             except ValueError as error:
-                refused.append(Refusal(number, str(error)))
-            else:
-                yield number, renamed(given, taken)
+                yield Refusal(row[0], str(error))
 
-    yield from _entries(followed_rows(path, _grouped(filled())), origin, options)
-    yield from refused
+    return _entries(followed_rows(path, _grouped(filled())), origin, options)
 
 
 def mapping_of(maps: tuple[str, ...], verdict: str | None) -> TableMap:

@@ -15,7 +15,7 @@ from typing import Any
 from db.errors import FormatError
 from db.interchange import verdicts
 from db.interchange.asked import NO, YES
-from db.interchange.files import objects
+from db.interchange.files import readable_objects
 from db.interchange.rows import TableMap
 from db.interchange.verdicts import Codes, is_blank, plain
 
@@ -133,7 +133,7 @@ def guess_table(path: Path, verdict: tuple[str, Codes] | None = None) -> Guessed
     Raises FormatError where nothing looks like a prompt with an output or two models with a verdict.
     """
     columns = _Columns()
-    for _, row in objects(path):
+    for _, row in readable_objects(path):
         columns.add(row)
     outputs = _outputs(columns)
     found: dict[str, str] = {}
@@ -262,7 +262,7 @@ def _is_word(value: str) -> bool:
 
 def _named(path: Path, mapping: TableMap) -> bool:
     """Whether every verdict of the table names a side, a tie, a model or an output."""
-    for _, row in objects(path):
+    for _, row in readable_objects(path):
         value = row.get(mapping.columns["verdict"])
         beside = [
             row.get(mapping.columns.get(f"{kind}_{side}", ""))

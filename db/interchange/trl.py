@@ -15,7 +15,7 @@ from typing import Any
 
 from db.interchange import fields
 from db.interchange.asked import RowOrigin, yes_or_no
-from db.interchange.files import objects, write_objects
+from db.interchange.files import file_rows, write_objects
 from db.interchange.places import entries
 from db.interchange.rows import Entry, PreferenceRow, ReadOptions, Refusal
 
@@ -37,12 +37,12 @@ ORIGIN = RowOrigin("trl", "trl")
 
 def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
     """Stream paired rows as preferences; output_1 is the chosen output."""
-    return fields.rows_of(path, objects(path), PAIRED, lambda row: _paired(row, options))
+    return fields.rows_of(path, file_rows(path), PAIRED, lambda row: _paired(row, options))
 
 
 def read_unpaired(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
     """Stream unpaired rows as outputs in two sets: SET/desirable and SET/undesirable."""
-    return fields.rows_of(path, objects(path), UNPAIRED, lambda row: _unpaired(row, options))
+    return fields.rows_of(path, file_rows(path), UNPAIRED, lambda row: _unpaired(row, options))
 
 
 def _paired(row: dict[str, Any], options: ReadOptions) -> Iterator[Entry]:

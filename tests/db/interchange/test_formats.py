@@ -332,7 +332,7 @@ def test_a_folder_stands_for_its_files(tmp_path: Path) -> None:
 def broken() -> Iterator[tuple[str, bytes, str]]:
     line = json.dumps(FARM).encode()
     yield "empty.jsonl", b"", "holds no row"
-    yield "torn.jsonl", line + b"\n" + line[:20], r"torn\.jsonl:2: this is not JSON"
+    yield "torn.jsonl", line[:20], r"torn\.jsonl:1: this is not JSON"
     yield "list.json", b"[1, 2]", "expected a JSON object, found int"
     yield "twice.jsonl", b'{"a": 1, "a": 2}', "'a' stands twice"
     yield "latin.jsonl", '{"a": "é"}'.encode("latin-1"), "byte 8 is not UTF-8"

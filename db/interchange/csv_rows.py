@@ -1,0 +1,116 @@
+"""Reads CSV row by row: a row of another number of cells is refused, broken quoting never shifts the rest.
+
+A row is numbered by the line of the file that it begins on. A quoted cell may hold line breaks, so one quote
+too many or too few joins rows, or parts one. Such a file is refused whole, with its line, because nothing
+after that line can be told apart. There is one exception: a row on one line with an even number of quotes,
+such as "he said "no" twice", ends where its line ends. It is refused alone, and the next quotes of the file
+must bear that out.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from typing import Any, TextIO
+
+from db.errors import FormatError
+from db.interchange.rows import Refusal
+
+LONGEST = 64 << 20  # characters of a line, and of a cell
+SWALLOWED = 3  # lines of one row that each look like a row of the table
+NARROW = 2  # columns; so few commas stand in the lines of any text
+MEND = 'mend the quotes: a cell with a quote, a line break or a separator stands in "...", its quotes doubled'
+
+
+def csv_rows(text: TextIO, delimiter: str, where: str) -> Iterator[tuple[int, dict[str, Any]] | Refusal]:
+    """Stream the rows below the header, by column. text: opened with newline="".
+
+    Raises FormatError for a header with a name twice, for broken quoting and for a line of over LONGEST
+    characters.
+    """
+    csv.field_size_limit(LONGEST)
+    source = _Lines(text, where)
+    reader = csv.reader(source, delimiter=delimiter, strict=True)
+    names: list[str] | None = None
+    doubted = 0  # line of a refused row whose quotes were broken, while no quotes came after it
+    while True:
+        begin = source.start()
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            if names is None or len(source.held) != 1 or source.quotes % 2:
+                raise _broken(begin, source.number, where) from error
+            doubted = begin
+            yield Refusal(begin, f"this row's quotes are broken ({MEND})")
+            continue
+        if cells is None:
+            return
+        if doubted and source.quotes:
+            if source.quotes % 2:
+                raise _broken(doubted, source.number, where)
+            doubted = 0
+        if names is None:
+            names = distinct(cells, f"{where}:{begin}") if cells else None
+        elif len(cells) == len(names):
+            if _swallows(source.held, delimiter, len(names)):
+                last = begin + len(source.held) - 1
+                yield Refusal(begin, f"lines {begin} to {last} look like rows of their own ({MEND})")
+            else:
+                yield begin, dict(zip(names, cells, strict=True))
+        elif cells:
+            lines = "" if len(source.held) == 1 else f" on lines {begin} to {source.number}"
+            yield Refusal(begin, f"this row has {len(cells)} cells{lines}, and the header {len(names)}")
+
+
+class _Lines:
+    """The lines of a text. held: those that were given since the last `start`."""
+
+    def __init__(self, text: TextIO, where: str) -> None:
+        self._text = text
+        self._where = where
+        self.number = 0
+        self.held: list[str] = []
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._text.readline(LONGEST)
+        if not line:
+            raise StopIteration
+        self.number += 1
+        if len(line) == LONGEST:
+            raise FormatError(
+                "a line of over 64 MB", where=f"{self._where}:{self.number}", remedy="is this CSV?"
+            )
+        self.held.append(line)
+        return line
+
+    def start(self) -> int:
+        """Forget the lines of the row before. Returns the number of the next line."""
+        self.held.clear()
+        return self.number + 1
+
+    @property
+    def quotes(self) -> int:
+        """How many quotes the held lines have."""
+        return sum(line.count('"') for line in self.held)
+
+
+def distinct(names: list[str], where: str) -> list[str]:
+    """The names of a table's columns. Raises FormatError where two columns have one name."""
+    twice = next((name for name in names if name and names.count(name) > 1), None)
+    if twice is not None:
+        raise FormatError(f"two columns are called {twice!r}", where=where, remedy="rename one of them")
+    return names
+
+
+def _swallows(lines: Sequence[str], delimiter: str, width: int) -> bool:
+    """Whether a row holds whole rows in one of its cells: each of its lines has the table's cells."""
+    is_wide = width > NARROW and len(lines) >= SWALLOWED
+    return is_wide and all(line.count(delimiter) == width - 1 for line in lines)
+
+
+def _broken(begin: int, end: int, where: str) -> FormatError:
+    found = "" if begin == end else f", which was found on line {end}"
+    return FormatError(f"a row's quotes are broken{found}", where=f"{where}:{begin}", remedy=MEND)
