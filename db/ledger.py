@@ -21,6 +21,7 @@ from sqlalchemy.orm import aliased
 
 from db.engine import WRITE, Address, clear_errors, foreign_tables, make_engine
 from db.errors import LedgerCorrupt, LedgerNotFound, LedgerReadOnly, LedgerUnreachable
+from db.instruction_rows import ASKED, instruction_of
 from db.records import (
     AnnotationStatus,
     AnnotatorCard,
@@ -212,7 +213,7 @@ class Ledger:
     def pairs(self, wanted: PairFilter = PairFilter()) -> Iterator[Pair]:
         """Stream the pairs with their texts, by id. Memory does not grow with their number."""
         for row in self.stream(_pairs_query(wanted)):
-            instruction = Instruction(row.text, row.input)
+            instruction = instruction_of(row)
             yield Pair(
                 _output(instruction, row, "a"),
                 _output(instruction, row, "b"),
@@ -227,14 +228,14 @@ class Ledger:
     def memberships(self) -> Iterator[Membership]:
         """Stream the instructions of all named sets."""
         query = (
-            select(MembershipRow.__table__, InstructionRow.text, InstructionRow.input)
+            select(MembershipRow.__table__, *ASKED)
             .join(InstructionRow, InstructionRow.id == MembershipRow.instruction_id)
             .order_by(MembershipRow.id)
         )
         for row in self.stream(query):
             use = None if row.use is None else Use(row.use)
             yield Membership(
-                instruction=Instruction(row.text, row.input),
+                instruction=instruction_of(row),
                 set_name=row.set_name,
                 use=use,
                 category=row.category,
@@ -245,16 +246,16 @@ class Ledger:
     def imported_instructions(self) -> Iterator[tuple[str, Instruction]]:
         """Stream (source, instruction) of the imported items that have judgements, each once."""
         query = (
-            select(ItemRow.source, InstructionRow.text, InstructionRow.input)
+            select(ItemRow.source, *ASKED)
             .join(PairRow, PairRow.id == ItemRow.pair_id)
             .join(OutputRow, OutputRow.id == PairRow.output_a_id)
             .join(InstructionRow, InstructionRow.id == OutputRow.instruction_id)
             .where(ItemRow.id.in_(select(AnnotationRow.item_id)))
             .distinct()
-            .order_by(ItemRow.source, InstructionRow.text, InstructionRow.input)
+            .order_by(ItemRow.source, *ASKED)
         )
         for row in self.stream(query):
-            yield row.source, Instruction(row.text, row.input)
+            yield row.source, instruction_of(row)
 
     def standing(
         self, annotator_id: int, pair_ids: Sequence[int], replicates: range | None = None
@@ -345,7 +346,7 @@ def _pairs_query(wanted: PairFilter) -> Executable:
         )
     ]
     query = (
-        select(PairRow.id, InstructionRow.text, InstructionRow.input, *sides)
+        select(PairRow.id, *ASKED, *sides)
         .join(a, a.id == PairRow.output_a_id)
         .join(b, b.id == PairRow.output_b_id)
         .join(InstructionRow, InstructionRow.id == a.instruction_id)

@@ -6,7 +6,8 @@ are valid inside one ledger only. A record that was not read from a ledger has i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -50,16 +51,67 @@ class AnnotationStatus(StrEnum):
     RETRACTED = "retracted"  # taken back by the person who gave it
 
 
+class TurnRole(StrEnum):
+    """Who speaks in a turn of a conversation."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+class Turn(NamedTuple):
+    """One message of a conversation. Calls of tools stand in the content, as text."""
+
+    role: TurnRole
+    content: str
+
+
+def transcript(turns: Sequence[Turn]) -> str:
+    """Turns as one text with a paragraph "Role: content" for each."""
+    return "\n\n".join(f"{turn.role.capitalize()}: {turn.content}" for turn in turns)
+
+
+def turns_to_json(turns: Sequence[Turn]) -> str:
+    """Turns as canonical JSON: a list of objects with role and content. No turns are an empty text."""
+    return (
+        canonical_json([{"role": str(turn.role), "content": turn.content} for turn in turns]) if turns else ""
+    )
+
+
+def turns_from_json(text: str) -> tuple[Turn, ...]:
+    """The turns that `turns_to_json` wrote."""
+    said = json.loads(text) if text else []
+    return tuple(Turn(TurnRole(each["role"]), each["content"]) for each in said)
+
+
 @dataclass(frozen=True)
 class Instruction:
-    """What a model was asked: an instruction and its optional input."""
+    """What a model was asked: a text and its optional input, or the turns of a conversation.
+
+    Of a conversation, the text is the transcript and there is no input: build it with `of_turns`.
+    """
 
     text: str
     input: str = ""
+    turns: tuple[Turn, ...] = ()
+
+    @classmethod
+    def of_turns(cls, turns: Sequence[Turn]) -> Instruction:
+        """A conversation, whose next turn is asked for."""
+        return cls(transcript(turns), "", tuple(turns))
+
+    @property
+    def messages(self) -> tuple[Turn, ...]:
+        """The turns. Of a flat instruction, one turn of the user, the input after a blank line."""
+        said = f"{self.text}\n\n{self.input}" if self.input else self.text
+        return self.turns or (Turn(TurnRole.USER, said),)
 
     @cached_property
     def key(self) -> str:
-        """Hash of text and input."""
+        """Hash of the turns; without turns, of text and input."""
+        if self.turns:
+            return content_hash("conversation", [[str(role), content] for role, content in self.turns])
         return content_hash("instruction", [self.text, self.input])
 
 

@@ -45,13 +45,14 @@ Wide = Annotated[int, mapped_column(BigInteger().with_variant(Integer, "sqlite")
 
 
 class InstructionRow(Base):
-    """A text and its input."""
+    """A text and its input. turns: of a conversation, as canonical JSON, else empty."""
 
     __tablename__ = "instruction"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     key: Mapped[str] = mapped_column(unique=True)
     text: Mapped[str]
     input: Mapped[str]
+    turns: Mapped[str] = mapped_column(server_default="")
 
 
 class OutputRow(Base):

@@ -27,6 +27,7 @@ from db.records import (
     Pair,
     Run,
     SourceFile,
+    turns_to_json,
 )
 from db.row_writer import LOOKUP, Cells, RowWriter
 from db.tables import (
@@ -50,7 +51,7 @@ from db.tables import (
 )
 
 # The columns of each table in the order in which this module gives their values, beside `id` and `key`.
-INSTRUCTION_COLUMNS = ("text", "input")
+INSTRUCTION_COLUMNS = ("text", "input", "turns")
 OUTPUT_COLUMNS = ("instruction_id", "text", "producer", "producer_kind", "decoding", "sample")
 PAIR_COLUMNS = ("output_a_id", "output_b_id")
 ANNOTATOR_COLUMNS = ("name", "kind", "spec")
@@ -91,7 +92,10 @@ class Writer:
     def instructions(self, facts: Sequence[Instruction]) -> list[int]:
         """Write instructions."""
         return self._ids(
-            INSTRUCTION, INSTRUCTION_COLUMNS, facts, lambda new: [(i.text, i.input) for i in new]
+            INSTRUCTION,
+            INSTRUCTION_COLUMNS,
+            facts,
+            lambda new: [(i.text, i.input, turns_to_json(i.turns)) for i in new],
         )
 
     def outputs(self, facts: Sequence[Output]) -> list[int]:

@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import aliased
 
+from db.instruction_rows import ASKED, instruction_of
 from db.ledger import Ledger
-from db.records import AnnotationStatus, Instruction, Output, ProducerKind
+from db.records import AnnotationStatus, Output, ProducerKind
 from db.tables import (
     AnnotationRow,
     AnnotatorRow,
@@ -127,13 +128,13 @@ def outputs_by_id(ledger: Ledger, ids: Sequence[int]) -> dict[int, Output]:
     row = OutputRow
     query = (
         select(row.id, row.text, row.producer, row.producer_kind, row.decoding, row.sample)
-        .add_columns(InstructionRow.text.label("instruction"), InstructionRow.input)
+        .add_columns(*ASKED)
         .join(InstructionRow, InstructionRow.id == row.instruction_id)
         .where(row.id.in_(ids))
     )
     return {
         each.id: Output(
-            instruction=Instruction(each.instruction, each.input),
+            instruction=instruction_of(each),
             text=each.text,
             producer=each.producer,
             producer_kind=ProducerKind(each.producer_kind),

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
+from db.instruction_rows import ASKED, instruction_of
 from db.ledger import Ledger
-from db.records import Instruction, Output, ProducerKind
+from db.records import Output, ProducerKind
 from db.records import Source as Source
 from db.tables import InstructionRow, MembershipRow, OutputRow
 
@@ -45,7 +46,7 @@ def outputs_of(ledger: Ledger, source: Source, set_name: str | None = None) -> I
     row = OutputRow
     query = (
         select(row.text, row.producer, row.producer_kind, row.decoding, row.sample)
-        .add_columns(InstructionRow.text.label("instruction"), InstructionRow.input)
+        .add_columns(*ASKED)
         .join(InstructionRow, InstructionRow.id == row.instruction_id)
         .where(row.producer == source.producer)
         .order_by(row.instruction_id, row.sample, row.id)
@@ -55,15 +56,14 @@ def outputs_of(ledger: Ledger, source: Source, set_name: str | None = None) -> I
     if set_name is not None:
         members = select(MembershipRow.instruction_id).where(MembershipRow.set_name == set_name)
         query = query.where(row.instruction_id.in_(members))
-    for text, producer, kind, decoding, sample, instruction, input in ledger.stream(query):
-        asked = Instruction(instruction, input)
+    for each in ledger.stream(query):
         yield Output(
-            instruction=asked,
-            text=text,
-            producer=producer,
-            producer_kind=ProducerKind(kind),
-            decoding=decoding,
-            sample=sample,
+            instruction=instruction_of(each),
+            text=each.text,
+            producer=each.producer,
+            producer_kind=ProducerKind(each.producer_kind),
+            decoding=each.decoding,
+            sample=each.sample,
         )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import aliased
 
 from db.ids import Json, content_hash
+from db.instruction_rows import ASKED, instruction_of
 from db.ledger import Ledger
 from db.queries.orders import averaged_over_orders
 from db.records import AnnotationStatus, Instruction, ProducerKind
@@ -162,7 +163,7 @@ def _judged(ledger: Ledger, snapshot_id: int) -> Iterator[tuple[str, Labelled]]:
     labels = _labels(ledger, snapshot_id)
     a, b = aliased(OutputRow), aliased(OutputRow)
     query = (
-        select(InstructionRow.text, InstructionRow.input, a.text, b.text, AnnotationRow.id, AnnotatorRow.key)
+        select(*ASKED, a.text.label("text_a"), b.text.label("text_b"), AnnotationRow.id, AnnotatorRow.key)
         .join(SnapshotMemberRow, SnapshotMemberRow.annotation_id == AnnotationRow.id)
         .join(PairRow, PairRow.id == AnnotationRow.pair_id)
         .join(a, a.id == PairRow.output_a_id)
@@ -174,9 +175,9 @@ def _judged(ledger: Ledger, snapshot_id: int) -> Iterator[tuple[str, Labelled]]:
             PairRow.key, AnnotatorRow.key, AnnotationRow.replicate, AnnotationRow.swapped, AnnotationRow.id
         )
     )
-    for text, input, first, second, number, annotator in ledger.stream(query):
-        if number in labels:
-            yield annotator, Labelled(Instruction(text, input), first, second, labels[number])
+    for each in ledger.stream(query):
+        if each.id in labels:
+            yield each.key, Labelled(instruction_of(each), each.text_a, each.text_b, labels[each.id])
 
 
 def _labels(ledger: Ledger, snapshot_id: int) -> dict[int, float]:
@@ -190,8 +191,8 @@ def _labels(ledger: Ledger, snapshot_id: int) -> dict[int, float]:
     members = select(SnapshotMemberRow.annotation_id).where(SnapshotMemberRow.snapshot_id == snapshot_id)
     rows = [tuple(each) for each in ledger.stream(select(*columns).where(row.id.in_(members)))]
     frame = pd.DataFrame(rows, columns=list(names))
-    choice = next(iter(ledger.stream(select(SnapshotRow.choice).where(SnapshotRow.id == snapshot_id))))[0]
-    if json.loads(choice).get("average_orders"):
+    chosen = select(SnapshotRow.choice).where(SnapshotRow.id == snapshot_id)
+    if any(json.loads(each.choice).get("average_orders") for each in list(ledger.stream(chosen))):
         frame = averaged_over_orders(frame, names[1:5], ("label",))
     return {int(number): float(label) for number, label in zip(frame["id"], frame["label"], strict=True)}
 
@@ -199,7 +200,7 @@ def _labels(ledger: Ledger, snapshot_id: int) -> dict[int, float]:
 def demonstrated(ledger: Ledger, set_name: str) -> Iterator[Demonstrated]:
     """Stream the reference answers to the instructions of a set, each once."""
     query = (
-        select(InstructionRow.text, InstructionRow.input, OutputRow.text)
+        select(*ASKED, OutputRow.text)
         .join(OutputRow, OutputRow.instruction_id == InstructionRow.id)
         .where(
             InstructionRow.id.in_(_members(set_name)),
@@ -207,15 +208,15 @@ def demonstrated(ledger: Ledger, set_name: str) -> Iterator[Demonstrated]:
         )
         .order_by(OutputRow.id)
     )
-    for text, input, output in ledger.stream(query):
-        yield Demonstrated(Instruction(text, input), output)
+    for each in ledger.stream(query):
+        yield Demonstrated(instruction_of(each), each.text)
 
 
 def instructed(ledger: Ledger, set_name: str) -> Iterator[Instruction]:
     """Stream the instructions of a set, each once."""
-    query = select(InstructionRow.text, InstructionRow.input).where(InstructionRow.id.in_(_members(set_name)))
-    for text, input in ledger.stream(query.order_by(InstructionRow.id)):
-        yield Instruction(text, input)
+    query = select(*ASKED).where(InstructionRow.id.in_(_members(set_name)))
+    for each in ledger.stream(query.order_by(InstructionRow.id)):
+        yield instruction_of(each)
 
 
 def _members(set_name: str):  # type: ignore[no-untyped-def]

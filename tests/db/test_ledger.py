@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
 
 import pytest
@@ -11,6 +13,8 @@ from sqlalchemy.exc import DBAPIError
 
 from db.errors import LedgerError
 from db.ledger import Ledger, PairFilter
+from db.queries import lineage, training
+from db.queries.outputs import outputs_of
 from db.records import (
     Annotation,
     AnnotatorCard,
@@ -26,13 +30,25 @@ from db.records import (
     ProducerKind,
     Question,
     Run,
+    Source,
     SourceFile,
+    Turn,
+    TurnRole,
     Use,
 )
 from db.tables import Base
 from db.writer import ImportedJudgement
 
 HI = Instruction("Say hi.")
+TALK = Instruction.of_turns(
+    [
+        Turn(TurnRole.SYSTEM, "Be brief."),
+        Turn(TurnRole.USER, 'Name a "colour".'),
+        Turn(TurnRole.ASSISTANT, "red\n\nUser: ß"),
+        Turn(TurnRole.TOOL, ""),
+        Turn(TurnRole.USER, "Another."),
+    ]
+)
 CARD = AnnotatorCard("longest", AnnotatorKind.RULE, {"rule": "longest"})
 
 
@@ -168,6 +184,44 @@ def test_pairs_come_back_as_they_were_written(ledger_url: str) -> None:
         assert [p.id for p in ledger.pairs(PairFilter(source="colours"))] == [ids[1]]
         assert not list(ledger.pairs(PairFilter(source="colours", subset="cold")))
         assert len(list(ledger.pairs(PairFilter(limit=1)))) == 1
+
+
+def test_a_conversation_comes_back_by_every_door(ledger_url: str) -> None:
+    with Ledger.open(ledger_url, create=True) as ledger:
+        with ledger.writing() as writer:
+            [pair_id] = writer.pairs([pair(instruction=TALK)])
+            [item_id] = writer.items([Item("talks", "1", pair(instruction=TALK), False)])
+            reference = Output(TALK, "blue", "reference", ProducerKind.REFERENCE)
+            outputs = writer.outputs([reference])
+            writer.memberships([Membership(TALK, "talks")])
+            [annotator_id] = writer.annotators([CARD])
+            fact = Annotation(pair_id, annotator_id, 1.0, 1.0, False, item_id=item_id)
+            writer.judgements([ImportedJudgement(fact)])
+            writer.snapshot("all", "k", "{}", [1])
+        assert [each.instruction for each in ledger.pairs()] == [TALK]
+        assert [each.instruction for each in ledger.memberships()] == [TALK]
+        assert list(ledger.imported_instructions()) == [("talks", TALK)]
+        assert [each.instruction for each in outputs_of(ledger, Source("reference"))] == [TALK]
+        assert lineage.outputs_by_id(ledger, outputs)[outputs[0]] == reference
+        assert list(training.instructed(ledger, "talks")) == [TALK]
+        assert [each.instruction for each in training.demonstrated(ledger, "talks")] == [TALK]
+        assert [each.instruction for each in training.labelled(ledger, 1)] == [TALK]
+
+
+def test_a_conversation_is_known_by_its_turns() -> None:
+    """The hash of a flat instruction is that of ledgers before; a transcript alone is another instruction."""
+    told = "preference-farm/1/conversation\n" + json.dumps(
+        [[str(role), content] for role, content in TALK.turns], ensure_ascii=False, separators=(",", ":")
+    )
+    assert TALK.key == hashlib.sha256(told.encode()).hexdigest()[:32]
+    flat = 'preference-farm/1/instruction\n["Name a colour.","Any."]'
+    assert Instruction("Name a colour.", "Any.").key == hashlib.sha256(flat.encode()).hexdigest()[:32]
+    assert Instruction(TALK.text).key != TALK.key
+    forged = Instruction.of_turns([Turn(TurnRole.USER, "a\n\nUser: b")])
+    told_apart = Instruction.of_turns([Turn(TurnRole.USER, "a"), Turn(TurnRole.USER, "b")])
+    assert forged.text == told_apart.text
+    assert forged.key != told_apart.key
+    assert Instruction("Add.", "1, 2").messages == (Turn(TurnRole.USER, "Add.\n\n1, 2"),)
 
 
 def test_named_sets_and_annotators_come_back(ledger_url: str) -> None:

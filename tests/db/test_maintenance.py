@@ -27,6 +27,8 @@ from db.records import (
     Pair,
     Question,
     SourceFile,
+    Turn,
+    TurnRole,
 )
 from db.tables import ANNOTATION, COMPLETION, Base
 from db.writer import ImportedJudgement
@@ -42,7 +44,8 @@ def fill(ledger: Ledger, first: int, last: int, preference: float = 1.0) -> None
         people, longest = writer.annotators([PEOPLE, LONGEST])
         [file_id] = writer.files([SourceFile("preferences", "x.jsonl", "ab" * 32)])
         for i in range(first, last):
-            instruction = Instruction(f"Say {i}.")
+            said = Turn(TurnRole.USER, f"Say {i}.")
+            instruction = Instruction.of_turns([said, said]) if i % 3 == 0 else Instruction(f"Say {i}.")
             pair, flipped = Pair.of(Output(instruction, "long " * i, "m"), Output(instruction, "no", "n"))
             [pair_id] = writer.pairs([pair])
             [item_id] = writer.items([Item("numbers", str(i), pair, flipped)])

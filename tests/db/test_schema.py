@@ -13,11 +13,19 @@ from db.engine import Address, make_engine
 from db.errors import LedgerCorrupt, LedgerError, LedgerNotFound, LedgerTooNew
 from db.ledger import Ledger
 from db.queries import asking
-from db.records import Completion, Run
+from db.records import Completion, Instruction, Run, Turn, TurnRole
 from db.schema import HEAD, KNOWN, upgrade
 from db.tables import Base
 
 ASSETS = Path(__file__).parent / "assets"
+TALK = Instruction.of_turns(
+    [
+        Turn(TurnRole.SYSTEM, "Be brief."),
+        Turn(TurnRole.USER, "Name a colour."),
+        Turn(TurnRole.ASSISTANT, "red"),
+        Turn(TurnRole.USER, "Another."),
+    ]
+)
 
 
 def shape(url: str) -> dict[str, object]:
@@ -78,6 +86,9 @@ def test_every_schema_ever_shipped_upgrades(tmp_path: Path, revision: str) -> No
         counts = ledger.counts()
         assert (counts["pair"], counts["annotation"], counts["item"]) == (2, 4, 2)
         assert [p.output_a.text for p in ledger.pairs()]
+        assert {p.instruction for p in ledger.pairs()} == {Instruction("Name a colour.", "Any.")}
+        talks = [each.instruction for each in ledger.memberships() if each.set_name == "talks"]
+        assert talks == ([TALK] if revision >= "0006" else [])
 
 
 def test_a_newer_ledger_is_refused_with_what_it_needs(tmp_path: Path) -> None:
