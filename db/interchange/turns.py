@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 
 from db.interchange import fields
 
-Turn: TypeAlias = tuple[str, str]  # role, text; a plain text is a turn without a role
-Turns: TypeAlias = Sequence[Turn]
+Said: TypeAlias = tuple[str, str]  # role, text; a plain text has no role
+Turns: TypeAlias = Sequence[Said]
 
 ROLES = {
     "human": "user", "prompter": "user", "question": "user",
@@ -64,7 +64,7 @@ def _spelling(message: Mapping[str, Any]) -> tuple[str, str] | None:
     return next((keys for keys in SPELLINGS if keys[0] in message and keys[1] in message), None)
 
 
-def _turn(message: object, name: str) -> Turn:
+def _turn(message: object, name: str) -> Said:
     if not isinstance(message, Mapping):
         raise ValueError(f"{name} holds {fields.shown(message)}, not a message")
     role_key, content_key = _spelling(message) or next(
@@ -116,7 +116,7 @@ def history(value: object, name: str = "history") -> Turns:
 
 def led(system: str | None, before: Turns, asked: Turns) -> Turns:
     """A prompt with its system text and its earlier turns in front."""
-    front: list[Turn] = [("system", system)] if system and system.strip() else []
+    front: list[Said] = [("system", system)] if system and system.strip() else []
     front += before
     return [*front, *((role or "user", said) for role, said in asked)] if front else asked
 
@@ -162,7 +162,7 @@ def _repeated(prompt: Turns, answer: Turns) -> int:
     return 0
 
 
-def _alike(asked: Turn, said: Turn) -> bool:
+def _alike(asked: Said, said: Said) -> bool:
     """Whether two turns are one. A prompt that is a plain text has no role."""
     return asked[1].strip() == said[1].strip() and said[0] in ({asked[0]} if asked[0] else {"user"})
 
