@@ -64,6 +64,10 @@ class TrainConfig(ModelConfig):
     """Rows at most in one forward pass of one process; gradients add up over a step. None: all at once."""
     token_budget: int | None = option(None, at_least=1)
     """Tokens at most, padding included, in one forward pass of one process. None: no limit."""
+    length_window: int = option(1, at_least=1)
+    """Steps over whose rows are sorted by length. 1: the rows of a step are drawn at random. More: less
+    padding, so less time; but a step of like lengths weighs its tokens unlike the others, and sft learns
+    measurably less from as many steps (docs/train.md, Data order)."""
     max_length: int = option(512, at_least=2)
     """Tokens at most in a prompt with its response."""
     overlong: Literal["error", "drop"] = "error"

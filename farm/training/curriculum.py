@@ -10,8 +10,6 @@ from typing import Protocol
 from db.ids import content_hash
 from farm.config import TrainConfig
 
-WINDOW = 32  # steps over which rows are sorted by length
-
 
 class Curriculum(Protocol):
     """Chooses the rows of each step, or of each rollout.
@@ -41,24 +39,30 @@ class Shuffled:
         """Row numbers of a step, counted from 0."""
         epoch, place = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
-            self._order = epoch_order(self.lengths, self.config.batch_size, self.config.seed, epoch)
+            config = self.config
+            self._order = epoch_order(
+                self.lengths, config.batch_size, config.length_window, seed=config.seed, epoch=epoch
+            )
             self._epoch = epoch
         return self._order[place]
 
 
-def epoch_order(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+def epoch_order(
+    lengths: Sequence[int], batch_size: int, window: int, *, seed: int, epoch: int
+) -> list[list[int]]:
     """Row numbers of each step of an epoch; every row once.
 
-    Rows are shuffled, then sorted by length within windows of WINDOW steps, so that the rows of a step are of
-    like length. Then the steps of each window are shuffled.
+    Rows are shuffled and dealt into windows of `window` steps. The rows of a window are sorted by length and
+    cut into its steps, which are shuffled. In a window of one step the sorting moves no row to another step,
+    so the rows of a step are drawn at random.
     """
     shuffler = random.Random(content_hash("order", [seed, epoch]))
     order = list(range(len(lengths)))
     shuffler.shuffle(order)
     steps: list[list[int]] = []
-    for at in range(0, len(order), WINDOW * batch_size):
-        window = sorted(order[at : at + WINDOW * batch_size], key=lambda i: lengths[i])
-        of_window = [window[i : i + batch_size] for i in range(0, len(window), batch_size)]
+    for at in range(0, len(order), window * batch_size):
+        rows = sorted(order[at : at + window * batch_size], key=lambda i: lengths[i])
+        of_window = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
         shuffler.shuffle(of_window)
         steps.extend(of_window)
     return steps

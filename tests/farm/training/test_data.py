@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 from farm.config import TrainConfig
 from farm.models.codec import Codec
 from farm.models.tokens import Prompt, Tokens
-from farm.training.curriculum import epoch_order
+from farm.training.curriculum import Shuffled, epoch_order
 from farm.training.data import (
     Data,
     DataError,
@@ -40,27 +40,56 @@ def demos(n: int) -> list[Demonstration]:
     return [Demonstration(Prompt(f"say {i}"), "x" * (1 + i % 7)) for i in range(n)]
 
 
-@given(lengths_strategy, st.integers(1, 16), st.integers(0, 99), st.integers(0, 3))
+@given(lengths_strategy, st.integers(1, 16), st.integers(1, 40), st.integers(0, 99), st.integers(0, 3))
 @settings(max_examples=50, deadline=None)
 def test_an_epoch_meets_every_row_once_in_an_order_that_seed_and_epoch_give(
-    lengths: list[int], batch: int, seed: int, epoch: int
+    lengths: list[int], batch: int, window: int, seed: int, epoch: int
 ) -> None:
-    order = epoch_order(lengths, batch, seed, epoch)
+    order = epoch_order(lengths, batch, window, seed=seed, epoch=epoch)
     assert sorted(i for step in order for i in step) == list(range(len(lengths)))
-    assert order == epoch_order(lengths, batch, seed, epoch)
+    assert order == epoch_order(lengths, batch, window, seed=seed, epoch=epoch)
     assert all(len(step) <= batch for step in order)
-    assert sum(len(step) < batch for step in order) <= 1 or len(lengths) > 32 * batch
+    assert sum(len(step) < batch for step in order) <= 1
 
 
 def test_orders_differ_between_seeds_and_epochs() -> None:
-    orders = [epoch_order([1] * 50, 4, seed, epoch) for seed, epoch in ((0, 0), (0, 1), (1, 0))]
+    orders = [epoch_order([1] * 50, 4, 1, seed=seed, epoch=epoch) for seed, epoch in ((0, 0), (0, 1), (1, 0))]
     assert orders[0] != orders[1] != orders[2] != orders[0]
 
 
-def test_rows_of_a_batch_are_of_like_length() -> None:
+@given(lengths_strategy, st.integers(1, 16), st.integers(0, 99))
+@settings(max_examples=50, deadline=None)
+def test_lengths_do_not_decide_which_rows_a_step_has_by_default(
+    lengths: list[int], batch: int, seed: int
+) -> None:
+    config = TrainConfig(batch_size=batch, seed=seed)
+    shuffled, of_one_length = Shuffled(lengths, config), Shuffled([1] * len(lengths), config)
+    for step in range(2 * shuffled.steps_per_epoch):
+        assert set(shuffled.choose(step)) == set(of_one_length.choose(step))
+
+
+def spread(lengths: list[int], window: int) -> float:
+    """By how much the lengths of a step's rows differ, in the mean over the steps of 20 epochs."""
+    steps = [step for epoch in range(20) for step in epoch_order(lengths, 8, window, seed=0, epoch=epoch)]
+    found = [max(lengths[i] for i in step) - min(lengths[i] for i in step) for step in steps]
+    return sum(found) / len(found)
+
+
+def test_the_rows_of_a_step_are_of_like_length_in_a_longer_window_alone() -> None:
+    lengths = list(range(64)) * 4  # 32 steps of 8
+    assert spread(lengths, 32) <= 3  # two neighbouring numbers stand 4 times each
+    at_random = 64 * 7 / 9  # the expected range of 8 uniform draws from (0, 64)
+    assert spread(lengths, 1) == pytest.approx(at_random, rel=0.03)
+    assert spread(lengths, 32) < spread(lengths, 8) < spread(lengths, 1)
+
+
+def test_the_window_is_that_of_the_configuration() -> None:
     lengths = list(range(64)) * 4
-    spread = [max(lengths[i] for i in s) - min(lengths[i] for i in s) for s in epoch_order(lengths, 8, 0, 0)]
-    assert max(spread) <= 3
+    for window in (1, 4, 32):
+        shuffled = Shuffled(lengths, TrainConfig(batch_size=8, seed=3, length_window=window))
+        assert [shuffled.choose(step) for step in range(32, 64)] == epoch_order(
+            lengths, 8, window, seed=3, epoch=1
+        )
 
 
 @given(
