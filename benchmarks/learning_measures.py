@@ -1,0 +1,161 @@
+"""What learning.py measures of a trained model: neither side's code. Needs torch and transformers alone.
+
+Held-out losses are in nats. Draws are two responses to each held-out prompt. KL and entropy are exact over
+the vocabulary at every state of the draws: KL is a sum over a response's states, entropy a mean over states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedModel
+
+from benchmarks.learning_task import END, PAD, drawn, read, said, tokenizer, true_reward
+
+Figures = dict[str, float]
+DRAW_SEEDS = (101, 102)  # each gives one response to a held-out prompt; on the way the first one alone
+BETA = 0.1  # of the implicit reward, and the weight of the target gap of ipo
+KL_PENALTY = 0.05  # of the reward that the value model predicts, per nat
+
+
+def batch(prompts: Sequence[str], responses: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Tokens, attention and the mask of response tokens: (B, T) each, padded at the right."""
+    asked = [tokenizer()(prompt)["input_ids"] for prompt in prompts]
+    rows = [[*before, *after] for before, after in zip(asked, responses, strict=True)]
+    width = max(map(len, rows))
+    ids = torch.tensor([row + [PAD] * (width - len(row)) for row in rows])
+    places = torch.arange(width)
+    starts, ends = torch.tensor([[len(a)] for a in asked]), torch.tensor([[len(row)] for row in rows])
+    return ids, (places < ends).long(), (places >= starts) & (places < ends)
+
+
+def ended(texts: Sequence[str]) -> list[list[int]]:
+    """The tokens of texts, each with its end."""
+    return [[*tokenizer()(text)["input_ids"], END] for text in texts]
+
+
+@torch.no_grad()
+def log_softmax(model: PreTrainedModel, ids: Tensor, attention: Tensor) -> Tensor:
+    """Log-probabilities of the token after each token but the last: (B, T - 1, V)."""
+    return model(input_ids=ids, attention_mask=attention, use_cache=False).logits[:, :-1].log_softmax(-1)
+
+
+def response_logps(
+    model: PreTrainedModel, prompts: Sequence[str], texts: Sequence[str]
+) -> tuple[Tensor, Tensor]:
+    """Log-probability of each response with its end, and its number of tokens: (B,) each."""
+    ids, attention, mask = batch(prompts, ended(texts))
+    logps = log_softmax(model, ids, attention).gather(-1, ids[:, 1:, None])[..., 0]
+    return (logps * mask[:, 1:]).sum(-1), mask.sum(-1)
+
+
+def of_sft(model: PreTrainedModel, task: Path) -> Figures:
+    """nll: nats for a token of the held-out responses."""
+    rows = read(task, "demonstrations_held_out")
+    logps, count = response_logps(
+        model, [str(row["prompt"]) for row in rows], [str(row["response"]) for row in rows]
+    )
+    return {"nll": float(-logps.sum() / count.sum())}
+
+
+def of_reward_model(model: PreTrainedModel, task: Path) -> Figures:
+    """accuracy: share of held-out pairs whose better response scores higher. loss: on the noisy labels."""
+    better, worse = (scores(model, task, side) for side in ("better", "worse"))
+    flipped = torch.tensor([bool(row["flipped"]) for row in read(task, "pairs_held_out")])
+    gap = torch.where(flipped, worse - better, better - worse)
+    return {"accuracy": float((better > worse).double().mean()), "loss": float(-logsigmoid(gap).mean())}
+
+
+@torch.no_grad()
+def scores(model: PreTrainedModel, task: Path, side: str) -> Tensor:
+    """Score of each held-out response of a side, read at its end: (B,)."""
+    rows = read(task, "pairs_held_out")
+    ids, attention, _ = batch([str(row["prompt"]) for row in rows], ended([str(row[side]) for row in rows]))
+    values = model.score(model.base_model(input_ids=ids, attention_mask=attention).last_hidden_state)[..., 0]
+    return values.gather(1, attention.sum(-1, keepdim=True) - 1)[:, 0]
+
+
+def of_pairs(model: PreTrainedModel, base: PreTrainedModel, task: Path, method: str) -> Figures:
+    """Accuracy, margin and loss of the implicit reward on held-out pairs, by their clean labels.
+
+    dpo: BETA times the log-ratio of a response. ipo: the log-ratio by token, and the squared loss.
+    """
+    rows = read(task, "pairs_held_out")
+    implicit = []
+    for side in ("better", "worse"):
+        prompts, texts = [str(row["prompt"]) for row in rows], [str(row[side]) for row in rows]
+        (logps, count), (known, _) = (response_logps(each, prompts, texts) for each in (model, base))
+        implicit.append((logps - known) / count if method == "ipo" else BETA * (logps - known))
+    gap = implicit[0] - implicit[1]
+    loss = (gap - 1 / (2 * BETA)).square() if method == "ipo" else -logsigmoid(gap)
+    return {
+        "accuracy": float((gap > 0).double().mean()),
+        "margin": float(gap.mean()),
+        "loss": float(loss.mean()),
+    }
+
+
+def of_draws(
+    model: PreTrainedModel,
+    base: PreTrainedModel,
+    task: Path,
+    value: PreTrainedModel | None = None,
+    seeds: Sequence[int] = DRAW_SEEDS,
+) -> Figures:
+    """True reward, exact KL from the base model, entropy, length in tokens and share of ended responses.
+
+    value: adds explained_variance, of the returns of the drawn tokens by the values of their states.
+    """
+    asked = [str(row["prompt"]) for row in read(task, "prompts_held_out")]
+    rows = [row for seed in seeds for row in drawn(model, asked, seed)]
+    ids, attention, mask = batch(asked * len(seeds), rows)
+    states = mask[:, 1:]
+    ours, known = (log_softmax(which, ids, attention) for which in (model, base))
+    rewards = torch.tensor([true_reward(said(row)) for row in rows])
+    probabilities = ours.exp()
+    kl = (probabilities * (ours - known)).sum(-1) * states
+    entropy = -(probabilities * ours).sum(-1)
+    found = {
+        "reward": float(rewards.mean()),
+        "kl": float(kl.sum(-1).mean()),
+        "entropy": float(entropy[states].mean()),
+        "length": float(mask.sum(-1).double().mean()),
+        "ended": sum(row[-1] == END for row in rows) / len(rows),
+    }
+    if value is not None:
+        ratios = (ours - known).gather(-1, ids[:, 1:, None])[..., 0] * states
+        returns = rewards[:, None] - KL_PENALTY * ratios.flip(-1).cumsum(-1).flip(-1)
+        with torch.no_grad():
+            hidden = value.base_model(input_ids=ids, attention_mask=attention).last_hidden_state
+            values = value.score(hidden)[:, :-1, 0]
+        wrong = (returns - values)[states].var()
+        found["explained_variance"] = float(1 - wrong / returns[states].var())
+    return found
+
+
+def measured(method: str, trained: Path, task: Path, last: bool = True) -> Figures:
+    """The figures of a trained model of a method. A value model lies in the folder `value` beside it.
+
+    last: whether it is the model of the run's end. Before, one response is drawn to a prompt, and none for
+    dpo and ipo.
+    """
+    if method == "reward_model":
+        return of_reward_model(loaded(AutoModelForSequenceClassification, trained), task)
+    model, base = (loaded(AutoModelForCausalLM, folder) for folder in (trained, task / "base"))
+    if method == "sft":
+        return of_sft(model, task)
+    found = of_pairs(model, base, task, method) if method in ("dpo", "ipo") else {}
+    if found and not last:
+        return found
+    value = trained / "value"
+    critic = loaded(AutoModelForSequenceClassification, value) if value.exists() else None
+    return found | of_draws(model, base, task, critic, DRAW_SEEDS if last else DRAW_SEEDS[:1])
+
+
+def loaded(kind: Callable[..., PreTrainedModel], folder: Path) -> PreTrainedModel:
+    """A frozen model of transformers, in float32."""
+    return kind.from_pretrained(folder, dtype=torch.float32).eval()
