@@ -48,5 +48,7 @@ def demonstrations(
     )
 
 
-ExpertIteration = ImitationTrainer(ExpertIterationConfig, "instructions", demonstrations)
+ExpertIteration = ImitationTrainer(
+    ExpertIterationConfig, "instructions", demonstrations, needs=("reference", "reward")
+)
 """Supervised fine-tuning on the best of n of the reference's responses."""

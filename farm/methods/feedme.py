@@ -56,5 +56,5 @@ def demonstrations(prompts: Sequence[Prompt], config: FeedMEConfig, models: Mode
     return top_demonstrations(scored, config.top)
 
 
-FeedME = ImitationTrainer(FeedMEConfig, "instructions", demonstrations)
+FeedME = ImitationTrainer(FeedMEConfig, "instructions", demonstrations, needs=("reference", "reward"))
 """Supervised fine-tuning on the reference's responses of the highest scores."""

@@ -38,7 +38,7 @@ from farm.models.tokens import Prompt, Tokens
 from farm.training.batches import Rollout
 from farm.training.credit import Experience
 from farm.training.data import Data
-from farm.training.method import DataKind, Loss, Method, Models, Stats
+from farm.training.method import DataKind, Loss, Method, Models, Need, Stats
 from farm.training.on_policy import RolloutPlan, Rollouts
 from farm.training.rollout import RolloutConfig, rollout_stats
 
@@ -141,6 +141,7 @@ class PPO(Method[Lesson]):
 
     Config: ClassVar[type[PPOConfig]] = PPOConfig
     data_kind: ClassVar[DataKind] = "instructions"
+    needs: ClassVar[tuple[Need, ...]] = ("reference", "reward")
     trained: ActorCritic
 
     def __init__(self, config: PPOConfig, data: Data[Prompt], models: Models) -> None:

@@ -30,7 +30,7 @@ from farm.models.ops import entropy, full_kl, full_logps
 from farm.models.tokens import Prompt, Tokens
 from farm.training.controls import control_problems, control_tokens, quantile_levels
 from farm.training.data import Data
-from farm.training.method import DataKind, Loss, Method, Models, Stats
+from farm.training.method import DataKind, Loss, Method, Models, Need, Stats
 from farm.training.on_policy import RolloutPlan, Rollouts
 from farm.training.rollout import RolloutConfig, mean_over
 
@@ -104,6 +104,7 @@ class Quark(Method[Levelled]):
 
     Config: ClassVar[type[QuarkConfig]] = QuarkConfig
     data_kind: ClassVar[DataKind] = "instructions"
+    needs: ClassVar[tuple[Need, ...]] = ("reference", "reward")
 
     def __init__(self, config: QuarkConfig, data: Data[Prompt], models: Models) -> None:
         self.config = config

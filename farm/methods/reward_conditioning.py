@@ -63,6 +63,10 @@ def demonstrations(
 
 
 RewardConditioning = ImitationTrainer(
-    RewardConditioningConfig, "instructions", demonstrations, lambda config: control_tokens(config.levels)
+    RewardConditioningConfig,
+    "instructions",
+    demonstrations,
+    lambda config: control_tokens(config.levels),
+    needs=("reference", "reward"),
 )
 """Supervised fine-tuning on the reference's responses under tokens for the quantile of their score."""

@@ -23,7 +23,7 @@ from farm.models.scorer import Scorer
 from farm.training.batches import PairBatch
 from farm.training.data import Data, PreferencePair
 from farm.training.feed import pairs
-from farm.training.method import DataKind, Loss, Method, Models, Stats
+from farm.training.method import DataKind, Loss, Method, Models, Need, Stats
 
 BINS = 10  # of the reliability curve
 
@@ -117,6 +117,7 @@ class RewardModel(Method[PairBatch]):
 
     Config: ClassVar[type[RewardModelConfig]] = RewardModelConfig
     data_kind: ClassVar[DataKind] = "pairs"
+    needs: ClassVar[tuple[Need, ...]] = ()
 
     def __init__(self, config: RewardModelConfig, data: Data[PreferencePair], models: Models) -> None:
         self.config = config

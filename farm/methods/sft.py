@@ -20,7 +20,7 @@ from farm.models.ops import masked_mean
 from farm.models.tokens import Tokens
 from farm.training.data import Data, Demonstration
 from farm.training.feed import demonstrations
-from farm.training.method import DataKind, Loss, Method, Models, Stats
+from farm.training.method import DataKind, Loss, Method, Models, Need, Stats
 
 R = TypeVar("R")
 C = TypeVar("C", bound="SFTConfig")
@@ -55,6 +55,7 @@ class SFT(Method[Tokens]):
 
     Config: ClassVar[type[SFTConfig]] = SFTConfig
     data_kind: ClassVar[DataKind] = "demonstrations"
+    needs: ClassVar[tuple[Need, ...]] = ()
 
     def __init__(
         self, config: SFTConfig, data: Data[Demonstration], models: Models, control: Sequence[str] = ()
@@ -83,6 +84,7 @@ class ImitationTrainer(Generic[C, R]):
     data_kind: DataKind
     make: Callable[[Sequence[R], C, Models], Sequence[Demonstration]]
     controls: Callable[[C], Sequence[str]] = lambda _: ()
+    needs: tuple[Need, ...] = ()
 
     def __call__(self, config: C, data: Data[R], models: Models) -> SFT:
         made = data.made(lambda records: self.make(records, config, models))

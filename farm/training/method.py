@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 DataKind: TypeAlias = Literal["demonstrations", "pairs", "judged", "groups", "instructions"]
 """The records that a method learns from, each a class in `farm.training.data`; instructions are prompts."""
 
+Need: TypeAlias = Literal["reference", "reward"]
+"""A frozen model that a method asks for beside the policy it trains: the reference, a reward model."""
+
 Stats: TypeAlias = Mapping[str, Tensor]
 """Name -> detached scalar. The loop averages them, weighted by the weights of their batches."""
 
@@ -147,6 +150,11 @@ class Trainer(Protocol):
     @property
     def data_kind(self) -> DataKind:
         """The records that `farm train` fetches for it."""
+        ...
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """The frozen models that it asks for."""
         ...
 
     def __call__(self, config: Any, data: Any, models: Models) -> Method[Any]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from farm.models.tokens import Prompt
 from farm.training.batches import Rollout
 from farm.training.data import Data
-from farm.training.method import DataKind, Loss, Method, Models
+from farm.training.method import DataKind, Loss, Method, Models, Need
 from farm.training.on_policy import Lessons, Rollouts
 from farm.training.processes import Processes
 from farm.training.rollout import RolloutConfig
@@ -45,6 +45,7 @@ class RolloutTrainer(Generic[C, L]):
     worth: Worth[C, L]
     loss: RolloutLoss[C, L]
     data_kind: DataKind = "instructions"
+    needs: tuple[Need, ...] = ("reference", "reward")
 
     def __call__(self, config: C, data: Data[Prompt], models: Models) -> RolloutMethod[C, L]:
         return RolloutMethod(config, worth=self.worth, loss=self.loss, data=data, models=models)

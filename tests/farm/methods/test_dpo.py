@@ -4,81 +4,81 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from torch import tensor
-from torch.autograd import gradcheck
 
 from farm.methods.dpo import DPO, DPOConfig, dpo_loss
 from farm.models.tokens import Prompt
 from farm.training.data import Data, PreferencePair
-from farm.training.pair_method import PairLogps, pair_logps
+from farm.training.pair_method import RatedPairs, RatedResponses, pair_logps
 from farm.training.reference import ReferenceLogps
 from farm.training.run_models import LoadedModels
+from tests.support.objectives import pair_loss
 from tests.support.tiny_models import ModelMaker
 
 VECTORS = json.loads((Path(__file__).parents[2] / "golden" / "vectors" / "dpo.json").read_text())["cases"]
 RECORDS = [PreferencePair(Prompt(f"q{i}"), "yes " * (1 + i % 3), f"no {i}", 1.0) for i in range(8)]
 
 
-def sums(rows: list[list[float]]) -> torch.Tensor:
-    return tensor([math.fsum(row) for row in rows], dtype=torch.float64)
+def of(
+    chosen: list[float], rejected: list[float], preference: float = 1.0, reference: float = 0.0
+) -> RatedPairs:
+    length = tensor([2] * len(chosen))
+    sides = [RatedResponses(tensor(each), reference, length) for each in (chosen, rejected)]
+    return RatedPairs(sides[0], sides[1], preference)
 
 
 @pytest.mark.parametrize("case", VECTORS)
 def test_loss_and_gradient_are_trls(case: dict[str, Any]) -> None:
-    policy = PairLogps(
-        sums(case["chosen_logps"]).requires_grad_(), sums(case["rejected_logps"]).requires_grad_()
-    )
-    reference = PairLogps(sums(case["reference_chosen_logps"]), sums(case["reference_rejected_logps"]))
-    loss = dpo_loss(policy, reference, 1.0, case["beta"]).mean()
-    assert loss.item() == pytest.approx(case["loss"], rel=1e-6)
-    chosen, rejected = torch.autograd.grad(loss, policy)
-    assert chosen.tolist() == pytest.approx(case["gradient_of_chosen_sums"], rel=1e-5)
-    assert rejected.tolist() == pytest.approx(case["gradient_of_rejected_sums"], rel=1e-5)
+    inputs = {
+        ("ref_" if "reference" in name else "") + name.split("_")[-2]: rows
+        for name, rows in case.items()
+        if name.endswith("_logps")
+    }
+    loss, gradients = pair_loss(DPO, DPOConfig(beta=case["beta"]), inputs)
+    assert loss == pytest.approx(case["loss"], rel=1e-6)
+    for side in ("chosen", "rejected"):
+        by_response = [row[0] for row in gradients[side]]
+        assert by_response == pytest.approx(case[f"gradient_of_{side}_sums"], rel=1e-5)
 
 
 def test_by_hand() -> None:
     """β ½, log-ratios 2 log 3 and 0: margin log 3, σ ¾. Sign: raising the chosen response lowers the loss."""
-    policy, reference = (
-        PairLogps(tensor([2 * math.log(3)]), tensor([-1.0])),
-        PairLogps(tensor([0.0]), tensor([-1.0])),
-    )
-    assert dpo_loss(policy, reference, 1.0, 0.5).item() == pytest.approx(math.log(4 / 3))
-    assert dpo_loss(policy, reference, 0.0, 0.5).item() == pytest.approx(math.log(4))
+    config = DPOConfig(beta=0.5)
+    assert dpo_loss(of([2 * math.log(3)], [0.0]), config).item() == pytest.approx(math.log(4 / 3))
+    assert dpo_loss(of([2 * math.log(3)], [0.0], 0.0), config).item() == pytest.approx(math.log(4))
 
 
 def test_label_smoothing_is_conservative_dpo() -> None:
-    policy, reference = (
-        PairLogps(tensor([math.log(3)]), tensor([0.0])),
-        PairLogps(tensor([0.0]), tensor([0.0])),
-    )
     expected = -0.9 * math.log(3 / 4) - 0.1 * math.log(1 / 4)
-    assert dpo_loss(policy, reference, 1.0, 1.0, smoothing=0.1).item() == pytest.approx(expected)
-    soft = dpo_loss(policy, reference, 0.9, 1.0)
+    smoothed = dpo_loss(of([math.log(3)], [0.0]), DPOConfig(beta=1.0, label_smoothing=0.1))
+    assert smoothed.item() == pytest.approx(expected)
+    soft = dpo_loss(of([math.log(3)], [0.0], 0.9), DPOConfig(beta=1.0))
     assert soft.item() == pytest.approx(expected), "smoothing is a preference below 1"
 
 
 def test_at_the_reference_the_loss_is_log_2_whatever_the_rest() -> None:
-    logps = PairLogps(tensor([-5.0, -70.0]), tensor([-9.0, -1.0]))
     for preference, beta, smoothing in ((1.0, 0.1, 0.0), (0.3, 2.0, 0.2), (0.5, 1.0, 0.4)):
-        assert dpo_loss(logps, logps, preference, beta, smoothing).tolist() == pytest.approx(
-            [math.log(2)] * 2
-        )
+        config = DPOConfig(beta=beta, label_smoothing=smoothing)
+        at = of([-5.0, -5.0], [-5.0, -5.0], preference, reference=-5.0)
+        assert dpo_loss(at, config).tolist() == pytest.approx([math.log(2)] * 2)
 
 
 def test_a_tie_pulls_to_the_reference_from_both_sides() -> None:
     chosen = tensor([0.0], requires_grad=True)
-    zero = PairLogps(tensor([0.0]), tensor([0.0]))
-    dpo_loss(PairLogps(chosen, tensor([0.0])), zero, 0.5, 1.0).sum().backward()
+    zero = RatedResponses(tensor([0.0]), 0.0, tensor([1]))
+    dpo_loss(RatedPairs(zero._replace(logps=chosen), zero, 0.5), DPOConfig(beta=1.0)).sum().backward()
     assert chosen.grad is not None
     assert chosen.grad.item() == 0
 
 
-def test_gradients() -> None:
-    values = [torch.randn(4, dtype=torch.float64, requires_grad=i < 2) for i in range(4)]
-    assert gradcheck(
-        lambda a, b: dpo_loss(PairLogps(a, b), PairLogps(*values[2:]), 0.8, 0.3, 0.1), values[:2]
-    )
+def test_imitation_of_the_chosen_response_is_a_sum_or_a_mean_over_its_tokens() -> None:
+    plain = dpo_loss(of([-4.0], [-6.0]), DPOConfig())
+    for per_token, each in ((False, 4.0), (True, 2.0)):  # responses of two tokens
+        config = DPOConfig(nll=0.5, nll_per_token=per_token)
+        assert (dpo_loss(of([-4.0], [-6.0]), config) - plain).item() == pytest.approx(0.5 * each)
+    tie = of([-4.0], [-6.0], 0.5)
+    nll = dpo_loss(tie, DPOConfig(nll=1.0)) - dpo_loss(tie, DPOConfig())
+    assert nll.item() == pytest.approx(5.0), "a tie imitates both by a half"
 
 
 def test_a_fresh_policy_is_its_reference(model_dir: str) -> None:

@@ -18,12 +18,11 @@ from farm.methods.reward_model import (
 )
 from farm.models.scorer import Scorer, ScorerReward
 from farm.models.tokens import Prompt
-from farm.training.batches import PairBatch
 from farm.training.checkpoint import RunFolder
 from farm.training.data import Data, PreferencePair
 from farm.training.loop import fit
 from farm.training.method import Method
-from farm.training.pair_method import PairLogps, ReferencedPairs, pair_stats
+from farm.training.pair_method import PairLogps, RatedPairs, RatedResponses, pair_stats
 from farm.training.run_models import LoadedModels
 
 VECTORS = json.loads((Path(__file__).parents[2] / "golden" / "vectors" / "reward_model.json").read_text())[
@@ -82,11 +81,9 @@ def test_one_accuracy_by_hand() -> None:
     found = calibration(scores.chosen - scores.rejected, labels).accuracy
     assert found == (1 + 0 + 0.5 + 0.5) / 4
     assert float(reward_stats(scores, labels)["rewards/accuracies"]) == found
-    pairs = ReferencedPairs(
-        PairBatch(None, None, labels, tensor([0.0])),  # type: ignore[arg-type]
-        PairLogps(torch.zeros(4), torch.zeros(4)),
-    )
-    assert float(pair_stats(PairLogps(*scores), pairs, 0.1)["rewards/accuracies"]) == found
+    sides = [RatedResponses(each, 0.0, torch.ones(4)) for each in scores]
+    pairs = RatedPairs(sides[0], sides[1], labels)
+    assert float(pair_stats(pairs, PairLogps(*scores))["rewards/accuracies"]) == found
 
 
 def test_calibration_by_hand() -> None:
@@ -115,7 +112,7 @@ def test_a_calibrated_model_has_no_calibration_error() -> None:
 def test_it_learns_what_it_is_trained_on_and_its_checkpoint_judges_text(
     tmp_path: Path, model_dir: str
 ) -> None:
-    """Responses with an a are better; half of the labels are the other way round in the records."""
+    """RatedResponses with an a are better; half of the labels are the other way round in the records."""
     records = []
     for i in range(96):
         good, bad = f"a{i % 10}", f"b{i % 7}"

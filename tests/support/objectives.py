@@ -1,0 +1,78 @@
+"""Losses of methods on given pairs, and the vectors of other implementations that they are held to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from farm.config import TrainConfig
+from farm.methods import METHODS, load
+from farm.training.pair_method import PairTrainer, RatedPairs, RatedResponses
+
+VECTORS = Path(__file__).parents[1] / "golden" / "vectors"
+Rows = Sequence[Sequence[float]]
+
+
+class Case(NamedTuple):
+    """A loss and its gradients at each token's log-probability, with what they were made of."""
+
+    inputs: Mapping[str, Any]
+    options: Mapping[str, Any]
+    dtype: str
+    loss: float
+    gradients: Mapping[str, Rows]
+    paper: Mapping[str, Any] | None  # where paper or authors say otherwise
+
+
+def cases(family: str, name: str) -> list[Case]:
+    """The cases of a name in one file of vectors."""
+    found = json.loads((VECTORS / f"{family}_objectives.json").read_text(encoding="utf-8"))
+    return [
+        Case(
+            found["inputs"].get(case["inputs"]) if isinstance(case["inputs"], str) else case["inputs"],
+            case["options"],
+            case.get("dtype", "float64"),
+            case["loss"],
+            case["gradients"],
+            case.get("paper"),
+        )
+        for case in found["methods"][name]
+    ]
+
+
+def pair_trainers() -> Iterator[tuple[str, PairTrainer[Any]]]:
+    """Every method that is made of a loss on pairs."""
+    loaded = ((name, load(name)) for name in METHODS)
+    return ((name, trainer) for name, trainer in loaded if isinstance(trainer, PairTrainer))
+
+
+def leaves(rows: Rows) -> list[Tensor]:
+    """Log-probabilities of each row's tokens, of which gradients are wanted."""
+    return [torch.tensor(row, dtype=torch.float64, requires_grad=True) for row in rows]
+
+
+def responses(rows: Sequence[Tensor], reference: Rows | None = None) -> RatedResponses:
+    """Sums and lengths of rows of token log-probabilities."""
+    logps = torch.stack([row.sum() for row in rows])
+    known = 0.0 if reference is None else torch.tensor([sum(row) for row in reference], dtype=torch.float64)
+    return RatedResponses(logps, known, torch.tensor([len(row) for row in rows]))
+
+
+def pair_loss(
+    trainer: PairTrainer[Any], config: TrainConfig, inputs: Mapping[str, Any], preference: float = 1.0
+) -> tuple[float, dict[str, list[list[float]]]]:
+    """Mean loss over the pairs of a case, and its gradients at every token."""
+    chosen, rejected = leaves(inputs["chosen"]), leaves(inputs["rejected"])
+    sides = [
+        responses(rows, inputs.get(f"ref_{name}"))
+        for name, rows in (("chosen", chosen), ("rejected", rejected))
+    ]
+    loss = trainer.loss(RatedPairs(sides[0], sides[1], preference), config).mean()
+    grads = torch.autograd.grad(loss, [*chosen, *rejected])
+    found = [grad.tolist() for grad in grads]
+    return loss.item(), {"chosen": found[: len(chosen)], "rejected": found[len(chosen) :]}
