@@ -12,6 +12,11 @@ from torch import Tensor
 
 from farm.config import TrainConfig
 from farm.methods import METHODS, load
+from farm.models.ops import masked_sum
+from farm.models.policy import Policy
+from farm.models.tokens import Tokens
+from farm.training.data import Data
+from farm.training.method import SequenceLogps
 from farm.training.pair_method import PairTrainer, RatedPairs, RatedResponses
 
 VECTORS = Path(__file__).parents[1] / "golden" / "vectors"
@@ -76,3 +81,48 @@ def pair_loss(
     grads = torch.autograd.grad(loss, [*chosen, *rejected])
     found = [grad.tolist() for grad in grads]
     return loss.item(), {"chosen": found[: len(chosen)], "rejected": found[len(chosen) :]}
+
+
+def pairs(values: Tensor, preference: float, lengths: tuple[int, int] = (3, 5)) -> RatedPairs:
+    """Pairs of made-up numbers. values: (4, B), chosen and rejected, and both under the reference."""
+    of = [torch.full_like(values[0], length) for length in lengths]
+    return RatedPairs(
+        RatedResponses(values[0], values[2], of[0]), RatedResponses(values[1], values[3], of[1]), preference
+    )
+
+
+def drawn() -> Tensor:
+    """Log-probabilities of chosen and rejected responses of five pairs, and those of the reference."""
+    torch.manual_seed(3)
+    return -12 * torch.rand(4, 5, dtype=torch.float64) - 0.1
+
+
+class Shared:
+    """Models of a run in float64, loaded once: a policy that nothing trains, and another as the reference."""
+
+    def __init__(self, model: str, other: str) -> None:
+        self._policy, self._reference = (Policy.load(each, seed=0).double() for each in (model, other))
+
+    def policy(self) -> Policy:
+        return self._policy
+
+    def reference_logps(self) -> SequenceLogps:
+        return self._rated
+
+    @torch.no_grad()
+    def _rated(self, tokens: Tokens) -> Tensor:
+        return masked_sum(self._reference(tokens), tokens.mask)
+
+
+def step_gradient(name: str, models: Any, records: Sequence[Any], micro_batch: int, **options: Any) -> Tensor:
+    """The gradient of the first step, as the loop adds it up."""
+    trainer: Any = load(name)
+    config = trainer.Config(batch_size=len(records), micro_batch=micro_batch, **options)
+    method = trainer(config, Data(records), models)
+    batches = next(iter(method.feed.batches(0)))
+    assert len(batches) == len(records) / micro_batch
+    total = sum(batch.weight for batch in batches)
+    method.trained.zero_grad()
+    for batch in batches:
+        (method.loss(batch).loss * batch.weight / total).backward()
+    return torch.cat([p.grad.flatten() for p in method.trained.parameters()])
