@@ -76,6 +76,7 @@ def train(
     sources = [read_yaml(yaml)] if yaml else []
     where = ([str(yaml)] if yaml else []) + ["flags"]
     config = build(method_class.Config, *sources, flags, where=where)
+    _check_models(name, method_class, task)
     with Processes.joined() as processes, tracked(config.track, task.folder) as track:
         data = _data(ledger, method_class.data_kind, task, processes)
         keep = task.folder / "reference"
@@ -105,6 +106,16 @@ def train(
         held_out=len(data.held_out),
         metrics=run.last,
     )
+
+
+def _check_models(name: str, method: Trainer, task: TrainTask) -> None:
+    """Raises ConfigError on a frozen model that the method does not ask for, and where one is missing."""
+    for need, given in (("reference", task.reference), ("reward", task.reward)):
+        if given and need not in method.needs:
+            what, remedy = f"{name} asks no {need} model", f"leave --{need} out"
+            raise ConfigError(what, where=f"--{need}", remedy=remedy)
+    if "reward" in method.needs and not task.reward:
+        raise ConfigError(f"{name} needs a reward model", remedy="name one with --reward")
 
 
 def shown(name: str, steps: int, progress: Progress) -> Log:

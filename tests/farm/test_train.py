@@ -141,6 +141,17 @@ def test_errors_name_everything_that_is_wrong(ledger: Path, tmp_path: Path) -> N
             train(opened, "sft", TrainTask("nowhere", tmp_path / "run", set_name="none"), None, {})
 
 
+def test_models_that_a_method_does_not_ask_for_are_refused(ledger: Path, tmp_path: Path) -> None:
+    with Ledger.open(ledger) as opened:
+        for name, flag in (("simpo", "reference"), ("reward_model", "reference"), ("dpo", "reward")):
+            task = TrainTask("nowhere", tmp_path / "run", "people", **{flag: "other"})  # type: ignore[arg-type]
+            with pytest.raises(ConfigError, match=f"{name} asks no {flag} model") as told:
+                train(opened, name, task, None, {})
+            assert f"leave --{flag} out" in str(told.value)
+        with pytest.raises(ConfigError, match="ppo needs a reward model"):
+            train(opened, "ppo", TrainTask("nowhere", tmp_path / "run", set_name="sums"), None, {})
+
+
 def test_yaml_then_flags(ledger: Path, tmp_path: Path, model_dir: str) -> None:
     (tmp_path / "dpo.yaml").write_text("beta: 0.3\nmax_steps: 2\nbatch_size: 8\nmax_length: 128\n")
     with Ledger.open(ledger) as opened:
@@ -245,7 +256,7 @@ def test_judged_outputs_and_groups_are_made_of_a_snapshots_pairs(
         """What the method was given."""
 
     class Stub:
-        Config, data_kind = TrainConfig, kind
+        Config, data_kind, needs = TrainConfig, kind, ()
 
         def __init__(self, _: object, data: Data[object], __: object) -> None:
             raise Seen(data)
