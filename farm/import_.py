@@ -44,6 +44,7 @@ from db.records import (
     Output,
     Pair,
     SourceFile,
+    Turn,
 )
 from db.writer import ImportedJudgement, Writer
 from farm.options.import_ import ImportOptions
@@ -260,8 +261,8 @@ def _write_preferences(
 
 
 @lru_cache(maxsize=4_096)
-def _instruction(text: str, input: str) -> Instruction:
-    return Instruction(text, input)
+def _instruction(text: str, input: str, turns: tuple[Turn, ...]) -> Instruction:
+    return Instruction.of_turns(turns) if turns else Instruction(text, input)
 
 
 def _item_ids(writer: Writer, rows: Sequence[tuple[PreferenceRow, Pair, bool]]) -> list[int | None]:
@@ -304,7 +305,7 @@ def _pair_of(output_1: Output, output_2: Output) -> tuple[Pair, bool]:
 
 def _pair(row: PreferenceRow | ImportedPair) -> tuple[Pair, bool]:
     """The row's pair in canonical order, and whether its output_1 is the pair's output_b."""
-    instruction = _instruction(row.instruction, row.input)
+    instruction = _instruction(row.instruction, row.input, row.turns)
     made = row.made if isinstance(row, PreferenceRow) else None
     first, second = made.drawn if made else (OutputOrigin(), OutputOrigin())
     return _pair_of(
@@ -363,14 +364,14 @@ def _imported(row: PreferenceRow, file_id: int) -> Imported:
 
 
 def _output(row: ImportedOutput) -> Output:
-    return Output(_instruction(row.instruction, row.input), row.output, row.model, row.kind)
+    return Output(_instruction(row.instruction, row.input, row.turns), row.output, row.model, row.kind)
 
 
 def _membership(row: ImportedOutput | ImportedInstruction) -> Membership | None:
     """The row's place in its set; None where it names no set."""
     if row.set_name is None:
         return None
-    instruction = _instruction(row.instruction, row.input)
+    instruction = _instruction(row.instruction, row.input, row.turns)
     if isinstance(row, ImportedOutput):
         return Membership(instruction, row.set_name, name=row.name)
     meta = canonical_json(row.meta) if row.meta else None

@@ -1,7 +1,7 @@
 """hh-rlhf transcripts: `chosen` and `rejected`, each a whole dialogue of Human and Assistant turns.
 
 The last turn, the Assistant's, is the output. The turns before it must be the same in both and are the
-instruction. output_1 is the chosen output.
+prompt. A paragraph that begins with "Human:" or "Assistant:" is a turn. output_1 is the chosen output.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from db.interchange import fields
 from db.interchange.files import file_rows
 from db.interchange.rows import PreferenceRow, ReadOptions, Refusal
+from db.interchange.turns import ROLES, Said, prompted
 from db.records import AnnotatorKind
 
 MARKS = frozenset({"chosen", "rejected"})
@@ -35,8 +36,7 @@ def _rows(row: dict[str, Any], path: Path, options: ReadOptions) -> Iterator[Pre
     yield PreferenceRow(
         source=options.source or "hh-rlhf",
         subset=path.parent.name or None,
-        instruction=prompt,
-        input="",
+        **prompted(prompt)._asdict(),
         output_1=chosen,
         output_2=rejected,
         annotator=options.annotator or "hh-rlhf-crowd",
@@ -50,18 +50,15 @@ def _rows(row: dict[str, Any], path: Path, options: ReadOptions) -> Iterator[Pre
 SHAPE_NAMES = ("chosen", "rejected")
 
 
-def _split(transcript: str, name: str) -> tuple[str, str]:
-    """The dialogue before the last turn of the Assistant, and that turn's text.
+def _split(transcript: str, name: str) -> tuple[list[Said], str]:
+    """The turns before the last one, and the text of that one, the Assistant's.
 
-    A dialogue of one question alone loses its mark "Human:". Raises ValueError where the turns are not so.
+    Raises ValueError where the turns are not so.
     """
-    turns = TURN.split(transcript)
-    if len(turns) < 2 or turns[0].strip() or not turns[1].startswith("Human:"):
+    front, *parts = TURN.split(transcript)
+    if front.strip() or not parts or not parts[0].startswith("Human:"):
         raise ValueError(f"{name} does not begin with a turn of the Human")
-    last = turns[-1]
-    if not last.startswith("Assistant:"):
+    if not parts[-1].startswith("Assistant:"):
         raise ValueError(f"{name} does not end with a turn of the Assistant")
-    prompt = "\n\n".join(turns[1:-1])
-    if prompt.startswith("Human:") and len(turns) == 3:
-        prompt = prompt.removeprefix("Human:").strip()
-    return prompt, last.removeprefix("Assistant:").strip()
+    said = [(ROLES[who.lower()], text.strip()) for who, _, text in (part.partition(":") for part in parts)]
+    return said[:-1], said[-1][1]

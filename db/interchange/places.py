@@ -37,7 +37,7 @@ from db.interchange.rows import (
     ReadOptions,
     Refusal,
 )
-from db.interchange.turns import Turns, apart, history, led, text_of, turns
+from db.interchange.turns import Prompted, Turns, apart, history, led, prompted, text_of, turns
 from db.interchange.verdicts import Codes, is_blank
 from db.records import AnnotatorKind, ProducerKind
 
@@ -171,8 +171,7 @@ def _unjudged(asked: Asked, first: PlacedOutput, second: PlacedOutput) -> Import
     prompt, (said_1, said_2) = apart(asked.prompt, [first.said, second.said])
     return ImportedPair(
         source=asked.source,
-        instruction=text_of(prompt, "prompt"),
-        input=asked.text("input") or "",
+        **_prompted(asked, prompt)._asdict(),
         output_1=text_of(said_1, "the first output"),
         output_2=text_of(said_2, "the second output"),
         output_1_model=first.model,
@@ -183,13 +182,16 @@ def _unjudged(asked: Asked, first: PlacedOutput, second: PlacedOutput) -> Import
     )
 
 
+def _prompted(asked: Asked, prompt: Turns) -> Prompted:
+    return prompted(prompt, asked.text("input") or "")
+
+
 def _output(asked: Asked, answer: PlacedOutput, set_name: str | None = None) -> ImportedOutput:
     if asked.prompt is None:
         raise ValueError("there is no prompt")
     prompt, [said] = apart(asked.prompt, [answer.said])
     return ImportedOutput(
-        instruction=text_of(prompt, "prompt"),
-        input=asked.text("input") or "",
+        **_prompted(asked, prompt)._asdict(),
         output=text_of(said, "the output"),
         model=answer.model or "",
         kind=ProducerKind.MODEL,
@@ -224,14 +226,13 @@ def _battle(asked: Asked) -> PreferenceRow:
 def _instruction(asked: Asked) -> Iterator[ImportedInstruction | ImportedOutput]:
     """The instruction, and after it its reference answer, where there is one."""
     assert asked.prompt is not None
-    instruction, input = text_of(asked.prompt, "prompt"), asked.text("input") or ""
+    wanted = _prompted(asked, asked.prompt)
     set_name, name = (
         asked.options.set_name or asked.source,
         asked.text("instruction_id") or asked.text("item"),
     )
     yield ImportedInstruction(
-        instruction=instruction,
-        input=input,
+        **wanted._asdict(),
         set_name=set_name,
         use=asked.options.use,
         category=asked.text("subset"),
@@ -240,8 +241,7 @@ def _instruction(asked: Asked) -> Iterator[ImportedInstruction | ImportedOutput]
     )
     if not is_blank(asked.row.get("reference")):
         yield ImportedOutput(
-            instruction=instruction,
-            input=input,
+            **wanted._asdict(),
             output=text_of(turns(asked.row["reference"], "the reference answer"), "the reference answer"),
             model=REFERENCE,
             kind=ProducerKind.REFERENCE,

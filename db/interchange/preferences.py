@@ -2,7 +2,8 @@
 
 Every row has the same eighteen fields. Some facts have no field: a soft preference, the replicate, price and
 time, the reason for a missing verdict, a rule as annotator, that the farm made the judgement. They go into
-`meta` under the key `_farm`, so that reading returns the rows that were written.
+`meta` under the key `_farm`, so that reading returns the rows that were written. So do the turns of a
+conversation, whose transcript is the instruction.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from db.interchange.fields import (
 )
 from db.interchange.files import file_rows, with_objects, write_json_lines
 from db.interchange.rows import PreferenceRow, ReadOptions, Refusal
+from db.interchange.turns import Prompted, messages, prompted, turns
 from db.records import AnnotatorKind
 
 FIELDS: Final = (
@@ -105,14 +107,14 @@ def _row(row: dict[str, Any]) -> PreferenceRow:
     if row["instruction_id"] != known:
         said = shown(row["instruction_id"])
         raise ValueError(f"instruction_id is {said}, not {known!r}, the hash of this instruction and input")
+    asked = _asked(row, extra)
     preference = _preference(row["preference"], extra)
     return PreferenceRow(
         source=row["source"],
         subset=row["subset"],
         item_id=row["item_id"],
         instruction_id=maybe_text(extra, "instruction_id") if "instruction_id" in extra else known,
-        instruction=row["instruction"],
-        input=row["input"],
+        **asked._asdict(),
         output_1=row["output_1"],
         output_2=row["output_2"],
         output_1_model=row["output_1_model"],
@@ -131,6 +133,16 @@ def _row(row: dict[str, Any]) -> PreferenceRow:
         seconds=maybe_number(extra, "seconds"),
         made=made_here.from_json(extra["made"], preference) if "made" in extra else None,
     )
+
+
+def _asked(row: dict[str, Any], extra: dict[str, Any]) -> Prompted:
+    """What was asked. Raises ValueError for turns that are not those of the instruction."""
+    if "turns" not in extra:
+        return Prompted(row["instruction"], row["input"], ())
+    asked = prompted(turns(extra["turns"], f"meta.{EXTRA}.turns"))
+    if asked[:2] != (row["instruction"], row["input"]):
+        raise ValueError(f"meta.{EXTRA}.turns are not the turns of this instruction")
+    return asked
 
 
 def _preference(code: object, extra: dict[str, Any]) -> float | None:
@@ -187,6 +199,8 @@ def to_dict(row: PreferenceRow) -> dict[str, Any]:
     known = instruction_id(row.instruction, row.input)
     if row.instruction_id != known:
         extra["instruction_id"] = row.instruction_id
+    if row.turns:
+        extra["turns"] = messages(row.turns)
     if row.made is not None:
         extra["made"] = made_here.to_json(row.made, p)
     return {name: getattr(row, name) for name in FIELDS} | {

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from db.ids import Json
-from db.records import AnnotationStatus, AnnotatorKind, ProducerKind, Use
+from db.records import AnnotationStatus, AnnotatorKind, ProducerKind, Turn, Use
 
 
 class OutputOrigin(NamedTuple):
@@ -60,6 +60,7 @@ class PreferenceRow:
     price: float | None = None  # US dollars
     seconds: float | None = None
     made: MadeHere | None = None  # None where the judgement came from a file of another tool
+    turns: tuple[Turn, ...] = ()  # of a conversation; its transcript is the instruction
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class ImportedPair:
     subset: str | None = None
     item_id: str | None = None
     instruction_id: str | None = None  # the source's own name for the instruction
+    turns: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class ImportedOutput:
     kind: ProducerKind = ProducerKind.MODEL
     set_name: str | None = None
     name: str | None = None  # the set's own name for the instruction
+    turns: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,7 @@ class ImportedInstruction:
     category: str | None = None
     name: str | None = None
     meta: Mapping[str, Json] = field(default_factory=dict)
+    turns: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

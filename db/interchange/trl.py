@@ -2,9 +2,9 @@
 
 Each field is a text (standard) or a list of messages with role and content (conversational). A prompt
 may be called instruction or question. Without one, the leading turns that chosen and rejected share are it.
-Turns of an answer that repeat the prompt are left out. A conversation of several turns becomes one text with
-a paragraph "Role: text" for each turn. TRL has neither ties nor missing verdicts, so that a writer leaves
-such rows out.
+Turns of an answer that repeat the prompt are left out. A prompt of several turns keeps them. A writer writes
+messages in every row where any row is a conversation, because a column has one type. TRL has neither ties nor
+missing verdicts, so that a writer leaves such rows out.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from db.interchange.asked import RowOrigin, yes_or_no
 from db.interchange.files import file_rows, write_objects
 from db.interchange.places import entries
 from db.interchange.rows import Entry, PreferenceRow, ReadOptions, Refusal
+from db.interchange.turns import messages
+from db.records import Instruction, Turn, TurnRole
 
 MARKS = (frozenset({"prompt", "chosen", "rejected"}), frozenset({"chosen_messages", "rejected_messages"}))
 ORCA = frozenset({"question", "chosen", "rejected"})
@@ -66,31 +68,49 @@ def _asked(row: dict[str, Any]) -> object:
     return next((row[name] for name in PROMPTS if row.get(name) is not None), None)
 
 
-def _prompt(row: PreferenceRow) -> str:
-    return f"{row.instruction}\n\n{row.input}" if row.input else row.instruction
-
-
 def write(rows: Iterable[PreferenceRow], path: Path) -> int:
-    """Write one row for each judgement that prefers an output; returns the number of rows."""
-    return write_objects((_paired_dict(row) for row in rows if _decided(row)), path)
+    """Write one row for each judgement that prefers an output; returns the number of rows.
+
+    rows: are iterated twice.
+    """
+    decided = _Decided(rows)
+    return write_objects((_paired_dict(row, decided.talk) for row in decided), path)
 
 
 def write_unpaired(rows: Iterable[PreferenceRow], path: Path) -> int:
-    """Write two rows for each judgement that prefers an output; returns the number of rows."""
-    return write_objects((each for row in rows if _decided(row) for each in _unpaired_dicts(row)), path)
+    """Write two rows for each judgement that prefers an output; returns the number of rows.
+
+    rows: are iterated twice.
+    """
+    decided = _Decided(rows)
+    return write_objects((each for row in decided for each in _unpaired_dicts(row, decided.talk)), path)
 
 
-def _decided(row: PreferenceRow) -> bool:
-    return row.preference not in (None, 0.5)
+class _Decided:
+    """The rows that prefer an output. talk: whether any of them is a conversation."""
+
+    def __init__(self, rows: Iterable[PreferenceRow]) -> None:
+        self._rows = list(rows) if isinstance(rows, Iterator) else rows
+        self.talk = any(row.turns for row in self)
+
+    def __iter__(self) -> Iterator[PreferenceRow]:
+        return (row for row in self._rows if row.preference not in (None, 0.5))
 
 
-def _paired_dict(row: PreferenceRow) -> dict[str, Any]:
+def _paired_dict(row: PreferenceRow, talk: bool) -> dict[str, Any]:
+    """The fields of a row: messages where `talk` is set, else texts."""
     assert row.preference is not None
     chosen, rejected = (row.output_1, row.output_2) if row.preference > 0.5 else (row.output_2, row.output_1)
-    return {"prompt": _prompt(row), "chosen": chosen, "rejected": rejected}
+    asked = Instruction(row.instruction, row.input, row.turns).messages
+    if not talk:
+        return {"prompt": asked[0].content, "chosen": chosen, "rejected": rejected}
+    answers = {"chosen": chosen, "rejected": rejected}
+    return {"prompt": messages(asked)} | {
+        side: messages([Turn(TurnRole.ASSISTANT, text)]) for side, text in answers.items()
+    }
 
 
-def _unpaired_dicts(row: PreferenceRow) -> Iterator[dict[str, Any]]:
-    pair = _paired_dict(row)
+def _unpaired_dicts(row: PreferenceRow, talk: bool) -> Iterator[dict[str, Any]]:
+    pair = _paired_dict(row, talk)
     for name, label in (("chosen", True), ("rejected", False)):
         yield {"prompt": pair["prompt"], "completion": pair[name], "label": label}

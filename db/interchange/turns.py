@@ -2,8 +2,8 @@
 
 A conversation is a list of messages: {role, content} (OpenAI), {from, value} (ShareGPT), a pair [question,
 answer] of a history, or one message alone. A content may be a list of parts. A message that only calls tools
-has the calls as its text. A conversation of several turns becomes one text with a paragraph "Role: text" for
-each turn; a single turn becomes its text alone.
+has the calls as its text. A prompt keeps its turns, and a single turn of the user is a flat text. An output
+of several turns becomes one text with a paragraph "Role: text" for each.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from db.interchange import fields
+from db.records import Turn, TurnRole, transcript
 
 Said: TypeAlias = tuple[str, str]  # role, text; a plain text has no role
 Turns: TypeAlias = Sequence[Said]
 
-ROLES = {
+ROLES = {role.value: role.value for role in TurnRole} | {
     "human": "user", "prompter": "user", "question": "user",
     "gpt": "assistant", "bot": "assistant", "chatgpt": "assistant", "chatbot": "assistant",
     "model": "assistant", "answer": "assistant", "ai": "assistant", "function_call": "assistant",
@@ -167,6 +168,43 @@ def _alike(asked: Said, said: Said) -> bool:
     return asked[1].strip() == said[1].strip() and said[0] in ({asked[0]} if asked[0] else {"user"})
 
 
+class Prompted(NamedTuple):
+    """What a prompt asks, as rows say it: a text and its input, or turns with their transcript."""
+
+    instruction: str
+    input: str
+    turns: tuple[Turn, ...]
+
+
+def prompted(said: Turns, input: str = "") -> Prompted:
+    """What the turns of a prompt ask. One turn of the user, or a plain text, is flat.
+
+    An empty text of the system says nothing and is left out. Beside a conversation, the input is the end of
+    the last turn. Raises ValueError where there is no turn, a role is unknown, the last turn is empty, or an
+    input follows a turn that is not the user's.
+    """
+    spoken = [each for each in said if each[0] != TurnRole.SYSTEM or each[1].strip()]
+    if not spoken:
+        raise ValueError("prompt has no message")
+    role, content = spoken[-1]
+    if len(spoken) == 1 and role in ("", TurnRole.USER):
+        return Prompted(content, input, ())
+    if input and role != TurnRole.USER:
+        raise ValueError(f"an input stands beside a conversation that ends with a turn of the {role}")
+    spoken[-1] = (role, f"{content}\n\n{input}" if input else content)
+    kept = tuple(Turn(_known(role), content) for role, content in spoken)
+    if not kept[-1].content.strip():
+        raise ValueError("the last turn of the prompt is empty")
+    return Prompted(transcript(kept), "", kept)
+
+
+def _known(role: str) -> TurnRole:
+    try:
+        return TurnRole(role)
+    except ValueError:
+        raise ValueError(f"a turn has the role {fields.shown(role)}, not {', '.join(TurnRole)}") from None
+
+
 def text_of(said: Turns, name: str) -> str:
     """A conversation as one text. Raises ValueError where it has no turn."""
     if not said:
@@ -178,4 +216,4 @@ def text_of(said: Turns, name: str) -> str:
 
 def messages(said: Turns) -> list[dict[str, str]]:
     """Turns as messages of role and content."""
-    return [{"role": role, "content": text} for role, text in said]
+    return [{"role": str(role), "content": text} for role, text in said]

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Executable, Subquery, func, select
 from sqlalchemy.orm import aliased
 
+from db.instruction_rows import ASKED, instruction_of
 from db.interchange.rows import MadeHere, OutputOrigin, PreferenceRow
 from db.ledger import Ledger
 from db.queries.frames import pairs_of_requests
@@ -42,16 +43,27 @@ class RowFilter:
     labels: bool = False
 
 
-def preference_rows(ledger: Ledger, wanted: RowFilter) -> Iterator[PreferenceRow]:
-    """Stream judgements in the order in which they were written.
+@dataclass(frozen=True)
+class PreferenceRows:
+    """Streams judgements in the order in which they were written, each time that it is iterated.
 
     A judgement has the orientation of its item; one made here that of the first item of its pair. Only the
     latest attempt is given, and judgements that were taken back are left out.
     """
-    makers = {card.id: str(card.spec.get(MADE, card.key)) for card in ledger.annotators()}
-    for row in ledger.stream(_query(wanted)):
-        made = None if wanted.labels or not row.here else _made(row, makers[row.annotator_id])
-        yield _row(row, made, wanted.labels)
+
+    ledger: Ledger
+    wanted: RowFilter
+
+    def __iter__(self) -> Iterator[PreferenceRow]:
+        makers = {card.id: str(card.spec.get(MADE, card.key)) for card in self.ledger.annotators()}
+        for row in self.ledger.stream(_query(self.wanted)):
+            made = None if self.wanted.labels or not row.here else _made(row, makers[row.annotator_id])
+            yield _row(row, made, self.wanted.labels)
+
+
+def preference_rows(ledger: Ledger, wanted: RowFilter) -> PreferenceRows:
+    """The judgements that are wanted."""
+    return PreferenceRows(ledger, wanted)
 
 
 def _query(wanted: RowFilter) -> Executable:
@@ -122,8 +134,7 @@ def _asked(a: Any, b: Any) -> tuple[Any, ...]:
         func.coalesce(ItemRow.flipped, False).label("flipped"),
         ItemRow.instruction_ref,
         PairRow.key.label("pair"),
-        InstructionRow.text.label("instruction"),
-        InstructionRow.input,
+        *ASKED,
         a.text.label("text_a"),
         a.producer.label("producer_a"),
         a.producer_kind.label("kind_a"),
@@ -157,13 +168,15 @@ def _row(row: Any, made: MadeHere | None, labels: bool) -> PreferenceRow:
     (output_1, model_1), (output_2, model_2) = reversed(sides) if flipped else sides
     loose = row.item is None
     preference = _turned(row.label if labels else row.preference, flipped)
+    asked = instruction_of(row)
     return PreferenceRow(
         source=HERE if loose else row.source,
         subset=row.subset,
         item_id=row.pair if loose else row.item,
         instruction_id=row.instruction_ref,
-        instruction=row.instruction,
-        input=row.input,
+        instruction=asked.text,
+        input=asked.input,
+        turns=asked.turns,
         output_1=output_1,
         output_2=output_2,
         output_1_model=model_1 or None,

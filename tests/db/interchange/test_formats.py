@@ -219,10 +219,11 @@ def test_hh_rlhf(tmp_path: Path) -> None:
     found = read("hh-rlhf", made(tmp_path / "train.jsonl", rows))
     dialogue, single = found[:2]
     assert isinstance(dialogue, PreferenceRow)
-    assert dialogue.instruction == "Human: Hello\n\nAssistant: Hi.\n\nHuman: How are you?"
+    assert dialogue.instruction == "User: Hello\n\nAssistant: Hi.\n\nUser: How are you?"
+    assert dialogue.turns == (("user", "Hello"), ("assistant", "Hi."), ("user", "How are you?"))
     assert (dialogue.output_1, dialogue.output_2, dialogue.preference) == ("Fine.", "Go away.", 1.0)
     assert isinstance(single, PreferenceRow)
-    assert single.instruction == "Say: hi"
+    assert (single.instruction, single.turns) == ("Say: hi", ())
     assert [row.reason for row in found[2:] if isinstance(row, Refusal)] == [
         "chosen and rejected differ before the last turn of the Assistant",
         "chosen does not begin with a turn of the Human",

@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 
 from db.interchange.rows import ImportedPair, PreferenceRow
+from db.ledger import Ledger
+from db.queries.outputs import outputs_of, producers
+from db.records import Instruction, Source
 from tests.support.command_line import farm, told
 from tests.support.shapes import shaped
 
@@ -77,6 +80,101 @@ def test_a_round_trip_loses_nothing(ledger: Path, tmp_path: Path, name: str, end
     else:
         decided = [row for row in before if row["preference"] or name != "trl"]
         assert Counter(map(winner, again)) == Counter(map(winner, decided))
+
+
+TALK: list[dict[str, str]] = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "Name a colour."},
+    {"role": "assistant", "content": "red\n\nUser: or blue"},
+    {"role": "user", "content": "Another."},
+]
+ANSWERS = {
+    side: [{"role": "assistant", "content": text}] for side, text in (("chosen", "ß"), ("rejected", "no"))
+}
+BATTLE = {"model_a": "m", "model_b": "n", "winner": "model_a"}
+FROM = {"system": "system", "user": "human", "assistant": "gpt"}
+SHARED: dict[str, Any] = {"system": "Be brief.", "history": [["Name a colour.", TALK[2]["content"]]]}
+AS_MESSAGES: dict[str, dict[str, Any]] = {
+    "trl": {"prompt": TALK, **ANSWERS},
+    "openai": {
+        "input": {"messages": TALK},
+        "preferred_output": ANSWERS["chosen"],
+        "non_preferred_output": ANSWERS["rejected"],
+    },
+    "messages": {"messages": TALK, "chosen": "ß", "rejected": "no"},
+    "ms-swift": {"messages": [*TALK, *ANSWERS["chosen"]], "rejected_response": "no"},
+    "sharegpt": {
+        "conversations": [{"from": FROM[each["role"]], "value": each["content"]} for each in TALK],
+        "chosen": {"from": "gpt", "value": "ß"},
+        "rejected": {"from": "gpt", "value": "no"},
+    },
+    "llama-factory": {"instruction": "Another.", "chosen": "ß", "rejected": "no", **SHARED},
+    "medical-gpt": {"question": "Another.", "response_chosen": "ß", "response_rejected": "no", **SHARED},
+    "arena": {
+        "conversation_a": [*TALK, *ANSWERS["chosen"]],
+        "conversation_b": [*TALK, *ANSWERS["rejected"]],
+        **BATTLE,
+    },
+    "helpsteer3": {"context": TALK, "response1": "ß", "response2": "no", "overall_preference": -2},
+    "table": {"q": json.dumps(TALK), "good_answer": "ß", "bad_answer": "no"},
+}
+
+
+@pytest.mark.parametrize("name", AS_MESSAGES)
+def test_every_reader_keeps_the_same_turns(tmp_path: Path, name: str) -> None:
+    (tmp_path / "x.jsonl").write_text(json.dumps(AS_MESSAGES[name]))
+    maps = ("--map", "prompt=q", "--map", "chosen=good_answer", "--map", "rejected=bad_answer")
+    report = told(tmp_path / "a.db", "import", name, tmp_path / "x.jsonl", *(maps if name == "table" else ()))
+    assert (report["kept"], report["refused"]) == (1, 0), report
+    with Ledger.open(tmp_path / "a.db") as ledger:
+        [pair] = ledger.pairs()
+    assert [turn._asdict() for turn in pair.instruction.turns] == TALK
+    assert {pair.output_a.text, pair.output_b.text} == {"ß", "no"}
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [("preferences", ".jsonl"), ("trl", ".jsonl"), ("trl", ".parquet"), ("trl-unpaired", ".jsonl")],
+)
+def test_a_round_trip_loses_no_turn(tmp_path: Path, name: str, ending: str) -> None:
+    flat = {"prompt": "Say hi.", "chosen": "hi", "rejected": "no"}
+    talks = [AS_MESSAGES["trl"], AS_MESSAGES["trl"] | {"prompt": TALK[1:]}, flat]
+    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, talks)))
+    first, second = tmp_path / f"first{ending}", tmp_path / f"second{ending}"
+    assert told(tmp_path / "a.db", "import", "trl", tmp_path / "x.jsonl")["kept"] == 3
+    assert told(tmp_path / "a.db", "export", name, first)["rows"] == (6 if name == "trl-unpaired" else 3)
+    again = told(tmp_path / "b.db", "import", name, first)
+    assert (again["kept"], again["refused"]) == (6 if name == "trl-unpaired" else 3, 0), again
+    assert asked(tmp_path / "b.db") == asked(tmp_path / "a.db")
+    assert {len(each.turns) for each in asked(tmp_path / "b.db")} == {0, 3, 4}
+    if name != "trl-unpaired":
+        assert told(tmp_path / "b.db", "export", name, second)["rows"] == 3
+        assert first.read_bytes() == second.read_bytes() or ending == ".parquet"
+
+
+def asked(path: Path) -> set[Instruction]:
+    """The instructions of a ledger's outputs."""
+    with Ledger.open(path) as ledger:
+        return {
+            each.instruction
+            for made in producers(ledger)
+            for each in outputs_of(ledger, Source(made.producer))
+        }
+
+
+def test_turns_that_are_not_the_instruction_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text(json.dumps(AS_MESSAGES["trl"]))
+    assert told(tmp_path / "a.db", "import", "trl", tmp_path / "x.jsonl")["kept"] == 1
+    assert told(tmp_path / "a.db", "export", "preferences", tmp_path / "first.jsonl")["rows"] == 1
+    row = json.loads((tmp_path / "first.jsonl").read_text())
+    row["meta"]["_farm"]["turns"][0]["content"] = "Be long."
+    (tmp_path / "second.jsonl").write_text(json.dumps(row))
+    said = farm(tmp_path / "b.db", "import", "preferences", tmp_path / "second.jsonl", "--json")
+    report = json.loads(said.out)
+    assert (
+        report["files"][0]["refusals"][0]["reason"]
+        == "meta._farm.turns are not the turns of this instruction"
+    )
 
 
 def winner(row: Mapping[str, Any]) -> tuple[str, str, str, bool]:

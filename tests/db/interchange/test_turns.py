@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from db.interchange.turns import Turns, apart, history, led, text_of, turns
+from db.interchange.turns import Turns, apart, history, led, prompted, text_of, turns
 
 HELLO = [("user", "Say hi."), ("assistant", "hi")]
 
@@ -107,3 +107,38 @@ def test_system_and_history_stand_in_front_of_the_prompt() -> None:
     assert text_of(led("Be kind.", [], [("", "x")]), "prompt") == "System: Be kind.\n\nUser: x"
     with pytest.raises(ValueError, match="not a list of question and answer"):
         history("a")
+
+
+def test_a_prompt_of_one_turn_of_the_user_is_flat() -> None:
+    flat = ("Say hi.", "x", ())
+    assert prompted([("", "Say hi.")], "x") == flat
+    assert prompted(turns([{"role": "User", "content": "Say hi."}], "prompt"), "x") == flat
+    assert prompted([("system", " "), ("user", "Say hi.")], "x") == flat
+
+
+def test_a_prompt_of_several_turns_keeps_them() -> None:
+    said = [("system", "Be kind."), ("user", "a"), ("assistant", ""), ("assistant", "b"), ("tool", "c")]
+    assert prompted([*said, ("user", "d")], "e") == (
+        "System: Be kind.\n\nUser: a\n\nAssistant: \n\nAssistant: b\n\nTool: c\n\nUser: d\n\ne",
+        "",
+        (*said, ("user", "d\n\ne")),
+    )
+    assert prompted(said).turns == tuple(said)
+    assert prompted(said[:4]).turns == tuple(said[:4])
+    assert prompted(said[:1]) == ("System: Be kind.", "", (("system", "Be kind."),))
+
+
+@pytest.mark.parametrize(
+    ("said", "input", "reason"),
+    [
+        ([], "", "prompt has no message"),
+        ([("system", "")], "", "prompt has no message"),
+        ([("user", "a"), ("user", " ")], "", "the last turn of the prompt is empty"),
+        ([("user", "a"), ("narrator", "b")], "", "the role 'narrator', not system, user, assistant, tool"),
+        ([("critic", "a")], "", "the role 'critic'"),
+        ([("user", "a"), ("tool", "b")], "x", "ends with a turn of the tool"),
+    ],
+)
+def test_a_prompt_that_asks_nothing_or_is_of_nobody_is_refused(said: Turns, input: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        prompted(said, input)
