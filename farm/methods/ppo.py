@@ -101,11 +101,10 @@ class Lesson(NamedTuple):
 class ActorCritic(nn.Module):
     """All that PPO trains. kl_coef: the present beta, a float64 scalar."""
 
-    kl_coef: Tensor
-
     def __init__(self, policy: Policy, value: Scorer, beta: float) -> None:
         super().__init__()
         self.policy, self.value = policy, value
+        self.kl_coef: Tensor
         self.register_buffer("kl_coef", torch.tensor(beta, dtype=torch.float64))
 
 
@@ -151,6 +150,10 @@ class PPO(Method[Lesson]):
         self.trained = ActorCritic(self.policy, self.value, config.beta).to(self.policy.device)
         self.feed = Rollouts(config, data, models, policy=self.policy, learn=self.learnt, value=self.value)
 
+    def parts(self) -> dict[str, nn.Module]:
+        """Policy and value model: the gradient of one is not cut because the other's is large."""
+        return {"policy": self.policy, "value": self.value}
+
     def learnt(self, plan: RolloutPlan) -> Lesson:
         """The lesson of a rollout. One in training also adapts beta, for the rollouts after it."""
         config, beta, lesson = self.config, self.trained.kl_coef, self.lesson(self.feed.drawn(plan))
@@ -158,25 +161,22 @@ class PPO(Method[Lesson]):
             return lesson
         if config.kl_target:
             beta.copy_(adapted(beta, lesson.stats["objective/kl"], config.kl_target, config.kl_gain))
-        warming_up = plan.number < config.value_warmup
-        return lesson._replace(policy_weight=torch.tensor(0.0)) if warming_up else lesson
+        return lesson._replace(policy_weight=torch.tensor(float(plan.number >= config.value_warmup)))
 
     def lesson(self, rollout: Rollout) -> Lesson:
         """Advantages and returns of a rollout: (B, T), the advantages whitened over all processes."""
         config, mask, processes = self.config, rollout.tokens.mask, self.feed.processes
         beta = self.trained.kl_coef
-        reward = kl_shaped_reward(
-            rollout.score, logps=rollout.logps, ref_logps=rollout.ref_logps, mask=mask, beta=beta
-        )
+        reward = kl_shaped_reward(rollout.score, rollout.logps, rollout.ref_logps, mask, beta=beta)
         if config.whiten_rewards:
             reward = masked_whiten(reward, mask, shift_mean=False, total=processes.sum)
         advantages, returns = gae(reward, rollout.values, mask, gamma=config.gamma, lam=config.lam)
-        explained = explained_variance(rollout.values, returns, mask, processes.sum)
+        paid = gae(reward, torch.zeros_like(reward), mask, gamma=config.gamma, lam=1.0).returns
         found = rollout_stats(rollout, processes)
         stats = found | {
             "objective/kl_coef": beta.clone(),
             "objective/rlhf_reward": found["objective/scores"] - beta * found["objective/kl"],
-            "value/explained_variance": explained,
+            "value/explained_variance": explained_variance(rollout.values, paid, mask, processes.sum),
         }
         white = masked_whiten(advantages, mask, total=processes.sum)
         return Lesson(Experience(rollout, white, returns), torch.tensor(1.0), stats)

@@ -85,11 +85,12 @@ def fit(
             (loss * (share * processes.size)).backward()
             meter.add({"loss": loss.detach(), **stats}, share)
         processes.average_gradients(method.trained, config.distribute)
-        grad_norm = clip_gradients(method.trained, config.max_grad_norm)
-        if not math.isfinite(grad_norm):
-            raise _diverged(step, grad_norm, checkpoints.latest)
+        norms = clip_gradients(method.trained, method.parts(), config.max_grad_norm)
+        if not math.isfinite(norms["grad_norm"]):
+            raise _diverged(step, norms["grad_norm"], checkpoints.latest)
         optimizer.step()
-        meter.add({"grad_norm": torch.tensor(grad_norm), "lr": torch.tensor(schedule.get_last_lr()[0])}, 1.0)
+        found = {**norms, "lr": schedule.get_last_lr()[0]}
+        meter.add({name: torch.tensor(value) for name, value in found.items()}, 1.0)
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
         if step % config.log_every == 0 or step == feed.steps:
@@ -159,8 +160,19 @@ def learning_rate_factor(config: TrainConfig, steps: int) -> Callable[[int], flo
     return factor
 
 
-def clip_gradients(module: nn.Module, max_norm: float) -> float:
-    """Scale the gradients to a norm of at most max_norm. Returns the norm before."""
+def clip_gradients(module: nn.Module, parts: Mapping[str, nn.Module], max_norm: float) -> dict[str, float]:
+    """Scale the gradients to a norm of at most max_norm, those of each part by its own.
+
+    parts: models that together are the module, by name; none: the module is one. Returns the norms before:
+    grad_norm of the whole, and grad_norm/NAME of each part.
+    """
+    if not parts:
+        return {"grad_norm": _clip(module, max_norm)}
+    norms = {f"grad_norm/{name}": _clip(part, max_norm) for name, part in parts.items()}
+    return {"grad_norm": math.hypot(*norms.values()), **norms}
+
+
+def _clip(module: nn.Module, max_norm: float) -> float:
     norm = clip_grad_norm_([p for p in module.parameters() if p.grad is not None], max_norm)
     return float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
 

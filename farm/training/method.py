@@ -134,6 +134,13 @@ class Method(Protocol[B]):
         """The mean loss over the batch's weight, with gradients."""
         ...
 
+    def parts(self) -> Mapping[str, nn.Module]:
+        """The models that `trained` is made of, by name, where it is made of several. By default: none.
+
+        The loop clips the gradients of each by their own norm, and logs it as grad_norm/NAME.
+        """
+        return {}
+
     def summary(self) -> Mapping[str, float]:
         """Figures that a finished run logs beside its loss. By default there are none."""
         return {}

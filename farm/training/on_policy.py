@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import torch
@@ -24,9 +25,9 @@ from farm.training.curriculum import Curriculum
 from farm.training.data import Data, DataError
 from farm.training.feed import instructions
 from farm.training.method import Models
-from farm.training.processes import at_rest
+from farm.training.processes import Processes, at_rest
 from farm.training.rollout import TOKENS_AT_A_TIME, Responses, RolloutConfig, draw, roll_out, scored
-from farm.training.rows import parts, take, widths
+from farm.training.rows import gathered, parts, take, widths
 
 
 class Lessons(Protocol):
@@ -71,7 +72,7 @@ class Rollouts(Generic[L]):
     ) -> None:
         """learn: makes the batch of a rollout, which it draws by `drawn` or `responses`.
 
-        Raises DataError if some rollout has fewer responses on a process than minibatches.
+        Raises DataError if some minibatch would have fewer responses than there are processes.
         Raises ConfigError on a value model with another tokenizer than the policy's.
         """
         if value is not None and value.codec.tokenizer.get_vocab() != policy.codec.tokenizer.get_vocab():
@@ -80,9 +81,9 @@ class Rollouts(Generic[L]):
         self.config, self.processes, self.held_out_prompts = config, data.processes, list(data.held_out)
         self.policy, self.value, self.learn = policy, value, learn
         self.reference, self.reward = models.reference(), models.reward()
-        self.source = instructions(data, policy.codec, config, curriculum)
+        self.source = instructions(replace(data, processes=Processes()), policy.codec, config, curriculum)
         smallest = len(self.source.rows) % config.batch_size or config.batch_size
-        if smallest // self.processes.size * config.n < config.minibatches:
+        if min(smallest, smallest * config.n // config.minibatches) < self.processes.size:
             what = (
                 f"a rollout of {smallest} prompts cannot be shared out over {config.minibatches} minibatches"
             )
@@ -95,7 +96,7 @@ class Rollouts(Generic[L]):
     def batches(self, start: int) -> Iterator[list[L]]:
         """The batches of each optimizer step, from step `start` on."""
         for plan in self.plans(start):
-            yield from self.dealt(plan, self.learn(plan))
+            yield from self.dealt(plan, gathered(self.learn(plan), self.processes, self.config.n))
 
     def held_out(self) -> Iterator[L]:
         """Batches of a rollout on the held-out prompts. Its seed is always the same."""
@@ -111,7 +112,8 @@ class Rollouts(Generic[L]):
         first = start // self.config.rollout_steps
         for number, step in enumerate(self.source.batches(first), first):
             prompts = [prompt for batch in step for prompt in batch.prompts]
-            yield RolloutPlan(number, _seed("rollout", self.config.seed, number), prompts)
+            mine = prompts[self.processes.rank :: self.processes.size]
+            yield RolloutPlan(number, _seed("rollout", self.config.seed, number), mine)
 
     def drawn(self, plan: RolloutPlan) -> Rollout:
         """Draw the rollout from the present policy. Raises DataError on a score that is not finite."""
@@ -144,26 +146,18 @@ class Rollouts(Generic[L]):
             return scored(self.reward, responses, self.config.missing_eos_penalty)
 
     def dealt(self, plan: RolloutPlan, batch: L) -> Iterator[list[L]]:
-        """Split a rollout's batch into minibatches, one per optimizer step, in parts that fit into memory.
+        """This process's share of each minibatch, one per optimizer step, in parts that fit into memory.
 
-        Rows are shuffled anew in every pass. Minibatches have similar numbers of rows.
+        batch: the whole rollout, the same on every process. Its rows are shuffled anew in every pass. So the
+        rows of a minibatch do not depend on the number of processes. Minibatches have like numbers of rows.
         """
         config, length = self.config, widths(batch.tokens)
         for epoch in range(config.rollout_epochs):
             generator = torch.Generator().manual_seed(_seed("pass", plan.seed, epoch))
             order = torch.randperm(len(length), generator=generator)
             for rows in order.tensor_split(config.minibatches):
-                found = parts(length[rows], config.micro_batch, config.token_budget)
-                count = self._agreed(len(found))
-                if count != len(found):
-                    found = parts(length[rows], None, None, count)
+                found = parts(length[rows], config.micro_batch, config.token_budget, self.processes)
                 yield [take(batch, rows[part]) for part in found]
-
-    def _agreed(self, count: int) -> int:
-        """The most parts that any process needs: to gather sharded weights together, each makes as many."""
-        mine = torch.zeros(self.processes.size, dtype=torch.long)
-        mine[self.processes.rank] = count
-        return int(self.processes.sum(mine).max())
 
 
 def _seed(purpose: str, seed: int, number: int) -> int:

@@ -61,16 +61,20 @@ class Processes:
         return values
 
     def gathered(self, values: Tensor) -> Tensor:
-        """The numbers of all processes, in the order of the processes. Each may have another count."""
+        """The rows of all processes, in the order of the processes: (B,) or (B, T) -> the same dimensions.
+
+        Each process may have another B and T. Rows are filled up with 0 at the right.
+        """
         if self.size == 1:
             return values
-        counts = torch.zeros(self.size, dtype=torch.long)
-        counts[self.rank] = len(values)
-        counts = self.sum(counts)
-        found = values.new_zeros(int(counts.sum()))
-        start = int(counts[: self.rank].sum())
-        found[start : start + len(values)] = values
-        return self.sum(found)
+        shapes = torch.zeros(self.size, values.ndim, dtype=torch.long)
+        shapes[self.rank] = torch.tensor(values.shape)
+        counts, *widths = self.sum(shapes).T.tolist()
+        kind = torch.uint8 if values.dtype == torch.bool else values.dtype
+        found = torch.zeros(sum(counts), *map(max, widths), dtype=kind, device=values.device)
+        start = sum(counts[: self.rank])
+        found[(slice(start, start + len(values)), *map(slice, values.shape[1:]))] = values.to(kind)
+        return self.sum(found).to(values.dtype)
 
     def average_gradients(self, module: nn.Module, how: Literal["ddp", "fsdp"]) -> None:
         """Give every process the mean gradient. FSDP2 has done so in the backward pass."""

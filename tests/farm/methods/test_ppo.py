@@ -115,6 +115,33 @@ def test_the_value_model_learns_and_explains_returns(trained: MethodTrainer) -> 
     assert run.log[-1]["loss/value_avg"] < run.log[0]["loss/value_avg"]
 
 
+def test_explained_variance_is_of_returns_without_values(made: MethodMaker) -> None:
+    """With lam 0 a return is little but the next value: against those, any values would look good."""
+    shown = []
+    for lam in (0.0, 1.0):
+        method = made("ppo", lam=lam)
+        (batch,) = next(method.feed.batches(0))
+        shown.append(batch.stats["value/explained_variance"].item())
+    rollout, mask = batch.experience.rollout, batch.tokens.mask
+    left = batch.experience.returns - rollout.values  # at lam 1: all that is paid, minus the value
+    expected = 1 - left[mask].var() / batch.experience.returns[mask].var()
+    assert shown == pytest.approx([expected.item()] * 2, rel=1e-4)
+
+
+def test_the_parts_that_are_clipped_are_all_that_is_trained(made: MethodMaker) -> None:
+    method = made("ppo")
+    of_parts = [weight for part in method.parts().values() for weight in part.parameters()]
+    assert [*map(id, of_parts)] == [*map(id, method.trained.parameters())]
+
+
+def test_both_norms_are_logged(trained: MethodTrainer) -> None:
+    log = trained("ppo", learning_rate=1e-3, max_steps=2).log
+    for line in log[:2]:
+        whole = math.hypot(line["grad_norm/policy"], line["grad_norm/value"])
+        assert line["grad_norm"] == pytest.approx(whole)
+        assert min(line["grad_norm/policy"], line["grad_norm/value"]) > 0
+
+
 def test_the_value_model_starts_as_the_reward_model(made: MethodMaker, scorer_dir: str) -> None:
     method = made("ppo", reward=scorer_dir)
     assert torch.equal(method.value.model.score.weight, Scorer.load(scorer_dir).model.score.weight)

@@ -144,8 +144,21 @@ def test_learning_rates_by_hand() -> None:
 def test_the_norm_before_clipping_is_what_is_logged() -> None:
     layer = torch.nn.Linear(2, 1, bias=False)
     layer.weight.grad = tensor([[3.0, 4.0]])
-    assert clip_gradients(layer, 1.0) == 5.0
+    assert clip_gradients(layer, {}, 1.0) == {"grad_norm": 5.0}
     assert layer.weight.grad.norm().item() == pytest.approx(1.0, rel=1e-4)
+
+
+def test_each_part_is_clipped_by_its_own_norm() -> None:
+    """Norms of 5 and ½, clipped at 1: together, the second would be cut too."""
+    large, small = torch.nn.Linear(2, 1, bias=False), torch.nn.Linear(1, 1, bias=False)
+    large.weight.grad, small.weight.grad = tensor([[3.0, 4.0]]), tensor([[0.5]])
+    both = torch.nn.ModuleDict({"large": large, "small": small})
+    norms = clip_gradients(both, {"large": large, "small": small}, 1.0)
+    assert norms == pytest.approx(
+        {"grad_norm": math.sqrt(25.25), "grad_norm/large": 5.0, "grad_norm/small": 0.5}
+    )
+    assert large.weight.grad.norm().item() == pytest.approx(1.0, rel=1e-4)
+    assert small.weight.grad.item() == 0.5
 
 
 def test_weight_decay_is_for_matrices_only() -> None:

@@ -16,7 +16,7 @@ from farm.training.processes import Processes
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "tests" / "support" / "train_script.py"
 OPTIONS = ["max_steps=4", "learning_rate=1e-3", "adam_epsilon=1e-3", "micro_batch=2"]
-ON_POLICY = ["max_new_tokens=8", "rollout_epochs=4", "minibatches=1"]  # one rollout: rounding may turn a draw
+ON_POLICY = ["max_new_tokens=8", "rollout_epochs=2", "minibatches=2"]  # one rollout: rounding may turn a draw
 
 
 def launch(count: int, *arguments: object) -> None:
@@ -71,14 +71,16 @@ def test_two_processes_are_one(name: str, how: str, tmp_path: Path, model_dir: s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["ddp", "fsdp"])
-def test_two_processes_resume_exactly(how: str, tmp_path: Path, model_dir: str) -> None:
+@pytest.mark.parametrize(("name", "how"), [("sft", "ddp"), ("sft", "fsdp"), ("ppo", "ddp")])
+def test_two_processes_resume_exactly(name: str, how: str, tmp_path: Path, model_dir: str) -> None:
     options = [*OPTIONS, f"distribute={how}", "save_every=2", "keep=3"]
-    launch(2, "sft", model_dir, tmp_path / "whole", *options)
-    launch(2, "sft", model_dir, tmp_path / "cut", *options)
+    if name == "ppo":
+        options += ["max_new_tokens=8", "rollout_epochs=1", "minibatches=2"]
+    launch(2, name, model_dir, tmp_path / "whole", *options)
+    launch(2, name, model_dir, tmp_path / "cut", *options)
     latest = whole_checkpoints(tmp_path / "cut" / "run")[-1]
     latest.rename(latest.parent / ".removed")
-    launch(2, "sft", model_dir, tmp_path / "cut", *options)
+    launch(2, name, model_dir, tmp_path / "cut", *options)
     one, two = weights(tmp_path / "whole"), weights(tmp_path / "cut")
     assert all(torch.equal(one[key], two[key]) for key in one)
 

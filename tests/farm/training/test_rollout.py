@@ -141,6 +141,15 @@ def test_take_cuts_rows_and_unused_columns() -> None:
     assert part.tokens.attention is None
 
 
+def test_processes_have_equally_many_parts_and_rows_of_like_widths() -> None:
+    width = tensor([3, 9, 4, 8, 2, 9, 1])
+    shares = [parts(width, 2, None, Processes(rank, 2)) for rank in (0, 1)]
+    assert [[part.tolist() for part in share] for share in shares] == [[[1, 3], [0, 6]], [[5, 2], [4]]]
+    assert [len(parts(width[:6], None, 9, Processes(rank, 2))) for rank in (0, 1)] == [3, 3]
+    with pytest.raises(DataError, match="4 responses on one process, in 4 parts, and 3 on another"):
+        parts(width, 1, None, Processes(0, 2))
+
+
 def test_parts_keep_within_rows_and_tokens_and_leave_nobody_out() -> None:
     width = tensor([3, 9, 4, 8, 2, 9])
     found = parts(width, 2, None)
