@@ -6,13 +6,14 @@ the vocabulary at every state of the draws: KL is a sum over a response's states
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from benchmarks.learning_task import END, PAD, drawn, read, said, tokenizer, true_reward
 
@@ -39,30 +40,27 @@ def ended(texts: Sequence[str]) -> list[list[int]]:
 
 
 @torch.no_grad()
-def log_softmax(model: PreTrainedModel, ids: Tensor, attention: Tensor) -> Tensor:
+def log_softmax(model: Any, ids: Tensor, attention: Tensor) -> Tensor:
     """Log-probabilities of the token after each token but the last: (B, T - 1, V)."""
-    return model(input_ids=ids, attention_mask=attention, use_cache=False).logits[:, :-1].log_softmax(-1)
+    logits = model(input_ids=ids, attention_mask=attention, use_cache=False).logits[:, :-1]
+    return cast(Tensor, logits.log_softmax(-1))
 
 
-def response_logps(
-    model: PreTrainedModel, prompts: Sequence[str], texts: Sequence[str]
-) -> tuple[Tensor, Tensor]:
+def response_logps(model: Any, prompts: Sequence[str], texts: Sequence[str]) -> tuple[Tensor, Tensor]:
     """Log-probability of each response with its end, and its number of tokens: (B,) each."""
     ids, attention, mask = batch(prompts, ended(texts))
     logps = log_softmax(model, ids, attention).gather(-1, ids[:, 1:, None])[..., 0]
     return (logps * mask[:, 1:]).sum(-1), mask.sum(-1)
 
 
-def of_sft(model: PreTrainedModel, task: Path) -> Figures:
+def of_sft(model: Any, task: Path) -> Figures:
     """nll: nats for a token of the held-out responses."""
     rows = read(task, "demonstrations_held_out")
-    logps, count = response_logps(
-        model, [str(row["prompt"]) for row in rows], [str(row["response"]) for row in rows]
-    )
+    logps, count = response_logps(model, [row["prompt"] for row in rows], [row["response"] for row in rows])
     return {"nll": float(-logps.sum() / count.sum())}
 
 
-def of_reward_model(model: PreTrainedModel, task: Path) -> Figures:
+def of_reward_model(model: Any, task: Path) -> Figures:
     """accuracy: share of held-out pairs whose better response scores higher. loss: on the noisy labels."""
     better, worse = (scores(model, task, side) for side in ("better", "worse"))
     flipped = torch.tensor([bool(row["flipped"]) for row in read(task, "pairs_held_out")])
@@ -71,15 +69,15 @@ def of_reward_model(model: PreTrainedModel, task: Path) -> Figures:
 
 
 @torch.no_grad()
-def scores(model: PreTrainedModel, task: Path, side: str) -> Tensor:
+def scores(model: Any, task: Path, side: str) -> Tensor:
     """Score of each held-out response of a side, read at its end: (B,)."""
     rows = read(task, "pairs_held_out")
-    ids, attention, _ = batch([str(row["prompt"]) for row in rows], ended([str(row[side]) for row in rows]))
+    ids, attention, _ = batch([row["prompt"] for row in rows], ended([row[side] for row in rows]))
     values = model.score(model.base_model(input_ids=ids, attention_mask=attention).last_hidden_state)[..., 0]
-    return values.gather(1, attention.sum(-1, keepdim=True) - 1)[:, 0]
+    return cast(Tensor, values.gather(1, attention.sum(-1, keepdim=True) - 1)[:, 0])
 
 
-def of_pairs(model: PreTrainedModel, base: PreTrainedModel, task: Path, method: str) -> Figures:
+def of_pairs(model: Any, base: Any, task: Path, method: str) -> Figures:
     """Accuracy, margin and loss of the implicit reward on held-out pairs, by their clean labels.
 
     dpo: BETA times the log-ratio of a response. ipo: the log-ratio by token, and the squared loss.
@@ -87,7 +85,7 @@ def of_pairs(model: PreTrainedModel, base: PreTrainedModel, task: Path, method: 
     rows = read(task, "pairs_held_out")
     implicit = []
     for side in ("better", "worse"):
-        prompts, texts = [str(row["prompt"]) for row in rows], [str(row[side]) for row in rows]
+        prompts, texts = [row["prompt"] for row in rows], [row[side] for row in rows]
         (logps, count), (known, _) = (response_logps(each, prompts, texts) for each in (model, base))
         implicit.append((logps - known) / count if method == "ipo" else BETA * (logps - known))
     gap = implicit[0] - implicit[1]
@@ -100,17 +98,17 @@ def of_pairs(model: PreTrainedModel, base: PreTrainedModel, task: Path, method: 
 
 
 def of_draws(
-    model: PreTrainedModel,
-    base: PreTrainedModel,
+    model: Any,
+    base: Any,
     task: Path,
-    value: PreTrainedModel | None = None,
+    value: Any = None,
     seeds: Sequence[int] = DRAW_SEEDS,
 ) -> Figures:
     """True reward, exact KL from the base model, entropy, length in tokens and share of ended responses.
 
     value: adds explained_variance, of the returns of the drawn tokens by the values of their states.
     """
-    asked = [str(row["prompt"]) for row in read(task, "prompts_held_out")]
+    asked = [row["prompt"] for row in read(task, "prompts_held_out")]
     rows = [row for seed in seeds for row in drawn(model, asked, seed)]
     ids, attention, mask = batch(asked * len(seeds), rows)
     states = mask[:, 1:]
@@ -156,6 +154,6 @@ def measured(method: str, trained: Path, task: Path, last: bool = True) -> Figur
     return found | of_draws(model, base, task, critic, DRAW_SEEDS if last else DRAW_SEEDS[:1])
 
 
-def loaded(kind: Callable[..., PreTrainedModel], folder: Path) -> PreTrainedModel:
+def loaded(kind: Any, folder: Path) -> Any:
     """A frozen model of transformers, in float32."""
     return kind.from_pretrained(folder, dtype=torch.float32).eval()

@@ -56,7 +56,7 @@ class Marks:
         """Save nothing."""
 
 
-def reward(_: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
+def reward(prompts: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
     """The true reward of each response."""
     return torch.tensor([true_reward(text) for text in responses])
 
@@ -65,16 +65,16 @@ def data(kind: str, task: Path, method: str) -> Data[Any]:
     """The records that a method learns from. Only the reward model gets the noisy labels."""
     if kind == "demonstrations":
         rows = read(task, "demonstrations")
-        return Data([Demonstration(Prompt(str(row["prompt"])), str(row["response"])) for row in rows])
+        return Data([Demonstration(Prompt(row["prompt"]), row["response"]) for row in rows])
     if kind == "instructions":
-        return Data([Prompt(str(row["prompt"])) for row in read(task, "prompts")])
+        return Data([Prompt(row["prompt"]) for row in read(task, "prompts")])
     noisy = method == "reward_model"
     return Data(
         [
             PreferencePair(
-                Prompt(str(row["prompt"])),
-                str(row["better"]),
-                str(row["worse"]),
+                Prompt(row["prompt"]),
+                row["better"],
+                row["worse"],
                 0.0 if noisy and row["flipped"] else 1.0,
             )
             for row in read(task, "pairs")

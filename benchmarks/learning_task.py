@@ -13,6 +13,7 @@ import math
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -32,7 +33,7 @@ CONCENTRATION = 0.15  # of the Dirichlet distribution of the words that follow a
 LEARN, HELD_OUT, PROMPTS = 1024, 256, 1200
 BASE_STEPS, BASE_BATCH, BASE_RATE = 500, 64, 2e-3
 SURENESS = 6.0  # factor of the difference in reward in the log-odds of a noisy label
-Rows = list[dict[str, object]]
+Rows = list[dict[str, Any]]
 
 
 def true_reward(text: str) -> float:
@@ -70,7 +71,7 @@ def chain_nll(chain: Tensor, rows: Rows) -> float:
     nats, tokens = 0.0, 0
     for row in rows:
         ids = [int(word[1:]) - FIRST for word in f"{row['prompt']} {row['response']}".split()]
-        count = len(str(row["response"]).split())
+        count = len(row["response"].split())
         for before, after in zip(ids[-count - 1 : -1], ids[-count:], strict=True):
             nats -= float(chain[before, after].log())
         nats -= (count - 1) * math.log(1 - ENDS)
@@ -86,7 +87,7 @@ def new_model(seed: int) -> LlamaForCausalLM:
     return LlamaForCausalLM(llama())
 
 
-def llama(**more: object) -> LlamaConfig:
+def llama() -> LlamaConfig:
     """The configuration of every model of the task."""
     return LlamaConfig(
         vocab_size=VOCABULARY,
@@ -98,7 +99,6 @@ def llama(**more: object) -> LlamaConfig:
         pad_token_id=PAD,
         bos_token_id=None,
         eos_token_id=END,
-        **more,
     )
 
 
@@ -132,7 +132,7 @@ def learn_base(chain: Tensor) -> LlamaForCausalLM:
 
 
 @torch.no_grad()
-def drawn(model: PreTrainedModel, prompts: Sequence[str], seed: int) -> list[list[int]]:
+def drawn(model: Any, prompts: Sequence[str], seed: int) -> list[list[int]]:
     """One response to each prompt, as tokens with the end where there is one. A function of the seed."""
     torch.manual_seed(seed)
     asked = tokenizer()(list(prompts), padding=True, padding_side="left", return_tensors="pt")
@@ -152,14 +152,14 @@ def drawn(model: PreTrainedModel, prompts: Sequence[str], seed: int) -> list[lis
     return [row[: row.index(END) + 1] if END in row else row for row in rows]
 
 
-def pair_rows(model: PreTrainedModel, prompts: Sequence[str], shuffler: random.Random) -> Rows:
+def pair_rows(model: Any, prompts: Sequence[str], shuffler: random.Random) -> Rows:
     """Two draws of the model to each prompt, of unequal reward: better, worse; noisy: worse is preferred."""
-    found: dict[str, dict[str, object]] = {}
+    found: dict[str, dict[str, Any]] = {}
     seed = 0
     while open_prompts := [prompt for prompt in prompts if prompt not in found]:
-        first, second = (drawn(model, open_prompts, 2 * seed + which) for which in (0, 1))
+        first, second = ([said(ids) for ids in drawn(model, open_prompts, 2 * seed + k)] for k in (0, 1))
         seed += 1
-        for prompt, *both in zip(open_prompts, map(said, first), map(said, second), strict=True):
+        for prompt, *both in zip(open_prompts, first, second, strict=True):
             worse, better = sorted(both, key=true_reward)
             lead = true_reward(better) - true_reward(worse)
             if lead > 0 and worse:
@@ -180,8 +180,8 @@ def make(folder: Path) -> None:
     while len(texts) < PROMPTS + HELD_OUT:
         prompt, response = chain_text(chain, shuffler)
         texts.setdefault(said(prompt), said(response))
-    every = [{"prompt": prompt, "response": response} for prompt, response in texts.items()]
-    pairs = pair_rows(base, [str(row["prompt"]) for row in every[: LEARN + HELD_OUT]], shuffler)
+    every: Rows = [{"prompt": prompt, "response": response} for prompt, response in texts.items()]
+    pairs = pair_rows(base, [row["prompt"] for row in every[: LEARN + HELD_OUT]], shuffler)
     parts = {
         "demonstrations": every[:LEARN],
         "demonstrations_held_out": every[-HELD_OUT:],

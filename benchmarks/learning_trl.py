@@ -41,7 +41,7 @@ class Marks(TrainerCallback):
         """Keep the model of step 0."""
         self.keeper.begin()
 
-    def on_step_end(self, _: object, state: Any, *__: object, **___: object) -> None:
+    def on_step_end(self, args: object, state: Any, control: object, **_: object) -> None:
         """Keep the model where that is due."""
         self.keeper.after(state.global_step)
 
@@ -104,7 +104,7 @@ def ppo(job: dict[str, Any], options: dict[str, Any], out: str) -> tuple[Any, Ca
     task, seed = Path(job["task"]), job["seed"]
     scored, base = start(task, "scorer", seed), start(task, "base", seed)
     reader = AutoTokenizer.from_pretrained(base, padding_side="left")
-    prompts = [str(row["prompt"]) for row in read(task, "prompts")]
+    prompts = [row["prompt"] for row in read(task, "prompts")]
     asked = datasets.Dataset.from_list([{"input_ids": reader(prompt)["input_ids"]} for prompt in prompts])
     policy, reference = (AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32) for _ in range(2))
     value, judge = (

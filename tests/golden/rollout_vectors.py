@@ -80,10 +80,20 @@ def rloo(seed: int, beta: float, clip: float) -> dict[str, Any]:
     return case(given, loss, advantages, n=GROUP, beta=beta, clip=clip)
 
 
-def grpo(seed: int, beta: float, clip: float, scale: bool, every_token: bool) -> dict[str, Any]:
+def grpo(
+    seed: int,
+    beta: float,
+    clip: float,
+    scale: bool,
+    every_token: bool,
+    correct_kl: bool = False,
+    far: float = 0.0,
+) -> dict[str, Any]:
+    """far: added to the reference's log-probabilities of one token; 7 makes its k3 about 1,000."""
     from trl import GRPOTrainer
 
     given = random_logps(seed)
+    given.ref[0, 1] += far
     scores = "group" if scale else "none"
     advantages = run_lines(
         GRPOTrainer._generate_and_score_completions, "mean_grouped_rewards = torch.nanmean", "is_std_zero",
@@ -91,7 +101,7 @@ def grpo(seed: int, beta: float, clip: float, scale: bool, every_token: bool) ->
     )["advantages"]  # fmt: skip
     stub = SimpleNamespace(
         importance_sampling_level="token", beta=beta, epsilon_low=clip, epsilon_high=clip, use_vllm=False,
-        args=SimpleNamespace(delta=None, use_bias_correction_kl=False), off_policy_mask_threshold=None,
+        args=SimpleNamespace(delta=None, use_bias_correction_kl=correct_kl), off_policy_mask_threshold=None,
         model=SimpleNamespace(training=True), current_gradient_accumulation_steps=1,
         loss_type="bnpo" if every_token else "grpo",
     )  # fmt: skip
@@ -101,7 +111,7 @@ def grpo(seed: int, beta: float, clip: float, scale: bool, every_token: bool) ->
         advantages=advantages[:, None], inputs={"ref_per_token_logps": given.ref},
     )["loss"]  # fmt: skip
     options = {"n": GROUP, "beta": beta, "clip": clip, "scale": scale, "every_token": every_token}
-    return case(given, loss, advantages, **options)
+    return case(given, loss, advantages, **options, correct_kl=correct_kl)
 
 
 def ppo(seed: int, **options: Any) -> dict[str, Any]:
@@ -153,6 +163,8 @@ def main() -> None:
                 grpo(0, 0.04, 0.2, True, False),
                 grpo(1, 0.0, 0.1, False, False),
                 grpo(2, 0.5, 0.2, True, True),
+                grpo(3, 0.04, 0.2, True, False, correct_kl=False, far=7.0),
+                grpo(3, 0.04, 0.2, True, False, correct_kl=True, far=7.0),
             ],
         }
     for name, of_method in cases.items():

@@ -8,7 +8,7 @@ from torch import tensor
 from torch.autograd import gradcheck
 
 from farm.methods.grpo import group_advantages, grpo_loss
-from farm.models.ops import masked_row_mean
+from farm.models.ops import kl_k3, masked_row_mean
 from farm.models.tokens import Tokens
 from farm.training.batches import Rollout
 from tests.support.on_policy import MethodMaker, MethodTrainer, padded, vectors
@@ -29,6 +29,7 @@ def test_advantages_loss_and_gradient_are_trls(case: dict[str, Any], left: int, 
         advantages[:, None],
         beta=case["beta"],
         clip=case["clip"],
+        correct_kl=case["correct_kl"],
     )
     losses = masked_row_mean(of_tokens, mask)
     weights = mask.sum(1) if case["every_token"] else torch.ones(len(mask))
@@ -37,6 +38,17 @@ def test_advantages_loss_and_gradient_are_trls(case: dict[str, Any], left: int, 
     (gradient,) = torch.autograd.grad(loss, now)
     assert gradient[mask].tolist() == pytest.approx([g for row in case["gradient"] for g in row], rel=1e-5)
     assert not gradient[~mask].any()
+
+
+def test_trls_vectors_tell_the_two_gradients_of_the_kl_apart() -> None:
+    """Two vectors differ in the correction alone; k3 of one token is about a thousand in both."""
+    paper, corrected = vectors("grpo")[-2:]
+    assert [case["correct_kl"] for case in (paper, corrected)] == [False, True]
+    assert paper["logps"] == corrected["logps"]
+    now, ref = (tensor(paper[name][0][1]).double() for name in ("logps", "ref_logps"))
+    assert 500 < kl_k3(now, ref) < 2000
+    one, other = (case["gradient"][0][1] for case in (paper, corrected))
+    assert abs(one) > 50 * abs(other)
 
 
 def test_advantages_by_hand() -> None:

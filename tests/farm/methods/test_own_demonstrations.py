@@ -1,7 +1,7 @@
 """Methods that imitate outputs chosen by preferences or a reward: what they choose, and that they train."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -142,6 +142,34 @@ def test_what_is_drawn_is_a_function_of_the_seed(name: str, make_model: ModelMak
         for _ in range(2)
     )
     assert one.feed.rows == other.feed.rows
+
+
+def test_resume_draws_and_learns_as_if_it_had_not_stopped(tmp_path: Path, make_model: ModelMaker) -> None:
+    """The responses are drawn anew; new embeddings of the quality tokens come from the checkpoint."""
+    source, trainer = str(make_model(end_bias=2.0)), load("reward_conditioning")
+    options = {"n": 4, "max_new_tokens": 8, "batch_size": 4, "learning_rate": 3e-3, "save_every": 2}
+
+    steps: list[int] = []
+
+    def run(folder: str, stop: int | None = None) -> dict[str, torch.Tensor]:
+        steps.clear()
+        config = build(trainer.Config, {**options, "log_every": 1})
+        method = trainer(config, Data(PROMPTS), LoadedModels(source, config, reward=longest))
+
+        def crash(step: int, _: Mapping[str, float]) -> None:
+            steps.append(step)
+            if step == stop:
+                raise KeyboardInterrupt
+
+        fit(method, config, crash, RunFolder(tmp_path / folder, config))
+        return dict(method.trained.state_dict())
+
+    whole = run("whole")
+    with pytest.raises(KeyboardInterrupt):
+        run("cut", stop=5)
+    resumed = run("cut")
+    assert steps[0] == 5, "the checkpoint is that of step 4"
+    assert all(torch.equal(weight, resumed[name]) for name, weight in whole.items())
 
 
 def test_conditioning_separates_good_from_bad(tmp_path: Path, model_dir: str) -> None:
