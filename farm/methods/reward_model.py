@@ -63,7 +63,7 @@ class CalibrationCurve(NamedTuple):
 def reward_model_loss(
     scores: PairScores, preference: Tensor | float, margin: Tensor | float = 0.0, centring: float = 0.0
 ) -> Tensor:
-    """Loss of each pair: (B,). Bradley and Terry 1952; Stiennon et al. 2020, eq. 1.
+    """Loss of each pair: (B,). Bradley and Terry 1952; Ouyang et al. 2022, eq. 1.
 
     preference: P(chosen preferred) in [0, 1]. margin: in units of the score. Both (B,) or one number.
     """

@@ -1,12 +1,12 @@
 """REINFORCE with a leave-one-out baseline.  Ahmadian et al. 2024, arXiv 2402.14740; Kool et al. 2019.
 
     R(x, y) = r(x, y) − β log π_θ(y|x)/π_ref(y|x)                                            (eq. 3)
-    A_i     = R(x, y_i) − 1/(n − 1) Σ_(j ≠ i) R(x, y_j)                                      (sec. 3.3)
+    A_i     = R(x, y_i) − 1/(n − 1) Σ_(j ≠ i) R(x, y_j)                                      (sec. 2.3)
     L(θ)    = −E min( ρ_i A_i, clip(ρ_i, 1 − ε, 1 + ε) A_i ),   ρ_i = π_θ(y_i|x)/π_old(y_i|x)
 
 paper   code                   differs from the paper
-β       config.beta            0.05 is TRL's default
-k       config.n
+β       config.beta            0.05 is TRL's default; 0.10 on HH and 0.03 on TL;DR in the paper (app. C)
+k       config.n               the paper's app. C takes two steps on a rollout, where minibatches is 1 here
 r       models.reward()        missing_eos_penalty is taken off the score of a response that was cut
 L       rloo_loss              the paper's is −A log π_θ(y|x). At ρ = 1, in the first step of every rollout,
                                both have the same gradient. The later steps need ρ and ε, as in TRL.
@@ -29,7 +29,7 @@ from farm.training.rollout_method import RolloutTrainer
 
 
 class RLOOConfig(RolloutConfig):
-    """The paper's on HH: 4 responses to a prompt, 512 responses to a step at 1e-6. beta is TRL's default."""
+    """The paper's on HH: 4 responses to a prompt, rollouts of 512 responses, 1e-6. beta is TRL's default."""
 
     n: int = option(4, at_least=2)
     """Responses drawn for each prompt of a rollout; each has the others as its baseline."""
@@ -51,7 +51,7 @@ def sequence_reward(score: Tensor, logps: Tensor, ref_logps: Tensor, mask: Tenso
 def leave_one_out(rewards: Tensor, n: int) -> Tensor:
     """Each reward minus the mean of the n - 1 others to its prompt: (P · n,) -> (P · n,).
 
-    The n rewards of a prompt stand together. Kool et al. 2019; Ahmadian et al. 2024, sec. 3.3.
+    The n rewards of a prompt stand together. Kool et al. 2019; Ahmadian et al. 2024, sec. 2.3.
     """
     of_prompt = rewards.view(-1, n)
     others = (of_prompt.sum(1, keepdim=True) - of_prompt) / (n - 1)
