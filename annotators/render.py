@@ -2,7 +2,8 @@
 
 The marks carry a nonce. It is a keyed hash of the pair that occurs in none of the values. So the same pair
 gives the same request each time, and no output can close its own marks or open others. Values are put into
-the template once and are not scanned again.
+the template once and are not scanned again. The turns of a conversation stand between such marks too, each
+with its role, so that no turn can speak for another.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 from annotators.clients.request import Message, Role
-from annotators.prompt import ANSWER, SYSTEM, USER, prompt_of, template_problems
+from annotators.prompt import ANSWER, SYSTEM, USER, fenced, prompt_of, template_problems
 from annotators.shown import ShownPair
 from annotators.spec import AnnotatorSpec, Shot
 from db.errors import ConfigError
 from db.ids import content_hash
+from db.records import Turn, TurnRole
 
 NONCE_DIGITS = 8
 ABOUT_MARKS = (
@@ -30,7 +32,8 @@ ABOUT_MARKS = (
 @dataclass(frozen=True, slots=True)
 class PromptPair:
     """A pair as a template sees it. In a worked example, `better` and `worse` name the outputs, and `why`
-    says why.
+    says why. Of a conversation, `instruction` is the turns between marks that name their roles, and `turns`
+    has each turn's role and content.
     """
 
     number: int
@@ -42,6 +45,7 @@ class PromptPair:
     better: str = ""
     worse: str = ""
     why: str = ""
+    turns: tuple[Turn, ...] = ()
 
 
 def messages(spec: AnnotatorSpec, shown: Sequence[ShownPair]) -> tuple[Message, ...]:
@@ -72,7 +76,8 @@ def prompt_pairs(shown: Iterable[ShownPair]) -> list[PromptPair]:
     """The pairs as a template sees them, in order, numbered from 1."""
     bare = []
     for number, each in enumerate(shown, 1):
-        bare.append(_Bare(each.pair.key, PromptPair(number, each.instruction, each.input, *each.outputs)))
+        pair = PromptPair(number, each.instruction, each.input, *each.outputs, turns=each.turns)
+        bare.append(_Bare(each.pair.key, pair))
     return _with_nonces(bare)
 
 
@@ -85,7 +90,8 @@ def prompt_problems(spec: AnnotatorSpec) -> list[str]:
         return ["a prompt with shots has a {% block answer %}, which shows how to reply to them"]
     better, worse = spec.outputs
     plain = PromptPair(number=1, instruction="i", input="", first="o", second="p", nonce="n")
-    trials = [plain, replace(plain, number=2, input="x", better=better, worse=worse, why="w")]
+    talk = replace(plain, turns=(Turn(TurnRole.USER, "t"), Turn(TurnRole.ASSISTANT, "u")))
+    trials = [plain, talk, replace(plain, number=2, input="x", better=better, worse=worse, why="w")]
     for block in (SYSTEM, USER, ANSWER):
         try:
             if prompt.has(block):
@@ -127,4 +133,10 @@ def _with_nonces(bare: Sequence[_Bare]) -> list[PromptPair]:
     for each in bare:
         nonces = (content_hash("nonce", [each.key, n])[:NONCE_DIGITS] for n in count())
         taken.append(next(n for n in nonces if n not in taken and not any(n in text for text in texts)))
-    return [replace(pair, nonce=nonce) for pair, nonce in zip(pairs, taken, strict=True)]
+    return [_marked(replace(pair, nonce=nonce)) for pair, nonce in zip(pairs, taken, strict=True)]
+
+
+def _marked(pair: PromptPair) -> PromptPair:
+    """The pair with the turns of its conversation between marks, if it has one, as its instruction."""
+    told = "\n".join(fenced(turn.content, turn.role, pair.nonce) for turn in pair.turns)
+    return replace(pair, instruction=told) if pair.turns else pair

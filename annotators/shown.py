@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from db.records import Pair
+from db.records import Pair, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +19,18 @@ class ShownPair:
 
     @property
     def instruction(self) -> str:
-        """The text of the instruction."""
+        """The text of the instruction; of a conversation, its transcript."""
         return self.pair.instruction.text
 
     @property
     def input(self) -> str:
         """The input of the instruction; empty where it has none."""
         return self.pair.instruction.input
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """The turns of the instruction, where it is a conversation."""
+        return self.pair.instruction.turns
 
     @property
     def outputs(self) -> tuple[str, str]:

@@ -68,7 +68,7 @@ def work(task: str, folder: Path, rounds: int, wait: Callable[[], None]) -> None
     if task == "sample":
         policy, decoding = Policy.load(str(base_model())), Decoding(max_new_tokens=ANSWER_TOKENS)
         asked = [families.draw(f"benchmark/{number}").instruction for number in range(ANSWERS)]
-        prompts = [Prompt(each.text, each.input) for each in asked]
+        prompts = [Prompt.of(each) for each in asked]
         wait()
         for seed in range(rounds):
             draw(policy, prompts, decoding, seed=seed)

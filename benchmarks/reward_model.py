@@ -119,7 +119,7 @@ def with_interval(rows: Sequence[Labelled], values: np.ndarray) -> Interval:
 def scored(model: str, rows: Sequence[Labelled]) -> list[float]:
     """For each pair, the score of output_a minus the score of output_b."""
     reward = ScorerReward(Scorer.load(model), batch_rows=8)
-    prompts = [Prompt(row.instruction.text, row.instruction.input) for row in rows]
+    prompts = [Prompt.of(row.instruction) for row in rows]
     first, second = (
         reward(prompts, [getattr(row, name) for row in rows]) for name in ("output_a", "output_b")
     )

@@ -11,7 +11,7 @@ from db.errors import ConfigError
 from db.ids import Json, canonical_json, content_hash, keyed_uniform
 from db.ledger import Ledger
 from db.queries import history, training
-from db.records import Instruction, Run
+from db.records import Run
 from db.schema import package_version
 from farm.config import Option, TrainConfig, build, options, read_yaml
 from farm.evaluation.cards import model_card_path, write_model_card
@@ -189,25 +189,21 @@ def _data(ledger: Ledger, kind: str, task: TrainTask, processes: Processes) -> D
             raise ConfigError("this method learns from judged pairs", remedy="name a --snapshot")
         card = snapshot_named(ledger, task.snapshot)
         for row in training.labelled(ledger, card.id):
-            pair = PreferencePair(_prompt(row.instruction), row.output_a, row.output_b, row.label)
+            pair = PreferencePair(Prompt.of(row.instruction), row.output_a, row.output_b, row.label)
             records.append((row.instruction.key, pair))
     else:
         if task.set_name is None:
             raise ConfigError(f"this method learns from {kind}", remedy="name a --set of instructions")
         if kind == "demonstrations":
             for each in training.demonstrated(ledger, task.set_name):
-                demonstration = Demonstration(_prompt(each.instruction), each.output)
+                demonstration = Demonstration(Prompt.of(each.instruction), each.output)
                 records.append((each.instruction.key, demonstration))
         else:
             asked = training.instructed(ledger, task.set_name)
-            records += [(each.key, _prompt(each)) for each in asked]
+            records += [(each.key, Prompt.of(each)) for each in asked]
     if not records:
         raise ConfigError(f"there are no {kind} to learn from", where=task.snapshot or task.set_name or "")
     kept_out = {key for key, _ in records if keyed_uniform("held out", key) < task.held_out}
     train_rows = [record for key, record in records if key not in kept_out]
     data = Data(train_rows, [record for key, record in records if key in kept_out], processes)
     return data.made(MADE_OF_PAIRS[kind]) if kind in MADE_OF_PAIRS else data
-
-
-def _prompt(instruction: Instruction) -> Prompt:
-    return Prompt(instruction.text, instruction.input)

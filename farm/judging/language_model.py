@@ -17,11 +17,12 @@ import torch
 from torch import Tensor
 
 from annotators.clients.choices import read_completion
-from annotators.clients.request import Message, Request, RequestDecoding, Role
+from annotators.clients.request import Request, RequestDecoding
 from annotators.clients.sending import Sending, failed
 from annotators.clients.spelling import LOGPROB_POSITIONS
-from db.ids import Json
+from db.records import Turn, TurnRole
 from farm.config import ModelConfig
+from farm.models.chat import chat_text
 from farm.models.loading import load_codec, load_model, pick_device, quiet
 
 LONGEST_REPLY = 1_024  # tokens, where the request names no limit
@@ -108,26 +109,9 @@ class CausalModel:
             text = "\n\n".join(self._plain(each.content) for each in request.messages)
             return self.codec.ids(f"{text}\n\nReply:", plain=True)
         options = request.decoding.extra.get(TEMPLATE_OPTIONS)
-        text = self._chat(request.messages, options if isinstance(options, Mapping) else {})
+        said = [Turn(TurnRole(each.role), self._plain(each.content)) for each in request.messages]
+        text = chat_text(said, self.tokenizer, options=options if isinstance(options, Mapping) else {})
         return self.codec.ids(text, plain=False)
-
-    def _chat(self, messages: Sequence[Message], options: Mapping[str, Json]) -> str:
-        from jinja2 import TemplateError
-
-        said = [{"role": str(each.role), "content": self._plain(each.content)} for each in messages]
-        settings: dict[str, Any] = {**options, "tokenize": False, "add_generation_prompt": True}
-        first, *more = said
-        try:
-            text = str(self.tokenizer.apply_chat_template(said, **settings))
-            refused = messages[0].role is Role.SYSTEM and first["content"].strip() not in text
-        except TemplateError:
-            if messages[0].role is not Role.SYSTEM or not more:
-                raise
-            refused = True
-        if not (refused and more):
-            return text
-        both = f"{first['content']}\n\n{more[0]['content']}"  # the template knows no system role
-        return str(self.tokenizer.apply_chat_template([more[0] | {"content": both}, *more[1:]], **settings))
 
     def _plain(self, text: str) -> str:
         """The text with special tokens broken up, so that nothing that is judged begins a new message."""

@@ -17,8 +17,10 @@ from annotators.clients.request import Request
 from annotators.clients.sending import Sending, failed
 from annotators.prices import Usage
 from annotators.reward_model import scored_pair, scores_text
+from db.records import Turn, TurnRole
 from farm.config import ModelConfig
 from farm.judging.language_model import usual_dtype
+from farm.models.chat import chat_text
 from farm.models.codec import TEMPLATE_FILE
 from farm.models.hub import ModelError
 from farm.models.loading import load_model, load_tokenizer
@@ -46,7 +48,7 @@ class RewardJudge:
         """Two scores for each request, as a reply."""
         self._score = self._score or load_score(self.source, self.rows, self.config)
         asked = [scored_pair(request) for request in requests]
-        prompts = [Prompt(each.instruction, each.input) for each in asked for _ in range(2)]
+        prompts = [Prompt.of(each.instruction) for each in asked for _ in range(2)]
         scores = self._score(prompts, [text for each in asked for text in (each.first, each.second)])
         return [_sending(request, scores[2 * i : 2 * i + 2]) for i, request in enumerate(requests)]
 
@@ -89,11 +91,11 @@ class AnyRewardModel:
         return scores
 
     def _encoded(self, prompt: Prompt, response: str) -> dict[str, list[int]]:
-        text = f"{prompt.instruction}\n\n{prompt.input}" if prompt.input else prompt.instruction
         if getattr(self.tokenizer, "chat_template", None) is None:
+            text = prompt.instruction if prompt.turns else prompt.messages[0].content
             return dict(self.tokenizer(text, response))
-        chat = [{"role": "user", "content": text}, {"role": "assistant", "content": response}]
-        whole = self.tokenizer.apply_chat_template(chat, tokenize=False)
+        chat = (*prompt.messages, Turn(TurnRole.ASSISTANT, response))
+        whole = chat_text(chat, self.tokenizer, reply=False)
         return dict(self.tokenizer(whole, add_special_tokens=False))
 
     def _scores(self, rows: Sequence[dict[str, list[int]]]) -> list[float]:

@@ -1,6 +1,7 @@
 """The torch side below training: text and tokens, models on disk and in memory, forward passes, draws.
 
 tokens            a prompt, and rows of tokens: the nouns of everything below
+chat              turns as the text of a chat template
 codec             the prompt template and the tokenizer: text to rows of tokens and back
 hub               check that a model exists: as a folder, in the cache, or on the hub
 sources           where the parts of a model are: weights, a .gguf file, an adapter and its base

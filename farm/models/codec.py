@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import torch
 
 from db.errors import ConfigError
+from farm.models.chat import chat_text
 from farm.models.tokens import Prompt, Tokens
 
 TEMPLATE_FILE = "prompt_template.json"
@@ -44,8 +45,9 @@ class Row(NamedTuple):
 class Template:
     """How a prompt becomes text. Every checkpoint stores it, so that a model is asked as it was trained.
 
-    chat: use the tokenizer's chat template. Otherwise the two texts are used, with {instruction} and {input}
-    filled in. control: text between prompt and response, for models with control tokens.
+    chat: use the tokenizer's chat template, which gets the turns of a conversation. Otherwise the two texts
+    are used, with {instruction} and {input} filled in. control: text between prompt and response, for models
+    with control tokens.
     """
 
     chat: bool = False
@@ -84,11 +86,13 @@ class Template:
         (directory / TEMPLATE_FILE).write_text(text + "\n", encoding="utf-8")
 
     def text(self, prompt: Prompt, tokenizer: Any) -> str:
-        """The text of a prompt, without `control`. An instruction is never scanned for placeholders."""
+        """The text of a prompt, without `control`. An instruction is never scanned for placeholders.
+
+        Without a chat template, a conversation is its transcript. Raises ConfigError where the chat template
+        refuses it.
+        """
         if self.chat:
-            content = f"{prompt.instruction}\n\n{prompt.input}" if prompt.input else prompt.instruction
-            messages = [{"role": "user", "content": content}]
-            return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+            return chat_text(prompt.messages, tokenizer)
         values = {"instruction": prompt.instruction, "input": prompt.input}
         pattern = self.with_input if prompt.input else self.without_input
         return re.sub(r"\{(instruction|input)\}", lambda match: values[match[1]], pattern)

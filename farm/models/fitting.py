@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from db.errors import ConfigError
 from farm.models.codec import Codec
-from farm.models.hub import ModelError, line_of
+from farm.models.hub import ModelError
 from farm.models.tokens import Prompt
 
 _REMEDY = "take the tokenizer that belongs to these weights, or resize the model's embeddings and save it"
@@ -41,9 +42,8 @@ def check_codec(codec: Codec, source: str) -> None:
     """
     try:
         text = codec.template.text(Prompt("Question?"), codec.tokenizer)
-    except Exception as error:  # a template is foreign code, and may raise anything
-        what = f"the chat template refuses a question: {line_of(error, 200)}"
-        raise ModelError(what, where=source, remedy="use --template plain") from None
+    except ConfigError as error:
+        raise ModelError(error.what, where=source, remedy=error.remedy) from None
     written = codec.tokenizer(text, add_special_tokens=False)["input_ids"]
     for token in (*codec.begin, *written, codec.end_id):
         if not codec.has_embedding(token):

@@ -5,16 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from db.records import Instruction, Turn
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a policy is asked: an instruction and its optional input. The policy's template makes the text."""
+    """What a policy is asked: see Instruction. The policy's template makes the text."""
 
     instruction: str
     input: str = ""
+    turns: tuple[Turn, ...] = ()
+
+    @classmethod
+    def of(cls, asked: Instruction) -> Prompt:
+        """The prompt of an instruction."""
+        return cls(asked.text, asked.input, asked.turns)
+
+    @property
+    def messages(self) -> tuple[Turn, ...]:
+        """The turns; of a flat prompt, one turn of the user."""
+        return Instruction(self.instruction, self.input, self.turns).messages
 
 
 class Tokens(NamedTuple):

@@ -84,7 +84,7 @@ class LocalModel:
                 write(full)
                 written = time.monotonic()
 
-        prompts = [codec.prompt_ids(_prompt(each)) for each in wanted]
+        prompts = [codec.prompt_ids(Prompt.of(each.instruction)) for each in wanted]
         draws = [each.draws for each in wanted]
         try:
             sample(self._policy, prompts, self._settings, seed=self._seed, n=draws, ended=ended)
@@ -95,7 +95,7 @@ class LocalModel:
     def _best(self, wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, str]]:
         """The best response to each instruction."""
         config = BestOfNConfig(n=self._best_of or 1, **asdict(self._settings))
-        prompts = [_prompt(each) for each in wanted]
+        prompts = [Prompt.of(each.instruction) for each in wanted]
         texts = best_of_n(self._policy, self._reward, prompts=prompts, config=config, seed=self._seed)
         return zip(wanted, texts, strict=True)
 
@@ -106,7 +106,3 @@ class LocalModel:
     @cached_property
     def _reward(self) -> RewardFn:
         return ScorerReward(self._scorer)
-
-
-def _prompt(wanted: Wanted) -> Prompt:
-    return Prompt(wanted.instruction.text, wanted.instruction.input)

@@ -19,6 +19,7 @@ from db.records import Instruction
 from farm.config import Decoding, ModelConfig
 from farm.judging.provider import Provider
 from farm.judging.replies import Replies
+from farm.models.chat import without_tool
 from farm.models.tokens import Prompt
 from farm.producers.answers import Answer, Wanted, Write
 
@@ -133,7 +134,7 @@ class ServedModel:
             extra={"top_k": self._settings.top_k} if self._settings.top_k else {},
         ).with_thinking(self._provider.thinking, self._provider.effort)
         if self._codec is not None:
-            ids = tuple(self._codec.prompt_ids(Prompt(instruction.text, instruction.input)))
+            ids = tuple(self._codec.prompt_ids(Prompt.of(instruction)))
             return Request(
                 model=self._model,
                 messages=(),
@@ -142,11 +143,13 @@ class ServedModel:
                 endpoint=self._endpoint.name,
                 prompt=ids,
             )
-        said = "\n\n".join(part for part in (instruction.text, instruction.input) if part)
-        messages = [Message(Role.USER, said)]
+        messages = [
+            Message(Role(turn.role), turn.content) for turn in map(without_tool, instruction.messages)
+        ]
         if self._max_words is not None:
             cap = f"Keep every answer to {self._max_words} words at most."
-            messages.insert(0, Message(Role.SYSTEM, cap))
+            before = f"{messages.pop(0).content}\n\n" if messages[0].role is Role.SYSTEM else ""
+            messages.insert(0, Message(Role.SYSTEM, before + cap))
         return Request(
             model=self._model,
             messages=tuple(messages),

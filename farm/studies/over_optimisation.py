@@ -58,7 +58,7 @@ class CurveTask:
         """The first instructions of the set, as prompts."""
         with Ledger.open(self.ledger, read_only=True) as ledger:
             asked = islice(training.instructed(ledger, self.set_name), self.instructions)
-            return [Prompt(each.text, each.input) for each in asked]
+            return [Prompt.of(each) for each in asked]
 
 
 class Curves(NamedTuple):

@@ -81,7 +81,7 @@ class Chances(NamedTuple):
 def drawn_pairs(seed: int = 0, count: int = 2_000) -> list[Pair]:
     """For each of `count` validation instructions, a pair of answers of the base model at temperature 1."""
     tasks = _validation(seed, count)
-    prompts = [Prompt(task.instruction.text, task.instruction.input) for task in tasks]
+    prompts = [Prompt.of(task.instruction) for task in tasks]
     policy, decoding = Policy.load(str(base_model())), Decoding(max_new_tokens=ANSWER_TOKENS)
     answers = iter(draw(policy, prompts, decoding, seed=seed, n=2).texts)
     return [_pair(task, next(answers), next(answers)) for task in tasks]

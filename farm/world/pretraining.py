@@ -65,7 +65,7 @@ def texts(codec: Codec, seed: int) -> Iterator[Text]:
         if split_of(asked) != "base":
             continue
         answer = demonstrate(task, key)
-        row = codec.row(Prompt(asked.text, asked.input), answer)
+        row = codec.row(Prompt.of(asked), answer)
         remark = _remark(features(asked.text, asked.input, answer), random.Random(key))
         said = codec.response_ids(remark)
         yield Text([*row.prompt, *row.response, *said], len(row.prompt))

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from transformers import AutoTokenizer
 
 from annotators.simulator import FaultPlan, Judge, Simulator, SimulatorConfig
 from db.errors import ConfigError
 from db.ledger import Ledger
 from db.queries import outputs
 from db.queries.outputs import Source
-from db.records import Instruction, Membership, Output
+from db.records import Instruction, Membership, Output, Turn, TurnRole
 from farm.config import Decoding, ModelConfig
 from farm.judging.provider import Provider
 from farm.models.hub import ModelError
@@ -26,6 +27,7 @@ from farm.models.tokens import Prompt
 from farm.sample import SampleReport, SampleTask, sample
 from tests.support.command_line import farm, farm_arguments
 from tests.support.completions_server import completions_server
+from tests.support.tiny_models import ModelMaker
 
 SHORT = Decoding(max_new_tokens=6)
 
@@ -169,6 +171,34 @@ def test_a_served_model_is_asked_to_be_brief_where_told_so_and_is_then_another_s
     cap = {"role": "system", "content": "Keep every answer to 50 words at most."}
     assert [body["messages"] for body in bodies] == [[question], [cap, question]]
     assert free.source != brief.source
+
+
+def test_a_conversation_is_sent_as_messages_and_read_as_turns(tmp_path: Path, make_model: ModelMaker) -> None:
+    """What a tool said goes as the user's: our calls of tools are texts, and no server knows their ids."""
+    said = [Turn(TurnRole.SYSTEM, "Be exact."), Turn(TurnRole.USER, "1+1?"), Turn(TurnRole.TOOL, "2")]
+    asked = Instruction.of_turns(said)
+    model = make_model(end_bias=0.0)
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer.chat_template = (
+        "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}"
+        "{% if add_generation_prompt %}<assistant>{% endif %}"
+    )
+    tokenizer.save_pretrained(model)
+    with Ledger.open(tmp_path / "farm.db", create=True) as opened:
+        with opened.writing() as writer:
+            writer.memberships([Membership(asked, "sums")])
+        with completions_server(str(model)) as (url, bodies):
+            for cap in (None, 50):
+                task = SampleTask("sums", "m", decoding=SHORT, max_words=cap)
+                sample(opened, "m", task, quiet, Provider((), url))
+            task = SampleTask("sums", "m", decoding=SHORT, tokenizer=str(model))
+            sample(opened, "m", task, quiet, Provider((), url))
+    rest = [{"role": "user", "content": "1+1?"}, {"role": "user", "content": "Tool: 2"}]
+    brief = "Be exact.\n\nKeep every answer to 50 words at most."
+    assert [each["messages"] for each in bodies[:2]] == [
+        [{"role": "system", "content": text}, *rest] for text in ("Be exact.", brief)
+    ]
+    assert tokenizer.decode(bodies[2]["prompt"]) == "<system>Be exact.<user>1+1?<tool>2<assistant>"
 
 
 def test_a_served_policy_reads_the_tokens_that_it_would_read_here_and_answers_the_same(

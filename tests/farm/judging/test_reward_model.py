@@ -15,7 +15,7 @@ from annotators import catalogue
 from annotators.draws import Orders
 from db.errors import ConfigError
 from db.ledger import Ledger
-from db.records import AnnotatorKind, Instruction, Pair
+from db.records import AnnotatorKind, Instruction, Pair, Turn, TurnRole
 from db.tables import ANNOTATION, COMPLETION
 from farm.annotate import AnnotateReport, annotate, plan
 from farm.judging.provider import Provider, Task
@@ -35,6 +35,9 @@ def reward_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     with Ledger.open(tmp_path / "farm.db", create=True) as opened:
         asked = [Instruction(f"Number {i}?", "0 1 2" if i % 2 else "") for i in range(9)]
+        asked[4] = Instruction.of_turns(
+            [Turn(TurnRole.SYSTEM, "Count."), Turn(TurnRole.USER, "1?"), Turn(TurnRole.ASSISTANT, "2")]
+        )
         with opened.writing() as writer:
             writer.pairs([answers(each, i) for i, each in enumerate(asked)])
         yield opened
@@ -58,7 +61,8 @@ def score(folder: str, pair: Pair, text: str) -> float:
     model = LlamaForSequenceClassification.from_pretrained(folder).eval()
     asked = pair.instruction
     said = f"{asked.text}\n\n{asked.input}" if asked.input else asked.text
-    chat = [{"role": "user", "content": said}, {"role": "assistant", "content": text}]
+    turns = asked.turns or (Turn(TurnRole.USER, said),)
+    chat = [{"role": str(role), "content": each} for role, each in (*turns, ("assistant", text))]
     ids = tokenizer().apply_chat_template(chat, return_tensors="pt", return_dict=True)
     assert isinstance(ids, BatchEncoding)
     with torch.no_grad():
@@ -100,7 +104,7 @@ def test_one_of_our_reward_models_is_asked_by_its_own_template(ledger: Ledger, s
     ours = ScorerReward(Scorer.load(scorer_dir))
     found = preferences(ledger, report.fingerprint)
     for pair in ledger.pairs():
-        prompt = Prompt(pair.instruction.text, pair.instruction.input)
+        prompt = Prompt.of(pair.instruction)
         a, b = ours([prompt, prompt], [pair.output_a.text, pair.output_b.text]).tolist()
         [value] = [value for (pair_id, _), value in found.items() if pair_id == pair.id]
         assert value == pytest.approx(1 / (1 + math.exp(b - a)), abs=1e-4)
