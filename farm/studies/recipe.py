@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from annotators.strict_yaml import read_yaml
 from db.errors import ConfigError
@@ -59,16 +60,24 @@ class Recipe:
 def recipe_schema() -> dict[str, Json]:
     """The JSON Schema of a recipe's file, made from the configurations of the methods."""
 
-    def options(config: type[Config]) -> Json:
-        return {"anyOf": [schema_of(config), {"type": "null"}]}
+    configs: dict[str, type[Config]] = {BEST_OF_N: BestOfNConfig}
+    configs |= {name: load(name).Config for name in METHODS}
+    made = {name: schema_of(config) for name, config in configs.items()}
+    fields = _shared_fields(made.values())
 
-    methods: dict[str, Json] = {BEST_OF_N: options(BestOfNConfig)}
-    methods |= {name: options(load(name).Config) for name in METHODS}
+    def options(schema: Mapping[str, Any]) -> Json:
+        named = {
+            name: {"$ref": f"#/$defs/{name}"} if each == fields.get(name) else each
+            for name, each in schema["properties"].items()
+        }
+        return {"anyOf": [{**schema, "properties": named}, {"type": "null"}]}
+
+    methods: dict[str, Json] = {name: options(schema) for name, schema in made.items()}
     groups: dict[str, Json] = {
         "sft": methods["sft"],
         "reward_model": methods["reward_model"],
         "methods": {"type": "object", "properties": methods, "additionalProperties": False},
-        "sampling": options(Decoding),
+        "sampling": options(schema_of(Decoding)),
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -77,7 +86,18 @@ def recipe_schema() -> dict[str, Json]:
         "properties": groups,
         "required": list(GROUPS),
         "additionalProperties": False,
+        "$defs": fields,
     }
+
+
+def _shared_fields(schemas: Iterable[Mapping[str, Any]]) -> dict[str, Json]:
+    """The fields that most methods share, each once: the commonest schema of each name that stands twice."""
+    seen: dict[str, list[Json]] = {}
+    for schema in schemas:
+        for name, each in schema["properties"].items():
+            seen.setdefault(name, []).append(each)
+    commonest = {name: max(found, key=found.count) for name, found in seen.items()}
+    return {name: each for name, each in commonest.items() if seen[name].count(each) > 1}
 
 
 def options_of(given: Mapping[str, object] | None) -> dict[str, str]:
