@@ -11,6 +11,7 @@ rollout           responses drawn from a policy, with scores, values and log-pro
 credit            rollouts with an advantage for each response or token
 on_policy         the feed of methods that learn from responses of the policy in training
 pair_method       methods made of one function: a loss on pairs, with a frozen reference
+judged_method     methods made of one function: a loss on outputs that were judged one by one
 rollout_method    methods made of two functions: advantages from a rollout, and a loss
 controls          control tokens: names of quality levels
 reference         log-probabilities under a frozen model, computed once and kept

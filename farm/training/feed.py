@@ -102,13 +102,15 @@ class RecordFeed(Generic[R, B]):
 class PreparedFeed(Generic[B, C]):
     """A feed whose batches get something more when the loop asks for them, such as log-probabilities.
 
-    prepare: called with the batches of a step, returns as many others. Held-out batches are prepared one by
-    one.
+    prepare: called with the batches of a step, returns as many others. together: prepare all held-out batches
+    at once as if they were a step, for a loss with a number of the whole step in it; else one by one.
     """
 
-    def __init__(self, feed: Feed[B], prepare: Callable[[Sequence[B]], Sequence[C]]) -> None:
+    def __init__(
+        self, feed: Feed[B], prepare: Callable[[Sequence[B]], Sequence[C]], together: bool = False
+    ) -> None:
         self.steps, self.rollout_steps = feed.steps, feed.rollout_steps
-        self._feed, self._prepare = feed, prepare
+        self._feed, self._prepare, self._together = feed, prepare, together
 
     def batches(self, start: int) -> Iterator[Sequence[C]]:
         """The prepared batches of each step, from step `start` on."""
@@ -116,8 +118,9 @@ class PreparedFeed(Generic[B, C]):
 
     def held_out(self) -> Iterator[C]:
         """The prepared held-out batches."""
-        for batch in self._feed.held_out():
-            yield from self._prepare([batch])
+        batches = self._feed.held_out()
+        for part in [list(batches)] if self._together else ([batch] for batch in batches):
+            yield from self._prepare(part) if part else ()
 
 
 class TokenizedPair(NamedTuple):

@@ -18,7 +18,7 @@ from farm.config import build
 from farm.methods import load
 from farm.models.tokens import Prompt
 from farm.training.checkpoint import RunFolder
-from farm.training.data import Data, Demonstration, PreferencePair
+from farm.training.data import MADE_OF_PAIRS, Data, Demonstration, PreferencePair
 from farm.training.loop import fit
 from farm.training.processes import Processes
 from farm.training.run_models import LoadedModels
@@ -32,10 +32,11 @@ def records(kind: str, count: int = 30) -> list[object]:
         return list(prompts)
     if kind == "demonstrations":
         return [Demonstration(p, "hello " * (1 + i % 4)) for i, p in enumerate(prompts)]
-    return [
+    found: list[object] = [
         PreferencePair(p, "yes " * (1 + i % 3), f"no {i}", [1.0, 0.0, 0.7][i % 3])
         for i, p in enumerate(prompts)
     ]
+    return list(MADE_OF_PAIRS[kind](found)) if kind in MADE_OF_PAIRS else found
 
 
 def letters(prompts: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:

@@ -20,6 +20,7 @@ from farm.training.data import Data, Demonstration
 from farm.training.loop import fit
 from farm.training.method import Method
 from farm.training.run_models import LoadedModels
+from tests.support.train_script import train
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "tests" / "support" / "train_script.py"
@@ -72,6 +73,18 @@ def test_killed_and_resumed_is_bit_for_bit_the_uninterrupted_run(
     assert "step-00000012" not in [path.name for path in whole_checkpoints(tmp_path / "killed" / "run")]
     run(name, model_dir, tmp_path / "killed", *options)
     assert_same_bits(final(tmp_path / "whole"), final(tmp_path / "killed"))
+
+
+@pytest.mark.parametrize("name", ["simpo", "kto", "aot"])
+def test_a_number_of_a_whole_step_resumes_exactly(name: str, tmp_path: Path, model_dir: str) -> None:
+    """Without a reference, with outputs in place of pairs, and with ranks over a step."""
+    options = {"save_every": 2, "keep": 9, "max_steps": 5}
+    train(name, model_dir, tmp_path / "whole", options)
+    expected = final(tmp_path / "whole")
+    for late in whole_checkpoints(tmp_path / "whole" / "run")[1:]:
+        late.rename(tmp_path / late.name)
+    train(name, model_dir, tmp_path / "whole", options)
+    assert_same_bits(expected, final(tmp_path / "whole"))
 
 
 @pytest.mark.slow

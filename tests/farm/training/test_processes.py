@@ -43,9 +43,12 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(
     ("name", "how"),
     [
-        ("sft", "ddp"),
+        pytest.param("sft", "ddp", marks=pytest.mark.slow),
         ("dpo", "fsdp"),
         ("ppo", "fsdp"),
+        ("kto", "ddp"),
+        pytest.param("aot", "ddp", marks=pytest.mark.slow),
+        pytest.param("bco", "fsdp", marks=pytest.mark.slow),
         pytest.param("ppo", "ddp", marks=pytest.mark.slow),
         pytest.param("rloo", "ddp", marks=pytest.mark.slow),
         pytest.param("quark", "ddp", marks=pytest.mark.slow),
