@@ -16,8 +16,9 @@ FOLDER = Path(__file__).parent
 SHARED = ("__init__", "common", "flags")
 STUDY = (
     *("quickstart", "validate", "import", "export", "snapshot", "world", "sample", "pair", "annotators"),
-    *("annotate", "serve-simulator", "label", "train", "audit", "robustness", "over-optimisation", "people"),
-    *("evaluate", "leaderboard", "report", "status", "browse", "trace", "doctor", "backup", "merge"),
+    *("annotate", "serve-simulator", "label", "methods", "train", "audit", "robustness"),
+    *("over-optimisation", "people", "evaluate", "leaderboard", "report", "status", "browse", "trace"),
+    *("doctor", "backup", "merge"),
 )
 """The order of `farm --help`: that of a study. Commands that have no place here come last, by name."""
 

@@ -1,0 +1,112 @@
+"""`farm methods`: the table, one method, what a snapshot gives; the page has the same table."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from cli import app
+from db.errors import ConfigError
+from db.ledger import Ledger
+from farm.methods import METHODS, load
+from farm.objectives import heading, objective, objectives
+from farm.snapshot import Choice, snapshot
+from farm.training.method import Need
+from tests.support.judged_sums import write_sums
+
+ROOT = Path(__file__).parents[2]
+
+
+def shown(*arguments: str) -> Any:
+    result = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_the_page_has_the_table_and_each_method_a_page() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "site" / "objectives.py"))
+    assert made["text"]() == made["PAGE"].read_text(), "run docs/site/objectives.py"
+    for name in METHODS:
+        page = (ROOT / "docs" / "methods" / f"{name}.md").read_text()
+        assert page.startswith(f"# {name}\n"), name
+
+
+def test_every_method_says_what_it_is_where_from_and_what_it_needs() -> None:
+    for each in objectives().objectives:
+        assert each.title, each.name
+        assert any(year in each.paper for year in ("20", "1952")), each.name
+        assert set(each.needs) <= {"reference", "reward"}
+    assert heading("Title: more.  Writer 2024, arXiv 1.\n\n    L = 0") == (
+        "Title: more",
+        "Writer 2024, arXiv 1",
+    )
+    assert heading("Title.\n\nWriter 2024.\n\n    L = 0") == ("Title", "Writer 2024")
+
+
+@pytest.mark.parametrize("name", ["sft", "dpo", "simpo", "aot", "kto", "binary_feedme", "reward_model"])
+def test_a_method_asks_for_the_models_that_it_says(name: str, model_dir: str) -> None:
+    from farm.training.data import MADE_OF_PAIRS, Data
+    from farm.training.run_models import LoadedModels
+    from tests.support.train_script import records
+
+    asked: set[Need] = set()
+
+    class Watched(LoadedModels):
+        def reference_logps(self) -> Any:
+            asked.add("reference")
+            return super().reference_logps()
+
+        def reward(self) -> Any:
+            asked.add("reward")
+            return super().reward()
+
+    method = load(name)
+    config = method.Config()
+    assert method.data_kind in ("demonstrations", "pairs", *MADE_OF_PAIRS)
+    method(config, Data(records(method.data_kind, 4)), Watched(model_dir, config))
+    assert asked == set(method.needs)
+
+
+def test_a_snapshot_says_how_many_rows_it_gives(tmp_path: Path) -> None:
+    path = tmp_path / "farm.db"
+    with Ledger.open(path, create=True) as ledger:
+        with ledger.writing() as writer:
+            write_sums(writer)
+        snapshot(ledger, "people", Choice())
+        table = objectives(ledger, "people")
+    assert table.snapshot is not None
+    assert (table.snapshot.pairs, table.snapshot.ties, table.snapshot.soft) == (40, 0, 0)
+    found = shown("--ledger", str(path), "methods", "--snapshot", "people")
+    rows = {each["name"]: each["rows"] for each in found["methods"]}
+    assert rows["dpo"] == 40
+    assert rows["kto"] == 80
+    assert rows["ppo"] is None
+    text = CliRunner().invoke(app, ["--ledger", str(path), "methods", "--snapshot", "people"]).stdout
+    assert "snapshot people: 40 pairs" in text
+    with Ledger.open(path) as ledger, pytest.raises(ConfigError, match="no snapshot 'x'"):
+        objectives(ledger, "x")
+
+
+def test_a_method_is_shown_whole_without_a_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = CliRunner().invoke(app, ["methods", "simpo"]).stdout
+    assert "L(θ) = −E log σ( β r(y_w) − β r(y_l) − γ )" in text
+    assert "--gamma-ratio" in text
+    assert "--batch-size" not in text, "the options of its own alone"
+    assert "farm train simpo --model DIR --out FOLDER --snapshot NAME\n" in text
+    assert shown("methods", "simpo")["needs"] == []
+    assert shown("methods")["snapshot"] is None
+
+
+def test_commands_and_wrong_names() -> None:
+    assert objective("ppo").command.endswith("--set NAME --reward DIR")
+    assert objective("kto").command.endswith("--snapshot NAME")
+    with pytest.raises(ConfigError, match="no method 'dop'"):
+        objective("dop")
+    both = CliRunner().invoke(app, ["methods", "dpo", "--snapshot", "x"])
+    assert both.exit_code == 2
