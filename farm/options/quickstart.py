@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from farm.settings.checked import Options
 from farm.settings.fields import option
@@ -15,8 +16,8 @@ class QuickstartTask(Options):
 
     out: Path = Path("quickstart")
     """The folder of everything, the ledger included; again, the study goes on there."""
-    scale: str = "small"
-    """small: minutes; paper: AlpacaFarm's sizes, an hour."""
+    scale: Literal["tiny", "small", "paper"] = "small"
+    """tiny: a minute, too little for conclusions; small: minutes; paper: AlpacaFarm's sizes, an hour."""
     seed: int = option(0, at_least=0)
     """Another seed is another world."""
     processes: int | None = option(None, at_least=1)

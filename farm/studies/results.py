@@ -30,6 +30,10 @@ class Rate:
     low: float
     high: float
 
+    def __str__(self) -> str:
+        """The share in percent, with its interval."""
+        return f"{100 * self.value:.1f} [{100 * self.low:.0f}, {100 * self.high:.0f}]"
+
 
 SHARE, DIFFERENCE = (0.0, 1.0), (-1.0, 1.0)  # the least and the largest possible value
 

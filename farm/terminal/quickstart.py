@@ -98,4 +98,4 @@ def _turns(found: Sequence[TurningPoint]) -> RenderableType:
 
 
 def _said(rate: Rate | None) -> str:
-    return "" if rate is None else f"{100 * rate.value:.1f} [{100 * rate.low:.0f}, {100 * rate.high:.0f}]"
+    return "" if rate is None else str(rate)

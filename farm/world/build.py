@@ -40,7 +40,8 @@ PAPER = Sizes(unlabelled=2_000, evaluation=2_000)
 iteration would draw 320,000 answers. 2,000 evaluation instructions in place of 805, which are too few to tell
 methods apart."""
 SMALL = Sizes(sft=4_000, preference=2_500, unlabelled=800, validation=1_000, evaluation=800)
-SCALES: Mapping[str, Sizes] = MappingProxyType({"small": SMALL, "paper": PAPER})
+TINY = Sizes(sft=1_000, preference=250, unlabelled=100, validation=100, evaluation=100)
+SCALES: Mapping[str, Sizes] = MappingProxyType({"tiny": TINY, "small": SMALL, "paper": PAPER})
 
 SHARES: Mapping[str, float] = MappingProxyType(
     {"base": 0.3, "sft": 0.18, "preference": 0.18, "unlabelled": 0.2, "validation": 0.06, "evaluation": 0.08}

@@ -20,11 +20,12 @@ from db.ledger import Ledger
 from db.queries.history import metrics
 from db.queries.training import snapshots
 from farm import quickstart as module
-from farm.quickstart import Quickstart, QuickstartTask, quickstart
+from farm.quickstart import Quickstart
 from farm.studies.recipe import FOLDER, Recipe
 from farm.studies.results import StudyResults
 from farm.terminal.quickstart import quickstart_view
 from farm.world import gold as truth
+from tests.support.command_line import refused
 from tests.support.tiny_study import METHODS, SIZES, TINY, study
 
 RECIPES = sorted(FOLDER.glob("*.yaml"))
@@ -187,7 +188,7 @@ def test_an_unknown_annotator_is_said_before_anything_is_trained(tmp_path: Path)
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
 def test_recipes_are_valid(path: Path) -> None:
-    assert len(Recipe.read(path).methods) >= 6
+    assert len(Recipe.read(path).methods) >= 5
 
 
 def test_all_that_is_wrong_with_a_recipe_is_said_at_once(tmp_path: Path) -> None:
@@ -200,6 +201,6 @@ def test_all_that_is_wrong_with_a_recipe_is_said_at_once(tmp_path: Path) -> None
         Recipe.read(path)
 
 
-def test_an_unknown_scale_is_said() -> None:
-    with pytest.raises(ConfigError, match="one of small, paper"):
-        quickstart(QuickstartTask(Path("x"), "huge"), print)
+def test_the_scales_are_those_of_the_option(tmp_path: Path) -> None:
+    told = refused(tmp_path / "farm.db", "quickstart", "--scale", "huge")
+    assert f"one of {', '.join(module.SCALES)}" in told
