@@ -22,6 +22,7 @@ TITLES = {
     "unreadable": "Judgements without a verdict",
     "costs": "Cost by annotator",
     "lineage": "Lineage of a checkpoint",
+    "turns": "Turns of conversations",
 }
 SETTINGS = {"allow_download": False, "sql_time_limit_ms": 20_000, "truncate_cells_html": 400}
 POLICY = (

@@ -6,7 +6,8 @@ An output leads on to the checkpoint whose weights drew it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import count
 
 from db.ids import Json
 from db.queries import asking, lineage
@@ -67,12 +68,19 @@ def completion(facts: Facts, number: int) -> Node | None:
     body = json.loads(claim.request)
     messages = body.pop("messages", [])
     about: dict[str, Json] = {"asked": body, "by": claim.run, "attempt": claim.attempt}
-    texts = {f"prompt ({each['role']})": each["content"] for each in messages}
+    texts = _numbered("prompt", [(each["role"], each["content"]) for each in messages])
     if reply:
         about |= {name: getattr(reply, name) for name in PAID}
         texts |= {"thinking": reply.thinking} if reply.thinking else {}
         texts["reply"] = reply.text
     return Node(f"completion:{number}", known(about), texts)
+
+
+def _numbered(name: str, said: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Messages of role and text, by a name with the role; where there are several, with the place too."""
+    several = len(said) > len({role for role, _ in said})
+    places = (f" {place}" if several else "" for place in count(1))
+    return {f"{name}{place} ({role})": text for place, (role, text) in zip(places, said, strict=False)}
 
 
 def pair(facts: Facts, number: int, judged: bool = True) -> Node | None:
@@ -91,6 +99,8 @@ def pair(facts: Facts, number: int, judged: bool = True) -> Node | None:
     ]
     asked = found[ids[0]].instruction
     texts = {"instruction": asked.text} | ({"input": asked.input} if asked.input else {})
+    if asked.turns:
+        texts = _numbered("turn", asked.turns)
     basis = (*outputs, *(judgement_node(facts, each, with_pair=False) for each in said))
     about: dict[str, Json] = {"stands in": items} if items else {}
     return Node(name=f"pair:{number}", facts=about, texts=texts, basis=basis, hidden=total - len(said))

@@ -28,6 +28,8 @@ from db.records import (
     Pair,
     Question,
     Run,
+    Turn,
+    TurnRole,
 )
 from farm.browse import TITLES, browse, queries
 from tests.support.command_line import farm_arguments
@@ -69,6 +71,8 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 ),
             ]
         )
+        said = [Turn(TurnRole.USER, "<i>1"), Turn(TurnRole.ASSISTANT, "2"), Turn(TurnRole.USER, "3")]
+        writer.instructions([Instruction.of_turns(said)])
         writer.snapshot("first", "k" * 32, "{}", [3, 4])
         for model in ("base", "runs/a/model"):
             folder = "runs/a" if model == "base" else "runs/b"
@@ -110,6 +114,11 @@ def test_the_queries_say_what_is_so(address: str) -> None:
         1,
         0,
     )
+    assert [tuple(each.values()) for each in rows(address, "turns")] == [
+        (3, 1, "user", "<i>1"),
+        (3, 2, "assistant", "2"),
+        (3, 3, "user", "3"),
+    ]
     line = rows(address, "lineage", checkpoint="2")
     assert [(each["depth"], each["checkpoint"]) for each in line] == [(0, "runs/b"), (1, "runs/a")]
     assert {(each["snapshot"], each["annotator"], each["judgements"]) for each in line} == {

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from db.records import Turn
 from farm.pages.report.drawing import Figure
 
 LONGEST = 6_000  # so many characters of an output are shown; the ledger has the rest
@@ -58,7 +59,8 @@ class Opinion:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A pair on which people and simulators differ. pair: its id. outputs, producers: first, then second."""
+    """A pair on which people and simulators differ. pair: its id. outputs, producers: first, then second.
+    turns: of a conversation, whose transcript is the instruction."""
 
     pair: int
     instruction: str
@@ -68,6 +70,7 @@ class Disagreement:
     people: float  # mean P(first preferred)
     simulators: float
     opinions: tuple[Opinion, ...]
+    turns: tuple[Turn, ...] = ()
 
     @property
     def sides(self) -> tuple[tuple[str, float, tuple[Opinion, ...]], ...]:
