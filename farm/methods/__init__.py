@@ -19,6 +19,8 @@ METHODS: dict[str, str] = {
     "robust_dpo": "RobustDPO",
     "f_dpo": "FDPO",
     "dpop": "DPOP",
+    "ld_dpo": "LDDPO",
+    "wpo": "WPO",
     "exo": "EXO",
     "hinge": "Hinge",
     "slic": "SLiC",

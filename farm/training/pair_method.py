@@ -161,9 +161,13 @@ class PairMethod(Method[ReferencedPairs], Generic[C]):
         """The batches of a step with log-probabilities under the reference."""
         return [with_reference(batch, self.reference) for batch in step]
 
+    def logps(self, batch: PairBatch) -> PairLogps:
+        """Log-probabilities of both responses under the policy: (B,) each."""
+        return pair_logps(self.policy, batch)
+
     def loss(self, batch: ReferencedPairs) -> Loss:
         """The mean loss over the B pairs of a batch."""
-        rated = rated_pairs(pair_logps(self.policy, batch.pairs), batch)
+        rated = rated_pairs(self.logps(batch.pairs), batch)
         losses = self._trainer.loss(rated, self.config)
         rewards = [self._trainer.reward(side, self.config) for side in (rated.chosen, rated.rejected)]
         return Loss(losses.mean(), pair_stats(rated, PairLogps(*rewards)))
