@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
-from benchmarks.learning_task import END, PAD, drawn, read, said, tokenizer, true_reward
+from benchmarks.learning_task import END, PAD, drawn, ids_of, read, said, true_reward
 
 Figures = dict[str, float]
 DRAW_SEEDS = (101, 102)  # each gives one response to a held-out prompt; on the way the first one alone
@@ -25,7 +25,7 @@ KL_PENALTY = 0.05  # of the reward that the value model predicts, per nat
 
 def batch(prompts: Sequence[str], responses: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor, Tensor]:
     """Tokens, attention and the mask of response tokens: (B, T) each, padded at the right."""
-    asked = [tokenizer()(prompt)["input_ids"] for prompt in prompts]
+    asked = [ids_of(prompt) for prompt in prompts]
     rows = [[*before, *after] for before, after in zip(asked, responses, strict=True)]
     width = max(map(len, rows))
     ids = torch.tensor([row + [PAD] * (width - len(row)) for row in rows])
@@ -36,7 +36,7 @@ def batch(prompts: Sequence[str], responses: Sequence[Sequence[int]]) -> tuple[T
 
 def ended(texts: Sequence[str]) -> list[list[int]]:
     """The tokens of texts, each with its end."""
-    return [[*tokenizer()(text)["input_ids"], END] for text in texts]
+    return [[*ids_of(text), END] for text in texts]
 
 
 @torch.no_grad()

@@ -47,6 +47,11 @@ def said(ids: Sequence[int]) -> str:
     return " ".join(f"w{i}" for i in ids if i >= FIRST)
 
 
+def ids_of(text: str) -> list[int]:
+    """The tokens of a text: the number of each word."""
+    return [int(word[1:]) for word in text.split()]
+
+
 def bigrams() -> Tensor:
     """Probability of each word after each word: (64, 64)."""
     words = VOCABULARY - FIRST
