@@ -13,7 +13,8 @@ ipo without the reference's log-probabilities.
 A run that stands in the JSON file is not made again, so runs can be made in pieces: --arms, --sides, --seeds.
 --arms-file names a file of further arms, in the form of learning.yaml, that are measured beside its own.
 --table prints the tables of what is there and runs nothing. Intervals are Student's 95 % intervals over
-seeds; that of a difference is Welch's.
+seeds; that of a difference is Welch's. Seconds are read off the mean curve over seeds, on straight lines
+between marks: ours / TRL's.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
@@ -37,7 +38,11 @@ sys.path.insert(0, str(ROOT))
 
 OURS, TRL = "ours", "trl"
 OPTIONS = Path(__file__).with_suffix(".yaml")
-KEY = {"sft": "nll", "reward_model": "loss", "dpo": "loss", "ipo": "loss"}  # else the true reward
+DRAWN = ("reward", "kl", "entropy", "length", "explained_variance")
+PAIRS = ("loss", "accuracy", "reward", "kl")
+FIGURES = {"sft": ("nll",), "reward_model": ("loss", "accuracy"), "dpo": PAIRS, "ipo": PAIRS}  # else DRAWN
+"""Figures that the table shows, by method. Seconds are those to the first one."""
+
 Runs = Mapping[str, Mapping[str, Any]]
 
 
@@ -122,22 +127,30 @@ def difference(ours: Sequence[float], theirs: Sequence[float]) -> str:
     return f"{np.mean(ours) - np.mean(theirs):+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 
-def mean_curve(runs: Runs, arm: str, side: str, figure: str) -> tuple[list[float], list[float]]:
-    """CPU seconds and a figure at every mark, means over seeds."""
+class Curve(NamedTuple):
+    """CPU seconds of learning and a figure, at every mark of a run."""
+
+    seconds: list[float]
+    values: list[float]
+
+
+def mean_curve(runs: Runs, arm: str, side: str, figure: str) -> Curve:
+    """The mean over seeds."""
     curves = [run["curve"] for name, run in runs.items() if name.split()[:2] == [arm, side]]
     marks = range(len(curves[0]))
-    return (
-        [float(np.mean([curve[mark]["seconds"] for curve in curves])) for mark in marks],
-        [float(np.mean([curve[mark][figure] for curve in curves])) for mark in marks],
+    seconds, values = (
+        [float(np.mean([curve[mark][name] for curve in curves])) for mark in marks]
+        for name in ("seconds", figure)
     )
+    return Curve(seconds, values)
 
 
 def seconds_to(goal: float, seconds: Sequence[float], values: Sequence[float]) -> float | None:
     """When a curve first is at a goal, on straight lines between marks. None: never."""
-    rises = goal > values[0]
     for i in range(1, len(values)):
-        if values[i] >= goal if rises else values[i] <= goal:
-            way = (goal - values[i - 1]) / (values[i] - values[i - 1])
+        before, after = values[i - 1], values[i]
+        if min(before, after) <= goal <= max(before, after):
+            way = (goal - before) / (after - before) if after != before else 0.0
             return seconds[i - 1] + way * (seconds[i] - seconds[i - 1])
     return None
 
@@ -148,23 +161,31 @@ def table(runs: Runs, options: Mapping[str, Any]) -> list[str]:
     for arm, known in options["arms"].items():
         beside = known.get("beside", arm)
         ours, theirs = ends(runs, arm, OURS), ends(runs, beside, TRL)
-        for figure in (name for name in (ours or theirs or [{}])[0] if name not in ("step", "seconds")):
+        known_figures = (ours or theirs or [{}])[0]
+        for figure in (name for name in FIGURES.get(known["method"], DRAWN) if name in known_figures):
             mine, other = [run[figure] for run in ours], [run[figure] for run in theirs]
             gap = difference(mine, other) if len(mine) > 1 and len(other) > 1 else ""
             who = f"{arm} ({len(mine)}, {len(other)})"
             lines.append(f"| {who} | {figure} | {student(mine)} | {student(other)} | {gap} |")
-    lines += ["", "| arm | figure | seconds, ours | seconds, TRL | ours to TRL's end value, seconds |"]
+    lines += ["", "| arm | figure | seconds of the run | to TRL's end value | to the weaker end value |"]
     lines.append("|---|---|---|---|---|")
     for arm, known in options["arms"].items():
-        beside, figure = known.get("beside", arm), KEY.get(known["method"], "reward")
-        if not ends(runs, arm, OURS) or not ends(runs, beside, TRL):
-            continue
-        seconds, values = mean_curve(runs, arm, OURS, figure)
-        their_seconds, their_values = mean_curve(runs, beside, TRL, figure)
-        reached = seconds_to(their_values[-1], seconds, values)
-        said = "not reached" if reached is None else f"{reached:.1f}"
-        lines.append(f"| {arm} | {figure} | {seconds[-1]:.1f} | {their_seconds[-1]:.1f} | {said} |")
+        beside, figure = known.get("beside", arm), FIGURES.get(known["method"], DRAWN)[0]
+        if ends(runs, arm, OURS) and ends(runs, beside, TRL):
+            curves = mean_curve(runs, arm, OURS, figure), mean_curve(runs, beside, TRL, figure)
+            lines.append(f"| {arm} | {figure} | {' | '.join(paces(*curves))} |")
     return lines
+
+
+def paces(ours: Curve, theirs: Curve) -> list[str]:
+    """CPU seconds of ours and of TRL's: of the run, to TRL's end value, to the weaker of both end values."""
+    falls = ours.values[-1] < ours.values[0]
+    weaker = (max if falls else min)(ours.values[-1], theirs.values[-1])
+    goals = (theirs.values[-1], weaker)
+    said = [[seconds_to(goal, *curve) for curve in (ours, theirs)] for goal in goals]
+    shown = [["-" if each is None else f"{each:.1f}" for each in pair] for pair in said]
+    whole = [f"{ours.seconds[-1]:.1f}", f"{theirs.seconds[-1]:.1f}"]
+    return [" / ".join(pair) for pair in (whole, *shown)]
 
 
 def prepared(folder: Path) -> object:
