@@ -52,7 +52,7 @@ from db.writer import Writer
 CHUNK = 2_000  # rows fetched at a time when streaming
 PATIENCE = 30.0  # seconds in which a server that went away may come back
 Result = TypeVar("Result")
-COUNTED = ("instruction", "output", "pair", "item", "annotator", "annotation", "membership", "file")
+COUNTED = ("instruction", "output", "pair", "item", "annotator", "annotation", "rating", "membership", "file")
 
 
 class Standing(NamedTuple):

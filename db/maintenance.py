@@ -33,7 +33,9 @@ from db.writer import Writer
 PAGES = 4_096  # pages copied in one step; writers can go on between steps
 BATCH = 10_000  # rows
 Ids = dict[str, dict[int, int]]  # table name -> id in the other ledger -> id in ours
-CONTENT = ("instruction", "output", "pair", "annotator", "item", "file", "membership")  # parents first
+CONTENT = (  # parents first
+    "instruction", "output", "pair", "annotator", "item", "file", "membership", "rating",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -236,6 +236,26 @@ class Membership:
         return content_hash("membership", [self.instruction.key, *names])
 
 
+@dataclass(frozen=True)
+class Rating:
+    """A judgement of one output alone, as its source stored it. Two labels of one output are two ratings."""
+
+    output: Output
+    annotator: AnnotatorCard
+    label: float  # how good the output is, in [0, 1]; 1 is good, 0 is bad
+    source: str
+    subset: str | None = None
+    name: str | None = None  # the source's own name for the row
+    raw: str | None = None  # JSON, in the coding of the source
+    meta: str | None = None  # canonical JSON
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of the keys of output and annotator, and of all other fields."""
+        said: list[Json] = [self.label, self.source, self.subset, self.name, self.raw, self.meta]
+        return content_hash("rating", [self.output.key, self.annotator.key, *said])
+
+
 @dataclass(frozen=True, slots=True)
 class Annotation:
     """One judgement of one pair: who judged it, in which order, and the result."""

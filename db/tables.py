@@ -137,6 +137,23 @@ class MembershipRow(Base):
     meta: Mapped[str | None]
 
 
+class RatingRow(Base):
+    """A judgement of one output alone; label: how good it is, in [0, 1]."""
+
+    __tablename__ = "rating"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    key: Mapped[str] = mapped_column(unique=True)
+    output_id: Mapped[int] = mapped_column(ForeignKey("output.id"))
+    annotator_id: Mapped[int] = mapped_column(ForeignKey("annotator.id"))
+    file_id: Mapped[int] = mapped_column(ForeignKey("file.id"))
+    label: Mapped[float]
+    source: Mapped[str]
+    subset: Mapped[str | None]
+    name: Mapped[str | None]
+    raw: Mapped[str | None]
+    meta: Mapped[str | None]
+
+
 class AnnotationRow(Base):
     """One attempt at a judgement. Unique by `JUDGEMENT`, in which a NULL counts as a value."""
 
@@ -252,6 +269,14 @@ class SnapshotMemberRow(Base):
     )
 
 
+class SnapshotRatingRow(Base):
+    """One rating of a snapshot."""
+
+    __tablename__ = "snapshot_rating"
+    snapshot_id: Mapped[int] = mapped_column(ForeignKey("snapshot.id"), primary_key=True, autoincrement=False)
+    rating_id: Mapped[int] = mapped_column(ForeignKey("rating.id"), primary_key=True, autoincrement=False)
+
+
 class RunRow(Base):
     """A training run: its options, the model that it started from, and the data that it learnt from."""
 
@@ -315,6 +340,7 @@ ANNOTATOR = Base.metadata.tables["annotator"]
 ITEM = Base.metadata.tables["item"]
 FILE = Base.metadata.tables["file"]
 MEMBERSHIP = Base.metadata.tables["membership"]
+RATING = Base.metadata.tables["rating"]
 ANNOTATION = Base.metadata.tables["annotation"]
 IMPORTED = Base.metadata.tables["imported"]
 CLAIM = Base.metadata.tables["claim"]
@@ -326,3 +352,4 @@ METRIC = Base.metadata.tables["metric"]
 RUN = Base.metadata.tables["run"]
 SNAPSHOT = Base.metadata.tables["snapshot"]
 SNAPSHOT_ROW = Base.metadata.tables["snapshot_row"]
+SNAPSHOT_RATING = Base.metadata.tables["snapshot_rating"]

@@ -25,6 +25,7 @@ from db.records import (
     Membership,
     Output,
     Pair,
+    Rating,
     Run,
     SourceFile,
     turns_to_json,
@@ -45,8 +46,10 @@ from db.tables import (
     OUTPUT,
     OUTPUT_THINKING,
     PAIR,
+    RATING,
     RUN,
     SNAPSHOT,
+    SNAPSHOT_RATING,
     SNAPSHOT_ROW,
 )
 
@@ -57,6 +60,9 @@ PAIR_COLUMNS = ("output_a_id", "output_b_id")
 ANNOTATOR_COLUMNS = ("name", "kind", "spec")
 ITEM_COLUMNS = ("source", "subset", "name", "pair_id", "flipped", "instruction_ref")
 FILE_COLUMNS = ("format", "name", "sha256")
+RATING_COLUMNS = (
+    "output_id", "annotator_id", "file_id", "label", "source", "subset", "name", "raw", "meta",
+)  # fmt: skip
 MEMBERSHIP_COLUMNS = ("instruction_id", "set_name", "use", "category", "name", "meta")
 CLAIM_COLUMNS = ("request_key", "attempt", "draw_key", "run", "request")
 CLAIM_SLOT_COLUMNS = ("claim_id", "slot", "pair_id", "replicate", "swapped")
@@ -154,6 +160,19 @@ class Writer:
     def files(self, facts: Sequence[SourceFile]) -> list[int]:
         """Write that files were imported."""
         return self._ids(FILE, FILE_COLUMNS, facts, lambda new: [(f.format, f.name, f.sha256) for f in new])
+
+    def ratings(self, facts: Sequence[Rating], file_id: int) -> list[int]:
+        """Write judgements of single outputs that came with a file, and their outputs and annotators."""
+
+        def cells(new: Sequence[Rating]) -> list[Cells]:
+            outputs = self.outputs([rating.output for rating in new])
+            annotators = self.annotators([rating.annotator for rating in new])
+            return [
+                (output, annotator, file_id, r.label, r.source, r.subset, r.name, r.raw, r.meta)
+                for output, annotator, r in zip(outputs, annotators, new, strict=True)
+            ]
+
+        return self._ids(RATING, RATING_COLUMNS, facts, cells)
 
     def memberships(self, facts: Sequence[Membership]) -> list[int]:
         """Write that instructions belong to sets, and the instructions."""
@@ -258,12 +277,21 @@ class Writer:
             self.rows.insert(COMPLETION, [(number, *completion)], COMPLETION_COLUMNS)
         return number
 
-    def snapshot(self, name: str, key: str, choice: str, annotation_ids: Sequence[int]) -> int:
-        """Freeze these judgements under a name. Returns the snapshot's id."""
+    def snapshot(
+        self,
+        name: str,
+        key: str,
+        choice: str,
+        annotation_ids: Sequence[int] = (),
+        rating_ids: Sequence[int] = (),
+    ) -> int:
+        """Freeze these judgements or ratings under a name. Returns the snapshot's id."""
         number = self.rows.take_ids(SNAPSHOT, 1)
         self.rows.insert(SNAPSHOT, [(number, key, name, choice)], ("id", "key", "name", "choice"))
         members = [(number, annotation_id) for annotation_id in annotation_ids]
         self.rows.insert(SNAPSHOT_ROW, members, ("snapshot_id", "annotation_id"))
+        rated = [(number, rating_id) for rating_id in rating_ids]
+        self.rows.insert(SNAPSHOT_RATING, rated, ("snapshot_id", "rating_id"))
         return number
 
     def run(self, fact: Run) -> int:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from db.errors import ConfigError
 from db.interchange import FORMATS
+from db.interchange.rows import PreferenceRow, RatedOutput
 from db.ledger import Ledger
 from db.queries.exports import RowFilter, preference_rows
 from db.queries.frames import Judgements
+from db.queries.ratings import RatedOutputs
 from db.whole_files import refuse_other, write_bytes_whole, write_whole
 from farm.audit import AuditOptions, audit
 from farm.evaluation.audit_report import AuditReport
@@ -40,12 +44,25 @@ def export_file(ledger: Ledger, format_name: str, path: Path, wanted: RowFilter)
 
     def both(unfinished: Path) -> int:
         with ledger.frozen():
-            count = write(preference_rows(ledger, wanted), unfinished)
+            rows = _WithRatings(ledger, wanted) if chosen.writes_ratings else preference_rows(ledger, wanted)
+            count = write(rows, unfinished)
             text = dataset_card(ledger, path, chosen.name, wanted, rows=count, audit=_audited)
         write_bytes_whole(card, text.encode(), CARD)
         return count
 
     return write_whole(path, both)
+
+
+@dataclass(frozen=True)
+class _WithRatings:
+    """Streams ratings and then judgements, each time that it is iterated."""
+
+    ledger: Ledger
+    wanted: RowFilter
+
+    def __iter__(self) -> Iterator[RatedOutput | PreferenceRow]:
+        yield from RatedOutputs(self.ledger, self.wanted)
+        yield from preference_rows(self.ledger, self.wanted)
 
 
 def _audited(found: Judgements) -> AuditReport:

@@ -27,6 +27,7 @@ from db.interchange.rows import (
     ImportedPair,
     OutputOrigin,
     PreferenceRow,
+    RatedOutput,
     ReadOptions,
     Refusal,
 )
@@ -43,6 +44,7 @@ from db.records import (
     Membership,
     Output,
     Pair,
+    Rating,
     SourceFile,
     Turn,
 )
@@ -205,17 +207,20 @@ def _write(
 ) -> None:
     """Write one batch and count what became of its rows."""
     preferences: list[tuple[ReadingPlace, PreferenceRow]] = []
+    ratings: list[RatedOutput] = []
     pairs: list[ImportedPair] = []
     outputs: list[ImportedOutput] = []
     instructions: list[ImportedInstruction] = []
     for place, row in batch:
         if isinstance(row, Refusal):
             report.refuse(replace(row, file=place.file))
-        elif isinstance(row, PreferenceRow) and len(row.annotator) > LONGEST_NAME:
+        elif isinstance(row, PreferenceRow | RatedOutput) and len(row.annotator) > LONGEST_NAME:
             long = f"the annotator's name has {len(row.annotator):,} characters, and {LONGEST_NAME} at most"
             report.refuse(Refusal(place.row, long, place.file))
         elif isinstance(row, PreferenceRow):
             preferences.append((place, row))
+        elif isinstance(row, RatedOutput):
+            ratings.append(row)
         elif isinstance(row, ImportedPair):
             pairs.append(row)
         elif isinstance(row, ImportedOutput):
@@ -225,11 +230,15 @@ def _write(
     # what else a row brings along comes after what it is, so that nothing new counts as there already
     new = writer.new_facts(writer.memberships, [m for row in instructions if (m := _membership(row))])
     new += writer.new_facts(writer.outputs, [_output(row) for row in outputs])
-    writer.memberships([membership for row in outputs if (membership := _membership(row))])
+    if ratings:
+        [file_id] = writer.files([origin])
+        new += writer.new_facts(lambda rows: writer.ratings(rows, file_id), [_rating(row) for row in ratings])
+    beside: list[ImportedOutput | RatedOutput] = [*outputs, *ratings]
+    writer.memberships([membership for row in beside if (membership := _membership(row))])
     _write_preferences(writer, origin, preferences, report)
     new += writer.new_facts(writer.items, [_item(row, *_pair(row)) for row in pairs])
     report.kept += new
-    report.known += len(outputs) + len(instructions) + len(pairs) - new
+    report.known += len(outputs) + len(ratings) + len(instructions) + len(pairs) - new
 
 
 def _write_preferences(
@@ -326,8 +335,8 @@ def _item(row: PreferenceRow | ImportedPair, pair: Pair, flipped: bool) -> Item:
     )
 
 
-def _annotator(row: PreferenceRow) -> AnnotatorCard:
-    made: dict[str, Json] = {MADE: row.made.annotator} if row.made else {}
+def _annotator(row: PreferenceRow | RatedOutput) -> AnnotatorCard:
+    made: dict[str, Json] = {MADE: row.made.annotator} if isinstance(row, PreferenceRow) and row.made else {}
     return AnnotatorCard(row.annotator, row.annotator_kind, {"imported": True, **made})
 
 
@@ -363,16 +372,30 @@ def _imported(row: PreferenceRow, file_id: int) -> Imported:
     )
 
 
+def _rating(row: RatedOutput) -> Rating:
+    output = Output(_instruction(row.instruction, row.input, row.turns), row.output, row.model or "")
+    return Rating(
+        output,
+        _annotator(row),
+        label=row.label,
+        source=row.source,
+        subset=row.subset,
+        name=row.name,
+        raw=None if row.raw is None else json.dumps(row.raw),
+        meta=canonical_json(row.meta) if row.meta else None,
+    )
+
+
 def _output(row: ImportedOutput) -> Output:
     return Output(_instruction(row.instruction, row.input, row.turns), row.output, row.model, row.kind)
 
 
-def _membership(row: ImportedOutput | ImportedInstruction) -> Membership | None:
+def _membership(row: ImportedOutput | RatedOutput | ImportedInstruction) -> Membership | None:
     """The row's place in its set; None where it names no set."""
     if row.set_name is None:
         return None
     instruction = _instruction(row.instruction, row.input, row.turns)
-    if isinstance(row, ImportedOutput):
+    if not isinstance(row, ImportedInstruction):
         return Membership(instruction, row.set_name, name=row.name)
     meta = canonical_json(row.meta) if row.meta else None
     return Membership(

@@ -10,7 +10,9 @@ from db.errors import ConfigError
 from db.ids import Json, canonical_json
 from db.ledger import Ledger
 from db.queries import training
-from db.queries.training import SnapshotCard
+from db.queries.exports import RowFilter
+from db.queries.ratings import ChosenRatings, choose_ratings
+from db.queries.training import Chosen, SnapshotCard
 from farm.options.snapshot import Choice as Choice
 
 
@@ -38,11 +40,18 @@ def snapshot(ledger: Ledger, name: str, choice: Choice) -> SnapshotReport:
     content.
     """
     annotators = annotators_called(ledger, choice.annotators)
-    chosen = training.choose(
-        ledger, annotators, choice.source, choice.subset, average_orders=choice.average_orders
-    )
-    if not chosen.annotation_ids:
-        raise ConfigError("there is nothing to freeze", where=name, remedy="annotate or import some pairs")
+    if choice.unpaired:
+        ratings = choose_ratings(ledger, RowFilter(choice.source, choice.subset, annotators))
+        chosen = Chosen((), ratings.key, 0)
+    else:
+        ratings = ChosenRatings((), "")
+        chosen = training.choose(
+            ledger, annotators, choice.source, choice.subset, average_orders=choice.average_orders
+        )
+    rows = len(chosen.annotation_ids) + len(ratings.rating_ids)
+    if not rows:
+        remedy = "import rows of single outputs" if choice.unpaired else "annotate or import some pairs"
+        raise ConfigError("there is nothing to freeze", where=name, remedy=remedy)
     for card in training.snapshots(ledger):
         if card.name == name:
             if card.key != chosen.key:
@@ -51,8 +60,8 @@ def snapshot(ledger: Ledger, name: str, choice: Choice) -> SnapshotReport:
             return SnapshotReport(card, chosen.identical)
     text = canonical_json(asdict(choice))
     with ledger.writing() as writer:
-        number = writer.snapshot(name, chosen.key, text, chosen.annotation_ids)
-    card = SnapshotCard(id=number, key=chosen.key, name=name, choice=text, rows=len(chosen.annotation_ids))
+        number = writer.snapshot(name, chosen.key, text, chosen.annotation_ids, ratings.rating_ids)
+    card = SnapshotCard(number, chosen.key, name, choice=text, rows=rows, unpaired=choice.unpaired)
     return SnapshotReport(card, chosen.identical)
 
 

@@ -11,6 +11,7 @@ from db.errors import ConfigError
 from db.ids import Json, canonical_json, content_hash, keyed_uniform
 from db.ledger import Ledger
 from db.queries import history, training
+from db.queries.ratings import rated
 from db.records import Run
 from db.schema import package_version
 from farm.config import Option, TrainConfig, build, options, read_yaml
@@ -22,7 +23,7 @@ from farm.options.train import TrainTask as TrainTask
 from farm.progress import Progress, silent
 from farm.snapshot import snapshot_named
 from farm.training.checkpoint import RunFolder
-from farm.training.data import MADE_OF_PAIRS, Data, Demonstration, PreferencePair
+from farm.training.data import MADE_OF_PAIRS, Data, Demonstration, JudgedOutput, PreferencePair
 from farm.training.loop import Log, fit
 from farm.training.method import Trainer
 from farm.training.processes import Processes
@@ -188,6 +189,14 @@ def _data(ledger: Ledger, kind: str, task: TrainTask, processes: Processes) -> D
         if task.snapshot is None:
             raise ConfigError("this method learns from judged pairs", remedy="name a --snapshot")
         card = snapshot_named(ledger, task.snapshot)
+        if card.unpaired and kind != "judged":
+            raise ConfigError(
+                f"the snapshot {card.name!r} has single outputs, and this method learns from pairs",
+                remedy="make one of pairs: `farm snapshot NAME` without --unpaired",
+            )
+        for alone in rated(ledger, card.id):
+            output = JudgedOutput(Prompt.of(alone.instruction), alone.output, alone.label)
+            records.append((alone.instruction.key, output))
         for row in training.labelled(ledger, card.id):
             pair = PreferencePair(Prompt.of(row.instruction), row.output_a, row.output_b, row.label)
             records.append((row.instruction.key, pair))
@@ -206,4 +215,5 @@ def _data(ledger: Ledger, kind: str, task: TrainTask, processes: Processes) -> D
     kept_out = {key for key, _ in records if keyed_uniform("held out", key) < task.held_out}
     train_rows = [record for key, record in records if key not in kept_out]
     data = Data(train_rows, [record for key, record in records if key in kept_out], processes)
-    return data.made(MADE_OF_PAIRS[kind]) if kind in MADE_OF_PAIRS else data
+    is_unpaired = isinstance(records[0][1], JudgedOutput)
+    return data.made(MADE_OF_PAIRS[kind]) if kind in MADE_OF_PAIRS and not is_unpaired else data

@@ -74,7 +74,7 @@ from db.interchange import (
     ultra_feedback,
 )
 from db.interchange.fields import UnlikeFormat
-from db.interchange.rows import Entry, PreferenceRow, ReadOptions, Refusal
+from db.interchange.rows import Entry, ReadOptions, Refusal
 
 DATA = (
     ".jsonl", ".json", ".ndjson", ".parquet", ".csv", ".tsv", ".arrow", ".xlsx",
@@ -93,7 +93,8 @@ class Format:
         frozenset[str] | tuple[frozenset[str], ...]
     )  # fields by which `guess` knows a row; any one suffices
     reader: Callable[[Path, ReadOptions], Iterator[Entry | Refusal]]
-    write: Callable[[Iterable[PreferenceRow], Path], int] | None = None  # returns the number of rows
+    write: Callable[[Iterable[Any], Path], int] | None = None  # of PreferenceRow; returns how many rows
+    writes_ratings: bool = False  # `write` takes RatedOutput too
     writes: tuple[str, ...] = (".jsonl", ".jsonl.gz", ".parquet")  # file endings that `write` supports
     fits: Callable[[Mapping[str, Any]], bool] | None = None  # what a row must hold beside the marks
     reads_folders: bool = False  # the reader takes a whole folder; else its files are read one by one
@@ -144,6 +145,7 @@ _ALL = (
         marks=trl.UNPAIRED_MARKS,
         reader=trl.read_unpaired,
         write=trl.write_unpaired,
+        writes_ratings=True,
     ),
     Format("auto-j", "Auto-J's pairwise test set", auto_j.MARKS, auto_j.read),
     Format("llmbar", "LLMBar's pairs", llm_bar.MARKS, llm_bar.read),

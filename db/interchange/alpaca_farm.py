@@ -118,6 +118,7 @@ def write(rows: Iterable[PreferenceRow], path: Path) -> int:
 
 def _dict(row: PreferenceRow) -> dict[str, Any]:
     p = row.preference
+    beside = {"generator_1": row.output_1_model, "generator_2": row.output_2_model, "datasplit": row.subset}
     return {
         "instruction": row.instruction,
         "input": row.input,
@@ -125,5 +126,6 @@ def _dict(row: PreferenceRow) -> dict[str, Any]:
         "output_2": row.output_2,
         "preference": None if p is None else 1 if p > 0.5 else 2 if p < 0.5 else 0,
         "annotator": row.annotator,
-        "annotator_index": row.replicate,
+        **({"annotator_index": row.replicate} if row.replicate else {}),
+        **{name: value for name, value in beside.items() if value is not None},
     }

@@ -42,10 +42,12 @@ PLACES: Mapping[str, str] = {
     "ranks": "a list of the outputs' ranks",
     "verdict": "which output is preferred",
     "good": "whether the only output is good",
+    "label": "how good the only output is, from 0 to 1, where no score compares it with others",
     "reference": "a reference answer to the prompt",
     "strength": "how strongly; it is kept beside the verdict",
     "annotator": "who judged",
     "kind": "what kind of annotator: human, llm, rm or gold",
+    "source": "where the row comes from; the file's name else",
     "subset": "a part of the data, such as a category",
     "item": "the source's own name for the question",
     "instruction_id": "the source's own name for the instruction",
@@ -93,7 +95,7 @@ class Asked:
     @property
     def source(self) -> str:
         """The source's name."""
-        return self.options.source or self.origin.source
+        return self.options.source or self.text("source") or self.origin.source
 
     def text(self, name: str) -> str | None:
         """A place as a text; None where it is blank."""

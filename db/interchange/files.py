@@ -353,10 +353,21 @@ def write_json_array(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
     return count
 
 
-def write_objects(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
-    """Write objects of texts and booleans and return their number. A path in .parquet gives parquet.
+def _column(values: list[Any]) -> Any:
+    """Values as a column of parquet."""
+    import pyarrow as arrow  # slow to load, and only parquet needs it
 
-    Any other path gives JSON lines.
+    try:
+        return arrow.array(values)
+    except (arrow.ArrowInvalid, arrow.ArrowTypeError):
+        return arrow.array([None if each is None else json.dumps(each) for each in values])
+
+
+def write_objects(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
+    """Write objects of plain values and return their number. A path in .parquet gives parquet.
+
+    Any other path gives JSON lines. In parquet a name that only some objects have is a column with gaps, and
+    values of several types are JSON texts.
     """
     if path.suffix != ".parquet":
         return write_json_lines(rows, path)
@@ -364,5 +375,7 @@ def write_objects(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
     import pyarrow.parquet as parquet
 
     held = list(rows)
-    parquet.write_table(arrow.Table.from_pylist(held), path)
+    names = dict.fromkeys(name for row in held for name in row)
+    columns = {name: _column([row.get(name) for row in held]) for name in names}
+    parquet.write_table(arrow.table(columns), path)
     return len(held)

@@ -2,8 +2,8 @@
 
 What a row has decides what it is: chosen and rejected, or two outputs and a verdict or scores, are a judged
 pair; two outputs alone are a pair still to be judged; several outputs with scores or ranks are judged pairs
-of each two; one output is an answer, which may be good or bad; two models and a verdict are a battle whose
-texts nobody kept; a prompt alone is an instruction.
+of each two; one output is an answer, or a rating where it is called good or bad; two models and a verdict are
+a battle whose texts nobody kept; a prompt alone is an instruction.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from db.interchange.rows import (
     ImportedOutput,
     ImportedPair,
     PreferenceRow,
+    RatedOutput,
     ReadOptions,
     Refusal,
 )
@@ -148,8 +149,7 @@ def _judged(
     scores = (first.given, second.given)
     return PreferenceRow(
         **asdict(_unjudged(asked, first, second)),
-        annotator=asked.text("annotator") or asked.options.annotator or asked.origin.annotator,
-        annotator_kind=asked.options.annotator_kind or _kind(asked.text("kind")) or asked.origin.kind,
+        **_judge(asked),
         preference=preference,
         preference_raw=raw if raw is None or fields.is_number(raw) else str(raw),
         reason=None if preference is not None else "no verdict in the source",
@@ -186,7 +186,7 @@ def _prompted(asked: Asked, prompt: Turns) -> Prompted:
     return prompted(prompt, asked.text("input") or "")
 
 
-def _output(asked: Asked, answer: PlacedOutput, set_name: str | None = None) -> ImportedOutput:
+def _output(asked: Asked, answer: PlacedOutput) -> ImportedOutput:
     if asked.prompt is None:
         raise ValueError("there is no prompt")
     prompt, [said] = apart(asked.prompt, [answer.said])
@@ -195,17 +195,44 @@ def _output(asked: Asked, answer: PlacedOutput, set_name: str | None = None) -> 
         output=text_of(said, "the output"),
         model=answer.model or "",
         kind=ProducerKind.MODEL,
-        set_name=set_name or asked.options.set_name or asked.text("subset"),
+        set_name=asked.options.set_name or asked.text("subset"),
         name=asked.text("instruction_id"),
     )
 
 
-def _alone(asked: Asked) -> ImportedOutput:
-    """An answer; one that is called good or bad goes into the set SOURCE/desirable or SOURCE/undesirable."""
+def _alone(asked: Asked) -> ImportedOutput | RatedOutput:
+    """An answer; a rating where the place `good` or `label` says how good it is."""
     good = yes_or_no(asked.row.get("good"), "good")
-    name = asked.options.set_name or asked.source
-    set_name = None if good is None else f"{name}/{'desirable' if good else 'undesirable'}"
-    return _output(asked, answer_of(asked), set_name)
+    label = asked.number("label") if good is None else float(good)
+    answer = _output(asked, answer_of(asked))
+    if label is None:
+        return answer
+    if not 0 <= label <= 1:
+        raise ValueError(f"label is {label:g}, not in [0, 1]")
+    raw = asked.row.get("raw")
+    return RatedOutput(
+        source=asked.source,
+        instruction=answer.instruction,
+        input=answer.input,
+        output=answer.output,
+        **_judge(asked),
+        label=label,
+        model=answer.model or None,
+        subset=asked.text("subset"),
+        name=asked.text("item") or asked.text("instruction_id"),
+        raw=raw if raw is None else float(raw) if fields.is_number(raw) else str(raw),
+        meta=dict(asked.meta),
+        set_name=asked.options.set_name,
+        turns=answer.turns,
+    )
+
+
+def _judge(asked: Asked) -> dict[str, Any]:
+    """Who judged: `annotator` and `annotator_kind`."""
+    return {
+        "annotator": asked.text("annotator") or asked.options.annotator or asked.origin.annotator,
+        "annotator_kind": asked.options.annotator_kind or _kind(asked.text("kind")) or asked.origin.kind,
+    }
 
 
 def _battle(asked: Asked) -> PreferenceRow:

@@ -95,6 +95,26 @@ class ImportedOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class RatedOutput:
+    """One output, judged alone."""
+
+    source: str
+    instruction: str
+    input: str
+    output: str
+    annotator: str
+    annotator_kind: AnnotatorKind
+    label: float  # how good the output is, in [0, 1]
+    model: str | None = None
+    subset: str | None = None
+    name: str | None = None  # the source's own name for the row
+    raw: str | float | None = None  # the label in the coding of the source
+    meta: Mapping[str, Json] = field(default_factory=dict)
+    set_name: str | None = None  # the set that the user puts the instruction into
+    turns: tuple[Turn, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ImportedInstruction:
     """An instruction of a named set."""
 
@@ -117,7 +137,7 @@ class Refusal:
     file: str = ""  # set by the import
 
 
-Entry: TypeAlias = PreferenceRow | ImportedPair | ImportedOutput | ImportedInstruction
+Entry: TypeAlias = PreferenceRow | RatedOutput | ImportedPair | ImportedOutput | ImportedInstruction
 
 
 @dataclass(frozen=True, slots=True)

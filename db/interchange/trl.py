@@ -1,23 +1,29 @@
 """TRL's two preference formats: paired (prompt, chosen, rejected) and unpaired (prompt, completion, label).
 
+An unpaired row is a rating: its output is judged alone, true is 1 and false is 0.
+
 Each field is a text (standard) or a list of messages with role and content (conversational). A prompt
 may be called instruction or question. Without one, the leading turns that chosen and rejected share are it.
 Turns of an answer that repeat the prompt are left out. A prompt of several turns keeps them. A writer writes
 messages in every row where any row is a conversation, because a column has one type. TRL has neither ties nor
-missing verdicts, so that a writer leaves such rows out.
+missing verdicts, so that a writer leaves such rows out. Beside TRL's own fields a writer gives models,
+subset, scores and annotator, where they are known, under the names that a reader takes. The input is a part
+of the prompt, and stands beside it once more.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from db.interchange import fields
 from db.interchange.asked import RowOrigin, yes_or_no
 from db.interchange.files import file_rows, write_objects
 from db.interchange.places import entries
-from db.interchange.rows import Entry, PreferenceRow, ReadOptions, Refusal
+from db.interchange.rows import Entry, PreferenceRow, RatedOutput, ReadOptions, Refusal
 from db.interchange.turns import messages
 from db.records import Instruction, Turn, TurnRole
 
@@ -33,8 +39,17 @@ BESIDE = {
     "input": "input", "system": "system", "history": "history", "subset": "subset",
     "model_chosen": "chosen_model", "model_rejected": "rejected_model",
     "score_chosen": "score_chosen", "score_rejected": "score_rejected",
+    "annotator": "annotator", "kind": "annotator_kind",
 }  # fmt: skip
+BESIDE_UNPAIRED = {
+    "output": "completion", "good": "label", "system": "system", "model": "model", "subset": "subset",
+    "annotator": "annotator", "kind": "annotator_kind", "item": "item_id", "source": "source", "raw": "score",
+    "input": "input",
+}  # fmt: skip
+UNPAIRED_KNOWN = (*BESIDE_UNPAIRED.values(), "rating")
+META = "meta"  # what a row held beside its fields, as a JSON text
 ORIGIN = RowOrigin("trl", "trl")
+Judged = TypeVar("Judged", bound=PreferenceRow | RatedOutput)
 
 
 def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
@@ -43,7 +58,7 @@ def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
 
 
 def read_unpaired(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
-    """Stream unpaired rows as outputs in two sets: SET/desirable and SET/undesirable."""
+    """Stream unpaired rows as ratings."""
     return fields.rows_of(path, file_rows(path), UNPAIRED, lambda row: _unpaired(row, options))
 
 
@@ -51,21 +66,44 @@ def _paired(row: dict[str, Any], options: ReadOptions) -> Iterator[Entry]:
     places = {place: row.get(name) for place, name in BESIDE.items()}
     texts = {side: next((row[n] for n in names if n in row), None) for side, names in SIDES.items()}
     texts["prompt"] = _asked(row)
-    meta = {"meta": fields.others(row, *KNOWN, *BESIDE.values(), *PROMPTS)}
-    return entries(places | texts | meta, ORIGIN, options)
+    return entries(places | texts | _meta(row, *KNOWN, *BESIDE.values()), ORIGIN, options)
 
 
 def _unpaired(row: dict[str, Any], options: ReadOptions) -> Iterator[Entry]:
-    places = {"prompt": _asked(row), "system": row.get("system"), "output": row["completion"]}
-    good = yes_or_no(row.get("label"), "label")
-    if good is None:
+    places = {place: row.get(name) for place, name in BESIDE_UNPAIRED.items()} | {"prompt": _asked(row)}
+    if yes_or_no(row.get("label"), "label") is None:
         raise ValueError("label is missing")
-    return entries(places | {"good": good, "model": options.source}, ORIGIN, options)
+    soft = {} if row.get("rating") is None else {"good": None, "label": row["rating"]}
+    return entries(places | soft | _meta(row, *UNPAIRED_KNOWN), ORIGIN, options)
+
+
+def _meta(row: dict[str, Any], *known: str) -> dict[str, Any]:
+    """What a row holds beside the known fields; what a writer of this file put into `meta` is taken out."""
+    found, packed = fields.others(row, *known, *PROMPTS), row.get(META)
+    if isinstance(packed, str):
+        with suppress(ValueError):
+            held = json.loads(packed)
+            if isinstance(held, dict):
+                return {"meta": {name: value for name, value in found.items() if name != META} | held}
+    return {"meta": found}
 
 
 def _asked(row: dict[str, Any]) -> object:
-    """The prompt by any of its usual names; None where chosen and rejected may share it."""
-    return next((row[name] for name in PROMPTS if row.get(name) is not None), None)
+    """The prompt by any of its usual names; None where chosen and rejected may share it.
+
+    It ends with the input where the row tells that apart too.
+    """
+    prompt, input = next((row[name] for name in PROMPTS if row.get(name) is not None), None), row.get("input")
+    if not isinstance(input, str) or not input:
+        return prompt
+    if isinstance(prompt, list) and prompt and isinstance(prompt[-1], dict):
+        last = {name: _without(said, input) for name, said in prompt[-1].items()}
+        return [*prompt[:-1], last]
+    return _without(prompt, input)
+
+
+def _without(said: object, input: str) -> object:
+    return said.removesuffix(f"\n\n{input}") if isinstance(said, str) else said
 
 
 def write(rows: Iterable[PreferenceRow], path: Path) -> int:
@@ -77,40 +115,78 @@ def write(rows: Iterable[PreferenceRow], path: Path) -> int:
     return write_objects((_paired_dict(row, decided.talk) for row in decided), path)
 
 
-def write_unpaired(rows: Iterable[PreferenceRow], path: Path) -> int:
-    """Write two rows for each judgement that prefers an output; returns the number of rows.
+def write_unpaired(rows: Iterable[PreferenceRow | RatedOutput], path: Path) -> int:
+    """Write a row for each rating, and two for each judgement that prefers an output.
 
-    rows: are iterated twice.
+    rows: are iterated twice. Returns the number of rows. A label between 0 and 1 stands in `rating`, and
+    `label` is the nearer of true and false; one of 0.5 is left out.
     """
     decided = _Decided(rows)
     return write_objects((each for row in decided for each in _unpaired_dicts(row, decided.talk)), path)
 
 
-class _Decided:
-    """The rows that prefer an output. talk: whether any of them is a conversation."""
+class _Decided(Generic[Judged]):
+    """The rows that prefer or rate an output. talk: whether any of them is a conversation."""
 
-    def __init__(self, rows: Iterable[PreferenceRow]) -> None:
+    def __init__(self, rows: Iterable[Judged]) -> None:
         self._rows = list(rows) if isinstance(rows, Iterator) else rows
         self.talk = any(row.turns for row in self)
 
-    def __iter__(self) -> Iterator[PreferenceRow]:
-        return (row for row in self._rows if row.preference not in (None, 0.5))
+    def __iter__(self) -> Iterator[Judged]:
+        return (row for row in self._rows if _verdict(row) not in (None, 0.5))
+
+
+def _verdict(row: PreferenceRow | RatedOutput) -> float | None:
+    return row.label if isinstance(row, RatedOutput) else row.preference
 
 
 def _paired_dict(row: PreferenceRow, talk: bool) -> dict[str, Any]:
     """The fields of a row: messages where `talk` is set, else texts."""
-    assert row.preference is not None
-    chosen, rejected = (row.output_1, row.output_2) if row.preference > 0.5 else (row.output_2, row.output_1)
+    sides = dict(zip(("chosen", "rejected"), _sides(row), strict=True))
+    texts = {name: _said(text, talk) for name, (text, _, _) in sides.items()}
+    models = {f"{name}_model": model for name, (_, model, _) in sides.items()}
+    scores = {f"score_{name}": score for name, (_, _, score) in sides.items()}
+    return {"prompt": _prompt(row, talk), **texts, **_known({**models, **scores, **_judged(row)})}
+
+
+def _unpaired_dicts(row: PreferenceRow | RatedOutput, talk: bool) -> Iterator[dict[str, Any]]:
+    if isinstance(row, RatedOutput):
+        soft = None if row.label in (0.0, 1.0) else row.label
+        beside = {"rating": soft, "model": row.model, "score": row.raw, **_judged(row)}
+        beside |= {"item_id": row.name, "source": row.source}
+        yield {**_completed(row, row.output, row.label > 0.5, talk), **_known(beside)}
+        return
+    for label, (text, model, score) in zip((True, False), _sides(row), strict=True):
+        beside = {"model": model, "score": score, **_judged(row)}
+        yield {**_completed(row, text, label, talk), **_known(beside)}
+
+
+def _completed(row: Judged, completion: str, label: bool, talk: bool) -> dict[str, Any]:
+    return {"prompt": _prompt(row, talk), "completion": _said(completion, talk), "label": label}
+
+
+def _prompt(row: Judged, talk: bool) -> str | list[dict[str, str]]:
     asked = Instruction(row.instruction, row.input, row.turns).messages
-    if not talk:
-        return {"prompt": asked[0].content, "chosen": chosen, "rejected": rejected}
-    answers = {"chosen": chosen, "rejected": rejected}
-    return {"prompt": messages(asked)} | {
-        side: messages([Turn(TurnRole.ASSISTANT, text)]) for side, text in answers.items()
-    }
+    return messages(asked) if talk else asked[0].content
 
 
-def _unpaired_dicts(row: PreferenceRow, talk: bool) -> Iterator[dict[str, Any]]:
-    pair = _paired_dict(row, talk)
-    for name, label in (("chosen", True), ("rejected", False)):
-        yield {"prompt": pair["prompt"], "completion": pair[name], "label": label}
+def _said(text: str, talk: bool) -> str | list[dict[str, str]]:
+    return messages([Turn(TurnRole.ASSISTANT, text)]) if talk else text
+
+
+def _sides(row: PreferenceRow) -> tuple[tuple[str, str | None, float | None], ...]:
+    """Text, model and score of the chosen output, then of the rejected one."""
+    assert row.preference is not None
+    score_1, score_2 = row.scores if row.scores and len(row.scores) == 2 else (None, None)
+    both = (row.output_1, row.output_1_model, score_1), (row.output_2, row.output_2_model, score_2)
+    return both if row.preference > 0.5 else both[::-1]
+
+
+def _judged(row: Judged) -> dict[str, Any]:
+    kind = row.annotator_kind
+    beside = {"subset": row.subset, "annotator": row.annotator, "annotator_kind": kind.value}
+    return beside | {"input": row.input or None, META: json.dumps(row.meta) if row.meta else None}
+
+
+def _known(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

@@ -13,6 +13,7 @@ training      what training reads: snapshots, demonstrations, instructions
 history       training runs and their metrics
 costs         what judgements cost, by annotator
 reasons       why judgements of an annotator have no verdict
+ratings       judgements of single outputs, as rows and as training reads them
 exports       judgements as rows of the interchange format
 lineage       where a fact came from, for `farm trace`
 """

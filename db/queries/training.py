@@ -25,6 +25,7 @@ from db.tables import (
     OutputRow,
     PairRow,
     SnapshotMemberRow,
+    SnapshotRatingRow,
     SnapshotRow,
 )
 
@@ -52,13 +53,14 @@ class Demonstrated:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotCard:
-    """A snapshot as the ledger stores it. rows: the number of its judgements."""
+    """A snapshot as the ledger stores it. rows: the number of its judgements, or of its ratings."""
 
     id: int
     key: str
     name: str
     choice: str  # canonical JSON
     rows: int
+    unpaired: bool = False  # it has ratings of single outputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +132,15 @@ def choose(
 
 def snapshots(ledger: Ledger) -> list[SnapshotCard]:
     """Every snapshot with its number of rows."""
-    query = (
-        select(SnapshotRow.id, SnapshotRow.key, SnapshotRow.name, SnapshotRow.choice, func.count())
-        .join(SnapshotMemberRow, SnapshotMemberRow.snapshot_id == SnapshotRow.id)
-        .group_by(SnapshotRow.id, SnapshotRow.key, SnapshotRow.name, SnapshotRow.choice)
-        .order_by(SnapshotRow.id)
+    pairs, outputs = (
+        select(func.count()).where(of.snapshot_id == SnapshotRow.id).scalar_subquery()
+        for of in (SnapshotMemberRow, SnapshotRatingRow)
     )
-    return [SnapshotCard(*row) for row in ledger.stream(query)]
+    query = select(SnapshotRow.id, SnapshotRow.key, SnapshotRow.name, SnapshotRow.choice, pairs, outputs)
+    return [
+        SnapshotCard(number, key, name, choice, of_pairs + of_outputs, unpaired=of_outputs > 0)
+        for number, key, name, choice, of_pairs, of_outputs in ledger.stream(query.order_by(SnapshotRow.id))
+    ]
 
 
 def labelled(ledger: Ledger, snapshot_id: int) -> Iterator[Labelled]:

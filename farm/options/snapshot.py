@@ -17,3 +17,10 @@ class Choice(Options):
     """Only this subset of it."""
     average_orders: bool = False
     """A pair judged in both orders counts once, as the mean of both."""
+    unpaired: bool = False
+    """Freeze ratings of single outputs in place of judgements of pairs."""
+
+    def problems(self) -> list[str]:
+        """See the base class."""
+        both = self.unpaired and self.average_orders
+        return ["--unpaired and --average-orders exclude each other"] if both else []

@@ -12,6 +12,7 @@ from db.interchange.rows import (
     ImportedInstruction,
     ImportedOutput,
     PreferenceRow,
+    RatedOutput,
     Refusal,
 )
 
@@ -72,6 +73,9 @@ def told_entry(entry: Entry | Refusal) -> str:
     if isinstance(entry, ImportedOutput):
         where = f", in the set {entry.set_name}" if entry.set_name else ""
         return f"{asked}: {entry.model or 'a model'} answers {_cut(entry.output)}{where}"
+    if isinstance(entry, RatedOutput):
+        answer = f"{entry.model or 'a model'} answers {_cut(entry.output)}"
+        return f"{asked}: {answer}, and {entry.annotator} rates it {entry.label:.3g} of 1"
     who = [f" by {name}" if name else "" for name in (entry.output_1_model, entry.output_2_model)]
     pair = f"{asked}: first {_cut(entry.output_1)}{who[0]}, second {_cut(entry.output_2)}{who[1]}"
     if not isinstance(entry, PreferenceRow):

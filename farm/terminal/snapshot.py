@@ -15,4 +15,5 @@ def snapshot_view(report: SnapshotReport) -> RenderableType:
     """One line: the snapshot's name, its size and its content hash."""
     card = report.card
     left = f"; {report.identical:,} of identical outputs left out" if report.identical else ""
-    return plain(f"snapshot {card.name}: {counted(card.rows, 'judgement')}, {card.key}{left}")
+    rows = counted(card.rows, "rating" if card.unpaired else "judgement")
+    return plain(f"snapshot {card.name}: {rows}, {card.key}{left}")

@@ -29,6 +29,7 @@ from db.records import (
     Pair,
     ProducerKind,
     Question,
+    Rating,
     Run,
     Source,
     SourceFile,
@@ -155,7 +156,8 @@ def test_facts_cannot_be_changed(ledger_url: str, verb: str) -> None:
             writer.judgements([ImportedJudgement(replace(fact, item_id=item_id), Imported(file_id))])
             [claim_id] = writer.claims([Claim("ab", "cd", "me", "{}", (Question(fact.pair_id, 0, False),))])
             writer.completions([Completion(claim_id or 0, "Output (a)")])
-            snapshot_id = writer.snapshot("mine", "00", "{}", [1])
+            rating = Rating(pair().output_a, AnnotatorCard("ada", AnnotatorKind.HUMAN), 1.0, "s")
+            snapshot_id = writer.snapshot("mine", "00", "{}", [1], writer.ratings([rating], file_id))
             run_id = writer.run(Run("train dpo", "{}", "0", "m", "f", "now", 0, snapshot_id))
             writer.metrics(run_id, 1, {"loss": 0.5})
             writer.checkpoint(run_id, 1, "f/step-1")

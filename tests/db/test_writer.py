@@ -19,6 +19,7 @@ from db import judgement_rows, tables, writer
         (tables.ANNOTATOR, ("id", "key", *writer.ANNOTATOR_COLUMNS)),
         (tables.ITEM, ("id", "key", *writer.ITEM_COLUMNS)),
         (tables.FILE, ("id", "key", *writer.FILE_COLUMNS)),
+        (tables.RATING, ("id", "key", *writer.RATING_COLUMNS)),
         (tables.MEMBERSHIP, ("id", "key", *writer.MEMBERSHIP_COLUMNS)),
         (tables.CLAIM, ("id", *writer.CLAIM_COLUMNS)),
         (tables.CLAIM_SLOT, writer.CLAIM_SLOT_COLUMNS),

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from annotators.rules import has_list
 from db.interchange import FORMATS, made_here
-from db.interchange.rows import ImportedOutput, PreferenceRow, ReadOptions
+from db.interchange.rows import PreferenceRow, RatedOutput, ReadOptions
 from db.ledger import Ledger
 from db.queries.exports import RowFilter, preference_rows
 from db.queries.frames import judgements
@@ -217,9 +217,7 @@ def test_unpaired_rows_keep_what_was_liked(tmp_path: Path) -> None:
         rows = list(preference_rows(ledger, ANY))
         export_file(ledger, "trl-unpaired", tmp_path / "x.jsonl", ANY)
     back = list(FORMATS["trl-unpaired"].read(tmp_path / "x.jsonl", ReadOptions()))
-    liked = Counter(
-        row.output for row in back if isinstance(row, ImportedOutput) and "/desirable" in str(row.set_name)
-    )
+    liked = Counter(row.output for row in back if isinstance(row, RatedOutput) and row.label == 1)
     assert liked == Counter(preferred for _, preferred, _ in sides(rows).elements())
     assert len(back) == 2 * len(rows)
 

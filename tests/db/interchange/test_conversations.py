@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from db.interchange.rows import ImportedInstruction, ImportedOutput, Refusal
-from db.records import ProducerKind
+from db.interchange.rows import ImportedInstruction, ImportedOutput, RatedOutput, Refusal
+from db.records import AnnotatorKind, ProducerKind
 from tests.support.shapes import judged, shaped
 
 
@@ -32,18 +32,18 @@ def test_sharegpt_preferences_have_a_chosen_and_a_rejected_turn(tmp_path: Path) 
     assert kind.instruction == "System: Be kind.\n\nUser: x"
 
 
-def test_kto_rows_are_good_and_bad_answers(tmp_path: Path) -> None:
+def test_kto_rows_are_ratings(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [
         {"conversations": from_value("Say hi.", "hi"), "kto_tag": True},
         {"conversations": from_value("Say hi.", "no"), "kto_tag": False},
     ]
     assert shaped(tmp_path / "kto.jsonl", "sharegpt", rows) == [
-        ImportedOutput("Say hi.", "", "hi", "", set_name="kto/desirable"),
-        ImportedOutput("Say hi.", "", "no", "", set_name="kto/undesirable"),
+        RatedOutput("kto", "Say hi.", "", "hi", "kto", AnnotatorKind.HUMAN, 1.0),
+        RatedOutput("kto", "Say hi.", "", "no", "kto", AnnotatorKind.HUMAN, 0.0),
     ]
     rows = [{"messages": said("Say hi.", "hi"), "label": True}]
     assert shaped(tmp_path / "swift.jsonl", "messages", rows) == [
-        ImportedOutput("Say hi.", "", "hi", "", set_name="swift/desirable")
+        RatedOutput("swift", "Say hi.", "", "hi", "swift", AnnotatorKind.HUMAN, 1.0)
     ]
 
 

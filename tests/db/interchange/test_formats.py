@@ -14,11 +14,13 @@ import pytest
 
 from db.errors import FormatError
 from db.interchange import FORMATS, expand
+from db.interchange.files import objects
 from db.interchange.rows import (
     Entry,
     ImportedInstruction,
     ImportedOutput,
     PreferenceRow,
+    RatedOutput,
     ReadOptions,
     Refusal,
 )
@@ -266,11 +268,12 @@ def test_trl_unpaired(tmp_path: Path) -> None:
     good, bad, zero, text = read(
         "trl-unpaired", made(tmp_path / "x.jsonl", rows), ReadOptions(set_name="mine")
     )
-    assert good == ImportedOutput("Say hi.", "", "hi", "", set_name="mine/desirable")
+    human = AnnotatorKind.HUMAN
+    assert good == RatedOutput("trl", "Say hi.", "", "hi", "trl", human, 1.0, set_name="mine")
     assert isinstance(bad, Refusal)
     assert bad.reason == "label is 2, not true or false"
-    assert zero == ImportedOutput("x", "", "y", "", set_name="mine/undesirable")
-    assert text == ImportedOutput("x", "", "z", "", set_name="mine/desirable")
+    assert zero == RatedOutput("trl", "x", "", "y", "trl", human, 0.0, set_name="mine")
+    assert text == RatedOutput("trl", "x", "", "z", "trl", human, 1.0, set_name="mine")
 
 
 @pytest.mark.parametrize("ending", [".jsonl", ".jsonl.gz", ".parquet"])
@@ -282,10 +285,12 @@ def test_trl_writers_leave_ties_out(tmp_path: Path, ending: str) -> None:
     assert write is not None
     assert write_unpaired is not None
     assert write(rows, tmp_path / f"x{ending}") == 2
+    assert [row["prompt"] for _, row in objects(tmp_path / f"x{ending}")] == ["Say hi.\n\nto Bo"] * 2
     back = [r for r in read("trl", tmp_path / f"x{ending}") if isinstance(r, PreferenceRow)]
+    assert {row.input for row in back} == {"to Bo"}
     assert [(r.instruction, r.output_1) for r in back] == [
-        ("Say hi.\n\nto Bo", "hi"),
-        ("Say hi.\n\nto Bo", "no"),
+        ("Say hi.", "hi"),
+        ("Say hi.", "no"),
     ]
     assert write_unpaired(rows, tmp_path / f"y{ending}") == 4
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from db.interchange.rows import ImportedOutput
+from db.interchange.rows import RatedOutput
+from db.records import AnnotatorKind
 from tests.support.shapes import judged, shaped
 
 
@@ -23,5 +24,5 @@ def test_preferences(tmp_path: Path) -> None:
 def test_kto(tmp_path: Path) -> None:
     rows = [{"instruction": "Add.", "input": "1 1", "output": "3", "kto_tag": False}]
     assert shaped(tmp_path / "x.jsonl", "llama-factory", rows) == [
-        ImportedOutput("Add.", "1 1", "3", "", set_name="x/undesirable")
+        RatedOutput("x", "Add.", "1 1", "3", "x", AnnotatorKind.HUMAN, 0.0)
     ]

@@ -177,11 +177,12 @@ def test_turns_that_are_not_the_instruction_are_refused(tmp_path: Path) -> None:
     )
 
 
-def winner(row: Mapping[str, Any]) -> tuple[str, str, str, bool]:
-    """The instruction, the preferred output, the other, and whether one is preferred."""
-    pair = (row["output_1"], row["output_2"])
+def winner(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The preferred output, the other, with their models; whether one is preferred; where, and by whom."""
+    pair = [(row[f"output_{side}"], row[f"output_{side}_model"]) for side in (1, 2)]
     first, second = pair if row["preference"] == 1 else pair[::-1] if row["preference"] == 2 else sorted(pair)
-    return row["instruction"], first, second, row["preference"] != 0
+    beside = (row["instruction"], row["input"], row["subset"], row["annotator"])
+    return first, second, row["preference"] != 0, *beside
 
 
 def auto_j(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from db.interchange.rows import (
     ImportedOutput,
     ImportedPair,
     PreferenceRow,
+    RatedOutput,
     ReadOptions,
     Refusal,
     TableMap,
@@ -169,12 +170,12 @@ def test_a_group_stands_at_its_first_row(tmp_path: Path) -> None:
     assert found == [1, 2]
 
 
-def test_good_and_bad_answers_go_into_two_sets(tmp_path: Path) -> None:
+def test_good_and_bad_answers_are_ratings(tmp_path: Path) -> None:
     labels: list[object] = [1, "no", None]
     rows = [{"q": "x", "r": answer, "ok": ok} for answer, ok in zip("abc", labels, strict=True)]
     assert read(tmp_path / "x.jsonl", rows, "prompt=q", "output=r", "good=ok") == [
-        ImportedOutput("x", "", "a", "", set_name="x/desirable"),
-        ImportedOutput("x", "", "b", "", set_name="x/undesirable"),
+        RatedOutput("x", "x", "", "a", "x", AnnotatorKind.HUMAN, 1.0),
+        RatedOutput("x", "x", "", "b", "x", AnnotatorKind.HUMAN, 0.0),
         ImportedOutput("x", "", "c", ""),
     ]
 

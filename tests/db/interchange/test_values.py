@@ -15,7 +15,7 @@ import pytest
 
 from db.errors import FormatError
 from db.interchange import preferences
-from db.interchange.rows import ImportedOutput, PreferenceRow
+from db.interchange.rows import PreferenceRow, RatedOutput
 from db.records import AnnotatorKind
 from tests.db.interchange.test_formats import EVAL, FARM, made, only, read
 
@@ -53,10 +53,8 @@ def test_csv_has_texts_only(tmp_path: Path) -> None:
     row = only(read("alpaca-eval", table("b.csv", [given])))
     assert (row.preference, row.order_swapped, row.price) == (0.75, True, 0.01)
     kto = [{"prompt": "Say hi.", "completion": "hi", "label": label} for label in (True, "1", "false", 0)]
-    sets = [
-        row.set_name for row in read("trl-unpaired", table("c.csv", kto)) if isinstance(row, ImportedOutput)
-    ]
-    assert sets == ["trl/desirable"] * 2 + ["trl/undesirable"] * 2
+    labels = [row.label for row in read("trl-unpaired", table("c.csv", kto)) if isinstance(row, RatedOutput)]
+    assert labels == [1.0, 1.0, 0.0, 0.0]
     long = {"prompt": "Write a lot.", "chosen": "word " * 40_000, "rejected": "no"}
     assert len(only(read("trl", table("d.csv", [long]))).output_1) == 200_000
 

@@ -1,0 +1,122 @@
+"""Judgements of single outputs: as rows of the interchange format, and as training reads them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, TypeVar
+
+from sqlalchemy import Select, select
+
+from db.ids import content_hash
+from db.instruction_rows import ASKED, instruction_of
+from db.interchange.rows import RatedOutput
+from db.ledger import Ledger
+from db.queries.exports import RowFilter
+from db.records import AnnotatorKind, Instruction
+from db.tables import AnnotatorRow, InstructionRow, OutputRow, RatingRow, SnapshotRatingRow
+
+Query = TypeVar("Query", bound=Select[*tuple[Any, ...]])
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """An output as training sees it, whoever judged it and how often.
+
+    label: how good it is, in [0, 1], the mean over annotators of each annotator's mean.
+    """
+
+    instruction: Instruction
+    output: str
+    label: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenRatings:
+    """The ratings that a snapshot would freeze. key: hash of their content."""
+
+    rating_ids: tuple[int, ...]
+    key: str
+
+
+def choose_ratings(ledger: Ledger, wanted: RowFilter) -> ChosenRatings:
+    """The ratings that a filter chooses."""
+    query = select(RatingRow.id, RatingRow.key).join(AnnotatorRow, AnnotatorRow.id == RatingRow.annotator_id)
+    found = [(int(number), str(key)) for number, key in ledger.stream(_chosen(query, wanted))]
+    key = content_hash("snapshot of ratings", sorted(key for _, key in found))
+    return ChosenRatings(tuple(number for number, _ in found), key)
+
+
+def rated(ledger: Ledger, snapshot_id: int) -> Iterator[Rated]:
+    """Stream a snapshot's outputs, each once, in an order that depends on their content alone.
+
+    Equal texts that answer one instruction are one output, whoever wrote them.
+    """
+    query = (
+        select(*ASKED, OutputRow.text, AnnotatorRow.key, RatingRow.label)
+        .join(SnapshotRatingRow, SnapshotRatingRow.rating_id == RatingRow.id)
+        .join(OutputRow, OutputRow.id == RatingRow.output_id)
+        .join(InstructionRow, InstructionRow.id == OutputRow.instruction_id)
+        .join(AnnotatorRow, AnnotatorRow.id == RatingRow.annotator_id)
+        .where(SnapshotRatingRow.snapshot_id == snapshot_id)
+        .order_by(RatingRow.key)
+    )
+    given: dict[tuple[Instruction, str], dict[str, list[float]]] = {}
+    for row in ledger.stream(query):
+        by_annotator = given.setdefault((instruction_of(row), row.text), {})
+        by_annotator.setdefault(row.key, []).append(row.label)
+    for (instruction, output), labels in given.items():
+        yield Rated(instruction, output, fmean(map(fmean, labels.values())))
+
+
+@dataclass(frozen=True)
+class RatedOutputs:
+    """Streams the ratings that a filter chooses, as they were written, each time that it is iterated."""
+
+    ledger: Ledger
+    wanted: RowFilter
+
+    def __iter__(self) -> Iterator[RatedOutput]:
+        return _streamed(self.ledger, self.wanted)
+
+
+def _streamed(ledger: Ledger, wanted: RowFilter) -> Iterator[RatedOutput]:
+    rating = RatingRow
+    query = (
+        select(
+            rating.label, rating.source, rating.subset, rating.name.label("item"), rating.raw, rating.meta,
+            OutputRow.text.label("output"), OutputRow.producer, *ASKED,
+            AnnotatorRow.name.label("annotator"), AnnotatorRow.kind,
+        )
+        .join(OutputRow, OutputRow.id == rating.output_id)
+        .join(InstructionRow, InstructionRow.id == OutputRow.instruction_id)
+        .join(AnnotatorRow, AnnotatorRow.id == rating.annotator_id)
+    )  # fmt: skip
+    for row in ledger.stream(_chosen(query, wanted)):
+        asked = instruction_of(row)
+        yield RatedOutput(
+            source=row.source,
+            instruction=asked.text,
+            input=asked.input,
+            turns=asked.turns,
+            output=row.output,
+            annotator=row.annotator,
+            annotator_kind=AnnotatorKind(row.kind),
+            label=row.label,
+            model=row.producer or None,
+            subset=row.subset,
+            name=row.item,
+            raw=None if row.raw is None else json.loads(row.raw),
+            meta=json.loads(row.meta) if row.meta else {},
+        )
+
+
+def _chosen(query: Query, wanted: RowFilter) -> Query:
+    """A query for ratings and their annotators, cut to what a filter chooses, in the order of writing."""
+    for column, value in ((RatingRow.source, wanted.source), (RatingRow.subset, wanted.subset)):
+        query = query if value is None else query.where(column == value)
+    if wanted.annotators:
+        query = query.where(AnnotatorRow.name.in_(wanted.annotators))
+    return query.order_by(RatingRow.id)
