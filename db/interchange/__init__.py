@@ -18,7 +18,8 @@ alpaca_eval     AlpacaEval's outputs, annotations and results folder
 alpaca_farm     AlpacaFarm's preferences and outputs
 arena           battles of two models with a winner
 argilla         Argilla's chosen and rejected responses, generations with ratings
-auto_j          Auto-J's pairwise test set
+auto_j          Auto-J's pairwise test set, and its judges' labels
+biggen          BiGGen-Bench's judged responses
 conversations   rows that hold one conversation: messages, ShareGPT, ms-swift
 helpsteer       HelpSteer 2 and 3
 hh_rlhf         transcripts, chosen and rejected
@@ -28,12 +29,15 @@ llama_factory   LLaMA-Factory's alpaca files
 llm_bar         LLMBar's pairs
 medical_gpt     MedicalGPT's preferences
 mt_bench        MT-Bench's games in both orders
-open_assistant  Open-Assistant's trees of ranked replies
+open_assistant  Open-Assistant's trees of ranked replies, and its flat messages
 openai_preferences  OpenAI's preference fine-tuning
 pandalm         PandaLM's test sets
+ppe             Preference Proxy Evaluations' human preferences
+prism           PRISM's scored answers
 prometheus      Prometheus' collections and evaluation sets
 reward_bench    RewardBench, RewardBench 2 and RM-Bench
 shp             Stanford Human Preferences
+sparse_feedback  rankings and ratings in CSV without a header
 trl             TRL's preference and unpaired rows
 ultra_feedback  UltraFeedback's completions with ratings
 """
@@ -53,6 +57,7 @@ from db.interchange import (
     arena,
     argilla,
     auto_j,
+    biggen,
     conversations,
     helpsteer,
     hh_rlhf,
@@ -65,10 +70,13 @@ from db.interchange import (
     open_assistant,
     openai_preferences,
     pandalm,
+    ppe,
     preferences,
+    prism,
     prometheus,
     reward_bench,
     shp,
+    sparse_feedback,
     table,
     trl,
     ultra_feedback,
@@ -102,7 +110,8 @@ class Format:
     def knows(self, row: Mapping[str, Any]) -> bool:
         """Whether the marks of this format are among an object's fields."""
         several = self.marks if isinstance(self.marks, tuple) else (self.marks,)
-        return any(marks <= row.keys() for marks in several) and (self.fits is None or self.fits(row))
+        known = any(marks <= row.keys() for marks in several) or (not several and self.fits is not None)
+        return known and (self.fits is None or self.fits(row))
 
     def read(self, path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
         """Stream the rows of a file. Raises FormatError, which guesses the format, where it is of another."""
@@ -147,7 +156,17 @@ _ALL = (
         write=trl.write_unpaired,
         writes_ratings=True,
     ),
-    Format("auto-j", "Auto-J's pairwise test set", auto_j.MARKS, auto_j.read),
+    Format("auto-j", "Auto-J's pairwise test set, judges' labels", (), auto_j.read, fits=auto_j.fits),
+    Format("biggen", "BiGGen-Bench's judged responses", (), biggen.read, fits=biggen.fits),
+    Format(
+        "sparse-feedback",
+        "rankings and ratings in CSV without a header",
+        (),
+        sparse_feedback.read,
+        fits=sparse_feedback.fits,
+    ),
+    Format("ppe", "Preference Proxy Evaluations' human preferences", ppe.MARKS, ppe.read),
+    Format("prism", "PRISM's scored answers", prism.MARKS, prism.read),
     Format("llmbar", "LLMBar's pairs", llm_bar.MARKS, llm_bar.read),
     Format("judgebench", "JudgeBench's pairs and judgements", judge_bench.MARKS, judge_bench.read),
     Format("shp", "Stanford Human Preferences", shp.MARKS, shp.read),
@@ -160,7 +179,7 @@ _ALL = (
     ),
     Format("ultrafeedback", "UltraFeedback's completions", ultra_feedback.MARKS, ultra_feedback.read),
     Format("prometheus", "Prometheus' collections", prometheus.MARKS, prometheus.read),
-    Format("oasst", "Open-Assistant's trees", open_assistant.MARKS, open_assistant.read),
+    Format("oasst", "Open-Assistant's trees and messages", open_assistant.MARKS, open_assistant.read),
     Format("mt-bench", "MT-Bench's games of two models", mt_bench.MARKS, mt_bench.read),
     Format("medical-gpt", "MedicalGPT's preferences", medical_gpt.MARKS, medical_gpt.read),
     Format("argilla", "Argilla's preference sets", argilla.MARKS, argilla.read),

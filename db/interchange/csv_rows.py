@@ -22,11 +22,13 @@ NARROW = 2  # columns; so few commas stand in the lines of any text
 MEND = 'mend the quotes: a cell with a quote, a line break or a separator stands in "...", its quotes doubled'
 
 
-def csv_rows(text: TextIO, delimiter: str, where: str) -> Iterator[tuple[int, dict[str, Any]] | Refusal]:
-    """Stream the rows below the header, by column. text: opened with newline="".
+def csv_rows(
+    text: TextIO, delimiter: str, where: str, headers: Sequence[Sequence[str]] = ()
+) -> Iterator[tuple[int, dict[str, Any]] | Refusal]:
+    """Stream the rows by column. text: opened with newline="".
 
-    Raises FormatError for a header with a name twice, for broken quoting and for a line of over LONGEST
-    characters.
+    The first row names the columns. headers: names for a file without such a row, by their number. Raises
+    FormatError for a header with a name twice, for broken quoting and for a line of over LONGEST characters.
     """
     csv.field_size_limit(LONGEST)
     source = _Lines(text, where)
@@ -49,9 +51,14 @@ def csv_rows(text: TextIO, delimiter: str, where: str) -> Iterator[tuple[int, di
             if source.quotes % 2:
                 raise _broken(doubted, source.number, where)
             doubted = 0
+        if names is None and cells:
+            given = next((list(each) for each in headers if len(each) == len(cells)), None)
+            names = given or distinct(cells, f"{where}:{begin}")
+            if given is None:
+                continue
         if names is None:
-            names = distinct(cells, f"{where}:{begin}") if cells else None
-        elif len(cells) == len(names):
+            continue
+        if len(cells) == len(names):
             if _swallows(source.held, delimiter, len(names)):
                 last = begin + len(source.held) - 1
                 yield Refusal(begin, f"lines {begin} to {last} look like rows of their own ({MEND})")

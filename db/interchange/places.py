@@ -26,7 +26,7 @@ from db.interchange.asked import (
     yes_or_no,
 )
 from db.interchange.fields import Fields
-from db.interchange.files import file_rows
+from db.interchange.files import Numbered, file_rows
 from db.interchange.instructions import REFERENCE
 from db.interchange.rows import (
     Entry,
@@ -290,6 +290,21 @@ def rows_by(
 
     shape: groups of field names, one of each group must be there. Raises UnlikeFormat where one lacks.
     """
+    rows = file_rows(path)
+    return placed_rows(path, rows, options, shape=shape, origin=origin, fill=fill, codes=codes)
+
+
+def placed_rows(
+    path: Path,
+    rows: Iterator[Numbered | Refusal],
+    options: ReadOptions,
+    *,
+    shape: Sequence[Sequence[str]],
+    origin: RowOrigin,
+    fill: Callable[[dict[str, Any]], Iterable[Fields]],
+    codes: Codes | None = None,
+) -> Iterator[Entry | Refusal]:
+    """The same of rows that were read from a file."""
 
     def read(row: dict[str, Any]) -> Iterator[Entry]:
         try:
@@ -299,4 +314,4 @@ def rows_by(
         for filled in places:
             yield from entries(filled, origin, options, codes)
 
-    return fields.rows_of(path, file_rows(path), shape, read)
+    return fields.rows_of(path, rows, shape, read)
