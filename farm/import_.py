@@ -7,7 +7,6 @@ part can be imported again: rows that are there already are known and stay.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,7 @@ from db.errors import ConfigError
 from db.ids import Json, canonical_json
 from db.interchange import FORMATS, Format, expand
 from db.interchange.fields import stem
-from db.interchange.files import ReadingPlace, followed
+from db.interchange.files import ReadingPlace, followed, sha256_of
 from db.interchange.rows import (
     Entry,
     ImportedInstruction,
@@ -178,7 +177,7 @@ def _import_file(
     ledger: Ledger, chosen: Format, path: Path, options: ReadOptions, progress: Progress
 ) -> FileReport:
     report = FileReport(str(path))
-    origin = SourceFile(chosen.name, path.name, _sha256(path))
+    origin = SourceFile(chosen.name, path.name, sha256_of(path))
     with followed() as place:
         rows = ((replace(place), row) for row in chosen.read(path, options))
         while batch := list(islice(rows, BATCH)):
@@ -187,16 +186,6 @@ def _import_file(
             report.read += len(batch)
             progress(path.name, report.read)
     return report
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        if file.is_file():
-            with file.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
-    return digest.hexdigest()
 
 
 def _write(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import hashlib
 import io
 import json
 import zipfile
@@ -120,6 +121,17 @@ def _rows(path: Path) -> Iterator[Numbered | Refusal]:
     if ".csv" in suffixes or ".tsv" in suffixes:
         return _csv(path, "\t" if ".tsv" in suffixes else _delimiter(path))
     return _json(path)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 in hexadecimal of a file, or of all files of a folder in the order of their names."""
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            with file.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+    return digest.hexdigest()
 
 
 def _require_file(path: Path) -> None:
