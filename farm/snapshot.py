@@ -60,7 +60,7 @@ def snapshot(ledger: Ledger, name: str, choice: Choice) -> SnapshotReport:
             return SnapshotReport(card, chosen.identical)
     text = canonical_json(asdict(choice))
     with ledger.writing() as writer:
-        number = writer.snapshot(name, chosen.key, text, chosen.annotation_ids, ratings.rating_ids)
+        number = writer.snapshot(name, chosen.key, text, chosen.annotation_ids, rating_ids=ratings.rating_ids)
     card = SnapshotCard(number, chosen.key, name, choice=text, rows=rows, unpaired=choice.unpaired)
     return SnapshotReport(card, chosen.identical)
 

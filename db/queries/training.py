@@ -138,7 +138,7 @@ def snapshots(ledger: Ledger) -> list[SnapshotCard]:
     )
     query = select(SnapshotRow.id, SnapshotRow.key, SnapshotRow.name, SnapshotRow.choice, pairs, outputs)
     return [
-        SnapshotCard(number, key, name, choice, of_pairs + of_outputs, unpaired=of_outputs > 0)
+        SnapshotCard(number, key, name, choice, rows=of_pairs + of_outputs, unpaired=of_outputs > 0)
         for number, key, name, choice, of_pairs, of_outputs in ledger.stream(query.order_by(SnapshotRow.id))
     ]
 
