@@ -12,7 +12,7 @@ from db.interchange.rows import PreferenceRow, RatedOutput
 from db.ledger import Ledger
 from db.queries.exports import RowFilter, preference_rows
 from db.queries.frames import Judgements
-from db.queries.ratings import RatedOutputs
+from db.queries.ratings import RatingRows
 from db.whole_files import refuse_other, write_bytes_whole, write_whole
 from farm.audit import AuditOptions, audit
 from farm.evaluation.audit_report import AuditReport
@@ -61,7 +61,7 @@ class _WithRatings:
     wanted: RowFilter
 
     def __iter__(self) -> Iterator[RatedOutput | PreferenceRow]:
-        yield from RatedOutputs(self.ledger, self.wanted)
+        yield from RatingRows(self.ledger, self.wanted)
         yield from preference_rows(self.ledger, self.wanted)
 
 

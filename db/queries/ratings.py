@@ -72,7 +72,7 @@ def rated(ledger: Ledger, snapshot_id: int) -> Iterator[Rated]:
 
 
 @dataclass(frozen=True)
-class RatedOutputs:
+class RatingRows:
     """Streams the ratings that a filter chooses, as they were written, each time that it is iterated."""
 
     ledger: Ledger

@@ -13,7 +13,7 @@ from db.interchange.rows import RatedOutput
 from db.ledger import Ledger
 from db.maintenance import merge
 from db.queries.exports import RowFilter
-from db.queries.ratings import RatedOutputs, rated
+from db.queries.ratings import RatingRows, rated
 from db.records import AnnotatorKind
 from farm.options.train import TrainTask
 from farm.snapshot import Choice, snapshot
@@ -38,7 +38,7 @@ def taken(ledger: Path, folder: Path, name: str, rows: list[dict[str, Any]], *sa
 
 def held(path: Path) -> list[RatedOutput]:
     with Ledger.open(path) as ledger:
-        return list(RatedOutputs(ledger, ANY))
+        return list(RatingRows(ledger, ANY))
 
 
 @pytest.fixture
@@ -107,5 +107,5 @@ def test_a_merger_brings_ratings_once(ledger: Path, tmp_path: Path) -> None:
     with Ledger.open(ledger) as theirs, Ledger.open(tmp_path / "b.db", create=True) as ours:
         assert merge(ours, theirs).added["rating"] == 3
         assert merge(ours, theirs).added["rating"] == 0
-        assert list(RatedOutputs(ours, ANY)) == list(RatedOutputs(theirs, ANY))
-        assert not list(RatedOutputs(ours, RowFilter(source="none")))
+        assert list(RatingRows(ours, ANY)) == list(RatingRows(theirs, ANY))
+        assert not list(RatingRows(ours, RowFilter(source="none")))
