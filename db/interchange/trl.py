@@ -49,7 +49,7 @@ BESIDE_UNPAIRED = {
 UNPAIRED_KNOWN = (*BESIDE_UNPAIRED.values(), "rating")
 META = "meta"  # what a row held beside its fields, as a JSON text
 ORIGIN = RowOrigin("trl", "trl")
-Judged = TypeVar("Judged", bound=PreferenceRow | RatedOutput)
+WrittenRow = TypeVar("WrittenRow", bound=PreferenceRow | RatedOutput)
 
 
 def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
@@ -125,14 +125,14 @@ def write_unpaired(rows: Iterable[PreferenceRow | RatedOutput], path: Path) -> i
     return write_objects((each for row in decided for each in _unpaired_dicts(row, decided.talk)), path)
 
 
-class _Decided(Generic[Judged]):
+class _Decided(Generic[WrittenRow]):
     """The rows that prefer or rate an output. talk: whether any of them is a conversation."""
 
-    def __init__(self, rows: Iterable[Judged]) -> None:
+    def __init__(self, rows: Iterable[WrittenRow]) -> None:
         self._rows = list(rows) if isinstance(rows, Iterator) else rows
         self.talk = any(row.turns for row in self)
 
-    def __iter__(self) -> Iterator[Judged]:
+    def __iter__(self) -> Iterator[WrittenRow]:
         return (row for row in self._rows if _verdict(row) not in (None, 0.5))
 
 
@@ -161,11 +161,11 @@ def _unpaired_dicts(row: PreferenceRow | RatedOutput, talk: bool) -> Iterator[di
         yield {**_completed(row, text, label, talk), **_known(beside)}
 
 
-def _completed(row: Judged, completion: str, label: bool, talk: bool) -> dict[str, Any]:
+def _completed(row: WrittenRow, completion: str, label: bool, talk: bool) -> dict[str, Any]:
     return {"prompt": _prompt(row, talk), "completion": _said(completion, talk), "label": label}
 
 
-def _prompt(row: Judged, talk: bool) -> str | list[dict[str, str]]:
+def _prompt(row: WrittenRow, talk: bool) -> str | list[dict[str, str]]:
     asked = Instruction(row.instruction, row.input, row.turns).messages
     return messages(asked) if talk else asked[0].content
 
@@ -182,7 +182,7 @@ def _sides(row: PreferenceRow) -> tuple[tuple[str, str | None, float | None], ..
     return both if row.preference > 0.5 else both[::-1]
 
 
-def _judged(row: Judged) -> dict[str, Any]:
+def _judged(row: WrittenRow) -> dict[str, Any]:
     kind = row.annotator_kind
     beside = {"subset": row.subset, "annotator": row.annotator, "annotator_kind": kind.value}
     return beside | {"input": row.input or None, META: json.dumps(row.meta) if row.meta else None}
