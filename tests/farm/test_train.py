@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from cli import app
 from db.errors import ConfigError
+from db.interchange.rows import ReadOptions
 from db.ledger import Ledger
 from db.records import (
     Membership,
@@ -24,9 +25,11 @@ from db.records import (
 )
 from db.tables import CHECKPOINT, METRIC, RUN
 from farm.config import TrainConfig
+from farm.import_ import import_files
 from farm.methods import METHODS, load
 from farm.models.scorer import Scorer
 from farm.models.tokens import Prompt
+from farm.progress import silent
 from farm.snapshot import Choice, snapshot
 from farm.train import TrainReport, TrainTask, method_options, train
 from farm.training.checkpoint import CheckpointError
@@ -51,6 +54,26 @@ def ledger(tmp_path: Path) -> Path:
             writer.outputs([replace(right, producer="reference", producer_kind=ProducerKind.REFERENCE)])
             writer.memberships([Membership(right.instruction, "sums")])
     return path
+
+
+def test_kto_learns_from_ratings_and_a_method_of_pairs_refuses_them(tmp_path: Path, model_dir: str) -> None:
+    rows = [
+        {"prompt": f"Add {i} and 1.", "completion": str(i + k), "label": k == 1}
+        for i in range(8)
+        for k in (1, 2)
+    ]
+    (tmp_path / "kto.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with Ledger.open(tmp_path / "farm.db", create=True) as ledger:
+        import_files(ledger, "trl-unpaired", [tmp_path / "kto.jsonl"], ReadOptions(), silent)
+        snapshot(ledger, "people", Choice(unpaired=True))
+        task = TrainTask(model_dir, tmp_path / "run", "people", held_out=0.0)
+        report = train(ledger, "kto", task, None, QUICK)
+        assert (report.rows, report.steps) == (16, 3)
+        assert report.metrics["loss"] == pytest.approx(0.5, abs=0.2)  # the policy is hardly off its reference
+        with pytest.raises(
+            ConfigError, match="'people' has single outputs, and this method learns from pairs"
+        ):
+            train(ledger, "dpo", task, None, QUICK)
 
 
 @pytest.mark.parametrize(

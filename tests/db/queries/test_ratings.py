@@ -15,11 +15,7 @@ from db.maintenance import merge
 from db.queries.exports import RowFilter
 from db.queries.ratings import RatingRows, rated
 from db.records import AnnotatorKind
-from farm.options.train import TrainTask
 from farm.snapshot import Choice, snapshot
-from farm.train import _data
-from farm.training.data import JudgedOutput
-from farm.training.processes import Processes
 from tests.support.command_line import refused, told
 
 ANY = RowFilter()
@@ -90,14 +86,6 @@ def test_a_snapshot_has_each_output_once_and_every_annotator_weighs_the_same(tmp
         assert snapshot(ledger, "bob", Choice(unpaired=True, annotators=("bob",))).card.rows == 1
         with pytest.raises(ConfigError, match="nothing to freeze"):
             snapshot(ledger, "pairs", Choice())
-        task = TrainTask(model="m", folder=tmp_path / "run", snapshot="all", held_out=0.0)
-        data = _data(ledger, "judged", task, Processes())
-        assert sorted(data.train, key=str) == [
-            JudgedOutput(data.train[0].prompt, "y", 0.75),  # type: ignore[attr-defined]
-            JudgedOutput(data.train[0].prompt, "z", 1.0),  # type: ignore[attr-defined]
-        ]
-        with pytest.raises(ConfigError, match="has single outputs, and this method learns from pairs"):
-            _data(ledger, "pairs", task, Processes())
     assert "exclude each other" in refused(
         tmp_path / "a.db", "snapshot", "s", "--unpaired", "--average-orders"
     )
