@@ -9,6 +9,7 @@ whole_files     writes files whole or not at all, and never over a ledger
 records         the facts as frozen dataclasses
 names           how long annotators' names may be, and which look alike
 tables          the tables; private to this room
+known_names     the names that a ledger holds, for a shell that completes them
 engine          opens the database of an address, with safe settings
 schema          which schema a ledger has, and how to upgrade it
 migrations      the steps of an upgrade

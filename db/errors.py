@@ -6,6 +6,9 @@ standard error and exits with 1. Any other exception that a user sees is a bug.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class FarmError(Exception):
     """An error with a remedy; the root of the project's errors.
@@ -69,3 +72,9 @@ class FormatError(FarmError):
 
 class ConfigError(FarmError):
     """An option, a name or a configuration file is wrong."""
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
+    """The remedy for a name that nothing has: the nearest known name; `otherwise` where none is near."""
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"did you mean {near[0]!r}?" if near else otherwise

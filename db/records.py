@@ -350,9 +350,9 @@ class Run:
 class PairFilter:
     """Chooses pairs. All conditions must hold; None means any."""
 
-    source: str | None = None
+    source: str | None = field(default=None, metadata={"names": "source"})
     """Only what was imported from this source."""
-    subset: str | None = None
+    subset: str | None = field(default=None, metadata={"names": "subset"})
     """Only this subset of it."""
     limit: int | None = field(default=None, metadata={"at_least": 1})
     """At most this many pairs."""

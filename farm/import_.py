@@ -14,7 +14,7 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
-from db.errors import ConfigError
+from db.errors import ConfigError, did_you_mean
 from db.ids import Json, canonical_json
 from db.interchange import FORMATS, Format, expand
 from db.interchange.fields import stem
@@ -113,7 +113,8 @@ class ImportReport:
 def format_named(name: str) -> Format:
     """The format of this name. Raises ConfigError, which lists the names, on another one."""
     if name not in FORMATS:
-        raise ConfigError(f"there is no format {name!r}", remedy=f"one of {', '.join(sorted(FORMATS))}")
+        remedy = did_you_mean(name, FORMATS, f"one of {', '.join(sorted(FORMATS))}")
+        raise ConfigError(f"there is no format {name!r}", remedy=remedy)
     return FORMATS[name]
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from db.errors import ConfigError
+from db.errors import ConfigError, did_you_mean
 from db.ledger import Ledger
 from db.queries.contests import contests, members, texts_of
 from farm.evaluation.leaderboard_report import (
@@ -148,9 +148,11 @@ def against(rows: pd.DataFrame, reference: str) -> pd.DataFrame:
     reference one wins as the other loses, so each of their judgements is a tie. Raises ConfigError where
     there is none.
     """
+    models = {*rows["model_a"], *rows["model_b"]}
     rows = rows[(rows["model_a"] == reference) | (rows["model_b"] == reference)]
     if rows.empty:
-        raise ConfigError(f"nothing was judged against {reference!r}", remedy="name another --reference")
+        remedy = did_you_mean(reference, models, "name another --reference")
+        raise ConfigError(f"nothing was judged against {reference!r}", remedy=remedy)
     first = rows["model_b"] == reference  # the model's output is output_a
     itself = first & (rows["model_a"] == reference)
     preference = rows["preference"].where(first, 1 - rows["preference"])

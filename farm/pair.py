@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass
 from itertools import combinations, islice
 from types import MappingProxyType
 
-from db.errors import ConfigError
+from db.errors import ConfigError, did_you_mean
 from db.ids import Json, keyed_uniform
 from db.ledger import Ledger
 from db.queries import outputs
+from db.queries.holdings import names_of
 from db.queries.outputs import Source
 from db.records import Item, Output, Pair
 from farm.options.pair import PairTask as PairTask
@@ -72,7 +73,11 @@ def _grouped(ledger: Ledger, sources: Sequence[Source], set_name: str | None) ->
             raise ConfigError(
                 f"there are no outputs of {source.producer!r}" + (f" in {set_name!r}" if set_name else ""),
                 where=str(ledger.address),
-                remedy="`farm sample` makes some; `farm status` names the producers there are",
+                remedy=did_you_mean(
+                    source.producer,
+                    names_of(ledger, "producer") - {source.producer},
+                    "`farm sample` makes some; `farm status` names the producers there are",
+                ),
             )
     return dict(groups)
 

@@ -15,11 +15,12 @@ import numpy as np
 import pandas as pd
 
 from annotators import catalogue
-from db.errors import ConfigError
+from db.errors import ConfigError, did_you_mean
 from db.ids import Json, canonical_json, keyed_uniform
 from db.ledger import Ledger, PairFilter
 from db.queries import outputs
 from db.queries.contests import contests
+from db.queries.holdings import names_of
 from db.records import AnnotationStatus, AnnotatorKind, Item, Output, Pair
 from farm.annotate import annotate
 from farm.evaluation.attacks import ATTACKS, PREFIX, SOURCE, Attack, AttackKind
@@ -195,7 +196,11 @@ def _honest(ledger: Ledger, producer: str, task: RobustnessTask) -> dict[str, Ou
         raise ConfigError(
             f"there are no outputs of {producer!r}" + (f" in {task.set_name!r}" if task.set_name else ""),
             where="--against",
-            remedy="`farm status` names the producers there are",
+            remedy=did_you_mean(
+                producer,
+                names_of(ledger, "producer") - {producer},
+                "`farm status` names the producers there are",
+            ),
         )
     drawn = sorted(found, key=lambda key: keyed_uniform("robustness", key))[: task.instructions]
     return {key: found[key] for key in drawn}
@@ -205,7 +210,8 @@ def _require_known(attacks: Sequence[str]) -> None:
     unknown = [name for name in attacks if name not in ATTACKS]
     if unknown:
         what = "; ".join(f"there is no attack {name!r}" for name in unknown)
-        raise ConfigError(what, where="--attack", remedy=f"one of {', '.join(ATTACKS)}")
+        remedy = did_you_mean(unknown[0], ATTACKS, f"one of {', '.join(ATTACKS)}")
+        raise ConfigError(what, where="--attack", remedy=remedy)
 
 
 def _written(task: RobustnessTask, honest: Mapping[str, Output]) -> Iterator[_Assault]:

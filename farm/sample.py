@@ -13,10 +13,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from db.errors import ConfigError
+from db.errors import ConfigError, did_you_mean
 from db.ids import Json
 from db.ledger import Ledger
 from db.queries import outputs, training
+from db.queries.holdings import names_of
 from db.queries.outputs import Source
 from db.records import Instruction, Output
 from farm.config import ModelConfig
@@ -63,7 +64,11 @@ def sample(
         raise ConfigError(
             "there are no instructions in this set",
             where=task.set_name,
-            remedy="`farm status` lists the sets; `farm import instructions FILE --set NAME` makes one",
+            remedy=did_you_mean(
+                task.set_name,
+                names_of(ledger, "set"),
+                "`farm status` lists the sets; `farm import instructions FILE --set NAME` makes one",
+            ),
         )
     drawing = _drawing(model, task, provider)
     producer = task.producer or Path(model).name

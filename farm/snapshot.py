@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from db.errors import ConfigError
+from db.errors import ConfigError, did_you_mean
 from db.ids import Json, canonical_json
 from db.ledger import Ledger
 from db.queries import training
 from db.queries.exports import RowFilter
 from db.queries.ratings import ChosenRatings, choose_ratings
 from db.queries.training import Chosen, SnapshotCard
+from db.records import AnnotatorKind
 from farm.options.snapshot import Choice as Choice
 
 
@@ -72,8 +72,8 @@ def annotators_called(ledger: Ledger, wanted: Sequence[str]) -> tuple[str, ...]:
     for name in wanted:
         meant = [card.name for card in cards if name in (card.name, card.kind.value)]
         if not meant:
-            near = difflib.get_close_matches(name, [card.name for card in cards], n=1)
-            remedy = f"did you mean {near[0]!r}?" if near else "`farm audit` lists them"
+            there = [*(card.name for card in cards), *AnnotatorKind]
+            remedy = did_you_mean(name, there, "`farm audit` lists them")
             raise ConfigError(f"no annotator {name!r} judged here", remedy=remedy)
         named |= dict.fromkeys(meant)
     return tuple(named)
@@ -84,5 +84,6 @@ def snapshot_named(ledger: Ledger, name: str) -> SnapshotCard:
     cards = {card.name: card for card in training.snapshots(ledger)}
     if name not in cards:
         there = ", ".join(cards) or "none yet"
-        raise ConfigError(f"no snapshot {name!r} (there is {there})", remedy="make one with `farm snapshot`")
+        remedy = did_you_mean(name, cards, "make one with `farm snapshot`")
+        raise ConfigError(f"no snapshot {name!r} (there is {there})", remedy=remedy)
     return cards[name]

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from db.errors import ConfigError
+from db.errors import ConfigError, did_you_mean
 from db.ids import Json, canonical_json, content_hash, keyed_uniform
 from db.ledger import Ledger
 from db.queries import history, training
@@ -51,7 +51,9 @@ class TrainReport:
 def method_named(name: str) -> Trainer:
     """The trainer of a method. Raises ConfigError, which lists the names, on an unknown one."""
     if name not in METHODS:
-        raise ConfigError(f"no method {name!r}", remedy=f"one of {', '.join(METHODS)}")
+        raise ConfigError(
+            f"no method {name!r}", remedy=did_you_mean(name, METHODS, f"one of {', '.join(METHODS)}")
+        )
     return load(name)
 
 

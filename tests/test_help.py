@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import cli
 from farm.commands import COMMANDS, STUDY, module_of, summary_of
+from tests.db.test_known_names import fill
 
 FARM = Path(sys.executable).parent / "farm"
 HEAVY = {"torch", "transformers", "pandas", "numpy", "scipy", "sqlalchemy", "openai", "rich"}
@@ -67,6 +69,19 @@ def test_help_of_audit_fits_two_screens() -> None:
     assert "--robustness" not in shown.stdout
 
 
+def asked_for(typed: str) -> dict[str, str]:
+    """The environment in which the shell's completion script asks."""
+    place = str(len(typed.split(" ")) - 1)
+    return {"_FARM_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": place}
+
+
+def completed(typed: str, **more: str) -> set[str]:
+    """What the shell is told, asked in this process. Nothing is said on standard error."""
+    result = CliRunner().invoke(cli.app, [], prog_name="farm", env=asked_for(typed) | more)
+    assert result.stderr == ""
+    return set(result.stdout.split())
+
+
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
@@ -79,10 +94,124 @@ def test_help_of_audit_fits_two_screens() -> None:
     ],
 )
 def test_the_shell_completes_commands_flags_and_choices(typed: str, expected: set[str]) -> None:
-    words = typed.split(" ")
-    asked = {"_FARM_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(len(words) - 1)}
-    result = subprocess.run([FARM], capture_output=True, text=True, check=False, env=os.environ | asked)
+    asked = os.environ | asked_for(typed)
+    result = subprocess.run([FARM], capture_output=True, text=True, check=False, env=asked)
     assert set(result.stdout.split()) == expected, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("farm annotate sin", {"single-token"}),
+        ("farm annotators calibrate crowd-q", {"crowd-quiet"}),
+        ("farm train d", {"dpo"}),
+        ("farm import ll", {"llama-factory", "llmbar"}),
+        ("farm export t", {"trl", "trl-unpaired"}),
+        ("farm robustness --attack brag", {"brag"}),
+    ],
+)
+def test_the_shell_completes_names_that_ship_with_the_package(typed: str, expected: set[str]) -> None:
+    assert completed(typed) == expected
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose farm.toml names a ledger: a name of each kind, and names that a shell would run."""
+    from db.ledger import Ledger
+    from db.records import AnnotatorCard, AnnotatorKind
+
+    folder = tmp_path_factory.mktemp("named")
+    (folder / "farm.toml").write_text('ledger = "mine.db"\n')
+    with Ledger.open(folder / "mine.db", create=True) as ledger:
+        fill(ledger)
+        with ledger.writing() as writer:
+            writer.annotators(
+                [
+                    AnnotatorCard(f"a{ending}", AnnotatorKind.LLM)
+                    for ending in ("$(rm x)", "`x`", ";x", " b", "é")
+                ]
+            )
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("farm audit --annotator a", {"ada", "aé"}),
+        ("farm audit --reference ", {"ada", "aé", "human", "gold"}),
+        ("farm audit --source ", {"poll"}),
+        ("farm annotate plain --subset ", {"easy"}),
+        ("farm sample model --set ", {"sums"}),
+        ("farm train dpo --snapshot ", {"strict"}),
+        ("farm evaluate model --against ", {"smol"}),
+        ("farm pair p --of s", {"smol"}),
+        ("farm snapshot x --annotator h", {"human"}),
+        ("farm people win-rate a", {"ada", "aé"}),
+    ],
+)
+def test_the_shell_completes_names_of_the_ledger(
+    named: Path, monkeypatch: pytest.MonkeyPatch, typed: str, expected: set[str]
+) -> None:
+    monkeypatch.chdir(named)
+    assert completed(typed) == expected
+
+
+def test_completion_finds_the_ledger_as_commands_do(
+    named: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ledger = str(named / "mine.db")
+    assert completed("farm sample model --set ") == set()
+    assert completed("farm sample model --set ", FARM_LEDGER=ledger) == {"sums"}
+    assert completed(f"farm --ledger {ledger} sample model --set ") == {"sums"}
+    assert completed(f"farm sample model --ledger {ledger} --set ") == {"sums"}
+
+
+def test_completion_is_silent_where_something_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "farm.db").write_bytes(b"no ledger" * 100)
+    assert completed("farm sample model --set ") == set()
+    (tmp_path / "farm.toml").write_text("no toml")
+    assert completed("farm sample model --set ") == set()
+    postgres = "postgresql://nobody:wrong@127.0.0.1:1/none"
+    assert completed("farm sample model --set ", FARM_LEDGER=postgres) == set()
+
+
+def test_completion_loads_nothing_heavy(named: Path) -> None:
+    asked = os.environ | asked_for("farm audit --annotator ")
+    code = f"import sys, cli\ntry: cli.main()\nfinally: print(sys.modules.keys() & {HEAVY!r})"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=named, env=asked
+    )
+    assert result.stdout.splitlines() == ["ada", "aé", "set()"]
+
+
+def test_every_name_is_completed() -> None:
+    names = {
+        "annotators",
+        "annotator",
+        "source",
+        "subset",
+        "set",
+        "snapshot",
+        "against",
+        "method",
+        "reference",
+    }
+    free = {("train", "reference"), ("leaderboard", "against"), ("evaluate", "reference")}  # models, a column
+    for name in COMMANDS:
+        command = cli.load(name)
+        for part in getattr(command, "commands", {"": command}).values():
+            plain = [
+                flag.name
+                for flag in part.params
+                if flag.name in names
+                and (name, flag.name) not in free
+                and getattr(flag, "_custom_shell_complete", None) is None
+            ]
+            assert plain == [], name
 
 
 def test_the_old_spelling_of_robustness_works_and_says_so(tmp_path: Path) -> None:

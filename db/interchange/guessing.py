@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from db.errors import ConfigError, FormatError
+from db.errors import ConfigError, FormatError, did_you_mean
 from db.interchange import FORMATS, expand, guess
 from db.interchange.files import opened, readable_objects
 from db.interchange.instructions import PLAIN
@@ -85,7 +85,9 @@ def inputs(named: str, paths: tuple[Path, ...]) -> Iterator[tuple[str, tuple[Pat
         if not paths and named != STDIN and not Path(named).exists():
             raise ConfigError(
                 f"there is neither a format nor a file {named!r}",
-                remedy=f"a file, or one of {', '.join(sorted(FORMATS))} and files",
+                remedy=did_you_mean(
+                    named, FORMATS, f"a file, or one of {', '.join(sorted(FORMATS))} and files"
+                ),
             )
         if named == STDIN or Path(named).exists():
             named, paths = AUTO, (Path(named), *paths)

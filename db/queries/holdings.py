@@ -1,4 +1,4 @@
-"""What a ledger holds, by name: imported sources."""
+"""What a ledger holds, by name: imported sources, and the names of each kind."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import func, select
 
+from db.known_names import QUERIES
 from db.ledger import Ledger
 from db.tables import ItemRow
 
@@ -27,3 +28,9 @@ def sources(ledger: Ledger) -> list[SourceItems]:
     )
     with ledger.reading() as connection:
         return [SourceItems(*row) for row in connection.execute(query)]
+
+
+def names_of(ledger: Ledger, kind: str) -> set[str]:
+    """The names of one kind of `db.known_names.QUERIES`, such as "set" or "producer"."""
+    with ledger.reading() as connection:
+        return {str(name) for (name,) in connection.exec_driver_sql(QUERIES[kind])}

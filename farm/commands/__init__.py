@@ -6,6 +6,7 @@ of their fields.
 
 common    what the commands share: the options before the command, the output, the app
 flags     flags made from configuration classes
+completion  names that the shell completes
 """
 
 import re
@@ -13,7 +14,7 @@ from keyword import iskeyword
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-SHARED = ("__init__", "common", "flags")
+SHARED = ("__init__", "common", "completion", "flags")
 STUDY = (
     *("quickstart", "validate", "import", "export", "snapshot", "world", "sample", "pair", "annotators"),
     *("annotate", "serve-simulator", "label", "methods", "train", "audit", "robustness"),

@@ -29,7 +29,7 @@ class Catalogue(TyperGroup):
 class Shown(Options):
     """What is shown."""
 
-    name: str | None = option(None, argument=True)
+    name: str | None = option(None, argument=True, names="catalogue")
     """Show this one whole, with its prompt."""
 
 

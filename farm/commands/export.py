@@ -14,15 +14,15 @@ from farm.settings.fields import option
 class ExportOptions(Options):
     """What is written, and where."""
 
-    format_name: str = option(argument=True, metavar="FORMAT")
+    format_name: str = option(argument=True, metavar="FORMAT", names="written")
     """The format to write."""
     path: Path = option(argument=True)
     """The file to make."""
-    source: str | None = None
+    source: str | None = option(None, names="source")
     """Only what was imported from this source."""
-    subset: str | None = None
+    subset: str | None = option(None, names="subset")
     """Only this subset of it."""
-    annotators: tuple[str, ...] = option((), flag="--annotator")
+    annotators: tuple[str, ...] = option((), flag="--annotator", names="kind judged")
     """Only these annotators' judgements: names, or kinds (human, gold, llm, rm, rule). Repeatable."""
     labels: bool = False
     """Write the label after label noise, as a snapshot has it, in place of the verdict."""

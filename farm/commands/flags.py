@@ -22,6 +22,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from db.errors import ConfigError
+from farm.commands.completion import completer
 from farm.settings.checked import Config, build
 from farm.settings.fields import (
     Part,
@@ -87,6 +88,14 @@ class Flag:
             kind = list[kind]
         return kind if self.default is not None else kind | None
 
+    @property
+    def completer(self) -> Callable[..., list[str]] | None:
+        """What completes the value: its choices, or names that there are; None where it is free."""
+        if choices := choices_of(self.hint):
+            return lambda incomplete: [each for each in choices if each.startswith(incomplete)]
+        names = flag_settings(self.field).get("names")
+        return completer(names) if names else None
+
     def shared(self, project: Project, given: Mapping[str, Any]) -> object:
         """What the project file says of this flag; None where it says nothing, or the environment says it.
 
@@ -107,7 +116,7 @@ class Flag:
             "help": self.words,
             "metavar": settings.get("metavar") or ("|".join(choices) or None),
             "hidden": self.part.hidden,
-            "autocompletion": (lambda incomplete: choices) if choices else None,
+            "autocompletion": self.completer,
         }
         if self.name is None:
             info: Any = typer.Argument(**shared)

@@ -14,9 +14,9 @@ class StatusOptions(Options):
 
     contamination: bool = False
     """Instructions in both a training and an evaluation set."""
-    train: tuple[str, ...] = ()
+    train: tuple[str, ...] = option((), names="set source")
     """Sets or sources to take as training; repeat it."""
-    evaluation: tuple[str, ...] = option((), flag="--eval")
+    evaluation: tuple[str, ...] = option((), flag="--eval", names="set source")
     """Sets or sources to take as evaluation; repeat it."""
     threshold: float = 0.6
     """Share of common shingles that is too near."""

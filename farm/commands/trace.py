@@ -12,7 +12,7 @@ from farm.settings.fields import option
 class TraceOptions(Options):
     """What is followed, and how much of it is shown."""
 
-    wanted: str = option(argument=True, metavar="ID")
+    wanted: str = option(argument=True, metavar="ID", names="snapshot judged producer")
     """As checkpoint:3 or pair:17, a name, a folder, or a hash."""
     limit: int = option(3, at_least=0)
     """Judgements shown under what rests on many."""

@@ -15,7 +15,7 @@ from farm.settings.fields import option
 class Learning(Options):
     """The method, and where its own options stand."""
 
-    method: str = option("", argument=True)
+    method: str = option("", argument=True, names="method")
     """A reference method: see docs/train.md."""
     config: Path | None = None
     """The method's options as YAML; flags go before it."""

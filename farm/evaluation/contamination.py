@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy import sparse
 
-from db.errors import ConfigError
+from db.errors import ConfigError, did_you_mean
 from db.ids import Json
 from db.ledger import Ledger
 from db.records import Instruction, Use
@@ -72,9 +72,8 @@ def contamination(
         named = _named_sets(ledger)
     for name in (*train, *evaluation):
         if name not in named:
-            raise ConfigError(
-                f"there is no set or source {name!r}", remedy=f"one of {', '.join(sorted(named))}"
-            )
+            remedy = did_you_mean(name, named, f"one of {', '.join(sorted(named))}")
+            raise ConfigError(f"there is no set or source {name!r}", remedy=remedy)
     sides = [
         {name: each for name, (use, each) in named.items() if (name in chosen if chosen else use == wanted)}
         for chosen, wanted in ((train, Use.TRAIN), (evaluation, Use.EVAL))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from db.errors import ConfigError
+from db.errors import ConfigError, did_you_mean
 from db.records import AnnotatorCard, AnnotatorKind
 
 GROUPS = {"human": AnnotatorKind.HUMAN, "gold": AnnotatorKind.GOLD}  # names that stand for all of a kind
@@ -75,5 +75,6 @@ def _called(who: Sequence[Who], name: str) -> list[Who]:
     found = own or sorted(each for each in who if each.name.rpartition("#")[0] == name)
     if not found:
         some = ", ".join(sorted(each.name for each in who)[:8])
-        raise ConfigError(f"no annotator {name!r} judged here", remedy=f"there are {some} ...")
+        remedy = did_you_mean(name, (each.name for each in who), f"there are {some} ...")
+        raise ConfigError(f"no annotator {name!r} judged here", remedy=remedy)
     return found

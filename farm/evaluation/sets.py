@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from db.errors import ConfigError
+from db.errors import ConfigError, did_you_mean
 from farm.statistics.difficulty import Difficulty
 
 PLACES = "index"  # the column of a table that gives places in the set, from 0
@@ -127,8 +127,9 @@ def choose_set(found: pd.DataFrame, judged: set[Hashable], name: str | None) -> 
     if name is not None:
         rows = found[found["set_name"] == name]
         if rows.empty:
-            there = ", ".join(sorted(found["set_name"].unique())) or "none"
-            raise ConfigError(f"no set {name!r} (there is {there})", where="--set")
+            sets = sorted(found["set_name"].unique())
+            what = f"no set {name!r} (there is {', '.join(sets) or 'none'})"
+            raise ConfigError(what, where="--set", remedy=did_you_mean(name, sets, ""))
         if judged.isdisjoint(rows["instruction"]):
             raise ConfigError(f"nothing of {name!r} was judged", where="--set", remedy="name another set")
         return EvaluationSet(name, _once(rows))

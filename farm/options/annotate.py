@@ -9,7 +9,7 @@ from farm.settings.fields import option
 class AnnotatorChoice(Options):
     """Who judges."""
 
-    annotator: str = option(argument=True)
+    annotator: str = option(argument=True, names="catalogue")
     """A name of the catalogue: see `farm annotators`."""
 
 

@@ -12,13 +12,13 @@ from farm.settings.fields import option
 class AuditOptions(Options):
     """What to audit. None and () mean all."""
 
-    source: str | None = None
+    source: str | None = option(None, names="source")
     """Only what was imported from this source."""
-    subset: str | None = None
+    subset: str | None = option(None, names="subset")
     """Only this subset of it."""
-    annotators: tuple[str, ...] = option((), flag="--annotator")
+    annotators: tuple[str, ...] = option((), flag="--annotator", names="judged")
     """Only these annotators; repeat it."""
-    reference: str | None = None
+    reference: str | None = option(None, names="group judged")
     """human, gold, or the name of an annotator; else people, or else a gold standard."""
     nulls: Literal["wrong", "drop"] = "wrong"
     """An unreadable verdict counts as wrong in accuracy, or is left out: drop."""

@@ -11,15 +11,15 @@ from farm.settings.fields import option
 class CalibrateTask(Options):
     """Which pool is fitted to whom, and on which questions."""
 
-    pool: str = option(argument=True)
+    pool: str = option(argument=True, names="catalogue")
     """A pool, by its name in the catalogue or by its path."""
     out: Path = option()
     """The pool file to write; its name is the new pool's."""
-    source: str | None = None
+    source: str | None = option(None, names="source")
     """Only what was imported from this source."""
-    subset: str | None = None
+    subset: str | None = option(None, names="subset")
     """Only this subset of it."""
-    reference: str = "human"
+    reference: str = option("human", names="group judged")
     """human, or the name of the annotator to follow."""
     held_out: float = option(0.5, above=0, below=1)
     """Share of the instructions to check on."""

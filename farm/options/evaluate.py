@@ -24,11 +24,11 @@ SAMPLING = Part(
 class EvaluateTask(Options):
     """The model, its reference, its judge and their options. board: annotator and reference come later."""
 
-    model: str = option(argument=True)
+    model: str = option(argument=True, names="producer")
     """A producer of the ledger, a directory or a hub id."""
-    against: str = option()
+    against: str = option(names="producer")
     """The reference: likewise."""
-    annotator: str = option()
+    annotator: str = option(names="catalogue")
     """Who judges: a name of the catalogue."""
     sampling: Annotated[SampleTask, SAMPLING] = option()
     """How outputs are drawn, to which set."""

@@ -12,7 +12,7 @@ from farm.settings.fields import option
 class Files(Options):
     """Which files."""
 
-    format_name: str = option(argument=True, metavar="[FORMAT]")
+    format_name: str = option(argument=True, metavar="[FORMAT]", names="format")
     """The files' format, see docs/import.md; `auto`, or none, guesses it."""
     paths: tuple[Path, ...] = option((), argument=True, metavar="PATH...")
     """Files or folders; - reads standard input."""
@@ -21,13 +21,13 @@ class Files(Options):
 class ImportOptions(Options):
     """What the user says of files whose format does not say it; None leaves it to the file."""
 
-    source: str | None = None
+    source: str | None = option(None, names="source")
     """Name the source, where the format does not."""
-    annotator: str | None = None
+    annotator: str | None = option(None, names="judged")
     """Name the annotator, where the format does not."""
     kind: AnnotatorKind | None = None
     """The annotator's kind."""
-    set_name: str | None = option(None, flag="--set")
+    set_name: str | None = option(None, flag="--set", names="set")
     """Name the set of the instructions."""
     use: Use | None = None
     """What the set is for."""

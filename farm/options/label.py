@@ -13,15 +13,15 @@ MOST_CATCH = 0.5  # catch items for each pair
 class LabelTask(Options):
     """Who judges what, and where the page is served."""
 
-    annotators: tuple[str, ...] = option(flag="--annotator")
+    annotators: tuple[str, ...] = option(flag="--annotator", names="judged")
     """Who judges; repeat it for several people at once."""
-    source: str | None = None
+    source: str | None = option(None, names="source")
     """Only what was imported from this source."""
-    subset: str | None = None
+    subset: str | None = option(None, names="subset")
     """Only this subset of it."""
     limit: int | None = option(None, at_least=1)
     """At most so many pairs for each person."""
-    doubt: str | None = None
+    doubt: str | None = option(None, names="judged")
     """Begin with what this annotator doubts; else at random."""
     catch: float = 0.1
     """Catch items for each pair: identical outputs and repeats. 0: none."""

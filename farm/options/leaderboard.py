@@ -13,15 +13,15 @@ LENGTH = ("length",)
 class LeaderboardOptions(Options):
     """Whose judgements of which pairs count. difficulty, anchors: CSV files, see docs/leaderboard.md."""
 
-    annotator: str
+    annotator: str = option(names="group judged")
     """Whose judgements rank the models: a name, or a group: human, gold."""
-    reference: str | None = None
+    reference: str | None = option(None, names="producer")
     """The model that all others meet; else the one that takes part in every pair."""
-    source: str | None = None
+    source: str | None = option(None, names="source")
     """Only what was imported from this source."""
-    subset: str | None = None
+    subset: str | None = option(None, names="subset")
     """Only this subset of it."""
-    set_name: str | None = option(None, flag="--set")
+    set_name: str | None = option(None, flag="--set", names="set")
     """The evaluation set, an instruction of which without a judgement counts as failed; else the smallest
     named set that holds all that was judged."""
     difficulty: Path | None = None

@@ -16,7 +16,7 @@ class PairTask(Options):
     """The source that the pairs stand under."""
     sources: tuple[Source, ...] = option((), flag=None)
     """Whose outputs meet."""
-    set_name: str | None = option(None, flag="--set")
+    set_name: str | None = option(None, flag="--set", names="set")
     """Only instructions of this set."""
     against: Source | None = option(None, flag=None)
     """Each output meets one of this source's."""
@@ -31,7 +31,7 @@ class PairTask(Options):
 class Producers(Options):
     """The same sources by the names of their producers: the latest decoding of each."""
 
-    of: tuple[str, ...]
+    of: tuple[str, ...] = option(names="producer")
     """A producer whose outputs meet; repeat it."""
-    against: str | None = None
+    against: str | None = option(None, names="producer")
     """Each output meets one of this producer's."""

@@ -11,27 +11,27 @@ from farm.settings.fields import option
 class Scope(Options):
     """Which pairs count."""
 
-    source: str | None = None
+    source: str | None = option(None, names="source")
     """Only what was imported from this source."""
-    subset: str | None = None
+    subset: str | None = option(None, names="subset")
     """Only this subset of it."""
-    model: str | None = None
+    model: str | None = option(None, names="producer")
     """The win rate of this producer; else of each question's first output."""
-    against: str | None = None
+    against: str | None = option(None, names="producer")
     """Only pairs with this producer."""
 
 
 class ComparedAnnotators(Options):
     """Who is compared with people."""
 
-    annotators: tuple[str, ...] = option((), argument=True, metavar="[ANNOTATOR]...")
+    annotators: tuple[str, ...] = option((), argument=True, metavar="[ANNOTATOR]...", names="judged")
     """These annotators; else everybody there is to compare."""
 
 
 class Beside(Options):
     """Who stands beside people."""
 
-    annotator: str = option(argument=True)
+    annotator: str = option(argument=True, names="judged")
     """The annotator that stands beside people."""
 
 
@@ -63,9 +63,9 @@ class Labelling(Options):
 class Evaluators(Options):
     """Two evaluators to compare."""
 
-    a: str
+    a: str = option(names="group judged")
     """An annotator, or human, or gold."""
-    b: str
+    b: str = option(names="group judged")
     """Another one."""
 
 

@@ -22,5 +22,5 @@ class QuickstartTask(Options):
     """Another seed is another world."""
     processes: int | None = option(None, at_least=1)
     """Processes side by side; else one a core."""
-    simulators: str = CROWD
+    simulators: str = option(CROWD, names="catalogue")
     """The annotator whose labels are learnt from: a name or a file."""

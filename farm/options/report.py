@@ -11,9 +11,9 @@ from farm.settings.fields import option
 class ReportOptions(Options):
     """What the report is about."""
 
-    source: str | None = None
+    source: str | None = option(None, names="source")
     """Only what was imported from this source."""
-    subset: str | None = None
+    subset: str | None = option(None, names="subset")
     """Only this subset of it."""
     subject: str = "Preference Farm"
     """What the page is about."""

@@ -14,7 +14,7 @@ LOADING = Part(only=("dtype", "device", "attention", "template"))
 class SampleTask(Options):
     """What is drawn: n outputs to each instruction of a set, under a producer's name."""
 
-    set_name: str = option(flag="--set")
+    set_name: str = option(flag="--set", names="set")
     """The instructions to answer."""
     producer: str = ""
     """Whose outputs these are; else the model's name."""

@@ -9,11 +9,11 @@ from farm.settings.fields import option
 class Choice(Options):
     """Which judgements are frozen. () and None mean all."""
 
-    annotators: tuple[str, ...] = option((), flag="--annotator")
+    annotators: tuple[str, ...] = option((), flag="--annotator", names="kind judged")
     """Whose judgements: a name, or a kind such as human for everybody of it; repeat it."""
-    source: str | None = None
+    source: str | None = option(None, names="source")
     """Only what was imported from this source."""
-    subset: str | None = None
+    subset: str | None = option(None, names="subset")
     """Only this subset of it."""
     average_orders: bool = False
     """A pair judged in both orders counts once, as the mean of both."""

@@ -15,9 +15,9 @@ class TrainTask(Options):
     """The model to start from: a directory or a hub id."""
     folder: Path = option(flag="--out")
     """The folder of the run; again, it goes on there."""
-    snapshot: str | None = None
+    snapshot: str | None = option(None, names="snapshot")
     """The judged pairs to learn from."""
-    set_name: str | None = option(None, flag="--set")
+    set_name: str | None = option(None, flag="--set", names="set")
     """The instructions to learn from."""
     reference: str | None = None
     """The reference model, if not --model."""

@@ -13,19 +13,19 @@ class ValidateTask(Options):
 
     model: str
     """The supervised model whose outputs were judged: a directory or a hub id."""
-    pairs: str
+    pairs: str = option(names="source")
     """The source of the judged pairs."""
-    unlabelled: str
+    unlabelled: str = option(names="set")
     """The set of instructions that methods draw on."""
-    evaluation: str
+    evaluation: str = option(names="set")
     """The set of instructions of the evaluation."""
-    out: Path
+    out: Path = option()
     """The folder of the runs and of study.json."""
-    people: tuple[str, ...] = ()
+    people: tuple[str, ...] = option((), names="judged")
     """Which people; else all of them."""
-    simulators: tuple[str, ...] = option((), required=True)
+    simulators: tuple[str, ...] = option((), required=True, names="catalogue")
     """Whose labels are learnt from; repeat it."""
-    evaluators: tuple[str, ...] = ()
+    evaluators: tuple[str, ...] = option((), names="catalogue")
     """Who judges in the simulated world; else the simulators."""
     recipe: Path | None = None
     """Methods and their options (YAML)."""
