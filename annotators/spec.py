@@ -23,7 +23,7 @@ from db.ids import Json, content_hash
 from db.records import AnnotatorCard, AnnotatorKind
 
 RENDERING = 1  # counts changes of render.py and prompt.py that change a request
-PARSING = 2  # counts changes of the parsers that change a reading
+PARSING = 3  # counts changes of the parsers that change a reading
 MAX_BATCH = 50
 _NAME = re.compile("[A-Za-z0-9]{1,12}")
 

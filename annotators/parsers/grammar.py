@@ -2,10 +2,12 @@
 
 A verdict is declared, never merely mentioned. From strong to weak:
 
-    leading      the reply begins with the label: "Output (a)", "B - it is shorter"
+    leading      the reply begins with the label, or with the line "Tie": "Output (a)", "B - it is shorter"
     marked       "Verdict: A", "The better output is (b)", "[[B]]", "[[A>>B]]", "Verdict: tie"; or the label
-                 alone on the last line
-    concluding   "Therefore, Output (a) is better.", "My answer is B" (which may answer something else)
+                 alone on the last line. "Verdict: 2" where that is all of the line and no output is called 2.
+                 "[[C]]", which MT-Bench asks for as a tie, where the outputs are called A and B
+    concluding   "Therefore, Output (a) is better.", "Hence, B." at the end of a line, "My answer is B"
+                 (which may answer something else)
     claimed      "Output (b) is better because ...", "I prefer B", "so to me the better response is (a)"
 
 What is no declaration: a label that is only talked about; a claim that is denied, asked, conditional, limited
@@ -142,6 +144,7 @@ class NamePatterns:
     alone: re.Pattern[str]
     marked: re.Pattern[str]
     claimed: re.Pattern[str]
+    concluded: re.Pattern[str]
     repeated: re.Pattern[str]
 
     @classmethod
@@ -167,21 +170,31 @@ def _labels(first: str, second: str) -> NamePatterns:
     subject = f"(?:{sure}|{nth}|{bare})"
     object_ = f"(?:{sure}|{nth}|{bare}{_END})"
     head = rf"[\s#>'\"-]{{0,20}}(?:{sure}|{nth}|[('\"\[]{{0,2}}{bare})"
+    number = rf"(?:{_NOUN} ?#?)?(?:(?P<f>1)|(?P<s>2))"  # of the outputs as shown, where that is no name
+    mark = rf"\b(?:verdict|winner|{_BEST}) {{0,3}}(?:is|:|=)"
+    line = rf"{mark} {{0,3}}['\"(]{{0,2}}{number}[ .)'\"]{{0,4}}(?=\n|\Z)"
+    numbered = "" if {first, second} & {"1", "2"} else f"|{line}"
+    third = "|(?P<t>c)" if {first, second} == {"a", "b"} else ""
     return NamePatterns(
         leading=_compile(
-            rf"\A{head}['\")\]]{{0,3}}(?:\s{{0,4}}(?:\Z|\n|[.,;!>(]|- )"
+            rf"\A(?:{head}['\")\]]{{0,3}}(?:\s{{0,4}}(?:\Z|\n|[.,;!>(]|- )"
             rf"|\s{{1,4}}(?:is\s{_ADVERBS}{_GOOD}|because|since|wins)\b)"
+            r"|[\s#>'\"-]{0,20}(?P<t>tie)[ .!'\"]{0,4}(?:\n|\Z))"
         ),
         alone=_compile(rf"(?:\A|\n){head}[\s.!'\")\]]{{0,20}}\Z"),
         marked=_compile(
             rf"\b(?:{_MARK}|{_BEST}|{_WEAK_MARK}) {{0,3}}(?:is|:|=|->?|=>)"
             rf"(?:[ :'\"]{{0,4}}(?:{object_}|{tie}{_END})|\s{{1,4}}{head}[ '\".)]{{0,4}}(?=\n|\Z))"
             rf"|\[\[ ?(?:(?:the )?(?:{_NOUN} ?\(?)?{name}\)? ?(?:>[^\]\n]{{1,14}})?|{tie}"
-            r"|(?P<t>\w{1,12} ?= ?\w{1,12})) ?\]\]"
+            rf"|(?P<t>\w{{1,12}} ?= ?\w{{1,12}}){third}) ?\]\]{numbered}"
         ),
         claimed=_compile(
             rf"{subject}(?:'s)?\s{{1,3}}(?:{_IS}\s{_ADVERBS}{_GOOD}|wins|{_BEATS})\b(?!\s{{1,3}}{_LIMITS}\b)"
             rf"|\b{_CHOOSE}[\s:]{{1,3}}{object_}"
+        ),
+        concluded=_compile(
+            rf"\b{_any('therefore thus hence consequently accordingly in~conclusion so')}[,:] {{1,3}}"
+            rf"{subject}[ .!'\")\]]{{0,4}}(?=\n|\Z)"
         ),
         repeated=re.compile(
             rf"(?<!\w)({re.escape(first)}|{re.escape(second)}) {{1,2}}"
@@ -212,6 +225,9 @@ def declarations(text: str, labels: NamePatterns) -> Iterator[Declaration]:
     for found in labels.marked.finditer(text):
         if _is_meant(text, found):
             yield Declaration(NamePatterns.meaning(found), _strength(text, found, marked=True), found.start())
+    for found in labels.concluded.finditer(text):
+        if _is_meant(text, found):
+            yield Declaration(NamePatterns.meaning(found), Firmness.CONCLUDING, found.start())
     for found in labels.claimed.finditer(text):
         if _is_meant(text, found):
             yield Declaration(NamePatterns.meaning(found), _strength(text, found), found.start())

@@ -80,7 +80,7 @@ def _is_finite(value: object) -> bool:
 class RatingParser:
     """A number for each output: lines such as "A: 7" or "Output B - 4/10", both on one line, JSON, a table.
 
-    A line of two numbers will do as well.
+    A line of two numbers will do as well, and a word from zero to ten after a name.
 
     The last number of each output counts; equal numbers are a tie.
     """
@@ -106,11 +106,17 @@ class RatingParser:
     def _last(self, pattern: re.Pattern[str], text: str) -> float | None:
         value = None
         for found in pattern.finditer(text):
-            value = float(found[1])
+            value = float(_NUMBERS.index(found[1].casefold())) if found[1].isalpha() else float(found[1])
         return value
 
 
 _NUMERAL = r"(\d{1,4}(?:\.\d{1,4})?)(?![\w%]|[.,]\d)"
+_NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_WORD = rf"(?:{'|'.join(_NUMBERS)})"
+_VALUE = (  # a numeral, or a number's word that nothing goes on with: "one of the best" is none
+    rf"(\d{{1,4}}(?:\.\d{{1,4}})?(?![\w%]|[.,]\d)"
+    rf"|{_WORD}(?= {{0,3}}(?:\Z|[\n.;)\]}}/'\"]|out of|,(?! {{0,3}}(?:\d|{_WORD}\b)))))"
+)
 _TWO_NUMBERS = re.compile(rf"(?:^|\n) {{0,8}}{_NUMERAL}[ ,;/]{{1,8}}{_NUMERAL} {{0,8}}(?=\n|\Z)")
 
 
@@ -122,7 +128,7 @@ def _rated(name: str) -> re.Pattern[str]:
         rf"(?:(?:^|\n)[ #>'\"(\[{{|-]{{0,12}}|[,;|]\s{{0,3}}['\"]?|\band |(?<=\d) {{1,3}}){noun}"
         rf"[(\['\"]{{0,3}}{re.escape(name)}[)\]'\"]{{0,3}} {{0,3}}(?:(?:score|rating)['\"]? {{0,3}})?"
         rf"(?:(?:[:=|-]|is|gets|scores){{1,2}}|(?=[(\[]))"
-        rf" {{0,3}}(?:\{{ ?['\"](?:score|rating|overall)['\"] ?: ?)?[ '\"(\[]{{0,4}}{_NUMERAL}",
+        rf" {{0,3}}(?:\{{ ?['\"](?:score|rating|overall)['\"] ?: ?)?[ '\"(\[]{{0,4}}{_VALUE}",
         re.IGNORECASE,
     )
 

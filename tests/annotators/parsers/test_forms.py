@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from annotators.parsers import ReplyText, parser_of, read_verdicts
-from annotators.spec import AnnotatorSpec, ParserSpec
+from annotators.spec import AnnotatorSpec, OutputNames, ParserSpec
 from db.records import AnnotatorKind
 
 START, END = ParserSpec("verdict", {"start": True}), ParserSpec("verdict")
@@ -37,6 +39,12 @@ def verdict(parser: ParserSpec, text: str) -> float | None:
         "Verdict: ✅ B",
         "Better: B",
         "判定：B",
+        "Verdict: 2",
+        "The better answer is 2.",
+        "Winner: Response 2",
+        "Final verdict: Response #2",
+        "A names three reasons.\nHence, B.",
+        "Both are short. Therefore: Output B.",
         "Urteil: B",
     ],
 )
@@ -45,7 +53,26 @@ def test_usual_forms_of_a_verdict(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Verdict: <b>A</b> or B?", "\\boxed{42}", "<answer>42</answer>", "[RESULT] 3"]
+    "text",
+    [
+        "Verdict: <b>A</b> or B?",
+        "\\boxed{42}",
+        "<answer>42</answer>",
+        "[RESULT] 3",
+        "Verdict: 3",
+        "Verdict: 2/10",
+        "Verdict: 2.5",
+        "Verdict: 1 and 2",
+        "Verdict: 1 or 2?",
+        "The answer is 2.",
+        "Preference: 2",
+        "Hence, A and B.",
+        "Hence, A or B.",
+        "Hence, neither A nor B.",
+        "Hence, a reader learns nothing.",
+        "[[D]]",
+        "Tie your shoes first.",
+    ],
 )
 def test_other_things_in_such_forms_are_no_verdict(text: str) -> None:
     assert verdict(START, text) is verdict(END, text) is None
@@ -88,3 +115,74 @@ def test_a_table_of_several_rows_without_a_whole_is_no_rating() -> None:
 )
 def test_usual_forms_of_json_verdicts(text: str, first: float | None) -> None:
     assert verdict(JSON, text) == first
+
+
+@pytest.mark.parametrize(
+    "text", ["[[C]]", "Both do.\n[[C]]", "Tie", "Tie.\n\n### Reason: both are short", "[[Tie]]"]
+)
+def test_usual_forms_of_a_tie(text: str) -> None:
+    assert verdict(START, text) == 0.5
+
+
+def test_c_in_brackets_and_numbers_are_names_where_outputs_are_called_so() -> None:
+    named = AnnotatorSpec("x", AnnotatorKind.LLM, parser=END, outputs=OutputNames("B", "C"))
+    assert read_verdicts(parser_of(named), ReplyText("[[C]]"), 1)[0].first == 0
+    turned = AnnotatorSpec("x", AnnotatorKind.LLM, parser=END, outputs=OutputNames("2", "1"))
+    assert read_verdicts(parser_of(turned), ReplyText("Verdict: 2"), 1)[0].first == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("A: seven\nB: nine", 0),
+        ("Output A: Nine out of ten\nOutput B: eight/10", 1),
+        ("A: five, B: five", 0.5),
+        ("A: ten.\nB: 3", 1),
+        ("A: seven and a half\nB: eight", None),
+        ("A: one of the best\nB: two thirds right", None),
+        ("A: one, two, three steps\nB: four", None),
+        ("A: eleven\nB: four", None),
+    ],
+)
+def test_ratings_in_words(text: str, first: float | None) -> None:
+    assert verdict(RATING, text) == first
+
+
+OTHER = str.maketrans("AB12", "BA21")
+PIECES = st.sampled_from(
+    ["Verdict: 1", "Verdict: 2", "Hence, A.", "Hence, B.", "[[A]]", "[[B]]", "[[C]]", "Tie", "A is better",
+     "B wins",
+     "\n", ". ", " and ", " or ", " not ", "Winner: Response 1", "?"]
+)  # fmt: skip
+RATED = st.sampled_from(
+    [
+        "A: ",
+        "B: ",
+        "seven",
+        "nine",
+        "3",
+        "\n",
+        ", ",
+        " out of ten",
+        "/10",
+        " and ",
+        "Output A - ",
+        "Output B - ",
+    ]
+)
+
+
+@pytest.mark.parametrize("parser", [START, END], ids=["start", "end"])
+@given(parts=st.lists(PIECES, max_size=8))
+def test_exchanging_names_and_numbers_exchanges_the_verdict(parser: ParserSpec, parts: list[str]) -> None:
+    found = verdict(parser, "".join(parts))
+    mirrored = verdict(parser, "".join(part.translate(OTHER) for part in parts))
+    assert mirrored == (None if found is None else 1 - found)
+
+
+@given(parts=st.lists(RATED, max_size=10))
+def test_exchanging_names_exchanges_the_rating(parts: list[str]) -> None:
+    found = verdict(RATING, "".join(parts))
+    swapped = (part.replace("A", "#").replace("B", "A").replace("#", "B") for part in parts)
+    mirrored = verdict(RATING, "".join(swapped))
+    assert mirrored == (None if found is None else 1 - found)

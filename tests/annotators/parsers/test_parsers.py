@@ -229,7 +229,7 @@ def test_ratings(text: str, first: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["A: 11\nB: 3", "A: 0\nB: 3", "A: 7", "A: seven\nB: 3", "", "7", "A: 1e400\nB: 2"]
+    "text", ["A: 11\nB: 3", "A: 0\nB: 3", "A: 7", "A: many\nB: 3", "", "7", "A: 1e400\nB: 2"]
 )
 def test_ratings_that_are_none(text: str) -> None:
     with pytest.raises(ParseError):
