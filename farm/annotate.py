@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from statistics import fmean
 
 from annotators import catalogue
 from annotators.clients.batch import BatchClient, BatchOptions
@@ -28,7 +29,7 @@ from db.ledger import Ledger, PairFilter
 from db.queries import asking
 from db.records import Annotation, AnnotationStatus, AnnotatorKind
 from farm.judging.asking import Judging
-from farm.judging.in_process import ENDPOINT, FREE, Answerer, InProcess, named_models
+from farm.judging.in_process import ENDPOINT, FREE, Answerer, InProcess, named_models, outside
 from farm.judging.provider import Provider, Task
 from farm.judging.reasons import Reason, Reasons
 from farm.judging.replies import Replies
@@ -58,6 +59,7 @@ class AnnotateReport:
     warnings: dict[str, int] | None = None  # what the server silently did otherwise
     unreadable: tuple[Reason, ...] = ()  # the commonest reasons, with one reply each
     refused: dict[str, str] | None = None  # fields that the server refused, with its words
+    outside: float | None = None  # mean probability of other first tokens, where replies were held to names
 
     def to_json(self) -> Json:
         """The report as a JSON object."""
@@ -77,6 +79,7 @@ class AnnotateReport:
             "warnings": self.warnings or {},
             "unreadable": [each.to_json() for each in self.unreadable],
             "refused": dict(self.refused or {}),
+            "outside": self.outside,
         }
 
 
@@ -239,7 +242,7 @@ def _by_model(
     replies = Replies()
 
     def deliver(request: Request, reply: Reply) -> None:
-        replies.add(reply)
+        replies.add(reply, outside(request, reply))
         judging.deliver(request, reply)
 
     with judging:
@@ -264,6 +267,7 @@ def _by_model(
         warnings=dict(replies.warnings),
         unreadable=judging.unreadable.commonest,
         refused=dict(client.refusals) if isinstance(client, OnlineClient) else {},
+        outside=fmean(replies.outside) if replies.outside else None,
     )
 
 
@@ -273,7 +277,7 @@ def _transport(
     """The client: in this process, online, or of the Batch API, which resumes what an earlier run sent."""
     specs = specs_of(whom.annotator)
     if whom.sources:
-        return InProcess(_answerer(specs, whom.sources, provider.rows), provider.rows, account)
+        return InProcess(_answerer(specs, whom.sources, provider), provider.rows, account)
     prices = PriceTable.load(provider.prices)
     endpoint = Endpoint.from_environment(provider.base_url)
     if not provider.batch:
@@ -300,15 +304,16 @@ def _transport(
     )
 
 
-def _answerer(specs: Sequence[AnnotatorSpec], sources: Mapping[str, str], rows: int) -> Answerer:
+def _answerer(specs: Sequence[AnnotatorSpec], sources: Mapping[str, str], provider: Provider) -> Answerer:
     """The object that runs the weights. torch is loaded here, not earlier."""
     if specs[0].kind is AnnotatorKind.REWARD_MODEL:
         from farm.judging.reward_model import RewardJudge
 
-        return RewardJudge(sources[specs[0].model], rows)
+        return RewardJudge(sources[specs[0].model], provider.rows, provider.weights)
     from farm.judging.language_model import LocalJudge
 
-    return LocalJudge(sources, frozenset(name for spec in specs for name in spec.outputs))
+    names = frozenset(name for spec in specs for name in spec.outputs)
+    return LocalJudge(sources, names, provider.weights)
 
 
 def _of_source(spec: AnnotatorSpec, wanted: PairFilter) -> PairFilter:

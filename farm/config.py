@@ -23,14 +23,16 @@ __all__ = [
 ]
 
 Schedule: TypeAlias = Literal["cosine", "linear", "constant"]
+Precision: TypeAlias = Literal["float32", "bfloat16"]
+Attention: TypeAlias = Literal["sdpa", "eager", "flash_attention_2", "flex_attention"]
 
 
 class ModelConfig(Config):
     """How a model is loaded."""
 
-    dtype: Literal["float32", "bfloat16"] = "float32"
+    dtype: Precision = "float32"
     """Precision of the weights."""
-    attention: Literal["sdpa", "eager", "flash_attention_2", "flex_attention"] = "sdpa"
+    attention: Attention = "sdpa"
     """Attention implementation of transformers."""
     device: str = "auto"
     """Where the model runs: cpu, cuda, cuda:1, or auto for a GPU where there is one."""

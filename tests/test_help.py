@@ -181,7 +181,7 @@ def test_completion_is_silent_where_something_is_wrong(
 
 def test_completion_loads_nothing_heavy(named: Path) -> None:
     asked = os.environ | asked_for("farm audit --annotator ")
-    code = f"import sys, cli\ntry: cli.main()\nfinally: print(sys.modules.keys() & {HEAVY!r})"
+    code = f"import sys, cli\ntry: cli.app(prog_name='farm')\nfinally: print(sys.modules.keys() & {HEAVY!r})"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=named, env=asked
     )

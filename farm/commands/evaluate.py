@@ -14,6 +14,7 @@ JUDGE = judges(
     "concurrency",
     "local",
     "rows",
+    "weights",
     base_url="The judge's OpenAI-compatible server.",
     max_cost="US dollars for the judge, at most.",
 )

@@ -149,7 +149,7 @@ def flags(function: Callable[..., None]) -> Callable[..., None]:
         }
         project = context.obj.project if context.obj else Project()
         for key, same in found.items():
-            if given[key] not in (None, [], same[0].default):  # else each class has its own default
+            if given[key] not in (None, []) and (key in typed or given[key] != same[0].default):
                 for flag in same:
                     _put(values, flag.path, given[key])
                 continue

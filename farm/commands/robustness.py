@@ -11,7 +11,7 @@ from farm.judging.provider import Provider
 from farm.options.robustness import RobustnessTask
 from farm.settings.fields import Part
 
-JUDGES = Part(only=("models", "base_url", "concurrency", "max_cost", "local", "rows"))
+JUDGES = Part(only=("models", "base_url", "concurrency", "max_cost", "local", "rows", "weights"))
 
 commands = app()
 

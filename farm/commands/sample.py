@@ -21,7 +21,7 @@ class AnsweringModel(Options):
 
 
 SERVER = Part(
-    without=("models", "batch", "poll_seconds", "local", "rows"),
+    without=("models", "batch", "poll_seconds", "local", "rows", "weights"),
     words={"base_url": "Ask this OpenAI-compatible server."},
     unshared=("base_url",),
 )

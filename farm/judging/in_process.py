@@ -3,24 +3,40 @@
 A model in this process is asked as a server is. Requests are claimed and completions are stored, but there is
 no wire and no bill. The name of a model holds a hash of its files. So another model under the same path is
 another judge.
+
+A small model seldom begins its reply with a bare name. In this process it can be held to the names, because
+all log-probabilities are here: an annotator whose reply is one token, and is read as a name, asks so in each
+request, by the field with which vLLM is asked for the same. So an annotator that is held is another one than
+at a server that takes no such field.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from annotators.clients.budget import Account, Charge
-from annotators.clients.request import Commit, Deliver, Request, Requests, keep_nothing, next_request
+from annotators.clients.request import (
+    Commit,
+    Deliver,
+    Reply,
+    Request,
+    RequestDecoding,
+    Requests,
+    keep_nothing,
+    next_request,
+)
 from annotators.clients.sending import Sending
 from annotators.clients.tally import Tally
 from annotators.pool import Pool, specs_of
 from annotators.prices import Price
 from annotators.spec import AnnotatorSpec
 from db.errors import ConfigError
+from db.records import AnnotatorKind
 from farm.models.identity import digest_of
 from farm.models.sources import locate
 
@@ -28,6 +44,9 @@ ENDPOINT = "in process"  # what stands for the server's address
 FREE = Price(0.0, 0.0)
 ONE = Charge(requests=1)
 DEFINING = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")  # the files of a model
+
+HELD = "structured_outputs"
+"""The extra field of a request that holds its reply to some texts: {"choice": [...]}."""
 
 Answerer = Callable[[Sequence[Request]], Sequence[Sending]]
 """Replies to some requests, in their order."""
@@ -83,16 +102,51 @@ class NamedModels:
 
 
 def named_models(annotator: AnnotatorSpec | Pool) -> NamedModels:
-    """The annotator with the names of its models in place of folders and hub ids.
+    """The annotator with the names of its models in place of folders and hub ids, held to its outputs' names.
 
     Raises ConfigError where no model is named or it cannot be read, and ModelError where there is none.
     """
     names = {source: name_of(source) for source in {spec.model for spec in specs_of(annotator)}}
     sources = {name: source for source, name in names.items()}
+
+    def named(spec: AnnotatorSpec) -> AnnotatorSpec:
+        return replace(held(spec), model=names[spec.model])
+
     if isinstance(annotator, Pool):
-        members = (replace(m, spec=replace(m.spec, model=names[m.spec.model])) for m in annotator.members)
+        members = (replace(member, spec=named(member.spec)) for member in annotator.members)
         return NamedModels(replace(annotator, members=tuple(members)), sources)
-    return NamedModels(replace(annotator, model=names[annotator.model]), sources)
+    return NamedModels(named(annotator), sources)
+
+
+def held(spec: AnnotatorSpec) -> AnnotatorSpec:
+    """The annotator with its reply held to the names of its outputs, where that reply is one token.
+
+    Of a reply that reasons, or that may be more than a name, nothing changes. The share of the probability
+    that the names must have has no sense any more: it is 0, unless the annotator says another.
+    """
+    if spec.kind is not AnnotatorKind.LLM or spec.decoding.max_tokens != 1:
+        return spec
+    if spec.parser.name not in ("logprob", "verdict") or HELD in spec.decoding.extra:
+        return spec
+    decoding = replace(spec.decoding, extra={**spec.decoding.extra, HELD: {"choice": list(spec.outputs)}})
+    parser = spec.parser
+    if parser.name == "logprob":
+        parser = replace(parser, options={"least": 0.0, **parser.options})
+    return replace(spec, decoding=decoding, parser=parser)
+
+
+def held_to(decoding: RequestDecoding) -> tuple[str, ...]:
+    """The texts that a reply is held to; empty where it may be any."""
+    asked = decoding.extra.get(HELD)
+    choice = asked.get("choice") if isinstance(asked, Mapping) else None
+    return tuple(map(str, choice)) if isinstance(choice, list) else ()
+
+
+def outside(request: Request, reply: Reply) -> float | None:
+    """The probability, in [0, 1], that a reply held to names would have been something else; None without."""
+    if not held_to(request.decoding) or not reply.top_logprobs:
+        return None
+    return max(0.0, 1.0 - math.fsum(math.exp(each.logprob) for each in reply.top_logprobs[0]))
 
 
 def name_of(source: str) -> str:

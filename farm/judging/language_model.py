@@ -1,7 +1,9 @@
 """A causal language model in this process as a judge: greedy replies, log-probabilities of the first tokens.
 
 The log-probabilities of the outputs' names (A and B) are always given, even if they are not among the
-likeliest. So a preference is exact. A request for a single token takes one forward pass. Replies are greedy:
+likeliest. So a preference is exact. A request for a single token takes one forward pass. A request that is
+held to names (see in_process.py) is answered with the likeliest of the tokens that say one of them, as they
+are written; their log-probabilities are the model's own, over its whole vocabulary. Replies are greedy:
 temperature, seed and extra fields of a request have no effect, and a warning of the reply says so.
 """
 
@@ -20,14 +22,18 @@ from annotators.clients.choices import read_completion
 from annotators.clients.request import Request, RequestDecoding
 from annotators.clients.sending import Sending, failed
 from annotators.clients.spelling import LOGPROB_POSITIONS
+from db.errors import ConfigError
 from db.records import Turn, TurnRole
-from farm.config import ModelConfig
+from farm.config import ModelConfig, build
+from farm.judging.in_process import HELD, held_to
+from farm.judging.provider import Weights
 from farm.models.chat import chat_text
 from farm.models.loading import load_codec, load_model, pick_device, quiet
 
 LONGEST_REPLY = 1_024  # tokens, where the request names no limit
 TEMPLATE_OPTIONS = "chat_template_kwargs"  # the extra field that vLLM and others take, too
 IGNORED = "settings_ignored"
+AS_USUAL = Weights()
 _AROUND = re.compile(r"^[\W_]+|[\W_]+$")
 
 
@@ -39,6 +45,7 @@ class Generated:
     ids: list[int]
     logprobs: Tensor | None
     ended: bool
+    allowed: Sequence[int] = ()  # the tokens that the reply was chosen from; empty: any
 
 
 class LocalJudge:
@@ -48,11 +55,11 @@ class LocalJudge:
     """
 
     def __init__(
-        self, sources: Mapping[str, str], names: frozenset[str], config: ModelConfig | None = None
+        self, sources: Mapping[str, str], names: frozenset[str], weights: Weights = AS_USUAL
     ) -> None:
         self.sources = sources
         self.names = frozenset(name.casefold() for name in names)
-        self.config = config or ModelConfig(dtype=usual_dtype())
+        self.config = config_of(weights)
         self._models: dict[str, CausalModel] = {}
 
     def __call__(self, requests: Sequence[Request]) -> list[Sending]:
@@ -103,6 +110,21 @@ class CausalModel:
         """The ids of the tokens that say a name: " A", "a", "(A"."""
         return [i for i, token in enumerate(self.tokens) if _AROUND.sub("", token).casefold() in self.names]
 
+    def saying(self, names: Sequence[str]) -> list[int]:
+        """The ids of the tokens that a reply which is held to names can be: "A", " A", "(A", but not "a".
+
+        An article is no name, and its probability is not small. Raises ConfigError where a name is no token.
+        """
+        special = set(self.tokenizer.all_special_ids)
+        found: list[int] = []
+        for name in names:
+            ids = [i for i, token in enumerate(self.tokens) if _AROUND.sub("", token) == name]
+            if not set(ids) - special:
+                what = f"the model has no token {name!r}, so it cannot answer with the name alone"
+                raise ConfigError(what, where="outputs", remedy="name the outputs A and B")
+            found += [i for i in ids if i not in special]
+        return found
+
     def prompt(self, request: Request) -> list[int]:
         """The token ids of a request: by the chat template, or as plain text where there is none."""
         if getattr(self.tokenizer, "chat_template", None) is None:
@@ -131,9 +153,24 @@ class CausalModel:
             limits.setdefault(limit, []).append(place)
         made: dict[int, Generated] = {}
         for limit, places in limits.items():
-            replies = self._batch([prompts[place] for place in places], limit, decoding.wants_logprobs)
+            asked = [prompts[place] for place in places]
+            names = held_to(decoding)
+            replies = (
+                self._chosen(asked, self.saying(names))
+                if names
+                else self._batch(asked, limit, decoding.wants_logprobs)
+            )
             made |= zip(places, replies, strict=True)
         return [made[place] for place in range(len(prompts))]
+
+    def _chosen(self, prompts: Sequence[Sequence[int]], allowed: Sequence[int]) -> list[Generated]:
+        """The likeliest of the allowed tokens as the reply to each prompt."""
+        made = []
+        for each in self._batch(prompts, 1, wants_logprobs=True):
+            assert each.logprobs is not None
+            best = allowed[int(each.logprobs[0, list(allowed)].argmax())]
+            made.append(Generated(each.prompt_tokens, [best], each.logprobs, ended=True, allowed=allowed))
+        return made
 
     @torch.no_grad()
     def _batch(self, prompts: Sequence[Sequence[int]], limit: int, wants_logprobs: bool) -> list[Generated]:
@@ -179,19 +216,22 @@ def _sending(request: Request, model: CausalModel, made: Generated) -> Sending:
         "finish_reason": "stop" if made.ended or stopped else "length",
     }
     if made.logprobs is not None:
-        choice["logprobs"] = {"content": list(_positions(request, model, made.ids, made.logprobs))}
+        choice["logprobs"] = {"content": list(_positions(request, model, made))}
     usage = {"prompt_tokens": made.prompt_tokens, "completion_tokens": len(made.ids)}
     sending = read_completion(request, {"model": request.model, "choices": [choice], "usage": usage})
     return replace(sending, warnings=(*sending.warnings, IGNORED)) if _ignores(request) else sending
 
 
-def _positions(
-    request: Request, model: CausalModel, ids: Sequence[int], logprobs: Tensor
-) -> Iterator[dict[str, object]]:
-    """The first tokens with their alternatives: the likeliest, and all that say a name."""
-    top = min(request.decoding.top_logprobs or 0, logprobs.shape[-1])
-    for token, values in zip(ids, logprobs, strict=False):
-        shown = dict.fromkeys([token, *values.topk(top).indices.tolist(), *model.answers])
+def _positions(request: Request, model: CausalModel, made: Generated) -> Iterator[dict[str, object]]:
+    """The first tokens with their alternatives: the likeliest, and all that say a name.
+
+    Where the reply was chosen from some tokens, these alone.
+    """
+    assert made.logprobs is not None
+    top = min(request.decoding.top_logprobs or 0, made.logprobs.shape[-1])
+    for token, values in zip(made.ids, made.logprobs, strict=False):
+        others = made.allowed or [*values.topk(top).indices.tolist(), *model.answers]
+        shown = dict.fromkeys([token, *others])
         weighed = [{"token": model.tokens[each], "logprob": float(values[each])} for each in shown]
         yield {**weighed[0], "top_logprobs": weighed}
 
@@ -199,12 +239,14 @@ def _positions(
 def _ignores(request: Request) -> bool:
     """Whether the request has settings that a greedy reply ignores."""
     decoding = request.decoding
-    return bool(decoding.temperature or request.replicate or decoding.extra.keys() - {TEMPLATE_OPTIONS})
+    return bool(decoding.temperature or request.replicate or decoding.extra.keys() - {TEMPLATE_OPTIONS, HELD})
 
 
-def usual_dtype() -> Any:
-    """bfloat16 on a GPU, float32 elsewhere."""
-    return "bfloat16" if pick_device("auto").type == "cuda" else "float32"
+def config_of(weights: Weights) -> ModelConfig:
+    """How a judge is loaded: in bfloat16 on a GPU and in float32 elsewhere, unless it is said otherwise."""
+    usual = "bfloat16" if pick_device(weights.device).type == "cuda" else "float32"
+    given = {"dtype": weights.dtype or usual, "device": weights.device, "attention": weights.attention}
+    return build(ModelConfig, given)
 
 
 def _first_logprobs(logits: Sequence[Tensor]) -> Tensor:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from annotators.draws import Orders
 from db.records import PairFilter
+from farm.config import Attention, Precision
 from farm.settings.checked import Options
 from farm.settings.fields import option
 
@@ -23,6 +24,17 @@ class Task(Options):
     """The seed of every keyed draw."""
     utility: str = ""
     """For the oracle: a Python callable, package.module:function."""
+
+
+class Weights(Options):
+    """How a judge in this process is loaded."""
+
+    dtype: Precision | None = None
+    """Precision of the weights; a judge's is else bfloat16 on a GPU and float32 elsewhere."""
+    device: str = "auto"
+    """Where the model runs: cpu, cuda, cuda:1, or auto for a GPU where there is one."""
+    attention: Attention = "sdpa"
+    """Attention implementation of transformers."""
 
 
 class Provider(Options):
@@ -60,3 +72,5 @@ class Provider(Options):
     """Run --model DIR (a causal language model) in this process."""
     rows: int = option(8, at_least=1)
     """Rows in one forward pass of a model in this process."""
+    weights: Weights = Weights()
+    """How a model in this process is loaded."""

@@ -31,14 +31,17 @@ class Replies:
     cost_bound: float | None = None
     failures: Counter[str] = field(default_factory=Counter)
     warnings: Counter[str] = field(default_factory=Counter)
+    outside: list[float] = field(default_factory=list)  # of the replies that were held to names
     words: dict[str, str] = field(default_factory=dict)  # failure -> what the server said, the last time
 
-    def add(self, reply: Reply) -> None:
-        """Add a reply."""
+    def add(self, reply: Reply, outside: float | None = None) -> None:
+        """Add a reply. outside: the probability that it would be no name, where it is held to names."""
         self.cost = self._more(self.cost, reply.cost)
         self.cost_bound = self._more(self.cost_bound, reply.cost_bound)
         self.count += 1
         self.warnings.update(reply.warnings)
+        if outside is not None:
+            self.outside.append(outside)
         if reply.failure:
             self.failures[reply.failure] += 1
             self.words[reply.failure] = reply.detail

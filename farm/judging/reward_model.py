@@ -19,7 +19,8 @@ from annotators.prices import Usage
 from annotators.reward_model import scored_pair, scores_text
 from db.records import Turn, TurnRole
 from farm.config import ModelConfig
-from farm.judging.language_model import usual_dtype
+from farm.judging.language_model import AS_USUAL, config_of
+from farm.judging.provider import Weights
 from farm.models.chat import chat_text
 from farm.models.codec import TEMPLATE_FILE
 from farm.models.hub import ModelError
@@ -38,10 +39,10 @@ class RewardJudge:
     source: a folder or hub id, which is loaded when it is needed. rows: texts in one forward pass.
     """
 
-    def __init__(self, source: str, rows: int, config: ModelConfig | None = None) -> None:
+    def __init__(self, source: str, rows: int, weights: Weights = AS_USUAL) -> None:
         self.source = source
         self.rows = rows
-        self.config = config or ModelConfig(dtype=usual_dtype())
+        self.config = config_of(weights)
         self._score: Score | None = None
 
     def __call__(self, requests: Sequence[Request]) -> list[Sending]:

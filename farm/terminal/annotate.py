@@ -25,7 +25,14 @@ def annotate_view(report: AnnotateReport) -> RenderableType:
         f"{report.annotator} judged {counted(report.pairs, 'pair')}: {made}, "
         f"{report.known:,} there already{elsewhere}{_bill(report)}"
     )
-    return Group(*map(plain, [line, *_unread(report), *_refused(report)]))
+    return Group(*map(plain, [line, *_held(report), *_unread(report), *_refused(report)]))
+
+
+def _held(report: AnnotateReport) -> list[str]:
+    """How likely the replies that were held to names would have been something else."""
+    if report.outside is None:
+        return []
+    return [f"held to the names: the model gives other first tokens {report.outside:.1%} of the probability"]
 
 
 _INSTEAD = {

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 from transformers import LlamaForCausalLM
 
+from annotators import catalogue
 from annotators.clients.failures import BudgetExhausted
 from annotators.clients.request import Message, Request, RequestDecoding, Role
 from annotators.draws import Orders
+from annotators.spec import AnnotatorSpec
 from db.errors import ConfigError
 from db.ledger import Ledger, PairFilter
 from db.records import Instruction
 from db.tables import ANNOTATION, CLAIM, COMPLETION
 from farm.annotate import AnnotateReport, annotate, plan
-from farm.judging.in_process import name_of
+from farm.judging.in_process import HELD, held, name_of
 from farm.judging.language_model import LocalJudge
-from farm.judging.provider import Provider, Task
+from farm.judging.provider import Provider, Task, Weights
+from farm.terminal.annotate import annotate_view
+from farm.terminal.common import print_whole
 from tests.support.judging_runs import answers, silent
 from tests.support.tiny_judges import tokenizer, write_judge
 
@@ -215,3 +222,66 @@ def test_a_model_in_process_has_no_server(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         run(ledger, "plain", judge_dir, **options)
+
+
+def asked_held(text: str, *names: str) -> Request:
+    """A request whose reply is held to these names."""
+    return request(text, max_tokens=1, extra={HELD: {"choice": list(names)}})
+
+
+def test_a_held_reply_is_the_likeliest_name_with_the_models_own_probabilities(judge_dir: str) -> None:
+    texts = ["Which?", "Which of the two is the better one?", "Say A or B", "x"]
+    replies = LocalJudge({"m": judge_dir}, NAMES)([asked_held(text, "A", "B") for text in texts])
+    ids = [tokenizer()(name, add_special_tokens=False)["input_ids"][0] for name in "AB"]
+    for text, reply in zip(texts, replies, strict=True):
+        truth = first_token(judge_dir, text)[ids]
+        assert (reply.text, reply.finish_reason, reply.warnings) == ("AB"[int(truth.argmax())], "stop", ())
+        found = {each.token: each.logprob for each in reply.top_logprobs[0]}
+        assert found == pytest.approx(dict(zip("AB", truth.log().tolist(), strict=True)), abs=2e-4)
+
+
+def test_names_are_tokens_as_they_are_written_and_never_special(judge_dir: str) -> None:
+    judge = LocalJudge({"m": judge_dir}, NAMES)
+    replies = judge(
+        [asked_held(text, "s", "S") for text in ("Which?", "Say it")]
+    )  # <s> is special, and no name
+    assert [{each.token for each in reply.top_logprobs[0]} for reply in replies] == [{"s", "S"}] * 2
+
+
+def test_a_small_model_judges_by_the_catalogue(ledger: Ledger, judge_dir: str) -> None:
+    for name in ("logprob", "single-token"):
+        report = run(ledger, name, judge_dir, Task(orders=Orders.BOTH))
+        assert report.statuses == {"ok": 24}
+        with ledger.reading() as connection:
+            stored = connection.execute(COMPLETION.select()).all()[-24:]
+        shares = [sum(math.exp(value) for _, value in json.loads(each.top_logprobs)[0]) for each in stored]
+        assert report.outside == pytest.approx(1 - sum(shares) / 24, abs=1e-6)
+        assert report.outside > 0.5  # it would have said anything
+        shown = io.StringIO()
+        print_whole(Console(file=shown), annotate_view(report))
+        assert (
+            f"held to the names: the model gives other first tokens {report.outside:.1%}" in shown.getvalue()
+        )
+        assert report.to_json()["outside"] == report.outside  # type: ignore[call-overload, index]
+
+
+def test_only_replies_of_one_token_are_held() -> None:
+    found = [catalogue.load(name) for name in catalogue.names()]
+    specs = [each for each in found if isinstance(each, AnnotatorSpec)]
+    assert {spec.name for spec in specs if held(spec) != spec} == {"logprob", "single-token"}
+
+
+def test_a_name_that_is_no_token_is_refused(ledger: Ledger, tmp_path: Path, judge_dir: str) -> None:
+    folder = Path(weigher(tmp_path / "weigh"))
+    spec = (folder / "annotator.yaml").read_text()
+    (folder / "annotator.yaml").write_text(f"{spec}outputs: [A, BB]\n")
+    with pytest.raises(ConfigError, match="no token 'BB'"):
+        run(ledger, str(folder), judge_dir)
+
+
+def test_a_judge_is_loaded_as_it_is_told(judge_dir: str) -> None:
+    judge = LocalJudge({"m": judge_dir}, NAMES, Weights("bfloat16", "cpu", "eager"))
+    judge([asked_held("Which?", "A", "B")])
+    model = judge._models["m"].model
+    assert (model.dtype, model.device.type) == (torch.bfloat16, "cpu")
+    assert model.config._attn_implementation == "eager"
