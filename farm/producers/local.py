@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 
 from db.ids import Json, canonical_json
 from farm.config import Decoding, ModelConfig
-from farm.methods.best_of_n import BestOfNConfig, best_of_n
+from farm.methods.best_of_n import best
 from farm.models.generation import Drawn, sample
 from farm.models.identity import fingerprint
 from farm.models.policy import Policy
@@ -18,6 +18,7 @@ from farm.models.scorer import Scorer, ScorerReward
 from farm.models.tokens import Prompt
 from farm.producers.answers import Answer, Wanted, Write
 from farm.training.method import RewardFn
+from farm.training.rollout import finite_rewards
 
 AT_A_TIME = 512  # responses that are sorted by length and drawn together
 FLUSH, SECONDS = 64, 5.0  # responses, or seconds since the last, after which a batch is written
@@ -61,43 +62,49 @@ class LocalModel:
         self.decoding = canonical_json(identity)
 
     def draw(self, wanted: Sequence[Wanted], write: Write) -> None:
-        """Draw all that is wanted. Responses are written as they end, the best of n when all n are drawn."""
+        """Draw all that is wanted. Responses are written as they end, the best of n when its n have ended."""
         size = max(1, AT_A_TIME // (self._best_of or self._n))
         for at in range(0, len(wanted), size):
-            part = wanted[at : at + size]
-            if self._best_of is None:
-                self._write_as_they_end(part, write)
-            else:
-                write([Answer(each.instruction, 0, text) for each, text in self._best(part)])
+            self._write_as_they_end(wanted[at : at + size], write)
 
     def _write_as_they_end(self, wanted: Sequence[Wanted], write: Write) -> None:
         """Draw the missing draws. A batch is written when it is large or old, or an error is raised."""
-        codec, batch, written = self._policy.codec, list[Answer](), time.monotonic()
-        asked = [(each.instruction, k) for each in wanted for k in each.draws]
+        codec, size, written = self._policy.codec, self._best_of or 1, time.monotonic()
+        draws = [range(size) if self._best_of else each.draws for each in wanted]
+        asked = [(each.instruction, k) for each, numbers in zip(wanted, draws, strict=True) for k in numbers]
+        unfinished, batch = defaultdict[int, list[Answer]](list), list[list[Answer]]()
 
         def ended(place: int, one: Drawn) -> None:
             nonlocal written
-            batch.append(Answer(*asked[place], codec.text(one.ids)))
-            if len(batch) >= FLUSH or time.monotonic() - written > SECONDS:
+            group = unfinished[place // size]
+            group.append(Answer(*asked[place], codec.text(one.ids)))
+            if len(group) == size:
+                batch.append(unfinished.pop(place // size))
+            if size * len(batch) >= FLUSH or (batch and time.monotonic() - written > SECONDS):
                 full = batch[:]
                 batch.clear()  # before it is written, so that no batch is written twice
-                write(full)
+                write(self._kept(full))
                 written = time.monotonic()
 
         prompts = [codec.prompt_ids(Prompt.of(each.instruction)) for each in wanted]
-        draws = [each.draws for each in wanted]
         try:
             sample(self._policy, prompts, self._settings, seed=self._seed, n=draws, ended=ended)
         finally:
             if batch:
-                write(batch)
+                write(self._kept(batch))
 
-    def _best(self, wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, str]]:
-        """The best response to each instruction."""
-        config = BestOfNConfig(n=self._best_of or 1, **asdict(self._settings))
-        prompts = [Prompt.of(each.instruction) for each in wanted]
-        texts = best_of_n(self._policy, self._reward, prompts=prompts, config=config, seed=self._seed)
-        return zip(wanted, texts, strict=True)
+    def _kept(self, groups: Sequence[list[Answer]]) -> list[Answer]:
+        """Of each group of n draws to one instruction the one with the highest reward; all where n is 1.
+
+        Raises DataError on a reward that is not finite.
+        """
+        if self._best_of is None:
+            return [answer for group in groups for answer in group]
+        drawn = [answer for group in groups for answer in sorted(group, key=lambda each: each.draw)]
+        prompts = [Prompt.of(answer.instruction) for answer in drawn]
+        scores = finite_rewards(self._reward, prompts, [answer.text for answer in drawn])
+        chosen = best(scores.view(len(groups), -1)).tolist()
+        return [drawn[i * self._best_of + place]._replace(draw=0) for i, place in enumerate(chosen)]
 
     @cached_property
     def _scorer(self) -> Scorer:

@@ -133,13 +133,19 @@ def scored(reward: RewardFn, drawn: Responses, missing_eos_penalty: float) -> Te
 
     Raises DataError on a reward that is not finite.
     """
-    rewards = reward(drawn.prompts, drawn.texts).to(drawn.logps)
+    rewards = finite_rewards(reward, drawn.prompts, drawn.texts).to(drawn.logps)
+    return rewards - missing_eos_penalty * ~drawn.ended
+
+
+def finite_rewards(reward: RewardFn, prompts: Sequence[Prompt], texts: Sequence[str]) -> Tensor:
+    """The reward of each of B responses: (B,). Raises DataError on one that is not finite."""
+    rewards = reward(prompts, texts)
     if not rewards.isfinite().all():
         wrong = int(rewards.isfinite().int().argmin())
-        what = f"the reward of a response of {len(drawn.texts[wrong])} characters is {rewards[wrong].item()}"
+        what = f"the reward of a response of {len(texts[wrong])} characters is {rewards[wrong].item()}"
         remedy = "lower max_new_tokens, or use a reward model with a longer context"
-        raise DataError(what, where=f"instruction {drawn.prompts[wrong].instruction[:60]!r}", remedy=remedy)
-    return rewards - missing_eos_penalty * ~drawn.ended
+        raise DataError(what, where=f"instruction {prompts[wrong].instruction[:60]!r}", remedy=remedy)
+    return rewards
 
 
 def rated(rate: Callable[[Tokens], Tensor], tokens: Tokens, budget: int = TOKENS_AT_A_TIME) -> Tensor:

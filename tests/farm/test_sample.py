@@ -279,6 +279,28 @@ def test_outputs_are_in_the_ledger_before_the_end_of_a_run_that_is_stopped(
     assert len(whole) == 60
 
 
+def test_the_best_of_n_is_written_before_the_end_of_a_run_that_is_stopped(
+    ledger: Path, model_dir: str, scorer_dir: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from farm.producers import local
+
+    class Stopped(Exception):
+        pass
+
+    def stop(producer: str, done: int) -> None:
+        raise Stopped
+
+    _, whole = drawn(ledger, model_dir, best_of=4, reward=scorer_dir, producer="undisturbed")
+    monkeypatch.setattr(local, "FLUSH", 10)
+    task = SampleTask("sums", decoding=SHORT, best_of=4, reward=scorer_dir, producer="stopped")
+    with Ledger.open(ledger) as opened, pytest.raises(Stopped):
+        sample(opened, model_dir, task, stop)
+    rest, there = drawn(ledger, model_dir, best_of=4, reward=scorer_dir, producer="stopped")
+    assert 3 <= rest.known < 30
+    assert rest.known + rest.new == 30
+    assert [each.text for each in there] == [each.text for each in whole]
+
+
 def test_how_a_model_is_loaded_can_be_chosen_and_is_part_of_whose_an_output_is(
     ledger: Path, model_dir: str
 ) -> None:
