@@ -165,6 +165,7 @@ def test_completion_finds_the_ledger_as_commands_do(
     assert completed("farm sample model --set ", FARM_LEDGER=ledger) == {"sums"}
     assert completed(f"farm --ledger {ledger} sample model --set ") == {"sums"}
     assert completed(f"farm sample model --ledger {ledger} --set ") == {"sums"}
+    assert completed(f"farm people --ledger {ledger} win-rate a") == {"ada", "aé"}
 
 
 def test_completion_is_silent_where_something_is_wrong(

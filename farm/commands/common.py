@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from db.errors import FarmError
-from farm.commands.flags import flags
+from farm.commands.flags import LedgerName, flags
 from farm.escaping import printed
 from farm.settings.checked import Options
 from farm.settings.fields import Part, option
@@ -123,5 +123,14 @@ def judges(*more: str, base_url: str, max_cost: str) -> Part:
 
 
 def app(**settings: Any) -> typer.Typer:
-    """The typer app that collects the commands of one module."""
-    return typer.Typer(add_completion=False, rich_markup_mode=None, **settings)
+    """The typer app that collects the commands of one module. With `help` it is a group of commands."""
+    made = typer.Typer(add_completion=False, rich_markup_mode=None, **settings)
+    if "help" in settings:
+        made.callback()(of_group)
+    return made
+
+
+def of_group(context: typer.Context, ledger: LedgerName = None) -> None:
+    """Between the names of a group and of its command the ledger may stand too."""
+    if ledger:
+        context.obj = replace(context.obj, ledger=ledger)

@@ -85,5 +85,9 @@ def completer(kinds: str) -> Completer:
 
 def _ledger(context: typer.Context) -> str:
     """The ledger of the command that is typed, as farm.commands.common.Context finds it."""
-    named = context.params.get("ledger") or context.find_root().params.get("ledger")
-    return str(named or find_project(Path.cwd()).ledger or "farm.db")
+    at: typer.Context | None = context
+    while at is not None:
+        if named := at.params.get("ledger"):
+            return str(named)
+        at = at.parent  # type: ignore[assignment]
+    return find_project(Path.cwd()).ledger or "farm.db"

@@ -41,12 +41,8 @@ from farm.settings.fields import (
 from farm.settings.project import Project
 from farm.settings.words import listed
 
-LEDGER = inspect.Parameter(
-    "ledger",
-    inspect.Parameter.KEYWORD_ONLY,
-    default=None,
-    annotation=Annotated[str | None, typer.Option("--ledger", help="As before the command.")],
-)
+LedgerName = Annotated[str | None, typer.Option("--ledger", help="As before the command.")]
+LEDGER = inspect.Parameter("ledger", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=LedgerName)
 """Every command takes the ledger after its name too."""
 
 

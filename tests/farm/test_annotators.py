@@ -76,6 +76,11 @@ def test_the_list_says_what_its_prices_are() -> None:
     assert "0.077" in shown(annotator_view(annotator("crowd", None)))  # a thirteenth
 
 
+def test_no_summary_is_cut_in_a_pipe(tmp_path: Path) -> None:
+    said = farm(tmp_path / "none.db", "annotators").out
+    assert all(line.summary in said for line in lines().values())
+
+
 def test_every_shipped_price_has_a_date_or_says_that_it_is_unverified() -> None:
     prices = PriceTable.load().models
     dated = re.compile(r"20\d\d(-\d\d)?")

@@ -65,6 +65,8 @@ def test_the_command_line_goes_before_the_file(below: Path, sums_ledger: Path, t
 def test_the_ledger_may_stand_after_the_verb(sums_ledger: Path, tmp_path: Path) -> None:
     assert told(tmp_path / "none.db", "status", "--ledger", sums_ledger)["ledger"] == str(sums_ledger)
     assert str(tmp_path / "other.db") in refused(sums_ledger, "audit", "--ledger", tmp_path / "other.db")
+    between = ("people", "--ledger", tmp_path / "other.db", "win-rate", "judge")
+    assert str(tmp_path / "other.db") in refused(sums_ledger, *between)
 
 
 def test_piped_tables_are_whole(sums_ledger: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
