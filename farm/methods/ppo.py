@@ -7,7 +7,7 @@
     β     ← β (1 + K clip(KL/target − 1, ±0.2))                           (Ziegler et al. 2019, sec. 2.2)
 
 paper   code                   differs from the paper
-V_φ     trained.value          a model of its own, which starts as the reward model where that is a model
+V_φ     trained.value          starts as the reward model, or where there is none as the policy, its head 0
 r       models.reward()        missing_eos_penalty is taken off the score of a response that was cut
 A_t     masked_whiten          mean 0, variance 1 over the response tokens of a rollout, of all processes
 β       trained.kl_coef        stays at config.beta without a kl_target

@@ -7,6 +7,8 @@ import shutil
 from functools import cached_property
 from pathlib import Path
 
+from torch import nn
+
 from db.errors import ConfigError
 from farm.config import TrainConfig
 from farm.models.loading import disable_dropout
@@ -59,9 +61,13 @@ class LoadedModels:
         return scorer
 
     def value(self) -> Scorer:
-        """A value model to train: from `value`, else the reward model, else a new head on the source."""
+        """A value model to train: from `value`, else the reward model, else the source with a head of 0."""
         known = self.value_source or (self.reward_source if isinstance(self.reward_source, str) else None)
         scorer = Scorer.load(known or self.source, self.config, seed=self.config.seed, new_head=known is None)
+        if known is None:
+            nn.init.zeros_(
+                scorer.model.score.weight
+            )  # values that begin as noise cost ppo its first rollouts
         _prepare(scorer, self.config)
         return scorer
 
