@@ -38,6 +38,7 @@ def chat_text(
             continue
         if all(_holds(text, turn) for turn in form):
             return text
+        refusal = refusal or "it leaves out what was said"
     what = "a question" if len(said) == 1 else f"a conversation that begins {said[0].content[:40]!r}"
     raise ConfigError(f"the chat template refuses {what}: {refusal}", remedy="use --template plain")
 
@@ -51,8 +52,11 @@ def _forms(said: tuple[Turn, ...]) -> Iterator[tuple[Turn, ...]]:
 
 
 def _holds(text: str, turn: Turn) -> bool:
-    """Whether a text holds what the system or a tool said, perhaps as JSON. No template leaves out others."""
-    if turn.role not in (TurnRole.SYSTEM, TurnRole.TOOL):
+    """Whether a text holds what was said in a turn, perhaps as JSON.
+
+    Of the assistant nothing is required: some templates leave out what it thought before its answers.
+    """
+    if turn.role is TurnRole.ASSISTANT:
         return True
     content = turn.content.strip()
     return content in text or json.dumps(content, ensure_ascii=False)[1:-1] in text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -34,6 +33,8 @@ from db.records import (
     Pair,
     ProducerKind,
     Question,
+    Turn,
+    TurnRole,
 )
 from farm.audit import AuditOptions, audit
 from farm.export import export_file
@@ -81,7 +82,8 @@ ASKED = st.builds(
 
 def pair_of(place: int, asked: Asked) -> tuple[Pair, bool]:
     """The pair of a place; where no source has it, its second output was drawn by a model of ours."""
-    instruction = Instruction(f"Question {place // 2}")
+    said = Turn(TurnRole.USER, f"Question {place // 2}")
+    instruction = Instruction.of_turns([said, said]) if place // 2 % 2 else Instruction(said.content)
     drawn = ("model", ProducerKind.MODEL, '{"temperature":1}', place) if asked.flipped is None else ("b",)
     return Pair.of(Output(instruction, f"one {place}", "a"), Output(instruction, f"- two {place}", *drawn))
 
@@ -237,8 +239,8 @@ def test_labels_are_those_of_a_snapshot(tmp_path: Path) -> None:
     found = {}
     for file, flags in ((verdicts, ()), (labels, ("--labels",))):
         told(tmp_path / "a.db", "export", "trl", file, "--annotator", "judge", *flags)
-        rows = map(json.loads, file.read_text().splitlines())
-        found[file] = Counter((row["prompt"], row["chosen"], row["rejected"]) for row in rows)
+        rows = FORMATS["trl"].read(file, ReadOptions())
+        found[file] = sides([row for row in rows if isinstance(row, PreferenceRow)])
     assert found[labels] == trained
     assert (found[verdicts] - found[labels]).total() == 3
     cards = [file.with_name(f"{file.name}.card.md").read_text() for file in (verdicts, labels)]

@@ -88,6 +88,13 @@ def test_what_no_form_of_fits_is_one_line() -> None:
         chat_text(said, tokenizer(IN_TURN + EACH))
 
 
+def test_a_template_that_wants_parts_of_a_content_is_no_empty_prompt() -> None:
+    """Some templates of models for images leave out a content that is a text, without a word."""
+    parts = "{% for m in messages %}{% for p in m['content'] %}{{ p['text'] }}{% endfor %}{% endfor %}|"
+    with pytest.raises(ConfigError, match="refuses a question: it leaves out what was said"):
+        chat_text((Turn(USER, "Hi."),), tokenizer(parts))
+
+
 def test_a_conversation_is_its_turns_in_a_chat_and_its_transcript_in_a_plain_text() -> None:
     asked = Prompt("System: Be brief.\n\nUser: Hi.", turns=(Turn(SYSTEM, "Be brief."), Turn(USER, "Hi.")))
     made = tokenizer(EACH + REPLY)
