@@ -23,6 +23,7 @@ from pydantic.fields import FieldInfo
 
 from db.errors import ConfigError
 from farm.commands.completion import completer
+from farm.escaping import printed
 from farm.settings.checked import Config, build
 from farm.settings.fields import (
     Part,
@@ -153,6 +154,8 @@ def flags(function: Callable[..., None]) -> Callable[..., None]:
                 for flag in same:
                     if (shared := flag.shared(project, given)) not in (None, ()):
                         _put(values, flag.path, shared)
+                        if flag.path[-1] == "base_url":
+                            _tell_where_keys_go(str(shared), project)
         left_out = {
             flag.path[0]
             for flag in (each for same in found.values() for each in same)
@@ -167,6 +170,18 @@ def flags(function: Callable[..., None]) -> Callable[..., None]:
     run.__annotations__ = {each.name: each.annotation for each in parameters}
     run.__name__, run.__doc__, run.__module__ = function.__name__, function.__doc__, function.__module__
     return run
+
+
+def _tell_where_keys_go(base_url: str, project: Project) -> None:
+    """Name the server that a project file chose, where a key would be sent to it."""
+    from annotators.clients.endpoint import Endpoint
+
+    server = Endpoint.from_environment(base_url)
+    if server.api_key:
+        told = (
+            f"farm: your key goes to {server.name}, the base_url of {project.file}, if a judge is asked there"
+        )
+        typer.echo(printed(told), err=True)
 
 
 def _class(hint: Any) -> Any:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,12 +42,31 @@ class Project(Config):
 def find_project(folder: Path) -> Project:
     """The project of a folder: the farm.toml in it or in the nearest folder above; without one, an empty one.
 
-    Raises ConfigError where the file cannot be read, or says what it cannot say.
+    Raises ConfigError where the file cannot be read, says what it cannot say, or is not the user's alone.
     """
     for place in (folder, *folder.parents):
         if (place / NAME).is_file():
+            _require_own(place / NAME)
             return _read(place / NAME)
     return Project()
+
+
+def _require_own(file: Path) -> None:
+    """Raise ConfigError where somebody else could have written the file: it says where a key is sent.
+
+    The file must be the user's own or root's, and nobody else may write it. Systems without owners are not
+    checked.
+    """
+    if not hasattr(os, "getuid"):
+        return
+    facts = file.stat()
+    if facts.st_uid not in (os.getuid(), 0):
+        fault, remedy = "this file is somebody else's", "move it away, or copy it: the copy is yours"
+    elif facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        fault, remedy = "others can write this file", f"chmod go-w {shlex.quote(str(file))}"
+    else:
+        return
+    raise ConfigError(f"{fault}, and it says where your key goes", where=str(file), remedy=remedy)
 
 
 def _read(file: Path) -> Project:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,12 +15,14 @@ from tests.support.command_line import farm, refused, told
 
 
 @pytest.fixture
-def below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The working folder, two below the project's."""
     folder = tmp_path / "a" / "b"
     folder.mkdir(parents=True)
     monkeypatch.chdir(folder)
-    return folder
+    before = os.umask(0o022)  # a project file that others can write is refused
+    yield folder
+    os.umask(before)
 
 
 def test_the_file_is_found_upward_and_paths_count_from_its_folder(tmp_path: Path, below: Path) -> None:
@@ -77,3 +81,37 @@ def test_piped_tables_are_whole(sums_ledger: Path, monkeypatch: pytest.MonkeyPat
     shutil.copy(sums_ledger, own)
     told(own, "annotate", tmp_path)
     assert name in farm(own, "audit").out
+
+
+def test_a_file_that_others_can_write_is_refused(below: Path) -> None:
+    file = below / "farm.toml"
+    file.write_text('base_url = "http://127.0.0.1:1/v1"\n')
+    for mode in (0o664, 0o646):
+        file.chmod(mode)
+        with pytest.raises(ConfigError, match=f"others can write this file.*chmod go-w {file}"):
+            find_project(below)
+    file.chmod(0o644)
+    assert find_project(below).base_url == "http://127.0.0.1:1/v1"
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can give a file away")
+def test_a_file_of_somebody_else_is_refused(below: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = below / "farm.toml"
+    file.write_text("concurrency = 2\n")
+    os.chown(file, 12345, 12345)
+    with pytest.raises(ConfigError, match="somebody else's"):
+        find_project(below)
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    assert find_project(below).concurrency == 2
+
+
+def test_the_server_that_gets_the_key_is_named_once(
+    below: Path, sums_ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (below / "farm.toml").write_text('base_url = "http://u:secretword@127.0.0.1:1/v1"\n')
+    asked = (sums_ledger, "annotate", "plain", "--dry-run")
+    assert farm(*asked).error == ""
+    monkeypatch.setenv("FARM_API_KEY", "sk-1234567890")
+    named = f"http://127.0.0.1:1/v1, the base_url of {below / 'farm.toml'}"
+    assert farm(*asked).error == f"farm: your key goes to {named}, if a judge is asked there\n"
+    assert farm(*asked, "--base-url", "http://127.0.0.1:2/v1").error == ""
