@@ -1,11 +1,15 @@
 """Measures whether every policy method learns: gold win rates against the supervised model, over seeds.
 
     python benchmarks/learns.py FOLDER --json benchmarks/results/learns.json
+    python benchmarks/learns.py FOLDER --further benchmarks/objectives.yaml --alone
 
 FOLDER has the studies of benchmarks/quickstart.py; those that are missing are made. Methods that the
 quickstart leaves out are trained from the same supervised model, with the reward model of people's
-preferences. The gold utility judges one output to each evaluation instruction against a second draw of the
-supervised model. The options were chosen in simulation on the validation split (benchmarks/recipe.py).
+preferences. With --alone nothing else is: the world, its supervised model and people's preferences are made,
+and the methods of --further, which learn from these preferences, are trained.
+
+The gold utility judges one output to each evaluation instruction against a second draw of the supervised
+model. The options of the recipe were chosen in simulation on the validation split (benchmarks/recipe.py).
 Intervals are Student's 95 % intervals over seeds.
 """
 
@@ -28,6 +32,7 @@ from db.ledger import Ledger, PairFilter
 from db.queries.outputs import Source
 from farm.pair import PairTask, pair
 from farm.quickstart import QuickstartTask, Stages, quickstart
+from farm.snapshot import Choice, snapshot
 from farm.statistics.win_rates import win_rates
 from farm.studies.results import PEOPLE
 from farm.studies.validation import BASELINE, SFT, against_baseline, method_step
@@ -38,20 +43,29 @@ LEARNS = "learns"  # the source of the pairs
 FURTHER = Path(__file__).parent / "further.yaml"
 
 
+def said_at_once(line: str) -> None:
+    print(line, flush=True)
+
+
 def learned(
-    folder: Path, scale: str, seed: int, further: Mapping[str, Mapping[str, object]]
+    folder: Path, scale: str, seed: int, further: Mapping[str, Mapping[str, object]], alone: bool = False
 ) -> dict[str, float]:
     """Gold win rate of every method that was trained on people's feedback, and of the supervised model.
 
-    further: options of the methods that the quickstart leaves out.
+    further: options of the methods that the quickstart leaves out. alone: leave out those of the quickstart.
     """
     task = QuickstartTask(folder, scale, seed)
-    if not (folder / "study.json").exists():
-        quickstart(task, lambda line: print(line, flush=True))
-    with Ledger.open(folder / "farm.db") as ledger, workers() as pool:
-        stages = Stages(task, ledger, pool, lambda line: None)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not alone and not (folder / "study.json").exists():
+        quickstart(task, said_at_once)
+    with Ledger.open(folder / "farm.db", create=True) as ledger, workers() as pool:
+        stages = Stages(task, ledger, pool, said_at_once if alone else lambda line: None)
         study = stages.make_study()
-        own = list(study.recipe.methods)
+        own = [] if alone else list(study.recipe.methods)
+        if alone:
+            stages.sample_and_pair(study)
+            stages.ask_people()
+            snapshot(ledger, PEOPLE, Choice(stages.people.trains, study.pairs))
         study = replace(study, recipe=replace(study.recipe, methods={**study.recipe.methods, **further}))
         steps = [method_step(study, PEOPLE, method) for method in further]
         for done in pool.each([partial(run, step) for step in steps]):
@@ -73,10 +87,13 @@ def main() -> None:
     parser.add_argument("--scale", default="small")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--further", type=Path, default=FURTHER)
+    parser.add_argument("--alone", action="store_true")
     given = parser.parse_args()
-    further = yaml.safe_load(FURTHER.read_text(encoding="utf-8"))
+    further = yaml.safe_load(given.further.read_text(encoding="utf-8"))
     found = [
-        learned(given.folder / f"{given.scale}-{seed}", given.scale, seed, further) for seed in given.seeds
+        learned(given.folder / f"{given.scale}-{seed}", given.scale, seed, further=further, alone=given.alone)
+        for seed in given.seeds
     ]
     rates = {method: over_seeds([each[method] for each in found]) for method in found[0]}
     gains = {method: over_seeds([each[method] - each[SFT] for each in found]) for method in found[0]}

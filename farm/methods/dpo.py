@@ -27,7 +27,7 @@ class DPOConfig(BetaConfig):
     label_smoothing: float = option(0.0, at_least=0, below=0.5)
     """Assumed share of labels that are the wrong way round."""
     length_normalised: bool = False
-    """Divide each response's log-ratio by its number of tokens; beta is then higher, 5 in Tülu 3."""
+    """Divide each response's log-ratio by its number of tokens; beta is then larger, such as 5."""
     nll: float = option(0.0, at_least=0)
     """Weight of the negative log-likelihood of the chosen response: 0.005 in RPO, 1 in IRPO."""
     nll_per_token: bool = False

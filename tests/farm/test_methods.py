@@ -36,6 +36,11 @@ def test_the_page_has_the_table_and_each_method_a_page() -> None:
         assert page.startswith(f"# {name}\n"), name
 
 
+def test_the_example_of_the_howto_is_a_file_of_ours() -> None:
+    page = (ROOT / "docs" / "howto" / "method.md").read_text()
+    assert f"```python\n{(ROOT / 'farm' / 'methods' / 'hinge.py').read_text()}```" in page
+
+
 def test_every_method_says_what_it_is_where_from_and_what_it_needs() -> None:
     for each in objectives().objectives:
         assert each.title, each.name
