@@ -29,6 +29,8 @@ from db.records import (
     Output,
     Pair,
     Question,
+    Turn,
+    TurnRole,
 )
 from farm.pages.report.content import LONGEST, marked
 from farm.pages.report.drawing import as_csv
@@ -78,6 +80,8 @@ def fill(path: Path, texts: tuple[str, ...] = PAYLOADS) -> Path:
     with Ledger.open(path, create=True) as ledger, ledger.writing() as writer:
         for number, text in enumerate(texts):
             asked = Instruction(f"{number} {text}", text)
+            if number % 2:
+                asked = Instruction.of_turns([Turn(role, f"{number} {text}") for role in TurnRole])
             pair, flipped = Pair.of(
                 Output(asked, text, f"model {text[:40]}"), Output(asked, "hello you", "m")
             )
@@ -113,6 +117,7 @@ def test_no_output_becomes_an_element_or_an_attribute(hostile: Path) -> None:
         for name in ("href", "src", "xlink:href"):
             value = attributes.get(name) or "#"
             assert value.startswith(("#", "data:text/csv;base64,")), (tag, value)
+    assert ("li", {"class": "tool"}) in page.elements  # payloads are turns of conversations too
     assert "{{ 7 * 7 }}" in page.text  # shown, not run
     assert "evil.example" in page.text
 

@@ -15,6 +15,8 @@ from db.records import (
     Output,
     Pair,
     Question,
+    Turn,
+    TurnRole,
 )
 
 OWNED = "document.title='owned'"
@@ -74,6 +76,7 @@ REPLY = "as the judge replied"
 
 def fill(ledger: Ledger, texts: tuple[str, ...] = PAYLOADS) -> None:
     """Each text is instruction, input, output, model, judge and its reply, and another's that is unreadable.
+    Every second one is all turns of a conversation in place of instruction and input.
 
     People and judge differ on every pair. All stand under the source `hostile`.
     """
@@ -81,6 +84,8 @@ def fill(ledger: Ledger, texts: tuple[str, ...] = PAYLOADS) -> None:
         people = writer.annotators([AnnotatorCard(name, AnnotatorKind.HUMAN) for name in ("ada", "ben")])
         for number, text in enumerate(texts):
             asked = Instruction(f"{number} {text}", text)
+            if number % 2:
+                asked = Instruction.of_turns([Turn(role, f"{number} {text}") for role in TurnRole])
             pair, flipped = Pair.of(
                 Output(asked, text, f"model {text[:40]}"), Output(asked, f"{text[:30]} hello", "m")
             )
