@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from db.ids import Json
 from db.ledger import Ledger
 from db.queries import training
+from db.queries.ratings import rated
 from farm.config import Option
 from farm.methods import METHODS, load
 from farm.snapshot import snapshot_named
@@ -51,10 +52,14 @@ class Objective:
 
 @dataclass(frozen=True)
 class SnapshotRows:
-    """What a snapshot holds. soft: labels other than 0, ½ and 1."""
+    """What a snapshot holds: judged pairs, or outputs that were judged alone.
+
+    ties: labels of ½. soft: labels other than 0, ½ and 1.
+    """
 
     name: str
     pairs: int
+    outputs: int
     ties: int
     soft: int
     instructions: int
@@ -71,9 +76,12 @@ class ObjectiveTable:
         """Records that the snapshot gives a method; None where it takes none from a snapshot."""
         if self.snapshot is None or not method.snapshot:
             return None
-        kind = load(method.name).data_kind
-        counts = {"judged": 2 * self.snapshot.pairs, "groups": self.snapshot.instructions}
-        return counts.get(kind, self.snapshot.pairs)
+        kind, held = load(method.name).data_kind, self.snapshot
+        if kind == "judged":
+            return 2 * held.pairs + held.outputs
+        if held.outputs:
+            return None
+        return held.instructions if kind == "groups" else held.pairs
 
     def to_json(self) -> Json:
         """The table as a JSON object."""
@@ -115,12 +123,18 @@ def objectives(ledger: Ledger | None = None, snapshot: str | None = None) -> Obj
     rows = None
     if ledger is not None and snapshot is not None:
         card = snapshot_named(ledger, snapshot)
-        labels, asked = [], set()
-        for row in training.labelled(ledger, card.id):
-            labels.append(row.label)
-            asked.add(row.instruction.key)
+        pairs, outputs = list(training.labelled(ledger, card.id)), list(rated(ledger, card.id))
+        labels = [row.label for row in pairs] + [row.label for row in outputs]
+        asked = {row.instruction.key for row in pairs} | {row.instruction.key for row in outputs}
         soft = sum(label not in (0, 0.5, 1) for label in labels)
-        rows = SnapshotRows(snapshot, len(labels), ties=labels.count(0.5), soft=soft, instructions=len(asked))
+        rows = SnapshotRows(
+            name=snapshot,
+            pairs=len(pairs),
+            outputs=len(outputs),
+            ties=labels.count(0.5),
+            soft=soft,
+            instructions=len(asked),
+        )
     return ObjectiveTable(tuple(map(objective, METHODS)), rows)
 
 

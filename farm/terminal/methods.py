@@ -28,13 +28,10 @@ def methods_view(found: ObjectiveTable) -> RenderableType:
     reference = "reference: the model itself, unless --reference DIR names another."
     parts: list[RenderableType] = [rows, Text(command), plain(reference)]
     if held is not None:
-        parts.append(
-            plain(
-                f"snapshot {held.name}: {counted(held.pairs, 'pair')} of "
-                f"{counted(held.instructions, 'instruction')}, {counted(held.ties, 'tie')}, "
-                f"{counted(held.soft, 'soft label')}. Methods without a number learn from a set."
-            )
-        )
+        units = counted(held.outputs, "single output") if held.outputs else counted(held.pairs, "pair")
+        labels = f"{counted(held.ties, 'tie')}, {counted(held.soft, 'soft label')}"
+        of = f"snapshot {held.name}: {units} of {counted(held.instructions, 'instruction')}, {labels}."
+        parts.append(plain(f"{of} Methods without a number do not learn from it."))
     return Group(*parts)
 
 

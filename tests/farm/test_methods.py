@@ -12,9 +12,12 @@ from typer.testing import CliRunner
 
 from cli import app
 from db.errors import ConfigError
+from db.interchange.rows import ReadOptions
 from db.ledger import Ledger
+from farm.import_ import import_files
 from farm.methods import METHODS, load
 from farm.objectives import heading, objective, objectives
+from farm.progress import silent
 from farm.snapshot import Choice, snapshot
 from farm.training.method import Need
 from tests.support.judged_sums import write_sums
@@ -95,6 +98,20 @@ def test_a_snapshot_says_how_many_rows_it_gives(tmp_path: Path) -> None:
     assert "snapshot people: 40 pairs" in text
     with Ledger.open(path) as ledger, pytest.raises(ConfigError, match="no snapshot 'x'"):
         objectives(ledger, "x")
+
+
+def test_a_snapshot_of_single_outputs_serves_methods_of_outputs_alone(tmp_path: Path) -> None:
+    rows = [{"prompt": f"q{i % 3}", "completion": f"answer {i}", "label": i % 2 == 0} for i in range(6)]
+    (tmp_path / "kto.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = tmp_path / "farm.db"
+    with Ledger.open(path, create=True) as ledger:
+        import_files(ledger, "trl-unpaired", [tmp_path / "kto.jsonl"], ReadOptions(), silent)
+        snapshot(ledger, "alone", Choice(unpaired=True))
+        table = objectives(ledger, "alone")
+    by_name = {each.name: table.rows(each) for each in table.objectives}
+    assert (by_name["kto"], by_name["dpo"], by_name["sft"]) == (6, None, None)
+    text = CliRunner().invoke(app, ["--ledger", str(path), "methods", "--snapshot", "alone"]).stdout
+    assert "snapshot alone: 6 single outputs of 3 instructions, 0 ties, 0 soft labels." in text
 
 
 def test_a_method_is_shown_whole_without_a_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
