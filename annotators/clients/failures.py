@@ -113,6 +113,7 @@ FAILURES: Mapping[str, FailureKind] = MappingProxyType(
         "content_filter": _leave("the provider's filter cut the reply", billed=True),
         "length": _leave("the reply was cut at max_tokens", billed=True),
         "tool_calls": _leave("a tool call in place of text", billed=True),
+        "not_finite": _leave("a model in this process gave numbers that are none: NaN or infinite"),
         "unstorable": _leave("a reply that the ledger cannot hold; its cost is kept", billed=True),
         # the Batch API
         "batch_failed": _leave("the provider refused the batch"),

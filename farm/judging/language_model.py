@@ -39,13 +39,28 @@ _AROUND = re.compile(r"^[\W_]+|[\W_]+$")
 
 @dataclass(frozen=True)
 class Generated:
-    """One reply. logprobs: (positions, vocabulary) of the first tokens; None where they are not wanted."""
+    """One reply. logprobs: (positions, vocabulary) of the first tokens; None where they are not wanted.
+
+    finite: whether all logits were numbers.
+    """
 
     prompt_tokens: int
     ids: list[int]
     logprobs: Tensor | None
     ended: bool
+    finite: bool
     allowed: Sequence[int] = ()  # the tokens that the reply was chosen from; empty: any
+
+
+class _Watch:
+    """A logits processor that changes nothing. nan: whether a row of the batch had a NaN among its logits."""
+
+    def __init__(self, rows: int, device: torch.device) -> None:
+        self.nan = torch.zeros(rows, dtype=torch.bool, device=device)
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        self.nan |= scores.isnan().any(-1)
+        return scores
 
 
 class LocalJudge:
@@ -169,13 +184,13 @@ class CausalModel:
         for each in self._batch(prompts, 1, wants_logprobs=True):
             assert each.logprobs is not None
             best = allowed[int(each.logprobs[0, list(allowed)].argmax())]
-            made.append(Generated(each.prompt_tokens, [best], each.logprobs, ended=True, allowed=allowed))
+            made.append(replace(each, ids=[best], ended=True, allowed=allowed))
         return made
 
     @torch.no_grad()
     def _batch(self, prompts: Sequence[Sequence[int]], limit: int, wants_logprobs: bool) -> list[Generated]:
         """Greedy replies of at most `limit` tokens."""
-        from transformers import GenerationConfig
+        from transformers import GenerationConfig, LogitsProcessorList
 
         width = max(map(len, prompts))
         ids = torch.full((len(prompts), width), self.codec.pad_id)
@@ -192,24 +207,31 @@ class CausalModel:
             output_logits=wants_logprobs,
         )
         device = self.model.device
+        watch = _Watch(len(prompts), device)
         with quiet():
             made = self.model.generate(
-                ids.to(device), attention_mask=mask.to(device), generation_config=settings
+                ids.to(device),
+                attention_mask=mask.to(device),
+                generation_config=settings,
+                logits_processor=LogitsProcessorList([watch]),  # type: ignore[list-item]
             )
         new = made.sequences[:, width:].tolist()
         weights = _first_logprobs(made.logits) if wants_logprobs else None
         return [
-            self._one(len(prompt), new[i], None if weights is None else weights[i])
-            for i, prompt in enumerate(prompts)
+            self._one(len(prompt), new[i], None if weights is None else weights[i], not nan)
+            for i, (prompt, nan) in enumerate(zip(prompts, watch.nan.tolist(), strict=True))
         ]
 
-    def _one(self, prompt_tokens: int, ids: list[int], logprobs: Tensor | None) -> Generated:
+    def _one(self, prompt_tokens: int, ids: list[int], logprobs: Tensor | None, finite: bool) -> Generated:
         end = next((i for i, token in enumerate(ids) if token in self.codec.ends), None)
-        return Generated(prompt_tokens, ids if end is None else ids[: end + 1], logprobs, end is not None)
+        said = ids if end is None else ids[: end + 1]
+        return Generated(prompt_tokens, said, logprobs, end is not None, finite)
 
 
 def _sending(request: Request, model: CausalModel, made: Generated) -> Sending:
     """The reply, written as a server would write it, and read by the code that reads a server's."""
+    if not made.finite:
+        return failed("not_finite", "a logit is NaN")
     text, stopped = _cut(model.codec.text(made.ids), request.decoding.stop)
     choice: dict[str, object] = {
         "message": {"role": "assistant", "content": text},

@@ -16,6 +16,7 @@ _REMEDIES = {
     "length": "raise decoding.max_tokens of the annotator, or give --thinking N to a model that thinks first",
     "only_thinking": "give --thinking N, or leave the thinking out by the server's own option",
     "context_length": "shorten the prompts, or let the server read longer ones",
+    "not_finite": "use another checkpoint of this model: its weights overflow",
     "too_large": "shorten the prompts, or raise the limit at the provider",
     "prompt_cut": "let the server read longer prompts, or accept such replies with --cut-prompts",
 }

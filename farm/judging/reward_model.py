@@ -79,7 +79,10 @@ class AnyRewardModel:
 
     @torch.no_grad()
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> list[float]:
-        """One score for each prompt and response; NaN where the text is longer than the model can read."""
+        """One score for each prompt and response: NaN where the text is longer than the model can read.
+
+        It is infinite where the model gives no number.
+        """
         rows = [self._encoded(*each) for each in zip(prompts, responses, strict=True)]
         scores = [float("nan")] * len(rows)
         fitting = [i for i, row in enumerate(rows) if len(row["input_ids"]) <= self.longest]
@@ -88,7 +91,7 @@ class AnyRewardModel:
             part = fitting[at : at + self.rows]
             found = self._scores([rows[i] for i in part])
             for i, score in zip(part, found, strict=True):
-                scores[i] = score
+                scores[i] = score if math.isfinite(score) else math.inf
         return scores
 
     def _encoded(self, prompt: Prompt, response: str) -> dict[str, list[int]]:
@@ -113,6 +116,8 @@ class AnyRewardModel:
 
 
 def _sending(request: Request, scores: Sequence[float]) -> Sending:
-    if not all(map(math.isfinite, scores)):
-        return failed("context_length", "a score is not a number: the text is longer than the model reads")
+    if any(map(math.isnan, scores)):
+        return failed("context_length", "the text is longer than the model reads")
+    if any(map(math.isinf, scores)):
+        return failed("not_finite", "a score is NaN or infinite")
     return Sending(text=scores_text(scores), finish_reason="stop", model=request.model, usage=Usage())

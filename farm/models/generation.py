@@ -25,7 +25,7 @@ from db.errors import ConfigError
 from db.ids import content_hash
 from farm.config import Decoding
 from farm.models.forward import key_value_layers
-from farm.models.hub import ModelError
+from farm.models.hub import ModelError, not_finite
 from farm.models.ops import at_temperature
 from farm.models.policy import Policy
 
@@ -234,7 +234,8 @@ def sample(
     A response that is continued from its own first tokens, with the same prompt, seed and index, is the same
     response. slots: rows that are drawn at the same time; None: as many as pay. ended: is told the place and
     the response of each row as it ends. Raises ConfigError if a prompt leaves no room in the model's context,
-    or given tokens none in the response. Raises ModelError on a model that keeps more than keys and values.
+    or given tokens none in the response. Raises ModelError on a model that keeps more than keys and values,
+    and where its logits are no numbers.
     """
     asked = [Start(p, g) for p, g in zip(prompts, given or [()] * len(prompts), strict=True)]
     rooms = [_room(start, policy, decoding) for start in asked]
@@ -265,6 +266,8 @@ def sample(
                 for k, (token, logp) in enumerate(zip(pick.ids.tolist(), pick.logps.tolist(), strict=True)):
                     place = batch.owners[k]
                     row = drawn[place]
+                    if logp != logp:
+                        raise not_finite(len(row.ids) + 1, starts[place].width)
                     row.ids.append(token)
                     row.logps.append(logp)
                     if stopped[k] or len(row.ids) == limits[place]:
@@ -366,7 +369,9 @@ def pick_token(logits: Tensor, uniform: Tensor, decoding: Decoding, never: Tenso
     total = reached[:, -1:]
     below = total.nextafter(torch.zeros_like(total))  # rounding must not reach beyond the last likely token
     ids = torch.searchsorted(reached, (uniform[:, None] * total).minimum(below), right=True)
-    ids = ids.clamp(max=logits.shape[1] - 1)  # logits that are no numbers are for the loss to refuse
+    ids = ids.clamp(
+        max=logits.shape[1] - 1
+    )  # logits that are no numbers are refused by their log-probability
     ids = ids if order is None else order.gather(1, ids)
     return Pick(ids[:, 0], logps.gather(1, ids)[:, 0])
 

@@ -97,7 +97,9 @@ class Scorer(nn.Module):
 
 
 class ScorerReward:
-    """A frozen scorer as a reward function: texts in, scores (B,) out. NaN for a row beyond its context.
+    """A frozen scorer as a reward function: texts in, scores (B,) out.
+
+    The score is NaN for a row beyond the scorer's context, and infinite where the scorer gives no number.
 
     Text is tokenized by the scorer's own codec, so policy and reward model need not share a tokenizer. The
     end of sequence is appended, as in training.
@@ -120,5 +122,5 @@ class ScorerReward:
         for at in range(0, len(order), self.batch_rows):
             part = order[at : at + self.batch_rows]
             tokens = collate([rows[i] for i in part], codec.pad_id, self.scorer.device)
-            scores[part] = self.scorer(tokens).cpu()
+            scores[part] = self.scorer(tokens).cpu().nan_to_num(torch.inf, torch.inf, torch.inf)
         return scores[[place[each] for each in asked]]

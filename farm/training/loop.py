@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
@@ -23,7 +24,7 @@ NO_DECAY_BELOW = 2  # weight decay is for matrices: biases, norms and scalars ke
 
 
 class TrainingDiverged(FarmError):
-    """The gradient is not finite. The weights are those of the step before."""
+    """The loss or its gradient is not finite. Nothing of that step is saved."""
 
 
 class Log(Protocol):
@@ -63,7 +64,8 @@ def fit(
     """Train to the end, from the latest checkpoint if there is one.
 
     The gradient of a step is that of the mean over all its tokens or pairs, whatever the micro-batches and
-    processes they are spread over. Raises TrainingDiverged before a gradient that is not finite is applied.
+    processes they are spread over. Raises TrainingDiverged before a gradient that is not finite is applied,
+    and before weights are saved whose loss is not finite. Errors of a step's batches name the step.
     """
     processes, feed = processes or Processes(), method.feed
     processes.distribute(method.trained, config.distribute)
@@ -76,7 +78,8 @@ def fit(
     due = False
     for step in range(start + 1, feed.steps + 1):
         seed_step(config.seed, step, processes.rank)
-        batches = next(stream)
+        with _at_step(step):
+            batches = next(stream)
         total = processes.sum(torch.stack([batch.weight for batch in batches]).sum().double())
         for batch in batches:
             share = batch.weight / total
@@ -87,25 +90,46 @@ def fit(
         processes.average_gradients(method.trained, config.distribute)
         norms = clip_gradients(method.trained, method.parts(), config.max_grad_norm)
         if not math.isfinite(norms["grad_norm"]):
-            raise _diverged(step, norms["grad_norm"], checkpoints.latest)
+            what = f"the gradient is {norms['grad_norm']} at step {step}"
+            what = f"{what}; the weights are those of step {step - 1}"
+            raise _diverged(what, checkpoints.latest, first=step == 1)
         optimizer.step()
         found = {**norms, "lr": schedule.get_last_lr()[0]}
         meter.add({name: torch.tensor(value) for name, value in found.items()}, 1.0)
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
+        due = due or checkpoints.due(step)
+        saved = step == feed.steps or (due and step % feed.rollout_steps == 0)
+        if saved and not math.isfinite(again := _loss_of(method, batches[-1], config, processes)):
+            raise _diverged(f"the loss after step {step} is {again}; nothing was saved", checkpoints.latest)
         if step % config.log_every == 0 or step == feed.steps:
             log(step, meter.flush())
         if step == feed.steps or (config.eval_every and step % config.eval_every == 0):
             log_held_out(step, method, config=config, log=log, processes=processes)
-        due = due or checkpoints.due(step)
-        if step == feed.steps or (due and step % feed.rollout_steps == 0):
+        if saved:
             checkpoints.save(step, method, optimizer, schedule)
             due = False
 
 
-def _diverged(step: int, grad_norm: float, latest: str) -> TrainingDiverged:
-    what = f"the gradient is {grad_norm} at step {step}; the weights are those of step {step - 1}"
-    return TrainingDiverged(what, where=f"latest checkpoint {latest}", remedy="lower learning_rate")
+def _diverged(what: str, latest: str, first: bool = False) -> TrainingDiverged:
+    remedy = "nothing was learnt yet: use another checkpoint or --dtype" if first else "lower learning_rate"
+    return TrainingDiverged(what, where=f"latest checkpoint {latest}", remedy=remedy)
+
+
+@contextmanager
+def _at_step(step: int) -> Iterator[None]:
+    """In the block an error with a remedy names the step in which it was raised."""
+    try:
+        yield
+    except FarmError as error:
+        error.where = ": ".join(filter(None, [f"step {step}", error.where]))
+        raise
+
+
+def _loss_of(method: Method[B], batch: B, config: TrainConfig, processes: Processes) -> float:
+    """The loss of a batch by the present weights, summed over the processes. No gradient is kept."""
+    with torch.no_grad(), autocast(config):
+        return float(processes.sum(method.loss(batch).loss.detach().double()))
 
 
 def log_held_out(step: int, method: Method[B], config: TrainConfig, log: Log, processes: Processes) -> None:

@@ -143,7 +143,9 @@ def finite_rewards(reward: RewardFn, prompts: Sequence[Prompt], texts: Sequence[
     if not rewards.isfinite().all():
         wrong = int(rewards.isfinite().int().argmin())
         what = f"the reward of a response of {len(texts[wrong])} characters is {rewards[wrong].item()}"
+        beyond = rewards[wrong].isnan()
         remedy = "lower max_new_tokens, or use a reward model with a longer context"
+        remedy = remedy if beyond else "use another checkpoint of the reward model: its weights overflow"
         raise DataError(what, where=f"instruction {prompts[wrong].instruction[:60]!r}", remedy=remedy)
     return rewards
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from transformers import (
+    AutoModelForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     LlamaForSequenceClassification,
@@ -60,3 +61,13 @@ def write_reward_model(folder: Path, *, seed: int = 0, chat: str | None = CHAT, 
     LlamaForSequenceClassification(configuration(**settings)).save_pretrained(folder)
     tokenizer(chat).save_pretrained(folder)
     return str(folder)
+
+
+def overflow(folder: str, weight: str) -> str:
+    """Make a weight of a model so large that what it computes is no number. The weight itself is one."""
+    made = AutoModelForCausalLM if weight.startswith("model.") else LlamaForSequenceClassification
+    model = made.from_pretrained(folder)
+    with torch.no_grad():
+        model.get_parameter(weight).mul_(1e38)
+    model.save_pretrained(folder)
+    return folder

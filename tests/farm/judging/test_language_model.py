@@ -15,7 +15,7 @@ from rich.console import Console
 from transformers import LlamaForCausalLM
 
 from annotators import catalogue
-from annotators.clients.failures import BudgetExhausted
+from annotators.clients.failures import BudgetExhausted, ProviderDown
 from annotators.clients.request import Message, Request, RequestDecoding, Role
 from annotators.draws import Orders
 from annotators.spec import AnnotatorSpec
@@ -30,7 +30,7 @@ from farm.judging.provider import Provider, Task, Weights
 from farm.terminal.annotate import annotate_view
 from farm.terminal.common import print_whole
 from tests.support.judging_runs import answers, silent
-from tests.support.tiny_judges import tokenizer, write_judge
+from tests.support.tiny_judges import overflow, tokenizer, write_judge
 
 NAMES = frozenset({"A", "B"})
 LOGPROB = "name: weigh\nkind: llm\nmodel: small\ndecoding: {max_tokens: 1, top_logprobs: 2}\n"
@@ -162,6 +162,15 @@ def test_a_prompt_that_is_too_long_fails_alone(tmp_path: Path) -> None:
     short = write_judge(tmp_path / "short", max_position_embeddings=64)
     replies = LocalJudge({"m": short}, NAMES)([request("y" * n, max_tokens=4) for n in (500, 5)])
     assert [reply.failure for reply in replies] == ["context_length", "length"]
+
+
+@pytest.mark.parametrize("name", ["plain", "logprob"])
+def test_a_model_whose_logits_are_no_numbers_judges_nothing(
+    name: str, ledger: Ledger, tmp_path: Path
+) -> None:
+    folder = overflow(write_judge(tmp_path / "broken"), "model.layers.1.mlp.down_proj.weight")
+    with pytest.raises(ProviderDown, match="most often: not_finite a logit is NaN"):
+        run(ledger, name, folder)
 
 
 def test_a_model_without_a_chat_template_is_asked_in_plain_text(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 from transformers import BatchEncoding, LlamaForSequenceClassification
 
 from annotators import catalogue
+from annotators.clients.failures import ProviderDown
 from annotators.draws import Orders
 from db.errors import ConfigError
 from db.ledger import Ledger
@@ -23,7 +24,7 @@ from farm.models.hub import ModelError
 from farm.models.scorer import Scorer, ScorerReward
 from farm.models.tokens import Prompt
 from tests.support.judging_runs import answers, silent
-from tests.support.tiny_judges import tokenizer, write_judge, write_reward_model
+from tests.support.tiny_judges import overflow, tokenizer, write_judge, write_reward_model
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +123,16 @@ def test_a_text_that_is_too_long_fails_alone(ledger: Ledger, tmp_path: Path) -> 
     with ledger.reading() as connection:
         reasons = {row.reason for row in connection.execute(ANNOTATION.select()) if row.reason}
     assert all(reason.startswith("context_length") for reason in reasons)
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_score_that_is_no_number_says_so(ours: bool, ledger: Ledger, tmp_path: Path) -> None:
+    """It is not told as a text that is too long."""
+    folder = overflow(write_reward_model(tmp_path / "broken"), "score.weight")
+    if ours:
+        Scorer.load(folder).save(Path(folder))
+    with pytest.raises(ProviderDown, match=r"not_finite a score is NaN or infinite .use another checkpoint"):
+        run(ledger, folder)
 
 
 def test_a_language_model_is_no_reward_model(ledger: Ledger, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import math
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -307,3 +308,12 @@ def test_numbered_draws_are_those_of_all_and_are_told_as_they_end(policy: Policy
     some = sample(policy, PROMPTS[:2], decoding, seed=4, n=[(1, 4), (3,)], ended=told.__setitem__)
     assert [one.ids for one in some] == [whole[k].ids for k in (1, 4, 8)]
     assert [told[place] for place in range(3)] == some
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_logits_that_are_no_numbers_draw_nothing(policy: Policy, temperature: float) -> None:
+    broken = deepcopy(policy)
+    with torch.no_grad():
+        broken.model.model.layers[1].mlp.down_proj.weight.mul_(1e38)
+    with pytest.raises(ModelError, match="the logits of token 1 of a reply to a prompt of 5 tokens"):
+        sample(broken, [[1, 40, 41, 42, 43]], Decoding(max_new_tokens=4, temperature=temperature), seed=0)

@@ -1,7 +1,8 @@
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -15,7 +16,7 @@ from farm.methods import load
 from farm.methods.sft import SFT, SFTConfig
 from farm.models.tokens import Prompt, Tokens
 from farm.training.checkpoint import RunFolder
-from farm.training.data import Data, Demonstration, PreferencePair
+from farm.training.data import Data, DataError, Demonstration, PreferencePair
 from farm.training.loop import (
     Meter,
     TrainingDiverged,
@@ -122,10 +123,45 @@ def test_a_gradient_that_is_not_finite_stops_before_it_is_applied(model_dir: str
 
 
 def test_the_last_good_checkpoint_outlives_divergence(tmp_path: Path, model_dir: str) -> None:
-    config = load("sft").Config(batch_size=8, save_every=1, learning_rate=1e30)
-    method = load("sft")(config, Data(DEMOS), LoadedModels(model_dir, config))
-    with pytest.raises(TrainingDiverged, match="step-00000001"):
+    """The weights of step 2 are numbers, and what they say of a row is none: they are not saved."""
+    config = SFTConfig(batch_size=8, save_every=1, learning_rate=1e-3)
+
+    class Broken(SFT):
+        def loss(self, batch: Tokens) -> Loss:
+            if len(list(tmp_path.glob("step-*"))) == 1 and torch.is_grad_enabled():
+                with torch.no_grad():
+                    self.trained.model.lm_head.weight.mul_(1e37)
+            return super().loss(batch)
+
+    method = Broken(config, Data(DEMOS), LoadedModels(model_dir, config))
+    with pytest.raises(TrainingDiverged, match=r"step-00000001: the gradient is (nan|inf) at step 2"):
+        fit(cast(Method[Any], method), config, lambda *_: None, RunFolder(tmp_path, config))
+    whole = LoadedModels(str(tmp_path / "step-00000001" / "model"), config).policy()
+    assert all(weight.isfinite().all() for weight in whole.parameters())
+
+
+@pytest.mark.parametrize("name", ["sft", "dpo", "reward_model"])
+def test_weights_that_give_no_number_are_not_saved(name: str, tmp_path: Path, model_dir: str) -> None:
+    """The last step makes them, so no gradient shows it."""
+    config = load(name).Config(batch_size=8, max_steps=1, learning_rate=1e37)
+    data = Data(DEMOS if name == "sft" else PAIRS)
+    method = load(name)(config, data, LoadedModels(model_dir, config))
+    with pytest.raises(TrainingDiverged, match="the loss after step 1 is nan; nothing was saved"):
         fit(method, config, lambda *_: None, RunFolder(tmp_path, config))
+    assert not list(tmp_path.glob("step-*"))
+
+
+def test_an_error_of_a_steps_batches_names_the_step(model_dir: str) -> None:
+    config = load("sft").Config(batch_size=8)
+    method = load("sft")(config, Data(DEMOS), LoadedModels(model_dir, config))
+
+    def failing(start: int) -> Iterator[object]:
+        yield from islice(batches(start), 1)
+        raise DataError("the reward is nan", where="instruction 'x'")
+
+    batches, method.feed.batches = method.feed.batches, failing
+    with pytest.raises(DataError, match=r"^step 2: instruction 'x': the reward is nan"):
+        fit(method, config, lambda *_: None, NoCheckpoints())
 
 
 def test_learning_rates_by_hand() -> None:
