@@ -124,6 +124,15 @@ class Ledger:
 
     # Writing
 
+    def refuse_read_only(self) -> None:
+        """Raise LedgerReadOnly where nothing can be written, before work that would be lost."""
+        if self.read_only:
+            raise LedgerReadOnly(
+                "the ledger cannot be written",
+                where=str(self.address),
+                remedy="check the permissions of the file and its folder",
+            )
+
     @contextmanager
     def writing(self) -> Iterator[Writer]:
         """One transaction: what is written becomes visible at its end, or, after an exception, not at all."""

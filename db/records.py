@@ -300,10 +300,10 @@ class Claim:
     """A request that is about to be sent. It is written to the ledger before it is sent."""
 
     request_key: str
-    draw_key: str  # of the annotator that asks: AnnotatorSpec.draw_key
+    draw_key: str  # who asks: AnnotatorSpec.draw_key, or a hash of the decoding of the outputs that are drawn
     run: str  # names the process that asks
     request: str  # canonical JSON
-    questions: tuple[Question, ...]  # in the order of the request
+    questions: tuple[Question, ...]  # in the order of the request; none where an output is drawn
     attempt: int = 0
     id: int = 0
 

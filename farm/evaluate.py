@@ -108,6 +108,7 @@ def evaluate(
     ids = _pairs_of(ledger, name, ours, theirs)
     judging = replace(task.judging, pairs=PairFilter(ids=ids))
     judged = judge_by(ledger, judge, judging, progress, provider=provider)
+    _refuse_half(judged.elsewhere, "judgements", set_name)
     [annotator] = [card.id for card in ledger.annotators() if card.key == judged.fingerprint]
     rows = contests(ledger, name, ours.producer, task.board.average_orders)
     rows = rows[(rows["annotator"] == annotator) & rows["pair_id"].isin(ids)]
@@ -146,7 +147,18 @@ def _source(
     except ModelError as error:
         what = f"no producer of this ledger, and {error.what}"
         raise ConfigError(what, where=model, remedy=error.remedy) from None
+    _refuse_half(report.elsewhere, "outputs", set_name=task.set_name)
     return report.source, report.new
+
+
+def _refuse_half(elsewhere: int, what: str, set_name: str) -> None:
+    """Raise ConfigError where another run is at work: a figure now would take its part for failures."""
+    if elsewhere:
+        raise ConfigError(
+            f"another run is asking for {elsewhere:,} of these {what}",
+            where=set_name,
+            remedy="when it has ended, run the same command again: nothing is asked twice",
+        )
 
 
 def _pairs_of(ledger: Ledger, name: str, ours: Source, theirs: Source) -> tuple[int, ...]:

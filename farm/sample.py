@@ -7,7 +7,6 @@ the draw. What is there already is not drawn again, so an interrupted run goes o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,13 +15,13 @@ from typing import TYPE_CHECKING
 from db.errors import ConfigError, did_you_mean
 from db.ids import Json
 from db.ledger import Ledger
-from db.queries import outputs, training
+from db.queries import training
 from db.queries.holdings import names_of
 from db.queries.outputs import Source
-from db.records import Instruction, Output
 from farm.config import ModelConfig
 from farm.options.sample import SampleTask as SampleTask
-from farm.producers.answers import Answer, Producer, Wanted
+from farm.producers.answers import Producer, Wanted
+from farm.producers.outputs import Outputs
 from farm.progress import Progress
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SampleReport:
-    """What became of the outputs asked for: known + new + the failures. cost: US dollars, None if unknown."""
+    """What became of the outputs asked for: known + new + elsewhere + the failures."""
 
     producer: str
     decoding: str  # canonical JSON of all that can change an output
@@ -39,7 +38,8 @@ class SampleReport:
     known: int
     new: int
     failures: dict[str, int]
-    cost: float | None = None
+    cost: float | None = None  # US dollars; None where nothing was paid for, or a price is unknown
+    elsewhere: int = 0  # left to another run, which is asking for them
 
     @property
     def source(self) -> Source:
@@ -59,6 +59,7 @@ def sample(
     Raises ConfigError where the set is empty or the model cannot be used. Raises RunStopped where a server or
     the budget ends the run early; the outputs drawn until then are in the ledger.
     """
+    ledger.refuse_read_only()
     instructions = list(islice(training.instructed(ledger, task.set_name), task.limit))
     if not instructions:
         raise ConfigError(
@@ -72,33 +73,19 @@ def sample(
         )
     drawing = _drawing(model, task, provider)
     producer = task.producer or Path(model).name
-    source = Source(producer, drawing.decoding)
-    wanted = list(_missing(ledger, source, task, instructions))
-    known = len(instructions) * task.n - sum(len(each.draws) for each in wanted)
-    new = 0
-
-    def write(answers: list[Answer]) -> None:
-        nonlocal new
-        facts = [
-            Output(each.instruction, each.text, producer, decoding=drawing.decoding, sample=each.draw)
-            for each in answers
-        ]
-        with ledger.writing() as writer:
-            ids = writer.outputs(facts)
-            writer.thoughts({i: each.thinking for i, each in zip(ids, answers, strict=True)})
-        new += len(facts)
-        progress(producer, known + new)
-
-    drawing.draw(wanted, write)
-    failures = dict(drawing.failures)
+    outputs = Outputs(ledger, producer, drawing.decoding, progress)
+    draws = tuple(range(task.n))
+    lacking = outputs.lacking([Wanted(each, draws) for each in instructions])
+    elsewhere = drawing.draw(lacking, outputs)
     return SampleReport(
         producer=producer,
         decoding=drawing.decoding,
         instructions=len(instructions),
-        known=known,
-        new=new,
-        failures=failures,
+        known=outputs.known,
+        new=outputs.new,
+        failures=dict(drawing.failures),
         cost=drawing.cost,
+        elsewhere=elsewhere,
     )
 
 
@@ -133,15 +120,3 @@ def _drawing(model: str, task: SampleTask, provider: Provider | None) -> Produce
         max_words=task.max_words,
         tokenizer=task.tokenizer,
     )
-
-
-def _missing(
-    ledger: Ledger, source: Source, task: SampleTask, instructions: Sequence[Instruction]
-) -> Iterator[Wanted]:
-    """The instructions that lack draws of this source."""
-    drawn = outputs.outputs_of(ledger, source, task.set_name)
-    there = {(each.instruction.key, each.sample) for each in drawn}
-    for instruction in instructions:
-        draws = tuple(k for k in range(task.n) if (instruction.key, k) not in there)
-        if draws:
-            yield Wanted(instruction, draws)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -12,6 +12,8 @@ from db.ledger import Ledger
 from db.records import Output, ProducerKind
 from db.records import Source as Source
 from db.tables import InstructionRow, MembershipRow, OutputRow
+
+LOOKUP = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,22 @@ def outputs_of(ledger: Ledger, source: Source, set_name: str | None = None) -> I
             decoding=each.decoding,
             sample=each.sample,
         )
+
+
+def drawn(ledger: Ledger, source: Source, instruction_keys: Sequence[str]) -> set[tuple[str, int]]:
+    """The instruction key and sample number of those outputs of a source that are to these instructions."""
+    row, found = OutputRow, set[tuple[str, int]]()
+    for i in range(0, len(instruction_keys), LOOKUP):
+        query = (
+            select(InstructionRow.key, row.sample)
+            .join(InstructionRow, InstructionRow.id == row.instruction_id)
+            .where(row.producer == source.producer)
+            .where(InstructionRow.key.in_(instruction_keys[i : i + LOOKUP]))
+        )
+        if source.decoding is not None:
+            query = query.where(row.decoding == source.decoding)
+        found |= {(key, sample) for key, sample in ledger.stream(query)}
+    return found
 
 
 def latest(ledger: Ledger, producer: str) -> Source:

@@ -15,7 +15,6 @@ unchanged.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -39,12 +38,11 @@ from farm.judging.answered import AnnotationMaker
 from farm.judging.completions import completion_of, stored_reply, unstorable
 from farm.judging.questions import OpenQuestion, OpenQuestions, QuestionBatch
 from farm.judging.reasons import Reasons
-from farm.judging.runs import Lease, Life, new_run_name
+from farm.judging.runs import Lease, new_run_name
 
 WINDOW = 256  # pairs looked at and claimed together at most
 QUESTIONS = 256  # looked at and claimed together at most, where each pair is judged many times
 REQUESTS = 64  # claimed together, about; replies have to wait while these are prepared
-LOOK = 1.0  # seconds between two looks at another run
 BUFFER = 64  # completions in one transaction
 
 
@@ -90,7 +88,7 @@ class Judging:
     @property
     def elsewhere(self) -> int:
         """Questions that other runs are asking."""
-        return self._questions.elsewhere
+        return self._questions.left.elsewhere
 
     def __enter__(self) -> Judging:
         self._lease.__enter__()
@@ -119,13 +117,7 @@ class Judging:
         Returns the pairs that dead runs had claimed, to be asked for again; None where there are none. It
         takes LEASE seconds at most (farm/judging/runs.py).
         """
-        others, unsure = self._questions.others, self._questions.unsure
-        while any(others.life(run) is Life.UNKNOWN for run, _ in unsure):
-            time.sleep(LOOK)
-            others.look(self.ledger.write_patiently(Writer.beats))
-        free = [pair for run, pair in unsure if others.life(run) is Life.ENDED]
-        self._questions.unsure = []
-        self._questions.elsewhere -= len(free)
+        free = self._questions.left.freed(self.ledger)
         return PairFilter(ids=tuple(sorted(set(free)))) if free else None
 
     def requests(
@@ -232,14 +224,13 @@ class Judging:
 
     def _claimed(self, look_up: Callable[[], Iterable[OpenQuestion]]) -> list[Request]:
         """As `_claimed_once`, and again where the server breaks the connection."""
-        found = self._questions
-        known, elsewhere, unsure = found.known, found.elsewhere, list(found.unsure)
+        known = self._questions.known
 
         def again() -> list[Request]:
-            found.known, found.elsewhere, found.unsure = known, elsewhere, list(unsure)
+            self._questions.known = known
             return self._claimed_once(look_up())
 
-        return self.ledger.patiently(again)
+        return self._questions.left.patiently(self.ledger, again)
 
     def _claimed_once(self, questions: Iterable[OpenQuestion]) -> list[Request]:
         """Judge what needs no asking, read what was answered before, claim the rest and return it.
@@ -249,7 +240,7 @@ class Judging:
         """
         claims: list[tuple[Claim, QuestionBatch]] = []
         with self.ledger.writing() as writer:
-            self._questions.others.look(writer.beats())
+            self._questions.left.others.look(writer.beats())
             tried = [(question, self._make.unasked(question)) for question in questions]
             facts = [fact for _, fact in tried if fact]
             batches = list(self._questions.batches(question for question, fact in tried if not fact))
@@ -263,13 +254,13 @@ class Judging:
                     claims.append((self._claim(batch, answer.attempts if answer else 0), batch))
             writer.annotations(facts)
             ids = writer.claims([claim for claim, _ in claims])
-            if dead := self._questions.others.ended:
+            if dead := self._questions.left.others.ended:
                 writer.end_leases(dead)
         self._count(facts)
         taken = []
         for claim_id, (_, batch) in zip(ids, claims, strict=True):
             if claim_id is None:  # another pair's batch gives the same prompt
-                self._questions.elsewhere += len(batch.questions)
+                self._questions.left.elsewhere += len(batch.questions)
             else:
                 self._open[batch.request.key] = (claim_id, batch)
                 taken.append(batch.request)

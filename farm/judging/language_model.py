@@ -213,7 +213,7 @@ class CausalModel:
                 ids.to(device),
                 attention_mask=mask.to(device),
                 generation_config=settings,
-                logits_processor=LogitsProcessorList([watch]),  # type: ignore[list-item]
+                logits_processor=LogitsProcessorList([watch]),
             )
         new = made.sequences[:, width:].tolist()
         weights = _first_logprobs(made.logits) if wants_logprobs else None

@@ -16,7 +16,7 @@ from annotators.spec import AnnotatorSpec
 from db.ledger import Ledger, Standing
 from db.queries import asking
 from db.records import AnnotationStatus, AnnotatorKind, Pair, Question
-from farm.judging.runs import Life, OtherRuns
+from farm.judging.runs import LeftToOthers
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,15 @@ class QuestionBatch:
 class OpenQuestions:
     """The open questions of one annotator. endpoint: as of annotators.clients.Request.
 
-    known: how many questions were met that are judged already. elsewhere: how many are left to other runs,
-    which are asking them. unsure: runs of which nobody knows yet whether they live, with the pair of each
-    question that was left to them.
+    known: how many questions were met that are judged already. left: the pairs of those questions that are
+    left to other runs, which are asking them.
     """
 
     def __init__(
         self, ledger: Ledger, annotator: AnnotatorSpec | Pool, annotator_id: int, *, endpoint: str
     ) -> None:
         self.known = 0
-        self.elsewhere = 0
-        self.others = OtherRuns()
-        self.unsure: list[tuple[str, int]] = []
+        self.left: LeftToOthers[int] = LeftToOthers()
         self._ledger = ledger
         self._annotator = annotator
         self._annotator_id = annotator_id
@@ -110,13 +107,7 @@ class OpenQuestions:
 
     def leave(self, run: str, questions: Sequence[OpenQuestion]) -> bool:
         """Leave these questions to the run that claimed them, unless it is dead. Returns whether they are."""
-        life = self.others.life(run)
-        if life is Life.ENDED:
-            return False
-        self.elsewhere += len(questions)
-        if life is Life.UNKNOWN:
-            self.unsure += [(run, question.pair.id) for question in questions]
-        return True
+        return self.left.leave(run, [question.pair.id for question in questions])
 
     def _asked_of(self, question: OpenQuestion) -> AnnotatorSpec:
         """The annotator itself, or the member of the pool that judges this question."""

@@ -16,20 +16,25 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import count
 from pathlib import Path
 from types import TracebackType
+from typing import Generic, TypeVar
 
 from annotators.clients.failures import RunInterrupted
 from db.errors import LedgerError
 from db.ledger import Ledger
+from db.writer import Writer
 
 BEAT = 5.0  # seconds between two signs of life
 LEASE = 60.0  # seconds without one after which a run is taken for dead
+LOOK = 1.0  # seconds between two looks at another run
 FRESH = 40.0  # seconds after its last sign of life in which a run may send
+T = TypeVar("T")
+Result = TypeVar("Result")
 _under_way: set[str] = set()  # names of this process's runs that may be waiting for a reply
 
 
@@ -135,6 +140,51 @@ class OtherRuns:
         if seen.still >= LEASE:
             return Life.ENDED
         return Life.ALIVE if seen.moved else Life.UNKNOWN
+
+
+class LeftToOthers(Generic[T]):
+    """What one run leaves to the runs that claimed it.
+
+    elsewhere: how many things. unsure: those of them whose run may live or not, with the run.
+    """
+
+    def __init__(self) -> None:
+        self.others = OtherRuns()
+        self.elsewhere = 0
+        self.unsure: list[tuple[str, T]] = []
+
+    def leave(self, run: str, things: Sequence[T]) -> bool:
+        """Leave these to the run that claimed them, unless it is dead. Returns whether they are."""
+        life = self.others.life(run)
+        if life is Life.ENDED:
+            return False
+        self.elsewhere += len(things)
+        if life is Life.UNKNOWN:
+            self.unsure += [(run, thing) for thing in things]
+        return True
+
+    def freed(self, ledger: Ledger) -> list[T]:
+        """Wait until it is known whether the runs live. Returns what dead ones had claimed.
+
+        It takes LEASE seconds at most.
+        """
+        while any(self.others.life(run) is Life.UNKNOWN for run, _ in self.unsure):
+            time.sleep(LOOK)
+            self.others.look(ledger.write_patiently(Writer.beats))
+        free = [thing for run, thing in self.unsure if self.others.life(run) is Life.ENDED]
+        self.unsure = []
+        self.elsewhere -= len(free)
+        return free
+
+    def patiently(self, ledger: Ledger, act: Callable[[], Result]) -> Result:
+        """As Ledger.patiently. What `act` left is forgotten before it acts again."""
+        elsewhere, unsure = self.elsewhere, list(self.unsure)
+
+        def again() -> Result:
+            self.elsewhere, self.unsure = elsewhere, list(unsure)
+            return act()
+
+        return ledger.patiently(again)
 
 
 def awake_clock() -> float:

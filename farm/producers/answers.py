@@ -1,15 +1,18 @@
 """The protocol of a producer of outputs, its requests and its answers.
 
-A producer passes its answers on as they come, in batches. Each batch is written whole or not at all.
+A producer writes its answers as they come, in batches. Each batch is written whole or not at all.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from db.records import Instruction
+
+if TYPE_CHECKING:
+    from farm.producers.outputs import Outputs
 
 
 class Wanted(NamedTuple):
@@ -28,9 +31,6 @@ class Answer(NamedTuple):
     thinking: str = ""
 
 
-Write = Callable[[list[Answer]], None]
-
-
 class Producer(Protocol):
     """A model with its decoding settings, which can draw outputs."""
 
@@ -42,6 +42,9 @@ class Producer(Protocol):
         """What was paid, in US dollars. None where nothing was paid for, or a price is unknown."""
         ...
 
-    def draw(self, wanted: Sequence[Wanted], write: Write) -> None:
-        """Draw all that is wanted and pass it to `write`. A failed draw is counted and not written."""
+    def draw(self, wanted: Sequence[Wanted], outputs: Outputs) -> int:
+        """Draw all that is wanted and write it to `outputs`. A failed draw is counted and not written.
+
+        Returns how many draws were left to another run, which is asking for them.
+        """
         ...

@@ -16,7 +16,8 @@ from farm.models.identity import fingerprint
 from farm.models.policy import Policy
 from farm.models.scorer import Scorer, ScorerReward
 from farm.models.tokens import Prompt
-from farm.producers.answers import Answer, Wanted, Write
+from farm.producers.answers import Answer, Wanted
+from farm.producers.outputs import Outputs
 from farm.training.method import RewardFn
 from farm.training.rollout import finite_rewards
 
@@ -61,13 +62,14 @@ class LocalModel:
             identity |= {"best_of": best_of, "reward": fingerprint(reward, config, lambda: scorer)}
         self.decoding = canonical_json(identity)
 
-    def draw(self, wanted: Sequence[Wanted], write: Write) -> None:
+    def draw(self, wanted: Sequence[Wanted], outputs: Outputs) -> int:
         """Draw all that is wanted. Responses are written as they end, the best of n when its n have ended."""
         size = max(1, AT_A_TIME // (self._best_of or self._n))
         for at in range(0, len(wanted), size):
-            self._write_as_they_end(wanted[at : at + size], write)
+            self._write_as_they_end(wanted[at : at + size], outputs)
+        return 0
 
-    def _write_as_they_end(self, wanted: Sequence[Wanted], write: Write) -> None:
+    def _write_as_they_end(self, wanted: Sequence[Wanted], outputs: Outputs) -> None:
         """Draw the missing draws. A batch is written when it is large or old, or an error is raised."""
         codec, size, written = self._policy.codec, self._best_of or 1, time.monotonic()
         draws = [range(size) if self._best_of else each.draws for each in wanted]
@@ -83,7 +85,7 @@ class LocalModel:
             if size * len(batch) >= FLUSH or (batch and time.monotonic() - written > SECONDS):
                 full = batch[:]
                 batch.clear()  # before it is written, so that no batch is written twice
-                write(self._kept(full))
+                outputs.write(self._kept(full))
                 written = time.monotonic()
 
         prompts = [codec.prompt_ids(Prompt.of(each.instruction)) for each in wanted]
@@ -91,7 +93,7 @@ class LocalModel:
             sample(self._policy, prompts, self._settings, seed=self._seed, n=draws, ended=ended)
         finally:
             if batch:
-                write(self._kept(batch))
+                outputs.write(self._kept(batch))
 
     def _kept(self, groups: Sequence[list[Answer]]) -> list[Answer]:
         """Of each group of n draws to one instruction the one with the highest reward; all where n is 1.

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from annotators.clients.budget import Account, Budget
 from annotators.clients.endpoint import Endpoint
 from annotators.clients.limits import RateLimits
 from annotators.clients.online import OnlineClient, OnlineOptions
-from annotators.clients.request import Message, Reply, Request, RequestDecoding, Role
+from annotators.clients.request import BeforeSend, Message, Reply, Request, RequestDecoding, Role
 from annotators.clients.run import run_all
 from annotators.prices import PriceTable
 from db.ids import Json, canonical_json
@@ -21,11 +22,14 @@ from farm.judging.provider import Provider
 from farm.judging.replies import Replies
 from farm.models.chat import without_tool
 from farm.models.tokens import Prompt
-from farm.producers.answers import Answer, Wanted, Write
+from farm.producers.answers import Answer, Wanted
+from farm.producers.claims import SampleClaims
+from farm.producers.outputs import Outputs
 
 if TYPE_CHECKING:
     from farm.models.codec import Codec
 
+CLAIMED = 64  # draws that are claimed together; replies have to wait meanwhile
 CUT = "length"  # the failure of a reply that was cut at max_new_tokens; it is an output all the same
 ONLY_THINKING = "only_thinking"  # the name of a reply that thought and gave no answer
 NEEDED = frozenset({"temperature", "top_p", "extra"})  # without them it is another model's output
@@ -82,11 +86,21 @@ class ServedModel:
         """What was paid, in US dollars. None where nothing was paid for, or a price is unknown."""
         return self._replies.cost
 
-    def draw(self, wanted: Sequence[Wanted], write: Write) -> None:
-        """Ask for all that is wanted. Each reply is written before the next is asked for: it is paid for."""
-        questions = [(each.instruction, k) for each in wanted for k in each.draws]
-        asked = {self._request(*question): question for question in questions}
+    def draw(self, wanted: Sequence[Wanted], outputs: Outputs) -> int:
+        """Ask for all that is wanted and that no other run asks for.
+
+        Each reply is written before the next is asked for, because it is paid for.
+        """
+        claims = SampleClaims(outputs)
+        asked: dict[Request, tuple[Instruction, int]] = {}
         batch: list[Answer] = []
+
+        def claimed(draws: Iterable[tuple[Instruction, int]]) -> Iterator[Request | None]:
+            draws = iter(draws)
+            while some := {self._request(*draw): draw for draw in islice(draws, CLAIMED)}:
+                asked.update(some)
+                yield from claims.take(some)
+                yield None
 
         def deliver(request: Request, reply: Reply) -> None:
             failure = _no_output(reply)
@@ -95,22 +109,27 @@ class ServedModel:
                 self.failures[failure] += 1
                 return
             self._written += 1
-            batch.append(Answer(*asked[request], reply.text, reply.thinking))
+            batch.append(Answer(*asked.pop(request), reply.text, reply.thinking))
 
         def commit() -> None:
             if batch:
-                write(batch[:])
+                outputs.write(batch)
                 batch.clear()
 
-        client = self._client()
-        try:
-            run_all(client, asked, deliver, commit)
-        finally:
-            self.refusals = client.refusals
-            commit()
-        self._replies.refuse_if_nothing_worked(self._endpoint.name, self._written)
+        client = self._client(claims.before_send)
+        with claims:
+            try:
+                while wanted:
+                    draws = ((each.instruction, k) for each in wanted for k in each.draws)
+                    run_all(client, claimed(draws), deliver, commit)
+                    wanted = claims.freed()
+            finally:
+                self.refusals = client.refusals
+                commit()
+        self._replies.refuse_if_nothing_worked(self._endpoint.name, self._written + claims.elsewhere)
+        return claims.elsewhere
 
-    def _client(self) -> OnlineClient:
+    def _client(self, before_send: BeforeSend) -> OnlineClient:
         given = self._provider
         rates = RateLimits(given.requests_per_minute, given.tokens_per_minute)
         options = OnlineOptions(
@@ -121,9 +140,8 @@ class ServedModel:
             cut_prompts=given.cut_prompts,
         )
         account = Account(Budget(given.max_cost, given.max_requests))
-        return OnlineClient(
-            self._endpoint, options, price=PriceTable.load(given.prices).price, account=account
-        )
+        price = PriceTable.load(given.prices).price
+        return OnlineClient(self._endpoint, options, price=price, account=account, before_send=before_send)
 
     def _request(self, instruction: Instruction, draw: int) -> Request:
         decoding = RequestDecoding(

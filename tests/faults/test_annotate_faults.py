@@ -21,14 +21,19 @@ import pytest
 import annotators
 from annotators.simulator import FaultPlan, Judge, Simulator, SimulatorConfig
 from db import engine
-from db.errors import LedgerBusy
+from db.errors import ConfigError, LedgerBusy
 from db.ids import keyed_index, keyed_uniform
 from db.ledger import Ledger, PairFilter
-from db.records import Instruction, Output, Pair
-from db.tables import ANNOTATION, CLAIM, CLAIM_SLOT, COMPLETION
+from db.records import Instruction, Membership, Output, Pair
+from db.tables import ANNOTATION, CLAIM, CLAIM_SLOT, COMPLETION, LEASE, OUTPUT
 from farm.annotate import AnnotateReport
-from farm.judging.provider import Task
-from tests.support.judging_runs import FULL, command, count, fill, run, verdicts
+from farm.evaluate import evaluate
+from farm.judging.provider import Provider, Task
+from farm.options.evaluate import EvaluateTask
+from farm.options.sample import SampleTask
+from farm.sample import SampleReport, sample
+from tests.support.command_line import farm_arguments
+from tests.support.judging_runs import FULL, command, count, fill, run, silent, verdicts
 
 WIDTH = 8  # requests in flight
 
@@ -311,3 +316,68 @@ def test_a_signal_is_heard_where_nobody_has_to_be_asked(
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert slow.stats().hits == 0
+
+
+def instructed(path: Path | str, count: int) -> None:
+    """A new ledger of so many instructions in the set `sums`."""
+    with Ledger.open(path, create=True) as ledger, ledger.writing() as writer:
+        writer.memberships([Membership(Instruction(f"Add {i} and 2."), "sums") for i in range(count)])
+
+
+def sampling(path: Path | str, server: Simulator, *options: object) -> subprocess.Popen[str]:
+    served = ["--base-url", server.base_url, "--concurrency", WIDTH, "--json"]
+    asked = farm_arguments(path, "sample", "m", "--set", "sums", "--n", 2, *served, *options)
+    return subprocess.Popen(asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_two_processes_that_draw_ask_for_no_output_twice(ledger_url: str, slow: Simulator) -> None:
+    instructed(ledger_url, 150)
+    reports = [finish(each) for each in [sampling(ledger_url, slow) for _ in range(2)]]
+    assert slow.stats().hits == 300
+    assert sum(int(str(report["new"])) for report in reports) == 300
+    assert all(
+        sum(int(str(report[name])) for name in ("new", "known", "elsewhere")) == 300 for report in reports
+    )
+    with Ledger.open(ledger_url) as ledger:
+        assert (count(ledger, OUTPUT), count(ledger, CLAIM), count(ledger, LEASE)) == (300, 300, 0)
+
+
+def test_draws_of_a_killed_run_are_free_and_a_living_ones_are_left(tmp_path: Path, slow: Simulator) -> None:
+    path = tmp_path / "farm.db"
+    instructed(path, 300)
+    process = sampling(path, slow)
+    wait_for(slow, 40, process)
+    meanwhile = finish(sampling(path, slow, "--limit", 8))
+    assert (meanwhile["new"], meanwhile["known"], meanwhile["elsewhere"]) in [
+        (0, 16 - n, n) for n in range(17)
+    ]
+    process.kill()
+    process.communicate()
+    after = finish(sampling(path, slow))
+    assert (after["elsewhere"], int(str(after["new"])) + int(str(after["known"]))) == (0, 600)
+    assert 600 <= slow.stats().hits <= 600 + WIDTH
+
+
+def test_an_evaluation_beside_a_run_at_work_gives_no_figure(tmp_path: Path, slow: Simulator) -> None:
+    """What the other run is asking for would count as failures."""
+    path = tmp_path / "farm.db"
+    instructed(path, 40)
+    with Ledger.open(path) as ledger, ledger.writing() as writer:
+        asked = [Instruction(f"Add {i} and 2.") for i in range(40)]
+        writer.outputs([Output(each, "2", "base") for each in asked])
+    asked_here = Provider(base_url=slow.base_url, concurrency=1)
+    task = EvaluateTask(model="m", against="base", annotator="plain", sampling=SampleTask("sums"))
+
+    def draw() -> SampleReport:
+        with Ledger.open(path) as ledger:
+            return sample(ledger, "m", task.sampling, silent, asked_here)
+
+    with ThreadPoolExecutor() as pool, Ledger.open(path) as ledger:
+        first = pool.submit(draw)
+        while slow.stats().hits < 5 and not first.done():
+            time.sleep(0.01)
+        with pytest.raises(ConfigError, match=r"another run is asking for \d+ of these outputs"):
+            evaluate(ledger, task, asked_here, silent, asked_here)
+        assert first.result().new + slow.stats().hits >= 40
+        assert evaluate(ledger, task, asked_here, silent, asked_here).place.rate.n == 40
+    assert slow.stats().hits == 80
