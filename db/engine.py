@@ -29,6 +29,7 @@ from db.errors import LedgerBusy, LedgerCorrupt, LedgerError, LedgerFull, Ledger
 WAIT_SECONDS = 60.0  # how long to wait for another writer
 WRITER_LOCK = 0x4641524D  # PostgreSQL advisory lock: "FARM"
 WRITE = {"farm_write": True}
+ALONE = "mode=ro&vfs=unix-none"  # takes no locks
 _NEARLY_A_URL = re.compile(r"(postgres|mysql|mariadb|oracle|mssql)\w*(\+\w+)?:", re.IGNORECASE)
 _SECRET = re.compile("pass|secret|token|key", re.IGNORECASE)  # in the names of a URL's options
 
@@ -90,21 +91,22 @@ def make_engine(address: Address, read_only: bool = False) -> Engine:
     if address.path is None:
         return _postgres_engine(address, read_only)
     path = address.path
-    engine = create_engine("sqlite://", creator=lambda: _connect(path, read_only), poolclass=QueuePool)
+    engine = create_engine("sqlite://", creator=lambda: connect(path, read_only), poolclass=QueuePool)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
-    mode = "mode=ro" if read_only else "mode=rwc"
-    if read_only and not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists():
-        mode = "immutable=1"  # else SQLite would have to create its shared-memory file in that folder
+def connect(path: Path, read_only: bool) -> sqlite3.Connection:
+    """A connection of the driver to a SQLite file, with the settings of this module."""
+    mode = _mode(path) if read_only else "mode=rwc"
     uri = f"file:{quote(str(path))}?{mode}"
     connection = sqlite3.connect(
         uri, uri=True, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False
     )
     try:
         connection.execute("PRAGMA foreign_keys = ON")
+        if mode == ALONE:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # the index of the log is kept in memory
         if not read_only:
             _use_write_ahead_log(connection)
             connection.execute("PRAGMA synchronous = FULL")
@@ -112,6 +114,19 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _mode(path: Path) -> str:
+    """How a file is opened that is only read.
+
+    Beside a write-ahead log SQLite makes an index, <name>-shm. In a folder where it cannot, a file without a
+    log cannot change, and one whose log has no index has no writer.
+    """
+    if os.access(path.parent, os.W_OK):
+        return "mode=ro"
+    if not Path(f"{path}-wal").exists():
+        return "immutable=1"
+    return "mode=ro" if Path(f"{path}-shm").exists() or os.name != "posix" else ALONE
 
 
 def foreign_tables(path: Path) -> set[str]:
@@ -123,7 +138,7 @@ def foreign_tables(path: Path) -> set[str]:
         head = file.read(20)
     if not head.startswith(b"SQLite format 3\0") or head[18:20] != b"\1\1":
         return set()
-    with clear_errors(Address.of(path)), closing(_connect(path, read_only=True)) as connection:
+    with clear_errors(Address.of(path)), closing(connect(path, read_only=True)) as connection:
         return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 

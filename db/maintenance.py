@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Result, Table, select
 
-from db.engine import Address, clear_errors
+from db.engine import Address, clear_errors, connect
 from db.errors import LedgerError
 from db.judgement_rows import Conflict, write_judgements
 from db.ledger import Ledger
@@ -56,7 +57,7 @@ def backup(ledger: Ledger, target: Path) -> int:
     def copy(unfinished: Path) -> None:
         try:
             if ledger.address.path:
-                _copy_pages(ledger.address.path, unfinished)
+                _copy_pages(ledger.address.path, unfinished, ledger.read_only)
             else:
                 _copy_rows(ledger, unfinished)
             with Ledger.open(unfinished) as made:
@@ -69,14 +70,13 @@ def backup(ledger: Ledger, target: Path) -> int:
     return target.stat().st_size
 
 
-def _copy_pages(source: Path, target: Path) -> None:
-    with clear_errors(Address.of(target)):
-        read, write = sqlite3.connect(source), sqlite3.connect(target)
-        try:
+def _copy_pages(source: Path, target: Path, read_only: bool) -> None:
+    with clear_errors(Address.of(source)), closing(connect(source, read_only)) as read:
+        read.execute(
+            "SELECT count(*) FROM sqlite_master"
+        )  # opens the file: its faults are no faults of the copy
+        with clear_errors(Address.of(target)), closing(sqlite3.connect(target)) as write:
             read.backup(write, pages=PAGES, sleep=0.01)
-        finally:
-            write.close()
-            read.close()
 
 
 def _copy_rows(ledger: Ledger, target: Path) -> None:
