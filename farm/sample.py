@@ -20,8 +20,8 @@ from db.queries.holdings import names_of
 from db.queries.outputs import Source
 from farm.config import ModelConfig
 from farm.options.sample import SampleTask as SampleTask
-from farm.producers.answers import Producer, Wanted
-from farm.producers.outputs import Outputs
+from farm.producers.answers import Wanted
+from farm.producers.outputs import Outputs, Producer
 from farm.progress import Progress
 
 if TYPE_CHECKING:

@@ -218,14 +218,14 @@ class CausalModel:
         new = made.sequences[:, width:].tolist()
         weights = _first_logprobs(made.logits) if wants_logprobs else None
         return [
-            self._one(len(prompt), new[i], None if weights is None else weights[i], not nan)
+            self._one(len(prompt), new[i], None if weights is None else weights[i], finite=not nan)
             for i, (prompt, nan) in enumerate(zip(prompts, watch.nan.tolist(), strict=True))
         ]
 
     def _one(self, prompt_tokens: int, ids: list[int], logprobs: Tensor | None, finite: bool) -> Generated:
         end = next((i for i, token in enumerate(ids) if token in self.codec.ends), None)
         said = ids if end is None else ids[: end + 1]
-        return Generated(prompt_tokens, said, logprobs, end is not None, finite)
+        return Generated(prompt_tokens, said, logprobs, ended=end is not None, finite=finite)
 
 
 def _sending(request: Request, model: CausalModel, made: Generated) -> Sending:

@@ -12,6 +12,7 @@ the rounding of the logits.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ from db.errors import ConfigError
 from db.ids import content_hash
 from farm.config import Decoding
 from farm.models.forward import key_value_layers
-from farm.models.hub import ModelError, not_finite
+from farm.models.hub import ModelError
 from farm.models.ops import at_temperature
 from farm.models.policy import Policy
 
@@ -234,8 +235,7 @@ def sample(
     A response that is continued from its own first tokens, with the same prompt, seed and index, is the same
     response. slots: rows that are drawn at the same time; None: as many as pay. ended: is told the place and
     the response of each row as it ends. Raises ConfigError if a prompt leaves no room in the model's context,
-    or given tokens none in the response. Raises ModelError on a model that keeps more than keys and values,
-    and where its logits are no numbers.
+    or given tokens none in the response. Raises ModelError on a model that keeps more than keys and values.
     """
     asked = [Start(p, g) for p, g in zip(prompts, given or [()] * len(prompts), strict=True)]
     rooms = [_room(start, policy, decoding) for start in asked]
@@ -266,10 +266,8 @@ def sample(
                 for k, (token, logp) in enumerate(zip(pick.ids.tolist(), pick.logps.tolist(), strict=True)):
                     place = batch.owners[k]
                     row = drawn[place]
-                    if logp != logp:
-                        raise not_finite(len(row.ids) + 1, starts[place].width)
+                    row.logps.append(_number(logp, row, starts[place]))
                     row.ids.append(token)
-                    row.logps.append(logp)
                     if stopped[k] or len(row.ids) == limits[place]:
                         drawn[place] = row._replace(ended=stopped[k])
                         done.append(k)
@@ -279,6 +277,15 @@ def sample(
                 if batch.owners:
                     batch.step()
     return drawn
+
+
+def _number(logp: float, row: Drawn, start: Start) -> float:
+    """The log-probability of a row's next token. Raises ModelError where the logits are no numbers."""
+    if math.isnan(logp):
+        place = f"token {len(row.ids) + 1} of a response to a prompt of {start.width} tokens"
+        remedy = "use an earlier checkpoint, or --dtype float32 if half precision overflows"
+        raise ModelError(f"the logits of {place} are no numbers", remedy=remedy)
+    return logp
 
 
 def alike(

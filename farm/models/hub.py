@@ -18,13 +18,6 @@ class ModelError(FarmError):
     """A model cannot be loaded, saved or used for what was asked."""
 
 
-def not_finite(place: int, width: int) -> ModelError:
-    """The error of a model whose logits are no numbers. place: of the token, from 1. width: of the prompt."""
-    what = f"the logits of token {place} of a reply to a prompt of {width} tokens are no numbers"
-    remedy = "use an earlier checkpoint, or --dtype float32 if half precision overflows"
-    return ModelError(what, remedy=remedy)
-
-
 def check_found(source: str) -> None:
     """Raise ModelError if a model is no folder, is not in the cache, and cannot be found on the hub.
 

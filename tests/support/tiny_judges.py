@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from transformers import (
-    AutoModelForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     LlamaForSequenceClassification,
@@ -63,11 +62,13 @@ def write_reward_model(folder: Path, *, seed: int = 0, chat: str | None = CHAT, 
     return str(folder)
 
 
-def overflow(folder: str, weight: str) -> str:
-    """Make a weight of a model so large that what it computes is no number. The weight itself is one."""
-    made = AutoModelForCausalLM if weight.startswith("model.") else LlamaForSequenceClassification
+def overflow(folder: str) -> str:
+    """Make weights of a model so large that what it computes is no number. The weights themselves are."""
+    scores = "SequenceClassification" in (Path(folder) / "config.json").read_text()
+    made: Any = LlamaForSequenceClassification if scores else LlamaForCausalLM
     model = made.from_pretrained(folder)
     with torch.no_grad():
-        model.get_parameter(weight).mul_(1e38)
+        for weight in (model.model.layers[1].mlp.up_proj.weight, model.model.layers[1].mlp.down_proj.weight):
+            weight.mul_(1e37)
     model.save_pretrained(folder)
     return folder

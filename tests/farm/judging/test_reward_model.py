@@ -128,7 +128,7 @@ def test_a_text_that_is_too_long_fails_alone(ledger: Ledger, tmp_path: Path) -> 
 @pytest.mark.parametrize("ours", [True, False])
 def test_a_score_that_is_no_number_says_so(ours: bool, ledger: Ledger, tmp_path: Path) -> None:
     """It is not told as a text that is too long."""
-    folder = overflow(write_reward_model(tmp_path / "broken"), "score.weight")
+    folder = overflow(write_reward_model(tmp_path / "broken"))
     if ours:
         Scorer.load(folder).save(Path(folder))
     with pytest.raises(ProviderDown, match=r"not_finite a score is NaN or infinite .use another checkpoint"):

@@ -314,6 +314,7 @@ def test_numbered_draws_are_those_of_all_and_are_told_as_they_end(policy: Policy
 def test_logits_that_are_no_numbers_draw_nothing(policy: Policy, temperature: float) -> None:
     broken = deepcopy(policy)
     with torch.no_grad():
-        broken.model.model.layers[1].mlp.down_proj.weight.mul_(1e38)
-    with pytest.raises(ModelError, match=r"the logits of token \d of a reply to a prompt of 5 tokens"):
+        broken.model.model.layers[1].mlp.up_proj.weight.mul_(1e37)
+        broken.model.model.layers[1].mlp.down_proj.weight.mul_(1e37)
+    with pytest.raises(ModelError, match="the logits of token 1 of a response to a prompt of 5 tokens"):
         sample(broken, [[1, 40, 41, 42, 43]], Decoding(max_new_tokens=4, temperature=temperature), seed=0)
