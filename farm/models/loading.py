@@ -21,7 +21,7 @@ from farm.models.codec import TEMPLATE_FILE, Codec, Template
 from farm.models.fitting import check_codec, check_tokenizer
 from farm.models.hub import ModelError, line_of
 from farm.models.identity import digest_of
-from farm.models.sources import ModelSource, locate
+from farm.models.sources import ModelSource, locate, packaged
 
 
 def pick_device(name: str) -> torch.device:
@@ -38,7 +38,7 @@ def source_key(source: str | None) -> str:
 
     An adapter's identity is that of its files and of its base.
     """
-    if source is None or not Path(source).exists():
+    if source is None or not Path(packaged(source)).exists():
         return source or ""
     found = locate(source)
     key = digest_of(path for path in found.files("*") if path.suffix != ".md")

@@ -119,7 +119,7 @@ def test_every_figure_can_be_downloaded_and_every_chapter_reached(quickstart: st
         link.click()
         target = page.locator(link.get_attribute("href") or "")
         assert target.is_visible()
-    assert page.locator("figure svg[role=img]").count() == page.locator("a[download]").count() >= 5
+    assert page.locator("figure svg[role=img]:visible").count() == page.locator("a[download]").count() >= 5
 
 
 def test_a_caption_is_read_whole_on_a_phone(quickstart: str, open_page: Open) -> None:
@@ -133,6 +133,38 @@ def test_a_caption_is_read_whole_on_a_phone(quickstart: str, open_page: Open) ->
     )
     assert ends
     assert [words for words, right in ends if right > 390] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("address", REPORTS, indirect=True)
+def test_a_phone_shows_figures_and_tables_that_can_be_read(
+    address: str, open_page: Open, scheme: str
+) -> None:
+    """Text in figures has 11 pixels after scaling; wide tables move in a frame below their first column."""
+    page = open_page(address, (390, 800), scheme)
+    sizes = page.evaluate(
+        """[...document.querySelectorAll("figure svg text")]
+            .filter((text) => text.getBoundingClientRect().width)
+            .map((text) => {
+                const { a, b } = text.getScreenCTM();
+                return [parseFloat(getComputedStyle(text).fontSize) * Math.hypot(a, b), text.textContent];
+            })"""
+    )
+    assert len(sizes) > 10
+    assert [said for size, said in sizes if size < 11] == []
+    assert page.locator("figure svg:visible").count() == page.locator("figure").count()
+    page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    moved = page.evaluate(
+        """[...document.querySelectorAll(".scroll")].filter((frame) => frame.scrollWidth > frame.clientWidth)
+            .map((frame) => {
+                frame.scrollLeft = frame.scrollWidth;
+                const side = (element) => element.getBoundingClientRect().left;
+                return [frame.scrollLeft, side(frame.querySelector("tbody th")) - side(frame)];
+            })"""
+    )
+    assert moved
+    assert [first for left, first in moved if left < 1 or abs(first) > 1] == []
 
 
 def test_with_the_keyboard_alone(quickstart: str, open_page: Open) -> None:

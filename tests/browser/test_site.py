@@ -32,6 +32,28 @@ def address(site: Path) -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_wide_tables_move_in_a_frame_below_their_first_column(
+    address: str, open_page: Open, scheme: str, screenshots: Path
+) -> None:
+    page = open_page("about:blank", (390, 800), scheme)
+    page.goto(f"{address}/import.html", wait_until="networkidle")
+    moved = page.evaluate(
+        """[...document.querySelectorAll(".md-typeset__scrollwrap")]
+            .filter((frame) => frame.scrollWidth > frame.clientWidth)
+            .map((frame) => {
+                frame.scrollLeft = frame.scrollWidth;
+                const side = (element) => element.getBoundingClientRect().left;
+                const cell = frame.querySelector("tbody td");
+                return [frame.scrollLeft, side(cell) - side(frame)];
+            })"""
+    )
+    page.screenshot(path=screenshots / f"site-tables-{scheme}-390.png", full_page=True)
+    assert moved
+    assert [first for left, first in moved if left < 1 or abs(first) > 20] == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 def test_what_it_looks_like(address: str, open_page: Open, screenshots: Path) -> None:
     """Light, dark and phone: nothing is asked of another machine, cut off, or grave to axe."""
     asked: list[str] = []

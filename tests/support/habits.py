@@ -26,6 +26,7 @@ class Asked:
     url: str = ""
     bodies: list[Body] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)  # the header api-key of each request
     tokens: int = 0
 
 
@@ -171,6 +172,7 @@ def served(habit: Habit, thinks: bool = False) -> Iterator[Asked]:
             status, reply = habit(Turn(body, self.path, good, draft))
             asked.bodies.append(body)
             asked.paths.append(self.path)
+            asked.keys.append(self.headers["api-key"])
             if status == 200:
                 used = reply["usage"]
                 asked.tokens += used.get("total_tokens", used["prompt_tokens"] + used["completion_tokens"])

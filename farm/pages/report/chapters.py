@@ -14,6 +14,7 @@ from db.queries.history import Trained
 from db.records import AnnotatorKind
 from farm.pages.report import figures
 from farm.pages.report.content import Section, Table
+from farm.pages.report.drawing import PHONE
 
 ANNOTATORS = 60  # so many are listed
 CURVES = 6  # so many runs of a method are drawn
@@ -45,7 +46,7 @@ def training_curves(ledger: Ledger) -> Section | None:
         labels, title = ("step", TELLING[name]), f"{method}: {TELLING[name]}"
         drawn.append(
             figures.curves(
-                f"training-{method}", title, data, x="step", y="value", labels=labels, size=(4.6, 3.2)
+                f"training-{method}", title, data, x="step", y="value", labels=labels, size=(PHONE, 2.8)
             )
         )
     words = f"{len(runs):,} runs. Of methods that sample, the reward model's score; else accuracy or loss."

@@ -6,11 +6,12 @@ from __future__ import annotations
 import csv
 import io
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import matplotlib
 import numpy as np
@@ -42,9 +43,13 @@ STYLE: dict[Any, Any] = {  # names of matplotlib's settings
     "figure.constrained_layout.use": True,
 }
 MAKER = "Preference Farm"
+PHONE = 3.3  # inches: with PIXELS of svg.py the width of a page of 390 pixels, less its margins
+SMALLEST = 8  # points: the smallest text of a figure, 12 pixels on the page
 PLACES = tuple(  # points from a mark, the nearest first
     (x, y) for above, below in ((4, -11), (14, -21), (24, -31)) for x in (6, -6) for y in (above, below)
 )
+
+Draw = TypeVar("Draw", bound="Callable[..., Figure]")
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class Figure:
     description: str
     data: pd.DataFrame
     drawing: Drawing
+    narrow: Drawing | None = None  # the same, as wide as a phone's page
 
     def save(self, folder: Path) -> list[Path]:
         """Write PDF, PNG and the data as CSV into a folder. Returns the paths."""
@@ -83,17 +89,28 @@ class Figure:
             self.drawing.savefig(path, dpi=200, facecolor="white", metadata=said)
 
 
+def for_phones_too(draw: Draw) -> Draw:
+    """A function that draws a figure, called twice: the second time with narrow=True, for `Figure.narrow`."""
+
+    @wraps(draw)
+    def drawn(*args: Any, **options: Any) -> Figure:
+        return replace(draw(*args, **options), narrow=draw(*args, **options, narrow=True).drawing)
+
+    return cast(Draw, drawn)
+
+
 @contextmanager
-def style() -> Iterator[None]:
-    """A context with our settings of matplotlib and no warnings of missing glyphs."""
-    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+def style(narrow: bool = False) -> Iterator[None]:
+    """A context with our settings of matplotlib and no warnings of missing glyphs. narrow: for a phone."""
+    settings = STYLE | {"font.size": SMALLEST} if narrow else STYLE
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
 
 
-def new_axes(width: float = 6.4, height: float = 4.0) -> tuple[Drawing, Axes]:
-    """A figure of matplotlib with one pair of axes. width, height: in inches."""
-    drawing = Drawing(figsize=(width, height))
+def new_axes(width: float = 6.4, height: float = 4.0, narrow: bool = False) -> tuple[Drawing, Axes]:
+    """A figure of matplotlib with one pair of axes. width, height: in inches. narrow: at most PHONE wide."""
+    drawing = Drawing(figsize=(min(width, PHONE) if narrow else width, height))
     return drawing, drawing.subplots()
 
 

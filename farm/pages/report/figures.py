@@ -10,11 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import FuncFormatter
 
 from db.whole_files import refuse_other
-from farm.pages.report.drawing import Figure, errors, level, mark, name_points, new_axes, short, style
+from farm.pages.report.drawing import (
+    PHONE,
+    Figure,
+    errors,
+    for_phones_too,
+    level,
+    mark,
+    name_points,
+    new_axes,
+    short,
+    style,
+)
 
 KIND_PLACE = {"human": 0, "llm": 1, "rm": 2, "gold": 3, "rule": 4}
 KIND_NAMES = {
@@ -28,25 +40,27 @@ LEANINGS = {"first": "the first shown", "longer": "the longer", "list": "the one
 CROWDED = 6  # with so many names a figure is larger
 NAMED = 8  # so many annotators are named in a figure's description
 PEOPLE_TOGETHER = "people with each other"
+NARROW = 16  # characters of a name beside a narrow figure
 
 
-def agreement(data: pd.DataFrame, people: float | None) -> Figure:
+@for_phones_too
+def agreement(data: pd.DataFrame, people: float | None, narrow: bool = False) -> Figure:
     """Agreement of each annotator with people. data: annotator, kind, agreement, low, high.
 
     people: the agreement of people with each other, drawn as a dashed line.
     """
     ordered = data.sort_values("agreement").reset_index(drop=True)
-    with style():
-        drawing, axes = new_axes(6.0, max(2.2, 0.3 * len(ordered) + 1.3))
+    with style(narrow):
+        drawing, axes = new_axes(6.0, max(2.2, 0.3 * len(ordered) + 1.3), narrow=narrow)
         _by_kind(axes, ordered.assign(place=ordered.index), "agreement", "place")
-        axes.set_yticks(range(len(ordered)), [short(name) for name in ordered["annotator"]])
+        axes.set_yticks(range(len(ordered)), _names(ordered["annotator"], narrow))
         axes.set_ylim(-0.6, len(ordered) - 0.4)
         if people is not None:
             level(axes, people, PEOPLE_TOGETHER)
         axes.set_xlabel("agreement with people")
         axes.grid(axis="y", visible=False)
         if ordered["kind"].nunique() > 1:
-            drawing.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=5)
+            drawing.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=2 if narrow else 5)
     said = [f"{row['annotator']} {row['agreement']:.3f}" for _, row in ordered[::-1].iterrows()][:NAMED]
     together = "" if people is None else f" People agree with each other {people:.3f}."
     words = f"Agreement with people, best first: {', '.join(said)}.{together}"
@@ -55,14 +69,15 @@ def agreement(data: pd.DataFrame, people: float | None) -> Figure:
     )
 
 
-def agreement_against_price(data: pd.DataFrame, people: float | None) -> Figure:
+@for_phones_too
+def agreement_against_price(data: pd.DataFrame, people: float | None, narrow: bool = False) -> Figure:
     """Agreement against price, as in AlpacaFarm's figure 2.
 
     data: annotator, kind, agreement, low, high, price (US dollars per 1,000 judgements). people: the
     agreement of people with each other, drawn as a dashed line."""
     rows = data.sort_values("price")
-    with style():
-        drawing, axes = new_axes(4.2, 3.4)
+    with style(narrow):
+        drawing, axes = new_axes(4.2, 3.4, narrow=narrow)
         axes.set_xscale("symlog", linthresh=max(rows.loc[rows["price"] > 0, "price"].min() / 2, 1e-3))
         _by_kind(axes, rows, "price", "agreement", upright=True)
         if people is not None:
@@ -83,10 +98,11 @@ def agreement_against_price(data: pd.DataFrame, people: float | None) -> Figure:
     )
 
 
-def bias_and_variance(data: pd.DataFrame) -> Figure:
+@for_phones_too
+def bias_and_variance(data: pd.DataFrame, narrow: bool = False) -> Figure:
     """Bias against variance of each annotator. data: annotator, kind, variance, bias."""
-    with style():
-        drawing, axes = new_axes(*((4.2, 3.4) if len(data) < CROWDED else (6.4, 4.6)))
+    with style(narrow):
+        drawing, axes = new_axes(*((4.2, 3.4) if len(data) < CROWDED else (6.4, 4.6)), narrow=narrow)
         _by_kind(axes, data, "variance", "bias", bars=False)
         axes.margins(0.18)
         axes.set_xlabel("variance")
@@ -107,23 +123,24 @@ def bias_and_variance(data: pd.DataFrame) -> Figure:
     )
 
 
-def leanings(data: pd.DataFrame) -> Figure:
+@for_phones_too
+def leanings(data: pd.DataFrame, narrow: bool = False) -> Figure:
     """How often each annotator prefers the output that is shown first, is longer, or has a list.
 
     data: annotator, and the shares in the columns first, longer and list.
     """
     shown = {name: words for name, words in LEANINGS.items() if data[name].notna().any()}
-    with style():
-        drawing, axes = new_axes(6.0, max(2.2, 0.36 * len(data) + 1.3))
+    with style(narrow):
+        drawing, axes = new_axes(6.0, max(2.2, 0.36 * len(data) + 1.3), narrow=narrow)
         for k, (name, words) in enumerate(shown.items()):
             places = [len(data) - 1 - i + 0.18 * (len(shown) / 2 - 0.5 - k) for i in range(len(data))]
             axes.plot(data[name], places, linestyle="", label=words, **mark(k))
-        axes.set_yticks(range(len(data)), [short(name) for name in data["annotator"][::-1]])
+        axes.set_yticks(range(len(data)), _names(data["annotator"][::-1], narrow))
         axes.set_ylim(-0.6, len(data) - 0.4)
         axes.axvline(0.5, linestyle="--", linewidth=1, color="black", alpha=0.6)
         axes.set_xlabel("share in which it prefers this output")
         axes.grid(axis="y", visible=False)
-        drawing.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=3)
+        drawing.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=2 if narrow else 3)
     words = (
         f"How often each of {len(data)} annotators prefers {', '.join(shown.values())}; 0.5 is no leaning."
     )
@@ -145,7 +162,8 @@ def _by_kind(
         axes.errorbar(part[x], part[y], **where, linestyle="", capsize=2, label=label, **look)
 
 
-def win_rates(data: pd.DataFrame) -> Figure:
+@for_phones_too
+def win_rates(data: pd.DataFrame, narrow: bool = False) -> Figure:
     """Win rates of methods, one panel for each judge.
 
     data: method, trained_on, judged_by, win_rate, low, high.
@@ -153,9 +171,8 @@ def win_rates(data: pd.DataFrame) -> Figure:
     judges = list(dict.fromkeys(data["judged_by"]))
     feedback = list(dict.fromkeys(data["trained_on"]))
     methods = list(dict.fromkeys(data["method"]))
-    with style():
-        drawing = Drawing(figsize=(max(5.2, 3.1 * len(judges)), max(3.0, 0.36 * len(methods) + 1.4)))
-        panels = drawing.subplots(1, len(judges), sharex=True, sharey=True, squeeze=False)[0]
+    with style(narrow):
+        drawing, panels = _panels(len(judges), len(methods), narrow)
         for axes, judge in zip(panels, judges, strict=True):
             for k, trained in enumerate(feedback):
                 chosen = (data["judged_by"] == judge) & (data["trained_on"] == trained)
@@ -174,11 +191,12 @@ def win_rates(data: pd.DataFrame) -> Figure:
                     **mark(k),
                 )
             axes.axvline(0.5, linestyle="--", linewidth=1, color="black", alpha=0.6)
-            axes.set_title(f"judged by {judge}", fontsize=10)
+            axes.set_title(f"judged by {judge}", fontsize=8 if narrow else 10)
             axes.grid(axis="y", visible=False)
-        panels[0].set_yticks(range(len(methods)), [short(m) for m in methods[::-1]])
-        drawing.supxlabel("win rate against the baseline", fontsize=10)
-        drawing.legend(frameon=False, fontsize=9, loc="outside upper center", ncols=len(feedback))
+        panels[0].set_yticks(range(len(methods)), _names(methods[::-1], narrow))
+        columns = min(len(feedback), 2) if narrow else len(feedback)
+        drawing.supxlabel("win rate against the baseline", fontsize=8 if narrow else 10)
+        drawing.legend(frameon=False, fontsize=8 if narrow else 9, loc="outside upper center", ncols=columns)
     best = data.sort_values("win_rate").iloc[-1]
     words = (
         f"Win rates of {len(methods)} methods against the baseline, judged by {', '.join(judges)}. Highest:"
@@ -187,13 +205,29 @@ def win_rates(data: pd.DataFrame) -> Figure:
     return Figure(name="win-rates", title="Methods", description=words, data=data, drawing=drawing)
 
 
-def ranking_scatter(data: pd.DataFrame, spearman: float | None) -> Figure:
+def _panels(judges: int, methods: int, narrow: bool) -> tuple[Drawing, list[Axes]]:
+    """A drawing with a panel for each judge: side by side, or one below the other where it is narrow."""
+    height = max(3.0, 0.36 * methods + 1.4)
+    if narrow:
+        drawing = Drawing(figsize=(PHONE, height * judges))
+        return drawing, list(drawing.subplots(judges, 1, sharex=True, sharey=True, squeeze=False)[:, 0])
+    drawing = Drawing(figsize=(max(5.2, 3.1 * judges), height))
+    return drawing, list(drawing.subplots(1, judges, sharex=True, sharey=True, squeeze=False)[0])
+
+
+def _names(names: Iterable[str], narrow: bool) -> list[str]:
+    """Names for an axis, shorter where the figure is narrow."""
+    return [short(name, NARROW) if narrow else short(name) for name in names]
+
+
+@for_phones_too
+def ranking_scatter(data: pd.DataFrame, spearman: float | None, narrow: bool = False) -> Figure:
     """Win rates by simulators against win rates by people, as in AlpacaFarm's figure 3.
 
     data: method, and simulators and people, each with its _low and _high. spearman: their rank correlation.
     """
-    with style():
-        drawing, axes = new_axes(5.8, 5.2)
+    with style(narrow):
+        drawing, axes = new_axes(5.8, 5.2, narrow=narrow)
         x, y = data["simulators"], data["people"]
         axes.errorbar(
             x,
@@ -217,6 +251,7 @@ def ranking_scatter(data: pd.DataFrame, spearman: float | None) -> Figure:
     return Figure(name="ranking", title=title, description=words, data=data, drawing=drawing)
 
 
+@for_phones_too
 def curves(
     name: str,
     title: str,
@@ -226,13 +261,14 @@ def curves(
     y: str,
     labels: Sequence[str],
     size: tuple[float, float] = (6.4, 4.0),
+    narrow: bool = False,
 ) -> Figure:
     """Lines with bands. data: curve, the columns named by x and y, and low and high where they are known.
 
     name, title: of the figure. labels: of the two axes. size: in inches.
     """
-    with style():
-        drawing, axes = new_axes(*size)
+    with style(narrow):
+        drawing, axes = new_axes(*size, narrow=narrow)
         for k, (curve, rows) in enumerate(data.groupby("curve", sort=False)):
             rows = rows.sort_values(x)
             look = mark(k) if len(rows) < 30 else {**mark(k), "marker": ""}
@@ -255,11 +291,12 @@ def curves(
     )
 
 
-def calibration(data: pd.DataFrame) -> Figure:
+@for_phones_too
+def calibration(data: pd.DataFrame, narrow: bool = False) -> Figure:
     """Reliability curves of reward models. data: curve (the reward model), predicted, observed, low, high,
     n."""
-    with style():
-        drawing, axes = new_axes(5.0, 4.4)
+    with style(narrow):
+        drawing, axes = new_axes(5.0, 4.4, narrow=narrow)
         axes.plot([0.5, 1], [0.5, 1], linestyle="--", color="black", linewidth=1, alpha=0.6)
         for k, (curve, rows) in enumerate(data.groupby("curve", sort=False)):
             axes.errorbar(

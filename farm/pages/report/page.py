@@ -37,7 +37,12 @@ def page(report: Report) -> str:
 
 
 def _svg(figure: Figure) -> Markup:
-    return Markup(inline_svg(figure.drawing, figure.name, seen(figure.description)))
+    """The figure as it is on a desk and, where it is drawn so, as it is on a phone; CSS shows one of them."""
+    words = seen(figure.description)
+    if figure.narrow is None:
+        return Markup(inline_svg(figure.drawing, figure.name, words))
+    wide = inline_svg(figure.drawing, figure.name, words, shown="wide")
+    return Markup(wide + inline_svg(figure.narrow, f"{figure.name} narrow", words, shown="narrow"))
 
 
 def _csv_link(figure: Figure) -> str:

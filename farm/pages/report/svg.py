@@ -25,9 +25,9 @@ _FONT = re.compile(r"(?:(?:italic|bold|normal|\d{3})\s+)*(?P<size>[\d.]+)px")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
 
-def inline_svg(drawing: Drawing, name: str, description: str) -> str:
+def inline_svg(drawing: Drawing, name: str, description: str, shown: str = "") -> str:
     """The drawing as an <svg> element. description: a label for screen readers. name: makes its ids
-    unique."""
+    unique. shown: its class."""
     buffer = io.StringIO()
     with style():
         drawing.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
@@ -45,6 +45,7 @@ def inline_svg(drawing: Drawing, name: str, description: str) -> str:
     points = float(root.attrib.pop("width").removesuffix("pt"))
     root.attrib.pop("height")
     root.attrib |= {"role": "img", "aria-label": description, "width": f"{points * PIXELS:.0f}"}
+    root.attrib |= {"class": shown} if shown else {}
     root.attrib |= {"stroke-linejoin": "round", "fill": "currentColor"}
     ElementTree.register_namespace("", SVG)
     ElementTree.register_namespace("xlink", XLINK)

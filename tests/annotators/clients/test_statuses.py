@@ -42,6 +42,11 @@ def test_a_prompt_that_is_too_long_in_the_words_of_other_servers(status: int, me
     assert read_body(PLAIN, body).failure == "context_length"
 
 
+def test_a_prompt_that_is_too_long_by_the_type_of_the_error_alone() -> None:
+    error = {"code": 400, "message": "no", "type": "exceed_context_size_error", "n_ctx": 4096}
+    assert classify_status(400, json.dumps({"error": error}).encode())[0] == "context_length"
+
+
 @pytest.mark.parametrize(
     ("status", "message", "name"),
     [

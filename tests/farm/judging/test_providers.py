@@ -72,6 +72,18 @@ def test_plain_gets_the_same_verdicts_from_every_provider(ledger: Ledger, name: 
         assert all(each.thinking.startswith("The better output is") for each in kept)
 
 
+@pytest.mark.parametrize(("name", "sent"), [("azure", "k" * 20), ("vllm", None)])
+def test_azure_gets_the_key_in_a_header_of_its_own(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, name: str, sent: str | None
+) -> None:
+    monkeypatch.setenv("FARM_API_KEY", "k" * 20)
+    with served(PROVIDERS[name]) as asked:
+        if name == "azure":
+            asked.url = asked.url.replace("/v1", "/openai/deployments/m?api-version=2024-10-21")
+        assert judge(ledger, asked).statuses == {"ok": PAIRS}
+    assert set(asked.keys) == {sent}
+
+
 def refusing(*fields: str, words: str = "Unsupported parameter: '{}'") -> object:
     """A server that refuses these fields, one at a time."""
 

@@ -261,3 +261,16 @@ def test_weights_that_were_quantized_on_disk_can_be_saved(base: str, tmp_path: P
 def test_a_reward_model_of_another_publisher_is_still_read(tmp_path: Path) -> None:
     folder = write_reward_model(tmp_path)
     assert len(load_score(folder, 2, ModelConfig())([Prompt("a")] * 3, ["x", "yy", "zzz"])) == 3
+
+
+def test_the_package_s_model_is_found_by_its_name_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = Path(locate("farm/world/base").weights)
+    assert (found / "config.json").is_file()
+    assert source_key("farm/world/base") == source_key(str(found))
+    own = tmp_path / "farm" / "world" / "base"
+    own.mkdir(parents=True)
+    (own / "config.json").write_text("{}")
+    assert Path(locate("farm/world/base").weights).resolve() == own

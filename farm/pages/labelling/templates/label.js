@@ -24,7 +24,8 @@
 
   if (guideline) {
     const read = sessionStorage.getItem("guideline");
-    guideline.open = read === null || read === "open";
+    const roomy = matchMedia("(min-width: 46rem)").matches; // on a phone it would hide the outputs
+    guideline.open = read === null ? roomy : read === "open";
     guideline.addEventListener("toggle", () => sessionStorage.setItem("guideline", guideline.open ? "open" : "shut"));
   }
 
