@@ -262,7 +262,8 @@ def _weighted(path: Path) -> dict[str, Json]:
         if row["raw_completion"] is None or row["order_swapped"] is None or row["preference"] is None:
             continue
         tops = tuple(TokenLogprob(*pair) for pair in row["raw_completion"]["top_logprobs"][0].items())
-        first = read_verdicts(parser, ReplyText("", (tops,)), 1)[0].first
+        said = max(tops, key=lambda each: each.logprob).token
+        first = read_verdicts(parser, ReplyText(said, (tops,)), 1)[0].first
         model = first if row["order_swapped"] or first is None else 1 - first
         worst = max(worst, 1.0 if model is None else abs(model - (row["preference"] - 1)))
         count += 1

@@ -194,7 +194,7 @@ def _labels(first: str, second: str) -> NamePatterns:
         ),
         concluded=_compile(
             rf"\b{_any('therefore thus hence consequently accordingly in~conclusion so')}[,:] {{1,3}}"
-            rf"{subject}[ .!'\")\]]{{0,4}}(?=\n|\Z)"
+            rf"{subject}['\")\]]{{0,3}}(?:[.!][ '\")\]]{{0,4}}(?=\n|\Z)| {{0,4}}\n)"  # not cut
         ),
         repeated=re.compile(
             rf"(?<!\w)({re.escape(first)}|{re.escape(second)}) {{1,2}}"

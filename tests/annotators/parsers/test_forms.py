@@ -66,6 +66,7 @@ def test_usual_forms_of_a_verdict(text: str) -> None:
         "Verdict: 1 or 2?",
         "The answer is 2.",
         "Preference: 2",
+        "Both are short. Therefore, Output B",
         "Hence, A and B.",
         "Hence, A or B.",
         "Hence, neither A nor B.",
