@@ -12,9 +12,9 @@ from farm.settings.fields import option
 class MethodsShown(Options):
     """What is shown."""
 
-    name: str | None = option(None, argument=True)
+    name: str | None = option(None, argument=True, names="method")
     """Show this one whole: equation, differences from the paper, options."""
-    snapshot: str | None = None
+    snapshot: str | None = option(None, names="snapshot")
     """Say how many rows this snapshot gives each method."""
 
 
