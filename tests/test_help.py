@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 import cli
 from farm.commands import COMMANDS, STUDY, module_of, summary_of
+from farm.methods import METHODS
+from farm.settings.written import written_options
 from tests.db.test_known_names import fill
 
 FARM = Path(sys.executable).parent / "farm"
@@ -45,11 +47,19 @@ def test_help_of_train_loads_nothing_heavy() -> None:
     assert result.stdout.splitlines()[-1] == "set()"
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_the_options_of_a_method_are_read_from_its_source(name: str) -> None:
+    from farm.train import method_options
+
+    assert written_options(f"farm.methods.{name}") == method_options(name)
+
+
 LOADED = {  # nothing else of HEAVY is loaded by the command on a small ledger
     ("status",): {"sqlalchemy", "rich"},
     ("annotators",): {"jinja2", "rich"},
     ("audit",): {"sqlalchemy", "pandas", "numpy", "rich"},
     ("leaderboard", "--help"): set(),
+    ("train", "dpo", "--help"): {"rich"},
 }
 
 

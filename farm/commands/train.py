@@ -49,10 +49,15 @@ def train(context: typer.Context, learning: Learning, task: TrainTask | None, ou
 
 
 def _show_options(method: str) -> None:
+    from farm.methods import METHODS
+    from farm.settings.written import written_options
     from farm.terminal.train import options_view
-    from farm.train import method_options
 
-    wanted = method_options(method)
+    if method not in METHODS:
+        from farm.train import method_named
+
+        method_named(method)  # which raises
+    wanted = written_options(f"farm.methods.{method}")
     CommandOutput().show(lambda: None, lambda: options_view(method, wanted))
 
 

@@ -46,13 +46,17 @@ class Option:
 
 def options(config: type[Any]) -> list[Option]:
     """Every option of a configuration, those of its own class first."""
-    docs, hints = docs_of(config), hints_of(config)
-    found = [
-        Option(name, _type_name(bare(hints[name])), default_of(field), docs.get(name, ""))
-        for name, field in fields_of(config).items()
-    ]
     own = inspect.get_annotations(config)
-    return sorted(found, key=lambda each: each.name not in own)
+    return sorted(options_by_name(config).values(), key=lambda each: each.name not in own)
+
+
+def options_by_name(config: type[Any]) -> dict[str, Option]:
+    """Name -> option of a configuration, in the order of its fields."""
+    docs, hints = docs_of(config), hints_of(config)
+    return {
+        name: Option(name, type_name(bare(hints[name])), default_of(field), docs.get(name, ""))
+        for name, field in fields_of(config).items()
+    }
 
 
 def fields_of(config: type[Any]) -> dict[str, FieldInfo]:
@@ -124,14 +128,15 @@ def without_none(hint: Any) -> Any:
     return hint
 
 
-def _type_name(hint: Any) -> str:
+def type_name(hint: Any) -> str:
+    """The name of a field's type, as help and reference pages show it."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        return " or ".join(_type_name(a) for a in arguments)
+        return " or ".join(type_name(a) for a in arguments)
     if origin is Literal:
         return "|".join(map(str, arguments))
     if origin is tuple:
-        return ",".join("..." if a is Ellipsis else _type_name(a) for a in arguments)
+        return ",".join("..." if a is Ellipsis else type_name(a) for a in arguments)
     return "none" if hint is type(None) else str(hint.__name__)
 
 
@@ -140,12 +145,12 @@ def docs_of(config: type) -> dict[str, str]:
     found: dict[str, str] = {}
     for cls in reversed(config.__mro__):
         if dataclasses.is_dataclass(cls):
-            found |= _docs_in(inspect.getsourcefile(cls) or "").get(cls.__qualname__, {})
+            found |= docs_in(inspect.getsourcefile(cls) or "").get(cls.__qualname__, {})
     return found
 
 
 @cache
-def _docs_in(file: str) -> dict[str, dict[str, str]]:
+def docs_in(file: str) -> dict[str, dict[str, str]]:
     """Qualified name of each class of a file -> the docs of its fields. A file is parsed once."""
     found: dict[str, dict[str, str]] = {}
 
