@@ -38,12 +38,12 @@ def test_a_contradicting_row_is_refused_and_the_ledger_stays(
 
 
 def test_a_wrong_file_among_right_ones_leaves_the_ledger_as_it_was(sums: Path, tmp_path: Path) -> None:
-    torn = tmp_path / "torn.jsonl"
-    torn.write_text(sums.read_text()[:-40])
+    torn = tmp_path / "torn.json"
+    torn.write_text(f"[{','.join(sums.read_text().splitlines())}"[:-40])
     result = farm(tmp_path / "x.db", "import", "preferences", sums, torn)
     assert result.code == 1
     assert result.error.count("\n") == 1
-    assert "torn.jsonl:1200: this is not JSON" in result.error
+    assert "torn.json:1200: this is not JSON" in result.error
     assert not any(told(tmp_path / "x.db", "status")["counts"].values())
 
 
