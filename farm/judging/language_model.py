@@ -28,7 +28,11 @@ from farm.config import ModelConfig, build
 from farm.judging.in_process import HELD, held_to
 from farm.judging.provider import Weights
 from farm.models.chat import chat_text
+from farm.models.forward import read
 from farm.models.loading import load_codec, load_model, pick_device, quiet
+from farm.models.ops import last_token
+from farm.models.policy import has_plain_head
+from farm.models.tokens import Tokens
 
 LONGEST_REPLY = 1_024  # tokens, where the request names no limit
 TEMPLATE_OPTIONS = "chat_template_kwargs"  # the extra field that vLLM and others take, too
@@ -112,6 +116,7 @@ class CausalModel:
         self.codec = load_codec(source, config, self.model)
         self.tokenizer = self.codec.tokenizer
         self.longest = self.codec.context or 2**31
+        self.plain_head = has_plain_head(self.model)
 
     @cached_property
     def tokens(self) -> list[str]:
@@ -181,11 +186,40 @@ class CausalModel:
     def _chosen(self, prompts: Sequence[Sequence[int]], allowed: Sequence[int]) -> list[Generated]:
         """The likeliest of the allowed tokens as the reply to each prompt."""
         made = []
-        for each in self._batch(prompts, 1, wants_logprobs=True):
+        for each in (
+            self._weighed(prompts) if self.plain_head else self._batch(prompts, 1, wants_logprobs=True)
+        ):
             assert each.logprobs is not None
             best = allowed[int(each.logprobs[0, list(allowed)].argmax())]
             made.append(replace(each, ids=[best], ended=True, allowed=allowed))
         return made
+
+    def _weighed(self, prompts: Sequence[Sequence[int]]) -> list[Generated]:
+        """The log-probabilities of the first token of each reply, and no reply."""
+        logits = self._next_logits(prompts)
+        logprobs, wrong = _first_logprobs([logits]), logits.isnan().any(-1).tolist()
+        return [
+            Generated(len(prompt), [], logprobs[i], ended=False, finite=not wrong[i])
+            for i, prompt in enumerate(prompts)
+        ]
+
+    @torch.no_grad()
+    def _next_logits(self, prompts: Sequence[Sequence[int]]) -> Tensor:
+        """Logits of the token after each prompt: (rows, vocabulary).
+
+        What all prompts begin with is run once, where that pays (farm/models/forward.py).
+        """
+        lengths = torch.tensor([len(prompt) for prompt in prompts], device=self.model.device)
+        ids = torch.full((len(prompts), int(lengths.max())), self.codec.pad_id, device=self.model.device)
+        for row, prompt in zip(ids, prompts, strict=True):
+            row[: len(prompt)] = torch.tensor(prompt)
+        same = (ids == ids[0]).all(0)[: int(lengths.min()) - 1]
+        columns = torch.arange(ids.shape[1], device=self.model.device)
+        own = (columns >= same.int().cumprod(0).sum()) & (columns < lengths[:, None])
+        hidden, mask = read(self.model.base_model, Tokens(ids, own))
+        rows = torch.arange(len(prompts), device=hidden.device)
+        found: Tensor = self.model.get_output_embeddings()(hidden[rows, last_token(mask)])
+        return found
 
     @torch.no_grad()
     def _batch(self, prompts: Sequence[Sequence[int]], limit: int, wants_logprobs: bool) -> list[Generated]:

@@ -32,7 +32,7 @@ class Policy(nn.Module):
         super().__init__()
         self.model = model
         self.codec = codec
-        self.plain_head = _has_plain_head(model)
+        self.plain_head = has_plain_head(model)
         self.cache_option = cache_option(model)
 
     @classmethod
@@ -126,7 +126,7 @@ def _embeddings(model: Any) -> list[Any]:
     return [model.get_input_embeddings(), model.get_output_embeddings()]
 
 
-def _has_plain_head(model: Any) -> bool:
+def has_plain_head(model: Any) -> bool:
     """Whether the logits are the output layer applied to the last hidden states, and nothing else."""
     head = model.get_output_embeddings()
     if head is None or model.base_model is model:

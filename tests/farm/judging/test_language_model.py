@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from rich.console import Console
-from transformers import LlamaForCausalLM
+from transformers import Gemma2Config, Gemma2ForCausalLM, LlamaForCausalLM
 
 from annotators import catalogue
 from annotators.clients.failures import BudgetExhausted, ProviderDown
@@ -249,6 +249,45 @@ def test_a_held_reply_is_the_likeliest_name_with_the_models_own_probabilities(ju
         assert found == pytest.approx(dict(zip("AB", truth.log().tolist(), strict=True)), abs=2e-4)
 
 
+def test_what_prompts_begin_with_is_run_once_and_changes_nothing(
+    judge_dir: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("farm.models.forward.LEAST_WORK", 0)
+    head = "Which of the two answers is the better one? " * 4
+    asked = [asked_held(head + "x" * (5 * i + 1) + "yz"[i % 2], "A", "B") for i in range(8)]
+    judge = LocalJudge({"m": judge_dir}, NAMES)
+    alone = [judge([each])[0] for each in asked]
+    seen: list[int] = []
+    embeddings = judge._models["m"].model.get_input_embeddings()
+    embeddings.register_forward_hook(lambda _, given, __: seen.append(given[0].numel()))
+    together = judge(asked)
+    assert sum(seen) < 0.5 * sum(reply.usage.prompt for reply in alone if reply.usage)
+    for one, other in zip(alone, together, strict=True):
+        assert one.text == other.text
+        pairs = zip(one.top_logprobs[0], other.top_logprobs[0], strict=True)
+        assert all(a.logprob == pytest.approx(b.logprob, abs=1e-5) for a, b in pairs)
+
+
+def test_a_head_that_does_more_than_multiply_is_asked_as_a_whole(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    capped = Gemma2Config(
+        vocab_size=259, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=8, final_logit_softcapping=0.5, initializer_range=0.5,
+        pad_token_id=0, bos_token_id=1, eos_token_id=2,
+    )  # fmt: skip
+    model = Gemma2ForCausalLM(capped).eval()
+    model.save_pretrained(tmp_path)
+    tokenizer().save_pretrained(tmp_path)
+    judge = LocalJudge({"m": str(tmp_path)}, NAMES, Weights(attention="eager"))
+    [reply] = judge([asked_held("Which?", "A", "B")])
+    prompt = tokenizer()("<s>user\nWhich?</s><s>assistant\n", add_special_tokens=False, return_tensors="pt")
+    with torch.no_grad():
+        truth = model(prompt["input_ids"]).logits[0, -1].log_softmax(-1)
+    ids = [tokenizer()(name, add_special_tokens=False)["input_ids"][0] for name in "AB"]
+    found = {each.token: each.logprob for each in reply.top_logprobs[0]}
+    assert found == pytest.approx(dict(zip("AB", truth[ids].tolist(), strict=True)), abs=1e-5)
+
+
 def test_names_are_tokens_as_they_are_written_and_never_special(judge_dir: str) -> None:
     judge = LocalJudge({"m": judge_dir}, NAMES)
     replies = judge(
@@ -264,6 +303,7 @@ def test_a_small_model_judges_by_the_catalogue(ledger: Ledger, judge_dir: str) -
         with ledger.reading() as connection:
             stored = connection.execute(COMPLETION.select()).all()[-24:]
         shares = [sum(math.exp(value) for _, value in json.loads(each.top_logprobs)[0]) for each in stored]
+        assert report.outside is not None
         assert report.outside == pytest.approx(1 - sum(shares) / 24, abs=1e-6)
         assert report.outside > 0.5  # it would have said anything
         shown = io.StringIO()
