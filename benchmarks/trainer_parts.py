@@ -1,6 +1,7 @@
 """The time that each part of our optimizer step takes, on the inputs of trainers.py: milliseconds per step.
 
     python benchmarks/trainer_parts.py [--methods rloo,grpo,ppo] [--steps 9] [--operators 8]
+    python benchmarks/trainer_parts.py --methods sft,reward_model [--length-window 32] [--micro-batch 4]
 
 An indented part is contained in the part above it. On a CPU the times are CPU time. On a GPU they are
 wall-clock time, and each part waits for the GPU, so that the parts add up to more than an undisturbed step.
@@ -93,6 +94,8 @@ def main() -> None:
     parser.add_argument("--operators", type=int, default=0, help="how many")
     parser.add_argument("--whole", action="store_true")
     parser.add_argument("--prompt", type=int, nargs=2, default=PROMPT, help="words, at least and at most")
+    parser.add_argument("--length-window", type=int, default=1)
+    parser.add_argument("--micro-batch", type=int)
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -104,7 +107,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         make_inputs(Path(folder), options.hidden, options.layers, rows(options), tuple(options.prompt))
         for each in options.methods.split(","):
-            method, config = make(each, Path(folder), options.steps, options.precision, options.batch)
+            further = {"length_window": options.length_window, "micro_batch": options.micro_batch}
+            method, config = make(
+                each, Path(folder), options.steps, options.precision, options.batch, **further
+            )
             timed(method, "loss", "loss", seconds)
             seconds.clear()
             start = now()

@@ -56,9 +56,18 @@ def mean_word(prompts: Sequence[Prompt], responses: Sequence[str]) -> torch.Tens
 
 
 def make(
-    name: str, folder: Path, steps: int, precision: Literal["fp32", "bf16"], batch: int, compile: bool = False
+    name: str,
+    folder: Path,
+    steps: int,
+    precision: Literal["fp32", "bf16"],
+    batch: int,
+    compile: bool = False,
+    **further: Any,
 ) -> tuple[Method[Any], TrainConfig]:
-    """The method of this name on the data and models in the folder, and its options."""
+    """The method of this name on the data and models in the folder, and its options.
+
+    further: options of the method that no other side has.
+    """
     rows = [json.loads(line) for line in (folder / "pairs.jsonl").read_text().splitlines()]
     method = load(name.removesuffix("_online"))
     own: dict[str, Any] = OWN_ROLLOUTS.get(name, {})
@@ -71,6 +80,7 @@ def make(
         precision=precision,
         compile=compile,
         **own,
+        **further,
     )
     data: Data[Any]
     if method.data_kind == "demonstrations":
