@@ -156,7 +156,7 @@ def test_resume_draws_and_learns_as_if_it_had_not_stopped(tmp_path: Path, make_m
         config = build(trainer.Config, {**options, "log_every": 1})
         method = trainer(config, Data(PROMPTS), LoadedModels(source, config, reward=longest))
 
-        def crash(step: int, _: Mapping[str, float]) -> None:
+        def crash(step: int, metrics: Mapping[str, float]) -> None:
             steps.append(step)
             if step == stop:
                 raise KeyboardInterrupt
