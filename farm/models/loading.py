@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,7 @@ def load_model(
     adapter = Adapter.read(found.adapter) if found.adapter else None
     brought = (*may_be_new, *(adapter.whole if adapter else ()))
     try:
-        with quiet():
+        with quiet(), redirect_stderr(StringIO()) if found.gguf else nullcontext():  # a bar, piped or not
             model, info = auto.from_pretrained(
                 found.weights,
                 dtype=getattr(torch, config.dtype),
