@@ -109,15 +109,18 @@ def evaluate(
     judging = replace(task.judging, pairs=PairFilter(ids=ids))
     judged = judge_by(ledger, judge, judging, progress, provider=provider)
     _refuse_half(judged.elsewhere, "judgements", set_name)
-    [annotator] = [card.id for card in ledger.annotators() if card.key == judged.fingerprint]
-    rows = contests(ledger, name, ours.producer, task.board.average_orders)
-    rows = rows[(rows["annotator"] == annotator) & rows["pair_id"].isin(ids)]
-    options = replace(task.board, annotator=judged.annotator, reference=theirs.producer, set_name=set_name)
-    times = int(rows.groupby("pair_id").size().max())  # replicates and orders
-    board = board_of(ledger, rows, options, times)
-    [place] = board.places
-    asked = choose_set(members(ledger), set(rows["instruction"]), set_name)
-    categories = _categories(against(rows, theirs.producer), asked, times)
+    with ledger.frozen():
+        [annotator] = [card.id for card in ledger.annotators() if card.key == judged.fingerprint]
+        rows = contests(ledger, name, ours.producer, task.board.average_orders)
+        rows = rows[(rows["annotator"] == annotator) & rows["pair_id"].isin(ids)]
+        options = replace(
+            task.board, annotator=judged.annotator, reference=theirs.producer, set_name=set_name
+        )
+        times = int(rows.groupby("pair_id").size().max())  # replicates and orders
+        board = board_of(ledger, rows, options, times)
+        [place] = board.places
+        asked = choose_set(members(ledger), set(rows["instruction"]), set_name)
+        categories = _categories(against(rows, theirs.producer), asked, times)
     return Evaluation(
         annotator=judged.annotator,
         reference=theirs.producer,

@@ -45,12 +45,13 @@ def label_table(ledger: Ledger, annotator: str, scope: Scope) -> pd.DataFrame:
     judgements (how many verdicts the judge gave);
     asked (whether the judge was asked). Raises ConfigError where nothing fits the scope, or where nobody of
     that name judged there."""
-    rows = _oriented(ledger, scope)
+    with ledger.frozen():
+        rows, cards = _oriented(ledger, scope), ledger.annotators()
     if rows.empty:
         raise ConfigError(
             "no judgement fits", where=str(ledger.address), remedy="`farm status` says what there is"
         )
-    who = named([card for card in ledger.annotators() if card.id in set(rows["annotator"])])
+    who = named([card for card in cards if card.id in set(rows["annotator"])])
     people = [each.code for each in who if each.kind is AnnotatorKind.HUMAN]
     mine = rows["annotator"] == annotator_named(who, annotator).code
     groups = rows.groupby("question", sort=True)

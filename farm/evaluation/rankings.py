@@ -265,7 +265,8 @@ def _agreement(a: Evaluator, b: Evaluator) -> Interval | None:
 
 
 def _evaluators(ledger: Ledger, names: Sequence[str], scope: Scope) -> list[Evaluator]:
-    rows = contests(ledger, scope.source, scope.subset)
+    with ledger.frozen():
+        rows, cards = contests(ledger, scope.source, scope.subset), ledger.annotators()
     rows = rows[rows["status"] != AnnotationStatus.SPARED.value]
     found = sides(rows[~made_to_test(rows)])
     if found.empty:
@@ -273,7 +274,7 @@ def _evaluators(ledger: Ledger, names: Sequence[str], scope: Scope) -> list[Eval
             "no judgement of two models fits", where=str(ledger.address), remedy="`farm status`"
         )
     present = set(found["annotator"])
-    who = named([card for card in ledger.annotators() if card.id in present])
+    who = named([card for card in cards if card.id in present])
     if not names:
         others = [each.name for each in who if each.kind is not AnnotatorKind.HUMAN]
         names = others if len(others) == len(who) else ["human", *others]

@@ -27,9 +27,12 @@ from db.records import (
 )
 from db.writer import Writer
 from farm.audit import AuditOptions, audit_ledger
+from farm.evaluation.label_order import by_doubt
+from farm.evaluation.rankings import rank_agreement
 from farm.export import card_path, export_file
 from farm.leaderboard import LeaderboardOptions, leaderboard, strengths
 from farm.pages.report.page import page
+from farm.people import may_replace, people_win_rate
 from farm.report import ReportOptions, compose
 from farm.status import status
 
@@ -109,6 +112,10 @@ READ: dict[str, Callable[[Ledger, Path], object]] = {
     "leaderboard": lambda ledger, _: str(leaderboard(ledger, BOARD).to_json()),
     "strengths": lambda ledger, _: str(strengths(ledger, replace(BOARD, set_name="set")).to_json()),
     "report": lambda ledger, _: page(replace(compose(ledger, ReportOptions()), made="now")),
+    "people win-rate": lambda ledger, _: str(people_win_rate(ledger, "judge").to_json()),
+    "people next": lambda ledger, _: by_doubt(ledger, "judge").to_csv(),
+    "people rank": lambda ledger, _: str(rank_agreement(ledger, "human", "judge").to_json()),
+    "people replace": lambda ledger, _: str([each.to_json() for each in may_replace(ledger, min_items=2)]),
     "export": exported,
     "backup": copied,
 }
