@@ -10,12 +10,15 @@ from annotators.clients.request import Reply
 
 _REFUSALS = frozenset({"bad_request", "forbidden", "redirected"})
 _OUTCOMES = frozenset({"refusal", "content_filter", "prompt_filtered"})  # what a model or its filter said
+_WHICH = "check --base-url (http or https?) and the server, then run the same command again"
 _REMEDIES = {
     "bad_request": "do what the server asks: --without FIELD leaves a field of the request out",
     "forbidden": "check the key's rights, or --without FIELD to leave a field of the request out",
     "length": "raise decoding.max_tokens of the annotator, or give --thinking N to a model that thinks first",
     "only_thinking": "give --thinking N, or leave the thinking out by the server's own option",
     "context_length": "shorten the prompts, or let the server read longer ones",
+    "unreachable": _WHICH,
+    "connection_lost": _WHICH,
     "not_finite": "use another checkpoint of this model: its weights overflow",
     "too_large": "shorten the prompts, or raise the limit at the provider",
     "prompt_cut": "let the server read longer prompts, or accept such replies with --cut-prompts",

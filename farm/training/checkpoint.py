@@ -10,7 +10,6 @@ and dropout are functions of (seed, step), so they are not stored.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from db.errors import FarmError
 from db.ids import content_hash
+from db.whole_files import sync
 from farm.config import TrainConfig
 from farm.training.method import Method
 from farm.training.processes import Processes
@@ -101,7 +101,7 @@ class RunFolder:
             if target.exists():
                 shutil.rmtree(target)
             partial.rename(target)
-            _flush(self.folder)
+            sync(self.folder)
         except (OSError, RuntimeError, SafetensorError) as error:
             shutil.rmtree(partial, ignore_errors=True)
             what = f"checkpoint of step {step} could not be written: {' '.join(str(error).split())[:200]}"
@@ -190,12 +190,4 @@ def _seal(directory: Path) -> None:
     manifest = directory / MANIFEST
     manifest.write_text(json.dumps(sizes, indent=1), encoding="utf-8")
     for path in [*files, manifest, *(p for p in directory.rglob("*") if p.is_dir()), directory]:
-        _flush(path)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(path)
