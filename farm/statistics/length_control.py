@@ -44,6 +44,7 @@ Ints = NDArray[np.intp]
 STRENGTHS = np.logspace(-4, 4, 10)
 FOLDS = 5
 FEWEST = 50  # judged instructions; with fewer the figure hangs on the folds
+FEWEST_RARE = 10  # wins and losses each; with fewer the penalty's pull to 50 % is wider than the bounds
 FOLDINGS, FOLDED_ROWS = 20, 10_000  # least number of foldings; more where instructions are few
 ANCHOR_WEIGHT = 0.2 / 2  # of one anchor row: lambda = 0.2, shared by two gamed variants
 TOLERANCE = 1e-4  # of the last Newton step; the coefficients then have an error of about 1e-8
@@ -79,7 +80,8 @@ class ControlledWinRate:
     """A controlled win rate, a share in [0, 1]. n + n_failed is the whole evaluation set."""
 
     value: float
-    interval: Interval  # share_interval of bootstrap_error; n counts instructions; no bounds without draws
+    interval: Interval  # share_interval of bootstrap_error; n counts instructions; no bounds without draws,
+    # or with fewer than 10 wins or 10 losses
     standard_error: float  # as published: of the mean prediction, as if the fit were exact; NaN where all
     # predictions are equal: without difficulties, or where the penalty removed them
     bootstrap_error: float  # standard deviation over bootstrap draws, refitted; NaN without draws
@@ -136,7 +138,8 @@ def controlled_win_rate(
     if draws > 1:
         drawn = np.concatenate(list(fit.bootstrap(strength, coefficients, draws, seed)))
         error = float(drawn.std(ddof=1))
-        interval = share_interval(value, error, fit.n_instructions)
+        if _of_the_rarer(frame) >= FEWEST_RARE:
+            interval = share_interval(value, error, fit.n_instructions)
     return ControlledWinRate(
         value=value,
         interval=interval,
@@ -147,6 +150,12 @@ def controlled_win_rate(
         difficulty=source,
         **known,
     )
+
+
+def _of_the_rarer(frame: pd.DataFrame) -> float:
+    """Wins or losses, whichever are fewer: each instruction has one, a tie is a half of both."""
+    won = frame.dropna(subset=["preference"]).groupby("instruction")["preference"].mean()
+    return float(min(won.sum(), len(won) - won.sum()))
 
 
 def _even(names: Sequence[str], source: str, n: int, n_failed: int) -> ControlledWinRate:

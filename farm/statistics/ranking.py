@@ -28,6 +28,7 @@ CorrelationKind = Literal["spearman", "kendall"]
 
 BLOCK = 4_000_000  # comparisons of two models held at a time
 FEWEST_MODELS, FEWEST_INSTRUCTIONS = 5, 50  # with fewer an interval over them would not cover
+FEWEST_TIED = 10  # models, where an evaluator ties some: the draws of fewer repeat a few values
 ROUNDING = 1e-11
 """Scores this close, as a share of the largest, are ties. Rounding of a mean of 100,000 preferences is a
 thousandth of this; means of verdicts that differ at all differ by a hundred times as much."""
@@ -37,8 +38,9 @@ thousandth of this; means of verdicts that differ at all differ by a hundred tim
 class RankCorrelation:
     """A rank correlation in [-1, 1] with two 95 % intervals.
 
-    An interval has no bounds over fewer than 5 models or 50 instructions, nor where all draws are equal: a
-    ranking that is the same in each draw does not show how another would differ.
+    An interval has no bounds over fewer than 5 models (10 where an evaluator ties some) or 50 instructions,
+    nor where all draws are equal: a ranking that is the same in each draw does not show how another would
+    differ.
     """
 
     value: float
@@ -87,7 +89,8 @@ def rank_correlation(
     value = float(_correlations(x[None], y[None], method)[0])
     places = np.random.default_rng(seed).integers(0, len(x), (draws, len(x)))
     drawn = _correlations(x[places], y[places], method)
-    over_models = _interval(value, drawn, len(x), FEWEST_MODELS)
+    tied = any(len(np.unique(levels(side[None]))) < len(side) for side in (x, y))
+    over_models = _interval(value, drawn, len(x), FEWEST_TIED if tied else FEWEST_MODELS)
     over_instructions = None
     if isinstance(first, pd.DataFrame) or isinstance(second, pd.DataFrame):
         x = _resampled(first, scores.index, draws, seed)

@@ -103,6 +103,16 @@ def test_a_feature_without_any_difference_changes_nothing() -> None:
     assert with_it.coefficients["lists"] == 0
 
 
+def test_a_rate_near_1_has_no_bounds() -> None:
+    """With 9 losses the penalty's pull to one half is wider than they are; with 10 there are bounds."""
+    for losses, bounded in ((9, False), (10, True)):
+        rows = made_up(100).assign(preference=[0.0] * losses + [1.0] * (100 - losses))
+        turned = rows.assign(preference=1 - rows["preference"])
+        for frame in (rows, turned):
+            found = controlled_win_rate(frame, ["length"], draws=20)
+            assert (found.interval.low is not None, found.bootstrap_error > 0) == (bounded, True)
+
+
 def test_the_reference_against_itself_is_even() -> None:
     rows = made_up().assign(length=0.0, preference=0.5)
     found = controlled_win_rate(rows, difficulty=None, draws=10)

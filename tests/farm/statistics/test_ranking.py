@@ -128,6 +128,16 @@ def test_rankings_that_show_nothing_of_others_have_no_bounds() -> None:
     assert rank_correlation(same, same).over_models.low is None
 
 
+def test_fewer_than_ten_models_with_ties_have_no_bounds() -> None:
+    for models, tied, bounded in ((9, True, False), (10, True, True), (9, False, True)):
+        first = pd.Series(range(models), dtype=float)
+        second = first.sample(frac=1, random_state=1).reset_index(drop=True)
+        if tied:
+            second[0] = second[1]
+        over_models = rank_correlation(first, second).over_models
+        assert (over_models.low is not None) == bounded
+
+
 def test_bounds_over_instructions_reach_as_far_from_0_as_towards_it() -> None:
     """Noise pulls a rank correlation towards 0, and resampling pulls again; the truth lies beyond it."""
     first, second = preferences(6), preferences(7)
