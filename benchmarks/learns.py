@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import yaml
 
@@ -30,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.quickstart import over_seeds, said
 from db.ledger import Ledger, PairFilter
 from db.queries.outputs import Source
+from farm.options.quickstart import ScaleName
 from farm.pair import PairTask, pair
 from farm.quickstart import QuickstartTask, Stages, quickstart
 from farm.snapshot import Choice, snapshot
@@ -48,7 +50,11 @@ def said_at_once(line: str) -> None:
 
 
 def learned(
-    folder: Path, scale: str, seed: int, further: Mapping[str, Mapping[str, object]], alone: bool = False
+    folder: Path,
+    scale: ScaleName,
+    seed: int,
+    further: Mapping[str, Mapping[str, object]],
+    alone: bool = False,
 ) -> dict[str, float]:
     """Gold win rate of every method that was trained on people's feedback, and of the supervised model.
 
@@ -84,7 +90,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--scale", default="small")
+    parser.add_argument("--scale", choices=get_args(ScaleName), default="small")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
     parser.add_argument("--json", type=Path)
     parser.add_argument("--further", type=Path, default=FURTHER)

@@ -18,13 +18,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 import psutil
 from scipy.stats import t as student
 
+from farm.options.quickstart import ScaleName
 from farm.quickstart import CROWD, QuickstartTask, quickstart
 from farm.statistics.ranking import rank_correlation
 from farm.studies.results import PEOPLE, SIMULATORS, Annotators, StudyResults
@@ -171,7 +172,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--scale", default="small")
+    parser.add_argument("--scale", choices=get_args(ScaleName), default="small")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
     parser.add_argument("--processes", type=int)
     parser.add_argument("--simulators", default=CROWD)

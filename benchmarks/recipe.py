@@ -19,12 +19,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
 from db.ledger import Ledger, PairFilter
 from db.queries.outputs import Source
+from farm.options.quickstart import ScaleName
 from farm.pair import PairTask, pair
 from farm.quickstart import CROWD, QuickstartTask, Stages, judging
 from farm.snapshot import Choice, snapshot
@@ -77,7 +78,7 @@ def attempt(study: Study, candidate: Candidate) -> tuple[Candidate, float]:
     return candidate, seconds + run(replace(step, train=train, samples=samples)).seconds
 
 
-def choose(grid: Path, folder: Path, scale: str, seed: int, processes: int) -> list[dict[str, Any]]:
+def choose(grid: Path, folder: Path, scale: ScaleName, seed: int, processes: int) -> list[dict[str, Any]]:
     """Every candidate with its win rate on the validation split, by method and then best first."""
     folder.mkdir(parents=True, exist_ok=True)
     with Ledger.open(folder / "farm.db", create=True) as ledger, workers(processes) as pool:
@@ -113,7 +114,7 @@ def main() -> None:
     )
     parser.add_argument("grid", type=Path)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--scale", default="small")
+    parser.add_argument("--scale", choices=get_args(ScaleName), default="small")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--json", type=Path)

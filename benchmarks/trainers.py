@@ -134,9 +134,8 @@ def make_inputs(folder: Path, hidden: int, layers: int, count: int, prompt: tupl
     spans = {"prompt": prompt, "chosen": RESPONSE, "rejected": RESPONSE}
     made = [{key: words(shuffler, *span) for key, span in spans.items()} for _ in range(count)]
     (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in made))
-    every: int = model.num_parameters()
-    embedding: int = sum(each.numel() for each in model.get_input_embeddings().parameters())
-    return every - embedding
+    embedding = sum(each.numel() for each in model.get_input_embeddings().parameters())
+    return int(model.num_parameters()) - int(embedding)
 
 
 def rows(options: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def trainer(
         "use_cpu": not torch.cuda.is_available(), "torch_compile": compile,
     }  # fmt: skip
     common = {"processing_class": AutoTokenizer.from_pretrained(model_dir), "callbacks": [clock]}
-    lm = lambda: AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32)  # noqa: E731
+    lm = partial(AutoModelForCausalLM.from_pretrained, model_dir, dtype=torch.float32)
     if name == "sft":
         data = datasets.Dataset.from_list(
             [{"prompt": r["prompt"] + " ", "completion": r["chosen"]} for r in rows]
@@ -81,7 +82,7 @@ def own_rollouts(
     common: dict[str, Any],
 ) -> Any:
     """A trainer that draws its own responses: in each step `batch` responses of 64 tokens."""
-    lm = lambda: AutoModelForCausalLM.from_pretrained(folder / "model", dtype=torch.float32)  # noqa: E731
+    lm = partial(AutoModelForCausalLM.from_pretrained, folder / "model", dtype=torch.float32)
     settings.pop("max_length")
     if name in ("rloo", "grpo"):
         data = datasets.Dataset.from_list([{"prompt": row["prompt"]} for row in rows])
@@ -97,8 +98,11 @@ def own_rollouts(
     settings.pop("max_steps")
     tokenizer = AutoTokenizer.from_pretrained(folder / "model", padding_side="left")
     data = datasets.Dataset.from_list([{"input_ids": tokenizer(row["prompt"])["input_ids"]} for row in rows])
-    scorer = lambda: AutoModelForSequenceClassification.from_pretrained(  # noqa: E731
-        folder / "reward", num_labels=1, dtype=torch.float32
+    scorer = partial(
+        AutoModelForSequenceClassification.from_pretrained,
+        folder / "reward",
+        num_labels=1,
+        dtype=torch.float32,
     )
     config = PPOConfig(
         response_length=64, total_episodes=batch * steps, num_ppo_epochs=1, num_mini_batches=1, kl_coef=0.05,

@@ -8,6 +8,7 @@ from typing import Literal
 from farm.settings.checked import Options
 from farm.settings.fields import option
 
+ScaleName = Literal["tiny", "small", "paper"]
 CROWD = "crowd-quiet"  # of the catalogue; it varies as people do without any flips
 
 
@@ -16,7 +17,7 @@ class QuickstartTask(Options):
 
     out: Path = Path("quickstart")
     """The folder of everything, the ledger included; again, the study goes on there."""
-    scale: Literal["tiny", "small", "paper"] = "small"
+    scale: ScaleName = "small"
     """tiny: a minute, too little for conclusions; small: minutes; paper: AlpacaFarm's sizes, an hour."""
     seed: int = option(0, at_least=0)
     """Another seed is another world."""
