@@ -140,7 +140,8 @@ def make_inputs(folder: Path, hidden: int, layers: int, count: int, prompt: tupl
 
 def rows(options: argparse.Namespace) -> int:
     """The number of pairs that a run needs."""
-    return max(ROWS, options.batch * (options.steps + 4))
+    needed: int = options.batch * (options.steps + 4)
+    return max(ROWS, needed)
 
 
 def words(shuffler: random.Random, low: int, high: int) -> str:
