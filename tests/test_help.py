@@ -114,7 +114,7 @@ def test_the_shell_completes_commands_flags_and_choices(typed: str, expected: se
     [
         ("farm annotate sin", {"single-token"}),
         ("farm annotators calibrate crowd-q", {"crowd-quiet"}),
-        ("farm train d", {"dpo"}),
+        ("farm train expert", {"expert_iteration"}),
         ("farm import ll", {"llama-factory", "llmbar"}),
         ("farm export t", {"trl", "trl-unpaired"}),
         ("farm robustness --attack brag", {"brag"}),
