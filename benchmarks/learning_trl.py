@@ -136,7 +136,10 @@ def ppo(job: dict[str, Any], options: dict[str, Any], out: str) -> tuple[Any, Ca
 
 
 def run(job: dict[str, Any]) -> dict[str, object]:
-    """Train the run of a job. Its models are kept in job["out"]; step and seconds of each are returned."""
+    """Train the run of a job. Its models are kept in job["out"]; step and seconds of each are returned.
+
+    scores: of ppo, the mean score of each rollout.
+    """
     began = start(Path(job["task"]), job["start"], job["seed"])
     transformers.set_seed(job["seed"])
     with tempfile.TemporaryDirectory() as out:
@@ -145,7 +148,8 @@ def run(job: dict[str, Any]) -> dict[str, object]:
         made.add_callback(Marks(keeper))
         made.train()
     versions = {"torch": torch.__version__, "transformers": transformers.__version__, "trl": trl.__version__}
-    return {"kept": keeper.whole(), "versions": versions}
+    scores = [line["objective/scores"] for line in made.state.log_history if "objective/scores" in line]
+    return {"kept": keeper.whole(), "versions": versions, "scores": scores}
 
 
 if __name__ == "__main__":

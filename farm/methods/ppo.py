@@ -46,7 +46,7 @@ KL_ERROR = 0.2  # limit on the relative error of the KL that the controller reac
 
 
 class PPOConfig(RolloutConfig):
-    """AlpacaFarm's but for warm-up, epsilon, whitening: rollouts of 512, two passes of two, β 0.0067."""
+    """AlpacaFarm's but for warm-up, epsilon, whitening, clipping: rollouts of 512, two passes, β 0.0067."""
 
     epochs: float = 10.0
     """Passes over the prompts."""
