@@ -226,8 +226,13 @@ def commands_of(text: str) -> tuple[list[str], list[str]]:
     )
 
 
+ACTING = {"--install-completion", "--show-completion"}  # they act as soon as they are parsed
+
+
 def parse(words: list[str]) -> None:
     """Parse a command line as `farm` does, a method's options too; nothing is done of it."""
+    if set(words) <= ACTING:
+        return
     command, context, name = get_command(app), None, "farm"
     while isinstance(command, TyperGroup):
         context = command.make_context(name, words, parent=context)

@@ -9,7 +9,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -119,7 +119,7 @@ def _rows(path: Path) -> Iterator[Numbered | Refusal]:
     if ".xlsx" in suffixes:
         return _excel(path)
     if ".csv" in suffixes or ".tsv" in suffixes:
-        return _csv(path, "\t" if ".tsv" in suffixes else _delimiter(path))
+        return csv_rows_of(path, "\t" if ".tsv" in suffixes else _delimiter(path))
     return _json(path)
 
 
@@ -325,11 +325,14 @@ def _delimiter(path: Path) -> str:
     return max((",", ";", "\t"), key=lambda each: head.count(each.encode()))
 
 
-def _csv(path: Path, delimiter: str) -> Iterator[Numbered | Refusal]:
+def csv_rows_of(
+    path: Path, delimiter: str, headers: Sequence[tuple[str, ...]] = ()
+) -> Iterator[Numbered | Refusal]:
+    """Stream the rows of a CSV file. headers: as for `csv_rows`. Raises FormatError where it is not UTF-8."""
     with opened(path) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", newline="")  # it closes the stream when it goes
         try:
-            yield from csv_rows(text, delimiter, str(path))
+            yield from csv_rows(text, delimiter, str(path), headers=headers)
         except UnicodeDecodeError as error:
             raise FormatError("the file is not UTF-8", where=str(path), remedy=AS_UTF8) from error
 

@@ -7,15 +7,13 @@ rating.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from db.interchange import fields
 from db.interchange.asked import RowOrigin
-from db.interchange.csv_rows import csv_rows
-from db.interchange.files import followed_rows, opened
+from db.interchange.files import csv_rows_of, followed_rows
 from db.interchange.places import placed_rows
 from db.interchange.rows import Entry, ReadOptions, Refusal
 from db.records import AnnotatorKind
@@ -38,14 +36,8 @@ def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
     """Stream judged pairs, or ratings."""
     origin = RowOrigin("sparse_feedback", "gpt-3.5-turbo", AnnotatorKind.LLM)
     shape = tuple((name,) for name in RATED[:2])
-    rows = followed_rows(path, _rows(path))
+    rows = followed_rows(path, csv_rows_of(path, ",", headers=(RANKED, RATED)))
     return placed_rows(path, rows, options, shape=shape, origin=origin, fill=_fill, codes=CODES)
-
-
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]] | Refusal]:
-    with opened(path) as stream:
-        text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
-        yield from csv_rows(text, ",", str(path), headers=(RANKED, RATED))
 
 
 def _fill(row: dict[str, Any]) -> Iterator[dict[str, Any]]:

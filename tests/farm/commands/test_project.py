@@ -106,10 +106,11 @@ def test_a_file_of_somebody_else_is_refused(below: Path, monkeypatch: pytest.Mon
 
 
 def test_the_server_that_gets_the_key_is_named_once(
-    below: Path, sums_ledger: Path, monkeypatch: pytest.MonkeyPatch
+    below: Path, sums_ledger: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    own = shutil.copy(sums_ledger, tmp_path / "own.db")  # a plan writes the judge's card
     (below / "farm.toml").write_text('base_url = "http://u:secretword@127.0.0.1:1/v1"\n')
-    asked = (sums_ledger, "annotate", "plain", "--dry-run")
+    asked = (own, "annotate", "plain", "--dry-run")
     assert farm(*asked).error == ""
     monkeypatch.setenv("FARM_API_KEY", "sk-1234567890")
     named = f"http://127.0.0.1:1/v1, the base_url of {below / 'farm.toml'}"
