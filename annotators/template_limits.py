@@ -24,7 +24,7 @@ MAX_SIZE = 4 * 2**20  # characters of a text, entries of a list
 MAX_TEXT = 32 * 2**20  # characters of a prompt
 MAX_NUMBER = 2**63
 MAX_LISTS = 16  # lists and mappings that a template spells out
-MAX_SECONDS = 10.0  # only a template that is near its limit of steps takes as long
+MAX_SECONDS = 10.0  # of a core; only a template that is near its limit of steps takes as long
 FILTERS = frozenset(
     (
         "abs",
@@ -90,7 +90,8 @@ ERRORS = (TemplateError, TypeError, ValueError, LookupError, ArithmeticError, Re
 
 
 class _Steps(threading.local):
-    left = MAX_STEPS
+    steps = left = MAX_STEPS
+    seconds = MAX_SECONDS
     until = float("inf")
 
 
@@ -98,16 +99,38 @@ _STEPS = _Steps()
 
 
 @contextmanager
-def limited() -> Iterator[None]:
+def limited(steps: int = MAX_STEPS, seconds: float = MAX_SECONDS) -> Iterator[None]:
     """The limits of one block, from now on."""
-    _STEPS.left, _STEPS.until = MAX_STEPS, time.monotonic() + MAX_SECONDS
+    _STEPS.steps = _STEPS.left = steps
+    _STEPS.seconds, _STEPS.until = seconds, time.thread_time() + seconds
     yield
+
+
+COUNTED, JOINED = "counted by us", "joined by us"  # no template can name a filter with blanks
+
+
+class Counting(NodeTransformer):
+    """Counts the turns of loops, and bounds what `~` makes."""
+
+    def visit_For(self, node: nodes.For) -> nodes.For:  # noqa: N802
+        if node.recursive:
+            raise SecurityError("a loop is not recursive here")
+        self.generic_visit(node)
+        node.iter = nodes.Filter(node.iter, COUNTED, [], [], None, None, lineno=node.lineno)
+        return node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Filter:  # noqa: N802
+        self.generic_visit(node)
+        parts = nodes.List(node.nodes, lineno=node.lineno)
+        return nodes.Filter(parts, JOINED, [], [], None, None, lineno=node.lineno)
 
 
 class LimitedEnvironment(ImmutableSandboxedEnvironment):
     """Jinja with the limits of this module. Rendering belongs within `limited`."""
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
+    counting: type[NodeTransformer] = Counting
+    max_lists = MAX_LISTS
 
     def __init__(self) -> None:
         super().__init__(
@@ -119,7 +142,7 @@ class LimitedEnvironment(ImmutableSandboxedEnvironment):
             finalize=_shown,
         )
         self.filters = {name: filter for name, filter in self.filters.items() if name in FILTERS}
-        self.filters |= {"join": _join, "replace": _replace, _COUNTED: _counted, _JOINED: _joined}
+        self.filters |= {"join": _join, "replace": _replace, COUNTED: _counted, JOINED: _joined}
         self.globals = {"range": self.globals["range"]}
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
@@ -132,13 +155,13 @@ class LimitedEnvironment(ImmutableSandboxedEnvironment):
 
     def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
         """See jinja2."""
-        _step()
+        step()
         return super().call(context, obj, *args, **kwargs)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """See jinja2. Numbers are numbers, and texts are added alone."""
         if operator == "+" and isinstance(left, str) and isinstance(right, str):
-            return _sized(len(left) + len(right)) and left + right
+            return sized(len(left) + len(right)) and left + right
         if not all(isinstance(each, int | float) and abs(each) < 2**31 for each in (left, right)):
             raise SecurityError(f"{operator} takes numbers below 2**31 here")
         if operator == "**" and abs(right) > 64:
@@ -149,37 +172,20 @@ class LimitedEnvironment(ImmutableSandboxedEnvironment):
         return found
 
     def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
-        if len(list(source.find_all((nodes.List, nodes.Dict, nodes.Tuple)))) > MAX_LISTS:
-            raise SecurityError(f"more than {MAX_LISTS} lists are spelt out")
-        return super()._generate(_Counting().visit(source), *args, **kwargs)
+        if len(list(source.find_all((nodes.List, nodes.Dict, nodes.Tuple)))) > self.max_lists:
+            raise SecurityError(f"more than {self.max_lists} lists are spelt out")
+        return super()._generate(self.counting().visit(source), *args, **kwargs)
 
 
-_COUNTED, _JOINED = "counted by us", "joined by us"  # no template can name a filter with blanks
-
-
-class _Counting(NodeTransformer):
-    """Counts the turns of loops, and bounds what `~` makes."""
-
-    def visit_For(self, node: nodes.For) -> nodes.For:  # noqa: N802
-        if node.recursive:
-            raise SecurityError("a loop is not recursive here")
-        self.generic_visit(node)
-        node.iter = nodes.Filter(node.iter, _COUNTED, [], [], None, None, lineno=node.lineno)
-        return node
-
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Filter:  # noqa: N802
-        self.generic_visit(node)
-        parts = nodes.List(node.nodes, lineno=node.lineno)
-        return nodes.Filter(parts, _JOINED, [], [], None, None, lineno=node.lineno)
-
-
-def _step() -> None:
+def step() -> None:
+    """Count one step. Raises TemplateRuntimeError where it is one too many, or too late."""
     _STEPS.left -= 1
-    if _STEPS.left < 0 or time.monotonic() > _STEPS.until:
-        raise TemplateRuntimeError(f"it takes more than {MAX_STEPS} steps or {MAX_SECONDS:g} seconds")
+    if _STEPS.left < 0 or time.thread_time() > _STEPS.until:
+        raise TemplateRuntimeError(f"it takes more than {_STEPS.steps} steps or {_STEPS.seconds:g} seconds")
 
 
-def _sized(size: int) -> bool:
+def sized(size: int) -> bool:
+    """True. Raises TemplateRuntimeError where a text or list of this size is too large."""
     if size > MAX_SIZE:
         raise TemplateRuntimeError(f"a text or list of over {MAX_SIZE} characters or entries")
     return True
@@ -195,23 +201,23 @@ def _shown(value: Any) -> Any:
 def _counted(values: Iterable[Any]) -> Iterator[Any]:
     """The values, whose number counts against the steps."""
     for value in list(values):
-        _step()
+        step()
         yield value
 
 
 def _joined(parts: list[Any]) -> str:
     texts = [str(_shown(part)) for part in parts]
-    return "".join(texts) if _sized(sum(map(len, texts))) else ""
+    return "".join(texts) if sized(sum(map(len, texts))) else ""
 
 
 def _join(values: Iterable[Any], d: str = "", attribute: str | None = None) -> str:
     """Jinja's join, of texts and numbers."""
     picked = [getattr(value, attribute) if attribute else value for value in values]
     texts = [str(_shown(each)) for each in picked]
-    return d.join(texts) if _sized(sum(map(len, texts)) + len(d) * len(texts)) else ""
+    return d.join(texts) if sized(sum(map(len, texts)) + len(d) * len(texts)) else ""
 
 
 def _replace(text: str, old: str, new: str) -> str:
     """Jinja's replace."""
     times = str(text).count(old)
-    return str(text).replace(old, new) if _sized(len(text) + times * len(new)) else ""
+    return str(text).replace(old, new) if sized(len(text) + times * len(new)) else ""

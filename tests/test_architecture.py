@@ -53,7 +53,7 @@ MAY: dict[str, tuple[str, ...]] = {
     "farm.judging": ("farm.models", "farm.config", "farm.settings", "farm.progress", "annotators", "db"),
     "farm.methods": TORCH,
     "farm.training": ("farm.models", "farm.config", *FACTS, "db.whole_files"),
-    "farm.models": ("farm.config", *FACTS),
+    "farm.models": ("farm.config", "annotators.template_limits", *FACTS),
     "farm.statistics": (),
     "farm.options": (
         "farm.judging.provider",

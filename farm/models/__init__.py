@@ -1,6 +1,8 @@
 """The torch side below training: text and tokens, models on disk and in memory, forward passes, draws.
 
 tokens            a prompt, and rows of tokens: the nouns of everything below
+chat_filters      what a chat template makes, measured, and filters with a bound
+chat_templates    the chat template of a tokenizer, rendered within limits
 chat              turns as the text of a chat template
 codec             the prompt template and the tokenizer: text to rows of tokens and back
 hub               check that a model exists: as a folder, in the cache, or on the hub

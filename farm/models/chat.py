@@ -14,6 +14,7 @@ from typing import Any
 
 from db.errors import ConfigError
 from db.records import Turn, TurnRole
+from farm.models.chat_templates import bounded, rendered
 from farm.models.hub import line_of
 
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
@@ -27,18 +28,18 @@ def chat_text(
     reply: end with the beginning of the assistant's next turn. options: further arguments of the template.
     Raises ConfigError where the template refuses the conversation in every form.
     """
-    settings: dict[str, Any] = {**options, "tokenize": False, "add_generation_prompt": reply}
     refusal = ""
-    for form in _forms(tuple(said)):
-        messages = [{"role": str(turn.role), "content": turn.content} for turn in form]
-        try:
-            text = str(tokenizer.apply_chat_template(messages, **settings))
-        except Exception as error:
-            refusal = refusal or line_of(error, 200)
-            continue
-        if all(_holds(text, turn) for turn in form):
-            return text
-        refusal = refusal or "it leaves out what was said"
+    with bounded(len(said)):
+        for form in _forms(tuple(said)):
+            messages = [{"role": str(turn.role), "content": turn.content} for turn in form]
+            try:
+                text = rendered(messages, tokenizer, reply=reply, options=options)
+            except Exception as error:
+                refusal = refusal or line_of(error, 200)
+                continue
+            if all(_holds(text, turn) for turn in form):
+                return text
+            refusal = refusal or "it leaves out what was said"
     what = "a question" if len(said) == 1 else f"a conversation that begins {said[0].content[:40]!r}"
     raise ConfigError(f"the chat template refuses {what}: {refusal}", remedy="use --template plain")
 

@@ -21,6 +21,7 @@ import torch
 
 from db.errors import ConfigError
 from farm.models.chat import chat_text
+from farm.models.chat_templates import bounded, rendered
 from farm.models.tokens import Prompt, Tokens
 
 TEMPLATE_FILE = "prompt_template.json"
@@ -134,7 +135,8 @@ class Codec:
         """The special token that the chat template writes after an answer; None where it writes none."""
         turns = [{"role": "user", "content": "Question?"}, {"role": "assistant", "content": _ANSWER}]
         try:
-            text = str(self.tokenizer.apply_chat_template(turns, tokenize=False))
+            with bounded(len(turns)):
+                text = rendered(turns, self.tokenizer, reply=False)
         except Exception:  # a template is foreign code, and may know no turns of an assistant
             return None
         _, found, after = text.rpartition(_ANSWER)
