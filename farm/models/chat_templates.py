@@ -48,7 +48,7 @@ from farm.models.chat_filters import (
     weighed,
 )
 
-MAX_TEMPLATE = 128 * 1024  # characters; those of well-known models have 20,000 at most
+MAX_TEMPLATE = 64 * 1024  # characters; those of well-known models have 20,000 at most
 MAX_STEPS = 200_000  # turns of loops, calls, filters, comparisons and sums, in one conversation
 MAX_SECONDS = 1.0  # of a core
 MORE_STEPS, MORE_SECONDS = 2000, 0.01  # for each message, since some templates look from each at all others
