@@ -14,7 +14,7 @@ engine          opens the database of an address, with safe settings
 schema          which schema a ledger has, and how to upgrade it
 migrations      the steps of an upgrade
 row_writer      writes rows: fresh ids, fast inserts, rows that are known by their key
-instruction_rows  reads instructions from the rows of a query
+instruction_rows  reads instructions and outputs from the rows of a query
 judgement_rows  writes judgements, each once
 writer          writes facts in bulk, each once
 ledger          `Ledger`: open it, write facts, read facts

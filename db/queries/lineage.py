@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import aliased
 
-from db.instruction_rows import ASKED, instruction_of
+from db.instruction_rows import ANSWERED, output_of
 from db.ledger import Ledger
-from db.records import AnnotationStatus, Output, ProducerKind
+from db.records import AnnotationStatus, Output
 from db.tables import (
     AnnotationRow,
     AnnotatorRow,
@@ -127,22 +127,11 @@ def outputs_by_id(ledger: Ledger, ids: Sequence[int]) -> dict[int, Output]:
     """Outputs with their instructions, by id."""
     row = OutputRow
     query = (
-        select(row.id, row.text, row.producer, row.producer_kind, row.decoding, row.sample)
-        .add_columns(*ASKED)
+        select(row.id, *ANSWERED)
         .join(InstructionRow, InstructionRow.id == row.instruction_id)
         .where(row.id.in_(ids))
     )
-    return {
-        each.id: Output(
-            instruction=instruction_of(each),
-            text=each.text,
-            producer=each.producer,
-            producer_kind=ProducerKind(each.producer_kind),
-            decoding=each.decoding,
-            sample=each.sample,
-        )
-        for each in ledger.stream(query)
-    }
+    return {each.id: output_of(each) for each in ledger.stream(query)}
 
 
 def thinking_of(ledger: Ledger, output_id: int) -> str:

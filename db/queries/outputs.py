@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
-from db.instruction_rows import ASKED, instruction_of
+from db.instruction_rows import ANSWERED, output_of
 from db.ledger import Ledger
 from db.records import Output, ProducerKind
 from db.records import Source as Source
@@ -47,8 +47,7 @@ def outputs_of(ledger: Ledger, source: Source, set_name: str | None = None) -> I
     """
     row = OutputRow
     query = (
-        select(row.text, row.producer, row.producer_kind, row.decoding, row.sample)
-        .add_columns(*ASKED)
+        select(*ANSWERED)
         .join(InstructionRow, InstructionRow.id == row.instruction_id)
         .where(row.producer == source.producer)
         .order_by(row.instruction_id, row.sample, row.id)
@@ -58,15 +57,7 @@ def outputs_of(ledger: Ledger, source: Source, set_name: str | None = None) -> I
     if set_name is not None:
         members = select(MembershipRow.instruction_id).where(MembershipRow.set_name == set_name)
         query = query.where(row.instruction_id.in_(members))
-    for each in ledger.stream(query):
-        yield Output(
-            instruction=instruction_of(each),
-            text=each.text,
-            producer=each.producer,
-            producer_kind=ProducerKind(each.producer_kind),
-            decoding=each.decoding,
-            sample=each.sample,
-        )
+    yield from map(output_of, ledger.stream(query))
 
 
 def drawn(ledger: Ledger, source: Source, instruction_keys: Sequence[str]) -> set[tuple[str, int]]:
