@@ -1,8 +1,9 @@
-"""Judgements into the tables `annotation` and `imported`, each once.
+"""Judgements into the table `annotation` and the tables beside it, each once.
 
 A judgement is known by its natural key: pair, annotator, item, replicate, order and attempt, which have a
 unique index. A batch is written as if all of it were new. Only where something stood already is it compared
-row by row.
+row by row. What stands in the tables `made_of`, `strength` and `aspect` is added to a judgement that was
+there before, so an import by a later release can bring the strength that an earlier one left out.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from math import isclose
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
 from db.records import Annotation, Imported
 from db.row_writer import LOOKUP, Cells, RowWriter
-from db.tables import ANNOTATION, IMPORTED
+from db.tables import ANNOTATION, ASPECT, IMPORTED, MADE_OF, STRENGTH
 
 NATURAL_KEY = ("pair_id", "annotator_id", "item_id", "replicate", "swapped", "attempt")
 COLUMNS = (*NATURAL_KEY, "preference", "label", "status", "reason", "completion_id", "slot")
@@ -35,13 +37,30 @@ class Conflict(NamedTuple):
     reason: str
 
 
+class SideRows(NamedTuple):
+    """Rows that stand beside a judgement, without its id: of `made_of`, `strength` and `aspect`."""
+
+    parts: tuple[Cells, ...] = ()
+    strength: tuple[Cells, ...] = ()
+    aspects: tuple[Cells, ...] = ()
+
+
+NOTHING: Mapping[int, SideRows] = MappingProxyType({})
+BESIDE = (MADE_OF, STRENGTH, ASPECT)
+"""The tables of the fields of `SideRows`, in their order."""
+
+
 @dataclass(frozen=True)
 class Written:
-    """What became of a batch of judgements: added + known + len(conflicts) is its length."""
+    """What became of a batch of judgements: added + known + len(conflicts) is its length.
+
+    ids: of the judgements in the order in which they were given; 0 for a conflict.
+    """
 
     added: int
     known: int
     conflicts: tuple[Conflict, ...] = ()
+    ids: tuple[int, ...] = ()
 
 
 class Held(NamedTuple):
@@ -84,13 +103,25 @@ def annotation_cells(fact: Annotation) -> Cells:
     )
 
 
+def beside_of(fact: Annotation) -> SideRows | None:
+    """The rows that stand beside a judgement; None where there are none."""
+    strength = (tuple(fact.strength),) if fact.strength else ()
+    found = SideRows(tuple((part,) for part in fact.parts), strength, tuple(map(tuple, fact.aspects)))
+    return found if any(found) else None
+
+
 def write_judgements(
-    rows: RowWriter, judgements: Sequence[Cells], extras: Mapping[int, Cells], offset: int = 0
+    rows: RowWriter,
+    judgements: Sequence[Cells],
+    extras: Mapping[int, Cells],
+    *,
+    beside: Mapping[int, SideRows] = NOTHING,
+    offset: int = 0,
 ) -> Written:
     """Write a batch of judgements: the values of COLUMNS of each.
 
-    extras: the values of EXTRA_COLUMNS by the judgement's place in the batch. offset: is added to the places
-    of conflicts.
+    extras: the values of EXTRA_COLUMNS by the judgement's place in the batch. beside: the rows beside it by
+    the same place. offset: is added to the places of conflicts.
     """
     if not judgements:
         return Written(0, 0)
@@ -101,40 +132,56 @@ def write_judgements(
     if added == len(judgements):
         savepoint.commit()
         _insert_extras(rows, [(first + i, *extra) for i, extra in extras.items()])
-        return Written(added, 0)
-    savepoint.rollback()
-    rows.give_back_ids(ANNOTATION, first)
-    return _write_one_by_one(rows, judgements, extras, offset)
+        written = Written(added, 0, ids=tuple(range(first, first + added)))
+    else:
+        savepoint.rollback()
+        rows.give_back_ids(ANNOTATION, first)
+        written = _write_one_by_one(rows, judgements, extras, offset)
+    write_beside(rows, {written.ids[i]: each for i, each in beside.items() if written.ids[i]})
+    return written
+
+
+def write_beside(rows: RowWriter, beside: Mapping[int, SideRows]) -> None:
+    """Write what stands beside judgements, by their ids. What is there stays."""
+    for table, field in zip(BESIDE, SideRows._fields, strict=True):
+        found = [(number, *row) for number, each in beside.items() for row in getattr(each, field)]
+        rows.insert(table, found, conflict=" ON CONFLICT DO NOTHING")
 
 
 def _write_one_by_one(
     rows: RowWriter, judgements: Sequence[Cells], extras: Mapping[int, Cells], offset: int
 ) -> Written:
     """Write those judgements of a batch that the ledger does not hold, and compare the others with it."""
-    there = _held(rows.connection, {row[0] for row in judgements})
+    there, ids = _held(rows.connection, {row[0] for row in judgements})
     fresh: dict[Cells, Held] = {}
-    conflicts = []
+    conflicts: dict[int, Conflict] = {}
     for i, row in enumerate(judgements):
         key, given = _natural_key(row), Held(row, extras.get(i))
         if key not in there:
             there[key] = fresh[key] = given
         elif not there[key].is_known_by(given):
-            conflicts.append(Conflict(offset + i, _difference(there[key], given)))
+            conflicts[i] = Conflict(offset + i, _difference(there[key], given))
     first = rows.take_ids(ANNOTATION, len(fresh))
-    numbered = list(enumerate(fresh.values(), first))
-    rows.insert(ANNOTATION, [(i, *held.row) for i, held in numbered], ("id", *COLUMNS))
-    _insert_extras(rows, [(i, *held.extra) for i, held in numbered if held.extra])
-    return Written(len(fresh), len(judgements) - len(fresh) - len(conflicts), tuple(conflicts))
+    ids |= {key: first + i for i, key in enumerate(fresh)}
+    rows.insert(ANNOTATION, [(ids[key], *held.row) for key, held in fresh.items()], ("id", *COLUMNS))
+    _insert_extras(rows, [(ids[key], *held.extra) for key, held in fresh.items() if held.extra])
+    return Written(
+        added=len(fresh),
+        known=len(judgements) - len(fresh) - len(conflicts),
+        conflicts=tuple(conflicts.values()),
+        ids=tuple(0 if i in conflicts else ids[_natural_key(row)] for i, row in enumerate(judgements)),
+    )
 
 
 def _insert_extras(rows: RowWriter, extras: Sequence[Cells]) -> None:
     rows.insert(IMPORTED, extras, ("annotation_id", *EXTRA_COLUMNS))
 
 
-def _held(connection: Connection, pair_ids: set[int]) -> dict[Cells, Held]:
-    """What the ledger holds for these pairs, by natural key."""
+def _held(connection: Connection, pair_ids: set[int]) -> tuple[dict[Cells, Held], dict[Cells, int]]:
+    """What the ledger holds for these pairs, by natural key: the judgements, and their ids."""
     width = len(ANNOTATION.columns)
     found: dict[Cells, Held] = {}
+    ids: dict[Cells, int] = {}
     wanted = sorted(pair_ids)
     for i in range(0, len(wanted), LOOKUP):
         query = (
@@ -145,7 +192,8 @@ def _held(connection: Connection, pair_ids: set[int]) -> dict[Cells, Held]:
         for each in connection.execute(query):
             row, extra = tuple(each)[1:width], tuple(each)[width:]
             found[_natural_key(row)] = Held(row, None if extra[0] is None else extra[1:])
-    return found
+            ids[_natural_key(row)] = each[0]
+    return found, ids
 
 
 def _alike(one: Any, other: Any) -> bool:

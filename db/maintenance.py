@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Result, Table, select
 
 from db.engine import Address, clear_errors, connect
 from db.errors import LedgerError
-from db.judgement_rows import Conflict, write_judgements
+from db.judgement_rows import BESIDE, Conflict, write_judgements
 from db.ledger import Ledger
 from db.row_writer import Cells
 from db.tables import (
@@ -149,16 +149,40 @@ def _slots(source: Connection, claim_ids: Sequence[int], ids: Ids) -> dict[int, 
 
 
 def _merge_judgements(writer: Writer, source: Connection, ids: Ids) -> list[Conflict]:
-    """Add judgements with what was imported beside them; those that contradict ours are returned."""
+    """Add judgements with what stands beside them; those that contradict ours are returned."""
     query = select(ANNOTATION, IMPORTED).select_from(ANNOTATION.outerjoin(IMPORTED)).order_by(ANNOTATION.c.id)
     width, offset = len(ANNOTATION.columns), 0
     conflicts: list[Conflict] = []
+    named = _named_beside(source)
+    ours: dict[int, int] = {}
     for batch in _batches(source.execute(query)):
         rows = [_mapped(ANNOTATION, row[:width], ids)[1:] for row in batch]
         extras = {i: _mapped(IMPORTED, row[width:], ids)[1:] for i, row in enumerate(batch) if row[width]}
-        conflicts += write_judgements(writer.rows, rows, extras, offset).conflicts
+        written = write_judgements(writer.rows, rows, extras, offset=offset)
+        conflicts += written.conflicts
+        ours |= {row[0]: own for row, own in zip(batch, written.ids, strict=True) if own and row[0] in named}
         offset += len(rows)
+    _merge_beside(writer, source, ours)
     return conflicts
+
+
+def _named_beside(source: Connection) -> set[int]:
+    """The ids of all judgements that the tables beside `annotation` name."""
+    columns = [column for table in BESIDE for column in table.columns if column.foreign_keys]
+    return {number for column in columns for (number,) in source.execute(select(column).distinct())}
+
+
+def _merge_beside(writer: Writer, source: Connection, ours: dict[int, int]) -> None:
+    """Add what stands beside judgements. ours: id of a judgement in the other ledger -> id in ours.
+
+    What names a judgement that ours contradicts is left out.
+    """
+    for table in BESIDE:
+        width = sum(bool(column.foreign_keys) for column in table.columns)
+        for batch in _batches(source.execute(select(table))):
+            known = [row for row in batch if all(each in ours for each in row[:width])]
+            rows = [(*(ours[each] for each in row[:width]), *row[width:]) for row in known]
+            writer.rows.insert(table, rows, conflict=" ON CONFLICT DO NOTHING")
 
 
 def _chosen(columns: Sequence[Cells], places: Sequence[int]) -> list[Cells]:

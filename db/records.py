@@ -256,6 +256,22 @@ class Rating:
         return content_hash("rating", [self.output.key, self.annotator.key, *said])
 
 
+class Degree(NamedTuple):
+    """How much better the preferred output is: steps from the tie, of as many levels. A tie has 0 steps."""
+
+    steps: int
+    levels: int
+
+
+class AspectVerdict(NamedTuple):
+    """What a judgement says of one criterion: P(output_a is preferred), and the scores of both outputs."""
+
+    name: str
+    preference: float | None
+    score_a: float | None = None
+    score_b: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Annotation:
     """One judgement of one pair: who judged it, in which order, and the result."""
@@ -272,6 +288,9 @@ class Annotation:
     item_id: int | None = None  # the imported item it came with
     completion_id: int | None = None  # id of the claim whose completion it was read from
     slot: int | None = None  # the pair's place in that request, from 0
+    parts: tuple[int, ...] = ()  # ids of the judgements that it was made of
+    strength: Degree | None = None
+    aspects: tuple[AspectVerdict, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,6 +202,40 @@ class ImportedRow(Base):
     meta: Mapped[str | None]
 
 
+class MadeOfRow(Base):
+    """A judgement of a panel or a cascade, and one of the judgements that it was made of."""
+
+    __tablename__ = "made_of"
+    annotation_id: Mapped[int] = mapped_column(
+        ForeignKey("annotation.id"), primary_key=True, autoincrement=False
+    )
+    part_id: Mapped[int] = mapped_column(ForeignKey("annotation.id"), primary_key=True, autoincrement=False)
+
+
+class StrengthRow(Base):
+    """How strong a judgement is: steps from the tie, of as many levels on either side."""
+
+    __tablename__ = "strength"
+    annotation_id: Mapped[int] = mapped_column(
+        ForeignKey("annotation.id"), primary_key=True, autoincrement=False
+    )
+    steps: Mapped[int] = mapped_column(SmallInteger)
+    levels: Mapped[int] = mapped_column(SmallInteger)
+
+
+class AspectRow(Base):
+    """The verdict of a judgement on one criterion; scores: of output_a and output_b."""
+
+    __tablename__ = "aspect"
+    annotation_id: Mapped[int] = mapped_column(
+        ForeignKey("annotation.id"), primary_key=True, autoincrement=False
+    )
+    name: Mapped[str] = mapped_column(primary_key=True)
+    preference: Mapped[float | None]
+    score_a: Mapped[float | None]
+    score_b: Mapped[float | None]
+
+
 class ClaimRow(Base):
     """A request that is about to be sent: one row before each sending, whether it costs anything or not."""
 
@@ -343,6 +377,9 @@ MEMBERSHIP = Base.metadata.tables["membership"]
 RATING = Base.metadata.tables["rating"]
 ANNOTATION = Base.metadata.tables["annotation"]
 IMPORTED = Base.metadata.tables["imported"]
+MADE_OF = Base.metadata.tables["made_of"]
+STRENGTH = Base.metadata.tables["strength"]
+ASPECT = Base.metadata.tables["aspect"]
 CLAIM = Base.metadata.tables["claim"]
 CLAIM_SLOT = Base.metadata.tables["claim_slot"]
 COMPLETION = Base.metadata.tables["completion"]

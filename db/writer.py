@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import Connection, Table, delete, select, update
 
-from db.judgement_rows import Written, annotation_cells, write_judgements
+from db.judgement_rows import Written, annotation_cells, beside_of, write_judgements
 from db.records import (
     Annotation,
     AnnotatorCard,
@@ -193,17 +193,24 @@ class Writer:
 
     def annotations(self, facts: Iterable[Annotation], batch: int = 10_000) -> Written:
         """Write judgements made here. batch: how many are written by one statement."""
-        stream, parts, offset = map(annotation_cells, facts), [], 0
-        while judgements := list(islice(stream, batch)):
-            parts.append(write_judgements(self.rows, judgements, {}, offset))
-            offset += len(judgements)
+        stream, parts, offset = iter(facts), [], 0
+        while some := list(islice(stream, batch)):
+            parts.append(self._judgements([ImportedJudgement(fact) for fact in some], offset))
+            offset += len(some)
         conflicts = tuple(conflict for part in parts for conflict in part.conflicts)
-        return Written(sum(part.added for part in parts), sum(part.known for part in parts), conflicts)
+        ids = tuple(number for part in parts for number in part.ids)
+        return Written(sum(part.added for part in parts), sum(part.known for part in parts), conflicts, ids)
 
     def judgements(self, facts: Sequence[ImportedJudgement]) -> Written:
         """Write imported judgements with what their rows carried."""
+        return self._judgements(facts)
+
+    def _judgements(self, facts: Sequence[ImportedJudgement], offset: int = 0) -> Written:
+        """Write judgements. offset: is added to the places of conflicts."""
         extras = {i: astuple(fact.imported) for i, fact in enumerate(facts) if fact.imported}
-        return write_judgements(self.rows, [annotation_cells(fact.annotation) for fact in facts], extras)
+        beside = {i: found for i, fact in enumerate(facts) if (found := beside_of(fact.annotation))}
+        cells = [annotation_cells(fact.annotation) for fact in facts]
+        return write_judgements(self.rows, cells, extras, beside=beside, offset=offset)
 
     def claims(self, facts: Sequence[Claim]) -> list[int | None]:
         """Write what is about to be asked; None for an attempt at a request that somebody has claimed."""

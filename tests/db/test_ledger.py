@@ -19,8 +19,10 @@ from db.records import (
     Annotation,
     AnnotatorCard,
     AnnotatorKind,
+    AspectVerdict,
     Claim,
     Completion,
+    Degree,
     Imported,
     Instruction,
     Item,
@@ -136,6 +138,20 @@ def test_an_unknown_order_is_one_value(ledger_url: str) -> None:
             assert writer.annotations([fact]).known == 1
 
 
+def test_what_stands_beside_a_judgement_may_come_later(ledger_url: str) -> None:
+    """A file that an older release read without strengths is read again: each gets its own once."""
+    with Ledger.open(ledger_url, create=True) as ledger:
+        fact = judgement(ledger)
+        strong = replace(fact, strength=Degree(2, 3), aspects=(AspectVerdict("truth", 0.5, 4.0, 4.0),))
+        with ledger.writing() as writer:
+            [number] = writer.annotations([fact]).ids
+            again = [writer.annotations([strong]), writer.annotations([strong])]
+            assert [(each.known, each.ids) for each in again] == [(1, (number,))] * 2
+        for table, row in (("strength", (number, 2, 3)), ("aspect", (number, "truth", 0.5, 4.0, 4.0))):
+            with ledger.reading() as connection:
+                assert connection.execute(Base.metadata.tables[table].select()).all() == [row]
+
+
 def test_a_batch_is_visible_whole_or_not_at_all(ledger_url: str) -> None:
     with Ledger.open(ledger_url, create=True) as ledger:
         with pytest.raises(RuntimeError, match="in the middle"), ledger.writing() as writer:
@@ -150,6 +166,8 @@ def test_facts_cannot_be_changed(ledger_url: str, verb: str) -> None:
         fact = judgement(ledger)
         with ledger.writing() as writer:
             writer.annotations([fact])
+            beside = {"strength": Degree(1, 3), "aspects": (AspectVerdict("clarity", 1.0),), "parts": (1,)}
+            writer.annotations([replace(fact, replicate=9, **beside)])  # type: ignore[arg-type]
             writer.memberships([Membership(HI, "greetings")])
             [file_id] = writer.files([SourceFile("preferences", "x.jsonl", "00")])
             [item_id] = writer.items([Item("s", "1", pair(), False)])

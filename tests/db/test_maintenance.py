@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, Table, literal, select
 
 from db.errors import ConfigError, LedgerError
+from db.judgement_rows import BESIDE
 from db.ledger import Ledger
 from db.maintenance import backup, merge
 from db.queries.exports import RowFilter, preference_rows
@@ -17,8 +18,10 @@ from db.records import (
     AnnotationStatus,
     AnnotatorCard,
     AnnotatorKind,
+    AspectVerdict,
     Claim,
     Completion,
+    Degree,
     Imported,
     Instruction,
     Item,
@@ -36,12 +39,13 @@ from db.writer import ImportedJudgement
 PAIR = Base.metadata.tables["pair"]
 PEOPLE = AnnotatorCard("ada", AnnotatorKind.HUMAN, {"imported": True})
 LONGEST = AnnotatorCard("longest", AnnotatorKind.RULE, {"rule": "longest"})
+PANEL = AnnotatorCard("panel", AnnotatorKind.LLM, {"members": ["longest"]})
 
 
 def fill(ledger: Ledger, first: int, last: int, preference: float = 1.0) -> None:
     """Items first..last-1 judged by a person (imported) and by a rule (made here)."""
     with ledger.writing() as writer:
-        people, longest = writer.annotators([PEOPLE, LONGEST])
+        people, longest, panel = writer.annotators([PEOPLE, LONGEST, PANEL])
         [file_id] = writer.files([SourceFile("preferences", "x.jsonl", "ab" * 32)])
         for i in range(first, last):
             said = Turn(TurnRole.USER, f"Say {i}.")
@@ -63,7 +67,10 @@ def fill(ledger: Ledger, first: int, last: int, preference: float = 1.0) -> None
                 writer.completions([Completion(claim_id, f"reply {i}", cost=0.25)])
             fact = Annotation(pair_id, longest, 0.0, 0.0, False)
             linked = fact if claim_id is None else replace(fact, completion_id=claim_id, slot=0)
-            writer.annotations([linked])
+            [part] = writer.annotations([linked]).ids
+            aspects = (AspectVerdict("clarity", 1.0, 5.0, 4.0), AspectVerdict("truth", None))
+            made = Annotation(pair_id, panel, 0.0, 0.0, None, parts=(part,), aspects=aspects)
+            writer.annotations([replace(made, strength=Degree(i % 3, 3))])
             writer.memberships([Membership(instruction, "numbers")])
 
 
@@ -75,7 +82,21 @@ def contents(ledger: Ledger) -> list[str]:
         paid = connection.execute(
             query.select_from(linked.join(PAIR, PAIR.c.id == ANNOTATION.c.pair_id))
         ).all()
-    return sorted(map(repr, [*preference_rows(ledger, RowFilter()), *ledger.memberships(), *paid]))
+        beside = [each for table in BESIDE for each in _beside(connection, table)]
+    return sorted(map(repr, [*preference_rows(ledger, RowFilter()), *ledger.memberships(), *paid, *beside]))
+
+
+def _beside(connection: Connection, table: Table) -> list[tuple[object, ...]]:
+    """What stands in a table beside judgements: pair, annotators and values."""
+    own, annotator = ANNOTATION, Base.metadata.tables["annotator"]
+    columns = [each for each in table.columns if not each.foreign_keys]
+    query = select(literal(table.name), PAIR.c.key, annotator.c.name, *columns)
+    found = table.join(own, own.c.id == table.c.annotation_id).join(PAIR).join(annotator)
+    if "part_id" in table.columns:
+        part = own.alias()
+        found = found.join(part, part.c.id == table.c.part_id)
+        query = query.add_columns(part.c.preference, part.c.pair_id == own.c.pair_id)
+    return [tuple(row) for row in connection.execute(query.select_from(found))]
 
 
 def test_a_backup_is_the_ledger(ledger_url: str, tmp_path: Path) -> None:
