@@ -11,6 +11,7 @@ from farm.settings.checked import Config, build, read_yaml
 from farm.settings.fields import Option, option, options
 
 __all__ = [
+    "Combination",
     "Config",
     "Decoding",
     "ModelConfig",
@@ -24,6 +25,7 @@ __all__ = [
 
 Schedule: TypeAlias = Literal["cosine", "linear", "constant"]
 Precision: TypeAlias = Literal["float32", "bfloat16"]
+Combination: TypeAlias = Literal["mean", "minimum", "lower_bound"]
 Attention: TypeAlias = Literal["sdpa", "eager", "flash_attention_2", "flex_attention"]
 
 

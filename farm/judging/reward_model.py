@@ -1,7 +1,8 @@
 """A reward model in this process as a judge: a score for each output, by any sequence-classification model.
 
-A model of `farm train reward_model` is asked by the prompt template that is stored with it. Any other is
-asked by its tokenizer's chat template, or, without one, with instruction and output as a pair of texts.
+A model of `farm train` is asked by the prompt template that is stored with it, and so is an ensemble. Any
+other is asked by its tokenizer's chat template, or, without one, with instruction and output as a pair of
+texts.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from farm.models.chat import chat_text
 from farm.models.codec import TEMPLATE_FILE
 from farm.models.hub import ModelError
 from farm.models.loading import load_model, load_tokenizer
-from farm.models.scorer import Scorer, ScorerReward
+from farm.models.rewards import load_reward, reward_card
 from farm.models.sources import locate
 from farm.models.tokens import Prompt
 
@@ -56,8 +57,9 @@ class RewardJudge:
 
 def load_score(source: str, rows: int, config: ModelConfig) -> Score:
     """The scoring function of any reward model, ours or not. Raises ModelError where there is none."""
-    if any((Path(part) / TEMPLATE_FILE).is_file() for part in locate(source).parts):
-        ours = ScorerReward(Scorer.load(source, config), rows)
+    is_ours = any((Path(part) / TEMPLATE_FILE).is_file() for part in locate(source).parts)
+    if is_ours or reward_card(source) is not None:
+        ours = load_reward(source, config, rows)
         return lambda prompts, responses: ours(prompts, responses).tolist()
     return AnyRewardModel(source, rows, config)
 

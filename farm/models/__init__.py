@@ -15,5 +15,7 @@ ops               formulas over tensors: masked means, log-probabilities, KL, ad
 forward           a forward pass over prompts and responses; a shared prompt is run once
 policy            a causal language model that rates and draws responses
 scorer            a model with a scalar head: a reward model or a value model
+ensemble          the mean, minimum or lower bound of several reward models
+rewards           whatever can serve as a reward, by its folder
 generation        drawing responses token by token, with nothing spent on finished rows
 """

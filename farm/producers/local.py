@@ -14,7 +14,7 @@ from farm.methods.best_of_n import best
 from farm.models.generation import Drawn, sample
 from farm.models.identity import fingerprint
 from farm.models.policy import Policy
-from farm.models.scorer import Scorer, ScorerReward
+from farm.models.rewards import load_reward, reward_fingerprint
 from farm.models.tokens import Prompt
 from farm.producers.answers import Answer, Wanted
 from farm.producers.outputs import Outputs
@@ -29,7 +29,7 @@ class LocalModel:
     """A model in this process. An output depends on weights, instruction, decoding, seed and draw alone.
 
     n: draws per instruction. best_of: draw so many and keep the one with the highest reward; None: keep all.
-    reward: the reward model for `best_of`, a folder or hub id. config: how the models are loaded; its
+    reward: where the reward for `best_of` is (`farm.models.rewards`). config: how the models are loaded; its
     template is the policy's alone.
     """
 
@@ -58,8 +58,8 @@ class LocalModel:
             identity["template"] = config.template
         self._scorer_config = replace(config, template="auto")
         if reward is not None:
-            scorer = self._scorer
-            identity |= {"best_of": best_of, "reward": fingerprint(reward, config, lambda: scorer)}
+            key = reward_fingerprint(reward, config, self._reward)
+            identity |= {"best_of": best_of, "reward": key}
         self.decoding = canonical_json(identity)
 
     def draw(self, wanted: Sequence[Wanted], outputs: Outputs) -> int:
@@ -109,9 +109,5 @@ class LocalModel:
         return [drawn[i * self._best_of + place]._replace(draw=0) for i, place in enumerate(chosen)]
 
     @cached_property
-    def _scorer(self) -> Scorer:
-        return Scorer.load(str(self._reward_source), self._scorer_config)
-
-    @cached_property
     def _reward(self) -> RewardFn:
-        return ScorerReward(self._scorer)
+        return load_reward(str(self._reward_source), self._scorer_config)

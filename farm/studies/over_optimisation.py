@@ -23,7 +23,7 @@ from farm.config import Decoding, ModelConfig
 from farm.methods.best_of_n import best_of_n_estimate, best_of_n_kl
 from farm.models.ops import kl_k1, masked_sum
 from farm.models.policy import Policy
-from farm.models.scorer import Scorer, ScorerReward
+from farm.models.rewards import load_reward
 from farm.models.tokens import Prompt
 from farm.over_optimisation import Curve, curves
 from farm.studies.results import DIFFERENCE, OverOptimisationPoint, TurningPoint, rate_of
@@ -79,7 +79,7 @@ def best_of_n_curves(task: CurveTask, arms: Sequence[Arm]) -> Curves:
     gold = torch.tensor(_gold(drawn.prompts, drawn.texts)).view(shape)
     frames = []
     for arm in arms:
-        reward = ScorerReward(Scorer.load(arm.reward, ModelConfig()))
+        reward = load_reward(arm.reward, ModelConfig())
         proxy = reward(drawn.prompts, drawn.texts).double().view(shape)
         for n in (2**k for k in range(task.samples.bit_length()) if 2**k <= task.samples):
             chosen, liked = best_of_n_estimate(proxy, gold, n), best_of_n_estimate(proxy, proxy, n)
@@ -92,7 +92,7 @@ def ppo_curves(task: CurveTask, arms: Sequence[Arm]) -> Curves:
     prompts, sft = task.prompts(), Policy.load(task.sft)
     frames = []
     for arm in arms:
-        reward = ScorerReward(Scorer.load(arm.reward, ModelConfig()))
+        reward = load_reward(arm.reward, ModelConfig())
         runs = [(_step(path), Policy.load(str(path / MODEL))) for path in whole_checkpoints(arm.run)]
         for step, policy in [(0, sft), *runs]:
             found = _drawn(policy, sft, prompts, task)

@@ -93,3 +93,4 @@ class Rollout(NamedTuple):
     values: Tensor  # (B, T)
     score: Tensor  # (B,)
     ended: Tensor  # (B,) bool: the response ended by itself, with an end-of-sequence token
+    disagreement: Tensor | None = None  # (B,) among the members of an ensemble of reward models

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from farm.config import Decoding, TrainConfig, option
 from farm.models.codec import Row, collate
+from farm.models.ensemble import Ensemble
 from farm.models.generation import sample
 from farm.models.ops import kl_k1, masked_sum
 from farm.models.policy import Policy
@@ -122,10 +123,31 @@ def roll_out(
     if value is not None:
         with at_rest(value):
             values = rated(value.values, tokens)
-    score = scored(reward, drawn, missing_eos_penalty)
+    apart: list[Tensor] = []
+    score = scored(noting(reward, apart), drawn, missing_eos_penalty)
     return Rollout(
-        tokens=tokens, logps=logps, ref_logps=ref_logps, values=values, score=score, ended=drawn.ended
+        tokens=tokens,
+        logps=logps,
+        ref_logps=ref_logps,
+        values=values,
+        score=score,
+        ended=drawn.ended,
+        disagreement=apart[0].to(score) if apart else None,
     )
+
+
+def noting(reward: RewardFn, apart: list[Tensor]) -> RewardFn:
+    """The same reward. Where it is an ensemble's, the disagreement of each call is appended: (B,)."""
+    if not isinstance(reward, Ensemble):
+        return reward
+    ensemble = reward
+
+    def rate(prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
+        found = ensemble.opinions(prompts, responses)
+        apart.append(found.disagreement)
+        return found.score
+
+    return rate
 
 
 def scored(reward: RewardFn, drawn: Responses, missing_eos_penalty: float) -> Tensor:
@@ -166,7 +188,7 @@ def rollout_stats(rollout: Rollout, processes: Processes) -> dict[str, Tensor]:
     """Metrics of a rollout: means over the responses of all processes, each a scalar.
 
     objective/kl estimates KL(π || π_ref) of whole responses, objective/entropy the entropy of π over them.
-    Both are sums over the tokens drawn, in nats.
+    Both are sums over the tokens drawn, in nats. objective/disagreement is among the members of an ensemble.
     """
     mask = rollout.tokens.mask
     per_row = {
@@ -176,6 +198,8 @@ def rollout_stats(rollout: Rollout, processes: Processes) -> dict[str, Tensor]:
         "completions/mean_length": mask.sum(-1),
         "completions/ended": rollout.ended,
     }
+    if rollout.disagreement is not None:
+        per_row["objective/disagreement"] = rollout.disagreement
     return dict(zip(per_row, mean_over(processes, *per_row.values()), strict=True))
 
 

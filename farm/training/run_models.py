@@ -13,7 +13,8 @@ from db.errors import ConfigError
 from farm.config import TrainConfig
 from farm.models.loading import disable_dropout
 from farm.models.policy import Policy
-from farm.models.scorer import Scorer, ScorerReward
+from farm.models.rewards import load_reward, value_source
+from farm.models.scorer import Scorer
 from farm.training.method import RewardFn, SequenceLogps
 from farm.training.reference import ReferenceLogps
 
@@ -21,9 +22,9 @@ from farm.training.reference import ReferenceLogps
 class LoadedModels:
     """Loads models when a method asks for them.
 
-    source: the model to start from. It is also the reference unless another is given. reward: a reward
-    model's directory, or a function. keep: folder in which reference log-probabilities are kept for later
-    runs. Loading raises ModelError on a model that cannot be used.
+    source: the model to start from. It is also the reference unless another is given. reward: where a reward
+    is (`farm.models.rewards`), or a function. keep: folder in which reference log-probabilities are kept for
+    later runs. Loading raises ModelError on a model that cannot be used.
     """
 
     def __init__(
@@ -62,7 +63,8 @@ class LoadedModels:
 
     def value(self) -> Scorer:
         """A value model to train: from `value`, else the reward model, else the source with a head of 0."""
-        known = self.value_source or (self.reward_source if isinstance(self.reward_source, str) else None)
+        reward = self.reward_source
+        known = self.value_source or (value_source(reward) if isinstance(reward, str) else None)
         scorer = Scorer.load(known or self.source, self.config, seed=self.config.seed, new_head=known is None)
         if known is None:
             nn.init.zeros_(
@@ -88,9 +90,7 @@ class LoadedModels:
                 "this method needs a reward model", where="reward", remedy="name one with --reward"
             )
         if isinstance(self.reward_source, str):
-            scorer = Scorer.load(self.reward_source, self.config)
-            _compile(scorer, self.config)
-            return ScorerReward(scorer)
+            return load_reward(self.reward_source, self.config, prepare=lambda it: _compile(it, self.config))
         return self.reward_source
 
 
