@@ -9,13 +9,12 @@ from dataclasses import asdict, dataclass
 
 from db.ids import Json
 from db.ledger import Ledger
-from db.queries import training
-from db.queries.ratings import rated
 from farm.config import Option
 from farm.methods import METHODS, load
 from farm.snapshot import snapshot_named
-from farm.train import method_named, method_options
-from farm.training.data import MADE_OF_PAIRS
+from farm.train import method_named, method_options, snapshot_records
+from farm.training.conversions import FROM_SNAPSHOT, GROUPINGS
+from farm.training.data import JudgedOutput
 from farm.training.method import DataKind
 
 LEARNS_FROM: dict[DataKind, str] = {
@@ -54,7 +53,8 @@ class Objective:
 class SnapshotRows:
     """What a snapshot holds: judged pairs, or outputs that were judged alone.
 
-    ties: labels of ½. soft: labels other than 0, ½ and 1.
+    ties: labels of ½. soft: labels other than 0, ½ and 1. groups: of outputs to one instruction, in one
+    order; cyclic: how many of them have a cycle; partial: those in part of an order, which are left out.
     """
 
     name: str
@@ -63,6 +63,9 @@ class SnapshotRows:
     ties: int
     soft: int
     instructions: int
+    groups: int
+    cyclic: int
+    partial: int
 
 
 @dataclass(frozen=True)
@@ -79,9 +82,9 @@ class ObjectiveTable:
         kind, held = load(method.name).data_kind, self.snapshot
         if kind == "judged":
             return 2 * held.pairs + held.outputs
-        if held.outputs:
-            return None
-        return held.instructions if kind == "groups" else held.pairs
+        if kind == "groups":
+            return held.groups
+        return None if held.outputs else held.pairs
 
     def to_json(self) -> Json:
         """The table as a JSON object."""
@@ -114,7 +117,7 @@ def objective(name: str) -> Objective:
     trainer = method_named(name)
     title, paper = heading(_text_of(name))
     kind = trainer.data_kind
-    from_snapshot = kind in ("pairs", *MADE_OF_PAIRS)
+    from_snapshot = kind in FROM_SNAPSHOT
     return Objective(name, title, paper, LEARNS_FROM[kind], needs=trainer.needs, snapshot=from_snapshot)
 
 
@@ -123,17 +126,19 @@ def objectives(ledger: Ledger | None = None, snapshot: str | None = None) -> Obj
     rows = None
     if ledger is not None and snapshot is not None:
         card = snapshot_named(ledger, snapshot)
-        pairs, outputs = list(training.labelled(ledger, card.id)), list(rated(ledger, card.id))
-        labels = [row.label for row in pairs] + [row.label for row in outputs]
-        asked = {row.instruction.key for row in pairs} | {row.instruction.key for row in outputs}
-        soft = sum(label not in (0, 0.5, 1) for label in labels)
+        held, records = snapshot_records(ledger, card)
+        found = GROUPINGS[held]([record for _, record in records])
+        labels = [each.label if isinstance(each, JudgedOutput) else each.preference for _, each in records]
         rows = SnapshotRows(
             name=snapshot,
-            pairs=len(pairs),
-            outputs=len(outputs),
+            pairs=len(records) if held == "pairs" else 0,
+            outputs=len(records) if held == "judged" else 0,
             ties=labels.count(0.5),
-            soft=soft,
-            instructions=len(asked),
+            soft=sum(label not in (0, 0.5, 1) for label in labels),
+            instructions=len({key for key, _ in records}),
+            groups=len(found.groups),
+            cyclic=found.cyclic,
+            partial=found.partial,
         )
     return ObjectiveTable(tuple(map(objective, METHODS)), rows)
 

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 
 from db.errors import ConfigError, did_you_mean
 from db.ids import Json, canonical_json, content_hash, keyed_uniform
 from db.ledger import Ledger
 from db.queries import history, training
 from db.queries.ratings import rated
+from db.queries.training import SnapshotCard
 from db.records import Run
 from db.schema import package_version
 from farm.config import Option, TrainConfig, build, options, read_yaml
@@ -23,12 +25,16 @@ from farm.options.train import TrainTask as TrainTask
 from farm.progress import Progress, silent
 from farm.snapshot import snapshot_named
 from farm.training.checkpoint import RunFolder
-from farm.training.data import MADE_OF_PAIRS, Data, Demonstration, JudgedOutput, PreferencePair
+from farm.training.conversions import FROM_SNAPSHOT, MADE
+from farm.training.data import Data, Demonstration, JudgedOutput, PreferencePair
 from farm.training.loop import Log, fit
-from farm.training.method import Trainer
+from farm.training.method import DataKind, Trainer
 from farm.training.processes import Processes
 from farm.training.run_models import LoadedModels
 from farm.training.tracking import tracked
+
+SnapshotRecord: TypeAlias = tuple[str, JudgedOutput | PreferencePair]
+"""The key of an instruction, and what a snapshot holds of it."""
 
 
 @dataclass(frozen=True)
@@ -184,38 +190,54 @@ class _Run:
             write_model_card(self._ledger, self.id, Path(path))
 
 
-def _data(ledger: Ledger, kind: str, task: TrainTask, processes: Processes) -> Data[object]:
+def _data(ledger: Ledger, kind: DataKind, task: TrainTask, processes: Processes) -> Data[object]:
     """The records that the method wants, training and held out, divided by the hash of the instruction."""
-    records: list[tuple[str, object]] = []
-    if kind in ("pairs", *MADE_OF_PAIRS):
+    held: DataKind = kind
+    records: Sequence[tuple[str, object]]
+    if kind in FROM_SNAPSHOT:
         if task.snapshot is None:
             raise ConfigError("this method learns from judged pairs", remedy="name a --snapshot")
-        card = snapshot_named(ledger, task.snapshot)
-        if card.unpaired and kind != "judged":
+        held, records = snapshot_records(ledger, snapshot_named(ledger, task.snapshot))
+        if held != kind and (held, kind) not in MADE:
             raise ConfigError(
-                f"the snapshot {card.name!r} has single outputs, and this method learns from pairs",
+                f"the snapshot {task.snapshot!r} has single outputs, and this method learns from pairs",
                 remedy="make one of pairs: `farm snapshot NAME` without --unpaired",
             )
-        for alone in rated(ledger, card.id):
-            output = JudgedOutput(Prompt.of(alone.instruction), alone.output, alone.label)
-            records.append((alone.instruction.key, output))
-        for row in training.labelled(ledger, card.id):
-            pair = PreferencePair(Prompt.of(row.instruction), row.output_a, row.output_b, row.label)
-            records.append((row.instruction.key, pair))
+    elif task.set_name is None:
+        raise ConfigError(f"this method learns from {kind}", remedy="name a --set of instructions")
     else:
-        if task.set_name is None:
-            raise ConfigError(f"this method learns from {kind}", remedy="name a --set of instructions")
-        if kind == "demonstrations":
-            for each in training.demonstrated(ledger, task.set_name):
-                demonstration = Demonstration(Prompt.of(each.instruction), each.output)
-                records.append((each.instruction.key, demonstration))
-        else:
-            asked = training.instructed(ledger, task.set_name)
-            records += [(each.key, Prompt.of(each)) for each in asked]
+        records = _from_set(ledger, task.set_name, kind)
     if not records:
         raise ConfigError(f"there are no {kind} to learn from", where=task.snapshot or task.set_name or "")
     kept_out = {key for key, _ in records if keyed_uniform("held out", key) < task.held_out}
     train_rows = [record for key, record in records if key not in kept_out]
     data = Data(train_rows, [record for key, record in records if key in kept_out], processes)
-    is_unpaired = isinstance(records[0][1], JudgedOutput)
-    return data.made(MADE_OF_PAIRS[kind]) if kind in MADE_OF_PAIRS and not is_unpaired else data
+    made = data if held == kind else data.made(MADE[held, kind])
+    if train_rows and not made.train:
+        remedy = "judge all pairs of an instruction's outputs, or rate two of them or more"
+        raise ConfigError(f"there are no {kind} to learn from", where=task.snapshot or "", remedy=remedy)
+    return made
+
+
+def snapshot_records(ledger: Ledger, card: SnapshotCard) -> tuple[DataKind, list[SnapshotRecord]]:
+    """What a snapshot holds, pairs or judged outputs, each with the key of its instruction."""
+    if card.unpaired:
+        return "judged", [
+            (each.instruction.key, JudgedOutput(Prompt.of(each.instruction), each.output, each.label))
+            for each in rated(ledger, card.id)
+        ]
+    pairs = (
+        (each.instruction, (each.output_a, each.output_b, each.label))
+        for each in training.labelled(ledger, card.id)
+    )
+    return "pairs", [(asked.key, PreferencePair(Prompt.of(asked), *judged)) for asked, judged in pairs]
+
+
+def _from_set(ledger: Ledger, name: str, kind: DataKind) -> list[tuple[str, object]]:
+    """The demonstrations or the prompts of a set, with the keys of the instructions."""
+    if kind == "demonstrations":
+        return [
+            (each.instruction.key, Demonstration(Prompt.of(each.instruction), each.output))
+            for each in training.demonstrated(ledger, name)
+        ]
+    return [(each.key, Prompt.of(each)) for each in training.instructed(ledger, name)]

@@ -31,6 +31,9 @@ def methods_view(found: ObjectiveTable) -> RenderableType:
         units = counted(held.outputs, "single output") if held.outputs else counted(held.pairs, "pair")
         labels = f"{counted(held.ties, 'tie')}, {counted(held.soft, 'soft label')}"
         of = f"snapshot {held.name}: {units} of {counted(held.instructions, 'instruction')}, {labels}."
+        if held.cyclic or held.partial:
+            of = f"{of} {counted(held.groups, 'group')}, {held.cyclic:,} with a cycle"
+            of = f"{of}; {held.partial:,} ordered only in part and left out."
         parts.append(plain(f"{of} Methods without a number do not learn from it."))
     return Group(*parts)
 

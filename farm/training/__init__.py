@@ -3,7 +3,8 @@
 batches           the batches that losses take, each with its weight
 method            the protocols: a feed of batches, a loss on each, the models a method asks for
 processes         several processes as one: sums, averages, sharding
-data              the records that methods learn from, and how one kind is made of another
+data              the records that methods learn from, and what is refused of them
+conversions       records of one kind made of another: judged outputs, groups
 curriculum        which rows a step learns from, or which prompts a rollout is drawn for
 feed              records in, batches out
 rows              some rows of a batch, cut to their width, in parts that fit into memory
@@ -12,6 +13,7 @@ credit            rollouts with an advantage for each response or token
 on_policy         the feed of methods that learn from responses of the policy in training
 pair_method       methods made of one function: a loss on pairs, with a frozen reference
 judged_method     methods made of one function: a loss on outputs that were judged one by one
+group_method      methods made of one function: a loss on the outputs of one prompt together
 rollout_method    methods made of two functions: advantages from a rollout, and a loss
 controls          control tokens: names of quality levels
 reference         log-probabilities under a frozen model, computed once and kept

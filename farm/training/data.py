@@ -1,12 +1,12 @@
-"""The records that methods learn from, and how one kind of record is made of another."""
+"""The records that methods learn from, and what is refused of them."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from db.errors import FarmError
 from farm.models.tokens import Prompt
@@ -114,28 +114,6 @@ def judged_outputs(records: Sequence[PreferencePair]) -> list[JudgedOutput]:
         for pair in map(turned, records)
         for output, label in ((pair.output_a, pair.preference), (pair.output_b, 1 - pair.preference))
     ]
-
-
-def output_groups(records: Sequence[PreferencePair]) -> list[OutputGroup]:
-    """All outputs of each prompt, in the order in which they appear.
-
-    score: the output's win rate, the mean of its preferences over its pairs, in [0, 1]. Raises DataError on a
-    preference outside [0, 1] and on pairs of equal texts.
-    """
-    wins: dict[Prompt, dict[str, list[float]]] = {}
-    for each in judged_outputs(records):
-        wins.setdefault(each.prompt, {}).setdefault(each.output, []).append(each.label)
-    return [
-        OutputGroup(prompt, tuple(outputs), tuple(sum(won) / len(won) for won in outputs.values()))
-        for prompt, outputs in wins.items()
-    ]
-
-
-MADE_OF_PAIRS: Mapping[str, Callable[[Sequence[Any]], Sequence[object]]] = {
-    "judged": judged_outputs,
-    "groups": output_groups,
-}
-"""Data kinds whose records are made of the pairs of a snapshot -> what makes them."""
 
 
 def check_pairs(records: Sequence[PreferencePair]) -> None:

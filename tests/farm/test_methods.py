@@ -14,13 +14,14 @@ from cli import app
 from db.errors import ConfigError
 from db.interchange.rows import ReadOptions
 from db.ledger import Ledger
+from db.records import Annotation, Instruction, Output, Pair
 from farm.import_ import import_files
 from farm.methods import METHODS, load
 from farm.objectives import heading, objective, objectives
 from farm.progress import silent
 from farm.snapshot import Choice, snapshot
 from farm.training.method import Need
-from tests.support.judged_sums import write_sums
+from tests.support.judged_sums import ADA, write_sums
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,7 +59,8 @@ def test_every_method_says_what_it_is_where_from_and_what_it_needs() -> None:
 
 @pytest.mark.parametrize("name", ["sft", "dpo", "simpo", "aot", "kto", "binary_feedme", "reward_model"])
 def test_a_method_asks_for_the_models_that_it_says(name: str, model_dir: str) -> None:
-    from farm.training.data import MADE_OF_PAIRS, Data
+    from farm.training.conversions import FROM_SNAPSHOT
+    from farm.training.data import Data
     from farm.training.run_models import LoadedModels
     from tests.support.train_script import records
 
@@ -75,7 +77,7 @@ def test_a_method_asks_for_the_models_that_it_says(name: str, model_dir: str) ->
 
     method = load(name)
     config = method.Config()
-    assert method.data_kind in ("demonstrations", "pairs", *MADE_OF_PAIRS)
+    assert method.data_kind in ("demonstrations", *FROM_SNAPSHOT)
     method(config, Data(records(method.data_kind, 4)), Watched(model_dir, config))
     assert asked == set(method.needs)
 
@@ -89,10 +91,12 @@ def test_a_snapshot_says_how_many_rows_it_gives(tmp_path: Path) -> None:
         table = objectives(ledger, "people")
     assert table.snapshot is not None
     assert (table.snapshot.pairs, table.snapshot.ties, table.snapshot.soft) == (40, 0, 0)
+    assert (table.snapshot.groups, table.snapshot.cyclic, table.snapshot.partial) == (40, 0, 0)
     found = shown("--ledger", str(path), "methods", "--snapshot", "people")
     rows = {each["name"]: each["rows"] for each in found["methods"]}
     assert rows["dpo"] == 40
     assert rows["kto"] == 80
+    assert rows["lipo"] == 40
     assert rows["ppo"] is None
     text = CliRunner().invoke(app, ["--ledger", str(path), "methods", "--snapshot", "people"]).stdout
     assert "snapshot people: 40 pairs" in text
@@ -109,9 +113,29 @@ def test_a_snapshot_of_single_outputs_serves_methods_of_outputs_alone(tmp_path: 
         snapshot(ledger, "alone", Choice(unpaired=True))
         table = objectives(ledger, "alone")
     by_name = {each.name: table.rows(each) for each in table.objectives}
-    assert (by_name["kto"], by_name["dpo"], by_name["sft"]) == (6, None, None)
+    assert (by_name["kto"], by_name["dpo"], by_name["sft"], by_name["pl_dpo"]) == (6, None, None, 3)
     text = CliRunner().invoke(app, ["--ledger", str(path), "methods", "--snapshot", "alone"]).stdout
     assert "snapshot alone: 6 single outputs of 3 instructions, 0 ties, 0 soft labels." in text
+
+
+def test_cycles_and_orders_in_part_are_counted(tmp_path: Path) -> None:
+    """Three people's verdicts on three outputs to one question go round; on another they are a fan."""
+    judged = [("q", "ab"), ("q", "bc"), ("q", "ca"), ("r", "ab"), ("r", "ac"), ("s", "ab")]
+    path = tmp_path / "farm.db"
+    with Ledger.open(path, create=True) as ledger:
+        with ledger.writing() as writer:
+            [ada] = writer.annotators([ADA])
+            for question, texts in judged:
+                made, flipped = Pair.of(*(Output(Instruction(question), text, text) for text in texts))
+                [number] = writer.pairs([made])
+                preference = float(not flipped)
+                writer.annotations([Annotation(number, ada, preference, preference, False)])
+        snapshot(ledger, "round", Choice())
+        held = objectives(ledger, "round").snapshot
+    assert held is not None
+    assert (held.groups, held.cyclic, held.partial) == (2, 1, 1)
+    text = CliRunner().invoke(app, ["--ledger", str(path), "methods", "--snapshot", "round"]).stdout
+    assert "2 groups, 1 with a cycle; 1 ordered only in part and left out." in " ".join(text.split())
 
 
 def test_a_method_is_shown_whole_without_a_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -33,7 +34,8 @@ from farm.progress import silent
 from farm.snapshot import Choice, snapshot
 from farm.train import TrainReport, TrainTask, method_options, train
 from farm.training.checkpoint import CheckpointError
-from farm.training.data import MADE_OF_PAIRS, Data, JudgedOutput, OutputGroup
+from farm.training.conversions import FROM_SNAPSHOT
+from farm.training.data import Data, JudgedOutput, OutputGroup
 from farm.training.tracking import tracked
 from tests.support.command_line import FARM
 from tests.support.judged_sums import write_sums
@@ -76,6 +78,33 @@ def test_kto_learns_from_ratings_and_a_method_of_pairs_refuses_them(tmp_path: Pa
             train(ledger, "dpo", task, None, QUICK)
 
 
+def test_groups_are_made_of_ratings_and_where_there_are_none_it_says_so(
+    tmp_path: Path, model_dir: str
+) -> None:
+    def rated(ledger: Ledger, name: str, outputs: int) -> None:
+        rows = [
+            {"prompt": f"Add {i} and 1 {name}.", "completion": str(i + k), "label": k == 1}
+            for i in range(8)
+            for k in range(outputs)
+        ]
+        (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        import_files(ledger, "trl-unpaired", [tmp_path / "rows.jsonl"], ReadOptions(source=name), silent)
+        snapshot(ledger, name, Choice(unpaired=True, source=name))
+
+    def learnt(ledger: Ledger, name: str) -> TrainReport:
+        task = TrainTask(model_dir, tmp_path / name, name, held_out=0.0)
+        return train(ledger, "pl_dpo", task, None, QUICK)
+
+    with Ledger.open(tmp_path / "farm.db", create=True) as ledger:
+        rated(ledger, "three", 3)
+        rated(ledger, "one", 1)
+        report = learnt(ledger, "three")
+        assert report.rows == 8
+        assert report.metrics["loss"] == pytest.approx(math.log(3) + math.log(2), abs=0.3)
+        with pytest.raises(ConfigError, match=r"one.*no groups to learn from.*rate two of them or more"):
+            learnt(ledger, "one")
+
+
 @pytest.mark.parametrize(
     ("method", "loads"),
     [
@@ -115,7 +144,7 @@ def test_every_method_runs_on_a_llama_of_another_size(
     with Ledger.open(ledger) as opened:
         snapshot(opened, "people", Choice())
     command = ["--ledger", str(ledger), "train", method, "--model", model, "--out", str(tmp_path / "run")]
-    judged = load(method).data_kind in ("pairs", *MADE_OF_PAIRS)
+    judged = load(method).data_kind in FROM_SNAPSHOT
     command += ["--snapshot", "people"] if judged else ["--set", "sums"]
     if load(method).data_kind == "instructions":
         command += ["--reward", reward, "--max_new_tokens", "8"]

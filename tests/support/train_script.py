@@ -18,15 +18,17 @@ from farm.config import build
 from farm.methods import load
 from farm.models.tokens import Prompt
 from farm.training.checkpoint import RunFolder
-from farm.training.data import MADE_OF_PAIRS, Data, Demonstration, PreferencePair
+from farm.training.conversions import MADE
+from farm.training.data import Data, Demonstration, PreferencePair
 from farm.training.loop import fit
+from farm.training.method import DataKind
 from farm.training.processes import Processes
 from farm.training.run_models import LoadedModels
 
 DEFAULTS = {"epochs": 3, "batch_size": 8, "micro_batch": 2, "learning_rate": 3e-3, "log_every": 1}
 
 
-def records(kind: str, count: int = 30) -> list[object]:
+def records(kind: DataKind, count: int = 30) -> list[object]:
     prompts = [Prompt(f"say {i}") for i in range(count)]
     if kind == "instructions":
         return list(prompts)
@@ -36,7 +38,7 @@ def records(kind: str, count: int = 30) -> list[object]:
         PreferencePair(p, "yes " * (1 + i % 3), f"no {i}", [1.0, 0.0, 0.7][i % 3])
         for i, p in enumerate(prompts)
     ]
-    return list(MADE_OF_PAIRS[kind](found)) if kind in MADE_OF_PAIRS else found
+    return list(MADE["pairs", kind](found)) if kind != "pairs" else found
 
 
 def letters(prompts: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:

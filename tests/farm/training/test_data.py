@@ -22,7 +22,6 @@ from farm.training.data import (
     check_pairs,
     decided,
     judged_outputs,
-    output_groups,
 )
 from farm.training.feed import PreparedFeed, demonstrations, groups, instructions, judged, pairs, split
 from farm.training.processes import Processes
@@ -227,21 +226,6 @@ def test_judged_outputs_of_pairs_have_the_preferred_one_first() -> None:
         JudgedOutput(Prompt("q"), "a", 0.25),
         JudgedOutput(Prompt("r"), "c", 0.5),
         JudgedOutput(Prompt("r"), "d", 0.5),
-    ]
-
-
-def test_groups_of_pairs_have_win_rates() -> None:
-    """a wins 1 and 1/2 of its two pairs, b 0 and 1/4, c 1/2 and 3/4; two people judged nothing else."""
-    q, r = Prompt("q"), Prompt("r")
-    records = [
-        PreferencePair(q, "a", "b", 1.0),
-        PreferencePair(r, "x", "y", 0.0),
-        PreferencePair(q, "c", "a", 0.5),
-        PreferencePair(q, "b", "c", 0.25),
-    ]
-    assert output_groups(records) == [
-        OutputGroup(q, ("a", "b", "c"), (0.75, 0.125, 0.625)),
-        OutputGroup(r, ("y", "x"), (1.0, 0.0)),
     ]
 
 
