@@ -18,7 +18,7 @@ SMALLEST = 64  # tokens that must be missing
 
 def least_tokens(request: Request) -> int:
     """A number of prompt tokens that hardly any tokenizer stays below. It counts words in ASCII alone."""
-    return sum(1 for each in request.messages for _ in _WORD.finditer(each.content)) + len(request.prompt)
+    return sum(len(_WORD.findall(each.content)) for each in request.messages) + len(request.prompt)
 
 
 def was_cut(request: Request, usage: Usage | None) -> bool:

@@ -72,6 +72,37 @@ def run_all(
         raise KeyboardInterrupt from None
 
 
+class _SharedRequests:
+    """Requests that several workers take. ended: there are no more for them.
+
+    One worker takes at a time, so that the event loop has its turn after each None. Those that wait for it go
+    on at once: one by one, each would come to commit its reply alone.
+    """
+
+    def __init__(self, requests: Requests) -> None:
+        self.ended = False
+        self._requests = requests
+        self._free = asyncio.Event()
+        self._free.set()
+
+    async def take(self) -> Request | None:
+        """The next request; None at the end."""
+        while not self._free.is_set():
+            await self._free.wait()
+        self._free.clear()
+        try:
+            return await next_request(self._left())
+        finally:
+            self._free.set()
+
+    def _left(self) -> Iterator[Request | None]:
+        while not self.ended:
+            try:
+                yield next(self._requests)
+            except StopIteration:
+                return
+
+
 async def run_each(
     client: StoppableClient, requests: Requests, deliver: Deliver, commit: Commit, *, width: int
 ) -> None:
@@ -82,36 +113,21 @@ async def run_each(
     run ends within GRACE seconds.
     """
 
-    ending = False
-    turn = asyncio.Lock()  # one worker takes requests, so that the loop has its turn after each None
-
-    def left() -> Iterator[Request | None]:
-        while not ending:
-            try:
-                yield next(requests)
-            except StopIteration:
-                return
-
-    async def take() -> Request | None:
-        async with turn:
-            return await next_request(left())
+    shared = _SharedRequests(requests)
 
     async def work() -> None:
-        nonlocal ending
         try:
-            while request := await take():
+            while request := await shared.take():
                 try:
                     reply = await client.complete(request)
                 except Interrupted as interrupted:
                     deliver(request, interrupted.reply)
                     raise
                 deliver(request, reply)
-                await asyncio.sleep(
-                    0
-                )  # replies that came at the same time are delivered, then committed together
-                commit()
+                await asyncio.sleep(0)  # what came at the same time is delivered first
+                commit()  # and committed together
         except BaseException:
-            ending = True  # at once: others that waited for this commit must not send more
+            shared.ended = True  # at once: others that waited for this commit must not send more
             raise
 
     workers = [asyncio.create_task(work()) for _ in range(width)]
@@ -121,7 +137,7 @@ async def run_each(
             client.stop(RunInterrupted("the run stopped on an error"))
             await asyncio.wait(running)
     except asyncio.CancelledError:
-        ending = True
+        shared.ended = True
         client.stop(RunInterrupted("the run was interrupted"))
         await asyncio.wait(workers, timeout=GRACE)
         raise

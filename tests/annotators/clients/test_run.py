@@ -8,14 +8,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from annotators.clients import Endpoint, Reply, run_all
+from annotators.clients import Endpoint, Reply, Request, run_all
 from annotators.clients.online import OnlineClient, OnlineOptions
 from annotators.simulator import FaultPlan
-from tests.support.simulated_provider import QUICK, provider, request
+from tests.support.simulated_provider import QUICK, keeping, provider, request
 
 SCRIPT = """
 import json, sys
@@ -77,3 +78,26 @@ def test_after_a_commit_that_failed_nothing_more_is_sent() -> None:
                 run_all(client, map(request, range(1000)), lambda _, reply: held.append(reply), commit)
             assert simulator.stats().hits <= 8
         held.clear()
+
+
+def test_replies_that_come_during_a_commit_are_committed_together() -> None:
+    """Also after a wait for requests, in which workers stand in line: else each reply has its own commit."""
+    delivered: list[Reply] = []
+    committed: list[int] = []
+
+    def commit() -> None:
+        if len(delivered) > sum(committed):
+            committed.append(len(delivered) - sum(committed))
+            time.sleep(0.005)  # as a disk takes
+
+    def in_windows() -> Iterator[Request | None]:
+        for number in range(128):
+            yield request(number)
+            if number % 32 == 31:
+                yield None
+
+    with provider() as simulator:
+        client = OnlineClient(Endpoint(simulator.base_url), OnlineOptions(concurrency=16, retry=QUICK))
+        run_all(client, in_windows(), keeping(delivered), commit)
+    assert len(delivered) == sum(committed) == 128
+    assert len(committed) < 64
