@@ -12,7 +12,8 @@ fitting           whether tokenizer and template fit the weights
 adapters          adapters read and added to the weights of their base
 loading           transformers models read and written, adapters put on, a device chosen
 ops               formulas over tensors: masked means, log-probabilities, KL, advantages
-forward           a forward pass over prompts and responses; a shared prompt is run once
+packing           short rows side by side in one, so that a pass has little padding
+forward           a forward pass over prompts and responses; a shared prompt is run once, or rows are packed
 policy            a causal language model that rates and draws responses
 scorer            a model with a scalar head: a reward model or a value model
 ensemble          the mean, minimum or lower bound of several reward models

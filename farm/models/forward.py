@@ -1,4 +1,7 @@
-"""A forward pass over prompts and responses. A prompt that several responses share is run once.
+"""A forward pass over prompts and responses, with few tokens run twice and little padding.
+
+A prompt that several responses share is run once, or rows of unequal length are packed (`packing`): whichever
+leaves less to run.
 
 The keys and values of a prompt in a causal model are the same for every response to it. So each distinct
 prompt is run first, and the responses follow on its keys and values. Gradients flow back through both passes.
@@ -18,6 +21,7 @@ from transformers.cache_utils import DynamicLayer
 
 from farm.config import TrainConfig
 from farm.models.ops import last_token
+from farm.models.packing import PackedRows, pack, separates
 from farm.models.tokens import Tokens
 
 LEAST_SHARE = 0.1  # share of a pass's tokens that sharing must save, for attention then needs a mask
@@ -69,9 +73,11 @@ def read(model: Any, tokens: Tokens, *, last: bool = True) -> Read:
     last: include the last column, which predicts no token. Without it `hidden` has one column less than
     `mask`.
     """
-    shared = _shared(model, tokens)
-    if shared is not None:
+    shared, packed = _shared(model, tokens), _packed(model, tokens, last)
+    if shared is not None and (packed is None or shared.tokens <= packed.ids.numel()):
         return _read_shared(model, shared, last)
+    if packed is not None:
+        return _read_packed(model, packed, tokens)
     inputs = {name: values[:, : _end(values, last)] for name, values in model_inputs(tokens).items()}
     return Read(model(**inputs, use_cache=False).last_hidden_state, tokens.mask)
 
@@ -89,6 +95,12 @@ def _read_shared(model: Any, shared: SharedPrompts, last: bool) -> Read:
     rest = {name: inputs[name][:, width:end] for name in ("input_ids", "position_ids")}
     out = model(**rest, attention_mask=inputs["attention_mask"][:, :end], **options)
     return Read(out.last_hidden_state, shared.rows.mask[:, width:])
+
+
+def _read_packed(model: Any, packed: PackedRows, tokens: Tokens) -> Read:
+    """Run the packed rows, and put the states of each row where the row is wanted."""
+    hidden = model(input_ids=packed.ids, position_ids=packed.positions, use_cache=False).last_hidden_state
+    return Read(hidden.flatten(0, 1)[packed.place], tokens.mask)
 
 
 def _end(columns: Tensor, last: bool) -> int:
@@ -130,29 +142,40 @@ def share(tokens: Tokens) -> SharedPrompts | None:
 
 def _shared(model: Any, tokens: Tokens) -> SharedPrompts | None:
     """How to share prompts; None where that is impossible or does not pay."""
-    shared = share(tokens) if _can_share(model) else None
-    if shared is None:
+    work = model.config.get_text_config().hidden_size ** 2
+    if tokens.ids.numel() * work < LEAST_WORK or not _may_change(model) or not _can_share(model):
         return None
-    saved = tokens.ids.numel() - shared.tokens
-    work = saved * model.config.get_text_config().hidden_size ** 2
-    return shared if saved >= LEAST_SHARE * tokens.ids.numel() and work >= LEAST_WORK else None
+    shared = share(tokens)
+    saved = tokens.ids.numel() - shared.tokens if shared else 0
+    return shared if saved >= LEAST_SHARE * tokens.ids.numel() and saved * work >= LEAST_WORK else None
 
 
-def _can_share(model: Any) -> bool:
-    """Whether a model keeps the keys and values of a prompt, and nothing else.
+def _packed(model: Any, tokens: Tokens, last: bool) -> PackedRows | None:
+    """How to pack rows; None where that is impossible or does not pay."""
+    if not _may_change(model):
+        return None
+    packed = pack(tokens, model.config.get_text_config().hidden_size, last=last)
+    return packed if packed is not None and separates(model) else None
 
-    Not with recomputed activations and not in compiled passes. Not with sharded weights, for all processes
-    must make equally many passes. Not on a GPU, where one long pass may be faster than two; not measured.
+
+def _may_change(model: Any) -> bool:
+    """Whether the rows of a pass may be moved.
+
+    Not in compiled passes. Not with sharded weights, for all processes must make equally many passes. Not on
+    a GPU, where other things decide what is fast; not measured.
     """
     from torch.distributed.fsdp import FSDPModule
 
     if model.device.type != "cpu" or model._compiled_call_impl is not None:
         return False
-    for part in model.modules():
-        if isinstance(part, FSDPModule) or (part.training and getattr(part, "gradient_checkpointing", False)):
-            return False
     placed = "position_ids" in inspect.signature(model.forward).parameters
-    return placed and key_value_layers(model.config) > 0
+    return placed and not any(isinstance(part, FSDPModule) for part in model.modules())
+
+
+def _can_share(model: Any) -> bool:
+    """Whether a model keeps the keys and values of a prompt and nothing else, and computes nothing again."""
+    again = any(part.training and getattr(part, "gradient_checkpointing", False) for part in model.modules())
+    return not again and key_value_layers(model.config) > 0
 
 
 def cache_option(model: Any) -> str:
