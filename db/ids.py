@@ -15,6 +15,7 @@ from typing import TypeAlias
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 
 VERSION = 1
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 HEX_DIGITS = 32  # 128 bits: at 10^12 things the chance of one collision is about 10^-15
 
 
@@ -23,7 +24,7 @@ def canonical_json(value: Json) -> str:
 
     Raises ValueError on NaN and infinities, and TypeError on types that JSON does not have.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def content_hash(kind: str, value: Json) -> str:

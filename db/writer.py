@@ -7,13 +7,14 @@ writes judgements, which have no key of their own.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import astuple, fields
+from dataclasses import fields
 from itertools import islice
+from operator import attrgetter
 from typing import NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import Connection, Table, delete, select, update
 
-from db.judgement_rows import Written, annotation_cells, beside_of, write_judgements
+from db.judgement_rows import EXTRA_COLUMNS, Written, annotation_cells, beside_of, write_judgements
 from db.records import (
     Annotation,
     AnnotatorCard,
@@ -68,6 +69,9 @@ CLAIM_COLUMNS = ("request_key", "attempt", "draw_key", "run", "request")
 CLAIM_SLOT_COLUMNS = ("claim_id", "slot", "pair_id", "replicate", "swapped")
 COMPLETION_COLUMNS = tuple(each.name for each in fields(Completion))
 RUN_COLUMNS = tuple(each.name for each in fields(Run))
+IMPORTED_CELLS = attrgetter(*EXTRA_COLUMNS)
+COMPLETION_CELLS = attrgetter(*COMPLETION_COLUMNS)
+RUN_CELLS = attrgetter(*RUN_COLUMNS)
 
 
 class Keyed(Protocol):
@@ -207,7 +211,7 @@ class Writer:
 
     def _judgements(self, facts: Sequence[ImportedJudgement], offset: int = 0) -> Written:
         """Write judgements. offset: is added to the places of conflicts."""
-        extras = {i: astuple(fact.imported) for i, fact in enumerate(facts) if fact.imported}
+        extras = {i: IMPORTED_CELLS(fact.imported) for i, fact in enumerate(facts) if fact.imported}
         beside = {i: found for i, fact in enumerate(facts) if (found := beside_of(fact.annotation))}
         cells = [annotation_cells(fact.annotation) for fact in facts]
         return write_judgements(self.rows, cells, extras, beside=beside, offset=offset)
@@ -245,7 +249,7 @@ class Writer:
 
     def completions(self, facts: Sequence[Completion]) -> None:
         """Write what came of claims, each once. Raises UnstorableRow."""
-        rows = [astuple(fact) for fact in facts]
+        rows = [COMPLETION_CELLS(fact) for fact in facts]
         self.rows.insert(COMPLETION, rows, COMPLETION_COLUMNS, " ON CONFLICT DO NOTHING")
 
     def begin_lease(self, run: str) -> None:
@@ -304,7 +308,7 @@ class Writer:
     def run(self, fact: Run) -> int:
         """Write that a training run begins. Returns its id."""
         number = self.rows.take_ids(RUN, 1)
-        self.rows.insert(RUN, [(number, *astuple(fact))], ("id", *RUN_COLUMNS))
+        self.rows.insert(RUN, [(number, *RUN_CELLS(fact))], ("id", *RUN_COLUMNS))
         return number
 
     def metrics(self, run_id: int, step: int, values: Mapping[str, float]) -> None:

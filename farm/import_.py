@@ -1,30 +1,30 @@
 """Bring the field's files into the ledger: `farm import`.
 
-A file is read twice. The first time its shape is checked; if it is wrong, the ledger is not changed. The
-second time its rows are written in batches, each of which becomes visible whole. A file that was imported in
-part can be imported again: rows that are there already are known and stay.
+All files are read to their ends before anything is written: if the shape of one is wrong, the ledger is not
+changed. What was read is held in memory, up to HELD characters; a file beyond that is read again when its
+turn comes. Rows are written in batches, each of which becomes visible whole. A file that was imported in part
+can be imported again: rows that are there already are known and stay.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
 from db.errors import ConfigError, did_you_mean
-from db.ids import Json, canonical_json
-from db.interchange import FORMATS, Format, expand
+from db.ids import Json
+from db.interchange import FORMATS, Format, expand, facts
 from db.interchange.fields import stem
-from db.interchange.files import ReadingPlace, followed, sha256_of
+from db.interchange.made_here import HERE
+from db.interchange.opening import sha256_of
 from db.interchange.rows import (
     Entry,
     ImportedInstruction,
     ImportedOutput,
     ImportedPair,
-    OutputOrigin,
+    Placed,
     PreferenceRow,
     RatedOutput,
     ReadOptions,
@@ -32,20 +32,9 @@ from db.interchange.rows import (
 )
 from db.ledger import Ledger
 from db.names import LONGEST_NAME, alike
-from db.queries.exports import HERE, MADE
 from db.records import (
-    Annotation,
-    AnnotationStatus,
-    AnnotatorCard,
-    Imported,
-    Instruction,
-    Item,
-    Membership,
-    Output,
     Pair,
-    Rating,
     SourceFile,
-    Turn,
 )
 from db.writer import ImportedJudgement, Writer
 from farm.options.import_ import ImportOptions
@@ -53,6 +42,7 @@ from farm.progress import Progress
 from farm.settings.checked import build
 
 BATCH = 2_000  # rows in one transaction
+HELD = 64 << 20  # characters
 
 
 @dataclass
@@ -147,13 +137,52 @@ def import_files(
     """
     chosen = format_named(format_name)
     files = list(expand(paths, chosen))
+    room, held = HELD, []
     for path in files:
-        for _ in chosen.read(path, options):
-            pass
-    reports = (_import_file(ledger, chosen, path, options=options, progress=progress) for path in files)
-    done = tuple(reports)
+        rows, size = _read_whole(chosen.placed(path, options), room)
+        room -= size if rows is not None else 0
+        held.append(rows)
+    reports = [FileReport(str(path)) for path in files]
+    for path, rows, report in zip(files, held, reports, strict=True):
+        origin = SourceFile(chosen.name, path.name, sha256_of(path))
+        placed = chosen.placed(path, options) if rows is None else rows
+        for batch in _batches(placed):
+            with ledger.writing() as writer:
+                _write(writer, origin, batch, report)
+            report.read += len(batch)
+            progress(path.name, report.read)
     notes = (*_namesakes(chosen, files, options), *alike(card.name for card in ledger.annotators()))
-    return ImportReport(chosen.name, done, notes)
+    return ImportReport(chosen.name, tuple(reports), notes)
+
+
+def _read_whole(rows: Iterable[Placed], room: int) -> tuple[list[Placed] | None, int]:
+    """Read rows to their end. Returns them, or None where they have over `room` characters, and how many."""
+    held, size = [], 0
+    for row in rows:
+        size += _characters(row.entry)
+        if size <= room:
+            held.append(row)
+        else:
+            held.clear()
+    return (held if size <= room else None), size
+
+
+def _characters(entry: Entry | Refusal) -> int:
+    """About how many characters an entry has, in its texts and in what it keeps beside them."""
+    count = 0
+    for name in entry.__slots__:
+        value = getattr(entry, name)
+        if isinstance(value, str):
+            count += len(value)
+        elif isinstance(value, dict):
+            count += len(str(value)) if value else 0
+    return count
+
+
+def _batches(rows: Iterable[Placed]) -> Iterator[list[Placed]]:
+    stream = iter(rows)
+    while batch := list(islice(stream, BATCH)):
+        yield batch
 
 
 def _namesakes(chosen: Format, files: Sequence[Path], options: ReadOptions) -> Iterator[str]:
@@ -174,34 +203,20 @@ def _namesakes(chosen: Format, files: Sequence[Path], options: ReadOptions) -> I
             )
 
 
-def _import_file(
-    ledger: Ledger, chosen: Format, path: Path, options: ReadOptions, progress: Progress
-) -> FileReport:
-    report = FileReport(str(path))
-    origin = SourceFile(chosen.name, path.name, sha256_of(path))
-    with followed() as place:
-        rows = ((replace(place), row) for row in chosen.read(path, options))
-        while batch := list(islice(rows, BATCH)):
-            with ledger.writing() as writer:
-                _write(writer, origin, batch, report)
-            report.read += len(batch)
-            progress(path.name, report.read)
-    return report
-
-
 def _write(
     writer: Writer,
     origin: SourceFile,
-    batch: Sequence[tuple[ReadingPlace, Entry | Refusal]],
+    batch: Sequence[Placed],
     report: FileReport,
 ) -> None:
     """Write one batch and count what became of its rows."""
-    preferences: list[tuple[ReadingPlace, PreferenceRow]] = []
+    preferences: list[tuple[Placed, PreferenceRow]] = []
     ratings: list[RatedOutput] = []
     pairs: list[ImportedPair] = []
     outputs: list[ImportedOutput] = []
     instructions: list[ImportedInstruction] = []
-    for place, row in batch:
+    for place in batch:
+        row = place.entry
         if isinstance(row, Refusal):
             report.refuse(replace(row, file=place.file))
         elif isinstance(row, PreferenceRow | RatedOutput) and len(row.annotator) > LONGEST_NAME:
@@ -218,34 +233,36 @@ def _write(
         else:
             instructions.append(row)
     # what else a row brings along comes after what it is, so that nothing new counts as there already
-    new = writer.new_facts(writer.memberships, [m for row in instructions if (m := _membership(row))])
-    new += writer.new_facts(writer.outputs, [_output(row) for row in outputs])
+    new = writer.new_facts(writer.memberships, [m for row in instructions if (m := facts.membership(row))])
+    new += writer.new_facts(writer.outputs, [facts.output(row) for row in outputs])
     if ratings:
         [file_id] = writer.files([origin])
-        new += writer.new_facts(lambda rows: writer.ratings(rows, file_id), [_rating(row) for row in ratings])
+        new += writer.new_facts(
+            lambda rows: writer.ratings(rows, file_id), [facts.rating(row) for row in ratings]
+        )
     beside: list[ImportedOutput | RatedOutput] = [*outputs, *ratings]
-    writer.memberships([membership for row in beside if (membership := _membership(row))])
+    writer.memberships([membership for row in beside if (membership := facts.membership(row))])
     _write_preferences(writer, origin, preferences, report)
-    new += writer.new_facts(writer.items, [_item(row, *_pair(row)) for row in pairs])
+    new += writer.new_facts(writer.items, [facts.item(row, *facts.pair(row)) for row in pairs])
     report.kept += new
     report.known += len(outputs) + len(ratings) + len(instructions) + len(pairs) - new
 
 
 def _write_preferences(
-    writer: Writer, origin: SourceFile, rows: Sequence[tuple[ReadingPlace, PreferenceRow]], report: FileReport
+    writer: Writer, origin: SourceFile, rows: Sequence[tuple[Placed, PreferenceRow]], report: FileReport
 ) -> None:
     if not rows:
         return
     [file_id] = writer.files([origin])
-    pairs = [_pair(row) for _, row in rows]
+    pairs = [facts.pair(row) for _, row in rows]
     pair_ids = writer.pairs([pair for pair, _ in pairs])
     item_ids = _item_ids(writer, [(row, *pair) for (_, row), pair in zip(rows, pairs, strict=True)])
     annotator_ids = _annotator_ids(writer, [row for _, row in rows])
     written = writer.judgements(
         [
             ImportedJudgement(
-                _annotation(row, flipped, pair_id, annotator_id=annotator_id, item_id=item_id),
-                _imported(row, file_id),
+                facts.annotation(row, flipped, pair_id, annotator_id=annotator_id, item_id=item_id),
+                facts.imported(row, file_id),
             )
             for (_, row), (_, flipped), pair_id, annotator_id, item_id in zip(
                 rows, pairs, pair_ids, annotator_ids, item_ids, strict=True
@@ -259,18 +276,13 @@ def _write_preferences(
     report.known += written.known
 
 
-@lru_cache(maxsize=4_096)
-def _instruction(text: str, input: str, turns: tuple[Turn, ...]) -> Instruction:
-    return Instruction.of_turns(turns) if turns else Instruction(text, input)
-
-
 def _item_ids(writer: Writer, rows: Sequence[tuple[PreferenceRow, Pair, bool]]) -> list[int | None]:
     """The id of the item that each judgement came with; None of a judgement that the farm made.
 
     That one belongs to all items of its pair. The one that its row names is written too.
     """
     named = [
-        None if row.made and (row.source, row.item_id) == (HERE, pair.key) else _item(row, pair, flipped)
+        None if row.made and (row.source, row.item_id) == (HERE, pair.key) else facts.item(row, pair, flipped)
         for row, pair, flipped in rows
     ]
     ids = iter(writer.items([item for item in named if item is not None]))
@@ -280,7 +292,7 @@ def _item_ids(writer: Writer, rows: Sequence[tuple[PreferenceRow, Pair, bool]]) 
 
 def _annotator_ids(writer: Writer, rows: Sequence[PreferenceRow]) -> list[int]:
     """The annotator of each row. Where the ledger has the one that made a judgement, it is that one."""
-    cards = [_annotator(row) for row in rows]
+    cards = [facts.annotator(row) for row in rows]
     keys = {card.key for card in cards} | {row.made.annotator for row in rows if row.made}
     known = writer.known_annotators(keys)
     ids: list[int | None] = []
@@ -290,109 +302,3 @@ def _annotator_ids(writer: Writer, rows: Sequence[PreferenceRow]) -> list[int]:
         ids.append(known.get((row.made.annotator, *who)) if row.made and first is None else first)
     new = iter(writer.annotators([card for card, number in zip(cards, ids, strict=True) if number is None]))
     return [next(new) if number is None else number for number in ids]
-
-
-@lru_cache(maxsize=4_096)
-def _answer(instruction: Instruction, text: str, producer: str, drawn: OutputOrigin) -> Output:
-    return Output(instruction, text, producer, *drawn)
-
-
-@lru_cache(maxsize=4_096)
-def _pair_of(output_1: Output, output_2: Output) -> tuple[Pair, bool]:
-    return Pair.of(output_1, output_2)
-
-
-def _pair(row: PreferenceRow | ImportedPair) -> tuple[Pair, bool]:
-    """The row's pair in canonical order, and whether its output_1 is the pair's output_b."""
-    instruction = _instruction(row.instruction, row.input, row.turns)
-    made = row.made if isinstance(row, PreferenceRow) else None
-    first, second = made.drawn if made else (OutputOrigin(), OutputOrigin())
-    return _pair_of(
-        _answer(instruction, row.output_1, row.output_1_model or "", first),
-        _answer(instruction, row.output_2, row.output_2_model or "", second),
-    )
-
-
-def _item(row: PreferenceRow | ImportedPair, pair: Pair, flipped: bool) -> Item:
-    name = pair.key if row.item_id is None else row.item_id
-    return Item(
-        source=row.source,
-        name=name,
-        pair=pair,
-        flipped=flipped,
-        subset=row.subset,
-        instruction_ref=row.instruction_id,
-    )
-
-
-def _annotator(row: PreferenceRow | RatedOutput) -> AnnotatorCard:
-    made: dict[str, Json] = {MADE: row.made.annotator} if isinstance(row, PreferenceRow) and row.made else {}
-    return AnnotatorCard(row.annotator, row.annotator_kind, {"imported": True, **made})
-
-
-def _annotation(
-    row: PreferenceRow, flipped: bool, pair_id: int, annotator_id: int, item_id: int | None
-) -> Annotation:
-    given = (row.preference, row.made.label if row.made else row.preference)
-    preference, label = (each if each is None or not flipped else 1 - each for each in given)
-    status = AnnotationStatus.UNREADABLE if preference is None else AnnotationStatus.OK
-    return Annotation(
-        pair_id=pair_id,
-        annotator_id=annotator_id,
-        preference=preference,
-        label=label,
-        swapped=None if row.order_swapped is None else row.order_swapped != flipped,
-        status=row.made.status if row.made else status,
-        reason=row.reason,
-        replicate=row.replicate,
-        attempt=row.made.attempt if row.made else 0,
-        item_id=item_id,
-    )
-
-
-def _imported(row: PreferenceRow, file_id: int) -> Imported:
-    return Imported(
-        file_id=file_id,
-        preference_raw=None if row.preference_raw is None else json.dumps(row.preference_raw),
-        scores=None if row.scores is None else json.dumps(list(row.scores)),
-        raw_completion=row.raw_completion,
-        price=row.price,
-        seconds=row.seconds,
-        meta=canonical_json(row.meta) if row.meta else None,
-    )
-
-
-def _rating(row: RatedOutput) -> Rating:
-    output = Output(_instruction(row.instruction, row.input, row.turns), row.output, row.model or "")
-    return Rating(
-        output,
-        _annotator(row),
-        label=row.label,
-        source=row.source,
-        subset=row.subset,
-        name=row.name,
-        raw=None if row.raw is None else json.dumps(row.raw),
-        meta=canonical_json(row.meta) if row.meta else None,
-    )
-
-
-def _output(row: ImportedOutput) -> Output:
-    return Output(_instruction(row.instruction, row.input, row.turns), row.output, row.model, row.kind)
-
-
-def _membership(row: ImportedOutput | RatedOutput | ImportedInstruction) -> Membership | None:
-    """The row's place in its set; None where it names no set."""
-    if row.set_name is None:
-        return None
-    instruction = _instruction(row.instruction, row.input, row.turns)
-    if not isinstance(row, ImportedInstruction):
-        return Membership(instruction, row.set_name, name=row.name)
-    meta = canonical_json(row.meta) if row.meta else None
-    return Membership(
-        instruction=instruction,
-        set_name=row.set_name,
-        use=row.use,
-        category=row.category,
-        name=row.name,
-        meta=meta,
-    )

@@ -1,14 +1,19 @@
 """The field's file formats: a reader for each, a writer for some, and their registry `FORMATS`.
 
 rows            the records that readers return and writers take
-files           reads JSON lines, JSON, CSV and parquet as objects, one at a time; writes them
+opening         opens files: their bytes, unpacked, and their lines
 csv_rows        reads CSV row by row, and refuses what is broken
 json_values     reads one JSON value, or an array's values one at a time
+json_files      reads the objects of JSON files
+column_files    reads the rows of parquet, Arrow and Excel
+files           reads the objects of a file, whichever way it stores them
+writing         writes objects: JSON lines, a JSON array, parquet
 fields          reads the fields of an object, or refuses them with a reason
 turns           conversations in the field's spellings
 verdicts        verdicts in the field's words and numbers
 asked           the places that a row can fill, and what stands in them
 places          the entries that a row with filled places gives
+facts           the entries as the ledger's facts
 table           any table, by a mapping of its columns
 table_guess     a mapping for a table, guessed from names and values
 guessing        the format and the mapping of files, where the user names none
@@ -82,7 +87,7 @@ from db.interchange import (
     ultra_feedback,
 )
 from db.interchange.fields import UnlikeFormat
-from db.interchange.rows import Entry, ReadOptions, Refusal
+from db.interchange.rows import Entry, Placed, ReadOptions, Refusal
 
 DATA = (
     ".jsonl", ".json", ".ndjson", ".parquet", ".csv", ".tsv", ".arrow", ".xlsx",
@@ -100,7 +105,7 @@ class Format:
     marks: (
         frozenset[str] | tuple[frozenset[str], ...]
     )  # fields by which `guess` knows a row; any one suffices
-    reader: Callable[[Path, ReadOptions], Iterator[Entry | Refusal]]
+    reader: Callable[[Path, ReadOptions], Iterator[Placed]]
     write: Callable[[Iterable[Any], Path], int] | None = None  # of PreferenceRow; returns how many rows
     writes_ratings: bool = False  # `write` takes RatedOutput too
     writes: tuple[str, ...] = (".jsonl", ".jsonl.gz", ".parquet")  # file endings that `write` supports
@@ -114,6 +119,10 @@ class Format:
         return known and (self.fits is None or self.fits(row))
 
     def read(self, path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+        """Stream what the rows of a file say, as `placed` does, without their places."""
+        return (each.entry for each in self.placed(path, options))
+
+    def placed(self, path: Path, options: ReadOptions) -> Iterator[Placed]:
         """Stream the rows of a file. Raises FormatError, which guesses the format, where it is of another."""
         try:
             yield from self.reader(path, options)

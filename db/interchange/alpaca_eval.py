@@ -27,6 +27,7 @@ from db.interchange.rows import (
     Entry,
     ImportedInstruction,
     ImportedOutput,
+    Placed,
     PreferenceRow,
     ReadOptions,
     Refusal,
@@ -45,7 +46,7 @@ KNOWN = (
 )  # fmt: skip
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Read a file of outputs or annotations, or a folder of either layout."""
     if path.is_dir():
         yield from _tables(path, options) if _table(path, "instructions") else _results(path, options)
@@ -53,14 +54,14 @@ def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
         yield from _file(path, options)
 
 
-def _file(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def _file(path: Path, options: ReadOptions) -> Iterator[Placed]:
     def rows(row: dict[str, Any]) -> Iterator[Entry]:
         yield _annotation(row, options) if "output_1" in row else _output(row, options)
 
     return fields.rows_of(path, file_rows(path), SHAPE, rows)
 
 
-def _results(folder: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def _results(folder: Path, options: ReadOptions) -> Iterator[Placed]:
     """Read MODEL/model_outputs.json, MODEL/reference_outputs.json and MODEL/JUDGE/annotations.json.
 
     The file with the most outputs is read first, so that instructions are numbered as in AlpacaEval. Tables
@@ -128,7 +129,7 @@ def _table(folder: Path, name: str) -> Path | None:
     return next(iter(sorted(folder.glob(f"{name}.jsonl*"))), None)
 
 
-def _tables(folder: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def _tables(folder: Path, options: ReadOptions) -> Iterator[Placed]:
     instructions, outputs = _table(folder, "instructions"), _table(folder, "outputs")
     if instructions is None or outputs is None:
         raise FormatError("a table is missing: instructions.jsonl or outputs.jsonl", where=str(folder))
@@ -136,7 +137,7 @@ def _tables(folder: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
     control = _length_control(folder)
     for number, row in objects(instructions):
         asked[fields.text(row, "instruction_id")] = row
-        yield ImportedInstruction(
+        listed = ImportedInstruction(
             instruction=fields.text(row, "instruction"),
             input="",
             set_name=options.set_name or NAME,
@@ -145,17 +146,21 @@ def _tables(folder: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
             name=fields.text(row, "instruction_id"),
             meta=control.get(number - 1, {}),
         )
+        yield Placed(str(instructions), number, listed)
     answers: dict[tuple[str, str], str] = {}
-    for _, row in objects(outputs):
+    for number, row in objects(outputs):
         answers[row["model"], row["instruction_id"]] = fields.text(row, "output")
-        yield replace(_output(row, options), set_name=None, name=None)  # the instructions made the set
+        answer = replace(_output(row, options), set_name=None, name=None)  # the instructions made the set
+        yield Placed(str(outputs), number, answer)
     references = _first_references(folder)
     for file in sorted(folder.glob("annotations_*.jsonl*")):
         for number, row in objects(file):
+            joined: PreferenceRow | Refusal
             try:
-                yield _joined(row, asked, answers=answers, references=references, options=options)
+                joined = _joined(row, asked, answers=answers, references=references, options=options)
             except ValueError as error:
-                yield Refusal(number, f"{file.name}: {error}")
+                joined = Refusal(number, f"{file.name}: {error}")
+            yield Placed(str(file), number, joined)
 
 
 def _length_control(folder: Path) -> dict[int, dict[str, Json]]:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from db.interchange import fields
-from db.interchange.files import file_rows, write_json_array
-from db.interchange.rows import ImportedOutput, ImportedPair, PreferenceRow, ReadOptions, Refusal
+from db.interchange.files import file_rows
+from db.interchange.rows import ImportedOutput, ImportedPair, Placed, PreferenceRow, ReadOptions
+from db.interchange.writing import write_json_array
 from db.records import AnnotatorKind
 
 CODES = {1: 1.0, 2: 0.0, 0: 0.5, 1.5: 0.5}
@@ -30,9 +31,7 @@ KNOWN = (
 )  # fmt: skip
 
 
-def read(
-    path: Path, options: ReadOptions
-) -> Iterator[PreferenceRow | ImportedPair | ImportedOutput | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream preference rows, or output rows where the file holds outputs."""
 
     def row_of(row: dict[str, Any]) -> Iterator[PreferenceRow | ImportedPair | ImportedOutput]:

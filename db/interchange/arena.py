@@ -17,7 +17,7 @@ from typing import Any
 from db.interchange import fields, verdicts
 from db.interchange.asked import RowOrigin
 from db.interchange.places import rows_by
-from db.interchange.rows import Entry, ReadOptions, Refusal
+from db.interchange.rows import Placed, ReadOptions
 from db.interchange.turns import Turns, apart, messages, turns
 
 MARKS = frozenset({"model_a", "model_b", "winner", "conversation_a", "conversation_b"})
@@ -31,13 +31,13 @@ WON = {"winner_model_a": "model_a", "winner_model_b": "model_b", "winner_tie": "
 KNOWN = ("model_a", "model_b", "winner", "judge", "conversation_a", "conversation_b", "question_id", "subset")
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream judged pairs of battles with texts."""
     origin = RowOrigin("arena", "arena")
     return rows_by(path, options, shape=SHAPE, origin=origin, fill=_fill, codes=CODES)
 
 
-def read_battles(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read_battles(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream battles without texts."""
     origin, row_number = RowOrigin(fields.stem(path), "arena"), iter(range(1, 1 << 62))
 
@@ -47,7 +47,7 @@ def read_battles(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
     return rows_by(path, options, shape=SHAPE[:3], origin=origin, fill=fill, codes=CODES)
 
 
-def read_csv(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read_csv(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream judged pairs of the CSV whose cells hold lists of prompts and responses as JSON."""
     shape = tuple((name,) for name in CSV)
     origin = RowOrigin("arena", "arena")

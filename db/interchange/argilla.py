@@ -13,7 +13,7 @@ from typing import Any
 from db.interchange import fields
 from db.interchange.asked import RowOrigin, renamed
 from db.interchange.places import rows_by
-from db.interchange.rows import Entry, ReadOptions, Refusal
+from db.interchange.rows import Placed, ReadOptions
 from db.records import AnnotatorKind
 
 MARKS = (frozenset({"chosen_response", "rejected_response"}), frozenset({"generations", "rating"}))
@@ -34,7 +34,7 @@ LISTED = {
 }  # fmt: skip
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream judged pairs."""
     origin = RowOrigin(fields.stem(path), fields.stem(path), AnnotatorKind.LLM)
     return rows_by(path, options, shape=SHAPE, origin=origin, fill=_fill)

@@ -14,9 +14,9 @@ from typing import Any
 from db.errors import FormatError
 from db.interchange import fields
 from db.interchange.asked import RowOrigin, renamed
-from db.interchange.files import Numbered, followed_rows, objects, readable_objects
+from db.interchange.files import objects, readable_objects
 from db.interchange.places import placed_rows, rows_by
-from db.interchange.rows import Entry, ReadOptions, Refusal
+from db.interchange.rows import Numbered, Placed, ReadOptions
 from db.records import AnnotatorKind
 
 MARKS = frozenset({"prompt", "response 1", "response 2", "label"})
@@ -35,13 +35,13 @@ def fits(row: fields.Fields) -> bool:
     return row.keys() >= MARKS or (row.keys() == JUDGED and str(row["output"]) in CODES)
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream judged pairs; the verdict is people's consensus, or a judge's."""
     if next(readable_objects(path))[1].keys() == JUDGED:
         exchanged = "exchange" in path.name
         name = fields.stem(path).replace("exchange_", "").replace("_exchange", "")
         judge = RowOrigin("autoj", name, AnnotatorKind.LLM)
-        rows = followed_rows(path, _judged(path, exchanged))
+        rows = _judged(path, exchanged)
         return placed_rows(path, rows, options, shape=SHAPE, origin=judge, fill=_fill, codes=CODES)
     origin = RowOrigin("autoj", "autoj-human")
     return rows_by(path, options, shape=SHAPE, origin=origin, fill=_fill, codes=CODES)

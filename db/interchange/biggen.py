@@ -13,9 +13,9 @@ from typing import Any
 
 from db.interchange import fields
 from db.interchange.asked import RowOrigin
-from db.interchange.files import Numbered, file_rows, followed_rows
+from db.interchange.files import file_rows
 from db.interchange.places import placed_rows
-from db.interchange.rows import Entry, ReadOptions, Refusal
+from db.interchange.rows import Numbered, Placed, ReadOptions, Refusal
 from db.records import AnnotatorKind
 
 MARKS = frozenset({"input", "response", "response_model_name", "score", "eval_model_name", "score_rubric"})
@@ -30,10 +30,10 @@ def fits(row: fields.Fields) -> bool:
     return row.keys() >= MARKS or (isinstance(first, Mapping) and first.keys() >= MARKS)
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream ratings, and the reference answers."""
     origin = RowOrigin("biggen", "biggen-judge", AnnotatorKind.LLM)
-    rows = followed_rows(path, _members(path))
+    rows = _members(path)
     return placed_rows(path, rows, options, shape=SHAPE, origin=origin, fill=_fill)
 
 

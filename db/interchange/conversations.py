@@ -15,7 +15,7 @@ from typing import Any
 from db.interchange import fields
 from db.interchange.asked import RowOrigin
 from db.interchange.places import rows_by
-from db.interchange.rows import Entry, ReadOptions, Refusal
+from db.interchange.rows import Placed, ReadOptions
 from db.interchange.turns import messages, turns
 
 MESSAGES = frozenset({"messages"})
@@ -27,7 +27,7 @@ GOOD = ("kto_tag", "label")
 KNOWN = (*HELD, *GOOD, "system", "chosen", "rejected", "rejected_response", "rejected_messages")
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream what each conversation gives: a judged pair, a good or bad answer, or a reference answer."""
     origin = RowOrigin(fields.stem(path), fields.stem(path))
     return rows_by(path, options, shape=(HELD,), origin=origin, fill=_fill)

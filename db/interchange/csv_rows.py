@@ -10,11 +10,14 @@ must bear that out.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Sequence
-from typing import Any, TextIO
+from pathlib import Path
+from typing import TextIO
 
 from db.errors import FormatError
-from db.interchange.rows import Refusal
+from db.interchange.opening import AS_UTF8, opened
+from db.interchange.rows import Numbered, Refusal
 
 LONGEST = 64 << 20  # characters of a line, and of a cell
 SWALLOWED = 3  # lines of one row that each look like a row of the table
@@ -22,9 +25,28 @@ NARROW = 2  # columns; so few commas stand in the lines of any text
 MEND = 'mend the quotes: a cell with a quote, a line break or a separator stands in "...", its quotes doubled'
 
 
+def csv_rows_of(
+    path: Path, delimiter: str, headers: Sequence[tuple[str, ...]] = ()
+) -> Iterator[Numbered | Refusal]:
+    """Stream the rows of a CSV file. headers: as for `csv_rows`. Raises FormatError where it is not UTF-8."""
+    with opened(path) as stream:
+        text = io.TextIOWrapper(stream, encoding="utf-8", newline="")  # it closes the stream when it goes
+        try:
+            yield from csv_rows(text, delimiter, str(path), headers=headers)
+        except UnicodeDecodeError as error:
+            raise FormatError("the file is not UTF-8", where=str(path), remedy=AS_UTF8) from error
+
+
+def delimiter_of(path: Path) -> str:
+    """What separates the cells of a CSV file's first line: a comma, semicolon or tab, the commonest."""
+    with opened(path) as stream:
+        head = stream.readline(1 << 16)
+    return max((",", ";", "\t"), key=lambda each: head.count(each.encode()))
+
+
 def csv_rows(
     text: TextIO, delimiter: str, where: str, headers: Sequence[Sequence[str]] = ()
-) -> Iterator[tuple[int, dict[str, Any]] | Refusal]:
+) -> Iterator[Numbered | Refusal]:
     """Stream the rows by column. text: opened with newline="".
 
     The first row names the columns. headers: names for a file without such a row, by their number. Raises

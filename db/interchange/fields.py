@@ -6,11 +6,10 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, TypeGuard
 
 from db.errors import FormatError
-from db.interchange.files import Numbered
-from db.interchange.rows import Refusal
+from db.interchange.rows import Entry, Numbered, Placed, Refusal
 
 STORED = frozenset({
     ".jsonl", ".ndjson", ".json", ".parquet", ".csv", ".tsv", ".txt", ".text", ".arrow", ".xlsx", ".gz",
@@ -18,7 +17,6 @@ STORED = frozenset({
 
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 
-Made = TypeVar("Made")
 Fields = Mapping[str, Any]
 
 
@@ -149,25 +147,26 @@ def rows_of(
     path: Path,
     objects: Iterator[Numbered | Refusal],
     shape: Sequence[Sequence[str]],
-    read: Callable[[dict[str, Any]], Iterator[Made]],
-) -> Iterator[Made | Refusal]:
+    read: Callable[[dict[str, Any]], Iterator[Entry]],
+) -> Iterator[Placed]:
     """Read every object; one that `read` refuses with a ValueError becomes a Refusal with its number.
 
     shape: groups of field names. Raises UnlikeFormat where the first object lacks all names of a group.
     """
-    is_first = True
+    file, is_first = str(path), True
     for each in objects:
         if isinstance(each, Refusal):
-            yield each
+            yield Placed(file, each.row, each)
             continue
         number, row = each
         if is_first:
             require_shape(path, number, row, shape)
             is_first = False
         try:
-            yield from read(row)
+            for entry in read(row):
+                yield Placed(file, number, entry)
         except ValueError as error:
-            yield Refusal(number, str(error))
+            yield Placed(file, number, Refusal(number, str(error)))
 
 
 def require_shape(path: Path, number: int, row: Fields, shape: Sequence[Sequence[str]]) -> None:

@@ -15,8 +15,9 @@ from typing import Protocol
 
 from db.errors import ConfigError, FormatError, did_you_mean
 from db.interchange import FORMATS, expand, guess
-from db.interchange.files import opened, readable_objects
+from db.interchange.files import readable_objects
 from db.interchange.instructions import PLAIN
+from db.interchange.opening import opened
 from db.interchange.rows import Entry, ReadOptions, Refusal, TableMap
 from db.interchange.table import arguments, load, mapping_of
 from db.interchange.table_guess import GuessedMap, guess_table

@@ -15,7 +15,7 @@ from typing import Any
 from db.interchange.asked import RowOrigin, renamed
 from db.interchange.files import readable_objects
 from db.interchange.places import rows_by
-from db.interchange.rows import Entry, ReadOptions, Refusal
+from db.interchange.rows import Placed, ReadOptions
 from db.interchange.table import rows_by_group
 
 MARKS_3 = frozenset({"context", "response1", "response2", "overall_preference"})
@@ -32,14 +32,14 @@ COLUMNS_2 = {
 COLUMNS_SCORED = {"prompt": "prompt", "output": "response", "score": "helpfulness"}
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream HelpSteer 3's judged pairs."""
     shape = tuple((column,) for column in list(COLUMNS.values())[:4])
     origin = RowOrigin("helpsteer3", "helpsteer3")
     return rows_by(path, options, shape=shape, origin=origin, fill=_fill, codes=CODES)
 
 
-def read_2(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read_2(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream HelpSteer 2's judged pairs, or its responses compared by helpfulness."""
     origin = RowOrigin("helpsteer2", "helpsteer2")
     first = next(readable_objects(path), (0, {}))[1]

@@ -13,7 +13,7 @@ from typing import Any
 
 from db.interchange import fields
 from db.interchange.files import file_rows
-from db.interchange.rows import PreferenceRow, ReadOptions, Refusal
+from db.interchange.rows import Placed, PreferenceRow, ReadOptions
 from db.interchange.turns import ROLES, Said, prompted
 from db.records import AnnotatorKind
 
@@ -22,7 +22,7 @@ SHAPE = (("chosen",), ("rejected",))
 TURN = re.compile(r"\n\n(?=(?:Human|Assistant):)")
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[PreferenceRow | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream one preference row for each pair of transcripts."""
     return fields.rows_of(path, file_rows(path), SHAPE, lambda row: _rows(row, path, options))
 

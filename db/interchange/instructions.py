@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from db.interchange import fields
-from db.interchange.files import file_rows, followed_rows, lines
-from db.interchange.rows import ImportedInstruction, ImportedOutput, ReadOptions, Refusal
+from db.interchange.files import file_rows
+from db.interchange.opening import lines
+from db.interchange.rows import ImportedInstruction, ImportedOutput, Placed, ReadOptions, Refusal
 from db.records import ProducerKind, Use
 
 ASKED = ("instruction", "prompt", "question", "text")
@@ -24,23 +25,20 @@ REFERENCE = "reference"  # the producer's name for reference answers
 MARKS = frozenset({"instruction"})
 OUTPUT_MARKS = frozenset({"instruction", "output", "model"})
 PLAIN = (".txt", ".text")
+LINE = "the line"
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[ImportedInstruction | ImportedOutput | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream each instruction, and after it its reference answer, where there is one."""
     if path.suffix in PLAIN:
         name = options.set_name or fields.stem(path)
-        for each in followed_rows(path, lines(path)):
-            if isinstance(each, Refusal):
-                yield each
-                continue
-            number, line = each
-            try:
-                yield ImportedInstruction(fields.require_storable("the line", line), "", name, options.use)
-            except ValueError as error:
-                yield Refusal(number, str(error))
-        return
-    yield from fields.rows_of(path, file_rows(path), (ASKED,), lambda row: _instruction(row, path, options))
+        rows = (each if isinstance(each, Refusal) else (each[0], {LINE: each[1]}) for each in lines(path))
+        return fields.rows_of(path, rows, (), lambda row: _line(row, name, options))
+    return fields.rows_of(path, file_rows(path), (ASKED,), lambda row: _instruction(row, path, options))
+
+
+def _line(row: dict[str, Any], name: str, options: ReadOptions) -> Iterator[ImportedInstruction]:
+    yield ImportedInstruction(fields.text(row, LINE), "", name, options.use)
 
 
 def _instruction(
@@ -79,7 +77,7 @@ def _use(row: dict[str, Any]) -> Use | None:
         raise ValueError(f"use is {fields.shown(value)}, not {', '.join(Use)}") from None
 
 
-def read_outputs(path: Path, options: ReadOptions) -> Iterator[ImportedOutput | Refusal]:
+def read_outputs(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream each output, and after it its reference answer, where there is one."""
     shape = (ASKED, ("output", "response", "completion"), (*PRODUCER,) if not options.source else ASKED)
     return fields.rows_of(path, file_rows(path), shape, lambda row: _output(row, options))

@@ -14,7 +14,7 @@ from typing import Any
 from db.interchange import fields
 from db.interchange.asked import RowOrigin, renamed
 from db.interchange.places import rows_by
-from db.interchange.rows import Entry, ReadOptions, Refusal
+from db.interchange.rows import Placed, ReadOptions
 from db.records import AnnotatorKind
 
 MARKS = frozenset({"question", "response_A", "response_B", "label"})
@@ -29,7 +29,7 @@ JUDGE = ("judge_name", "judgments")
 REWARD_MODEL = "reward_model"
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream judged pairs: the verified label, and each decision of a judge."""
     origin = RowOrigin("judgebench", "judgebench-verified", AnnotatorKind.GOLD)
     return rows_by(path, options, shape=SHAPE, origin=origin, fill=_fill, codes=CODES)

@@ -13,14 +13,14 @@ from typing import Any
 from db.interchange import fields
 from db.interchange.asked import RowOrigin
 from db.interchange.places import rows_by
-from db.interchange.rows import Entry, ReadOptions, Refusal
+from db.interchange.rows import Placed, ReadOptions
 
 MARKS = (frozenset({"instruction", "chosen", "rejected"}), frozenset({"instruction", "output", "kto_tag"}))
 SHAPE = (("instruction",), ("chosen", "output"), ("rejected", "kto_tag"))
 KNOWN = ("instruction", "input", "system", "history", "chosen", "rejected", "output", "kto_tag")
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream judged pairs, or answers that are good or bad."""
     origin = RowOrigin(fields.stem(path), fields.stem(path))
     return rows_by(path, options, shape=SHAPE, origin=origin, fill=_fill)

@@ -14,7 +14,7 @@ from typing import Any
 from db.interchange import fields, verdicts
 from db.interchange.asked import RowOrigin, renamed
 from db.interchange.places import rows_by
-from db.interchange.rows import Entry, ReadOptions, Refusal
+from db.interchange.rows import Placed, ReadOptions
 from db.records import AnnotatorKind
 
 MARKS = frozenset({"input", "output_1", "output_2", "label"})
@@ -23,7 +23,7 @@ CODES = {"1": 1.0, "2": 0.0}
 COLUMNS = {"prompt": "input", "output_1": "output_1", "output_2": "output_2", "verdict": "label"}
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream judged pairs; the verdict is right by construction."""
 
     subset, judge = _names(path)

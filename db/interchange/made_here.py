@@ -14,6 +14,8 @@ WITHOUT_VERDICT = {
     each.value: each
     for each in (AnnotationStatus.UNREADABLE, AnnotationStatus.FAILED, AnnotationStatus.SPARED)
 }
+MADE = "made"  # in the spec of an annotator whose judgements the farm made elsewhere: its key there
+HERE = "farm"  # the source of judgements of pairs that no source has
 FIELDS = {"annotator", "status", "label", "attempt", "drawn"}
 
 

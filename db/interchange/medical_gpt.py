@@ -9,7 +9,7 @@ from typing import Any
 from db.interchange import fields
 from db.interchange.asked import RowOrigin, renamed
 from db.interchange.places import rows_by
-from db.interchange.rows import Entry, ReadOptions, Refusal
+from db.interchange.rows import Placed, ReadOptions
 
 MARKS = frozenset({"question", "response_chosen", "response_rejected"})
 SHAPE = (("question",), ("response_chosen",), ("response_rejected",))
@@ -19,7 +19,7 @@ COLUMNS = {
 }  # fmt: skip
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream judged pairs; output_1 is the chosen response."""
     origin = RowOrigin(fields.stem(path), fields.stem(path))
     return rows_by(path, options, shape=SHAPE, origin=origin, fill=_fill)

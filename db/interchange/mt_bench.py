@@ -14,7 +14,7 @@ from typing import Any
 from db.interchange import fields
 from db.interchange.asked import RowOrigin, renamed
 from db.interchange.places import rows_by
-from db.interchange.rows import Entry, ReadOptions, Refusal
+from db.interchange.rows import Placed, ReadOptions
 from db.interchange.turns import apart, messages
 from db.records import AnnotatorKind
 
@@ -46,7 +46,7 @@ KNOWN = (
 )  # fmt: skip
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream two judgements of each row."""
     origin = RowOrigin("mt-bench", "judge", AnnotatorKind.LLM)
     return rows_by(path, options, shape=SHAPE, origin=origin, fill=_fill, codes=CODES)

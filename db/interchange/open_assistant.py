@@ -15,20 +15,20 @@ from typing import Any
 
 from db.interchange import fields
 from db.interchange.asked import RowOrigin, yes_or_no
-from db.interchange.files import Numbered, file_rows, followed_rows, readable_objects
+from db.interchange.files import file_rows, readable_objects
 from db.interchange.places import placed_rows, rows_by
-from db.interchange.rows import Entry, ReadOptions, Refusal
+from db.interchange.rows import Numbered, Placed, ReadOptions, Refusal
 
 FLAT = frozenset({"message_id", "parent_id", "role", "text"})
 MARKS = (frozenset({"message_tree_id", "prompt"}), FLAT)
 SHAPE = (("message_tree_id",), ("prompt",))
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream judged pairs of ranked replies."""
     origin = RowOrigin("oasst", "oasst-people")
     if next(readable_objects(path))[1].keys() >= FLAT:
-        rows = followed_rows(path, _trees(path))
+        rows = _trees(path)
         return placed_rows(path, rows, options, shape=SHAPE, origin=origin, fill=_fill)
     return rows_by(path, options, shape=SHAPE, origin=origin, fill=_fill)
 

@@ -12,14 +12,14 @@ from typing import Any
 from db.interchange import fields
 from db.interchange.asked import RowOrigin
 from db.interchange.places import rows_by
-from db.interchange.rows import Entry, ReadOptions, Refusal
+from db.interchange.rows import Placed, ReadOptions
 
 MARKS = frozenset({"input", "preferred_output", "non_preferred_output"})
 SHAPE = (("input",), ("preferred_output",), ("non_preferred_output",))
 KNOWN = ("input", "preferred_output", "non_preferred_output")
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream judged pairs; output_1 is the preferred output."""
     origin = RowOrigin(fields.stem(path), fields.stem(path))
     return rows_by(path, options, shape=SHAPE, origin=origin, fill=_fill)

@@ -17,7 +17,7 @@ from typing import Any
 from db.errors import FormatError
 from db.interchange import fields
 from db.interchange.files import file_rows, objects, readable_objects, with_objects
-from db.interchange.rows import PreferenceRow, ReadOptions, Refusal
+from db.interchange.rows import Placed, PreferenceRow, ReadOptions
 from db.records import AnnotatorKind
 
 CODES: dict[float, float] = {0: 0.5, 1: 1.0, 2: 0.0}
@@ -33,7 +33,7 @@ JUDGE = re.compile(r"(.+)_result")
 UNREADABLE = ("garbage", "")
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[PreferenceRow | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream one preference row for each verdict. Raises FormatError where their texts are missing."""
     rows = file_rows(path)
     first = next(readable_objects(path))[1]

@@ -9,7 +9,7 @@ a battle whose texts nobody kept; a prompt alone is an instruction.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,15 @@ from db.interchange.asked import (
     yes_or_no,
 )
 from db.interchange.fields import Fields
-from db.interchange.files import Numbered, file_rows
+from db.interchange.files import file_rows
 from db.interchange.instructions import REFERENCE
 from db.interchange.rows import (
     Entry,
     ImportedInstruction,
     ImportedOutput,
     ImportedPair,
+    Numbered,
+    Placed,
     PreferenceRow,
     RatedOutput,
     ReadOptions,
@@ -116,7 +118,7 @@ def _compared(
         preference = verdicts.decoded(value, asked.codes, models, (texts[0], texts[1]))
         yield _judged(asked, first, second, preference, raw=value)
     elif len(answers) == 2 and len(scored) < 2:
-        yield _unjudged(asked, *answers)
+        yield ImportedPair(**_compared_fields(asked, *answers))
     elif not is_blank(value):
         raise ValueError(f"a verdict compares two outputs, and here are {len(answers)} (map scores or ranks)")
     elif not scored:
@@ -148,7 +150,7 @@ def _judged(
 ) -> PreferenceRow:
     scores = (first.given, second.given)
     return PreferenceRow(
-        **asdict(_unjudged(asked, first, second)),
+        **_compared_fields(asked, first, second),
         **_judge(asked),
         preference=preference,
         preference_raw=raw if raw is None or fields.is_number(raw) else str(raw),
@@ -167,19 +169,20 @@ def _kind(value: str | None) -> AnnotatorKind | None:
         raise ValueError(f"kind is {fields.shown(value)}, not {', '.join(AnnotatorKind)}") from None
 
 
-def _unjudged(asked: Asked, first: PlacedOutput, second: PlacedOutput) -> ImportedPair:
+def _compared_fields(asked: Asked, first: PlacedOutput, second: PlacedOutput) -> dict[str, Any]:
+    """The fields of a pair that are there whether it is judged or not."""
     prompt, (said_1, said_2) = apart(asked.prompt, [first.said, second.said])
-    return ImportedPair(
-        source=asked.source,
+    return {
+        "source": asked.source,
         **_prompted(asked, prompt)._asdict(),
-        output_1=text_of(said_1, "the first output"),
-        output_2=text_of(said_2, "the second output"),
-        output_1_model=first.model,
-        output_2_model=second.model,
-        subset=asked.text("subset"),
-        item_id=asked.text("item"),
-        instruction_id=asked.text("instruction_id"),
-    )
+        "output_1": text_of(said_1, "the first output"),
+        "output_2": text_of(said_2, "the second output"),
+        "output_1_model": first.model,
+        "output_2_model": second.model,
+        "subset": asked.text("subset"),
+        "item_id": asked.text("item"),
+        "instruction_id": asked.text("instruction_id"),
+    }
 
 
 def _prompted(asked: Asked, prompt: Turns) -> Prompted:
@@ -285,7 +288,7 @@ def rows_by(
     origin: RowOrigin,
     fill: Callable[[dict[str, Any]], Iterable[Fields]],
     codes: Codes | None = None,
-) -> Iterator[Entry | Refusal]:
+) -> Iterator[Placed]:
     """Stream a file's rows as entries. fill: the places that a row fills, once for each entry or pair.
 
     shape: groups of field names, one of each group must be there. Raises UnlikeFormat where one lacks.
@@ -303,7 +306,7 @@ def placed_rows(
     origin: RowOrigin,
     fill: Callable[[dict[str, Any]], Iterable[Fields]],
     codes: Codes | None = None,
-) -> Iterator[Entry | Refusal]:
+) -> Iterator[Placed]:
     """The same of rows that were read from a file."""
 
     def read(row: dict[str, Any]) -> Iterator[Entry]:
@@ -315,3 +318,15 @@ def placed_rows(
             yield from entries(filled, origin, options, codes)
 
     return fields.rows_of(path, rows, shape, read)
+
+
+def entries_of(
+    path: Path,
+    rows: Iterator[Numbered | Refusal],
+    *,
+    origin: RowOrigin,
+    options: ReadOptions,
+    codes: Codes | None = None,
+) -> Iterator[Placed]:
+    """The entries of rows whose places are filled already."""
+    return fields.rows_of(path, rows, (), lambda filled: entries(filled, origin, options, codes))

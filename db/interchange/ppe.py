@@ -13,7 +13,7 @@ from typing import Any
 from db.interchange.arena import CODES
 from db.interchange.asked import RowOrigin, renamed
 from db.interchange.places import rows_by
-from db.interchange.rows import Entry, ReadOptions, Refusal
+from db.interchange.rows import Placed, ReadOptions
 
 MARKS = frozenset({"prompt", "response_1", "response_2", "model_a", "model_b", "winner"})
 SHAPE = tuple((name,) for name in sorted(MARKS))
@@ -23,7 +23,7 @@ COLUMNS = {
 }  # fmt: skip
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream judged pairs; the voters of the arena are one annotator."""
     origin = RowOrigin("ppe", "arena-voters")
     return rows_by(path, options, shape=SHAPE, origin=origin, fill=_fill, codes=CODES)

@@ -26,9 +26,10 @@ from db.interchange.fields import (
     rows_of,
     shown,
 )
-from db.interchange.files import file_rows, with_objects, write_json_lines
-from db.interchange.rows import PreferenceRow, ReadOptions, Refusal
+from db.interchange.files import file_rows, with_objects
+from db.interchange.rows import Placed, PreferenceRow, ReadOptions
 from db.interchange.turns import Prompted, messages, prompted, turns
+from db.interchange.writing import write_json_lines
 from db.records import AnnotatorKind
 
 FIELDS: Final = (
@@ -48,7 +49,7 @@ EXTRA = "_farm"
 PACKED = ("meta", "preference_raw")  # in parquet these are JSON texts, since a column has one type
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[PreferenceRow | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream the rows. Raises FormatError where the first one lacks fields of this format."""
     rows = file_rows(path)
     if path.suffix == ".parquet":

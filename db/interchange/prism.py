@@ -14,9 +14,9 @@ from typing import Any
 
 from db.interchange import fields
 from db.interchange.asked import RowOrigin
-from db.interchange.files import Numbered, file_rows, followed_rows, readable_objects
+from db.interchange.files import file_rows, readable_objects
 from db.interchange.places import placed_rows, rows_by
-from db.interchange.rows import Entry, ReadOptions, Refusal
+from db.interchange.rows import Numbered, Placed, ReadOptions, Refusal
 
 CONVERSATIONS = frozenset({"conversation_id", "user_id", "conversation_history"})
 UTTERANCES = frozenset({"conversation_id", "user_id", "turn", "user_prompt", "model_response", "score"})
@@ -25,12 +25,12 @@ SHAPE = (("conversation_id",), ("user_id",), ("conversation_history", "user_prom
 HISTORY = "conversation_history"
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream the judged pairs of each turn."""
     origin = RowOrigin("prism", "prism-people")
     if HISTORY in next(readable_objects(path))[1]:
         return rows_by(path, options, shape=SHAPE, origin=origin, fill=_fill)
-    rows = followed_rows(path, _conversations(path))
+    rows = _conversations(path)
     return placed_rows(path, rows, options, shape=SHAPE, origin=origin, fill=_fill)
 
 

@@ -18,7 +18,7 @@ from db.interchange.asked import RowOrigin, renamed
 from db.interchange.fields import require_shape
 from db.interchange.files import readable_objects
 from db.interchange.places import rows_by
-from db.interchange.rows import Entry, ReadOptions, Refusal
+from db.interchange.rows import Placed, ReadOptions
 from db.interchange.table import rows_by_group
 from db.records import AnnotatorKind
 
@@ -44,7 +44,7 @@ ASKED = re.compile(
 )
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream judged pairs, or responses compared by their scores."""
     origin = RowOrigin("prometheus", "gpt-4", AnnotatorKind.LLM)
     first = next(readable_objects(path), (0, {}))[1]

@@ -14,7 +14,7 @@ from typing import Any
 from db.interchange import fields
 from db.interchange.asked import RowOrigin, renamed
 from db.interchange.places import rows_by
-from db.interchange.rows import Entry, ReadOptions, Refusal
+from db.interchange.rows import Placed, ReadOptions
 from db.records import AnnotatorKind
 
 MARKS = frozenset({"prompt", "chosen", "rejected", "chosen_model", "rejected_model", "subset"})
@@ -34,17 +34,17 @@ def holds_lists(row: fields.Fields) -> bool:
     )
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream judged pairs of RewardBench."""
     return _read(path, options, "rewardbench")
 
 
-def read_lists(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read_lists(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream judged pairs of RewardBench 2 or RM-Bench, each chosen text with each rejected one."""
     return _read(path, options, fields.stem(path))
 
 
-def _read(path: Path, options: ReadOptions, source: str) -> Iterator[Entry | Refusal]:
+def _read(path: Path, options: ReadOptions, source: str) -> Iterator[Placed]:
     origin = RowOrigin(source, f"{source}-gold", AnnotatorKind.GOLD)
     return rows_by(path, options, shape=SHAPE, origin=origin, fill=_fill)
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from db.ids import Json
 from db.records import AnnotationStatus, AnnotatorKind, ProducerKind, Turn, Use
+
+Numbered: TypeAlias = tuple[int, dict[str, Any]]  # number of the line or row, from 1; the object
 
 
 class OutputOrigin(NamedTuple):
@@ -138,6 +140,14 @@ class Refusal:
 
 
 Entry: TypeAlias = PreferenceRow | RatedOutput | ImportedPair | ImportedOutput | ImportedInstruction
+
+
+class Placed(NamedTuple):
+    """What a reader made of a row, and where the row stands."""
+
+    file: str
+    row: int  # number of the line or row in the file, from 1
+    entry: Entry | Refusal
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from db.interchange.asked import RowOrigin, renamed
 from db.interchange.places import rows_by
-from db.interchange.rows import Entry, ReadOptions, Refusal
+from db.interchange.rows import Placed, ReadOptions
 
 MARKS = frozenset({"history", "human_ref_A", "human_ref_B", "labels"})
 SHAPE = (("history",), ("human_ref_A",), ("human_ref_B",), ("labels",))
@@ -22,7 +22,7 @@ COLUMNS = {
 }  # fmt: skip
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream judged pairs; the readers of a forum are one annotator."""
     origin = RowOrigin("shp", "shp-voters")
     return rows_by(path, options, shape=SHAPE, origin=origin, fill=_fill, codes=CODES)

@@ -13,9 +13,9 @@ from typing import Any
 
 from db.interchange import fields
 from db.interchange.asked import RowOrigin
-from db.interchange.files import csv_rows_of, followed_rows
+from db.interchange.csv_rows import csv_rows_of
 from db.interchange.places import placed_rows
-from db.interchange.rows import Entry, ReadOptions, Refusal
+from db.interchange.rows import Placed, ReadOptions
 from db.records import AnnotatorKind
 
 RANKED = ("instruction", "input", "response1", "response2", "feedback")
@@ -32,11 +32,11 @@ def fits(row: fields.Fields) -> bool:
     return (len(row) == len(RANKED) and last in CODES) or (len(row) == len(RATED) and is_score)
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream judged pairs, or ratings."""
     origin = RowOrigin("sparse_feedback", "gpt-3.5-turbo", AnnotatorKind.LLM)
     shape = tuple((name,) for name in RATED[:2])
-    rows = followed_rows(path, csv_rows_of(path, ",", headers=(RANKED, RATED)))
+    rows = csv_rows_of(path, ",", headers=(RANKED, RATED))
     return placed_rows(path, rows, options, shape=shape, origin=origin, fill=_fill, codes=CODES)
 
 

@@ -16,18 +16,16 @@ from typing import Any, TypeAlias
 from db.errors import ConfigError, FormatError
 from db.interchange import fields, verdicts
 from db.interchange.asked import PLACES, RowOrigin, renamed
-from db.interchange.files import file_rows, followed_rows
-from db.interchange.places import entries
-from db.interchange.rows import Entry, ReadOptions, Refusal, TableMap
-from db.interchange.verdicts import Codes
+from db.interchange.files import file_rows
+from db.interchange.places import entries_of
+from db.interchange.rows import Numbered, Placed, ReadOptions, Refusal, TableMap
 
 ENDING = ".map.json"
-Placed: TypeAlias = tuple[int, dict[str, Any]]  # a row's number, and what fills its places
-Group: TypeAlias = tuple[int, dict[str, Any], list[dict[str, Any]]]  # a Placed, and its members
+Group: TypeAlias = tuple[int, dict[str, Any], list[dict[str, Any]]]  # number, shared places, members
 OWN = ("output", "model", "score", "rank")  # places of a long table's rows, which differ within a group
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream the table's entries. Raises FormatError without a mapping, or for a column that no row has."""
     mapping = options.table
     if mapping is None:
@@ -37,28 +35,11 @@ def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
     origin = RowOrigin(fields.stem(path), fields.stem(path))
     rows = _filled(path, mapping)
     if "output" in mapping.columns and {"score", "rank"} & mapping.columns.keys():
-        rows = followed_rows(path, _grouped(rows))
-    return _entries(rows, origin, options, mapping.codes)
+        rows = _grouped(rows)
+    return entries_of(path, rows, origin=origin, options=options, codes=mapping.codes)
 
 
-def _entries(
-    rows: Iterator[Placed | Refusal],
-    origin: RowOrigin,
-    options: ReadOptions,
-    codes: Codes | None = None,
-) -> Iterator[Entry | Refusal]:
-    for row in rows:
-        if isinstance(row, Refusal):
-            yield row
-            continue
-        number, filled = row
-        try:
-            yield from entries(filled, origin, options, codes)
-        except ValueError as error:
-            yield Refusal(number, str(error))
-
-
-def _filled(path: Path, mapping: TableMap) -> Iterator[Placed | Refusal]:
+def _filled(path: Path, mapping: TableMap) -> Iterator[Numbered | Refusal]:
     """The places that each row fills, with the row's number. Raises FormatError for a column of no row."""
     unseen = set(mapping.columns.values())
     names: dict[str, None] = {}
@@ -97,7 +78,7 @@ def value_at(row: Mapping[str, Any], column: str) -> Any:
     return value
 
 
-def _grouped(rows: Iterator[Placed | Refusal]) -> Iterator[Placed | Refusal]:
+def _grouped(rows: Iterator[Numbered | Refusal]) -> Iterator[Numbered | Refusal]:
     """The rows of one prompt and annotator as one row with lists of outputs, models, scores and ranks."""
     groups: dict[str, Group] = {}
     for row in rows:
@@ -126,14 +107,14 @@ def rows_by_group(
     origin: RowOrigin,
     columns: Mapping[str, str],
     unpack: Callable[[dict[str, Any]], dict[str, Any]] = dict,
-) -> Iterator[Entry | Refusal]:
+) -> Iterator[Placed]:
     """Stream the pairs of rows that have one output each, compared by score within a prompt.
 
     columns: place -> column of a row that `unpack` gives; a column model or subset is a place of its own.
     """
     taken: dict[str, str] = {"model": "model", "subset": "subset"} | dict(columns)
 
-    def filled() -> Iterator[Placed | Refusal]:
+    def filled() -> Iterator[Numbered | Refusal]:
         for row in file_rows(path):
             if isinstance(row, Refusal):
                 yield row
@@ -143,7 +124,7 @@ def rows_by_group(
             except ValueError as error:
                 yield Refusal(row[0], str(error))
 
-    return _entries(followed_rows(path, _grouped(filled())), origin, options)
+    return entries_of(path, _grouped(filled()), origin=origin, options=options)
 
 
 def mapping_of(maps: tuple[str, ...], verdict: str | None) -> TableMap:

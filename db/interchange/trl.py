@@ -21,10 +21,11 @@ from typing import Any, Generic, TypeVar
 
 from db.interchange import fields
 from db.interchange.asked import RowOrigin, yes_or_no
-from db.interchange.files import file_rows, write_objects
+from db.interchange.files import file_rows
 from db.interchange.places import entries
-from db.interchange.rows import Entry, PreferenceRow, RatedOutput, ReadOptions, Refusal
+from db.interchange.rows import Entry, Placed, PreferenceRow, RatedOutput, ReadOptions
 from db.interchange.turns import messages
+from db.interchange.writing import write_objects
 from db.records import Instruction, Turn, TurnRole
 
 MARKS = (frozenset({"prompt", "chosen", "rejected"}), frozenset({"chosen_messages", "rejected_messages"}))
@@ -52,12 +53,12 @@ ORIGIN = RowOrigin("trl", "trl")
 WrittenRow = TypeVar("WrittenRow", bound=PreferenceRow | RatedOutput)
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream paired rows as preferences; output_1 is the chosen output."""
     return fields.rows_of(path, file_rows(path), PAIRED, lambda row: _paired(row, options))
 
 
-def read_unpaired(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read_unpaired(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream unpaired rows as ratings."""
     return fields.rows_of(path, file_rows(path), UNPAIRED, lambda row: _unpaired(row, options))
 

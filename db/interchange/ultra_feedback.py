@@ -14,7 +14,7 @@ from typing import Any
 from db.interchange import fields, verdicts
 from db.interchange.asked import RowOrigin
 from db.interchange.places import rows_by
-from db.interchange.rows import Entry, ReadOptions, Refusal
+from db.interchange.rows import Placed, ReadOptions
 from db.records import AnnotatorKind
 
 MARKS = frozenset({"instruction", "completions"})
@@ -22,7 +22,7 @@ SHAPE = (("instruction",), ("completions",))
 SCORE = "fine-grained_score"
 
 
-def read(path: Path, options: ReadOptions) -> Iterator[Entry | Refusal]:
+def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
     """Stream judged pairs of completions."""
     origin = RowOrigin("ultrafeedback", "gpt-4", AnnotatorKind.LLM)
     return rows_by(path, options, shape=SHAPE, origin=origin, fill=_fill)

@@ -11,6 +11,7 @@ from sqlalchemy import Executable, Subquery, func, select
 from sqlalchemy.orm import aliased
 
 from db.instruction_rows import ASKED, instruction_of
+from db.interchange.made_here import HERE, MADE
 from db.interchange.rows import MadeHere, OutputOrigin, PreferenceRow
 from db.ledger import Ledger
 from db.queries.frames import pairs_of_requests
@@ -25,9 +26,6 @@ from db.tables import (
     OutputRow,
     PairRow,
 )
-
-MADE = "made"  # in the spec of an annotator whose judgements the farm made elsewhere: its key there
-HERE = "farm"  # the source of judgements of pairs that no source has
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from db.interchange import FORMATS
+from db.interchange.rows import Placed, ReadOptions
+from db.ledger import Ledger
+from farm import import_
 from tests.support.command_line import farm, refused, told
 
 
@@ -45,6 +51,27 @@ def test_a_wrong_file_among_right_ones_leaves_the_ledger_as_it_was(sums: Path, t
     assert result.error.count("\n") == 1
     assert "torn.json:1200: this is not JSON" in result.error
     assert not any(told(tmp_path / "x.db", "status")["counts"].values())
+
+
+@pytest.mark.parametrize(("room", "readings"), [(import_.HELD, 1), (5_000, 2), (0, 2)])
+def test_a_file_is_read_once_where_it_has_room_and_again_where_not(
+    sums: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, readings: int
+) -> None:
+    (tmp_path / "x.jsonl").write_text("\n".join(sums.read_text().splitlines()[:50]))
+    read: list[Path] = []
+
+    def reader(path: Path, options: ReadOptions) -> Iterator[Placed]:
+        read.append(path)
+        return FORMATS["preferences"].reader(path, options)
+
+    followed = replace(FORMATS["preferences"], reader=reader)
+    monkeypatch.setattr(import_, "HELD", room)
+    monkeypatch.setattr(import_, "format_named", lambda _: followed)
+    with Ledger.open(tmp_path / "x.db", create=True) as ledger:
+        report = import_.import_files(ledger, "", [tmp_path / "x.jsonl"], ReadOptions(), lambda *_: None)
+        assert ledger.counts()["annotation"] == 50
+    assert (report.total("read"), report.total("kept")) == (50, 50)
+    assert len(read) == readings
 
 
 def test_folders_are_read_whole_and_named_sources_and_sets_are_kept(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from db.errors import FormatError
-from db.interchange import files
+from db.interchange import opening
 from db.interchange.files import HOPELESS, file_rows, objects, readable_objects
 from db.interchange.rows import Refusal
 from tests.support.command_line import farm, told
@@ -57,7 +57,7 @@ def test_a_file_whose_beginning_is_all_broken_is_refused_whole(tmp_path: Path) -
 def test_a_line_over_the_limit_is_refused_in_bounded_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "MAX_LINE", 1 << 20)
+    monkeypatch.setattr(opening, "MAX_LINE", 1 << 20)
     good = json.dumps(GOOD).encode()
     path = tmp_path / "x.jsonl"
     path.write_bytes(good + b"\n" + b"x" * (24 << 20) + b"\n" + good)

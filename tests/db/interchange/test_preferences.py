@@ -34,9 +34,13 @@ ROW = PreferenceRow(
 )
 
 
-def back(rows: list[PreferenceRow], path: Path) -> list[PreferenceRow | Refusal]:
+def found(path: Path) -> list[Entry | Refusal]:
+    return [each.entry for each in read(path, NO)]
+
+
+def back(rows: list[PreferenceRow], path: Path) -> list[Entry | Refusal]:
     assert write(rows, path) == len(rows)
-    return list(read(path, NO))
+    return found(path)
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
@@ -100,7 +104,7 @@ def test_any_bytes_are_rows_refusals_or_a_clear_error(
 def test_refusals_say_why(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text("\n".join(json.dumps(to_dict(ROW) | each) for each in ({}, change)))
-    good, bad = read(path, NO)
+    good, bad = found(path)
     assert good == ROW
     assert bad == Refusal(2, reason)
 
@@ -109,7 +113,7 @@ def test_a_missing_field_is_named(tmp_path: Path) -> None:
     row = to_dict(ROW)
     del row["scores"]
     (tmp_path / "x.jsonl").write_text(json.dumps(row))
-    assert list(read(tmp_path / "x.jsonl", NO)) == [Refusal(1, "scores is missing")]
+    assert found(tmp_path / "x.jsonl") == [Refusal(1, "scores is missing")]
 
 
 def test_what_the_fields_cannot_hold_stands_in_meta() -> None:

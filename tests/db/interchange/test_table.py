@@ -13,7 +13,6 @@ import pytest
 
 from db.errors import ConfigError, FormatError
 from db.interchange import FORMATS, expand
-from db.interchange.files import followed
 from db.interchange.rows import (
     Entry,
     ImportedInstruction,
@@ -165,9 +164,8 @@ def test_a_group_stands_at_its_first_row(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
     mapping = mapping_of(("prompt=q", "output=r", "score=s"), None)
-    with followed() as place:
-        found = [place.row for _ in FORMATS["table"].read(path, ReadOptions(table=mapping))]
-    assert found == [1, 2]
+    found = FORMATS["table"].placed(path, ReadOptions(table=mapping))
+    assert [(each.file, each.row) for each in found] == [(str(path), 1), (str(path), 2)]
 
 
 def test_good_and_bad_answers_are_ratings(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from db.interchange.trl import read
 
 def one(path: Path, rows: Sequence[Mapping[str, Any]]) -> PreferenceRow:
     path.write_text("\n".join(map(json.dumps, rows)))
-    [row] = read(path, ReadOptions())
+    [(_, _, row)] = read(path, ReadOptions())
     assert isinstance(row, PreferenceRow), row
     return row
 
