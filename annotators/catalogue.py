@@ -61,16 +61,22 @@ def names() -> list[str]:
     return annotators + sorted(path.stem for path in (FOLDER / "pools").glob("*.yaml"))
 
 
-def load(name: str, models: ModelSlots | None = None) -> AnnotatorSpec | Pool:
+def listed(models: ModelSlots) -> list[AnnotatorSpec | Pool]:
+    """All of the catalogue. Its prompts and examples are not checked again: tests do so."""
+    return [load(name, models, check=False) for name in names()]
+
+
+def load(name: str, models: ModelSlots | None = None, *, check: bool = True) -> AnnotatorSpec | Pool:
     """Load an annotator or a pool by its name in the catalogue, or by the path of a folder or a YAML file.
 
-    Raises ConfigError where there is none, or with all that is wrong with it.
+    check: try its prompt on made-up pairs, and read its examples. Raises ConfigError where there is none, or
+    with all that is wrong with it.
     """
     library = _library(models or ModelSlots())
     path = _path_of(name)
     if path.name == SPEC_FILE:
-        return _load_annotator(path, library)
-    return _load_pool(path, library)
+        return _load_annotator(path, library, check)
+    return _load_pool(path, library, check)
 
 
 def reweighted(name: str, pool: Pool, title: str, weights: Sequence[float], flip: float, folder: Path) -> str:
@@ -104,16 +110,18 @@ def _path_of(name: str) -> Path:
     raise ConfigError(f"no annotator {name!r:.200}{nearest(name, names())}", remedy=remedy)
 
 
-def _load_annotator(path: Path, library: Library) -> AnnotatorSpec:
+def _load_annotator(path: Path, library: Library, check: bool) -> AnnotatorSpec:
     entry = Reader(read_yaml(path))
-    spec = _read_annotator(entry, path.parent, library)
+    spec = _read_annotator(entry, path.parent, library, check)
     entry.finish(str(path), REMEDY)
     return spec
 
 
-def _read_annotator(entry: Reader, folder: Path, library: Library) -> AnnotatorSpec:
+def _read_annotator(entry: Reader, folder: Path, library: Library, check: bool) -> AnnotatorSpec:
     spec = read_spec(entry, _prompts(folder), library)
     entry.close()
+    if not check:
+        return spec
     if spec.kind is AnnotatorKind.RULE:
         entry.complain_all("rule", rule_problems(spec))
     else:
@@ -125,7 +133,7 @@ def _read_annotator(entry: Reader, folder: Path, library: Library) -> AnnotatorS
     return spec
 
 
-def _load_pool(path: Path, library: Library) -> Pool:
+def _load_pool(path: Path, library: Library, check: bool) -> Pool:
     entry = Reader(_with_base(read_yaml(path), path.parent))
 
     def read_member(name: str, changes: Mapping[str, object], line: Reader) -> AnnotatorSpec | None:
@@ -138,7 +146,7 @@ def _load_pool(path: Path, library: Library) -> Pool:
             line.complain("annotator", error.what)
             return None
         merged = {**data, **changes, "examples": []} if isinstance(data, dict) else data
-        spec = _read_annotator(line.over(merged), base.parent, library)
+        spec = _read_annotator(line.over(merged), base.parent, library, check)
         if spec.kind is not AnnotatorKind.LLM or spec.recorded:
             line.complain("annotator", "a pool's members are language models that can be asked")
         return spec

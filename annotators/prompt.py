@@ -34,13 +34,13 @@ _ENVIRONMENT.filters["fenced"] = fenced
 
 
 class PromptTemplate:
-    """A template that was checked. Raises ValueError with all that is wrong, where it cannot be used."""
+    """A template that can be rendered. Raises ValueError with all that is wrong, where it cannot be."""
 
     def __init__(self, text: str) -> None:
-        checked = _checked(text)
-        if checked.code is None:
-            raise ValueError("; ".join(checked.problems))
-        self._template = Template.from_code(_ENVIRONMENT, checked.code, _ENVIRONMENT.make_globals(None))
+        parsed = _parsed(text)
+        if parsed.code is None:
+            raise ValueError("; ".join(parsed.problems))
+        self._template = Template.from_code(_ENVIRONMENT, parsed.code, _ENVIRONMENT.make_globals(None))
 
     def has(self, block: str) -> bool:
         """Whether the template has this block."""
@@ -76,33 +76,32 @@ def prompt_of(text: str) -> PromptTemplate:
     return PromptTemplate(text)
 
 
+@lru_cache(maxsize=256)
 def template_problems(text: str) -> tuple[str, ...]:
     """What is wrong with a template, one clause each."""
-    return _checked(text).problems
+    parsed = _parsed(text)
+    return parsed.problems or _problems(_ENVIRONMENT.parse(text))
 
 
-class _Checked(NamedTuple):
-    """What is wrong with a template, and, where nothing is, its code."""
+class _Parsed(NamedTuple):
+    """A template's code, or why it has none."""
 
-    problems: tuple[str, ...]
-    code: CodeType | None = None
+    code: CodeType | None
+    problems: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=256)
-def _checked(text: str) -> _Checked:
+def _parsed(text: str) -> _Parsed:
     """The template with this text, parsed and compiled once."""
     if len(text) > MAX_TEMPLATE:
-        return _Checked((f"a template has {MAX_TEMPLATE} characters at most, not {len(text)}",))
+        return _Parsed(None, (f"a template has {MAX_TEMPLATE} characters at most, not {len(text)}",))
     try:
-        tree = _ENVIRONMENT.parse(text)
-        if problems := _problems(tree):
-            return _Checked(problems)
-        return _Checked((), _ENVIRONMENT.compile(tree))
+        return _Parsed(_ENVIRONMENT.compile(_ENVIRONMENT.parse(text)))
     except TemplateError as error:
         line = getattr(error, "lineno", None)
-        return _Checked((f"line {line}: {error.message}" if line else str(error.message),))
+        return _Parsed(None, (f"line {line}: {error.message}" if line else str(error.message),))
     except (RecursionError, MemoryError, ValueError):
-        return _Checked(("it is nested too deep",))
+        return _Parsed(None, ("it is nested too deep",))
 
 
 def _problems(tree: nodes.Template) -> tuple[str, ...]:

@@ -7,19 +7,19 @@ from __future__ import annotations
 from typing import Any
 
 from db.records import Instruction, Output, ProducerKind, turns_from_json
-from db.tables import InstructionRow, OutputRow
+from db.tables import INSTRUCTION, OUTPUT
 
 ASKED = (
-    InstructionRow.text.label("asked_text"),
-    InstructionRow.input.label("asked_input"),
-    InstructionRow.turns.label("asked_turns"),
+    INSTRUCTION.c.text.label("asked_text"),
+    INSTRUCTION.c.input.label("asked_input"),
+    INSTRUCTION.c.turns.label("asked_turns"),
 )
 ANSWERED = (
-    OutputRow.text,
-    OutputRow.producer,
-    OutputRow.producer_kind,
-    OutputRow.decoding,
-    OutputRow.sample,
+    OUTPUT.c.text,
+    OUTPUT.c.producer,
+    OUTPUT.c.producer_kind,
+    OUTPUT.c.decoding,
+    OUTPUT.c.sample,
     *ASKED,
 )
 

@@ -17,7 +17,6 @@ from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine, Executable, Integer, Select, bindparam, func, select
-from sqlalchemy.orm import aliased
 
 from db.engine import WRITE, Address, clear_errors, foreign_tables, make_engine
 from db.errors import LedgerCorrupt, LedgerNotFound, LedgerReadOnly, LedgerUnreachable
@@ -37,15 +36,15 @@ from db.records import (
 from db.records import PairFilter as PairFilter
 from db.schema import ensure_current, is_current, refuse_foreign
 from db.tables import (
-    AnnotationRow,
-    AnnotatorRow,
-    Base,
-    InstructionRow,
-    ItemRow,
-    MembershipRow,
-    OutputRow,
-    PairRow,
-    SchemaRow,
+    ANNOTATION,
+    ANNOTATOR,
+    INSTRUCTION,
+    ITEM,
+    MEMBERSHIP,
+    METADATA,
+    OUTPUT,
+    PAIR,
+    SCHEMA_HISTORY,
 )
 from db.writer import Writer
 
@@ -199,7 +198,7 @@ class Ledger:
 
     def counts(self) -> dict[str, int]:
         """The number of facts in each table."""
-        tables = Base.metadata.tables
+        tables = METADATA.tables
         with self.reading() as connection:
             return {
                 name: connection.execute(select(func.count()).select_from(tables[name])).scalar_one()
@@ -209,12 +208,12 @@ class Ledger:
     def revision(self) -> str:
         """The revision of the schema, such as "0004"."""
         with self.reading() as connection:
-            return str(connection.execute(select(func.max(SchemaRow.revision))).scalar_one())
+            return str(connection.execute(select(func.max(SCHEMA_HISTORY.c.revision))).scalar_one())
 
     def annotators(self) -> list[AnnotatorCard]:
         """Every annotator, in the order in which they were added."""
         with self.reading() as connection:
-            rows = connection.execute(select(AnnotatorRow.__table__).order_by(AnnotatorRow.id)).all()
+            rows = connection.execute(select(ANNOTATOR).order_by(ANNOTATOR.c.id)).all()
         return [
             AnnotatorCard(row.name, AnnotatorKind(row.kind), json.loads(row.spec), row.id) for row in rows
         ]
@@ -231,15 +230,15 @@ class Ledger:
 
     def pair_keys(self, wanted: PairFilter = PairFilter()) -> dict[int, str]:
         """The keys of the pairs by id, without their texts. A pair of an output with itself is left out."""
-        query = select(PairRow.id, PairRow.key).where(PairRow.output_a_id != PairRow.output_b_id)
-        return {row.id: row.key for row in self.stream(_filtered(query.order_by(PairRow.id), wanted))}
+        query = select(PAIR.c.id, PAIR.c.key).where(PAIR.c.output_a_id != PAIR.c.output_b_id)
+        return {row.id: row.key for row in self.stream(_filtered(query.order_by(PAIR.c.id), wanted))}
 
     def memberships(self) -> Iterator[Membership]:
         """Stream the instructions of all named sets."""
         query = (
-            select(MembershipRow.__table__, *ASKED)
-            .join(InstructionRow, InstructionRow.id == MembershipRow.instruction_id)
-            .order_by(MembershipRow.id)
+            select(MEMBERSHIP, *ASKED)
+            .join(INSTRUCTION, INSTRUCTION.c.id == MEMBERSHIP.c.instruction_id)
+            .order_by(MEMBERSHIP.c.id)
         )
         for row in self.stream(query):
             use = None if row.use is None else Use(row.use)
@@ -255,13 +254,13 @@ class Ledger:
     def imported_instructions(self) -> Iterator[tuple[str, Instruction]]:
         """Stream (source, instruction) of the imported items that have judgements, each once."""
         query = (
-            select(ItemRow.source, *ASKED)
-            .join(PairRow, PairRow.id == ItemRow.pair_id)
-            .join(OutputRow, OutputRow.id == PairRow.output_a_id)
-            .join(InstructionRow, InstructionRow.id == OutputRow.instruction_id)
-            .where(ItemRow.id.in_(select(AnnotationRow.item_id)))
+            select(ITEM.c.source, *ASKED)
+            .join(PAIR, PAIR.c.id == ITEM.c.pair_id)
+            .join(OUTPUT, OUTPUT.c.id == PAIR.c.output_a_id)
+            .join(INSTRUCTION, INSTRUCTION.c.id == OUTPUT.c.instruction_id)
+            .where(ITEM.c.id.in_(select(ANNOTATION.c.item_id)))
             .distinct()
-            .order_by(ItemRow.source, *ASKED)
+            .order_by(ITEM.c.source, *ASKED)
         )
         for row in self.stream(query):
             yield row.source, instruction_of(row)
@@ -273,7 +272,7 @@ class Ledger:
 
         replicates: those to look at, without gaps; None for all.
         """
-        row = AnnotationRow
+        row = ANNOTATION.c
         query = (
             select(row.pair_id, row.replicate, row.swapped, row.attempt, row.status)
             .where(row.annotator_id == annotator_id, row.item_id.is_(None), row.pair_id.in_(pair_ids))
@@ -289,7 +288,7 @@ class Ledger:
 
     def flipped_pairs(self) -> set[int]:
         """Ids of the pairs whose first imported item is the other way round: its output_1 is output_b."""
-        query = select(ItemRow.pair_id, ItemRow.flipped).order_by(ItemRow.id.desc())
+        query = select(ITEM.c.pair_id, ITEM.c.flipped).order_by(ITEM.c.id.desc())
         with self.reading() as connection:
             first = {row.pair_id: row.flipped for row in connection.execute(query)}
         return {pair for pair, flipped in first.items() if flipped}
@@ -342,7 +341,7 @@ def _output(instruction: Instruction, row: Any, side: str) -> Output:
 
 
 def _pairs_query(wanted: PairFilter) -> Executable:
-    a, b = aliased(OutputRow), aliased(OutputRow)
+    a, b = OUTPUT.alias(), OUTPUT.alias()
     sides = [
         column.label(f"{name}_{side}")
         for side, output in (("a", a), ("b", b))
@@ -355,11 +354,11 @@ def _pairs_query(wanted: PairFilter) -> Executable:
         )
     ]
     query = (
-        select(PairRow.id, *ASKED, *sides)
-        .join(a, a.id == PairRow.output_a_id)
-        .join(b, b.id == PairRow.output_b_id)
-        .join(InstructionRow, InstructionRow.id == a.instruction_id)
-        .order_by(PairRow.id)
+        select(PAIR.c.id, *ASKED, *sides)
+        .join(a, a.c.id == PAIR.c.output_a_id)
+        .join(b, b.c.id == PAIR.c.output_b_id)
+        .join(INSTRUCTION, INSTRUCTION.c.id == a.c.instruction_id)
+        .order_by(PAIR.c.id)
     )
     return _filtered(query, wanted)
 
@@ -367,17 +366,17 @@ def _pairs_query(wanted: PairFilter) -> Executable:
 def _filtered(query: Select[*tuple[Any, ...]], wanted: PairFilter) -> Executable:
     """The query, restricted to the pairs that are wanted."""
     if wanted.source is not None or wanted.subset is not None:
-        items = select(ItemRow.pair_id)
+        items = select(ITEM.c.pair_id)
         if wanted.source is not None:
-            items = items.where(ItemRow.source == wanted.source)
+            items = items.where(ITEM.c.source == wanted.source)
         if wanted.subset is not None:
-            items = items.where(ItemRow.subset == wanted.subset)
-        query = query.where(PairRow.id.in_(items))
+            items = items.where(ITEM.c.subset == wanted.subset)
+        query = query.where(PAIR.c.id.in_(items))
     if wanted.after:
-        query = query.where(PairRow.id > wanted.after)
+        query = query.where(PAIR.c.id > wanted.after)
     if wanted.ids is not None:  # as literals: there may be more ids than a query may have parameters
         chosen = [int(each) for each in wanted.ids]
         query = query.where(
-            PairRow.id.in_(bindparam("ids", chosen, Integer, expanding=True, literal_execute=True))
+            PAIR.c.id.in_(bindparam("ids", chosen, Integer, expanding=True, literal_execute=True))
         )
     return query if wanted.limit is None else query.limit(wanted.limit)

@@ -24,9 +24,9 @@ from db.tables import (
     COMPLETION,
     IMPORTED,
     LEASE,
+    METADATA,
     OUTPUT_THINKING,
-    Base,
-    SchemaRow,
+    SCHEMA_HISTORY,
 )
 from db.whole_files import write_whole
 from db.writer import Writer
@@ -82,8 +82,8 @@ def _copy_pages(source: Path, target: Path, read_only: bool) -> None:
 def _copy_rows(ledger: Ledger, target: Path) -> None:
     """Copy every row of every table, with its id, into a new SQLite file."""
     with Ledger.open(target, create=True) as copy, copy.writing() as writer, ledger.reading() as source:
-        for table in Base.metadata.sorted_tables:
-            if table.name not in (SchemaRow.__tablename__, LEASE.name):
+        for table in METADATA.sorted_tables:
+            if table.name not in (SCHEMA_HISTORY.name, LEASE.name):
                 for rows in _batches(source.execute(select(table).order_by(*table.primary_key))):
                     writer.rows.insert(table, [tuple(row) for row in rows])
 
@@ -99,7 +99,7 @@ def merge(ledger: Ledger, other: Ledger, keep_ours: bool = False) -> Merged:
     with ledger.writing() as writer, other.reading() as source:
         ids: Ids = {}
         for name in CONTENT:
-            ids[name] = _merge_content(writer, source, Base.metadata.tables[name], ids)
+            ids[name] = _merge_content(writer, source, METADATA.tables[name], ids)
         for rows in _batches(source.execute(select(OUTPUT_THINKING))):
             writer.thoughts({ids["output"][row.output_id]: row.text for row in rows})
         ids["completion"] = ids["claim"] = _merge_completions(writer, source, ids)

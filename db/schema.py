@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, select
 
 from db.errors import LedgerCorrupt, LedgerReadOnly, LedgerTooNew
-from db.tables import SchemaRow
+from db.tables import SCHEMA_HISTORY
 
 KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 HEAD = KNOWN[-1]
@@ -26,7 +26,7 @@ def package_version() -> str:
 
 def refuse_foreign(tables: Collection[str], where: str) -> None:
     """Raise LedgerCorrupt where a database has tables, and not those of a ledger. where: its address."""
-    if tables and SchemaRow.__tablename__ not in tables:
+    if tables and SCHEMA_HISTORY.name not in tables:
         raise LedgerCorrupt(
             "this database is not a ledger: it holds other tables",
             where=where,
@@ -45,7 +45,7 @@ def current_revision(connection: Connection, where: str) -> str | None:
     if not tables:
         return None
     history = connection.execute(
-        select(SchemaRow.revision, SchemaRow.needs).order_by(SchemaRow.revision)
+        select(SCHEMA_HISTORY.c.revision, SCHEMA_HISTORY.c.needs).order_by(SCHEMA_HISTORY.c.revision)
     ).all()
     for revision, needs in reversed(history):
         if revision not in KNOWN:

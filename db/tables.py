@@ -1,392 +1,370 @@
-"""The tables of the ledger. Private to db/: no mapped object leaves this room.
+"""The tables of the ledger. Private to db/: no table leaves this room.
 
 Rows refer to one another by integer id. Content is identified by a unique hash, the column `key`. Rows are
 never updated or deleted, but for those of `lease`: triggers that the migrations make refuse it. A change here
 needs a migration; a test checks that tables and migrations agree. The records in db/records.py explain the
-columns.
+columns. The tables are those of SQLAlchemy's core: its mapper would cost a sixth of a short command.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    Column,
     Float,
     ForeignKey,
     Index,
     Integer,
     MetaData,
     SmallInteger,
+    Table,
     Text,
     UniqueConstraint,
     func,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-NAMES = {
-    "pk": "pk_%(table_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_name)s",
-    "ix": "ix_%(table_name)s_%(column_0_name)s",
-}
-
-
-class Base(DeclarativeBase):
-    """What all tables share: names of keys and indexes, and the SQL type of each Python type."""
-
-    metadata = MetaData(naming_convention=NAMES)
-    type_annotation_map = {str: Text, bool: Boolean, float: Float(53)}  # noqa: RUF012
-
-
-Wide = Annotated[int, mapped_column(BigInteger().with_variant(Integer, "sqlite"))]
+METADATA = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    }
+)
+REAL = Float(53)
+WIDE = BigInteger().with_variant(Integer, "sqlite")
 """A number that comes from outside: from a server, a file or a flag."""
 
 
-class InstructionRow(Base):
-    """A text and its input. turns: of a conversation, as canonical JSON, else empty."""
-
-    __tablename__ = "instruction"
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    key: Mapped[str] = mapped_column(unique=True)
-    text: Mapped[str]
-    input: Mapped[str]
-    turns: Mapped[str] = mapped_column(server_default="")
+def _column(name: str, kind: Any, *more: ForeignKey, nullable: bool = False, **given: Any) -> Column[Any]:
+    """A column. The database gives out no numbers of its own."""
+    return Column(name, kind, *more, nullable=nullable, autoincrement=False, **given)
 
 
-class OutputRow(Base):
-    """One answer to an instruction."""
-
-    __tablename__ = "output"
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    key: Mapped[str] = mapped_column(unique=True)
-    instruction_id: Mapped[int] = mapped_column(ForeignKey("instruction.id"), index=True)
-    text: Mapped[str]
-    producer: Mapped[str]
-    producer_kind: Mapped[str]
-    decoding: Mapped[str]
-    sample: Mapped[Wide]
+def _reference(name: str, to: str, **given: Any) -> Column[Any]:
+    """A column that refers to one of another table."""
+    return _column(name, Integer, ForeignKey(to), **given)
 
 
-class OutputThinkingRow(Base):
-    """What a model thought before it wrote an output."""
-
-    __tablename__ = "output_thinking"
-    output_id: Mapped[int] = mapped_column(ForeignKey("output.id"), primary_key=True, autoincrement=False)
-    text: Mapped[str]
+def _id() -> Column[Any]:
+    return _column("id", Integer, primary_key=True)
 
 
-class PairRow(Base):
-    """Two outputs to one instruction; output_a is the one with the smaller key."""
-
-    __tablename__ = "pair"
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    key: Mapped[str] = mapped_column(unique=True)
-    output_a_id: Mapped[int] = mapped_column(ForeignKey("output.id"))
-    output_b_id: Mapped[int] = mapped_column(ForeignKey("output.id"))
+def _key() -> Column[Any]:
+    return _column("key", Text, unique=True)
 
 
-class AnnotatorRow(Base):
-    """Who judges; spec is canonical JSON."""
+INSTRUCTION = Table(
+    "instruction",
+    METADATA,
+    _id(),
+    _key(),
+    _column("text", Text),
+    _column("input", Text),
+    _column("turns", Text, server_default=""),
+)
+"""A text and its input. turns: of a conversation, as canonical JSON, else empty."""
 
-    __tablename__ = "annotator"
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    key: Mapped[str] = mapped_column(unique=True)
-    name: Mapped[str]
-    kind: Mapped[str]
-    spec: Mapped[str]
+OUTPUT = Table(
+    "output",
+    METADATA,
+    _id(),
+    _key(),
+    _reference("instruction_id", "instruction.id", index=True),
+    _column("text", Text),
+    _column("producer", Text),
+    _column("producer_kind", Text),
+    _column("decoding", Text),
+    _column("sample", WIDE),
+)
+"""One answer to an instruction."""
 
+OUTPUT_THINKING = Table(
+    "output_thinking",
+    METADATA,
+    _reference("output_id", "output.id", primary_key=True),
+    _column("text", Text),
+)
+"""What a model thought before it wrote an output."""
 
-class ItemRow(Base):
-    """An imported question as its source stored it; two items with identical texts share a pair."""
+PAIR = Table(
+    "pair",
+    METADATA,
+    _id(),
+    _key(),
+    _reference("output_a_id", "output.id"),
+    _reference("output_b_id", "output.id"),
+)
+"""Two outputs to one instruction; output_a is the one with the smaller key."""
 
-    __tablename__ = "item"
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    key: Mapped[str] = mapped_column(unique=True)
-    source: Mapped[str]
-    subset: Mapped[str | None]
-    name: Mapped[str]
-    pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"))
-    flipped: Mapped[bool]
-    instruction_ref: Mapped[str | None]
+ANNOTATOR = Table(
+    "annotator",
+    METADATA,
+    _id(),
+    _key(),
+    _column("name", Text),
+    _column("kind", Text),
+    _column("spec", Text),
+)
+"""Who judges; spec is canonical JSON."""
 
+ITEM = Table(
+    "item",
+    METADATA,
+    _id(),
+    _key(),
+    _column("source", Text),
+    _column("subset", Text, nullable=True),
+    _column("name", Text),
+    _reference("pair_id", "pair.id"),
+    _column("flipped", Boolean),
+    _column("instruction_ref", Text, nullable=True),
+)
+"""An imported question as its source stored it; two items with identical texts share a pair."""
 
-class FileRow(Base):
-    """A file that was imported."""
+FILE = Table(
+    "file",
+    METADATA,
+    _id(),
+    _key(),
+    _column("format", Text),
+    _column("name", Text),
+    _column("sha256", Text),
+)
+"""A file that was imported."""
 
-    __tablename__ = "file"
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    key: Mapped[str] = mapped_column(unique=True)
-    format: Mapped[str]
-    name: Mapped[str]
-    sha256: Mapped[str]
+MEMBERSHIP = Table(
+    "membership",
+    METADATA,
+    _id(),
+    _key(),
+    _reference("instruction_id", "instruction.id"),
+    _column("set_name", Text),
+    _column("use", Text, nullable=True),
+    _column("category", Text, nullable=True),
+    _column("name", Text, nullable=True),
+    _column("meta", Text, nullable=True),
+)
+"""An instruction of a named set."""
 
+RATING = Table(
+    "rating",
+    METADATA,
+    _id(),
+    _key(),
+    _reference("output_id", "output.id"),
+    _reference("annotator_id", "annotator.id"),
+    _reference("file_id", "file.id"),
+    _column("label", REAL),
+    _column("source", Text),
+    _column("subset", Text, nullable=True),
+    _column("name", Text, nullable=True),
+    _column("raw", Text, nullable=True),
+    _column("meta", Text, nullable=True),
+)
+"""A judgement of one output alone; label: how good it is, in [0, 1]."""
 
-class MembershipRow(Base):
-    """An instruction of a named set."""
-
-    __tablename__ = "membership"
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    key: Mapped[str] = mapped_column(unique=True)
-    instruction_id: Mapped[int] = mapped_column(ForeignKey("instruction.id"))
-    set_name: Mapped[str]
-    use: Mapped[str | None]
-    category: Mapped[str | None]
-    name: Mapped[str | None]
-    meta: Mapped[str | None]
-
-
-class RatingRow(Base):
-    """A judgement of one output alone; label: how good it is, in [0, 1]."""
-
-    __tablename__ = "rating"
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    key: Mapped[str] = mapped_column(unique=True)
-    output_id: Mapped[int] = mapped_column(ForeignKey("output.id"))
-    annotator_id: Mapped[int] = mapped_column(ForeignKey("annotator.id"))
-    file_id: Mapped[int] = mapped_column(ForeignKey("file.id"))
-    label: Mapped[float]
-    source: Mapped[str]
-    subset: Mapped[str | None]
-    name: Mapped[str | None]
-    raw: Mapped[str | None]
-    meta: Mapped[str | None]
-
-
-class AnnotationRow(Base):
-    """One attempt at a judgement. Unique by `JUDGEMENT`, in which a NULL counts as a value."""
-
-    __tablename__ = "annotation"
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"))
-    annotator_id: Mapped[int] = mapped_column(ForeignKey("annotator.id"))
-    item_id: Mapped[int | None] = mapped_column(ForeignKey("item.id"))
-    replicate: Mapped[Wide]
-    swapped: Mapped[int | None] = mapped_column(SmallInteger)
-    attempt: Mapped[int]
-    preference: Mapped[float | None]
-    label: Mapped[float | None]
-    status: Mapped[str]
-    reason: Mapped[str | None]
-    completion_id: Mapped[int | None] = mapped_column(ForeignKey("completion.claim_id"))
-    slot: Mapped[int | None]
-
+ANNOTATION = Table(
+    "annotation",
+    METADATA,
+    _id(),
+    _reference("pair_id", "pair.id"),
+    _reference("annotator_id", "annotator.id"),
+    _reference("item_id", "item.id", nullable=True),
+    _column("replicate", WIDE),
+    _column("swapped", SmallInteger, nullable=True),
+    _column("attempt", Integer),
+    _column("preference", REAL, nullable=True),
+    _column("label", REAL, nullable=True),
+    _column("status", Text),
+    _column("reason", Text, nullable=True),
+    _reference("completion_id", "completion.claim_id", nullable=True),
+    _column("slot", Integer, nullable=True),
+)
+"""One attempt at a judgement. Unique by `JUDGEMENT`, in which a NULL counts as a value."""
 
 # The natural key of a judgement. Frames also sort by it: the latest attempt comes last, and the order does
 # not depend on when a judgement arrived.
 JUDGEMENT = (
-    AnnotationRow.pair_id,
-    AnnotationRow.annotator_id,
-    func.coalesce(AnnotationRow.item_id, 0),
-    AnnotationRow.replicate,
-    func.coalesce(AnnotationRow.swapped, -1),
-    AnnotationRow.attempt,
+    ANNOTATION.c.pair_id,
+    ANNOTATION.c.annotator_id,
+    func.coalesce(ANNOTATION.c.item_id, 0),
+    ANNOTATION.c.replicate,
+    func.coalesce(ANNOTATION.c.swapped, -1),
+    ANNOTATION.c.attempt,
 )
 Index("uq_annotation_judgement", *JUDGEMENT, unique=True)
 
 
-class ImportedRow(Base):
-    """What an imported row carried beside its judgement."""
+IMPORTED = Table(
+    "imported",
+    METADATA,
+    _reference("annotation_id", "annotation.id", primary_key=True),
+    _reference("file_id", "file.id"),
+    _column("preference_raw", Text, nullable=True),
+    _column("scores", Text, nullable=True),
+    _column("raw_completion", Text, nullable=True),
+    _column("price", REAL, nullable=True),
+    _column("seconds", REAL, nullable=True),
+    _column("meta", Text, nullable=True),
+)
+"""What an imported row carried beside its judgement."""
 
-    __tablename__ = "imported"
-    annotation_id: Mapped[int] = mapped_column(
-        ForeignKey("annotation.id"), primary_key=True, autoincrement=False
-    )
-    file_id: Mapped[int] = mapped_column(ForeignKey("file.id"))
-    preference_raw: Mapped[str | None]
-    scores: Mapped[str | None]
-    raw_completion: Mapped[str | None]
-    price: Mapped[float | None]
-    seconds: Mapped[float | None]
-    meta: Mapped[str | None]
+MADE_OF = Table(
+    "made_of",
+    METADATA,
+    _reference("annotation_id", "annotation.id", primary_key=True),
+    _reference("part_id", "annotation.id", primary_key=True),
+)
+"""A judgement of a panel or a cascade, and one of the judgements that it was made of."""
 
+STRENGTH = Table(
+    "strength",
+    METADATA,
+    _reference("annotation_id", "annotation.id", primary_key=True),
+    _column("steps", SmallInteger),
+    _column("levels", SmallInteger),
+)
+"""How strong a judgement is: steps from the tie, of as many levels on either side."""
 
-class MadeOfRow(Base):
-    """A judgement of a panel or a cascade, and one of the judgements that it was made of."""
+ASPECT = Table(
+    "aspect",
+    METADATA,
+    _reference("annotation_id", "annotation.id", primary_key=True),
+    _column("name", Text, primary_key=True),
+    _column("preference", REAL, nullable=True),
+    _column("score_a", REAL, nullable=True),
+    _column("score_b", REAL, nullable=True),
+)
+"""The verdict of a judgement on one criterion; scores: of output_a and output_b."""
 
-    __tablename__ = "made_of"
-    annotation_id: Mapped[int] = mapped_column(
-        ForeignKey("annotation.id"), primary_key=True, autoincrement=False
-    )
-    part_id: Mapped[int] = mapped_column(ForeignKey("annotation.id"), primary_key=True, autoincrement=False)
+CLAIM = Table(
+    "claim",
+    METADATA,
+    _id(),
+    _column("request_key", Text),
+    _column("attempt", Integer),
+    _column("draw_key", Text),
+    _column("run", Text),
+    _column("request", Text),
+    UniqueConstraint("request_key", "attempt"),
+)
+"""A request that is about to be sent: one row before each sending, whether it costs anything or not."""
 
+CLAIM_SLOT = Table(
+    "claim_slot",
+    METADATA,
+    _reference("claim_id", "claim.id", primary_key=True),
+    _column("slot", Integer, primary_key=True),
+    _reference("pair_id", "pair.id", index=True),
+    _column("replicate", WIDE),
+    _column("swapped", SmallInteger),
+)
+"""One pair that a claimed request shows; swapped: output_b was shown first."""
 
-class StrengthRow(Base):
-    """How strong a judgement is: steps from the tie, of as many levels on either side."""
+COMPLETION = Table(
+    "completion",
+    METADATA,
+    _reference("claim_id", "claim.id", primary_key=True),
+    _column("text", Text),
+    _column("failure", Text, nullable=True),
+    _column("detail", Text),
+    _column("finish_reason", Text, nullable=True),
+    _column("model", Text, nullable=True),
+    _column("top_logprobs", Text, nullable=True),
+    _column("prompt_tokens", WIDE),
+    _column("completion_tokens", WIDE),
+    _column("cached_tokens", WIDE),
+    _column("sendings", Integer),
+    _column("unmetered", Integer),
+    _column("cost", REAL, nullable=True),
+    _column("cost_bound", REAL, nullable=True),
+    _column("seconds", REAL),
+    _column("warnings", Text),
+    _column("thinking", Text, server_default=""),
+)
+"""The result of a claim: a reply or a failure, and what it cost."""
 
-    __tablename__ = "strength"
-    annotation_id: Mapped[int] = mapped_column(
-        ForeignKey("annotation.id"), primary_key=True, autoincrement=False
-    )
-    steps: Mapped[int] = mapped_column(SmallInteger)
-    levels: Mapped[int] = mapped_column(SmallInteger)
+SNAPSHOT = Table(
+    "snapshot",
+    METADATA,
+    _id(),
+    _column("key", Text),
+    _column("name", Text, unique=True),
+    _column("choice", Text),
+)
+"""A frozen set of judgements. key: hash of their content; choice: how they were chosen, as JSON."""
 
+SNAPSHOT_ROW = Table(
+    "snapshot_row",
+    METADATA,
+    _reference("snapshot_id", "snapshot.id", primary_key=True),
+    _reference("annotation_id", "annotation.id", primary_key=True),
+)
+"""One judgement of a snapshot."""
 
-class AspectRow(Base):
-    """The verdict of a judgement on one criterion; scores: of output_a and output_b."""
+SNAPSHOT_RATING = Table(
+    "snapshot_rating",
+    METADATA,
+    _reference("snapshot_id", "snapshot.id", primary_key=True),
+    _reference("rating_id", "rating.id", primary_key=True),
+)
+"""One rating of a snapshot."""
 
-    __tablename__ = "aspect"
-    annotation_id: Mapped[int] = mapped_column(
-        ForeignKey("annotation.id"), primary_key=True, autoincrement=False
-    )
-    name: Mapped[str] = mapped_column(primary_key=True)
-    preference: Mapped[float | None]
-    score_a: Mapped[float | None]
-    score_b: Mapped[float | None]
+RUN = Table(
+    "run",
+    METADATA,
+    _id(),
+    _column("command", Text),
+    _column("config", Text),
+    _column("version", Text),
+    _column("model", Text),
+    _column("folder", Text),
+    _column("started", Text),
+    _column("seed", WIDE),
+    _reference("snapshot_id", "snapshot.id", nullable=True),
+    _column("set_name", Text, nullable=True),
+)
+"""A training run: its options, the model that it started from, and the data that it learnt from."""
 
+METRIC = Table(
+    "metric",
+    METADATA,
+    _reference("run_id", "run.id", primary_key=True),
+    _column("step", Integer, primary_key=True),
+    _column("name", Text, primary_key=True),
+    _column("value", REAL),
+)
+"""One figure of a run at one step."""
 
-class ClaimRow(Base):
-    """A request that is about to be sent: one row before each sending, whether it costs anything or not."""
+CHECKPOINT = Table(
+    "checkpoint",
+    METADATA,
+    _id(),
+    _reference("run_id", "run.id"),
+    _column("step", Integer),
+    _column("path", Text),
+)
+"""A checkpoint that a run wrote; path: its directory."""
 
-    __tablename__ = "claim"
-    __table_args__ = (UniqueConstraint("request_key", "attempt"),)
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    request_key: Mapped[str]
-    attempt: Mapped[int]
-    draw_key: Mapped[str]
-    run: Mapped[str]
-    request: Mapped[str]
+LEASE = Table(
+    "lease",
+    METADATA,
+    _column("run", Text, primary_key=True),
+    _column("beats", WIDE),
+)
+"""A run of `farm annotate` that may be waiting for replies. It is no fact: the row changes, and goes.
 
+beats: a counter, which the run raises while it lives.
+"""
 
-class ClaimSlotRow(Base):
-    """One pair that a claimed request shows; swapped: output_b was shown first."""
-
-    __tablename__ = "claim_slot"
-    claim_id: Mapped[int] = mapped_column(ForeignKey("claim.id"), primary_key=True, autoincrement=False)
-    slot: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"), index=True)
-    replicate: Mapped[Wide]
-    swapped: Mapped[int] = mapped_column(SmallInteger)
-
-
-class CompletionRow(Base):
-    """The result of a claim: a reply or a failure, and what it cost."""
-
-    __tablename__ = "completion"
-    claim_id: Mapped[int] = mapped_column(ForeignKey("claim.id"), primary_key=True, autoincrement=False)
-    text: Mapped[str]
-    failure: Mapped[str | None]
-    detail: Mapped[str]
-    finish_reason: Mapped[str | None]
-    model: Mapped[str | None]
-    top_logprobs: Mapped[str | None]
-    prompt_tokens: Mapped[Wide]
-    completion_tokens: Mapped[Wide]
-    cached_tokens: Mapped[Wide]
-    sendings: Mapped[int]
-    unmetered: Mapped[int]
-    cost: Mapped[float | None]
-    cost_bound: Mapped[float | None]
-    seconds: Mapped[float]
-    warnings: Mapped[str]
-    thinking: Mapped[str] = mapped_column(server_default="")
-
-
-class SnapshotRow(Base):
-    """A frozen set of judgements. key: hash of their content; choice: how they were chosen, as JSON."""
-
-    __tablename__ = "snapshot"
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    key: Mapped[str]
-    name: Mapped[str] = mapped_column(unique=True)
-    choice: Mapped[str]
-
-
-class SnapshotMemberRow(Base):
-    """One judgement of a snapshot."""
-
-    __tablename__ = "snapshot_row"
-    snapshot_id: Mapped[int] = mapped_column(ForeignKey("snapshot.id"), primary_key=True, autoincrement=False)
-    annotation_id: Mapped[int] = mapped_column(
-        ForeignKey("annotation.id"), primary_key=True, autoincrement=False
-    )
-
-
-class SnapshotRatingRow(Base):
-    """One rating of a snapshot."""
-
-    __tablename__ = "snapshot_rating"
-    snapshot_id: Mapped[int] = mapped_column(ForeignKey("snapshot.id"), primary_key=True, autoincrement=False)
-    rating_id: Mapped[int] = mapped_column(ForeignKey("rating.id"), primary_key=True, autoincrement=False)
-
-
-class RunRow(Base):
-    """A training run: its options, the model that it started from, and the data that it learnt from."""
-
-    __tablename__ = "run"
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    command: Mapped[str]
-    config: Mapped[str]
-    version: Mapped[str]
-    model: Mapped[str]
-    folder: Mapped[str]
-    started: Mapped[str]
-    seed: Mapped[Wide]
-    snapshot_id: Mapped[int | None] = mapped_column(ForeignKey("snapshot.id"))
-    set_name: Mapped[str | None]
-
-
-class MetricRow(Base):
-    """One figure of a run at one step."""
-
-    __tablename__ = "metric"
-    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True, autoincrement=False)
-    step: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    name: Mapped[str] = mapped_column(primary_key=True)
-    value: Mapped[float]
-
-
-class CheckpointRow(Base):
-    """A checkpoint that a run wrote; path: its directory."""
-
-    __tablename__ = "checkpoint"
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
-    step: Mapped[int]
-    path: Mapped[str]
-
-
-class LeaseRow(Base):
-    """A run of `farm annotate` that may be waiting for replies. It is no fact: the row changes, and goes.
-
-    beats: a counter, which the run raises while it lives.
-    """
-
-    __tablename__ = "lease"
-    run: Mapped[str] = mapped_column(primary_key=True)
-    beats: Mapped[Wide]
-
-
-class SchemaRow(Base):
-    """A schema revision that the ledger has reached. needs: the first release that can read it."""
-
-    __tablename__ = "schema_history"
-    revision: Mapped[str] = mapped_column(primary_key=True)
-    needs: Mapped[str]
-
-
-INSTRUCTION = Base.metadata.tables["instruction"]
-OUTPUT = Base.metadata.tables["output"]
-OUTPUT_THINKING = Base.metadata.tables["output_thinking"]
-PAIR = Base.metadata.tables["pair"]
-ANNOTATOR = Base.metadata.tables["annotator"]
-ITEM = Base.metadata.tables["item"]
-FILE = Base.metadata.tables["file"]
-MEMBERSHIP = Base.metadata.tables["membership"]
-RATING = Base.metadata.tables["rating"]
-ANNOTATION = Base.metadata.tables["annotation"]
-IMPORTED = Base.metadata.tables["imported"]
-MADE_OF = Base.metadata.tables["made_of"]
-STRENGTH = Base.metadata.tables["strength"]
-ASPECT = Base.metadata.tables["aspect"]
-CLAIM = Base.metadata.tables["claim"]
-CLAIM_SLOT = Base.metadata.tables["claim_slot"]
-COMPLETION = Base.metadata.tables["completion"]
-CHECKPOINT = Base.metadata.tables["checkpoint"]
-LEASE = Base.metadata.tables["lease"]
-METRIC = Base.metadata.tables["metric"]
-RUN = Base.metadata.tables["run"]
-SNAPSHOT = Base.metadata.tables["snapshot"]
-SNAPSHOT_ROW = Base.metadata.tables["snapshot_row"]
-SNAPSHOT_RATING = Base.metadata.tables["snapshot_rating"]
+SCHEMA_HISTORY = Table(
+    "schema_history",
+    METADATA,
+    _column("revision", Text, primary_key=True),
+    _column("needs", Text),
+)
+"""A schema revision that the ledger has reached. needs: the first release that can read it."""

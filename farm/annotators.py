@@ -62,7 +62,7 @@ class AnnotatorDetail:
 def annotators(models: tuple[str, ...] = ()) -> list[Line]:
     """Every annotator of the catalogue. models: as for `farm annotate --model`."""
     chosen = catalogue.ModelSlots.of(models)
-    return [_line(catalogue.load(name, chosen)) for name in catalogue.names()]
+    return [_line(found) for found in catalogue.listed(chosen)]
 
 
 def annotator(name: str, ledger: Ledger | None, models: tuple[str, ...] = ()) -> AnnotatorDetail:

@@ -329,6 +329,15 @@ def test_the_command_line_starts_light() -> None:
     assert result.stdout.strip() == "[]"
 
 
+def test_queries_are_made_without_a_mapper() -> None:
+    """SQLAlchemy's mapper would cost a sixth of a short command."""
+    found = [(path, *each) for path in SOURCES for each in imports(path)]
+    faults = [
+        at(path, node, f"imports {module}") for path, node, module in found if "sqlalchemy.orm" in module
+    ]
+    require_none(faults, "Use the tables of db/tables.py: TABLE.c.column, TABLE.alias().")
+
+
 def test_the_wheel_lists_its_packages() -> None:
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     found = {name_of(path) for path in SOURCES if path.name == "__init__.py"}

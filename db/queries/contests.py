@@ -14,12 +14,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 from sqlalchemy import func, select
-from sqlalchemy.orm import aliased
 
 from db.ledger import Ledger
 from db.queries.orders import averaged_over_orders
 from db.records import AnnotationStatus
-from db.tables import JUDGEMENT, AnnotationRow, InstructionRow, ItemRow, MembershipRow, OutputRow, PairRow
+from db.tables import ANNOTATION, INSTRUCTION, ITEM, JUDGEMENT, MEMBERSHIP, OUTPUT, PAIR
 
 LOOKUP = 5_000
 ORDER = ("key", "swapped", "replicate", "preference", "label", "status")  # of rows: content, no ids
@@ -50,14 +49,14 @@ def contests(
     that differ in their item alone there is one row with their mean.
     average_orders: see db/queries/orders.py; where one order has no verdict, the mean has its status.
     """
-    row, a, b = AnnotationRow, aliased(OutputRow), aliased(OutputRow)
+    row, a, b = ANNOTATION.c, OUTPUT.alias(), OUTPUT.alias()
     query = (
         select(
             row.pair_id,
-            PairRow.key,
-            InstructionRow.key,
-            a.producer,
-            b.producer,
+            PAIR.c.key,
+            INSTRUCTION.c.key,
+            a.c.producer,
+            b.c.producer,
             row.annotator_id,
             row.replicate,
             func.coalesce(row.swapped, -1),
@@ -67,18 +66,18 @@ def contests(
             func.coalesce(row.item_id, 0),
             row.attempt,
         )
-        .join(PairRow, PairRow.id == row.pair_id)
-        .join(a, a.id == PairRow.output_a_id)
-        .join(b, b.id == PairRow.output_b_id)
-        .join(InstructionRow, InstructionRow.id == a.instruction_id)
+        .join(PAIR, PAIR.c.id == row.pair_id)
+        .join(a, a.c.id == PAIR.c.output_a_id)
+        .join(b, b.c.id == PAIR.c.output_b_id)
+        .join(INSTRUCTION, INSTRUCTION.c.id == a.c.instruction_id)
         .order_by(*JUDGEMENT)
     )
     if source is not None or subset is not None:
-        items = select(ItemRow.pair_id)
+        items = select(ITEM.c.pair_id)
         if source is not None:
-            items = items.where(ItemRow.source == source)
+            items = items.where(ITEM.c.source == source)
         if subset is not None:
-            items = items.where(ItemRow.subset == subset)
+            items = items.where(ITEM.c.subset == subset)
         query = query.where(row.pair_id.in_(items))
     rows = [tuple(each) for each in ledger.stream(query)]
     frame = pd.DataFrame(rows, columns=[*COLUMNS, "item", "attempt"])
@@ -104,21 +103,21 @@ def _once(frame: pd.DataFrame) -> pd.DataFrame:
 
 def members(ledger: Ledger) -> pd.DataFrame:
     """The members of all named sets: set_name, instruction (key), name, category, meta (canonical JSON)."""
-    row, key = MembershipRow, InstructionRow.key
+    row, key = MEMBERSHIP.c, INSTRUCTION.c.key
     query = select(row.set_name, key, row.name, row.category, row.meta).order_by(row.id)
-    query = query.join(InstructionRow, InstructionRow.id == row.instruction_id)
+    query = query.join(INSTRUCTION, INSTRUCTION.c.id == row.instruction_id)
     rows = [tuple(each) for each in ledger.stream(query)]
     return pd.DataFrame(rows, columns=["set_name", "instruction", "name", "category", "meta"])
 
 
 def texts_of(ledger: Ledger, pair_ids: Sequence[int]) -> Iterator[tuple[int, str, str]]:
     """Stream (pair_id, text of output_a, text of output_b)."""
-    a, b = aliased(OutputRow), aliased(OutputRow)
+    a, b = OUTPUT.alias(), OUTPUT.alias()
     for at in range(0, len(pair_ids), LOOKUP):
         query = (
-            select(PairRow.id, a.text, b.text)
-            .join(a, a.id == PairRow.output_a_id)
-            .join(b, b.id == PairRow.output_b_id)
-            .where(PairRow.id.in_([int(each) for each in pair_ids[at : at + LOOKUP]]))
+            select(PAIR.c.id, a.c.text, b.c.text)
+            .join(a, a.c.id == PAIR.c.output_a_id)
+            .join(b, b.c.id == PAIR.c.output_b_id)
+            .where(PAIR.c.id.in_([int(each) for each in pair_ids[at : at + LOOKUP]]))
         )
         yield from ledger.stream(query)

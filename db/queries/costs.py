@@ -8,7 +8,7 @@ from sqlalchemy import case, func, select
 
 from db.ledger import Ledger
 from db.records import AnnotatorKind
-from db.tables import AnnotationRow, AnnotatorRow, CompletionRow
+from db.tables import ANNOTATION, ANNOTATOR, COMPLETION
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,11 @@ class Spent:
 
 def paid_in_all(ledger: Ledger) -> float:
     """What all replies cost that a model's judgements rest on, in US dollars; each reply counts once."""
-    row, reply = AnnotationRow, CompletionRow
+    row, reply = ANNOTATION.c, COMPLETION.c
     read = (
         select(row.completion_id)
-        .join(AnnotatorRow, AnnotatorRow.id == row.annotator_id)
-        .where(row.completion_id.is_not(None), AnnotatorRow.kind != AnnotatorKind.HUMAN.value)
+        .join(ANNOTATOR, ANNOTATOR.c.id == row.annotator_id)
+        .where(row.completion_id.is_not(None), ANNOTATOR.c.kind != AnnotatorKind.HUMAN.value)
     )
     query = select(func.coalesce(func.sum(reply.cost), 0.0).label("cost")).where(reply.claim_id.in_(read))
     [found] = ledger.stream(query)
@@ -43,7 +43,7 @@ def spent(ledger: Ledger) -> list[Spent]:
 
     A request that shows several pairs counts once.
     """
-    row, reply = AnnotationRow, CompletionRow
+    row, reply = ANNOTATION.c, COMPLETION.c
     asked = (
         select(row.annotator_id, row.completion_id, func.count().label("judgements"))
         .where(row.completion_id.is_not(None))
@@ -53,8 +53,8 @@ def spent(ledger: Ledger) -> list[Spent]:
     unpriced = func.sum(case((reply.cost.is_(None), 1), else_=0))
     query = (
         select(
-            AnnotatorRow.name,
-            AnnotatorRow.kind,
+            ANNOTATOR.c.name,
+            ANNOTATOR.c.kind,
             func.sum(asked.c.judgements).label("judgements"),
             func.sum(reply.sendings).label("requests"),
             func.sum(reply.prompt_tokens).label("prompt_tokens"),
@@ -63,10 +63,10 @@ def spent(ledger: Ledger) -> list[Spent]:
             unpriced.label("unpriced"),
         )
         .select_from(asked)
-        .join(AnnotatorRow, AnnotatorRow.id == asked.c.annotator_id)
-        .join(reply, reply.claim_id == asked.c.completion_id)
-        .where(AnnotatorRow.kind != AnnotatorKind.HUMAN.value)
-        .group_by(AnnotatorRow.id, AnnotatorRow.name, AnnotatorRow.kind)
+        .join(ANNOTATOR, ANNOTATOR.c.id == asked.c.annotator_id)
+        .join(COMPLETION, reply.claim_id == asked.c.completion_id)
+        .where(ANNOTATOR.c.kind != AnnotatorKind.HUMAN.value)
+        .group_by(ANNOTATOR.c.id, ANNOTATOR.c.name, ANNOTATOR.c.kind)
     )
     found = [
         Spent(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Executable, Subquery, func, select
-from sqlalchemy.orm import aliased
 
 from db.instruction_rows import ASKED, instruction_of
 from db.interchange.made_here import HERE, MADE
@@ -16,16 +15,7 @@ from db.interchange.rows import MadeHere, OutputOrigin, PreferenceRow
 from db.ledger import Ledger
 from db.queries.frames import pairs_of_requests
 from db.records import AnnotationStatus, AnnotatorKind, ProducerKind
-from db.tables import (
-    AnnotationRow,
-    AnnotatorRow,
-    CompletionRow,
-    ImportedRow,
-    InstructionRow,
-    ItemRow,
-    OutputRow,
-    PairRow,
-)
+from db.tables import ANNOTATION, ANNOTATOR, COMPLETION, IMPORTED, INSTRUCTION, ITEM, OUTPUT, PAIR
 
 
 @dataclass(frozen=True)
@@ -65,73 +55,73 @@ def preference_rows(ledger: Ledger, wanted: RowFilter) -> PreferenceRows:
 
 
 def _query(wanted: RowFilter) -> Executable:
-    a, b, later = aliased(OutputRow), aliased(OutputRow), aliased(AnnotationRow)
-    first, reply, share = _first_items(wanted), CompletionRow, pairs_of_requests()
-    superseded = select(later.id).where(
-        later.pair_id == AnnotationRow.pair_id,
-        later.annotator_id == AnnotationRow.annotator_id,
-        func.coalesce(later.item_id, 0) == func.coalesce(AnnotationRow.item_id, 0),
-        later.replicate == AnnotationRow.replicate,
-        func.coalesce(later.swapped, -1) == func.coalesce(AnnotationRow.swapped, -1),
-        later.attempt > AnnotationRow.attempt,
+    a, b, later = OUTPUT.alias(), OUTPUT.alias(), ANNOTATION.alias()
+    first, reply, share = _first_items(wanted), COMPLETION.c, pairs_of_requests()
+    superseded = select(later.c.id).where(
+        later.c.pair_id == ANNOTATION.c.pair_id,
+        later.c.annotator_id == ANNOTATION.c.annotator_id,
+        func.coalesce(later.c.item_id, 0) == func.coalesce(ANNOTATION.c.item_id, 0),
+        later.c.replicate == ANNOTATION.c.replicate,
+        func.coalesce(later.c.swapped, -1) == func.coalesce(ANNOTATION.c.swapped, -1),
+        later.c.attempt > ANNOTATION.c.attempt,
     )
     query = (
         select(
             *_judged(),
             *_asked(a, b),
-            func.coalesce(ImportedRow.price, reply.cost / share.c.slots).label("price"),
-            func.coalesce(ImportedRow.seconds, reply.seconds / share.c.slots).label("seconds"),
+            func.coalesce(IMPORTED.c.price, reply.cost / share.c.slots).label("price"),
+            func.coalesce(IMPORTED.c.seconds, reply.seconds / share.c.slots).label("seconds"),
         )
-        .join(PairRow, PairRow.id == AnnotationRow.pair_id)
-        .join(a, a.id == PairRow.output_a_id)
-        .join(b, b.id == PairRow.output_b_id)
-        .join(InstructionRow, InstructionRow.id == a.instruction_id)
-        .join(AnnotatorRow, AnnotatorRow.id == AnnotationRow.annotator_id)
-        .outerjoin(first, first.c.pair_id == AnnotationRow.pair_id)
-        .outerjoin(ItemRow, ItemRow.id == func.coalesce(AnnotationRow.item_id, first.c.item))
-        .outerjoin(reply, reply.claim_id == AnnotationRow.completion_id)
-        .outerjoin(share, share.c.claim_id == AnnotationRow.completion_id)
-        .outerjoin(ImportedRow, ImportedRow.annotation_id == AnnotationRow.id)
-        .where(AnnotationRow.status != AnnotationStatus.RETRACTED.value, ~superseded.exists())
-        .order_by(AnnotationRow.id)
+        .join(PAIR, PAIR.c.id == ANNOTATION.c.pair_id)
+        .join(a, a.c.id == PAIR.c.output_a_id)
+        .join(b, b.c.id == PAIR.c.output_b_id)
+        .join(INSTRUCTION, INSTRUCTION.c.id == a.c.instruction_id)
+        .join(ANNOTATOR, ANNOTATOR.c.id == ANNOTATION.c.annotator_id)
+        .outerjoin(first, first.c.pair_id == ANNOTATION.c.pair_id)
+        .outerjoin(ITEM, ITEM.c.id == func.coalesce(ANNOTATION.c.item_id, first.c.item))
+        .outerjoin(COMPLETION, reply.claim_id == ANNOTATION.c.completion_id)
+        .outerjoin(share, share.c.claim_id == ANNOTATION.c.completion_id)
+        .outerjoin(IMPORTED, IMPORTED.c.annotation_id == ANNOTATION.c.id)
+        .where(ANNOTATION.c.status != AnnotationStatus.RETRACTED.value, ~superseded.exists())
+        .order_by(ANNOTATION.c.id)
     )
     for column, value in _named(wanted):
-        query = query.where(getattr(ItemRow, column) == value)
+        query = query.where(ITEM.c[column] == value)
     if wanted.annotators:
-        query = query.where(AnnotatorRow.name.in_(wanted.annotators))
+        query = query.where(ANNOTATOR.c.name.in_(wanted.annotators))
     return query
 
 
 def _judged() -> tuple[Any, ...]:
     """The columns that say who judged, and what."""
     return (
-        AnnotationRow.preference,
-        AnnotationRow.swapped,
-        AnnotationRow.replicate,
-        AnnotationRow.reason,
-        AnnotationRow.label,
-        AnnotationRow.status,
-        AnnotationRow.attempt,
-        AnnotationRow.item_id.is_(None).label("here"),
-        ImportedRow.preference_raw,
-        ImportedRow.scores,
-        ImportedRow.raw_completion,
-        ImportedRow.meta,
-        AnnotatorRow.name.label("annotator"),
-        AnnotatorRow.kind,
-        AnnotationRow.annotator_id,
+        ANNOTATION.c.preference,
+        ANNOTATION.c.swapped,
+        ANNOTATION.c.replicate,
+        ANNOTATION.c.reason,
+        ANNOTATION.c.label,
+        ANNOTATION.c.status,
+        ANNOTATION.c.attempt,
+        ANNOTATION.c.item_id.is_(None).label("here"),
+        IMPORTED.c.preference_raw,
+        IMPORTED.c.scores,
+        IMPORTED.c.raw_completion,
+        IMPORTED.c.meta,
+        ANNOTATOR.c.name.label("annotator"),
+        ANNOTATOR.c.kind,
+        ANNOTATION.c.annotator_id,
     )
 
 
 def _asked(a: Any, b: Any) -> tuple[Any, ...]:
     """The columns that say what was judged. a, b: the outputs of the pair."""
     return (
-        ItemRow.source,
-        ItemRow.subset,
-        ItemRow.name.label("item"),
-        func.coalesce(ItemRow.flipped, False).label("flipped"),
-        ItemRow.instruction_ref,
-        PairRow.key.label("pair"),
+        ITEM.c.source,
+        ITEM.c.subset,
+        ITEM.c.name.label("item"),
+        func.coalesce(ITEM.c.flipped, False).label("flipped"),
+        ITEM.c.instruction_ref,
+        PAIR.c.key.label("pair"),
         *ASKED,
         a.text.label("text_a"),
         a.producer.label("producer_a"),
@@ -154,9 +144,9 @@ def _named(wanted: RowFilter) -> list[tuple[str, str]]:
 
 def _first_items(wanted: RowFilter) -> Subquery:
     """The first item of each pair among those that are asked for: pair_id, item."""
-    query = select(ItemRow.pair_id, func.min(ItemRow.id).label("item")).group_by(ItemRow.pair_id)
+    query = select(ITEM.c.pair_id, func.min(ITEM.c.id).label("item")).group_by(ITEM.c.pair_id)
     for column, value in _named(wanted):
-        query = query.where(getattr(ItemRow, column) == value)
+        query = query.where(ITEM.c[column] == value)
     return query.subquery()
 
 

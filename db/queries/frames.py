@@ -15,22 +15,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sqlalchemy import Connection, Select, Subquery, case, func, select
-from sqlalchemy.orm import aliased
 
 from db.ledger import Ledger
 from db.queries.orders import averaged_over_orders
 from db.records import AnnotationStatus, AnnotatorCard
 from db.tables import (
+    ANNOTATION,
+    CLAIM,
+    CLAIM_SLOT,
+    COMPLETION,
+    IMPORTED,
+    INSTRUCTION,
+    ITEM,
     JUDGEMENT,
-    AnnotationRow,
-    ClaimRow,
-    ClaimSlotRow,
-    CompletionRow,
-    ImportedRow,
-    InstructionRow,
-    ItemRow,
-    OutputRow,
-    PairRow,
+    OUTPUT,
+    PAIR,
 )
 
 CHUNK = 50_000
@@ -86,8 +85,8 @@ def judgements(
 
 
 def _items(connection: Connection) -> pd.DataFrame:
-    columns = [ItemRow.id, ItemRow.name, ItemRow.pair_id, ItemRow.flipped, ItemRow.source, ItemRow.subset]
-    rows = connection.execute(select(*columns).order_by(ItemRow.id)).all()
+    columns = [ITEM.c.id, ITEM.c.name, ITEM.c.pair_id, ITEM.c.flipped, ITEM.c.source, ITEM.c.subset]
+    rows = connection.execute(select(*columns).order_by(ITEM.c.id)).all()
     names = ["item_id", "name", "pair_id", "flipped", "source", "subset"]
     frame = pd.DataFrame(rows, columns=names)
     return frame.astype({"item_id": "int64", "pair_id": "int64", "flipped": bool})
@@ -95,12 +94,12 @@ def _items(connection: Connection) -> pd.DataFrame:
 
 def _text_features(connection: Connection, has_list: Callable[[str], bool]) -> pd.DataFrame:
     """Per pair: its instruction, lengths of its texts, whether they have lists, whether they are equal."""
-    a, b = aliased(OutputRow), aliased(OutputRow)
+    a, b = OUTPUT.alias(), OUTPUT.alias()
     query = (
-        select(PairRow.id, a.instruction_id, a.text, b.text)
-        .join(a, a.id == PairRow.output_a_id)
-        .join(b, b.id == PairRow.output_b_id)
-        .order_by(PairRow.id)
+        select(PAIR.c.id, a.c.instruction_id, a.c.text, b.c.text)
+        .join(a, a.c.id == PAIR.c.output_a_id)
+        .join(b, b.c.id == PAIR.c.output_b_id)
+        .order_by(PAIR.c.id)
     )
     parts = []
     for rows in _chunks(connection, query):
@@ -113,7 +112,7 @@ def _text_features(connection: Connection, has_list: Callable[[str], bool]) -> p
 
 def _annotations(connection: Connection, labels: bool) -> pd.DataFrame:
     """Every attempt at every judgement. The pairs of one request share its price and time equally."""
-    row, extra, paid = AnnotationRow, ImportedRow, CompletionRow
+    row, extra, paid = ANNOTATION.c, IMPORTED.c, COMPLETION.c
     silent = (
         [AnnotationStatus.RETRACTED.value]
         if labels
@@ -132,12 +131,12 @@ def _annotations(connection: Connection, labels: bool) -> pd.DataFrame:
             row.label if labels else row.preference,
             func.coalesce(extra.price, paid.cost / share.c.slots),
             func.coalesce(extra.seconds, paid.seconds / share.c.slots),
-            paid.sendings - 1 + ClaimRow.attempt + row.attempt,
+            paid.sendings - 1 + CLAIM.c.attempt + row.attempt,
         )
-        .outerjoin(extra, extra.annotation_id == row.id)
-        .outerjoin(paid, paid.claim_id == row.completion_id)
+        .outerjoin(IMPORTED, extra.annotation_id == row.id)
+        .outerjoin(COMPLETION, paid.claim_id == row.completion_id)
         .outerjoin(share, share.c.claim_id == row.completion_id)
-        .outerjoin(ClaimRow, ClaimRow.id == row.completion_id)
+        .outerjoin(CLAIM, CLAIM.c.id == row.completion_id)
         .order_by(*JUDGEMENT)
     )
     integers = ["pair_id", "annotator", "item_id", "replicate", "swapped", "attempt", "silent"]
@@ -159,7 +158,7 @@ def _annotations(connection: Connection, labels: bool) -> pd.DataFrame:
 
 def pairs_of_requests() -> Subquery:
     """How many pairs each request shows: claim_id, slots. They share its price and time equally."""
-    counted = select(ClaimSlotRow.claim_id, func.count().label("slots")).group_by(ClaimSlotRow.claim_id)
+    counted = select(CLAIM_SLOT.c.claim_id, func.count().label("slots")).group_by(CLAIM_SLOT.c.claim_id)
     return counted.subquery()
 
 
@@ -231,10 +230,10 @@ def _place(rows: pd.DataFrame, items: pd.DataFrame, units: pd.DataFrame) -> pd.D
 def identities(ledger: Ledger) -> pd.DataFrame:
     """The keys of every pair and its instruction, the same in every ledger: pair_id, pair, instruction."""
     query = (
-        select(PairRow.id, PairRow.key, InstructionRow.key)
-        .join(OutputRow, OutputRow.id == PairRow.output_a_id)
-        .join(InstructionRow, InstructionRow.id == OutputRow.instruction_id)
-        .order_by(PairRow.id)
+        select(PAIR.c.id, PAIR.c.key, INSTRUCTION.c.key)
+        .join(OUTPUT, OUTPUT.c.id == PAIR.c.output_a_id)
+        .join(INSTRUCTION, INSTRUCTION.c.id == OUTPUT.c.instruction_id)
+        .order_by(PAIR.c.id)
     )
     with ledger.reading() as connection:
         rows = connection.execute(query).all()

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from db.ledger import Ledger
 from db.records import AnnotationStatus
-from db.tables import AnnotationRow, CompletionRow, PairRow
+from db.tables import ANNOTATION, COMPLETION, PAIR
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,11 @@ class Given:
 
 def given_by(ledger: Ledger, annotator_id: int) -> list[Given]:
     """The judgements of replicate 0 that this annotator made here. Those taken back are among them."""
-    row = AnnotationRow
+    row = ANNOTATION.c
     query = (
-        select(
-            row.id, PairRow.key, row.swapped, row.attempt, row.status, row.preference, CompletionRow.seconds
-        )
-        .join(PairRow, PairRow.id == row.pair_id)
-        .outerjoin(CompletionRow, CompletionRow.claim_id == row.completion_id)
+        select(row.id, PAIR.c.key, row.swapped, row.attempt, row.status, row.preference, COMPLETION.c.seconds)
+        .join(PAIR, PAIR.c.id == row.pair_id)
+        .outerjoin(COMPLETION, COMPLETION.c.claim_id == row.completion_id)
         .where(
             row.annotator_id == annotator_id,
             row.item_id.is_(None),

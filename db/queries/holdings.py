@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from db.known_names import QUERIES
 from db.ledger import Ledger
-from db.tables import ItemRow
+from db.tables import ITEM
 
 
 class SourceItems(NamedTuple):
@@ -22,9 +22,9 @@ class SourceItems(NamedTuple):
 def sources(ledger: Ledger) -> list[SourceItems]:
     """The imported sources and subsets, by name, with the number of their items."""
     query = (
-        select(ItemRow.source, ItemRow.subset, func.count())
-        .group_by(ItemRow.source, ItemRow.subset)
-        .order_by(ItemRow.source, ItemRow.subset)
+        select(ITEM.c.source, ITEM.c.subset, func.count())
+        .group_by(ITEM.c.source, ITEM.c.subset)
+        .order_by(ITEM.c.source, ITEM.c.subset)
     )
     with ledger.reading() as connection:
         return [SourceItems(*row) for row in connection.execute(query)]

@@ -7,28 +7,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, or_, select
-from sqlalchemy.orm import aliased
 
 from db.instruction_rows import ANSWERED, output_of
 from db.ledger import Ledger
 from db.records import AnnotationStatus, Output
 from db.tables import (
-    AnnotationRow,
-    AnnotatorRow,
-    CheckpointRow,
-    CompletionRow,
-    FileRow,
-    ImportedRow,
-    InstructionRow,
-    ItemRow,
-    OutputRow,
-    OutputThinkingRow,
-    PairRow,
-    SnapshotMemberRow,
-    SnapshotRow,
+    ANNOTATION,
+    ANNOTATOR,
+    CHECKPOINT,
+    COMPLETION,
+    FILE,
+    IMPORTED,
+    INSTRUCTION,
+    ITEM,
+    OUTPUT,
+    OUTPUT_THINKING,
+    PAIR,
+    SNAPSHOT,
+    SNAPSHOT_ROW,
 )
 
-KEYED = (PairRow, OutputRow, AnnotatorRow, SnapshotRow, InstructionRow)
+KEYED = (PAIR, OUTPUT, ANNOTATOR, SNAPSHOT, INSTRUCTION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ class Of:
 
 def checkpoints(ledger: Ledger) -> list[Saved]:
     """Every checkpoint, in the order in which they came."""
-    row = CheckpointRow
+    row = CHECKPOINT.c
     query = select(row.id, row.run_id, row.step, row.path).order_by(row.id)
     return [Saved(*each) for each in ledger.stream(query)]
 
@@ -118,17 +117,17 @@ def by_key(ledger: Ledger, prefix: str) -> list[KeyMatch]:
     """The rows whose key begins with `prefix`: pairs, outputs, annotators, snapshots, instructions."""
     found = []
     for table in KEYED:
-        query = select(table.id).where(table.key.startswith(prefix, autoescape=True)).order_by(table.id)
-        found += [KeyMatch(table.__tablename__, row.id) for row in ledger.stream(query)]
+        query = select(table.c.id).where(table.c.key.startswith(prefix, autoescape=True)).order_by(table.c.id)
+        found += [KeyMatch(table.name, row.id) for row in ledger.stream(query)]
     return found
 
 
 def outputs_by_id(ledger: Ledger, ids: Sequence[int]) -> dict[int, Output]:
     """Outputs with their instructions, by id."""
-    row = OutputRow
+    row = OUTPUT.c
     query = (
         select(row.id, *ANSWERED)
-        .join(InstructionRow, InstructionRow.id == row.instruction_id)
+        .join(INSTRUCTION, INSTRUCTION.c.id == row.instruction_id)
         .where(row.id.in_(ids))
     )
     return {each.id: output_of(each) for each in ledger.stream(query)}
@@ -136,14 +135,14 @@ def outputs_by_id(ledger: Ledger, ids: Sequence[int]) -> dict[int, Output]:
 
 def thinking_of(ledger: Ledger, output_id: int) -> str:
     """What a model thought before it wrote an output; empty where nothing is known."""
-    row = OutputThinkingRow
+    row = OUTPUT_THINKING.c
     query = select(row.text).where(row.output_id == output_id)
     return next((str(each.text) for each in ledger.stream(query)), "")
 
 
 def output_ids(ledger: Ledger, pair_id: int) -> tuple[int, int] | None:
     """The ids of a pair's two outputs; None where there is no such pair."""
-    query = select(PairRow.output_a_id, PairRow.output_b_id).where(PairRow.id == pair_id)
+    query = select(PAIR.c.output_a_id, PAIR.c.output_b_id).where(PAIR.c.id == pair_id)
     for row in ledger.stream(query):
         return row.output_a_id, row.output_b_id
     return None
@@ -151,13 +150,13 @@ def output_ids(ledger: Ledger, pair_id: int) -> tuple[int, int] | None:
 
 def places_of(ledger: Ledger, pair_id: int) -> list[ItemName]:
     """The names of the items that a pair is."""
-    query = select(ItemRow.source, ItemRow.subset, ItemRow.name).where(ItemRow.pair_id == pair_id)
-    return [ItemName(*each) for each in ledger.stream(query.order_by(ItemRow.id))]
+    query = select(ITEM.c.source, ITEM.c.subset, ITEM.c.name).where(ITEM.c.pair_id == pair_id)
+    return [ItemName(*each) for each in ledger.stream(query.order_by(ITEM.c.id))]
 
 
 def shares(ledger: Ledger, of: Of) -> list[Share]:
     """Count judgements by annotator and status. Earlier attempts, and what was taken back, count too."""
-    row = AnnotationRow
+    row = ANNOTATION.c
     query = select(row.annotator_id, row.status, func.count()).where(*_conditions(of))
     query = query.group_by(row.annotator_id, row.status).order_by(row.annotator_id, row.status)
     return [Share(who, AnnotationStatus(status), count) for who, status, count in ledger.stream(query)]
@@ -165,16 +164,16 @@ def shares(ledger: Ledger, of: Of) -> list[Share]:
 
 def judgements_of(ledger: Ledger, of: Of, limit: int) -> list[TracedJudgement]:
     """The first `limit` judgements, in the order in which they were written."""
-    row, extra = AnnotationRow, ImportedRow
+    row, extra = ANNOTATION.c, IMPORTED.c
     query = (
         select(
             row.id, row.pair_id, row.annotator_id, row.preference, row.label, row.swapped, row.status,
-            row.reason, row.replicate, row.attempt, CompletionRow.claim_id, row.slot,
-            FileRow.format, FileRow.name, FileRow.sha256, extra.raw_completion,
+            row.reason, row.replicate, row.attempt, COMPLETION.c.claim_id, row.slot,
+            FILE.c.format, FILE.c.name, FILE.c.sha256, extra.raw_completion,
         )
-        .outerjoin(CompletionRow, CompletionRow.claim_id == row.completion_id)
-        .outerjoin(extra, extra.annotation_id == row.id)
-        .outerjoin(FileRow, FileRow.id == extra.file_id)
+        .outerjoin(COMPLETION, COMPLETION.c.claim_id == row.completion_id)
+        .outerjoin(IMPORTED, extra.annotation_id == row.id)
+        .outerjoin(FILE, FILE.c.id == extra.file_id)
         .where(*_conditions(of))
         .order_by(row.id)
         .limit(limit)
@@ -202,7 +201,7 @@ def _judgement(row: Any) -> TracedJudgement:
 
 
 def _conditions(of: Of) -> list[ColumnElement[bool]]:
-    row = AnnotationRow
+    row = ANNOTATION.c
     found: list[ColumnElement[bool]] = [
         column == value
         for column, value in (
@@ -213,10 +212,12 @@ def _conditions(of: Of) -> list[ColumnElement[bool]]:
         if value is not None
     ]
     if of.snapshot_id is not None:
-        members = select(SnapshotMemberRow.annotation_id)
-        found.append(row.id.in_(members.where(SnapshotMemberRow.snapshot_id == of.snapshot_id)))
+        members = select(SNAPSHOT_ROW.c.annotation_id)
+        found.append(row.id.in_(members.where(SNAPSHOT_ROW.c.snapshot_id == of.snapshot_id)))
     if of.producer is not None:
-        a, b = aliased(OutputRow), aliased(OutputRow)
-        pairs = select(PairRow.id).join(a, a.id == PairRow.output_a_id).join(b, b.id == PairRow.output_b_id)
-        found.append(row.pair_id.in_(pairs.where(or_(a.producer == of.producer, b.producer == of.producer))))
+        a, b = OUTPUT.alias(), OUTPUT.alias()
+        pairs = select(PAIR.c.id).join(a, a.c.id == PAIR.c.output_a_id).join(b, b.c.id == PAIR.c.output_b_id)
+        found.append(
+            row.pair_id.in_(pairs.where(or_(a.c.producer == of.producer, b.c.producer == of.producer)))
+        )
     return found

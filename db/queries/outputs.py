@@ -11,7 +11,7 @@ from db.instruction_rows import ANSWERED, output_of
 from db.ledger import Ledger
 from db.records import Output, ProducerKind
 from db.records import Source as Source
-from db.tables import InstructionRow, MembershipRow, OutputRow
+from db.tables import INSTRUCTION, MEMBERSHIP, OUTPUT
 
 LOOKUP = 5_000
 
@@ -28,7 +28,7 @@ class Produced:
 
 def producers(ledger: Ledger) -> list[Produced]:
     """Every producer and decoding, in the order of their first outputs."""
-    row = OutputRow
+    row = OUTPUT.c
     query = (
         select(row.producer, row.producer_kind, row.decoding, func.count())
         .group_by(row.producer, row.producer_kind, row.decoding)
@@ -45,30 +45,30 @@ def outputs_of(ledger: Ledger, source: Source, set_name: str | None = None) -> I
 
     set_name: outputs to the instructions of this set only.
     """
-    row = OutputRow
+    row = OUTPUT.c
     query = (
         select(*ANSWERED)
-        .join(InstructionRow, InstructionRow.id == row.instruction_id)
+        .join(INSTRUCTION, INSTRUCTION.c.id == row.instruction_id)
         .where(row.producer == source.producer)
         .order_by(row.instruction_id, row.sample, row.id)
     )
     if source.decoding is not None:
         query = query.where(row.decoding == source.decoding)
     if set_name is not None:
-        members = select(MembershipRow.instruction_id).where(MembershipRow.set_name == set_name)
+        members = select(MEMBERSHIP.c.instruction_id).where(MEMBERSHIP.c.set_name == set_name)
         query = query.where(row.instruction_id.in_(members))
     yield from map(output_of, ledger.stream(query))
 
 
 def drawn(ledger: Ledger, source: Source, instruction_keys: Sequence[str]) -> set[tuple[str, int]]:
     """The instruction key and sample number of those outputs of a source that are to these instructions."""
-    row, found = OutputRow, set[tuple[str, int]]()
+    row, found = OUTPUT.c, set[tuple[str, int]]()
     for i in range(0, len(instruction_keys), LOOKUP):
         query = (
-            select(InstructionRow.key, row.sample)
-            .join(InstructionRow, InstructionRow.id == row.instruction_id)
+            select(INSTRUCTION.c.key, row.sample)
+            .join(INSTRUCTION, INSTRUCTION.c.id == row.instruction_id)
             .where(row.producer == source.producer)
-            .where(InstructionRow.key.in_(instruction_keys[i : i + LOOKUP]))
+            .where(INSTRUCTION.c.key.in_(instruction_keys[i : i + LOOKUP]))
         )
         if source.decoding is not None:
             query = query.where(row.decoding == source.decoding)

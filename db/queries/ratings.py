@@ -16,7 +16,7 @@ from db.interchange.rows import RatedOutput
 from db.ledger import Ledger
 from db.queries.exports import RowFilter
 from db.records import AnnotatorKind, Instruction
-from db.tables import AnnotatorRow, InstructionRow, OutputRow, RatingRow, SnapshotRatingRow
+from db.tables import ANNOTATOR, INSTRUCTION, OUTPUT, RATING, SNAPSHOT_RATING
 
 Query = TypeVar("Query", bound=Select[*tuple[Any, ...]])
 
@@ -43,7 +43,7 @@ class ChosenRatings:
 
 def choose_ratings(ledger: Ledger, wanted: RowFilter) -> ChosenRatings:
     """The ratings that a filter chooses."""
-    query = select(RatingRow.id, RatingRow.key).join(AnnotatorRow, AnnotatorRow.id == RatingRow.annotator_id)
+    query = select(RATING.c.id, RATING.c.key).join(ANNOTATOR, ANNOTATOR.c.id == RATING.c.annotator_id)
     found = [(int(number), str(key)) for number, key in ledger.stream(_chosen(query, wanted))]
     key = content_hash("snapshot of ratings", sorted(key for _, key in found))
     return ChosenRatings(tuple(number for number, _ in found), key)
@@ -55,13 +55,13 @@ def rated(ledger: Ledger, snapshot_id: int) -> Iterator[Rated]:
     Equal texts that answer one instruction are one output, whoever wrote them.
     """
     query = (
-        select(*ASKED, OutputRow.text, AnnotatorRow.key, RatingRow.label)
-        .join(SnapshotRatingRow, SnapshotRatingRow.rating_id == RatingRow.id)
-        .join(OutputRow, OutputRow.id == RatingRow.output_id)
-        .join(InstructionRow, InstructionRow.id == OutputRow.instruction_id)
-        .join(AnnotatorRow, AnnotatorRow.id == RatingRow.annotator_id)
-        .where(SnapshotRatingRow.snapshot_id == snapshot_id)
-        .order_by(RatingRow.key)
+        select(*ASKED, OUTPUT.c.text, ANNOTATOR.c.key, RATING.c.label)
+        .join(SNAPSHOT_RATING, SNAPSHOT_RATING.c.rating_id == RATING.c.id)
+        .join(OUTPUT, OUTPUT.c.id == RATING.c.output_id)
+        .join(INSTRUCTION, INSTRUCTION.c.id == OUTPUT.c.instruction_id)
+        .join(ANNOTATOR, ANNOTATOR.c.id == RATING.c.annotator_id)
+        .where(SNAPSHOT_RATING.c.snapshot_id == snapshot_id)
+        .order_by(RATING.c.key)
     )
     given: dict[tuple[Instruction, str], dict[str, list[float]]] = {}
     for row in ledger.stream(query):
@@ -83,16 +83,16 @@ class RatingRows:
 
 
 def _streamed(ledger: Ledger, wanted: RowFilter) -> Iterator[RatedOutput]:
-    rating = RatingRow
+    rating = RATING.c
     query = (
         select(
             rating.label, rating.source, rating.subset, rating.name.label("item"), rating.raw, rating.meta,
-            OutputRow.text.label("output"), OutputRow.producer, *ASKED,
-            AnnotatorRow.name.label("annotator"), AnnotatorRow.kind,
+            OUTPUT.c.text.label("output"), OUTPUT.c.producer, *ASKED,
+            ANNOTATOR.c.name.label("annotator"), ANNOTATOR.c.kind,
         )
-        .join(OutputRow, OutputRow.id == rating.output_id)
-        .join(InstructionRow, InstructionRow.id == OutputRow.instruction_id)
-        .join(AnnotatorRow, AnnotatorRow.id == rating.annotator_id)
+        .join(OUTPUT, OUTPUT.c.id == rating.output_id)
+        .join(INSTRUCTION, INSTRUCTION.c.id == OUTPUT.c.instruction_id)
+        .join(ANNOTATOR, ANNOTATOR.c.id == rating.annotator_id)
     )  # fmt: skip
     for row in ledger.stream(_chosen(query, wanted)):
         asked = instruction_of(row)
@@ -115,8 +115,8 @@ def _streamed(ledger: Ledger, wanted: RowFilter) -> Iterator[RatedOutput]:
 
 def _chosen(query: Query, wanted: RowFilter) -> Query:
     """A query for ratings and their annotators, cut to what a filter chooses, in the order of writing."""
-    for column, value in ((RatingRow.source, wanted.source), (RatingRow.subset, wanted.subset)):
+    for column, value in ((RATING.c.source, wanted.source), (RATING.c.subset, wanted.subset)):
         query = query if value is None else query.where(column == value)
     if wanted.annotators:
-        query = query.where(AnnotatorRow.name.in_(wanted.annotators))
-    return query.order_by(RatingRow.id)
+        query = query.where(ANNOTATOR.c.name.in_(wanted.annotators))
+    return query.order_by(RATING.c.id)

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from db.ledger import Ledger
 from db.records import AnnotationStatus
-from db.tables import AnnotationRow
+from db.tables import ANNOTATION
 
 UNREAD = (AnnotationStatus.UNREADABLE, AnnotationStatus.FAILED)
 _FIGURE = re.compile(r"\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?|'[^']*'")
@@ -32,7 +32,7 @@ def kind_of(reason: str) -> str:
 
 def reasons_of(ledger: Ledger, annotator_id: int) -> list[Unread]:
     """The kinds of reasons, commonest first. Earlier attempts at a judgement count too."""
-    row = AnnotationRow
+    row = ANNOTATION.c
     query = (
         select(row.status, row.reason, func.count().label("judgements"), func.min(row.id).label("example"))
         .where(row.annotator_id == annotator_id, row.status.in_([each.value for each in UNREAD]))

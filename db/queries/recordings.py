@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from db.ledger import Ledger
-from db.tables import CLAIM_SLOT, AnnotationRow, CompletionRow, ImportedRow, ItemRow
+from db.tables import ANNOTATION, CLAIM_SLOT, COMPLETION, IMPORTED, ITEM
 
 LOOKUP = 5_000
 
@@ -57,30 +57,30 @@ def recordings(
 def has_recordings(ledger: Ledger, annotator_id: int, source: str = "") -> bool:
     """Whether the ledger keeps any reply of this annotator, imported from `source` where one is given."""
     query = _query(annotator_id, None, source).where(
-        func.coalesce(CompletionRow.text, ImportedRow.raw_completion).is_not(None)
+        func.coalesce(COMPLETION.c.text, IMPORTED.c.raw_completion).is_not(None)
     )
     return next(ledger.stream(query.limit(1)), None) is not None
 
 
 def _query(annotator_id: int, pair_ids: Sequence[int] | None, source: str) -> Any:
-    row = AnnotationRow
+    row = ANNOTATION.c
     shown_together = select(func.count()).where(CLAIM_SLOT.c.claim_id == row.completion_id).scalar_subquery()
     query = (
         select(
             row.pair_id, row.item_id, row.replicate, row.swapped, row.reason, row.completion_id, row.slot,
-            ItemRow.flipped, ImportedRow.raw_completion, CompletionRow.text, CompletionRow.failure,
-            CompletionRow.detail, CompletionRow.top_logprobs, CompletionRow.thinking,
+            ITEM.c.flipped, IMPORTED.c.raw_completion, COMPLETION.c.text, COMPLETION.c.failure,
+            COMPLETION.c.detail, COMPLETION.c.top_logprobs, COMPLETION.c.thinking,
             shown_together.label("pairs"),
         )
-        .outerjoin(ItemRow, ItemRow.id == row.item_id)
-        .outerjoin(ImportedRow, ImportedRow.annotation_id == row.id)
-        .outerjoin(CompletionRow, CompletionRow.claim_id == row.completion_id)
+        .outerjoin(ITEM, ITEM.c.id == row.item_id)
+        .outerjoin(IMPORTED, IMPORTED.c.annotation_id == row.id)
+        .outerjoin(COMPLETION, COMPLETION.c.claim_id == row.completion_id)
         .where(row.annotator_id == annotator_id)
         .order_by(row.attempt, row.id)
     )  # fmt: skip
     if pair_ids is not None:
         query = query.where(row.pair_id.in_(pair_ids))
-    return query.where(ItemRow.source == source) if source else query
+    return query.where(ITEM.c.source == source) if source else query
 
 
 def _recording(row: Any, replicate: int, swapped: bool) -> Recording:

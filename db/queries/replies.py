@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from db.ledger import Ledger
 from db.records import AnnotationStatus, AnnotatorKind
-from db.tables import AnnotationRow, AnnotatorRow, CompletionRow, ImportedRow
+from db.tables import ANNOTATION, ANNOTATOR, COMPLETION, IMPORTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +34,16 @@ def said_of(ledger: Ledger, pair_ids: Sequence[int]) -> Iterator[JudgementWithRe
 
     Judgements that were taken back are left out.
     """
-    row = AnnotationRow
+    row = ANNOTATION.c
     query = (
         select(
             row.pair_id, row.annotator_id, row.item_id, row.replicate, row.swapped, row.preference, row.label,
-            row.status, row.reason, AnnotatorRow.name, AnnotatorRow.kind,
-            func.coalesce(CompletionRow.text, ImportedRow.raw_completion).label("reply"),
+            row.status, row.reason, ANNOTATOR.c.name, ANNOTATOR.c.kind,
+            func.coalesce(COMPLETION.c.text, IMPORTED.c.raw_completion).label("reply"),
         )
-        .join(AnnotatorRow, AnnotatorRow.id == row.annotator_id)
-        .outerjoin(ImportedRow, ImportedRow.annotation_id == row.id)
-        .outerjoin(CompletionRow, CompletionRow.claim_id == row.completion_id)
+        .join(ANNOTATOR, ANNOTATOR.c.id == row.annotator_id)
+        .outerjoin(IMPORTED, IMPORTED.c.annotation_id == row.id)
+        .outerjoin(COMPLETION, COMPLETION.c.claim_id == row.completion_id)
         .where(row.pair_id.in_(pair_ids))
         .order_by(row.pair_id, row.attempt, row.id)
     )  # fmt: skip

@@ -9,7 +9,6 @@ from statistics import fmean
 
 import pandas as pd
 from sqlalchemy import func, select
-from sqlalchemy.orm import aliased
 
 from db.ids import Json, content_hash
 from db.instruction_rows import ASKED, instruction_of
@@ -17,16 +16,16 @@ from db.ledger import Ledger
 from db.queries.orders import averaged_over_orders
 from db.records import AnnotationStatus, Instruction, ProducerKind
 from db.tables import (
-    AnnotationRow,
-    AnnotatorRow,
-    InstructionRow,
-    ItemRow,
-    MembershipRow,
-    OutputRow,
-    PairRow,
-    SnapshotMemberRow,
-    SnapshotRatingRow,
-    SnapshotRow,
+    ANNOTATION,
+    ANNOTATOR,
+    INSTRUCTION,
+    ITEM,
+    MEMBERSHIP,
+    OUTPUT,
+    PAIR,
+    SNAPSHOT,
+    SNAPSHOT_RATING,
+    SNAPSHOT_ROW,
 )
 
 
@@ -84,26 +83,26 @@ def choose(
     Where no annotator is named, all count; None means any source or subset. average_orders: of a pair that
     was judged in both orders, keep both judgements or neither; see db/queries/orders.py.
     """
-    a, b = aliased(OutputRow), aliased(OutputRow)
-    row = AnnotationRow
+    a, b = OUTPUT.alias(), OUTPUT.alias()
+    row = ANNOTATION.c
     query = (
         select(
             row.id, row.attempt, row.replicate, row.swapped, row.status, row.label, row.item_id,
-            PairRow.key.label("pair"), AnnotatorRow.key.label("annotator"), ItemRow.key.label("item"),
-            (a.text == b.text).label("identical"),
+            PAIR.c.key.label("pair"), ANNOTATOR.c.key.label("annotator"), ITEM.c.key.label("item"),
+            (a.c.text == b.c.text).label("identical"),
         )
-        .join(PairRow, PairRow.id == row.pair_id)
-        .join(a, a.id == PairRow.output_a_id)
-        .join(b, b.id == PairRow.output_b_id)
-        .join(AnnotatorRow, AnnotatorRow.id == row.annotator_id)
-        .outerjoin(ItemRow, ItemRow.id == row.item_id)
+        .join(PAIR, PAIR.c.id == row.pair_id)
+        .join(a, a.c.id == PAIR.c.output_a_id)
+        .join(b, b.c.id == PAIR.c.output_b_id)
+        .join(ANNOTATOR, ANNOTATOR.c.id == row.annotator_id)
+        .outerjoin(ITEM, ITEM.c.id == row.item_id)
         .order_by(row.attempt, row.id)
     )  # fmt: skip
     if annotators:
-        query = query.where(AnnotatorRow.name.in_(annotators))
+        query = query.where(ANNOTATOR.c.name.in_(annotators))
     if source is not None or subset is not None:
-        items = select(ItemRow.pair_id)
-        for column, value in ((ItemRow.source, source), (ItemRow.subset, subset)):
+        items = select(ITEM.c.pair_id)
+        for column, value in ((ITEM.c.source, source), (ITEM.c.subset, subset)):
             items = items if value is None else items.where(column == value)
         query = query.where(row.pair_id.in_(items))
     latest: dict[tuple[object, ...], tuple[int, bool, Json]] = {}
@@ -133,13 +132,13 @@ def choose(
 def snapshots(ledger: Ledger) -> list[SnapshotCard]:
     """Every snapshot with its number of rows."""
     pairs, outputs = (
-        select(func.count()).where(of.snapshot_id == SnapshotRow.id).scalar_subquery()
-        for of in (SnapshotMemberRow, SnapshotRatingRow)
+        select(func.count()).where(of.c.snapshot_id == SNAPSHOT.c.id).scalar_subquery()
+        for of in (SNAPSHOT_ROW, SNAPSHOT_RATING)
     )
-    query = select(SnapshotRow.id, SnapshotRow.key, SnapshotRow.name, SnapshotRow.choice, pairs, outputs)
+    query = select(SNAPSHOT.c.id, SNAPSHOT.c.key, SNAPSHOT.c.name, SNAPSHOT.c.choice, pairs, outputs)
     return [
         SnapshotCard(number, key, name, choice, rows=of_pairs + of_outputs, unpaired=of_outputs > 0)
-        for number, key, name, choice, of_pairs, of_outputs in ledger.stream(query.order_by(SnapshotRow.id))
+        for number, key, name, choice, of_pairs, of_outputs in ledger.stream(query.order_by(SNAPSHOT.c.id))
     ]
 
 
@@ -165,19 +164,17 @@ def labelled(ledger: Ledger, snapshot_id: int) -> Iterator[Labelled]:
 def _judged(ledger: Ledger, snapshot_id: int) -> Iterator[tuple[str, Labelled]]:
     """Each judgement of a snapshot, with the key of its annotator."""
     labels = _labels(ledger, snapshot_id)
-    a, b = aliased(OutputRow), aliased(OutputRow)
+    a, b = OUTPUT.alias(), OUTPUT.alias()
     query = (
-        select(*ASKED, a.text.label("text_a"), b.text.label("text_b"), AnnotationRow.id, AnnotatorRow.key)
-        .join(SnapshotMemberRow, SnapshotMemberRow.annotation_id == AnnotationRow.id)
-        .join(PairRow, PairRow.id == AnnotationRow.pair_id)
-        .join(a, a.id == PairRow.output_a_id)
-        .join(b, b.id == PairRow.output_b_id)
-        .join(InstructionRow, InstructionRow.id == a.instruction_id)
-        .join(AnnotatorRow, AnnotatorRow.id == AnnotationRow.annotator_id)
-        .where(SnapshotMemberRow.snapshot_id == snapshot_id)
-        .order_by(
-            PairRow.key, AnnotatorRow.key, AnnotationRow.replicate, AnnotationRow.swapped, AnnotationRow.id
-        )
+        select(*ASKED, a.c.text.label("text_a"), b.c.text.label("text_b"), ANNOTATION.c.id, ANNOTATOR.c.key)
+        .join(SNAPSHOT_ROW, SNAPSHOT_ROW.c.annotation_id == ANNOTATION.c.id)
+        .join(PAIR, PAIR.c.id == ANNOTATION.c.pair_id)
+        .join(a, a.c.id == PAIR.c.output_a_id)
+        .join(b, b.c.id == PAIR.c.output_b_id)
+        .join(INSTRUCTION, INSTRUCTION.c.id == a.c.instruction_id)
+        .join(ANNOTATOR, ANNOTATOR.c.id == ANNOTATION.c.annotator_id)
+        .where(SNAPSHOT_ROW.c.snapshot_id == snapshot_id)
+        .order_by(PAIR.c.key, ANNOTATOR.c.key, ANNOTATION.c.replicate, ANNOTATION.c.swapped, ANNOTATION.c.id)
     )
     for each in ledger.stream(query):
         if each.id in labels:
@@ -186,16 +183,16 @@ def _judged(ledger: Ledger, snapshot_id: int) -> Iterator[tuple[str, Labelled]]:
 
 def _labels(ledger: Ledger, snapshot_id: int) -> dict[int, float]:
     """Label by annotation id. Where the snapshot averages orders, one annotation stands for both."""
-    row = AnnotationRow
+    row = ANNOTATION.c
     names = ("id", "pair", "annotator", "item", "replicate", "swapped", "label")
     columns = (
         row.id, row.pair_id, row.annotator_id, func.coalesce(row.item_id, 0), row.replicate,
         func.coalesce(row.swapped, -1), row.label,
     )  # fmt: skip
-    members = select(SnapshotMemberRow.annotation_id).where(SnapshotMemberRow.snapshot_id == snapshot_id)
+    members = select(SNAPSHOT_ROW.c.annotation_id).where(SNAPSHOT_ROW.c.snapshot_id == snapshot_id)
     rows = [tuple(each) for each in ledger.stream(select(*columns).where(row.id.in_(members)))]
     frame = pd.DataFrame(rows, columns=list(names))
-    chosen = select(SnapshotRow.choice).where(SnapshotRow.id == snapshot_id)
+    chosen = select(SNAPSHOT.c.choice).where(SNAPSHOT.c.id == snapshot_id)
     if any(json.loads(each.choice).get("average_orders") for each in list(ledger.stream(chosen))):
         frame = averaged_over_orders(frame, names[1:5], ("label",))
     return {int(number): float(label) for number, label in zip(frame["id"], frame["label"], strict=True)}
@@ -204,13 +201,13 @@ def _labels(ledger: Ledger, snapshot_id: int) -> dict[int, float]:
 def demonstrated(ledger: Ledger, set_name: str) -> Iterator[Demonstrated]:
     """Stream the reference answers to the instructions of a set, each once."""
     query = (
-        select(*ASKED, OutputRow.text)
-        .join(OutputRow, OutputRow.instruction_id == InstructionRow.id)
+        select(*ASKED, OUTPUT.c.text)
+        .join(OUTPUT, OUTPUT.c.instruction_id == INSTRUCTION.c.id)
         .where(
-            InstructionRow.id.in_(_members(set_name)),
-            OutputRow.producer_kind == ProducerKind.REFERENCE.value,
+            INSTRUCTION.c.id.in_(_members(set_name)),
+            OUTPUT.c.producer_kind == ProducerKind.REFERENCE.value,
         )
-        .order_by(OutputRow.id)
+        .order_by(OUTPUT.c.id)
     )
     for each in ledger.stream(query):
         yield Demonstrated(instruction_of(each), each.text)
@@ -218,10 +215,10 @@ def demonstrated(ledger: Ledger, set_name: str) -> Iterator[Demonstrated]:
 
 def instructed(ledger: Ledger, set_name: str) -> Iterator[Instruction]:
     """Stream the instructions of a set, each once."""
-    query = select(*ASKED).where(InstructionRow.id.in_(_members(set_name)))
-    for each in ledger.stream(query.order_by(InstructionRow.id)):
+    query = select(*ASKED).where(INSTRUCTION.c.id.in_(_members(set_name)))
+    for each in ledger.stream(query.order_by(INSTRUCTION.c.id)):
         yield instruction_of(each)
 
 
 def _members(set_name: str):  # type: ignore[no-untyped-def]
-    return select(MembershipRow.instruction_id).where(MembershipRow.set_name == set_name)
+    return select(MEMBERSHIP.c.instruction_id).where(MEMBERSHIP.c.set_name == set_name)

@@ -39,7 +39,7 @@ from db.records import (
     TurnRole,
     Use,
 )
-from db.tables import Base
+from db.tables import METADATA
 from db.writer import ImportedJudgement
 
 HI = Instruction("Say hi.")
@@ -180,8 +180,8 @@ def test_facts_cannot_be_changed(ledger_url: str, verb: str) -> None:
             writer.metrics(run_id, 1, {"loss": 0.5})
             writer.checkpoint(run_id, 1, "f/step-1")
             writer.thoughts({1: "so"})
-        for table in set(Base.metadata.tables) - {"lease"}:
-            key = next(iter(Base.metadata.tables[table].primary_key)).name  # any column would do
+        for table in set(METADATA.tables) - {"lease"}:
+            key = next(iter(METADATA.tables[table].primary_key)).name  # any column would do
             statement = verb.format(table).replace("id = id", f"{key} = {key}")
             with pytest.raises((LedgerError, DBAPIError), match="append-only"), ledger.writing() as writer:
                 writer.rows.connection.exec_driver_sql(statement)

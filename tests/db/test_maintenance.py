@@ -33,10 +33,10 @@ from db.records import (
     Turn,
     TurnRole,
 )
-from db.tables import ANNOTATION, COMPLETION, Base
+from db.tables import ANNOTATION, COMPLETION, METADATA
 from db.writer import ImportedJudgement
 
-PAIR = Base.metadata.tables["pair"]
+PAIR = METADATA.tables["pair"]
 PEOPLE = AnnotatorCard("ada", AnnotatorKind.HUMAN, {"imported": True})
 LONGEST = AnnotatorCard("longest", AnnotatorKind.RULE, {"rule": "longest"})
 PANEL = AnnotatorCard("panel", AnnotatorKind.LLM, {"members": ["longest"]})

@@ -15,7 +15,7 @@ from db.ledger import Ledger
 from db.queries import asking
 from db.records import Completion, Instruction, Run, Turn, TurnRole
 from db.schema import HEAD, KNOWN, upgrade
-from db.tables import Base
+from db.tables import METADATA
 
 ASSETS = Path(__file__).parent / "assets"
 TALK = Instruction.of_turns(
@@ -66,9 +66,9 @@ def test_models_equal_migrations(ledger_url: str, tmp_path: Path) -> None:
     migrated = shape(ledger_url)
     modelled = tmp_path / "models.db"
     engine = create_engine(f"sqlite:///{modelled}")
-    Base.metadata.create_all(engine)
+    METADATA.create_all(engine)
     engine.dispose()
-    assert set(migrated) == set(Base.metadata.tables)
+    assert set(migrated) == set(METADATA.tables)
     if "://" not in ledger_url:
         assert migrated == shape(str(modelled))
         assert indexes(Path(ledger_url)) == indexes(modelled)
@@ -168,8 +168,8 @@ def test_replacing_a_row_changes_nothing(tmp_path: Path, revision: str) -> None:
     Ledger.open(path).close()
     connection = sqlite3.connect(path)
     tried = 0
-    for table in set(Base.metadata.tables) - {"lease"}:
-        columns = [column.name for column in Base.metadata.tables[table].columns]
+    for table in set(METADATA.tables) - {"lease"}:
+        columns = [column.name for column in METADATA.tables[table].columns]
         before = connection.execute(f"SELECT * FROM {table}").fetchall()
         for name in columns:
             changed = ", ".join("777" if each == name else each for each in columns)

@@ -26,7 +26,7 @@ from annotators.simulator import Judge, Simulator, SimulatorConfig
 from db.ledger import Ledger
 from db.queries.exports import RowFilter
 from db.records import Annotation, AnnotatorCard, AnnotatorKind, Membership, ProducerKind
-from db.tables import COMPLETION, LEASE, OUTPUT, RUN, Base
+from db.tables import COMPLETION, LEASE, METADATA, OUTPUT, RUN
 from farm.export import export_file
 from farm.options.snapshot import Choice
 from farm.snapshot import snapshot
@@ -130,7 +130,7 @@ def rows_of(ledger: Ledger) -> Facts:
     """Every row of every table, but for what the clock says."""
     facts: Facts = set()
     with ledger.reading() as connection:
-        for table in Base.metadata.sorted_tables:
+        for table in METADATA.sorted_tables:
             if table is not LEASE:
                 columns = [each for each in table.columns if each is not RUN.c.started]
                 facts |= {(table.name, *row) for row in connection.execute(select(*columns))}
