@@ -45,7 +45,7 @@ def _require_small(text: str) -> None:
     """Raise ComposerError for aliases, which can make a small text huge, and for what is nested too deep."""
     depth = 0
     for event in yaml.parse(text, _Loader):
-        mark = event.start_mark
+        mark: Any = event.start_mark
         if isinstance(event, yaml.AliasEvent):
             raise yaml.composer.ComposerError(None, None, "aliases are not read here", mark)
         if isinstance(event, yaml.NodeEvent) and depth == MAX_DEPTH:

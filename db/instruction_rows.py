@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import Alias, Label
+
 from db.records import Instruction, Output, ProducerKind, turns_from_json
 from db.tables import INSTRUCTION, OUTPUT
 
@@ -22,6 +24,15 @@ ANSWERED = (
     OUTPUT.c.sample,
     *ASKED,
 )
+
+
+def sides(a: Alias, b: Alias) -> list[Label[Any]]:
+    """The columns of a pair's outputs, such as text_a and text_b. a, b: the outputs."""
+    return [
+        output.c[column].label(f"{column.removeprefix('producer_')}_{side}")
+        for side, output in (("a", a), ("b", b))
+        for column in ("text", "producer", "producer_kind", "decoding", "sample")
+    ]
 
 
 def instruction_of(row: Any) -> Instruction:

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, Executable, Integer, Select, bindpara
 
 from db.engine import WRITE, Address, clear_errors, foreign_tables, make_engine
 from db.errors import LedgerCorrupt, LedgerNotFound, LedgerReadOnly, LedgerUnreachable
-from db.instruction_rows import ASKED, instruction_of
+from db.instruction_rows import ASKED, instruction_of, sides
 from db.records import (
     AnnotationStatus,
     AnnotatorCard,
@@ -342,19 +342,8 @@ def _output(instruction: Instruction, row: Any, side: str) -> Output:
 
 def _pairs_query(wanted: PairFilter) -> Executable:
     a, b = OUTPUT.alias(), OUTPUT.alias()
-    sides = [
-        column.label(f"{name}_{side}")
-        for side, output in (("a", a), ("b", b))
-        for name, column in (
-            ("text", output.text),
-            ("producer", output.producer),
-            ("kind", output.producer_kind),
-            ("decoding", output.decoding),
-            ("sample", output.sample),
-        )
-    ]
     query = (
-        select(PAIR.c.id, *ASKED, *sides)
+        select(PAIR.c.id, *ASKED, *sides(a, b))
         .join(a, a.c.id == PAIR.c.output_a_id)
         .join(b, b.c.id == PAIR.c.output_b_id)
         .join(INSTRUCTION, INSTRUCTION.c.id == a.c.instruction_id)

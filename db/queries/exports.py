@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Executable, Subquery, func, select
+from sqlalchemy import Alias, Executable, Subquery, func, select
 
-from db.instruction_rows import ASKED, instruction_of
+from db.instruction_rows import ASKED, instruction_of, sides
 from db.interchange.made_here import HERE, MADE
 from db.interchange.rows import MadeHere, OutputOrigin, PreferenceRow
 from db.ledger import Ledger
@@ -113,7 +113,7 @@ def _judged() -> tuple[Any, ...]:
     )
 
 
-def _asked(a: Any, b: Any) -> tuple[Any, ...]:
+def _asked(a: Alias, b: Alias) -> tuple[Any, ...]:
     """The columns that say what was judged. a, b: the outputs of the pair."""
     return (
         ITEM.c.source,
@@ -123,16 +123,7 @@ def _asked(a: Any, b: Any) -> tuple[Any, ...]:
         ITEM.c.instruction_ref,
         PAIR.c.key.label("pair"),
         *ASKED,
-        a.text.label("text_a"),
-        a.producer.label("producer_a"),
-        a.producer_kind.label("kind_a"),
-        a.decoding.label("decoding_a"),
-        a.sample.label("sample_a"),
-        b.text.label("text_b"),
-        b.producer.label("producer_b"),
-        b.producer_kind.label("kind_b"),
-        b.decoding.label("decoding_b"),
-        b.sample.label("sample_b"),
+        *sides(a, b),
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from db.ledger import Ledger
-from db.tables import AnnotationRow, AnnotatorRow
+from db.tables import ANNOTATION, ANNOTATOR
 
 Verdicts = dict[str, dict[int, list[float]]]
 
@@ -18,9 +18,9 @@ def verdicts() -> Callable[[Ledger], Verdicts]:
     """Of a ledger: the preferences that were read, by annotator and pair."""
 
     def read(ledger: Ledger) -> Verdicts:
-        row = AnnotationRow
-        query = select(AnnotatorRow.name, row.pair_id, row.preference).join(
-            AnnotatorRow, AnnotatorRow.id == row.annotator_id
+        row = ANNOTATION.c
+        query = select(ANNOTATOR.c.name, row.pair_id, row.preference).join(
+            ANNOTATOR, ANNOTATOR.c.id == row.annotator_id
         )
         found: Verdicts = {}
         for name, pair, preference in ledger.stream(query):
