@@ -149,7 +149,7 @@ def test_what_stands_beside_a_judgement_may_come_later(ledger_url: str) -> None:
             assert [(each.known, each.ids) for each in again] == [(1, (number,))] * 2
         for table, row in (("strength", (number, 2, 3)), ("aspect", (number, "truth", 0.5, 4.0, 4.0))):
             with ledger.reading() as connection:
-                assert connection.execute(Base.metadata.tables[table].select()).all() == [row]
+                assert connection.execute(METADATA.tables[table].select()).all() == [row]
 
 
 def test_a_batch_is_visible_whole_or_not_at_all(ledger_url: str) -> None:

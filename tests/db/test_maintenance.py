@@ -88,7 +88,7 @@ def contents(ledger: Ledger) -> list[str]:
 
 def _beside(connection: Connection, table: Table) -> list[tuple[object, ...]]:
     """What stands in a table beside judgements: pair, annotators and values."""
-    own, annotator = ANNOTATION, Base.metadata.tables["annotator"]
+    own, annotator = ANNOTATION, METADATA.tables["annotator"]
     columns = [each for each in table.columns if not each.foreign_keys]
     query = select(literal(table.name), PAIR.c.key, annotator.c.name, *columns)
     found = table.join(own, own.c.id == table.c.annotation_id).join(PAIR).join(annotator)
