@@ -138,5 +138,10 @@ def _with_nonces(bare: Sequence[_Bare]) -> list[PromptPair]:
 
 def _marked(pair: PromptPair) -> PromptPair:
     """The pair with the turns of its conversation between marks, if it has one, as its instruction."""
-    told = "\n".join(fenced(turn.content, turn.role, pair.nonce) for turn in pair.turns)
+    told = "\n".join(fenced(_said(turn), turn.role, pair.nonce) for turn in pair.turns)
     return replace(pair, instruction=told) if pair.turns else pair
+
+
+def _said(turn: Turn) -> str:
+    """A turn's content; above it, of a tool, its name and the call that it answers."""
+    return f"({turn.tool})\n{turn.content}" if turn.tool else turn.content

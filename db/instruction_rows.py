@@ -22,6 +22,7 @@ ANSWERED = (
     OUTPUT.c.producer_kind,
     OUTPUT.c.decoding,
     OUTPUT.c.sample,
+    OUTPUT.c.turns,
     *ASKED,
 )
 
@@ -31,7 +32,7 @@ def sides(a: Alias, b: Alias) -> list[Label[Any]]:
     return [
         output.c[column].label(f"{column.removeprefix('producer_')}_{side}")
         for side, output in (("a", a), ("b", b))
-        for column in ("text", "producer", "producer_kind", "decoding", "sample")
+        for column in ("text", "producer", "producer_kind", "decoding", "sample", "turns")
     ]
 
 
@@ -49,4 +50,5 @@ def output_of(row: Any) -> Output:
         producer_kind=ProducerKind(row.producer_kind),
         decoding=row.decoding,
         sample=row.sample,
+        turns=turns_from_json(row.turns),
     )

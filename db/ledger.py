@@ -32,6 +32,7 @@ from db.records import (
     ProducerKind,
     Question,
     Use,
+    turns_from_json,
 )
 from db.records import PairFilter as PairFilter
 from db.schema import ensure_current, is_current, refuse_foreign
@@ -327,8 +328,8 @@ def _only_readable(path: Path) -> bool:
 
 
 def _output(instruction: Instruction, row: Any, side: str) -> Output:
-    text, producer, kind, decoding, sample = (
-        getattr(row, f"{name}_{side}") for name in ("text", "producer", "kind", "decoding", "sample")
+    text, producer, kind, decoding, sample, turns = (
+        getattr(row, f"{name}_{side}") for name in ("text", "producer", "kind", "decoding", "sample", "turns")
     )
     return Output(
         instruction=instruction,
@@ -337,6 +338,7 @@ def _output(instruction: Instruction, row: Any, side: str) -> Output:
         producer_kind=ProducerKind(kind),
         decoding=decoding,
         sample=sample,
+        turns=turns_from_json(turns),
     )
 
 

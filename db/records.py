@@ -65,24 +65,43 @@ class Turn(NamedTuple):
 
     role: TurnRole
     content: str
+    name: str = ""  # of the tool that answers
+    call_id: str = ""  # of the call that a tool answers
+
+    @property
+    def tool(self) -> str:
+        """Which tool answers which call, such as "search, call_1"; empty where neither is known."""
+        return ", ".join(filter(None, (self.name, self.call_id)))
+
+    @property
+    def speaker(self) -> str:
+        """The role, such as "User", and in brackets which tool answers which call."""
+        return self.role.capitalize() + (f" ({self.tool})" if self.tool else "")
+
+    @property
+    def message(self) -> dict[str, str]:
+        """The turn as chat templates and servers take it: role, content, name and tool_call_id."""
+        named = {"name": self.name, "tool_call_id": self.call_id}
+        return {"role": str(self.role), "content": self.content} | {k: v for k, v in named.items() if v}
 
 
 def transcript(turns: Sequence[Turn]) -> str:
     """Turns as one text with a paragraph "Role: content" for each."""
-    return "\n\n".join(f"{turn.role.capitalize()}: {turn.content}" for turn in turns)
+    return "\n\n".join(f"{turn.speaker}: {turn.content}" for turn in turns)
 
 
 def turns_to_json(turns: Sequence[Turn]) -> str:
-    """Turns as canonical JSON: a list of objects with role and content. No turns are an empty text."""
-    return (
-        canonical_json([{"role": str(turn.role), "content": turn.content} for turn in turns]) if turns else ""
-    )
+    """Turns as canonical JSON: a list of messages. No turns are an empty text."""
+    return canonical_json([turn.message for turn in turns]) if turns else ""
 
 
 def turns_from_json(text: str) -> tuple[Turn, ...]:
     """The turns that `turns_to_json` wrote."""
     said = json.loads(text) if text else []
-    return tuple(Turn(TurnRole(each["role"]), each["content"]) for each in said)
+    return tuple(
+        Turn(TurnRole(each["role"]), each["content"], each.get("name", ""), each.get("tool_call_id", ""))
+        for each in said
+    )
 
 
 @dataclass(frozen=True)
@@ -111,13 +130,17 @@ class Instruction:
     def key(self) -> str:
         """Hash of the turns; without turns, of text and input."""
         if self.turns:
-            return content_hash("conversation", [[str(role), content] for role, content in self.turns])
+            said = [[str(t.role), t.content, *((t.name, t.call_id) if t.tool else ())] for t in self.turns]
+            return content_hash("conversation", said)
         return content_hash("instruction", [self.text, self.input])
 
 
 @dataclass(frozen=True)
 class Output:
-    """One answer to an instruction. `sample` numbers the draws of one producer with one decoding."""
+    """One answer to an instruction. `sample` numbers the draws of one producer with one decoding.
+
+    turns: of an answer of several turns, as when a tool is called. Its text is their transcript.
+    """
 
     instruction: Instruction
     text: str
@@ -125,10 +148,11 @@ class Output:
     producer_kind: ProducerKind = ProducerKind.MODEL
     decoding: str = ""  # canonical JSON of the sampling settings; empty where unknown
     sample: int = 0
+    turns: tuple[Turn, ...] = ()
 
     @cached_property
     def key(self) -> str:
-        """Hash of all fields; the instruction counts by its key."""
+        """Hash of all fields but the turns, which the text holds; the instruction counts by its key."""
         parts: list[Json] = [self.text, self.producer, str(self.producer_kind), self.decoding, self.sample]
         return content_hash("output", [self.instruction.key, *parts])
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, inspect, select
 from db.errors import LedgerCorrupt, LedgerReadOnly, LedgerTooNew
 from db.tables import SCHEMA_HISTORY
 
-KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 HEAD = KNOWN[-1]
 
 

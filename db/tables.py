@@ -79,8 +79,9 @@ OUTPUT = Table(
     _column("producer_kind", Text),
     _column("decoding", Text),
     _column("sample", WIDE),
+    _column("turns", Text, server_default=""),
 )
-"""One answer to an instruction."""
+"""One answer to an instruction. turns: of an answer of several, as canonical JSON, else empty."""
 
 OUTPUT_THINKING = Table(
     "output_thinking",

@@ -56,7 +56,7 @@ from db.tables import (
 
 # The columns of each table in the order in which this module gives their values, beside `id` and `key`.
 INSTRUCTION_COLUMNS = ("text", "input", "turns")
-OUTPUT_COLUMNS = ("instruction_id", "text", "producer", "producer_kind", "decoding", "sample")
+OUTPUT_COLUMNS = ("instruction_id", "text", "producer", "producer_kind", "decoding", "sample", "turns")
 PAIR_COLUMNS = ("output_a_id", "output_b_id")
 ANNOTATOR_COLUMNS = ("name", "kind", "spec")
 ITEM_COLUMNS = ("source", "subset", "name", "pair_id", "flipped", "instruction_ref")
@@ -113,9 +113,10 @@ class Writer:
 
         def cells(new: Sequence[Output]) -> list[Cells]:
             instructions = self.instructions([output.instruction for output in new])
+            drawn = ((o.producer, o.producer_kind.value, o.decoding, o.sample) for o in new)
             return [
-                (parent, o.text, o.producer, o.producer_kind.value, o.decoding, o.sample)
-                for parent, o in zip(instructions, new, strict=True)
+                (parent, o.text, *how, turns_to_json(o.turns))
+                for parent, o, how in zip(instructions, new, drawn, strict=True)
             ]
 
         return self._ids(OUTPUT, OUTPUT_COLUMNS, facts, cells)

@@ -18,7 +18,7 @@ from db.interchange import fields, verdicts
 from db.interchange.asked import RowOrigin
 from db.interchange.places import rows_by
 from db.interchange.rows import Placed, ReadOptions
-from db.interchange.turns import Turns, apart, messages, turns
+from db.interchange.turns import Said, Turns, apart, messages, turns
 
 MARKS = frozenset({"model_a", "model_b", "winner", "conversation_a", "conversation_b"})
 BATTLES = frozenset({"model_a", "model_b", "winner"})
@@ -62,7 +62,7 @@ def _fill_cells(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
         if len(found) != len(asked):
             raise ValueError(f"{name} has {len(found)} turns, and prompt has {len(asked)}")
         pairs = zip(asked, found, strict=True)
-        said.append([turn for one, other in pairs for turn in (("user", one), ("assistant", other))])
+        said.append([turn for one, other in pairs for turn in (Said("user", one), Said("assistant", other))])
     prompt, (first, second) = apart(None, said)
     won = [winner for column, winner in WON.items() if verdicts.plain(row.get(column)) in ("1", "true")]
     if len(won) != 1:
@@ -112,8 +112,8 @@ def _judged(said: Turns, count: object) -> Turns:
     if not fields.is_number(count):
         return said
     users = 0
-    for place, (role, _) in enumerate(said):
-        users += role == "user"
+    for place, each in enumerate(said):
+        users += each.role == "user"
         if users > count:
             return said[:place]
     return said

@@ -40,7 +40,7 @@ def _fill(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
         raise ValueError(f"{name} has no message")
     if media := next((each for each in MEDIA if row.get(each)), None):
         raise ValueError(f"the row has {media}, and only texts can be judged")
-    system = row.get("system") if said[0][0] != "system" else None
+    system = row.get("system") if said[0].role != "system" else None
     shared = {"system": system, "meta": fields.others(row, *KNOWN)}
     good = next((row[each] for each in GOOD if row.get(each) is not None), None)
     if row.get("chosen") is not None and row.get("rejected") is not None:
@@ -53,7 +53,7 @@ def _fill(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield {"prompt": asked, "chosen": answer, "rejected": each, **shared}
     elif good is not None:
         yield {"prompt": asked, "output": answer, "good": good, **shared}
-    elif said[-1][0] == "assistant" and asked:
+    elif said[-1].role == "assistant" and asked:
         yield {"prompt": asked, "reference": answer, **shared}
     else:
         yield {"prompt": [*asked, *answer], **shared}

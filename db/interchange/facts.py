@@ -40,8 +40,10 @@ def _instruction(text: str, input: str, turns: tuple[Turn, ...]) -> Instruction:
 
 
 @lru_cache(maxsize=4_096)
-def _answer(instruction: Instruction, text: str, producer: str, drawn: OutputOrigin) -> Output:
-    return Output(instruction, text, producer, *drawn)
+def _answer(
+    instruction: Instruction, text: str, producer: str, drawn: OutputOrigin, *, turns: tuple[Turn, ...]
+) -> Output:
+    return Output(instruction, text, producer, *drawn, turns=turns)
 
 
 @lru_cache(maxsize=4_096)
@@ -55,8 +57,8 @@ def pair(row: PreferenceRow | ImportedPair) -> tuple[Pair, bool]:
     made = row.made if isinstance(row, PreferenceRow) else None
     first, second = made.drawn if made else (OutputOrigin(), OutputOrigin())
     return _pair_of(
-        _answer(asked, row.output_1, row.output_1_model or "", first),
-        _answer(asked, row.output_2, row.output_2_model or "", second),
+        _answer(asked, row.output_1, row.output_1_model or "", first, turns=row.turns_1),
+        _answer(asked, row.output_2, row.output_2_model or "", second, turns=row.turns_2),
     )
 
 
@@ -120,7 +122,8 @@ def imported(row: PreferenceRow, file_id: int) -> Imported:
 
 def rating(row: RatedOutput) -> Rating:
     """The judgement of an output alone."""
-    rated = Output(_instruction(row.instruction, row.input, row.turns), row.output, row.model or "")
+    asked = _instruction(row.instruction, row.input, row.turns)
+    rated = Output(asked, row.output, row.model or "", turns=row.output_turns)
     return Rating(
         rated,
         annotator(row),
@@ -135,7 +138,8 @@ def rating(row: RatedOutput) -> Rating:
 
 def output(row: ImportedOutput) -> Output:
     """The output."""
-    return Output(_instruction(row.instruction, row.input, row.turns), row.output, row.model, row.kind)
+    asked = _instruction(row.instruction, row.input, row.turns)
+    return Output(asked, row.output, row.model, row.kind, turns=row.output_turns)
 
 
 def membership(row: ImportedOutput | RatedOutput | ImportedInstruction) -> Membership | None:

@@ -60,5 +60,6 @@ def _split(transcript: str, name: str) -> tuple[list[Said], str]:
         raise ValueError(f"{name} does not begin with a turn of the Human")
     if not parts[-1].startswith("Assistant:"):
         raise ValueError(f"{name} does not end with a turn of the Assistant")
-    said = [(ROLES[who.lower()], text.strip()) for who, _, text in (part.partition(":") for part in parts)]
-    return said[:-1], said[-1][1]
+    split = (part.partition(":") for part in parts)
+    said = [Said(ROLES[who.lower()], text.strip()) for who, _, text in split]
+    return said[:-1], said[-1].text

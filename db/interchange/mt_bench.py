@@ -15,7 +15,7 @@ from db.interchange import fields
 from db.interchange.asked import RowOrigin, renamed
 from db.interchange.places import rows_by
 from db.interchange.rows import Placed, ReadOptions
-from db.interchange.turns import apart, messages
+from db.interchange.turns import Said, apart, messages
 from db.records import AnnotatorKind
 
 MARKS = frozenset({"model_1", "model_2", "g1_winner", "g2_winner"})
@@ -76,7 +76,7 @@ def _texts(prompt: str) -> dict[str, Any]:
     raise ValueError("g1_user_prompt does not show a question and two answers as MT-Bench does")
 
 
-def _conversation(text: str) -> list[tuple[str, str]]:
+def _conversation(text: str) -> list[Said]:
     parts = TURN.split(text.strip("\n"))[1:]
     roles = ["user" if name == "User" else "assistant" for name in parts[::2]]
-    return list(zip(roles, parts[1::2], strict=True))
+    return list(map(Said, roles, parts[1::2]))

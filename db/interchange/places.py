@@ -40,7 +40,18 @@ from db.interchange.rows import (
     ReadOptions,
     Refusal,
 )
-from db.interchange.turns import Prompted, Turns, apart, history, led, prompted, text_of, turns
+from db.interchange.turns import (
+    Prompted,
+    Said,
+    Turns,
+    apart,
+    history,
+    led,
+    prompted,
+    text_of,
+    turns,
+    turns_of,
+)
 from db.interchange.verdicts import Codes, is_blank
 from db.records import AnnotatorKind, ProducerKind
 
@@ -179,6 +190,8 @@ def _compared_fields(asked: Asked, first: PlacedOutput, second: PlacedOutput) ->
         "output_2": text_of(said_2, "the second output"),
         "output_1_model": first.model,
         "output_2_model": second.model,
+        "turns_1": turns_of(said_1),
+        "turns_2": turns_of(said_2),
         "subset": asked.text("subset"),
         "item_id": asked.text("item"),
         "instruction_id": asked.text("instruction_id"),
@@ -200,6 +213,7 @@ def _output(asked: Asked, answer: PlacedOutput) -> ImportedOutput:
         kind=ProducerKind.MODEL,
         set_name=asked.options.set_name or asked.text("subset"),
         name=asked.text("instruction_id"),
+        output_turns=turns_of(said),
     )
 
 
@@ -227,6 +241,7 @@ def _alone(asked: Asked) -> ImportedOutput | RatedOutput:
         meta=dict(asked.meta),
         set_name=asked.options.set_name,
         turns=answer.turns,
+        output_turns=answer.output_turns,
     )
 
 
@@ -240,7 +255,7 @@ def _judge(asked: Asked) -> dict[str, Any]:
 
 def _battle(asked: Asked) -> PreferenceRow:
     """A battle of two models whose texts nobody kept; its instruction is the name of the question or row."""
-    first, second = (PlacedOutput([("", UNTOLD)], asked.text(f"model_{side}")) for side in (1, 2))
+    first, second = (PlacedOutput([Said("", UNTOLD)], asked.text(f"model_{side}")) for side in (1, 2))
     if not first.model or not second.model or first.model == second.model:
         raise ValueError(f"a battle without texts needs two models, not {first.model!r} and {second.model!r}")
     value = asked.row["verdict"]
@@ -249,7 +264,7 @@ def _battle(asked: Asked) -> PreferenceRow:
     preference = verdicts.decoded(value, asked.codes, (first.model, second.model), ("", ""))
     shared = asked.text("prompt") if asked.text("annotator") else None  # several may judge one question
     name = asked.text("item") or asked.text("instruction_id") or shared or str(asked.row["row"])
-    told: Turns = [("", f"(no text: battle {name} of {asked.source})")]
+    told: Turns = [Said("", f"(no text: battle {name} of {asked.source})")]
     return _judged(replace(asked, prompt=told), first, second, preference, raw=value)
 
 
@@ -270,13 +285,15 @@ def _instruction(asked: Asked) -> Iterator[ImportedInstruction | ImportedOutput]
         meta=dict(asked.meta),
     )
     if not is_blank(asked.row.get("reference")):
+        said = turns(asked.row["reference"], "the reference answer")
         yield ImportedOutput(
             **wanted._asdict(),
-            output=text_of(turns(asked.row["reference"], "the reference answer"), "the reference answer"),
+            output=text_of(said, "the reference answer"),
             model=REFERENCE,
             kind=ProducerKind.REFERENCE,
             set_name=set_name,
             name=name,
+            output_turns=turns_of(said),
         )
 
 

@@ -3,7 +3,7 @@
 Every row has the same eighteen fields. Some facts have no field: a soft preference, the replicate, price and
 time, the reason for a missing verdict, a rule as annotator, that the farm made the judgement. They go into
 `meta` under the key `_farm`, so that reading returns the rows that were written. So do the turns of a
-conversation, whose transcript is the instruction.
+conversation, whose transcript is the instruction, and those of an output that has several.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from db.interchange.fields import (
 )
 from db.interchange.files import file_rows, with_objects
 from db.interchange.rows import Placed, PreferenceRow, ReadOptions
-from db.interchange.turns import Prompted, messages, prompted, turns
+from db.interchange.turns import Prompted, prompted, text_of, turns, turns_of
 from db.interchange.writing import write_json_lines
-from db.records import AnnotatorKind
+from db.records import AnnotatorKind, Turn
 
 FIELDS: Final = (
     "source", "subset", "item_id", "instruction_id", "instruction", "input", "output_1", "output_2",
@@ -46,6 +46,7 @@ OPTIONAL_TEXTS = ("subset", "output_1_model", "output_2_model", "raw_completion"
 CODES: Mapping[float | None, float | None] = {1: 1.0, 2: 0.0, 0: 0.5, None: None}
 KINDS = {kind.value: kind for kind in AnnotatorKind if kind is not AnnotatorKind.RULE}
 EXTRA = "_farm"
+OUTPUT_TURNS = {"turns_1": "output_1", "turns_2": "output_2"}
 PACKED = ("meta", "preference_raw")  # in parquet these are JSON texts, since a column has one type
 
 
@@ -133,6 +134,7 @@ def _row(row: dict[str, Any]) -> PreferenceRow:
         price=maybe_number(extra, "price"),
         seconds=maybe_number(extra, "seconds"),
         made=made_here.from_json(extra["made"], preference) if "made" in extra else None,
+        **{name: _output_turns(row, extra, name) for name in OUTPUT_TURNS},
     )
 
 
@@ -144,6 +146,16 @@ def _asked(row: dict[str, Any], extra: dict[str, Any]) -> Prompted:
     if asked[:2] != (row["instruction"], row["input"]):
         raise ValueError(f"meta.{EXTRA}.turns are not the turns of this instruction")
     return asked
+
+
+def _output_turns(row: dict[str, Any], extra: dict[str, Any], name: str) -> tuple[Turn, ...]:
+    """The turns of an output. Raises ValueError for turns that are not those of its text."""
+    if name not in extra:
+        return ()
+    said = turns(extra[name], f"meta.{EXTRA}.{name}")
+    if text_of(said, name) != row[OUTPUT_TURNS[name]]:
+        raise ValueError(f"meta.{EXTRA}.{name} are not the turns of {OUTPUT_TURNS[name]}")
+    return turns_of(said)
 
 
 def _preference(code: object, extra: dict[str, Any]) -> float | None:
@@ -201,7 +213,10 @@ def to_dict(row: PreferenceRow) -> dict[str, Any]:
     if row.instruction_id != known:
         extra["instruction_id"] = row.instruction_id
     if row.turns:
-        extra["turns"] = messages(row.turns)
+        extra["turns"] = [turn.message for turn in row.turns]
+    for name in OUTPUT_TURNS:
+        if said := getattr(row, name):
+            extra[name] = [turn.message for turn in said]
     if row.made is not None:
         extra["made"] = made_here.to_json(row.made, p)
     return {name: getattr(row, name) for name in FIELDS} | {

@@ -63,6 +63,8 @@ class PreferenceRow:
     seconds: float | None = None
     made: MadeHere | None = None  # None where the judgement came from a file of another tool
     turns: tuple[Turn, ...] = ()  # of a conversation; its transcript is the instruction
+    turns_1: tuple[Turn, ...] = ()  # of output_1, where it has several; it is their transcript
+    turns_2: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ class ImportedPair:
     item_id: str | None = None
     instruction_id: str | None = None  # the source's own name for the instruction
     turns: tuple[Turn, ...] = ()
+    turns_1: tuple[Turn, ...] = ()
+    turns_2: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,7 @@ class ImportedOutput:
     set_name: str | None = None
     name: str | None = None  # the set's own name for the instruction
     turns: tuple[Turn, ...] = ()
+    output_turns: tuple[Turn, ...] = ()  # of the output, where it has several; it is their transcript
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,7 @@ class RatedOutput:
     meta: Mapping[str, Json] = field(default_factory=dict)
     set_name: str | None = None  # the set that the user puts the instruction into
     turns: tuple[Turn, ...] = ()
+    output_turns: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,17 +14,16 @@ of the prompt, and stands beside it once more.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from db.interchange import fields
 from db.interchange.asked import RowOrigin, yes_or_no
 from db.interchange.files import file_rows
 from db.interchange.places import entries
 from db.interchange.rows import Entry, Placed, PreferenceRow, RatedOutput, ReadOptions
-from db.interchange.turns import messages
 from db.interchange.writing import write_objects
 from db.records import Instruction, Turn, TurnRole
 
@@ -131,10 +130,15 @@ class _Decided(Generic[WrittenRow]):
 
     def __init__(self, rows: Iterable[WrittenRow]) -> None:
         self._rows = list(rows) if isinstance(rows, Iterator) else rows
-        self.talk = any(row.turns for row in self)
+        self.talk = any(any(_turns(row)) for row in self)
 
     def __iter__(self) -> Iterator[WrittenRow]:
         return (row for row in self._rows if _verdict(row) not in (None, 0.5))
+
+
+def _turns(row: PreferenceRow | RatedOutput) -> tuple[tuple[Turn, ...], ...]:
+    """The turns of the prompt and of the outputs; none of what is flat."""
+    return row.turns, *((row.output_turns,) if isinstance(row, RatedOutput) else (row.turns_1, row.turns_2))
 
 
 def _verdict(row: PreferenceRow | RatedOutput) -> float | None:
@@ -144,9 +148,9 @@ def _verdict(row: PreferenceRow | RatedOutput) -> float | None:
 def _paired_dict(row: PreferenceRow, talk: bool) -> dict[str, Any]:
     """The fields of a row: messages where `talk` is set, else texts."""
     sides = dict(zip(("chosen", "rejected"), _sides(row), strict=True))
-    texts = {name: _said(text, talk) for name, (text, _, _) in sides.items()}
-    models = {f"{name}_model": model for name, (_, model, _) in sides.items()}
-    scores = {f"score_{name}": score for name, (_, _, score) in sides.items()}
+    texts = {name: _said(side.text, side.turns, talk) for name, side in sides.items()}
+    models = {f"{name}_model": side.model for name, side in sides.items()}
+    scores = {f"score_{name}": side.score for name, side in sides.items()}
     return {"prompt": _prompt(row, talk), **texts, **_known({**models, **scores, **_judged(row)})}
 
 
@@ -155,31 +159,41 @@ def _unpaired_dicts(row: PreferenceRow | RatedOutput, talk: bool) -> Iterator[di
         soft = None if row.label in (0.0, 1.0) else row.label
         beside = {"rating": soft, "model": row.model, "score": row.raw, **_judged(row)}
         beside |= {"item_id": row.name, "source": row.source}
-        yield {**_completed(row, row.output, row.label > 0.5, talk), **_known(beside)}
+        said = _said(row.output, row.output_turns, talk)
+        yield {"prompt": _prompt(row, talk), "completion": said, "label": row.label > 0.5, **_known(beside)}
         return
-    for label, (text, model, score) in zip((True, False), _sides(row), strict=True):
-        beside = {"model": model, "score": score, **_judged(row)}
-        yield {**_completed(row, text, label, talk), **_known(beside)}
-
-
-def _completed(row: WrittenRow, completion: str, label: bool, talk: bool) -> dict[str, Any]:
-    return {"prompt": _prompt(row, talk), "completion": _said(completion, talk), "label": label}
+    for label, side in zip((True, False), _sides(row), strict=True):
+        beside = {"model": side.model, "score": side.score, **_judged(row)}
+        said = _said(side.text, side.turns, talk)
+        yield {"prompt": _prompt(row, talk), "completion": said, "label": label, **_known(beside)}
 
 
 def _prompt(row: WrittenRow, talk: bool) -> str | list[dict[str, str]]:
     asked = Instruction(row.instruction, row.input, row.turns).messages
-    return messages(asked) if talk else asked[0].content
+    return [turn.message for turn in asked] if talk else asked[0].content
 
 
-def _said(text: str, talk: bool) -> str | list[dict[str, str]]:
-    return messages([Turn(TurnRole.ASSISTANT, text)]) if talk else text
+def _said(text: str, turns: Sequence[Turn], talk: bool) -> str | list[dict[str, str]]:
+    return [turn.message for turn in turns or [Turn(TurnRole.ASSISTANT, text)]] if talk else text
 
 
-def _sides(row: PreferenceRow) -> tuple[tuple[str, str | None, float | None], ...]:
-    """Text, model and score of the chosen output, then of the rejected one."""
+class _Side(NamedTuple):
+    """An output of a pair."""
+
+    text: str
+    turns: tuple[Turn, ...]
+    model: str | None
+    score: float | None
+
+
+def _sides(row: PreferenceRow) -> tuple[_Side, ...]:
+    """The chosen output, then the rejected one."""
     assert row.preference is not None
     score_1, score_2 = row.scores if row.scores and len(row.scores) == 2 else (None, None)
-    both = (row.output_1, row.output_1_model, score_1), (row.output_2, row.output_2_model, score_2)
+    both = (
+        _Side(row.output_1, row.turns_1, row.output_1_model, score_1),
+        _Side(row.output_2, row.turns_2, row.output_2_model, score_2),
+    )
     return both if row.preference > 0.5 else both[::-1]
 
 

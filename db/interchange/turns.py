@@ -2,8 +2,9 @@
 
 A conversation is a list of messages: {role, content} (OpenAI), {from, value} (ShareGPT), a pair [question,
 answer] of a history, or one message alone. A content may be a list of parts. A message that only calls tools
-has the calls as its text. A prompt keeps its turns, and a single turn of the user is a flat text. An output
-of several turns becomes one text with a paragraph "Role: text" for each.
+has the calls as its text. The answer of a tool keeps the tool's name and the id of the call. A prompt keeps
+its turns, and a single turn of the user is a flat text. An output of several turns is a text too: their
+transcript, a paragraph "Role: text" for each. It keeps the turns beside the text, if it knows every role.
 """
 
 from __future__ import annotations
@@ -11,12 +12,26 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from db.interchange import fields
 from db.records import Turn, TurnRole, transcript
 
-Said: TypeAlias = tuple[str, str]  # role, text; a plain text has no role
+
+class Said(NamedTuple):
+    """One message as a source has it. A plain text has no role."""
+
+    role: str
+    text: str
+    name: str = ""  # of the tool that answers
+    call_id: str = ""  # of the call that a tool answers
+
+    @property
+    def turn(self) -> Turn:
+        """The message as a turn, whatever its role."""
+        return Turn(cast(TurnRole, self.role), self.text, self.name, self.call_id)
+
+
 Turns: TypeAlias = Sequence[Said]
 
 ROLES = {role.value: role.value for role in TurnRole} | {
@@ -28,6 +43,7 @@ ROLES = {role.value: role.value for role in TurnRole} | {
 }  # fmt: skip
 SPELLINGS = (("role", "content"), ("from", "value"), ("role", "text"))  # keys of a message's role and content
 CALLS = ("tool_calls", "function_call")
+ANSWERS = ("name", "tool_call_id")  # of a tool: its name, and the call that it answers
 
 
 def turns(value: object, name: str) -> Turns:
@@ -38,7 +54,7 @@ def turns(value: object, name: str) -> Turns:
     if isinstance(value, str):
         packed = _unpacked(value)
         if packed is None:
-            return [("", fields.require_storable(name, value))]
+            return [Said("", fields.require_storable(name, value))]
         value = packed
     if isinstance(value, Mapping):
         value = value["messages"] if isinstance(value.get("messages"), list) else [value]
@@ -75,7 +91,9 @@ def _turn(message: object, name: str) -> Said:
     said = _content(message.get(content_key), message)
     if said is None:
         raise ValueError(f"{content_key} is missing")
-    return ROLES.get(role.lower(), role), fields.require_storable(content_key, said)
+    role = ROLES.get(role.lower(), role)
+    answers = (fields.maybe_text(message, key) or "" for key in ANSWERS) if role == TurnRole.TOOL else ()
+    return Said(role, fields.require_storable(content_key, said), *answers)
 
 
 def _content(value: object, message: Mapping[str, Any]) -> str | None:
@@ -109,7 +127,7 @@ def history(value: object, name: str = "history") -> Turns:
     if not isinstance(value, list) or not all(isinstance(each, list) and len(each) == 2 for each in value):
         raise ValueError(f"{name} is {fields.shown(value)}, not a list of question and answer")
     return [
-        (role, fields.text({name: said}, name, default=""))
+        Said(role, fields.text({name: said}, name, default=""))
         for pair in value
         for role, said in zip(("user", "assistant"), pair, strict=True)
     ]
@@ -117,9 +135,9 @@ def history(value: object, name: str = "history") -> Turns:
 
 def led(system: str | None, before: Turns, asked: Turns) -> Turns:
     """A prompt with its system text and its earlier turns in front."""
-    front: list[Said] = [("system", system)] if system and system.strip() else []
+    front = [Said("system", system)] if system and system.strip() else []
     front += before
-    return [*front, *((role or "user", said) for role, said in asked)] if front else asked
+    return [*front, *(each._replace(role=each.role or "user") for each in asked)] if front else asked
 
 
 def apart(prompt: Turns | None, answers: Sequence[Turns]) -> tuple[Turns, list[Turns]]:
@@ -156,7 +174,7 @@ def _repeated(prompt: Turns, answer: Turns) -> int:
     """How many leading turns of an answer are the prompt, or a system text and the prompt; 0 if none."""
     for end in range(len(prompt), len(answer)):
         front, same = answer[: end - len(prompt)], answer[end - len(prompt) : end]
-        if any(role != "system" for role, _ in front):
+        if any(each.role != "system" for each in front):
             return 0
         if prompt and all(map(_alike, prompt, same)):
             return end
@@ -165,7 +183,7 @@ def _repeated(prompt: Turns, answer: Turns) -> int:
 
 def _alike(asked: Said, said: Said) -> bool:
     """Whether two turns are one. A prompt that is a plain text has no role."""
-    return asked[1].strip() == said[1].strip() and said[0] in ({asked[0]} if asked[0] else {"user"})
+    return asked.text.strip() == said.text.strip() and said.role == (asked.role or "user")
 
 
 class Prompted(NamedTuple):
@@ -183,37 +201,40 @@ def prompted(said: Turns, input: str = "") -> Prompted:
     the last turn. Raises ValueError where there is no turn, a role is unknown, the last turn is empty, or an
     input follows a turn that is not the user's.
     """
-    spoken = [each for each in said if each[0] != TurnRole.SYSTEM or each[1].strip()]
+    spoken = [each for each in said if each.role != TurnRole.SYSTEM or each.text.strip()]
     if not spoken:
         raise ValueError("prompt has no message")
-    role, content = spoken[-1]
-    if len(spoken) == 1 and role in ("", TurnRole.USER):
-        return Prompted(content, input, ())
-    if input and role != TurnRole.USER:
-        raise ValueError(f"an input stands beside a conversation that ends with a turn of the {role}")
-    spoken[-1] = (role, f"{content}\n\n{input}" if input else content)
-    kept = tuple(Turn(_known(role), content) for role, content in spoken)
+    last = spoken[-1]
+    if len(spoken) == 1 and last.role in ("", TurnRole.USER):
+        return Prompted(last.text, input, ())
+    if input and last.role != TurnRole.USER:
+        raise ValueError(f"an input stands beside a conversation that ends with a turn of the {last.role}")
+    spoken[-1] = last._replace(text=f"{last.text}\n\n{input}" if input else last.text)
+    kept = tuple(map(_known, spoken))
     if not kept[-1].content.strip():
         raise ValueError("the last turn of the prompt is empty")
     return Prompted(transcript(kept), "", kept)
 
 
-def _known(role: str) -> TurnRole:
-    try:
-        return TurnRole(role)
-    except ValueError:
-        raise ValueError(f"a turn has the role {fields.shown(role)}, not {', '.join(TurnRole)}") from None
+def _known(said: Said) -> Turn:
+    if said.role not in set(TurnRole):
+        raise ValueError(f"a turn has the role {fields.shown(said.role)}, not {', '.join(TurnRole)}")
+    return said.turn._replace(role=TurnRole(said.role))
 
 
 def text_of(said: Turns, name: str) -> str:
-    """A conversation as one text. Raises ValueError where it has no turn."""
+    """An output as one text: the transcript of several turns. Raises ValueError where it has no turn."""
     if not said:
         raise ValueError(f"{name} has no message")
-    if len(said) == 1:
-        return said[0][1]
-    return "\n\n".join(f"{role.capitalize()}: {text}" for role, text in said)
+    return said[0].text if len(said) == 1 else transcript([each.turn for each in said])
+
+
+def turns_of(said: Turns) -> tuple[Turn, ...]:
+    """The turns that an output keeps beside its text: several, each of a known role; else none."""
+    known = len(said) > 1 and all(each.role in set(TurnRole) for each in said)
+    return tuple(_known(each) for each in said) if known else ()
 
 
 def messages(said: Turns) -> list[dict[str, str]]:
-    """Turns as messages of role and content."""
-    return [{"role": str(role), "content": text} for role, text in said]
+    """Turns as messages of role and content, and of a tool its name and the call."""
+    return [each.turn.message for each in said]

@@ -14,7 +14,7 @@ from db.interchange.made_here import HERE, MADE
 from db.interchange.rows import MadeHere, OutputOrigin, PreferenceRow
 from db.ledger import Ledger
 from db.queries.frames import pairs_of_requests
-from db.records import AnnotationStatus, AnnotatorKind, ProducerKind
+from db.records import AnnotationStatus, AnnotatorKind, ProducerKind, turns_from_json
 from db.tables import ANNOTATION, ANNOTATOR, COMPLETION, IMPORTED, INSTRUCTION, ITEM, OUTPUT, PAIR
 
 
@@ -143,8 +143,8 @@ def _first_items(wanted: RowFilter) -> Subquery:
 
 def _row(row: Any, made: MadeHere | None, labels: bool) -> PreferenceRow:
     flipped = bool(row.flipped)
-    sides = ((row.text_a, row.producer_a), (row.text_b, row.producer_b))
-    (output_1, model_1), (output_2, model_2) = reversed(sides) if flipped else sides
+    sides = ((row.text_a, row.producer_a, row.turns_a), (row.text_b, row.producer_b, row.turns_b))
+    (output_1, model_1, turns_1), (output_2, model_2, turns_2) = reversed(sides) if flipped else sides
     loose = row.item is None
     preference = _turned(row.label if labels else row.preference, flipped)
     asked = instruction_of(row)
@@ -173,6 +173,8 @@ def _row(row: Any, made: MadeHere | None, labels: bool) -> PreferenceRow:
         price=row.price,
         seconds=row.seconds,
         made=made,
+        turns_1=turns_from_json(turns_1),
+        turns_2=turns_from_json(turns_2),
     )
 
 

@@ -15,7 +15,7 @@ from db.instruction_rows import ASKED, instruction_of
 from db.interchange.rows import RatedOutput
 from db.ledger import Ledger
 from db.queries.exports import RowFilter
-from db.records import AnnotatorKind, Instruction
+from db.records import AnnotatorKind, Instruction, turns_from_json
 from db.tables import ANNOTATOR, INSTRUCTION, OUTPUT, RATING, SNAPSHOT_RATING
 
 Query = TypeVar("Query", bound=Select[*tuple[Any, ...]])
@@ -87,7 +87,7 @@ def _streamed(ledger: Ledger, wanted: RowFilter) -> Iterator[RatedOutput]:
     query = (
         select(
             rating.label, rating.source, rating.subset, rating.name.label("item"), rating.raw, rating.meta,
-            OUTPUT.c.text.label("output"), OUTPUT.c.producer, *ASKED,
+            OUTPUT.c.text.label("output"), OUTPUT.c.producer, OUTPUT.c.turns, *ASKED,
             ANNOTATOR.c.name.label("annotator"), ANNOTATOR.c.kind,
         )
         .join(OUTPUT, OUTPUT.c.id == rating.output_id)
@@ -102,6 +102,7 @@ def _streamed(ledger: Ledger, wanted: RowFilter) -> Iterator[RatedOutput]:
             input=asked.input,
             turns=asked.turns,
             output=row.output,
+            output_turns=turns_from_json(row.turns),
             annotator=row.annotator,
             annotator_kind=AnnotatorKind(row.kind),
             label=row.label,

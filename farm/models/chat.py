@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from db.errors import ConfigError
-from db.records import Turn, TurnRole
+from db.records import Turn, TurnRole, transcript
 from farm.models.chat_templates import bounded, rendered
 from farm.models.hub import line_of
 
@@ -31,7 +31,7 @@ def chat_text(
     refusal = ""
     with bounded(len(said)):
         for form in _forms(tuple(said)):
-            messages = [{"role": str(turn.role), "content": turn.content} for turn in form]
+            messages = [turn.message for turn in form]
             try:
                 text = rendered(messages, tokenizer, reply=reply, options=options)
             except Exception as error:
@@ -79,4 +79,4 @@ def folded(said: Sequence[Turn]) -> tuple[Turn, ...]:
 
 def without_tool(turn: Turn) -> Turn:
     """The turn; what a tool said, as a message of the user that says so."""
-    return Turn(TurnRole.USER, f"Tool: {turn.content}") if turn.role is TurnRole.TOOL else turn
+    return Turn(TurnRole.USER, transcript([turn])) if turn.role is TurnRole.TOOL else turn

@@ -100,7 +100,8 @@ def pair(facts: Facts, number: int, judged: bool = True) -> Node | None:
     asked = found[ids[0]].instruction
     texts = {"instruction": asked.text} | ({"input": asked.input} if asked.input else {})
     if asked.turns:
-        texts = _numbered("turn", asked.turns)
+        told = [(f"{each.role} {each.tool}".strip(), each.content) for each in asked.turns]
+        texts = _numbered("turn", told)
     basis = (*outputs, *(judgement_node(facts, each, with_pair=False) for each in said))
     about: dict[str, Json] = {"stands in": items} if items else {}
     return Node(name=f"pair:{number}", facts=about, texts=texts, basis=basis, hidden=total - len(said))

@@ -13,7 +13,8 @@ from db.engine import Address, make_engine
 from db.errors import LedgerCorrupt, LedgerError, LedgerNotFound, LedgerTooNew
 from db.ledger import Ledger
 from db.queries import asking
-from db.records import Completion, Instruction, Run, Turn, TurnRole
+from db.queries.outputs import outputs_of
+from db.records import Completion, Instruction, Run, Source, Turn, TurnRole
 from db.schema import HEAD, KNOWN, upgrade
 from db.tables import METADATA
 
@@ -89,6 +90,8 @@ def test_every_schema_ever_shipped_upgrades(tmp_path: Path, revision: str) -> No
         assert {p.instruction for p in ledger.pairs()} == {Instruction("Name a colour.", "Any.")}
         talks = [each.instruction for each in ledger.memberships() if each.set_name == "talks"]
         assert talks == ([TALK] if revision >= "0006" else [])
+        called = [len(each.turns) for each in outputs_of(ledger, Source("caller"))]
+        assert called == ([3] if revision >= "0009" else [])
 
 
 def test_a_newer_ledger_is_refused_with_what_it_needs(tmp_path: Path) -> None:

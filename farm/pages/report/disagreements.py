@@ -8,7 +8,7 @@ from typing import NamedTuple
 from db.ledger import Ledger, PairFilter
 from db.queries.frames import Judgements
 from db.queries.replies import JudgementWithReply, said_of
-from db.records import AnnotationStatus, AnnotatorKind, Pair, Turn
+from db.records import AnnotationStatus, AnnotatorKind, Pair
 from farm.pages.report.content import LONGEST, Disagreement, Opinion, marked
 
 
@@ -64,7 +64,7 @@ def _disagreement(
         people=means.people,
         simulators=means.simulators,
         opinions=tuple(_opinion(each, flipped) for each in said),
-        turns=tuple(Turn(role, content[:LONGEST]) for role, content in pair.instruction.turns),
+        turns=tuple(turn._replace(content=turn.content[:LONGEST]) for turn in pair.instruction.turns),
     )
 
 

@@ -128,7 +128,7 @@ def test_every_reader_keeps_the_same_turns(tmp_path: Path, name: str) -> None:
     assert (report["kept"], report["refused"]) == (1, 0), report
     with Ledger.open(tmp_path / "a.db") as ledger:
         [pair] = ledger.pairs()
-    assert [turn._asdict() for turn in pair.instruction.turns] == TALK
+    assert [turn.message for turn in pair.instruction.turns] == TALK
     assert {pair.output_a.text, pair.output_b.text} == {"ß", "no"}
 
 
@@ -150,6 +150,35 @@ def test_a_round_trip_loses_no_turn(tmp_path: Path, name: str, ending: str) -> N
     if name != "trl-unpaired":
         assert told(tmp_path / "b.db", "export", name, second)["rows"] == 3
         assert first.read_bytes() == second.read_bytes() or ending == ".parquet"
+
+
+CALLED: list[dict[str, str]] = [
+    {"role": "assistant", "content": "I add.\n\nTool: 3"},
+    {"role": "tool", "content": "2", "name": "add", "tool_call_id": "1"},
+    {"role": "assistant", "content": "Two."},
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [("preferences", ".jsonl"), ("trl", ".jsonl"), ("trl", ".parquet"), ("trl-unpaired", ".jsonl")],
+)
+def test_an_output_of_several_turns_comes_back(tmp_path: Path, name: str, ending: str) -> None:
+    row = {"prompt": [TALK[1]], "chosen": CALLED, "rejected": ANSWERS["rejected"]}
+    (tmp_path / "x.jsonl").write_text(json.dumps(row))
+    first = tmp_path / f"first{ending}"
+    assert told(tmp_path / "a.db", "import", "trl", tmp_path / "x.jsonl")["kept"] == 1
+    told(tmp_path / "a.db", "export", name, first)
+    assert told(tmp_path / "b.db", "import", name, first)["refused"] == 0
+    for ledger in ("a.db", "b.db"):
+        with Ledger.open(tmp_path / ledger) as opened:
+            found = [each for made in producers(opened) for each in outputs_of(opened, Source(made.producer))]
+        [output] = [each for each in found if each.turns]
+        assert [turn.message for turn in output.turns] == CALLED
+        assert output.text == "Assistant: I add.\n\nTool: 3\n\nTool (add, 1): 2\n\nAssistant: Two."
+    if name == "trl" and ending == ".jsonl":
+        again = json.loads(first.read_text())
+        assert {side: again[side] for side in row} == row
 
 
 def asked(path: Path) -> set[Instruction]:

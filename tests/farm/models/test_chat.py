@@ -74,6 +74,13 @@ def test_no_template_loses_a_turn(template: str, text: str) -> None:
     assert chat_text(TALK, tokenizer(template)) == text
 
 
+def test_a_template_is_told_which_tool_answers_which_call() -> None:
+    said = (Turn(USER, "1+1?"), Turn(ASSISTANT, "add"), Turn(TOOL, "2", "add", "c1"))
+    named = EACH.replace("['role'] }}>", "['role'] }} {{ m['name'] }} {{ m['tool_call_id'] }}>")
+    assert chat_text(said, tokenizer(named), reply=False) == "<user  >1+1?<assistant  >add<tool add c1>2"
+    assert folded(said)[-1] == Turn(USER, "Tool (add, c1): 2")
+
+
 def test_neighbours_of_one_role_are_two_messages_where_the_template_takes_them() -> None:
     said = (Turn(USER, "a"), Turn(ASSISTANT, "b"), Turn(ASSISTANT, "c"), Turn(SYSTEM, "d"))
     assert chat_text(said, tokenizer(EACH), reply=False) == "<user>a<assistant>b<assistant>c<system>d"
