@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Alias, Label
+from sqlalchemy import FromClause, Label
 
 from db.records import Instruction, Output, ProducerKind, turns_from_json
 from db.tables import INSTRUCTION, OUTPUT
@@ -27,7 +27,7 @@ ANSWERED = (
 )
 
 
-def sides(a: Alias, b: Alias) -> list[Label[Any]]:
+def sides(a: FromClause, b: FromClause) -> list[Label[Any]]:
     """The columns of a pair's outputs, such as text_a and text_b. a, b: the outputs."""
     return [
         output.c[column].label(f"{column.removeprefix('producer_')}_{side}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Alias, Executable, Subquery, func, select
+from sqlalchemy import Executable, FromClause, Subquery, func, select
 
 from db.instruction_rows import ASKED, instruction_of, sides
 from db.interchange.made_here import HERE, MADE
@@ -113,7 +113,7 @@ def _judged() -> tuple[Any, ...]:
     )
 
 
-def _asked(a: Alias, b: Alias) -> tuple[Any, ...]:
+def _asked(a: FromClause, b: FromClause) -> tuple[Any, ...]:
     """The columns that say what was judged. a, b: the outputs of the pair."""
     return (
         ITEM.c.source,
