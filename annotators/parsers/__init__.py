@@ -1,6 +1,7 @@
 """Parsers: an annotator's reply -> verdicts on the pairs of its prompt, or ParseError, on any text whatever.
 
 base        the protocol, ParseError, the slots of a batched prompt
+alphabets   letters of other alphabets that are drawn as Latin ones
 grammar     what declares a verdict in running text, and what only mentions an output
 text        one declared verdict; a list of them
 json_text   structured replies

@@ -4,7 +4,8 @@ A verdict is declared, never merely mentioned. From strong to weak:
 
     leading      the reply begins with the label, or with the line "Tie": "Output (a)", "B - it is shorter"
     marked       "Verdict: A", "The better output is (b)", "[[B]]", "[[A>>B]]", "Verdict: tie"; or the label
-                 alone on the last line. "Verdict: 2" where that is all of the line and no output is called 2.
+                 alone on the last line. "Verdict: 2" where that is all of the line and no output is called 2;
+                 "Response 2" where that is all of the reply.
                  "[[C]]", which MT-Bench asks for as a tie, where the outputs are called A and B
     concluding   "Therefore, Output (a) is better.", "Hence, B." at the end of a line, "My answer is B"
                  (which may answer something else)
@@ -53,6 +54,7 @@ _CAGED = re.compile(
 )
 _LINE_MARK = re.compile(
     r"^([ #>'-]{0,20})(?:better|best|preferred|chosen|selected|result|outcome|urteil|gewinner|antwort"
+    r"|\u0432\u0435\u0440\u0434\u0438\u043a\u0442|\u043e\u0442\u0432\u0435\u0442"
     r"|(?:\u6700\u7ec8)?(?:\u5224\u5b9a|\u88c1\u51b3|\u7ed3\u8bba|\u7b54\u6848))[ ]{0,3}[:=]",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -170,10 +172,12 @@ def _labels(first: str, second: str) -> NamePatterns:
     subject = f"(?:{sure}|{nth}|{bare})"
     object_ = f"(?:{sure}|{nth}|{bare}{_END})"
     head = rf"[\s#>'\"-]{{0,20}}(?:{sure}|{nth}|[('\"\[]{{0,2}}{bare})"
-    number = rf"(?:{_NOUN} ?#?)?(?:(?P<f>1)|(?P<s>2))"  # of the outputs as shown, where that is no name
+    digit = "(?:(?P<f>1)|(?P<s>2))"  # of the outputs as shown, where that is no name
+    number = rf"(?:{_NOUN} ?#?)?{digit}"
     mark = rf"\b(?:verdict|winner|{_BEST}) {{0,3}}(?:is|:|=)"
     line = rf"{mark} {{0,3}}['\"(]{{0,2}}{number}[ .)'\"]{{0,4}}(?=\n|\Z)"
     numbered = "" if {first, second} & {"1", "2"} else f"|{line}"
+    ordered = "" if {first, second} & {"1", "2"} else rf"|\A[\s#>'\"(\[-]{{0,20}}(?:the )?{_NOUN} ?#?{digit}"
     third = "|(?P<t>c)" if {first, second} == {"a", "b"} else ""
     return NamePatterns(
         leading=_compile(
@@ -181,7 +185,7 @@ def _labels(first: str, second: str) -> NamePatterns:
             rf"|\s{{1,4}}(?:is\s{_ADVERBS}{_GOOD}|because|since|wins)\b)"
             r"|[\s#>'\"-]{0,20}(?P<t>tie)[ .!'\"]{0,4}(?:\n|\Z))"
         ),
-        alone=_compile(rf"(?:\A|\n){head}[\s.!'\")\]]{{0,20}}\Z"),
+        alone=_compile(rf"(?:(?:\A|\n){head}{ordered})[\s.!'\")\]]{{0,20}}\Z"),
         marked=_compile(
             rf"\b(?:{_MARK}|{_BEST}|{_WEAK_MARK}) {{0,3}}(?:is|:|=|->?|=>)"
             rf"(?:[ :'\"]{{0,4}}(?:{object_}|{tie}{_END})|\s{{1,4}}{head}[ '\".)]{{0,4}}(?=\n|\Z))"

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from annotators.judgement import Verdict
+from annotators.parsers.alphabets import latin
 from annotators.parsers.base import ParseError, Readable, Slots
 from annotators.parsers.grammar import NamePatterns, plain
 
@@ -93,7 +94,7 @@ class JsonParser:
         return list(enumerate(found, 1))
 
     def _verdict(self, value: str) -> Verdict:
-        text = plain(value)
+        text = latin(plain(value))
         if named := self.labels.alone.search(text) or self.labels.leading.match(text):
             return Verdict(NamePatterns.meaning(named))
         if text.strip(" .'").casefold() in ("tie", "draw", "a tie"):

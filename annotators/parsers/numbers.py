@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from annotators.judgement import Verdict
+from annotators.parsers.alphabets import latin
 from annotators.parsers.base import ParseError, Readable
 from annotators.parsers.grammar import plain
 from annotators.spec import OutputNames
@@ -90,7 +91,7 @@ class RatingParser:
     high: float = 10.0
 
     def __call__(self, reply: Readable) -> list[Verdict]:
-        text = plain(reply.text)
+        text = latin(plain(reply.text))
         ratings = [self._last(_rated(name.casefold()), text) for name in self.names]
         if None in ratings and (columns := rated_in_table(text, self.names)):
             ratings = list(columns)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from annotators.judgement import Verdict
+from annotators.parsers.alphabets import latin
 from annotators.parsers.base import ParseError, Readable
 from annotators.parsers.grammar import plain
 from annotators.spec import OutputNames
@@ -39,7 +40,7 @@ class RubricParser:
     high: float = 10.0
 
     def __call__(self, reply: Readable) -> list[Verdict]:
-        scores = self._scores(_LISTED.sub("", plain(reply.text)))
+        scores = self._scores(_LISTED.sub("", latin(plain(reply.text))))
         for criterion, _ in self.weights:
             for side, name in enumerate(self.names):
                 value = scores.get((side, criterion))

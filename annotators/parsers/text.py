@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from annotators.judgement import Verdict
+from annotators.parsers.alphabets import is_foreign, latin, told
 from annotators.parsers.base import ParseError, Readable, Slots
 from annotators.parsers.grammar import Declaration, Firmness, NamePatterns, declarations, plain
 
@@ -17,7 +18,8 @@ class VerdictParser:
 
     start: the prompt asked for the verdict first. Then a label at the beginning decides, and without one the
     first of the firmest declarations. Without `start` the last of the firmest declarations decides, and a
-    label at the beginning counts only where nothing else is declared.
+    label at the beginning counts only where nothing else is declared. A lone letter that is drawn as a Latin
+    one is read as that one; in a text of its own alphabet, a verdict that hangs on it is refused.
     """
 
     labels: NamePatterns
@@ -30,10 +32,20 @@ class VerdictParser:
         """The verdict of a plain text. Raises ParseError where none is declared."""
         if not text.strip():
             raise ParseError("the reply is empty")
-        found = self._decisive(declarations(text, self.labels))
+        found = self._declared(text)
+        if (alike := latin(text)) != text:
+            other = self._declared(alike)
+            if is_foreign(alike) and other != found:
+                raise ParseError(f"no verdict is clear: {told(text)}")
+            found = other
         if found is None:
             raise ParseError("no verdict is declared")
-        return Verdict(found.first)
+        return Verdict(found)
+
+    def _declared(self, text: str) -> float | None:
+        """P(first) that decides; None where nothing is declared."""
+        found = self._decisive(declarations(text, self.labels))
+        return None if found is None else found.first
 
     def _decisive(self, found: Iterable[Declaration]) -> Declaration | None:
         if self.start:

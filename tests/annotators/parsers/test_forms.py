@@ -46,6 +46,13 @@ def verdict(parser: ParserSpec, text: str) -> float | None:
         "A names three reasons.\nHence, B.",
         "Both are short. Therefore: Output B.",
         "Urteil: B",
+        "Response 2",
+        "**Response #2**.",
+        "The second output",
+        "Verdict: \u0412",  # Cyrillic
+        "\u0412\u0435\u0440\u0434\u0438\u043a\u0442: B",
+        "Output \u0392 is better.",  # Greek
+        "A is longer.\nVerdict: \u0412, because \u0410 repeats itself.",
     ],
 )
 def test_usual_forms_of_a_verdict(text: str) -> None:
@@ -61,6 +68,8 @@ def test_usual_forms_of_a_verdict(text: str) -> None:
         "[RESULT] 3",
         "Verdict: 3",
         "Verdict: 2/10",
+        "Response 2 is a poem. Response 1 is none.",
+        "Response 1\nhi\nResponse 2",
         "Verdict: 2.5",
         "Verdict: 1 and 2",
         "Verdict: 1 or 2?",
@@ -187,3 +196,21 @@ def test_exchanging_names_exchanges_the_rating(parts: list[str]) -> None:
     swapped = (part.replace("A", "#").replace("B", "A").replace("#", "B") for part in parts)
     mirrored = verdict(RATING, "".join(swapped))
     assert mirrored == (None if found is None else 1 - found)
+
+
+@pytest.mark.parametrize(
+    "text", ["\u0420\u0435\u0448\u0435\u043d\u0438\u0435\n\u0412", "[[\u0412]] \u0434\u0430"]
+)
+def test_a_letter_that_may_be_a_word_of_its_language_is_told(text: str) -> None:
+    """The letter alone is "in" in Russian, and the third of its alphabet."""
+    parser = parser_of(AnnotatorSpec("x", AnnotatorKind.LLM, parser=END))
+    [read] = read_verdicts(parser, ReplyText(text), 1)
+    assert read.first is None
+    assert read.reason is not None
+    assert "'\u0412' is CYRILLIC CAPITAL LETTER VE, and is drawn as B" in read.reason
+    assert verdict(END, f"{text}\n[[A]]") == 1
+
+
+def test_letters_drawn_alike_name_outputs_in_ratings_and_json_too() -> None:
+    assert verdict(RATING, "\u0410: 7, \u0412: 4") == verdict(RATING, "A: 7, B: 4") == 1
+    assert verdict(JSON, '{"better": "\u0412"}') == 0
