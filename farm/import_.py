@@ -56,6 +56,11 @@ class FileReport:
     refused: int = 0
     refusals: list[Refusal] = field(default_factory=list)
 
+    @property
+    def end(self) -> Refusal | None:
+        """The row beyond which the file was not read; None where it was read to its end."""
+        return next((each for each in self.refusals if each.is_end), None)
+
     def refuse(self, refusal: Refusal) -> None:
         """Count a refused row, and keep its place and reason."""
         self.refused += 1
@@ -71,9 +76,10 @@ class ImportReport:
     notes: tuple[str, ...] = ()  # what the user should know
 
     @property
-    def in_vain(self) -> bool:
-        """Whether rows were refused and nothing new was kept."""
-        return self.total("refused") > 0 and self.total("kept") == 0
+    def is_failure(self) -> bool:
+        """Whether rows were refused and nothing new was kept, or a file was not read to its end."""
+        in_vain = self.total("refused") > 0 and self.total("kept") == 0
+        return in_vain or any(report.end for report in self.files)
 
     def total(self, count: str) -> int:
         """The sum over files. count: `read`, `kept`, `known` or `refused`."""
@@ -151,7 +157,8 @@ def import_files(
                 _write(writer, origin, batch, report)
             report.read += len(batch)
             progress(path.name, report.read)
-    notes = (*_namesakes(chosen, files, options), *alike(card.name for card in ledger.annotators()))
+    cut = (f"{each.path} was read up to row {each.end.row} alone" for each in reports if each.end)
+    notes = (*cut, *_namesakes(chosen, files, options), *alike(card.name for card in ledger.annotators()))
     return ImportReport(chosen.name, tuple(reports), notes)
 
 

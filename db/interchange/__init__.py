@@ -41,6 +41,7 @@ ppe             Preference Proxy Evaluations' human preferences
 prism           PRISM's scored answers
 prometheus      Prometheus' collections and evaluation sets
 reward_bench    RewardBench, RewardBench 2 and RM-Bench
+reward_bench_results  what a model said of each item of RewardBench
 shp             Stanford Human Preferences
 sparse_feedback  rankings and ratings in CSV without a header
 trl             TRL's preference and unpaired rows
@@ -80,6 +81,7 @@ from db.interchange import (
     prism,
     prometheus,
     reward_bench,
+    reward_bench_results,
     shp,
     sparse_feedback,
     table,
@@ -199,6 +201,13 @@ _ALL = (
         reward_bench.LISTED,
         reward_bench.read_lists,
         fits=reward_bench.holds_lists,
+    ),
+    Format(
+        "rewardbench-results",
+        "a model's scores of RewardBench's items, beside the set",
+        reward_bench_results.MARKS,
+        reward_bench_results.read,
+        fits=reward_bench_results.fits,
     ),
     Format("orca", "Orca's DPO pairs: system, question, chosen, rejected", trl.ORCA, trl.read),
     Format(

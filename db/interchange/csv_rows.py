@@ -1,10 +1,11 @@
 """Reads CSV row by row: a row of another number of cells is refused, broken quoting never shifts the rest.
 
 A row is numbered by the line of the file that it begins on. A quoted cell may hold line breaks, so one quote
-too many or too few joins rows, or parts one. Such a file is refused whole, with its line, because nothing
-after that line can be told apart. There is one exception: a row on one line with an even number of quotes,
-such as "he said "no" twice", ends where its line ends. It is refused alone, and the next quotes of the file
-must bear that out.
+too many or too few joins rows, or parts one. Nothing after that line can be told apart: the row is refused,
+and the file is not read beyond it. So is the row before it, which a stray quote may have cut. The others are
+not in doubt, unless one of them may have been joined too, see `_runs_on`: then the file is refused whole. A
+row on one line with an even number of quotes, such as "he said "no" twice", ends where its line ends. It is
+refused alone, and the next quotes of the file must bear that out, or the file is refused whole.
 """
 
 from __future__ import annotations
@@ -50,25 +51,47 @@ def csv_rows(
     """Stream the rows by column. text: opened with newline="".
 
     The first row names the columns. headers: names for a file without such a row, by their number. Raises
-    FormatError for a header with a name twice, for broken quoting and for a line of over LONGEST characters.
+    FormatError for a header with a name twice, for quotes that leave rows in doubt and for a line of over
+    LONGEST characters.
     """
+    held: list[Numbered | Refusal] = []  # the last row, and what was refused after it
+    for row in _rows(text, delimiter, where, headers):
+        if isinstance(row, Refusal):
+            if row.is_end and held and not isinstance(held[0], Refusal):
+                held[0] = Refusal(held[0][0], f"the broken quotes after this row may be its own ({MEND})")
+            held.append(row)
+        else:
+            yield from held
+            held = [row]
+    yield from held
+
+
+def _rows(
+    text: TextIO, delimiter: str, where: str, headers: Sequence[Sequence[str]]
+) -> Iterator[Numbered | Refusal]:
     csv.field_size_limit(LONGEST)
     source = _Lines(text, where)
     reader = csv.reader(source, delimiter=delimiter, strict=True)
     names: list[str] | None = None
     doubted = 0  # line of a refused row whose quotes were broken, while no quotes came after it
+    joined = False  # whether a row on several lines may have been joined
     while True:
         begin = source.start()
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            if names is None or len(source.held) != 1 or source.quotes % 2:
-                raise _broken(begin, source.number, where) from error
+            if names is None or joined or doubted:
+                raise _broken(doubted or begin, source.number, where) from error
+            if len(source.held) != 1 or source.quotes % 2:
+                reason = _broken(begin, source.number, where).what
+                yield Refusal(begin, f"{reason}; the file is not read beyond it ({MEND})", is_end=True)
+                return
             doubted = begin
             yield Refusal(begin, f"this row's quotes are broken ({MEND})")
             continue
         if cells is None:
             return
+        joined = joined or (len(source.held) > 1 and (source.quotes % 2 == 1 or _runs_on(cells, delimiter)))
         if doubted and source.quotes:
             if source.quotes % 2:
                 raise _broken(doubted, source.number, where)
@@ -132,6 +155,15 @@ def distinct(names: list[str], where: str) -> list[str]:
     if twice is not None:
         raise FormatError(f"two columns are called {twice!r}", where=where, remedy="rename one of them")
     return names
+
+
+def _runs_on(cells: Sequence[str], delimiter: str) -> bool:
+    """Whether a cell of several lines may have run on into the next quoted cell.
+
+    It ends then where that one begins: behind a separator or a line break.
+    """
+    ends = (cell.rstrip('"')[-1:] for cell in cells if "\n" in cell)
+    return any(end in ("", delimiter, "\r", "\n") for end in ends)
 
 
 def _swallows(lines: Sequence[str], delimiter: str, width: int) -> bool:

@@ -49,6 +49,8 @@ def _whole(stream: Iterator[tuple[int, str] | Refusal], first: str, path: Path) 
 
 
 def _array(path: Path) -> Iterator[Numbered | Refusal]:
+    """The objects of an array. Where it is torn, those before the tear, and a refusal that ends them."""
+    number = 0
     with opened(path) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
         try:
@@ -56,6 +58,10 @@ def _array(path: Path) -> Iterator[Numbered | Refusal]:
                 yield _object(number, value)
         except UnicodeDecodeError as error:
             raise FormatError("the file is not UTF-8", where=str(path), remedy=AS_UTF8) from error
+        except FormatError as error:
+            if number == 0:
+                raise
+            yield Refusal(number + 1, f"{error.what}; the file is not read beyond it", is_end=True)
 
 
 def _object(number: int, value: Any) -> Numbered | Refusal:

@@ -134,7 +134,8 @@ def _row(row: dict[str, Any]) -> PreferenceRow:
         price=maybe_number(extra, "price"),
         seconds=maybe_number(extra, "seconds"),
         made=made_here.from_json(extra["made"], preference) if "made" in extra else None,
-        **{name: _output_turns(row, extra, name) for name in OUTPUT_TURNS},
+        turns_1=_output_turns(row, extra, "turns_1"),
+        turns_2=_output_turns(row, extra, "turns_2"),
     )
 
 

@@ -50,6 +50,11 @@ def _read(path: Path, options: ReadOptions, source: str) -> Iterator[Placed]:
 
 
 def _fill(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield places_of(row)
+
+
+def places_of(row: fields.Fields) -> dict[str, Any]:
+    """The places that a row fills."""
     filled = renamed(row, COLUMNS)
     if filled["subset"] is None and "domain" in row:
         filled["subset"] = filled["meta"].pop("domain", None)
@@ -58,4 +63,4 @@ def _fill(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if listed and len(models or ()) == len(chosen) + len(rejected):
         models = filled["meta"].pop("models")
         filled |= {"model_chosen": models[: len(chosen)], "model_rejected": models[len(chosen) :]}
-    yield filled
+    return filled

@@ -143,6 +143,7 @@ class Refusal:
     row: int  # number of the line or row in the file, from 1
     reason: str
     file: str = ""  # set by the import
+    is_end: bool = False  # the file was not read beyond this row
 
 
 Entry: TypeAlias = PreferenceRow | RatedOutput | ImportedPair | ImportedOutput | ImportedInstruction

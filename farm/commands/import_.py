@@ -34,7 +34,7 @@ def import_(
         with context.obj.open(create=True) as ledger, output.progress("rows") as progress:
             report = import_files(ledger, chosen.format_name, paths, given, progress=progress)
     output.show(report.to_json, lambda: import_view(report))
-    if report.in_vain:
+    if report.is_failure:
         raise typer.Exit(1)
 
 

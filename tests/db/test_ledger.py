@@ -231,7 +231,7 @@ def test_a_conversation_comes_back_by_every_door(ledger_url: str) -> None:
 def test_a_conversation_is_known_by_its_turns() -> None:
     """The hash of a flat instruction is that of ledgers before; a transcript alone is another instruction."""
     told = "preference-farm/1/conversation\n" + json.dumps(
-        [[str(role), content] for role, content in TALK.turns], ensure_ascii=False, separators=(",", ":")
+        [[str(turn.role), turn.content] for turn in TALK.turns], ensure_ascii=False, separators=(",", ":")
     )
     assert TALK.key == hashlib.sha256(told.encode()).hexdigest()[:32]
     flat = 'preference-farm/1/instruction\n["Name a colour.","Any."]'

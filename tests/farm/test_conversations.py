@@ -38,7 +38,7 @@ def talk(number: int) -> Instruction:
 
 
 def messages(asked: Instruction) -> list[dict[str, str]]:
-    return [{"role": str(role), "content": content} for role, content in asked.turns]
+    return [turn.message for turn in asked.turns]
 
 
 def liked(instruction: str, input: str, output: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from collections.abc import Iterator
@@ -44,12 +45,12 @@ def test_a_contradicting_row_is_refused_and_the_ledger_stays(
 
 
 def test_a_wrong_file_among_right_ones_leaves_the_ledger_as_it_was(sums: Path, tmp_path: Path) -> None:
-    torn = tmp_path / "torn.json"
-    torn.write_text(f"[{','.join(sums.read_text().splitlines())}"[:-40])
+    torn = tmp_path / "torn.jsonl.gz"
+    torn.write_bytes(gzip.compress(sums.read_bytes())[:-40])
     result = farm(tmp_path / "x.db", "import", "preferences", sums, torn)
     assert result.code == 1
     assert result.error.count("\n") == 1
-    assert "torn.json:1200: this is not JSON" in result.error
+    assert "torn.jsonl.gz: the compressed file is broken" in result.error
     assert not any(told(tmp_path / "x.db", "status")["counts"].values())
 
 

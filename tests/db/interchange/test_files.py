@@ -45,6 +45,20 @@ def test_a_value_of_an_array_that_is_no_object_is_refused(tmp_path: Path) -> Non
     assert refusals(tmp_path / "x.json") == {2: "expected a JSON object, found int '7'"}
 
 
+@pytest.mark.parametrize("cut", ["", ",", ', {"prompt": "Na', f", {json.dumps(GOOD)} {json.dumps(GOOD)}]"])
+def test_the_rows_before_the_tear_of_an_array_are_read(tmp_path: Path, cut: str) -> None:
+    whole = f"[{json.dumps(GOOD)}, {json.dumps(GOOD)}"
+    (tmp_path / "x.json").write_text(whole + cut)
+    *rows, end = file_rows(tmp_path / "x.json")
+    assert [row for row in rows if isinstance(row, tuple)] == rows
+    assert isinstance(end, Refusal)
+    assert (end.row, end.is_end) == (len(rows) + 1, True)
+    assert end.reason.startswith("this is not JSON")
+    (tmp_path / "x.json").write_text(f"[{json.dumps(GOOD)[:-9]}")
+    with pytest.raises(FormatError, match=r"x\.json:1: this is not JSON"):
+        list(file_rows(tmp_path / "x.json"))
+
+
 def test_a_file_whose_beginning_is_all_broken_is_refused_whole(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text("prose\n" * (HOPELESS - 1) + json.dumps(GOOD))
@@ -91,6 +105,28 @@ def test_an_import_keeps_the_good_rows_and_names_the_bad_ones(tmp_path: Path, na
     [refusal] = report["files"][0]["refusals"]
     assert (refusal["file"], refusal["row"]) == (str(tmp_path / name), text.count("\n"))
     assert farm(tmp_path / "b.db", "import", tmp_path / name, "--yes").code == 0
+
+
+@pytest.mark.parametrize("name", ["x.json", "x.csv"])
+def test_an_import_of_a_file_that_is_not_read_to_its_end_keeps_the_rows_and_fails(
+    tmp_path: Path, name: str
+) -> None:
+    table = [
+        "prompt,chosen,rejected",
+        "Name a river.,The Rhine.,A lake.",
+        "Name a sea.,a,b",
+        '"one,two,three',
+    ]
+    torn = {
+        "x.json": f"[{json.dumps(GOOD)}, {json.dumps(GOOD)[:-9]}",
+        "x.csv": "\n".join([*table, "four,five,six"]),
+    }
+    (tmp_path / name).write_text(torn[name])
+    done = farm(tmp_path / "a.db", "import", "trl", tmp_path / name, "--json")
+    report = json.loads(done.out)
+    row, refused = {"x.json": (2, 1), "x.csv": (4, 2)}[name]
+    assert (done.code, report["kept"], report["refused"]) == (1, 1, refused)
+    assert report["notes"] == [f"{tmp_path / name} was read up to row {row} alone"]
 
 
 def test_an_import_that_kept_nothing_fails(tmp_path: Path) -> None:

@@ -222,7 +222,11 @@ def test_hh_rlhf(tmp_path: Path) -> None:
     dialogue, single = found[:2]
     assert isinstance(dialogue, PreferenceRow)
     assert dialogue.instruction == "User: Hello\n\nAssistant: Hi.\n\nUser: How are you?"
-    assert dialogue.turns == (("user", "Hello"), ("assistant", "Hi."), ("user", "How are you?"))
+    assert [turn[:2] for turn in dialogue.turns] == [
+        ("user", "Hello"),
+        ("assistant", "Hi."),
+        ("user", "How are you?"),
+    ]
     assert (dialogue.output_1, dialogue.output_2, dialogue.preference) == ("Fine.", "Go away.", 1.0)
     assert isinstance(single, PreferenceRow)
     assert (single.instruction, single.turns) == ("Say: hi", ())

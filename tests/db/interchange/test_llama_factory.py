@@ -17,7 +17,7 @@ def test_preferences(tmp_path: Path) -> None:
     assert (plain.instruction, plain.input, plain.output_1, plain.output_2) == ("Add.", "1 1", "2", "3")
     assert (plain.preference, plain.meta) == (1.0, {})
     assert led.instruction == "System: Be exact.\n\nUser: Hi\n\nAssistant: Hello\n\nUser: Add.\n\n1 1"
-    assert (led.input, led.turns[-1]) == ("", ("user", "Add.\n\n1 1"))
+    assert (led.input, led.turns[-1][:2]) == ("", ("user", "Add.\n\n1 1"))
     assert led.meta == {"id": 7}
 
 

@@ -66,7 +66,7 @@ def test_only_a_tool_with_a_name_gives_a_conversation_another_id() -> None:
     """The first key was made before turns had names."""
     said = (Turn(TurnRole.USER, "1+1?"), Turn(TurnRole.TOOL, "2"))
     assert Instruction.of_turns(said).key == content_hash("conversation", [["user", "1+1?"], ["tool", "2"]])
-    named = [(*said[:1], said[1]._replace(**{field: "x"})) for field in ("name", "call_id")]
+    named = [(said[0], each) for each in (said[1]._replace(name="x"), said[1]._replace(call_id="x"))]
     assert len({Instruction.of_turns(each).key for each in (said, *named)}) == 3
     assert transcript(named[0]) == "User: 1+1?\n\nTool (x): 2"
     assert turns_from_json(turns_to_json(named[1])) == named[1]
@@ -94,6 +94,10 @@ def test_what_is_no_conversation_is_refused_with_its_reason(value: Any, reason: 
 def answered(*said: str, rule: str = "") -> Turns:
     front = [system(rule)] if rule else []
     return front + [Said(("user", "assistant")[place % 2], text) for place, text in enumerate(said)]
+
+
+def kept(said: Turns) -> tuple[Turn, ...]:
+    return tuple(Turn(TurnRole(role), *rest) for role, *rest in said)
 
 
 def test_turns_that_repeat_the_prompt_are_no_output() -> None:
@@ -159,11 +163,11 @@ def test_a_prompt_of_several_turns_keeps_them() -> None:
     assert prompted([*said, user("d")], "e") == (
         "System: Be kind.\n\nUser: a\n\nAssistant: \n\nAssistant: b\n\nTool: c\n\nUser: d\n\ne",
         "",
-        (*said, user("d\n\ne")),
+        kept([*said, user("d\n\ne")]),
     )
-    assert prompted(said).turns == tuple(said)
-    assert prompted(said[:4]).turns == tuple(said[:4])
-    assert prompted(said[:1]) == ("System: Be kind.", "", (system("Be kind."),))
+    assert prompted(said).turns == kept(said)
+    assert prompted(said[:4]).turns == kept(said[:4])
+    assert prompted(said[:1]) == ("System: Be kind.", "", kept(said[:1]))
 
 
 @pytest.mark.parametrize(
@@ -189,7 +193,7 @@ def test_a_prompt_that_asks_nothing_or_is_of_nobody_is_refused(said: Turns, inpu
 def test_an_output_of_several_turns_is_their_transcript_and_keeps_them() -> None:
     said = [bot("a"), tool("b", "add", "1"), bot("c")]
     assert text_of(said, "x") == "Assistant: a\n\nTool (add, 1): b\n\nAssistant: c"
-    assert turns_of(said) == tuple(said)
+    assert turns_of(said) == kept(said)
     assert turns_of(said[:1]) == ()
     assert turns_of([*said, Said("narrator", "d")]) == ()
     assert text_of([*said[:1], Said("narrator", "d")], "x") == "Assistant: a\n\nNarrator: d"
