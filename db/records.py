@@ -6,7 +6,6 @@ are valid inside one ledger only. A record that was not read from a ledger has i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,6 +13,11 @@ from functools import cached_property
 from typing import NamedTuple
 
 from db.ids import Json, canonical_json, content_hash
+from db.turns import Turn as Turn
+from db.turns import TurnRole as TurnRole
+from db.turns import transcript as transcript
+from db.turns import turns_from_json as turns_from_json
+from db.turns import turns_to_json as turns_to_json
 
 
 class AnnotatorKind(StrEnum):
@@ -49,59 +53,6 @@ class AnnotationStatus(StrEnum):
     FAILED = "failed"  # no usable reply came
     SPARED = "spared"  # nobody was asked, because label noise replaces the judgement; the label is set
     RETRACTED = "retracted"  # taken back by the person who gave it
-
-
-class TurnRole(StrEnum):
-    """Who speaks in a turn of a conversation."""
-
-    SYSTEM = "system"
-    USER = "user"
-    ASSISTANT = "assistant"
-    TOOL = "tool"
-
-
-class Turn(NamedTuple):
-    """One message of a conversation. Calls of tools stand in the content, as text."""
-
-    role: TurnRole
-    content: str
-    name: str = ""  # of the tool that answers
-    call_id: str = ""  # of the call that a tool answers
-
-    @property
-    def tool(self) -> str:
-        """Which tool answers which call, such as "search, call_1"; empty where neither is known."""
-        return ", ".join(filter(None, (self.name, self.call_id)))
-
-    @property
-    def speaker(self) -> str:
-        """The role, such as "User", and in brackets which tool answers which call."""
-        return self.role.capitalize() + (f" ({self.tool})" if self.tool else "")
-
-    @property
-    def message(self) -> dict[str, str]:
-        """The turn as chat templates and servers take it: role, content, name and tool_call_id."""
-        named = {"name": self.name, "tool_call_id": self.call_id}
-        return {"role": str(self.role), "content": self.content} | {k: v for k, v in named.items() if v}
-
-
-def transcript(turns: Sequence[Turn]) -> str:
-    """Turns as one text with a paragraph "Role: content" for each."""
-    return "\n\n".join(f"{turn.speaker}: {turn.content}" for turn in turns)
-
-
-def turns_to_json(turns: Sequence[Turn]) -> str:
-    """Turns as canonical JSON: a list of messages. No turns are an empty text."""
-    return canonical_json([turn.message for turn in turns]) if turns else ""
-
-
-def turns_from_json(text: str) -> tuple[Turn, ...]:
-    """The turns that `turns_to_json` wrote."""
-    said = json.loads(text) if text else []
-    return tuple(
-        Turn(TurnRole(each["role"]), each["content"], each.get("name", ""), each.get("tool_call_id", ""))
-        for each in said
-    )
 
 
 @dataclass(frozen=True)

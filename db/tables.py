@@ -25,6 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
     func,
 )
+from sqlalchemy.schema import SchemaItem
 
 METADATA = MetaData(
     naming_convention={
@@ -49,6 +50,10 @@ def _reference(name: str, to: str, **given: Any) -> Column[Any]:
     return _column(name, Integer, ForeignKey(to), **given)
 
 
+def _table(name: str, *columns: SchemaItem) -> Table:
+    return Table(name, METADATA, *columns)
+
+
 def _id() -> Column[Any]:
     return _column("id", Integer, primary_key=True)
 
@@ -57,9 +62,8 @@ def _key() -> Column[Any]:
     return _column("key", Text, unique=True)
 
 
-INSTRUCTION = Table(
+INSTRUCTION = _table(
     "instruction",
-    METADATA,
     _id(),
     _key(),
     _column("text", Text),
@@ -68,9 +72,8 @@ INSTRUCTION = Table(
 )
 """A text and its input. turns: of a conversation, as canonical JSON, else empty."""
 
-OUTPUT = Table(
+OUTPUT = _table(
     "output",
-    METADATA,
     _id(),
     _key(),
     _reference("instruction_id", "instruction.id", index=True),
@@ -83,17 +86,15 @@ OUTPUT = Table(
 )
 """One answer to an instruction. turns: of an answer of several, as canonical JSON, else empty."""
 
-OUTPUT_THINKING = Table(
+OUTPUT_THINKING = _table(
     "output_thinking",
-    METADATA,
     _reference("output_id", "output.id", primary_key=True),
     _column("text", Text),
 )
 """What a model thought before it wrote an output."""
 
-PAIR = Table(
+PAIR = _table(
     "pair",
-    METADATA,
     _id(),
     _key(),
     _reference("output_a_id", "output.id"),
@@ -101,9 +102,8 @@ PAIR = Table(
 )
 """Two outputs to one instruction; output_a is the one with the smaller key."""
 
-ANNOTATOR = Table(
+ANNOTATOR = _table(
     "annotator",
-    METADATA,
     _id(),
     _key(),
     _column("name", Text),
@@ -112,9 +112,8 @@ ANNOTATOR = Table(
 )
 """Who judges; spec is canonical JSON."""
 
-ITEM = Table(
+ITEM = _table(
     "item",
-    METADATA,
     _id(),
     _key(),
     _column("source", Text),
@@ -126,9 +125,8 @@ ITEM = Table(
 )
 """An imported question as its source stored it; two items with identical texts share a pair."""
 
-FILE = Table(
+FILE = _table(
     "file",
-    METADATA,
     _id(),
     _key(),
     _column("format", Text),
@@ -137,9 +135,8 @@ FILE = Table(
 )
 """A file that was imported."""
 
-MEMBERSHIP = Table(
+MEMBERSHIP = _table(
     "membership",
-    METADATA,
     _id(),
     _key(),
     _reference("instruction_id", "instruction.id"),
@@ -151,9 +148,8 @@ MEMBERSHIP = Table(
 )
 """An instruction of a named set."""
 
-RATING = Table(
+RATING = _table(
     "rating",
-    METADATA,
     _id(),
     _key(),
     _reference("output_id", "output.id"),
@@ -168,9 +164,8 @@ RATING = Table(
 )
 """A judgement of one output alone; label: how good it is, in [0, 1]."""
 
-ANNOTATION = Table(
+ANNOTATION = _table(
     "annotation",
-    METADATA,
     _id(),
     _reference("pair_id", "pair.id"),
     _reference("annotator_id", "annotator.id"),
@@ -200,9 +195,8 @@ JUDGEMENT = (
 Index("uq_annotation_judgement", *JUDGEMENT, unique=True)
 
 
-IMPORTED = Table(
+IMPORTED = _table(
     "imported",
-    METADATA,
     _reference("annotation_id", "annotation.id", primary_key=True),
     _reference("file_id", "file.id"),
     _column("preference_raw", Text, nullable=True),
@@ -214,26 +208,23 @@ IMPORTED = Table(
 )
 """What an imported row carried beside its judgement."""
 
-MADE_OF = Table(
+MADE_OF = _table(
     "made_of",
-    METADATA,
     _reference("annotation_id", "annotation.id", primary_key=True),
     _reference("part_id", "annotation.id", primary_key=True),
 )
 """A judgement of a panel or a cascade, and one of the judgements that it was made of."""
 
-STRENGTH = Table(
+STRENGTH = _table(
     "strength",
-    METADATA,
     _reference("annotation_id", "annotation.id", primary_key=True),
     _column("steps", SmallInteger),
     _column("levels", SmallInteger),
 )
 """How strong a judgement is: steps from the tie, of as many levels on either side."""
 
-ASPECT = Table(
+ASPECT = _table(
     "aspect",
-    METADATA,
     _reference("annotation_id", "annotation.id", primary_key=True),
     _column("name", Text, primary_key=True),
     _column("preference", REAL, nullable=True),
@@ -242,9 +233,8 @@ ASPECT = Table(
 )
 """The verdict of a judgement on one criterion; scores: of output_a and output_b."""
 
-CLAIM = Table(
+CLAIM = _table(
     "claim",
-    METADATA,
     _id(),
     _column("request_key", Text),
     _column("attempt", Integer),
@@ -255,9 +245,8 @@ CLAIM = Table(
 )
 """A request that is about to be sent: one row before each sending, whether it costs anything or not."""
 
-CLAIM_SLOT = Table(
+CLAIM_SLOT = _table(
     "claim_slot",
-    METADATA,
     _reference("claim_id", "claim.id", primary_key=True),
     _column("slot", Integer, primary_key=True),
     _reference("pair_id", "pair.id", index=True),
@@ -266,9 +255,8 @@ CLAIM_SLOT = Table(
 )
 """One pair that a claimed request shows; swapped: output_b was shown first."""
 
-COMPLETION = Table(
+COMPLETION = _table(
     "completion",
-    METADATA,
     _reference("claim_id", "claim.id", primary_key=True),
     _column("text", Text),
     _column("failure", Text, nullable=True),
@@ -289,9 +277,8 @@ COMPLETION = Table(
 )
 """The result of a claim: a reply or a failure, and what it cost."""
 
-SNAPSHOT = Table(
+SNAPSHOT = _table(
     "snapshot",
-    METADATA,
     _id(),
     _column("key", Text),
     _column("name", Text, unique=True),
@@ -299,25 +286,22 @@ SNAPSHOT = Table(
 )
 """A frozen set of judgements. key: hash of their content; choice: how they were chosen, as JSON."""
 
-SNAPSHOT_ROW = Table(
+SNAPSHOT_ROW = _table(
     "snapshot_row",
-    METADATA,
     _reference("snapshot_id", "snapshot.id", primary_key=True),
     _reference("annotation_id", "annotation.id", primary_key=True),
 )
 """One judgement of a snapshot."""
 
-SNAPSHOT_RATING = Table(
+SNAPSHOT_RATING = _table(
     "snapshot_rating",
-    METADATA,
     _reference("snapshot_id", "snapshot.id", primary_key=True),
     _reference("rating_id", "rating.id", primary_key=True),
 )
 """One rating of a snapshot."""
 
-RUN = Table(
+RUN = _table(
     "run",
-    METADATA,
     _id(),
     _column("command", Text),
     _column("config", Text),
@@ -331,9 +315,8 @@ RUN = Table(
 )
 """A training run: its options, the model that it started from, and the data that it learnt from."""
 
-METRIC = Table(
+METRIC = _table(
     "metric",
-    METADATA,
     _reference("run_id", "run.id", primary_key=True),
     _column("step", Integer, primary_key=True),
     _column("name", Text, primary_key=True),
@@ -341,9 +324,8 @@ METRIC = Table(
 )
 """One figure of a run at one step."""
 
-CHECKPOINT = Table(
+CHECKPOINT = _table(
     "checkpoint",
-    METADATA,
     _id(),
     _reference("run_id", "run.id"),
     _column("step", Integer),
@@ -351,9 +333,8 @@ CHECKPOINT = Table(
 )
 """A checkpoint that a run wrote; path: its directory."""
 
-LEASE = Table(
+LEASE = _table(
     "lease",
-    METADATA,
     _column("run", Text, primary_key=True),
     _column("beats", WIDE),
 )
@@ -362,9 +343,8 @@ LEASE = Table(
 beats: a counter, which the run raises while it lives.
 """
 
-SCHEMA_HISTORY = Table(
+SCHEMA_HISTORY = _table(
     "schema_history",
-    METADATA,
     _column("revision", Text, primary_key=True),
     _column("needs", Text),
 )

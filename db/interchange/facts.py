@@ -62,13 +62,13 @@ def pair(row: PreferenceRow | ImportedPair) -> tuple[Pair, bool]:
     )
 
 
-def item(row: PreferenceRow | ImportedPair, pair: Pair, flipped: bool) -> Item:
+def item(row: PreferenceRow | ImportedPair, asked: Pair, flipped: bool) -> Item:
     """The question that the row's source asks of the pair."""
-    name = pair.key if row.item_id is None else row.item_id
+    name = asked.key if row.item_id is None else row.item_id
     return Item(
         source=row.source,
         name=name,
-        pair=pair,
+        pair=asked,
         flipped=flipped,
         subset=row.subset,
         instruction_ref=row.instruction_id,

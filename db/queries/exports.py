@@ -143,8 +143,8 @@ def _first_items(wanted: RowFilter) -> Subquery:
 
 def _row(row: Any, made: MadeHere | None, labels: bool) -> PreferenceRow:
     flipped = bool(row.flipped)
-    sides = ((row.text_a, row.producer_a, row.turns_a), (row.text_b, row.producer_b, row.turns_b))
-    (output_1, model_1, turns_1), (output_2, model_2, turns_2) = reversed(sides) if flipped else sides
+    both = ((row.text_a, row.producer_a, row.turns_a), (row.text_b, row.producer_b, row.turns_b))
+    (output_1, model_1, turns_1), (output_2, model_2, turns_2) = reversed(both) if flipped else both
     loose = row.item is None
     preference = _turned(row.label if labels else row.preference, flipped)
     asked = instruction_of(row)
