@@ -5,11 +5,14 @@ docs/audit.md defines the measures. All rates are shares in [0, 1] with 95 % bou
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from db.errors import ConfigError
 from db.ledger import Ledger
 from db.queries.frames import Judgements
 from farm.evaluation.audit_report import AuditReport, Slice
 from farm.evaluation.questions import questioned
+from farm.evaluation.rating_audit import audit_ratings
 from farm.evaluation.references import annotators_named, named, reference_members
 from farm.evaluation.slice_audit import SliceAudit
 from farm.evaluation.slices import Sample, samples_by, whole_sample
@@ -25,10 +28,13 @@ def audit_ledger(ledger: Ledger, options: AuditOptions) -> AuditReport:
         labels=options.labels,
         average_orders=options.average_orders,
     )
+    ratings = audit_ratings(ledger, options)
+    if found.judgements.empty and ratings is not None:
+        return replace(audit(found, replace(options, annotators=(), reference=None)), ratings=ratings)
     if found.judgements.empty:
         what = "no judgement fits" if options.source or options.subset else "the ledger holds no judgement"
         raise ConfigError(what, where=str(ledger.address), remedy="`farm status` lists sources and subsets")
-    return audit(found, options)
+    return replace(audit(found, options), ratings=ratings)
 
 
 def audit(found: Judgements, options: AuditOptions) -> AuditReport:

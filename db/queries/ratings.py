@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Select, select
 
@@ -39,6 +39,26 @@ class ChosenRatings:
 
     rating_ids: tuple[int, ...]
     key: str
+
+
+class GivenRating(NamedTuple):
+    """A rating by the numbers of its output, instruction and annotator in the ledger."""
+
+    output: int
+    instruction: int
+    annotator: int
+    label: float
+
+
+def given_ratings(ledger: Ledger, wanted: RowFilter) -> Iterator[GivenRating]:
+    """Stream the ratings that a filter chooses."""
+    query = (
+        select(OUTPUT.c.id, OUTPUT.c.instruction_id, RATING.c.annotator_id, RATING.c.label)
+        .join(RATING, OUTPUT.c.id == RATING.c.output_id)
+        .join(ANNOTATOR, ANNOTATOR.c.id == RATING.c.annotator_id)
+    )
+    for row in ledger.stream(_chosen(query, wanted)):
+        yield GivenRating(*row)
 
 
 def choose_ratings(ledger: Ledger, wanted: RowFilter) -> ChosenRatings:

@@ -7,6 +7,7 @@ sets                  the evaluation set of a leaderboard
 contamination         evaluation instructions that stand in a training set
 attacks               outputs that deserve to lose
 audit_report          the report of an audit
+rating_audit          the measures of ratings, and of their raters
 slices                which questions make a slice, its judgements as arrays
 slice_audit           the measures of one slice
 label_order           the questions that people can label, and in which order

@@ -173,15 +173,50 @@ class Slice:
 
 
 @dataclass(frozen=True)
+class RaterAudit:
+    """Who judged outputs alone. n: ratings. mean: of the labels in [0, 1], one of each output."""
+
+    name: str
+    kind: str
+    n: int
+    mean: Interval
+
+
+@dataclass(frozen=True)
+class RatingAudit:
+    """The ratings: judgements of outputs alone. n: ratings. shared: outputs that several raters rated.
+
+    measures: `alpha` on the interval scale, and `difference`, the mean distance of two ratings of one output.
+    """
+
+    n: int
+    outputs: int
+    shared: int
+    measures: Mapping[str, Interval]
+    raters: tuple[RaterAudit, ...]
+
+    def to_json(self) -> Json:
+        """The audit of ratings as a JSON object."""
+        counts = {"n": self.n, "outputs": self.outputs, "shared": self.shared}
+        measures = {name: interval_json(each) for name, each in self.measures.items()}
+        raters = [
+            {"annotator": each.name, "kind": each.kind, "n": each.n, "mean": interval_json(each.mean)}
+            for each in self.raters
+        ]
+        return {**counts, **measures, "raters": raters}
+
+
+@dataclass(frozen=True)
 class AuditReport:
     """The audit of all questions that were asked for, and of each slice of them.
 
-    nulls: how unreadable verdicts were counted.
+    nulls: how unreadable verdicts were counted. ratings: None where no output was judged alone.
     """
 
     whole: Slice
     slices: tuple[Slice, ...]
     nulls: str
+    ratings: RatingAudit | None = None
 
     def to_json(self) -> Json:
         """The report as a JSON object."""
@@ -189,16 +224,19 @@ class AuditReport:
             **self.whole.to_json(),
             "slices": [each.to_json() for each in self.slices],
             "nulls": self.nulls,
+            "ratings": self.ratings and self.ratings.to_json(),
         }
 
     def rows(self) -> Iterator[dict[str, str | float | None]]:
         """The flat rows of the CSV file, slice by slice, all with the same columns.
 
         First the reference's members with each other (kind `reference`), then the annotators, then every two
-        annotators (kind `pair`, the second one under `other`).
+        annotators (kind `pair`, the second one under `other`). At the end all raters together and one by one
+        (kind `ratings`).
         """
         parts = (self.whole, *self.slices)
         found = [row for part in parts for row in _rows(part)]
+        found += _rating_rows(self.ratings) if self.ratings else []
         columns = dict.fromkeys(name for row in found for name in row)
         last = dict.fromkeys((*PRICES, "reliability", *PAIR))
         for row in found:
@@ -228,6 +266,16 @@ def _rows(part: Slice) -> Iterator[dict[str, str | float | None]]:
             **{"annotator": pair.a, "kind": "pair", "n": pair.n},
             **dict(zip(PAIR, (pair.b, pair.agreement, pair.cohen_kappa), strict=True)),
         }
+
+
+def _rating_rows(ratings: RatingAudit) -> list[dict[str, str | float | None]]:
+    where: dict[str, str | float | None] = dict.fromkeys(("source", "subset", "tries"))
+    measures = {f"rating_{name}": each for name, each in ratings.measures.items()}
+    rows = [where | {"annotator": None, "kind": "ratings", "n": ratings.n} | _cells(measures)]
+    for each in ratings.raters:
+        told = {"annotator": each.name, "kind": "ratings", "n": each.n}
+        rows.append(where | told | _cells({"rating_mean": each.mean}))
+    return rows
 
 
 def _cells(measures: Mapping[str, Interval]) -> dict[str, float | None]:

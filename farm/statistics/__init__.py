@@ -6,6 +6,7 @@ student              Student's quantile
 bounds               95 % bounds of a mean from its error; what holds where every item says the same
 agreement            agreement with a majority, with each other, with oneself
 reliability          Krippendorff's alpha, Fleiss' and Cohen's kappa
+rating_agreement     how raters of single outputs agree: alpha on the interval scale
 vote_distribution    Brier score and KL: does an annotator vary as people do
 profile              one annotator: agreement, biases, consistency
 panel                several annotators: pairwise agreement, how many independent ones they equal

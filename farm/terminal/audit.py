@@ -14,7 +14,14 @@ from rich.text import Text
 from db.names import alike
 from db.whole_files import Kind, write_bytes_whole
 from farm.escaping import cell
-from farm.evaluation.audit_report import AnnotatorAudit, AuditReport, Panel, ReferenceAudit, Slice
+from farm.evaluation.audit_report import (
+    AnnotatorAudit,
+    AuditReport,
+    Panel,
+    RatingAudit,
+    ReferenceAudit,
+    Slice,
+)
 from farm.statistics.bootstrap import Interval
 from farm.terminal.common import plain, table
 
@@ -30,8 +37,26 @@ prefers the longer, the list; price and seconds per 1,000"""
 
 
 def audit_view(report: AuditReport) -> RenderableType:
-    """The whole, then each slice."""
-    return Group(*(part for each in (report.whole, *report.slices) for part in _slice(each, report.nulls)))
+    """The whole, then each slice, then the ratings."""
+    slices = [each for each in (report.whole, *report.slices) if each.annotators or not report.ratings]
+    judged = (part for each in slices for part in _slice(each, report.nulls))
+    return Group(*judged, *(_ratings(report.ratings) if report.ratings else ()))
+
+
+def _ratings(ratings: RatingAudit) -> Iterator[RenderableType]:
+    yield Text(f"\nRatings: {ratings.n:,} of {ratings.outputs:,} outputs, each judged alone (0 bad, 1 good)")
+    rows = table("annotator", "n#", "mean rating#")
+    for each in ratings.raters[:ANNOTATORS]:
+        rows.add_row(plain(each.name), f"{each.n:,}", rate(each.mean))
+    yield rows
+    if len(ratings.raters) > ANNOTATORS:
+        yield Text(f"... and {len(ratings.raters) - ANNOTATORS} more annotators: see --json or --csv")
+    if ratings.shared:
+        alpha = rate(ratings.measures["alpha"]) or "not defined, since all ratings are alike"
+        yield Text(
+            f"On the {ratings.shared:,} outputs that several annotators rated: alpha (interval scale) "
+            f"{alpha}, mean distance of two ratings {rate(ratings.measures['difference'])}."
+        )
 
 
 def _slice(part: Slice, nulls: str) -> Iterator[RenderableType]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import told
+from tests.support.command_line import farm, told
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,52 @@ def test_audit_slices_and_filters(ledger: Path) -> None:
     assert one["reference"]["units"] == 120
     judge = told(ledger, "audit", "--reference", "strict-judge", "--draws", 0)
     assert judge["reference"]["name"] == "strict-judge"
+
+
+RATED = {"ann": (True, True, False, False, True), "bob": (True, False, False, True, True)}
+
+
+@pytest.fixture(scope="module")
+def rated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger of ratings alone: two people on five answers to three questions, one rated by ann alone."""
+    folder = tmp_path_factory.mktemp("rated")
+    rows = [
+        {"prompt": f"Question {n % 3}?", "completion": f"Answer {n}", "label": label, "annotator": who}
+        for who, labels in RATED.items()
+        for n, label in enumerate(labels)
+        if (who, n) != ("bob", 4)
+    ]
+    (folder / "x.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    told(
+        folder / "x.db", "import", "trl-unpaired", folder / "x.jsonl", "--source", "votes", "--kind", "human"
+    )
+    return folder / "x.db"
+
+
+def test_ratings_have_counts_means_and_agreement(rated: Path, tmp_path: Path) -> None:
+    """Of 4 shared answers 2 differ: D_o = 4/8. Of their 8 ratings 4 are good: D_e = 2 4 4 / (8 7) = 4/7."""
+    found = told(rated, "audit", "--csv", tmp_path / "x.csv")["ratings"]
+    assert (found["n"], found["outputs"], found["shared"]) == (9, 5, 4)
+    assert found["alpha"]["value"] == pytest.approx(1 - 0.5 / (4 / 7))
+    assert (found["difference"]["value"], found["difference"]["n"]) == (0.5, 4)
+    means = {each["annotator"]: each["mean"] for each in found["raters"]}
+    assert (means["ann"]["value"], means["bob"]["value"]) == (pytest.approx(0.6), 0.5)
+    assert means["ann"]["low"] < 0.6 < means["ann"]["high"]
+    with (tmp_path / "x.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["kind"] == "ratings"]
+    assert [(row["annotator"], row["n"]) for row in rows] == [("", "9"), ("ann", "5"), ("bob", "4")]
+    assert float(rows[2]["rating_mean"]) == 0.5
+
+
+def test_ratings_are_chosen_as_judgements_are(rated: Path, ledger: Path) -> None:
+    assert told(ledger, "audit")["ratings"] is None
+    one = told(rated, "audit", "--annotator", "ann")["ratings"]
+    assert (one["n"], one["shared"], one["alpha"]["value"]) == (5, 0, None)
+    shown = farm(rated, "audit")
+    assert "Ratings: 9 of 5 outputs" in shown.out
+    assert "Reference" not in shown.out
+    assert farm(rated, "audit", "--source", "other").code == 1
+    assert "no annotator 'cleo'" in farm(rated, "audit", "--annotator", "cleo").error
 
 
 def test_csv_defuses_formulas(sums: Path, tmp_path: Path) -> None:
