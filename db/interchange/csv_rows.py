@@ -74,15 +74,16 @@ def _rows(
     reader = csv.reader(source, delimiter=delimiter, strict=True)
     names: list[str] | None = None
     doubted = 0  # line of a refused row whose quotes were broken, while no quotes came after it
-    joined = False  # whether a row on several lines may have been joined
+    joined = 0  # line of the first row on several lines that may have been joined
     while True:
         begin = source.start()
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            if names is None or joined or doubted:
-                raise _broken(doubted or begin, source.number, where) from error
-            if len(source.held) != 1 or source.quotes % 2:
+            is_alone = len(source.held) == 1 and source.quotes % 2 == 0
+            if names is None or (not is_alone and (joined or doubted)):
+                raise _broken(joined or doubted or begin, source.number, where) from error
+            if not is_alone:
                 reason = _broken(begin, source.number, where).what
                 yield Refusal(begin, f"{reason}; the file is not read beyond it ({MEND})", is_end=True)
                 return
@@ -91,7 +92,10 @@ def _rows(
             continue
         if cells is None:
             return
-        joined = joined or (len(source.held) > 1 and (source.quotes % 2 == 1 or _runs_on(cells, delimiter)))
+        if joined and source.quotes % 2:
+            raise _broken(joined, source.number, where)
+        if len(source.held) > 1 and (source.quotes % 2 or _runs_on(cells, delimiter)):
+            joined = joined or begin
         if doubted and source.quotes:
             if source.quotes % 2:
                 raise _broken(doubted, source.number, where)

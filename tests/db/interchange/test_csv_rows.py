@@ -63,7 +63,8 @@ def test_a_quote_that_swallows_rows_ends_the_file_at_its_line(rows: str) -> None
     [
         pytest.param('one,"a"x,b,first\ntwo,a",b,first\n', 2, id="even, then odd"),
         pytest.param('one,"a"x,b,first\ntwo,"a,b,first\nthree,"x"y,b,first\n', 2, id="even, then broken"),
-        pytest.param('one,"a,b,first\ntwo,", x",b,first\nthree,"b"c"\n', 4, id="a joined row before"),
+        pytest.param('one,"a,b,first\ntwo,", x",b,first\nthree,"b"c"\n', 2, id="a joined row before"),
+        pytest.param('one,a,b,"\n"\n;",a,b,first\n', 2, id="a joined row, then an odd one"),
     ],
 )
 def test_rows_in_doubt_refuse_the_file_whole(rows: str, line: int) -> None:
