@@ -2,11 +2,13 @@
 
     python benchmarks/learns.py FOLDER --json benchmarks/results/learns.json
     python benchmarks/learns.py FOLDER --further benchmarks/objectives.yaml --alone
+    python benchmarks/learns.py FOLDER --further benchmarks/lists.yaml --alone --draws 4
 
 FOLDER has the studies of benchmarks/quickstart.py; those that are missing are made. Methods that the
 quickstart leaves out are trained from the same supervised model, with the reward model of people's
 preferences. With --alone nothing else is: the world, its supervised model and people's preferences are made,
-and the methods of --further, which learn from these preferences, are trained.
+and the methods of --further, which learn from these preferences, are trained. With --draws people judge all
+pairs of so many outputs, of as many instructions as give as many judgements.
 
 The gold utility judges one output to each evaluation instruction against a second draw of the supervised
 model. The options of the recipe were chosen in simulation on the validation split (benchmarks/recipe.py).
@@ -21,6 +23,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from math import comb
 from pathlib import Path
 from typing import get_args
 
@@ -33,15 +36,19 @@ from db.ledger import Ledger, PairFilter
 from db.queries.outputs import Source
 from farm.options.quickstart import ScaleName
 from farm.pair import PairTask, pair
-from farm.quickstart import QuickstartTask, Stages, quickstart
+from farm.quickstart import DRAWS, QuickstartTask, Stages, quickstart
+from farm.sample import SampleTask
 from farm.snapshot import Choice, snapshot
 from farm.statistics.win_rates import win_rates
 from farm.studies.results import PEOPLE
-from farm.studies.validation import BASELINE, SFT, against_baseline, method_step
-from farm.studies.work import run, workers
-from farm.world.people import GOLD, judge_by_gold
+from farm.studies.validation import BASELINE, SFT, Study, against_baseline, method_step
+from farm.studies.work import Step, run, workers
+from farm.world.build import set_name
+from farm.world.people import GOLD, judge_by_gold, people
 
 LEARNS = "learns"  # the source of the pairs
+LISTS = "lists"  # the source of pairs of several outputs to an instruction, and who drew them
+PREFERENCE_SET = set_name("preference")
 FURTHER = Path(__file__).parent / "further.yaml"
 
 
@@ -55,33 +62,50 @@ def learned(
     seed: int,
     further: Mapping[str, Mapping[str, object]],
     alone: bool = False,
+    draws: int = 2,
+    processes: int | None = None,
 ) -> dict[str, float]:
     """Gold win rate of every method that was trained on people's feedback, and of the supervised model.
 
     further: options of the methods that the quickstart leaves out. alone: leave out those of the quickstart.
+    draws: outputs to an instruction of which people judge all pairs; other than 2 only with `alone`.
     """
-    task = QuickstartTask(folder, scale, seed)
+    task, feedback = QuickstartTask(folder, scale, seed), PEOPLE if draws == 2 else LISTS
     folder.mkdir(parents=True, exist_ok=True)
     if not alone and not (folder / "study.json").exists():
         quickstart(task, said_at_once)
-    with Ledger.open(folder / "farm.db", create=True) as ledger, workers() as pool:
+    with Ledger.open(folder / "farm.db", create=True) as ledger, workers(processes) as pool:
         stages = Stages(task, ledger, pool, said_at_once if alone else lambda line: None)
         study = stages.make_study()
         own = [] if alone else list(study.recipe.methods)
         if alone:
             stages.sample_and_pair(study)
             stages.ask_people()
-            snapshot(ledger, PEOPLE, Choice(stages.people.trains, study.pairs))
+            judge_lists(stages, study, draws)
+            snapshot(ledger, feedback, Choice(stages.people.trains, LISTS if draws > 2 else study.pairs))
         study = replace(study, recipe=replace(study.recipe, methods={**study.recipe.methods, **further}))
-        steps = [method_step(study, PEOPLE, method) for method in further]
+        steps = [method_step(study, feedback, method) for method in further]
         for done in pool.each([partial(run, step) for step in steps]):
             print(f"{done.name}: {done.seconds:.0f} s", flush=True)
-        for producer in (SFT, *(f"{PEOPLE}/{method}" for method in (*own, *further))):
+        producers = [SFT, *(f"{feedback}/{method}" for method in (*own, *further))]
+        for producer in producers:
             pair(ledger, PairTask(LEARNS, (Source(producer),), study.evaluation, Source(BASELINE)))
         judge_by_gold(ledger, PairFilter(source=LEARNS))
         found = against_baseline(ledger, LEARNS)
     rates = win_rates(found[found["judge"] == GOLD.name], by="producer")
-    return {name.removeprefix(f"{PEOPLE}/"): rate.value for name, rate in rates.items()}
+    return {name.removeprefix(f"{feedback}/"): rates[name].value for name in producers}
+
+
+def judge_lists(stages: Stages, study: Study, draws: int) -> None:
+    """People judge all pairs of so many outputs, one person each, of the first instructions for it."""
+    if draws == 2:
+        return
+    pairs = pair(stages.ledger, PairTask(study.pairs, (Source(DRAWS),), PREFERENCE_SET)).pairs
+    limit, seed = pairs // comb(draws, 2), stages.task.seed
+    drawn = SampleTask(PREFERENCE_SET, LISTS, draws, limit=limit, decoding=study.decoding, seed=seed)
+    run(Step(LISTS, study.ledger, samples=(drawn,), model=study.sft))
+    pair(stages.ledger, PairTask(LISTS, (Source(LISTS),), PREFERENCE_SET, how="all"))
+    people(stages.ledger, stages.world, PairFilter(source=LISTS), 1)
 
 
 def main() -> None:
@@ -95,12 +119,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--further", type=Path, default=FURTHER)
     parser.add_argument("--alone", action="store_true")
+    parser.add_argument("--draws", type=int, default=2)
+    parser.add_argument("--processes", type=int)
     given = parser.parse_args()
     further = yaml.safe_load(given.further.read_text(encoding="utf-8"))
-    found = [
-        learned(given.folder / f"{given.scale}-{seed}", given.scale, seed, further=further, alone=given.alone)
-        for seed in given.seeds
-    ]
+    measured = partial(
+        learned, further=further, alone=given.alone, draws=given.draws, processes=given.processes
+    )
+    found = [measured(given.folder / f"{given.scale}-{seed}", given.scale, seed) for seed in given.seeds]
     rates = {method: over_seeds([each[method] for each in found]) for method in found[0]}
     gains = {method: over_seeds([each[method] - each[SFT] for each in found]) for method in found[0]}
     for method in sorted(rates, key=lambda name: -rates[name]["mean"]):

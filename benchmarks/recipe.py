@@ -8,7 +8,8 @@ second draw of the supervised model. A candidate reward model is judged by the o
 the best of 16. Evaluation instructions, people and the gold utility are not used. A run that was interrupted
 goes on where it stopped.
 
-The grid is a YAML file. It lists candidates by method: options that replace those of the scale's recipe.
+The grid is a YAML file. It lists candidates by method: options that replace those of the scale's recipe, or
+those of the file that --further names.
 """
 
 from __future__ import annotations
@@ -78,8 +79,13 @@ def attempt(study: Study, candidate: Candidate) -> tuple[Candidate, float]:
     return candidate, seconds + run(replace(step, train=train, samples=samples)).seconds
 
 
-def choose(grid: Path, folder: Path, scale: ScaleName, seed: int, processes: int) -> list[dict[str, Any]]:
-    """Every candidate with its win rate on the validation split, by method and then best first."""
+def choose(
+    grid: Path, folder: Path, scale: ScaleName, seed: int, processes: int, further: Path | None = None
+) -> list[dict[str, Any]]:
+    """Every candidate with its win rate on the validation split, by method and then best first.
+
+    further: a file with the options of methods in place of the recipe's.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with Ledger.open(folder / "farm.db", create=True) as ledger, workers(processes) as pool:
         stages = Stages(QuickstartTask(folder, scale, seed), ledger, pool, print)
@@ -89,6 +95,9 @@ def choose(grid: Path, folder: Path, scale: ScaleName, seed: int, processes: int
             stages.ask_simulators(provider)
         snapshot(ledger, SIMULATORS, Choice(stages.simulators.trains, study.pairs))
         study = replace(study, evaluation=set_name("validation"))
+        if further is not None:
+            methods = yaml.safe_load(further.read_text(encoding="utf-8"))
+            study = replace(study, recipe=replace(study.recipe, methods=methods))
         run(Step(BASELINE, study.ledger, samples=(study.sampled(BASELINE, seed + 1),), model=study.sft))
         run(reward_step(study, SIMULATORS))
         tried = []
@@ -117,9 +126,17 @@ def main() -> None:
     parser.add_argument("--scale", choices=get_args(ScaleName), default="small")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--further", type=Path)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    found = choose(given.grid, given.folder, given.scale, given.seed, given.processes)
+    found = choose(
+        given.grid,
+        given.folder,
+        given.scale,
+        seed=given.seed,
+        processes=given.processes,
+        further=given.further,
+    )
     for each in found:
         print("{win_rate:.3f} +- {standard_error:.3f}  {candidate}".format(**each))
     if given.json:

@@ -305,7 +305,7 @@ def test_help_shows_every_option_of_the_method() -> None:
     ("kind", "expected"),
     [
         ("judged", [JudgedOutput(ASKED, "It is 2.", 1.0), JudgedOutput(ASKED, "It is 0.", 0.0)]),
-        ("groups", [OutputGroup(ASKED, ("It is 2.", "It is 0."), (1.0, 0.0))]),
+        ("groups", [OutputGroup(ASKED, ("It is 0.", "It is 2."), (0.0, 1.0))]),
     ],
 )
 def test_judged_outputs_and_groups_are_made_of_a_snapshots_pairs(
