@@ -12,12 +12,10 @@ E       both_ways          a preference p < 1 weighs both directions; a tie is Â
 
 from __future__ import annotations
 
-import math
-
-import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from farm.models.ops import log_complement
 from farm.training.data import DataError
 from farm.training.pair_method import BetaConfig, PairTrainer, RatedPairs, RatedResponses, both_ways
 
@@ -31,9 +29,7 @@ def log_odds(mean: Tensor) -> Tensor:
     if bool((mean >= 0).any()):
         what = "a response has probability 1 under the policy, so its odds are infinite"
         raise DataError(what, where="orpo", remedy="lower learning_rate, or use a method without odds: simpo")
-    near = mean > -math.log(2)  # each form is exact on its side and may overflow in a gradient on the other
-    small, large = mean.where(near, -math.log(2)), mean.where(~near, -math.log(2))
-    return mean - torch.where(near, torch.log(-torch.expm1(small)), torch.log1p(-torch.exp(large)))
+    return mean - log_complement(mean)
 
 
 def orpo_loss(pairs: RatedPairs, config: ORPOConfig) -> Tensor:

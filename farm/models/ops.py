@@ -7,6 +7,7 @@ Off the mask its value has no meaning and must not reach a result.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
@@ -89,6 +90,13 @@ def _wide(logits: Tensor) -> Tensor:
 def full_logps(logits: Tensor) -> Tensor:
     """log softmax(logits) over the whole vocabulary, in float32 or better: (N, V) -> (N, V)."""
     return log_softmax(_wide(logits), -1)
+
+
+def log_complement(logps: Tensor) -> Tensor:
+    """log(1 − p) of p = exp(logps) < 1, any shape: exact for p near 0 and near 1, and so is its gradient."""
+    near = logps > -math.log(2)  # each form is exact on its side and may overflow in a gradient on the other
+    small, large = logps.where(near, -math.log(2)), logps.where(~near, -math.log(2))
+    return torch.where(near, torch.log(-torch.expm1(small)), torch.log1p(-torch.exp(large)))
 
 
 def entropy(logps: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ on_policy         the feed of methods that learn from responses of the policy in
 pair_method       methods made of one function: a loss on pairs, with a frozen reference
 judged_method     methods made of one function: a loss on outputs that were judged one by one
 group_method      methods made of one function: a loss on the outputs of one prompt together
+scored_method     methods made of one function: a loss on the tokens of outputs with labels
 rollout_method    methods made of two functions: advantages from a rollout, and a loss
 controls          control tokens: names of quality levels
 reference         log-probabilities under a frozen model, computed once and kept

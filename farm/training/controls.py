@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from db.ids import keyed_uniform
 from farm.config import TrainConfig
 
 
@@ -18,6 +19,11 @@ def control_problems(config: TrainConfig) -> list[str]:
     if not config.lora_rank:
         return []
     return ["lora_rank must be 0: the embeddings of control tokens have to be trained"]
+
+
+def is_unmarked(share: float, number: int, seed: int) -> bool:
+    """Whether a record, by its number, is among the share that is learnt without a token: drawn by seed."""
+    return keyed_uniform("unmarked", [seed, number]) < share
 
 
 def quantile_levels(scores: Tensor, levels: int, among: Tensor | None = None) -> Tensor:

@@ -14,6 +14,7 @@ from farm.config import TrainConfig
 from farm.methods import METHODS, load
 from farm.models.ops import masked_sum
 from farm.models.policy import Policy
+from farm.models.scorer import Scorer
 from farm.models.tokens import Tokens
 from farm.training.data import Data
 from farm.training.method import SequenceLogps
@@ -102,9 +103,13 @@ class Shared:
 
     def __init__(self, model: str, other: str) -> None:
         self._policy, self._reference = (Policy.load(each, seed=0).double() for each in (model, other))
+        self._value = Scorer.load(model, seed=0, new_head=True).double()
 
     def policy(self) -> Policy:
         return self._policy
+
+    def value(self) -> Scorer:
+        return self._value
 
     def reference_logps(self) -> SequenceLogps:
         return self._rated
