@@ -16,10 +16,11 @@ transport      checked addresses, our own credentials, bodies counted as they ar
 endpoint       where the server is and how we prove who we are
 dialect        the fields that one server refuses, and what is sent to it
 cut_prompts    whether the server read the whole prompt, by its own count
-online         the online client, on one shared SDK client
+posting        bodies out, whole responses back, over several pools of connections
+online         the online client: retries, limits and budget around each sending
 batch          the provider's Batch API behind the same seam, at half the price
 run            from synchronous code: lazy, bounded, clean on Ctrl-C
-wire           an exception of the SDK -> a failed Sending
+wire           an error of the wire -> a failed Sending
 tally          the sendings of one request -> Reply
 tokens         how many tokens a text is, without any model's own tokenizer
 batch_api      the Files and Batch endpoints, with patience

@@ -6,19 +6,20 @@ whatever the model, and a server that counts clearly fewer has not read all of i
 
 from __future__ import annotations
 
-import re
-
 from annotators.clients.request import Request
+from annotators.clients.tokens import DIGITS, LETTERS, count_runs
 from annotators.prices import Usage
 
-_WORD = re.compile(r"[A-Za-z]{1,12}|[0-9]{1,4}")  # the longest that common tokenizers hold in one token
+WORD, NUMBER = 12, 4  # letters and digits: the longest that common tokenizers hold in one token
 TOLERANCE = 0.85  # a few tokenizers join some words
 SMALLEST = 64  # tokens that must be missing
 
 
 def least_tokens(request: Request) -> int:
     """A number of prompt tokens that hardly any tokenizer stays below. It counts words in ASCII alone."""
-    return sum(len(_WORD.findall(each.content)) for each in request.messages) + len(request.prompt)
+    texts = [each.content.encode("ascii", "replace") for each in request.messages]
+    words = sum(count_runs(text, LETTERS, WORD) + count_runs(text, DIGITS, NUMBER) for text in texts)
+    return words + len(request.prompt)
 
 
 def was_cut(request: Request, usage: Usage | None) -> bool:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import httpx2
     import openai
 
-    from annotators.clients.transport import Shared
+    from annotators.clients.transport import GuardedTransport, Shared
 
 OPENAI_URL = "https://api.openai.com/v1"
 for _name in ("httpx2", "httpcore2"):  # they log addresses with their query, and raw response headers
@@ -123,24 +123,32 @@ class Endpoint:
         """
         import httpx2
 
-        from annotators.clients.transport import GuardedTransport, Shared, Travel, connect_seconds
+        from annotators.clients.transport import connect_seconds
 
-        usual = _is_usual(self.base_url, os.environ)
-        travel = Travel(
-            authorization=self._authorization,
-            api_key=self.api_key if "api-version" in self._query else "",  # where Azure looks for it
-            trusted=usual,
-            largest=largest,
-        )
-        limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
         return httpx2.AsyncClient(
-            transport=GuardedTransport(
-                httpx2.URL(self.address), travel, shared=shared or Shared.of_environment(), limits=limits
-            ),
+            transport=self.transport(connections=connections, shared=shared, largest=largest),
             timeout=httpx2.Timeout(timeout, connect=connect_seconds(timeout)),
             follow_redirects=False,
             trust_env=False,
         )
+
+    def transport(
+        self, *, connections: int, shared: Shared | None = None, largest: int = MAX_BODY
+    ) -> GuardedTransport:
+        """One pool of connections with our own credentials, for one event loop. The rest is as of `http`."""
+        import httpx2
+
+        from annotators.clients.transport import GuardedTransport, Shared, Travel
+
+        travel = Travel(
+            authorization=self._authorization,
+            api_key=self.api_key if "api-version" in self._query else "",  # where Azure looks for it
+            trusted=_is_usual(self.base_url, os.environ),
+            largest=largest,
+        )
+        limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
+        url = httpx2.URL(self.address)
+        return GuardedTransport(url, travel, shared=shared or Shared.of_environment(), limits=limits)
 
     def open(
         self,

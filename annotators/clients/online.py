@@ -1,23 +1,13 @@
-"""The online client: shared SDK clients, and our own retries, limits and budget.
-
-One event loop and several connection pools serve all requests in turn. A pool looks through all its
-connections for each request, so one pool of hundreds would be slow. The body is sent and read as bytes: the
-SDK signs and sends it and reports errors of the wire, but its models check nothing and take as much time
-again.
-"""
+"""The online client: requests of one event loop, with our own retries, limits and budget."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from itertools import cycle
 from types import TracebackType
-
-import httpx2
 
 from annotators.clients.bodies import CUT_PROMPT, read_body
 from annotators.clients.budget import Account, Charge, prompt_tokens
@@ -32,6 +22,7 @@ from annotators.clients.failures import (
     stopping_error,
 )
 from annotators.clients.limits import Gate, RateLimits
+from annotators.clients.posting import Poster
 from annotators.clients.request import (
     BeforeSend,
     Commit,
@@ -46,16 +37,14 @@ from annotators.clients.retry import RetryPolicy
 from annotators.clients.run import Interrupted, run_each
 from annotators.clients.sending import Sending, failed
 from annotators.clients.tally import Tally
-from annotators.clients.transport import Shared, connect_seconds
+from annotators.clients.transport import connect_seconds
 from annotators.clients.wire import WIRE_ERRORS, sending_of_error, sending_of_status, without_secrets
 from annotators.prices import Price, no_price
 from db.errors import ConfigError
 
-POOL = 32  # requests in flight for each pool of connections
 PATIENCE = 50  # requests in a row that fail for the server's reasons before the run stops
 FIRST_CONTACT = 3  # attempts to reach a server that has never answered
 REFUSALS = 10  # pauses in a row, with no reply between them, before the run stops
-_JSON: dict[str, str] = {"Content-Type": "application/json"}
 log = logging.getLogger(__name__)
 
 
@@ -108,12 +97,7 @@ class OnlineClient:
 
     async def __aenter__(self) -> OnlineClient:
         options = self.options
-        shared = Shared.of_environment()
-        self._pools = [
-            self.endpoint.open(connections=options.concurrency, timeout=options.timeout, shared=shared)
-            for _ in range(math.ceil(options.concurrency / POOL))
-        ]
-        self._turns = cycle(self._pools)
+        self._poster = Poster(self.endpoint, at_once=options.concurrency, timeout=options.timeout)
         self._gate = Gate(options.concurrency, options.rates)
         self._stopped: RunStopped | None = None
         self._stopping = asyncio.Event()
@@ -125,8 +109,7 @@ class OnlineClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for sdk in self._pools:
-            await sdk.close()
+        await self._poster.close()
 
     async def run(self, requests: Requests, deliver: Deliver, commit: Commit = keep_nothing) -> None:
         """See Transport.run."""
@@ -199,12 +182,9 @@ class OnlineClient:
         body = dialect.body_bytes(request)
         try:
             async with asyncio.timeout(self.options.timeout):
-                response = await next(self._turns).post(
-                    request.path, cast_to=httpx2.Response, content=body, options={"headers": _JSON}
-                )
+                response = await self._poster.post(request.path, body)
         except WIRE_ERRORS as error:
             return self._heeding(request, dialect, sending_of_error(error, self.endpoint))
-        response.stream = httpx2.ByteStream(b"")  # a stream that knows its response keeps the body alive
         if response.status_code != 200:
             return self._heeding(request, dialect, sending_of_status(response, self.endpoint))
         body_read = read_body(request, self.endpoint.hide_bytes(response.content))

@@ -1,4 +1,4 @@
-"""Errors of the wire, as the SDK raises them, turned into failed sendings."""
+"""Errors of the wire, as httpx2 and the SDK raise them, turned into failed sendings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from annotators.clients.sending import Sending, failed
 from annotators.clients.statuses import classify_status
 from annotators.clients.transport import ForbiddenAddress
 
-WIRE_ERRORS = (openai.OpenAIError, httpx2.HTTPError, TimeoutError)
+WIRE_ERRORS = (openai.OpenAIError, httpx2.HTTPError, OSError)
 """What an exchange can raise."""
 
 
@@ -24,7 +24,7 @@ def sending_of_error(error: Exception, endpoint: Endpoint) -> Sending:
         return sending_of_status(error.response, endpoint)
     if isinstance(error, TimeoutError):
         return failed("timeout", "no complete reply in time")
-    cause = error.__cause__ or error
+    cause = (error.__cause__ if isinstance(error, openai.OpenAIError) else None) or error
     detail = endpoint.hide(f"{type(cause).__name__}: {cause}".rstrip(": "))
     if isinstance(cause, ForbiddenAddress | httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
         return failed("unreachable", detail)
