@@ -22,6 +22,8 @@ from tests.support.hostile_texts import PAYLOADS, fill
 Open = Callable[..., Page]
 VIEWS = (("light", (1280, 900)), ("dark", (1280, 900)), ("light", (390, 800)), ("dark", (390, 800)))
 REPORTS = ("quickstart", "real")
+IN_FULL = (pytest.param("quickstart", marks=pytest.mark.slow), "real")
+HOSTILE_TOO = (*IN_FULL, pytest.param("hostile", marks=pytest.mark.slow))
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +84,7 @@ def test_nothing_that_an_output_says_runs(hostile: str, open_page: Open) -> None
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-@pytest.mark.parametrize("address", REPORTS, indirect=True)
+@pytest.mark.parametrize("address", IN_FULL, indirect=True)
 def test_the_disagreements_are_clicked_through(address: str, open_page: Open) -> None:
     page = open_page(address)
     place, pairs = page.locator("#place"), page.locator(".pair")
@@ -175,7 +177,7 @@ def test_with_the_keyboard_alone(quickstart: str, open_page: Open) -> None:
     assert page.evaluate("document.activeElement.id") == "main"
 
 
-@pytest.mark.parametrize("address", [*REPORTS, "hostile"], indirect=True)
+@pytest.mark.parametrize("address", HOSTILE_TOO, indirect=True)
 def test_what_it_looks_like(
     address: str, open_page: Open, request: pytest.FixtureRequest, screenshots: Path
 ) -> None:

@@ -32,7 +32,7 @@ def address(site: Path) -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_wide_tables_move_in_a_frame_below_their_first_column(
     address: str, open_page: Open, scheme: str, screenshots: Path
 ) -> None:

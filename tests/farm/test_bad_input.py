@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import resource
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,9 +14,9 @@ from db.records import Annotation, AnnotatorCard, AnnotatorKind, Instruction, Me
 from farm.models.scorer import Scorer
 from farm.snapshot import Choice, snapshot
 from farm.training.checkpoint import whole_checkpoints
+from tests.support import forked
 from tests.support.command_line import farm_arguments
 
-ROOT = Path(__file__).parents[2]
 QUICK = ["--max-steps", "2", "--save-every", "1", "--batch-size", "4", "--held-out", "0"]
 
 
@@ -44,33 +41,22 @@ def write_ledger(folder: Path, outputs: Sequence[tuple[str, str]]) -> Path:
 PLAIN = [(f"It is {i + 2}.", f"It is {i}.") for i in range(8)]
 
 
-def farm(ledger: Path, *arguments: object, limit: int | None = None) -> subprocess.CompletedProcess[str]:
+def farm(ledger: Path, *arguments: object, limit: int | None = None) -> forked.Ended:
     """limit: bytes at which a file is full, as a disk would be."""
-
-    def full() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit or 0, resource.RLIM_INFINITY))
-
-    command = farm_arguments(ledger, *arguments)
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, env=environment,
-        preexec_fn=full if limit else None,
-    )  # fmt: skip
+    return forked.run(farm_arguments(ledger, *arguments), ledger.with_suffix(".said"), limit=limit)
 
 
-def refused(found: subprocess.CompletedProcess[str], *words: str) -> None:
+def refused(found: forked.Ended, *words: str) -> None:
     """One line that says what, where and what to do about it."""
-    assert found.returncode == 1, found.stdout + found.stderr
-    lines = found.stderr.strip().splitlines()
-    assert [line for line in lines if line.startswith("farm: ")] == lines[-1:], found.stderr
+    assert found.code == 1, found.said + found.error
+    lines = found.error.strip().splitlines()
+    assert [line for line in lines if line.startswith("farm: ")] == lines[-1:], found.error
     for word in words:
         assert word in lines[-1]
-    assert "Traceback" not in found.stderr
+    assert "Traceback" not in found.error
 
 
-def train(
-    ledger: Path, method: str, model: object, *more: object, limit: int | None = None
-) -> subprocess.CompletedProcess[str]:
+def train(ledger: Path, method: str, model: object, *more: object, limit: int | None = None) -> forked.Ended:
     data = ["--set", "all"] if method == "ppo" else ["--snapshot", "people"]
     out = ["--out", ledger.parent / "run"]
     return farm(ledger, "train", method, "--model", model, *out, *data, *QUICK, *more, limit=limit)
@@ -94,8 +80,8 @@ def test_an_output_longer_than_the_context(tmp_path: Path, model_dir: str) -> No
     found = train(ledger, "dpo", model_dir)
     refused(found, "1 of 9 rows are longer than the model's context, 256 tokens", "overlong: drop")
     found = train(ledger, "dpo", model_dir, "--overlong", "drop")
-    assert found.returncode == 0, found.stderr
-    assert "left out: 1 of 9 rows" in found.stderr
+    assert found.code == 0, found.error
+    assert "left out: 1 of 9 rows" in found.error
 
 
 def test_a_tokenizer_without_end_of_sequence(tmp_path: Path, make_model: Callable[..., Path]) -> None:
@@ -105,7 +91,7 @@ def test_a_tokenizer_without_end_of_sequence(tmp_path: Path, make_model: Callabl
 
 def test_a_tokenizer_without_pad_is_no_fault(tmp_path: Path, make_model: Callable[..., Path]) -> None:
     found = train(write_ledger(tmp_path, PLAIN), "dpo", make_model(pad=None))
-    assert found.returncode == 0, found.stderr
+    assert found.code == 0, found.error
 
 
 def test_weights_that_are_not_numbers(tmp_path: Path, make_model: Callable[..., Path]) -> None:
@@ -122,9 +108,9 @@ def test_a_header_of_weights_that_lies(tmp_path: Path, make_model: Callable[...,
     whole = (model / "model.safetensors").read_bytes()
     (model / "model.safetensors").write_bytes(whole[: len(whole) // 2])
     found = train(write_ledger(tmp_path, PLAIN), "dpo", model)
-    assert found.returncode == 1
-    assert found.stderr.count("farm: ") == 1, found.stderr
-    assert "Traceback" not in found.stderr
+    assert found.code == 1
+    assert found.error.count("farm: ") == 1, found.error
+    assert "Traceback" not in found.error
 
 
 def test_a_checkpoint_of_another_architecture(tmp_path: Path, model_dir: str) -> None:
@@ -140,7 +126,7 @@ def test_a_checkpoint_of_another_architecture(tmp_path: Path, model_dir: str) ->
 def test_a_full_disk_while_saving(tmp_path: Path, model_dir: str) -> None:
     """A file-size limit that the ledger keeps and the first checkpoint does not."""
     ledger = write_ledger(tmp_path, PLAIN)
-    assert train(ledger, "dpo", model_dir).returncode == 0
+    assert train(ledger, "dpo", model_dir).code == 0
     run = tmp_path / "run"
     size = (whole_checkpoints(run)[-1] / "training.pt").stat().st_size
     run.rename(tmp_path / "whole")
@@ -168,8 +154,8 @@ def test_a_hub_that_does_not_answer_is_said_once(
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     monkeypatch.chdir(tmp_path)
     done = farm(write_ledger(tmp_path, PLAIN), *command, "somebody/some-model")
-    assert done.returncode == 1
-    assert done.stderr.startswith(
+    assert done.code == 1
+    assert done.error.startswith(
         "farm: somebody/some-model: no such folder, not in the cache, and the hub does"
     )
-    assert done.stderr.count("\n") == 1
+    assert done.error.count("\n") == 1

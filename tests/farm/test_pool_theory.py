@@ -57,6 +57,7 @@ def audited(ledger: Path, *options: str) -> dict[str, Any]:
     return {each["annotator"].split("#")[0]: each for each in report["annotators"]} | {"": report}
 
 
+@pytest.mark.slow
 def test_flips_on_clear_pairs(tmp_path: Path) -> None:
     """Two pools flip a common truth with probability p: they agree (1 - p)^2 + p^2 of the time."""
     p = 0.25

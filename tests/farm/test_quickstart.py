@@ -112,6 +112,7 @@ def test_again_it_asks_samples_and_trains_nothing_and_finds_the_same(studied: Qu
     assert all(line.endswith(" 0 new judgements") for line in lines if "judged" in line)
 
 
+@pytest.mark.slow
 def test_nobody_but_the_columns_called_gold_asks_the_truth(
     studied: Quickstart, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

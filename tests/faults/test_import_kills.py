@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import sqlite3
@@ -17,7 +16,7 @@ from db.interchange.preferences import instruction_id
 from db.ledger import Ledger
 from tests.support.command_line import farm_arguments
 
-KILLS = 100 if os.environ.get("FARM_FULL") else 10
+KILLS = 100
 
 
 def preferences(path: Path, pairs: int) -> Path:
@@ -54,7 +53,7 @@ def command(ledger: Path, file: Path) -> list[str]:
     return farm_arguments(ledger, "import", "preferences", file, "--json")
 
 
-@pytest.mark.proof
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_killed_imports_end_as_undisturbed_ones(tmp_path: Path) -> None:
     file = preferences(tmp_path / "rows.jsonl", 6_000)

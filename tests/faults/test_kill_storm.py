@@ -210,7 +210,7 @@ class Storm:
         with fresh_place() as place:
             self.before = state(name, place)
             calm = start(name, place)
-            assert calm.code == 0, calm.said
+            assert calm.code == 0, calm.error
             self.calm = state(name, place)
         assert self.calm > self.before
         self.window = calm.seconds
@@ -223,7 +223,7 @@ class Storm:
             for _ in range(self.moments.randint(1, most)):
                 ended = start(self.name, place, self.moments.uniform(0, self.window))
                 if ended.code != -SIGKILL:
-                    assert ended.code == 0 or self.name in ONCE, ended.said
+                    assert ended.code == 0 or self.name in ONCE, ended.error
                     self.window = min(self.window, ended.seconds)
                     break
                 kills += 1
@@ -242,7 +242,7 @@ class Storm:
         """Let the command end, and compare."""
         whole = state(self.name, place) == self.calm
         ended = start(self.name, place)
-        assert ended.code == 0 or (whole and self.name in ONCE), ended.said
+        assert ended.code == 0 or (whole and self.name in ONCE), ended.error
         now = state(self.name, place)
         assert now == self.calm, now ^ self.calm
         assert not [each for begins in HIDDEN for each in place.out.rglob(f"{begins}*")]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import sys
 import time
 from collections.abc import Sequence
@@ -23,27 +24,35 @@ CONTEXT.set_forkserver_preload(LOADED)  # what is not there is passed over
 
 
 class Ended(NamedTuple):
-    """How a command ended. code: its exit code, -9 where it was killed. said: what it printed."""
+    """How a command ended. code: its exit code, -9 where it was killed. said, error: what it printed."""
 
     code: int
     said: str
+    error: str
     seconds: float
 
 
-def work(arguments: Sequence[str], said: str) -> None:
-    """Run a command in this process. said: the file that takes what it prints."""
+def work(arguments: Sequence[str], said: str, limit: int | None) -> None:
+    """Run a command in this process. said: beginning of the names of the files that take what it prints."""
     import cli
 
-    with Path(said).open("w") as file:
-        for stream in (1, 2):
+    for stream, ending in ((1, ".out"), (2, ".err")):
+        with Path(said + ending).open("w") as file:
             os.dup2(file.fileno(), stream)
+    if limit is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     sys.argv = list(arguments)
     cli.main()
 
 
-def run(arguments: Sequence[str], said: Path, kill_after: float | None = None) -> Ended:
-    """Run a command. kill_after: seconds after which it is killed."""
-    process: ForkServerProcess = CONTEXT.Process(target=work, args=(arguments, str(said)))
+def run(
+    arguments: Sequence[str], said: Path, kill_after: float | None = None, limit: int | None = None
+) -> Ended:
+    """Run a command. kill_after: seconds after which it is killed.
+
+    limit: bytes at which a file is full, as a disk would be.
+    """
+    process: ForkServerProcess = CONTEXT.Process(target=work, args=(arguments, str(said), limit))
     began = time.monotonic()
     process.start()
     process.join(kill_after)
@@ -53,4 +62,6 @@ def run(arguments: Sequence[str], said: Path, kill_after: float | None = None) -
     code = process.exitcode
     process.close()
     assert code is not None
-    return Ended(code, said.read_text() if said.exists() else "", time.monotonic() - began)
+    files = [Path(f"{said}{ending}") for ending in (".out", ".err")]
+    out, error = (file.read_text() if file.exists() else "" for file in files)
+    return Ended(code, out, error, time.monotonic() - began)

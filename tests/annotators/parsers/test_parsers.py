@@ -323,7 +323,12 @@ SLOW = [
 ]
 
 
-@pytest.mark.parametrize("seed", [*SLOW, "1. A\n", '{"better":', "not ", "A 1 ", "\ud800"])
+OTHERS = ["1. A\n", '{"better":', "not ", "A 1 ", "\ud800"]
+
+
+@pytest.mark.parametrize(
+    "seed", [*SLOW[:6], *(pytest.param(each, marks=pytest.mark.slow) for each in (*SLOW[6:], *OTHERS))]
+)
 def test_time_is_linear_in_the_length(seed: str) -> None:
     """Eight times the text takes at most some twenty times as long, and never minutes."""
     for annotator in ALL:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 import torch
+from _pytest.mark.structures import ParameterSet
 from safetensors.torch import load_file
 
 from farm.methods import load
@@ -33,6 +34,11 @@ ON_POLICY = [
     "minibatches=1",
     "kl_target=0.1",
 ]  # 12 steps
+
+
+def slow(value: object) -> ParameterSet:
+    """A value for `make prove` alone."""
+    return pytest.param(value, marks=pytest.mark.slow)
 
 
 def run(*arguments: object, kill_at: int | None = None) -> None:
@@ -63,7 +69,7 @@ def assert_same_bits(
     assert all(torch.equal(tensor, other[1][key]) for key, tensor in one[1].items())
 
 
-@pytest.mark.parametrize("name", ["sft", "dpo", "ppo"])
+@pytest.mark.parametrize("name", [slow("sft"), slow("dpo"), "ppo"])
 def test_killed_and_resumed_is_bit_for_bit_the_uninterrupted_run(
     name: str, tmp_path: Path, model_dir: str
 ) -> None:
@@ -196,9 +202,9 @@ def test_a_run_of_another_architecture_is_refused(tmp_path: Path, model_dir: str
         folder.restore(method, optimizer, nothing)
 
 
-@pytest.mark.parametrize(
-    "limit", [100, 30_000, 200_000]
-)  # fails in config.json, in the weights, in training.pt
+@pytest.mark.parametrize(  # fails in config.json, in the weights, in training.pt
+    "limit", [slow(100), slow(30_000), 200_000]
+)
 def test_a_full_disk_is_a_clear_error_and_leaves_the_old_checkpoint(
     tmp_path: Path, model_dir: str, limit: int
 ) -> None:

@@ -44,7 +44,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     ("name", "how"),
     [
         pytest.param("sft", "ddp", marks=pytest.mark.slow),
-        ("dpo", "fsdp"),
+        pytest.param("dpo", "fsdp", marks=pytest.mark.slow),
         ("ppo", "fsdp"),
         ("kto", "ddp"),
         pytest.param("aot", "ddp", marks=pytest.mark.slow),
