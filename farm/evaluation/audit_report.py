@@ -224,7 +224,7 @@ class AuditReport:
             **self.whole.to_json(),
             "slices": [each.to_json() for each in self.slices],
             "nulls": self.nulls,
-            "ratings": self.ratings and self.ratings.to_json(),
+            "ratings": self.ratings.to_json() if self.ratings else None,
         }
 
     def rows(self) -> Iterator[dict[str, str | float | None]]:
@@ -273,7 +273,7 @@ def _rating_rows(ratings: RatingAudit) -> list[dict[str, str | float | None]]:
     measures = {f"rating_{name}": each for name, each in ratings.measures.items()}
     rows = [where | {"annotator": None, "kind": "ratings", "n": ratings.n} | _cells(measures)]
     for each in ratings.raters:
-        told = {"annotator": each.name, "kind": "ratings", "n": each.n}
+        told: dict[str, str | float | None] = {"annotator": each.name, "kind": "ratings", "n": each.n}
         rows.append(where | told | _cells({"rating_mean": each.mean}))
     return rows
 
