@@ -269,12 +269,14 @@ def _rows(part: Slice) -> Iterator[dict[str, str | float | None]]:
 
 
 def _rating_rows(ratings: RatingAudit) -> list[dict[str, str | float | None]]:
-    where: dict[str, str | float | None] = dict.fromkeys(("source", "subset", "tries"))
+    where = dict.fromkeys(("source", "subset", "tries"))
     measures = {f"rating_{name}": each for name, each in ratings.measures.items()}
-    rows = [where | {"annotator": None, "kind": "ratings", "n": ratings.n} | _cells(measures)]
+    rows: list[dict[str, str | float | None]] = [
+        {**where, "annotator": None, "kind": "ratings", "n": ratings.n, **_cells(measures)}
+    ]
     for each in ratings.raters:
-        told: dict[str, str | float | None] = {"annotator": each.name, "kind": "ratings", "n": each.n}
-        rows.append(where | told | _cells({"rating_mean": each.mean}))
+        told = {"annotator": each.name, "kind": "ratings", "n": each.n}
+        rows.append({**where, **told, **_cells({"rating_mean": each.mean})})
     return rows
 
 
