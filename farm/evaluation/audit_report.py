@@ -275,8 +275,8 @@ def _rating_rows(ratings: RatingAudit) -> list[dict[str, str | float | None]]:
         {**where, "annotator": None, "kind": "ratings", "n": ratings.n, **_cells(measures)}
     ]
     for each in ratings.raters:
-        told = {"annotator": each.name, "kind": "ratings", "n": each.n}
-        rows.append({**where, **told, **_cells({"rating_mean": each.mean})})
+        cells = _cells({"rating_mean": each.mean})
+        rows.append({**where, "annotator": each.name, "kind": "ratings", "n": each.n, **cells})
     return rows
 
 
