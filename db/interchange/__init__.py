@@ -44,6 +44,7 @@ reward_bench    RewardBench, RewardBench 2 and RM-Bench
 reward_bench_results  what a model said of each item of RewardBench
 shp             Stanford Human Preferences
 sparse_feedback  rankings and ratings in CSV without a header
+beside_trl      what a row of `trl` keeps beside TRL's own fields
 trl             TRL's preference and unpaired rows
 ultra_feedback  UltraFeedback's completions with ratings
 """

@@ -8,7 +8,7 @@ Turns of an answer that repeat the prompt are left out. A prompt of several turn
 messages in every row where any row is a conversation, because a column has one type. TRL has neither ties nor
 missing verdicts, so that a writer leaves such rows out. Beside TRL's own fields a writer gives models,
 subset, scores and annotator, where they are known, under the names that a reader takes. The input is a part
-of the prompt, and stands beside it once more.
+of the prompt, and stands beside it once more. Paired rows of ours have more, see beside_trl.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from db.interchange import fields
+from db.interchange import beside_trl, fields
 from db.interchange.asked import RowOrigin, yes_or_no
 from db.interchange.files import file_rows
 from db.interchange.places import entries
@@ -66,7 +66,15 @@ def _paired(row: dict[str, Any], options: ReadOptions) -> Iterator[Entry]:
     places = {place: row.get(name) for place, name in BESIDE.items()}
     texts = {side: next((row[n] for n in names if n in row), None) for side, names in SIDES.items()}
     texts["prompt"] = _asked(row)
-    return entries(places | texts | _meta(row, *KNOWN, *BESIDE.values()), ORIGIN, options)
+    if row.get(beside_trl.FARM) is None:
+        yield from entries(places | texts | _meta(row, *KNOWN, *BESIDE.values()), ORIGIN, options)
+        return
+    places |= {"source": row.get("source"), "item": row.get("item_id")}
+    if (first := yes_or_no(row.get("chosen_first"), "chosen_first")) is not None:
+        places["swapped"] = not first
+    meta = _meta(row, *KNOWN, *BESIDE.values(), *beside_trl.NAMED)
+    for entry in entries(places | texts | meta, ORIGIN, options):
+        yield beside_trl.as_it_was(entry, row[beside_trl.FARM])
 
 
 def _unpaired(row: dict[str, Any], options: ReadOptions) -> Iterator[Entry]:
@@ -151,7 +159,8 @@ def _paired_dict(row: PreferenceRow, talk: bool) -> dict[str, Any]:
     texts = {name: _said(side.text, side.turns, talk) for name, side in sides.items()}
     models = {f"{name}_model": side.model for name, side in sides.items()}
     scores = {f"score_{name}": side.score for name, side in sides.items()}
-    return {"prompt": _prompt(row, talk), **texts, **_known({**models, **scores, **_judged(row)})}
+    beside = {**models, **scores, **_judged(row), **beside_trl.to_fields(row)}
+    return {"prompt": _prompt(row, talk), **texts, **_known(beside)}
 
 
 def _unpaired_dicts(row: PreferenceRow | RatedOutput, talk: bool) -> Iterator[dict[str, Any]]:
