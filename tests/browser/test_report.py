@@ -137,23 +137,34 @@ def test_a_caption_is_read_whole_on_a_phone(quickstart: str, open_page: Open) ->
     assert [words for words, right in ends if right > 390] == []
 
 
+WIDTHS = (320, 390, 560, 703, 705, 800, 991, 993, 1050, 1280, 1400)  # beside each step of the style sheet
+SIZES = """[...document.querySelectorAll("body *")]
+    .filter((each) => each.getBoundingClientRect().width > 1)
+    .filter((each) => [...each.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()))
+    .map((each) => {
+        const { a, b } = each.ownerSVGElement ? each.getScreenCTM() : { a: 1, b: 0 };
+        return [parseFloat(getComputedStyle(each).fontSize) * Math.hypot(a, b), each.textContent];
+    })"""
+
+
+@pytest.mark.parametrize("address", REPORTS, indirect=True)
+def test_no_text_is_below_11_pixels_at_any_width(address: str, open_page: Open) -> None:
+    page = open_page(address)
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        sizes = page.evaluate(SIZES)
+        assert len(sizes) > 100
+        assert [(width, said) for size, said in sizes if size < 11] == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("address", REPORTS, indirect=True)
 def test_a_phone_shows_figures_and_tables_that_can_be_read(
     address: str, open_page: Open, scheme: str
 ) -> None:
-    """Text in figures has 11 pixels after scaling; wide tables move in a frame below their first column."""
+    """Each figure is drawn for it; wide tables move in a frame below their first column."""
     page = open_page(address, (390, 800), scheme)
-    sizes = page.evaluate(
-        """[...document.querySelectorAll("figure svg text")]
-            .filter((text) => text.getBoundingClientRect().width)
-            .map((text) => {
-                const { a, b } = text.getScreenCTM();
-                return [parseFloat(getComputedStyle(text).fontSize) * Math.hypot(a, b), text.textContent];
-            })"""
-    )
-    assert len(sizes) > 10
-    assert [said for size, said in sizes if size < 11] == []
     assert page.locator("figure svg:visible").count() == page.locator("figure").count()
     page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -13,6 +13,7 @@ import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,6 +35,7 @@ from db.records import (
 )
 from farm.pages.report.content import LONGEST, marked
 from farm.pages.report.drawing import as_csv
+from farm.pages.report.figures import win_rates
 from farm.report import ReportOptions, figures, report
 from farm.studies.results import MethodWinRate, OverOptimisationPoint, RankAgreement, Rate, StudyResults
 from tests.support.command_line import farm_arguments, refused, told
@@ -334,3 +336,13 @@ def test_no_command_writes_over_a_ledger_or_over_what_is_not_its_own(hostile: Pa
     assert not list(tmp_path.rglob(".*"))
     assert not (tmp_path / "new.html").exists()
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_more_judges_than_three_take_another_row_of_panels() -> None:
+    shown = [{"method": "dpo", "trained_on": "people", "win_rate": 0.6, "low": 0.5, "high": 0.7}]
+    rows = [row | {"judged_by": f"judge {k}"} for row in shown for k in range(4)]
+    made = win_rates(pd.DataFrame(rows))
+    panels = [axes for axes in made.drawing.axes if axes.get_visible()]
+    assert [axes.get_title() for axes in panels] == [f"judged by judge {k}" for k in range(4)]
+    assert (made.is_broad, made.drawing.get_figwidth()) == (True, pytest.approx(9.3))
+    assert panels[3].get_position().y0 < panels[0].get_position().y0

@@ -43,8 +43,9 @@ STYLE: dict[Any, Any] = {  # names of matplotlib's settings
     "figure.constrained_layout.use": True,
 }
 MAKER = "Preference Farm"
-PHONE = 3.3  # inches: with PIXELS of svg.py the width of a page of 390 pixels, less its margins
+PHONE = 2.9  # inches: on a page of 320 pixels, less its margins, its text still has 11 pixels
 SMALLEST = 8  # points: the smallest text of a figure, 12 pixels on the page
+BROAD = 6.4  # inches: a broader figure needs a broad page for text of 11 pixels
 PLACES = tuple(  # points from a mark, the nearest first
     (x, y) for above, below in ((4, -11), (14, -21), (24, -31)) for x in (6, -6) for y in (above, below)
 )
@@ -62,6 +63,11 @@ class Figure:
     data: pd.DataFrame
     drawing: Drawing
     narrow: Drawing | None = None  # the same, as wide as a phone's page
+
+    @property
+    def is_broad(self) -> bool:
+        """Whether the drawing is for broad pages alone."""
+        return bool(self.drawing.get_figwidth() > BROAD)
 
     def save(self, folder: Path) -> list[Path]:
         """Write PDF, PNG and the data as CSV into a folder. Returns the paths."""

@@ -41,6 +41,7 @@ CROWDED = 6  # with so many names a figure is larger
 NAMED = 8  # so many annotators are named in a figure's description
 PEOPLE_TOGETHER = "people with each other"
 NARROW = 16  # characters of a name beside a narrow figure
+ABREAST = 3  # panels side by side
 
 
 @for_phones_too
@@ -206,13 +207,15 @@ def win_rates(data: pd.DataFrame, narrow: bool = False) -> Figure:
 
 
 def _panels(judges: int, methods: int, narrow: bool) -> tuple[Drawing, list[Axes]]:
-    """A drawing with a panel for each judge: side by side, or one below the other where it is narrow."""
+    """A drawing with a panel for each judge: three side by side; one below the other where it is narrow."""
     height = max(3.0, 0.36 * methods + 1.4)
-    if narrow:
-        drawing = Drawing(figsize=(PHONE, height * judges))
-        return drawing, list(drawing.subplots(judges, 1, sharex=True, sharey=True, squeeze=False)[:, 0])
-    drawing = Drawing(figsize=(max(5.2, 3.1 * judges), height))
-    return drawing, list(drawing.subplots(1, judges, sharex=True, sharey=True, squeeze=False)[0])
+    columns = 1 if narrow else min(judges, ABREAST)
+    rows = -(-judges // columns)
+    drawing = Drawing(figsize=(PHONE if narrow else max(5.2, 3.1 * columns), height * rows))
+    panels = list(drawing.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
+    for axes in panels[judges:]:
+        axes.set_visible(False)
+    return drawing, panels[:judges]
 
 
 def _names(names: Iterable[str], narrow: bool) -> list[str]:
@@ -310,7 +313,7 @@ def calibration(data: pd.DataFrame, narrow: bool = False) -> Figure:
             )
         axes.set_xlabel("predicted chance of the preferred output")
         axes.set_ylabel("share in which it was preferred")
-        axes.legend(frameon=False, fontsize=8, loc="upper left")
+        drawing.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=1 if narrow else 3)
     words = "Predicted against observed preference on held-out pairs; on the dashed line both are alike."
     return Figure(
         name="calibration",

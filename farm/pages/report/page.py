@@ -37,12 +37,16 @@ def page(report: Report) -> str:
 
 
 def _svg(figure: Figure) -> Markup:
-    """The figure as it is on a desk and, where it is drawn so, as it is on a phone; CSS shows one of them."""
+    """The figure as it is on a desk and, where it is drawn so, as it is on a phone; CSS shows one of them.
+
+    A broad figure is shown as on a phone up to a broader page.
+    """
     words = seen(figure.description)
     if figure.narrow is None:
         return Markup(inline_svg(figure.drawing, figure.name, words))
-    wide = inline_svg(figure.drawing, figure.name, words, shown="wide")
-    return Markup(wide + inline_svg(figure.narrow, f"{figure.name} narrow", words, shown="narrow"))
+    wide, narrow = ("wide broad", "narrow broad") if figure.is_broad else ("wide", "narrow")
+    drawn = inline_svg(figure.drawing, figure.name, words, shown=wide)
+    return Markup(drawn + inline_svg(figure.narrow, f"{figure.name} narrow", words, shown=narrow))
 
 
 def _csv_link(figure: Figure) -> str:
