@@ -239,9 +239,8 @@ class Codec:
 def collate(rows: Sequence[Row], pad_id: int, device: torch.device | str = "cpu") -> Tokens:
     """Rows padded at the right to the longest: Tokens of (B, T)."""
     width = max(row.length for row in rows)
-    ids = torch.full((len(rows), width), pad_id)
-    mask = torch.zeros(len(rows), width, dtype=torch.bool)
-    for i, row in enumerate(rows):
-        ids[i, : row.length] = torch.tensor(row.prompt + row.response)
-        mask[i, len(row.prompt) : row.length] = True
+    ids = torch.tensor([row.prompt + row.response + [pad_id] * (width - row.length) for row in rows])
+    begin, end = torch.tensor([(len(row.prompt), row.length) for row in rows])[..., None].unbind(1)
+    columns = torch.arange(width)
+    mask = (begin <= columns) & (columns < end)
     return Tokens(ids.to(device), mask.to(device))

@@ -19,6 +19,7 @@ from farm.models.ops import last_token
 from farm.models.tokens import Tokens
 
 WIDTHS = (1.0, 1.25, 1.5, 2.0)  # widths that are tried, in lengths of the longest row
+FULL = 0.95  # share of tokens at which no other width is tried
 LEAST_SAVED = 0.1  # share of the work that packing must save, for attention then needs a mask
 LEAST_WORK = 2**20  # tokens times hidden size squared that packing must save, for the mask has a cost
 LAYER = 6  # a layer does LAYER x hidden size operations a token for each one a column that it attends to
@@ -60,13 +61,23 @@ def pack(tokens: Tokens, hidden_size: int, *, last: bool) -> PackedRows | None:
     ids, attention = tokens.ids if last else tokens.ids[:, :-1], tokens.attention
     first = torch.zeros_like(ids[:, 0]) if attention is None else attention.int().argmax(-1)
     lengths = (last_token(tokens.mask) - first + last).tolist()
-    tried = [first_fit(lengths, int(max(lengths) * each)) for each in WIDTHS]
-    bins = min(tried, key=lambda each: each.work(hidden_size))
+    bins = fullest(lengths, hidden_size)
     rows, columns = ids.shape
     saved = 1 - bins.work(hidden_size) / work(rows, columns, hidden_size)
     if saved < LEAST_SAVED or saved * rows * columns * hidden_size**2 < LEAST_WORK:
         return None
     return packed(ids, first, lengths, bins)
+
+
+def fullest(lengths: Sequence[int], hidden_size: int) -> Bins:
+    """Rows in bins of the width that gives a layer the least work."""
+    found: list[Bins] = []
+    for each in WIDTHS:
+        bins = first_fit(lengths, int(max(lengths) * each))
+        found.append(bins)
+        if sum(lengths) >= FULL * len(bins.rows) * bins.width:
+            break
+    return min(found, key=lambda bins: bins.work(hidden_size))
 
 
 def first_fit(lengths: Sequence[int], width: int) -> Bins:
@@ -88,11 +99,12 @@ def first_fit(lengths: Sequence[int], width: int) -> Bins:
 
 def packed(ids: Tensor, first: Tensor, lengths: Sequence[int], bins: Bins) -> PackedRows:
     """The rows in their bins. ids: (B, S). first, lengths: where a row begins, and its number of tokens."""
-    starts, ends = torch.zeros(len(lengths), dtype=torch.long), torch.zeros(len(bins.rows), dtype=torch.long)
+    begins, tails = [0] * len(lengths), [0] * len(bins.rows)
     for number, members in enumerate(bins.rows):
         for row in members:
-            starts[row] = number * bins.width + ends[number]
-            ends[number] += lengths[row]
+            begins[row] = number * bins.width + tails[number]
+            tails[number] += lengths[row]
+    starts, ends = torch.tensor(begins), torch.tensor(tails)
     position = torch.arange(ids.shape[1]) - first.cpu()[:, None]  # (B, S) in the row
     inside = (position >= 0) & (position < torch.tensor(lengths)[:, None])
     place = position + starts[:, None]

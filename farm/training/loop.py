@@ -203,7 +203,10 @@ def _clip(module: nn.Module, max_norm: float) -> float:
 
 def seed_step(seed: int, step: int, rank: int) -> None:
     """Make all of torch's randomness in a step (dropout, above all) a function of (seed, step, process)."""
-    torch.manual_seed(int(content_hash("step", [seed, step, rank])[:15], 16))
+    drawn = int(content_hash("step", [seed, step, rank])[:15], 16)
+    torch.default_generator.manual_seed(drawn)  # torch.manual_seed keeps a trace for each missing device
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed_all(drawn)
 
 
 class Meter:
