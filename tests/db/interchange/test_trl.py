@@ -70,7 +70,7 @@ JUDGED = st.builds(
 
 
 @given(rows=st.lists(JUDGED, min_size=1, max_size=3), ending=st.sampled_from([".jsonl", ".parquet"]))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 def test_our_own_rows_come_back_whole(
     tmp_path_factory: pytest.TempPathFactory, rows: list[PreferenceRow], ending: str
 ) -> None:

@@ -7,7 +7,7 @@ from itertools import combinations
 import krippendorff
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farm.statistics.measures import intervals
