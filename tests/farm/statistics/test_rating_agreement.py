@@ -30,6 +30,7 @@ def test_what_a_rater_says_twice_of_an_output_is_its_mean() -> None:
     assert [column.tolist() for column in rated] == [[3, 3], [0, 1], [1.0, 0.25]]
 
 
+@settings(max_examples=40)
 @given(st.lists(st.lists(st.none() | st.sampled_from([0, 0.25, 0.5, 1]), min_size=4, max_size=4), min_size=2))
 def test_alpha_is_that_of_the_package(table: list[list[float | None]]) -> None:
     """Rows are raters, columns outputs."""
