@@ -292,9 +292,9 @@ def test_trl_writers_leave_ties_out(tmp_path: Path, ending: str) -> None:
     assert [row["prompt"] for _, row in objects(tmp_path / f"x{ending}")] == ["Say hi.\n\nto Bo"] * 2
     back = [r for r in read("trl", tmp_path / f"x{ending}") if isinstance(r, PreferenceRow)]
     assert {row.input for row in back} == {"to Bo"}
-    assert [(r.instruction, r.output_1) for r in back] == [
-        ("Say hi.", "hi"),
-        ("Say hi.", "no"),
+    assert [(r.instruction, r.output_1, r.preference) for r in back] == [
+        ("Say hi.", "hi", 1.0),
+        ("Say hi.", "hi", 0.2),
     ]
     assert write_unpaired(rows, tmp_path / f"y{ending}") == 4
 
