@@ -26,7 +26,7 @@ from farm.evaluation.leaderboard_report import (
 )
 from farm.evaluation.rankings import codes_named, common_reference, sides
 from farm.evaluation.references import named
-from farm.evaluation.scope import made_to_test
+from farm.evaluation.scope import made_to_test, none_succeeded
 from farm.evaluation.sets import EvaluationSet, choose_set
 from farm.options.leaderboard import LENGTH
 from farm.options.leaderboard import LeaderboardOptions as LeaderboardOptions
@@ -89,7 +89,7 @@ def board_of(ledger: Ledger, rows: pd.DataFrame, options: LeaderboardOptions, ti
         for model, part in frame.groupby("model", sort=False)
     }
     if not any(rate.n for rate in rates.values()):
-        raise ConfigError("no judgement succeeded", where=options.annotator, remedy="see `farm status`")
+        raise none_succeeded(rows[rows["pair_id"].isin(frame["pair_id"])], options.annotator)
     measured = with_features(ledger, frame, options.features, reference)
     control = _control(measured, chosen, options)
     estimates = _estimates(frame)
@@ -271,6 +271,8 @@ def strengths(ledger: Ledger, options: LeaderboardOptions) -> Strengths:
         if options.set_name is not None:
             chosen = choose_set(members(ledger), set(rows["instruction"]), options.set_name)
             rows = rows[rows["instruction"].isin(chosen.instructions)]
+    if rows["preference"].isna().all():
+        raise none_succeeded(rows, options.annotator)
     try:
         fitted = bradley_terry(
             rows,

@@ -2,7 +2,7 @@
 
 references            annotators under distinct names, and who of them is the reference
 questions             the judgements that count: those made to test judges are left out
-scope                 which pairs an estimate is about
+scope                 which pairs an estimate is about; the error where nothing succeeded
 sets                  the evaluation set of a leaderboard
 contamination         evaluation instructions that stand in a training set
 attacks               outputs that deserve to lose

@@ -112,7 +112,7 @@ def test_instructions_without_an_output_have_failed(path: Path, simulator: Simul
 def test_when_nothing_can_be_judged_it_says_so_and_keeps_the_rows(path: Path) -> None:
     plan = FaultPlan(rate=1.0, names=("400_filter",))
     config = SimulatorConfig(judge=Judge(utility=good), faults=plan)
-    with Simulator(config) as running, pytest.raises(ConfigError, match="no judgement succeeded"):
+    with Simulator(config) as running, pytest.raises(ConfigError, match="no judgement succeeded: 20 failed"):
         run(path, running, "sft", "base")
     with Ledger.open(path) as ledger:
         assert ledger.counts()["annotation"] == N

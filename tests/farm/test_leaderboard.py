@@ -172,7 +172,9 @@ def test_a_model_of_which_nothing_can_be_read_is_not_left_out(path: Path) -> Non
     )
     assert farm(path, "leaderboard", *QUICK).code == 0
     judge(path, {"a": [None] * 3, "b": [None] * 3}, AnnotatorCard("mute", AnnotatorKind.LLM))
-    assert "no judgement succeeded" in refused(path, "leaderboard", "--annotator", "mute")
+    for way in ((), ("--bradley-terry",)):
+        said = refused(path, "leaderboard", "--annotator", "mute", *way)
+        assert "mute: no judgement succeeded: 6 unreadable (`farm trace`" in said
 
 
 # ---- control ----
