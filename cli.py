@@ -22,6 +22,9 @@ GARBAGE = 50_000
 """New objects between two collections. Python's own 700 costs an eighth of a short command: imports make
 hundreds of thousands of objects that stay."""
 
+LINE = 10_000
+"""Characters of an error's line: a name in a file may be as long as the file."""
+
 OLD = "--robustness"
 """The flag of `farm audit` that is a command now. It goes with the next release."""
 
@@ -95,11 +98,24 @@ def _options(
     context.obj = Context.of(ledger, debug)
 
 
+def _refuse_other_bytes(arguments: list[str]) -> None:
+    """Raise FarmError where an argument is not UTF-8: the ledger could not hold such a name."""
+    for each in arguments:
+        try:
+            each.encode()
+        except UnicodeEncodeError:
+            from db.errors import FarmError
+
+            what, remedy = "an argument is not UTF-8", "give the file a name in UTF-8"
+            raise FarmError(what, where=each, remedy=remedy) from None
+
+
 def main() -> None:
     """Run the command line; a FarmError becomes one line on standard error and exit code 1."""
     gc.set_threshold(GARBAGE)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else it reads what each package declares
     try:
+        _refuse_other_bytes([*sys.argv[1:], os.environ.get("FARM_LEDGER", "")])
         app()
     except Exception as error:
         from db.errors import FarmError
@@ -116,7 +132,9 @@ def main() -> None:
             raise
         from farm.escaping import printed
 
-        typer.echo(printed(f"farm: {error}"), err=True)
+        line = printed(f"farm: {error}")
+        rest = len(line) - LINE
+        typer.echo(line if rest <= 0 else f"{line[:LINE]}... ({rest:,} more characters: --debug)", err=True)
         sys.exit(1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Hashable, Iterable, Sequence
 from copy import deepcopy
 from enum import StrEnum
@@ -18,6 +19,10 @@ from db.ids import Json
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
+LARGEST = 10**100
+TAG = "tag:yaml.org,2002:"
+PLAIN = ("null", "bool", "int", "float", "str", "seq", "map")
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -26,7 +31,29 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's parser
 
 
 class _StrictLoader(_Loader):  # type: ignore[misc]
-    """A safe loader that refuses doubled keys."""
+    """A safe loader of plain values: no doubled keys, no tags of YAML's own such as !!set, no dates
+    (2026-01-31 is a text), no merges, and no number beyond LARGEST.
+    """
+
+    yaml_constructors = {  # noqa: RUF012 (as in the parent)
+        tag: construct
+        for tag, construct in _Loader.yaml_constructors.items()
+        if tag is None or tag.removeprefix(TAG) in PLAIN
+    }
+    yaml_implicit_resolvers = {  # noqa: RUF012 (as in the parent)
+        first: [each for each in found if each[0].removeprefix(TAG) in PLAIN]
+        for first, found in _Loader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            value = super().construct_object(node, deep)
+            fault = _fault(value)
+        except (ArithmeticError, LookupError, ValueError):  # what PyYAML lets through
+            fault = f"{node.value!r:.60} cannot be read as {node.tag.rpartition(':')[2]}"
+        if fault:
+            raise yaml.constructor.ConstructorError(None, None, fault, node.start_mark)
+        return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
@@ -34,7 +61,7 @@ class _StrictLoader(_Loader):  # type: ignore[misc]
             text = str(key.value)
             if text in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {text!r} stands twice", key.start_mark
+                    None, None, f"the key {text!r:.60} stands twice", key.start_mark
                 )
             seen.add(text)
         made: dict[Hashable, Any] = super().construct_mapping(node, deep)
@@ -54,6 +81,15 @@ def _require_small(text: str) -> None:
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+
+
+def _fault(value: object) -> str:
+    """What is wrong with a value that was read; empty where nothing is."""
+    if isinstance(value, int) and abs(value) > LARGEST:
+        return f"a whole number of more than {len(str(LARGEST)) - 1} digits"
+    if isinstance(value, str) and not value.isascii() and SURROGATE.search(value):
+        return "a text holds half a character (write such a character itself, or as \\U and eight digits)"
+    return ""
 
 
 def read_yaml(path: Path) -> object:

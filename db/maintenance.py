@@ -66,6 +66,7 @@ def backup(ledger: Ledger, target: Path) -> int:
             for leftover in ("-wal", "-shm"):
                 Path(f"{unfinished}{leftover}").unlink(missing_ok=True)
 
+    _ = Address.of(target).wal_bytes  # raises OSError where the name leaves no room for the log's
     write_whole(target, copy)
     return target.stat().st_size
 

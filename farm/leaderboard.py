@@ -131,7 +131,7 @@ def reference_of(rows: pd.DataFrame) -> str:
     found = common_reference(both) if len(both) else None
     if found is None:
         models = sorted({*rows["model_a"], *rows["model_b"]})
-        some = ", ".join(models[:6])
+        some = ", ".join(filter(None, models[:6])) or "models without names"
         what = "the reference may be either" if len(models) == 2 else "no one model takes part in every pair"
         raise ConfigError(
             f"{what} (there are {some})",

@@ -78,10 +78,11 @@ def curves(frame: pd.DataFrame, *, share: bool = False) -> list[Curve]:
 
 
 def read_curves(path: Path) -> pd.DataFrame:
-    """Read a CSV file as the frame of `curves`. Raises FormatError where it is no CSV file."""
+    """Read a CSV file as the frame of `curves`. Raises FormatError where it is no CSV file, OSError where it
+    cannot be opened."""
     try:
         return pd.read_csv(path)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise FormatError(
             "this is no CSV file", where=str(path), remedy="docs/over_optimisation.md"
         ) from error

@@ -13,6 +13,7 @@ from farm.settings.checked import Config, build
 from farm.settings.fields import fields_of
 
 NAME = "farm.toml"
+MAX_BYTES = 64 * 1024  # the time that tomllib takes grows with the square of some lines
 
 
 class Project(Config):
@@ -73,14 +74,15 @@ def _read(file: Path) -> Project:
     import tomllib  # only where there is a file
 
     try:
+        if (size := file.stat().st_size) > MAX_BYTES:
+            raise ValueError(f"{size:,} bytes are too many for such a file")
         said = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         what = f"not readable TOML: {' '.join(str(error).split())}"
         raise ConfigError(what, where=str(file), remedy='write lines such as `ledger = "farm.db"`') from None
     if "file" in said:
         raise Project.refusal([f"{file}: unknown option 'file'"])
-    if isinstance(said.get("ledger"), str) and "://" not in said["ledger"]:
-        said["ledger"] = str(file.parent / Path(said["ledger"]).expanduser())
-    if isinstance(said.get("prices"), str):
-        said["prices"] = str(file.parent / Path(said["prices"]).expanduser())
+    for key in ("ledger", "prices"):
+        if isinstance(path := said.get(key), str) and not (key == "ledger" and "://" in path):
+            said[key] = str(file.parent / os.path.expanduser(path))
     return build(Project, said, {"file": str(file)}, where=[str(file)])

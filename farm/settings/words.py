@@ -22,6 +22,7 @@ from farm.settings.fields import (
     without_none,
 )
 
+MOST = 200  # characters of a wrong value in an error
 BREAKS = {"ge": float.__lt__, "gt": float.__le__, "le": float.__gt__, "lt": float.__ge__}
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
 
@@ -55,7 +56,7 @@ def problems_of(
 def _problem(config: type[Any], name: str, raw: object, kind: str, *, element: bool) -> str:
     fields = fields_of(config)
     if name not in fields:
-        return f"unknown option {name!r}{_suggestion(name, list(fields))}"
+        return f"unknown option {_shown(name)}{_suggestion(name, list(fields))}"
     called = config.called(name) if hasattr(config, "called") else flag_of(name, fields[name]) or name
     hint = without_none(hint_of(config, name))
     if kind == "missing" and raw is None:
@@ -71,7 +72,16 @@ def _problem(config: type[Any], name: str, raw: object, kind: str, *, element: b
             if BREAKS[each](float(value), float(limit))
         ]
         return f"{called} is {value}, must be {' and '.join(broken)}"
-    return f"{called} is {raw!r}, expected {_expected(hint, raw, element=element)}"
+    return f"{called} is {_shown(raw)}, expected {_expected(hint, raw, element=element)}"
+
+
+def _shown(raw: object) -> str:
+    """A wrong value as an error shows it."""
+    try:
+        text = repr(raw)
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= MOST else f"{text[:MOST]}..."
 
 
 def _expected(hint: Any, raw: object, *, element: bool) -> str:

@@ -35,7 +35,11 @@ class Recipe:
         given = read_yaml(path)
         if not isinstance(given, dict) or set(given) != set(GROUPS):
             raise ConfigError(f"a recipe has {', '.join(GROUPS)} and no more", where=str(path))
-        recipe = cls(**{name: given[name] or {} for name in GROUPS})
+        groups = {name: {} if given[name] is None else given[name] for name in GROUPS}
+        if odd := [name for name, group in groups.items() if not isinstance(group, dict)]:
+            what = f"{' and '.join(odd)} must map names to values"
+            raise ConfigError(what, where=str(path), remedy="see the form in docs/validate.md")
+        recipe = cls(**groups)
         if problems := recipe._problems():
             raise ConfigError(
                 "; ".join(problems), where=str(path), remedy="`farm train METHOD --help` lists options"

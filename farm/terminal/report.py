@@ -18,5 +18,5 @@ def reports_json(made: Sequence[ReportSummary]) -> Json:
 
 def report_view(made: Sequence[ReportSummary]) -> Text:
     """One line for each thing written: its name, or the number of its files, and its size."""
-    names = [f"{len(each.paths)} files" if len(each.paths) > 1 else each.paths[0] for each in made]
+    names = [each.paths[0] if len(each.paths) == 1 else f"{len(each.paths)} files" for each in made]
     return plain("\n".join(f"{name}: {each.bytes:,} bytes" for name, each in zip(names, made, strict=True)))

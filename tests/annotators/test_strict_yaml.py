@@ -49,6 +49,15 @@ def test_plain_data_is_read_as_it_was_written(tmp_path_factory: pytest.TempPathF
         ("a: " + "[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1), "deep"),
         ("a: !!python/name:os.system", "python/name"),
         ("a: [", "not readable"),
+        ("a: " + "9" * 5000, "cannot be read as int"),
+        ("a: 0x" + "f" * 5000, "a whole number of more than 100 digits"),
+        ("a: 1" + ":59" * 3000, "a whole number of more than 100 digits"),
+        ("? 0x" + "f" * 5000 + "\n: 1", "a whole number of more than 100 digits"),
+        ("a: !!int ''", "'' cannot be read as int"),
+        ("a: !!bool maybe", "'maybe' cannot be read as bool"),
+        ("a: !!set {b}", "constructor"),
+        ("a: !!binary aGk=", "constructor"),
+        ('a: "\\ud83d\\ude00"', "character"),  # half of one
     ],
 )
 def test_what_could_surprise_is_not_read(tmp_path: Path, text: str, message: str) -> None:
@@ -56,6 +65,11 @@ def test_what_could_surprise_is_not_read(tmp_path: Path, text: str, message: str
     with pytest.raises(ConfigError, match=r"x\.yaml") as raised:
         read_yaml(tmp_path / "x.yaml")
     assert message in str(raised.value)
+
+
+def test_dates_and_merge_keys_are_texts(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("checked: 2026-01-31\n<<: {a: 1}\n=: 2\n")
+    assert read_yaml(tmp_path / "x.yaml") == {"checked": "2026-01-31", "<<": {"a": 1}, "=": 2}
 
 
 def test_every_fault_is_told_at_its_place_in_one_error() -> None:

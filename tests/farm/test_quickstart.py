@@ -200,6 +200,9 @@ def test_all_that_is_wrong_with_a_recipe_is_said_at_once(tmp_path: Path) -> None
     path.write_text("sft: {}")
     with pytest.raises(ConfigError, match="a recipe has"):
         Recipe.read(path)
+    path.write_text("sft: 3\nreward_model:\nmethods: [dpo]\nsampling: {}")
+    with pytest.raises(ConfigError, match="sft and methods must map names to values"):
+        Recipe.read(path)
 
 
 def test_the_scales_are_those_of_the_option(tmp_path: Path) -> None:

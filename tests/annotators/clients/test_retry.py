@@ -16,6 +16,9 @@ from tests.support.simulated_provider import request
 NOW = datetime(2026, 3, 29, 0, 59, 30, tzinfo=UTC)
 
 
+YEAR_9999 = (datetime(9999, 12, 31, 23, 59, 30, tzinfo=UTC) - NOW).total_seconds()
+
+
 def http_date(seconds: float) -> str:
     return format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
 
@@ -30,6 +33,10 @@ def http_date(seconds: float) -> str:
         ({"retry-after": "inf"}, None),
         ({"retry-after": "-inf"}, None),
         ({"retry-after": "9" * 400}, None),
+        ({"retry-after": "1e300"}, 1e300),
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:30 -2359"}, YEAR_9999 + 86_340),
+        ({"retry-after": "Fri, 31 Dec 99999 23:59:59 GMT"}, None),
+        ({"retry-after": "Mon, 01 Jan 0001 00:00:00 +2359"}, 0.0),
         ({"retry-after": "0"}, 0.0),
         ({"retry-after": "7"}, 7.0),
         ({"retry-after": " 1.5 "}, 1.5),
@@ -62,6 +69,7 @@ def test_a_wait_that_is_asked_for_is_kept_and_bounded() -> None:
     for number in range(20):
         assert 4.0 <= policy.wait(request(number), 1, 4.0) <= 4.4
         assert policy.wait(request(number), 1, 86400.0) == 30.0
+        assert policy.wait(request(number), 1, 1.79e308) == 30.0
         assert policy.wait(request(number), 1, 0.0) == 0.0
 
 

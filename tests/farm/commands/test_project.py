@@ -45,6 +45,10 @@ def test_without_a_file_nothing_is_said(below: Path) -> None:
         ('max_cost = "much"', "max_cost is 'much', expected a number"),
         ("ledger = ", "not readable TOML"),
         ('file = "x"', "unknown option 'file'"),
+        ("model = 0x" + "f" * 5000, "model is a number of thousands of digits, expected"),
+        ('ledger = "~nobodys/x"\nmax_cost = "y"', "max_cost is 'y', expected a number"),
+        pytest.param("model = " + "[" * 3000, "not readable TOML", id="deep"),
+        pytest.param(".".join("a" * 40_000) + " = 1", "80,003 bytes are too many", id="large"),
     ],
 )
 def test_what_is_wrong_is_one_line(below: Path, text: str, message: str) -> None:
