@@ -31,10 +31,11 @@ from db.records import Annotation, AnnotationStatus, AnnotatorKind
 from farm.judging.asking import Judging
 from farm.judging.in_process import ENDPOINT, FREE, Answerer, InProcess, named_models, outside
 from farm.judging.provider import Provider, Task
+from farm.judging.questions import unanswered
 from farm.judging.reasons import Reason, Reasons
 from farm.judging.replies import Replies
 from farm.judging.unasked import QuietJudge, QuietQuestion, is_quiet, quiet_judge
-from farm.progress import Progress, silent
+from farm.progress import Progress
 
 FAILED = AnnotationStatus.FAILED.value
 BATCH = 1_000  # pairs judged in one transaction where nobody is asked
@@ -145,7 +146,7 @@ def _account(provider: Provider) -> Account:
 def plan(ledger: Ledger, name: str, task: Task, provider: Provider) -> Estimate:
     """Estimate the requests, tokens and cost of `annotate`, in US dollars.
 
-    Nothing is asked, and only the annotator's card is written. Raises ConfigError as `annotate` does.
+    Nothing is asked and nothing is written. Raises ConfigError as `annotate` does.
     """
     annotator = loaded(name, task, provider)
     if isinstance(annotator, AnnotatorSpec) and is_quiet(annotator):
@@ -169,8 +170,9 @@ def plan_members(ledger: Ledger, name: str, task: Task, provider: Provider) -> E
 
 def _plan(ledger: Ledger, whom: _Whom, task: Task, provider: Provider) -> Estimate:
     replies = {spec.decoding: spec.reply_tokens * spec.batch for spec in specs_of(whom.annotator)}
-    judging = Judging(ledger, whom.annotator, whom.endpoint, silent)
-    requests = filter(None, judging.requests(task.pairs, task.replicates, claim=False))
+    requests = unanswered(
+        ledger, whom.annotator, whom.endpoint, wanted=task.pairs, replicates=task.replicates
+    )
 
     def reply_tokens(request: Request) -> float:
         return replies[request.decoding] or float(request.decoding.max_tokens or 0)

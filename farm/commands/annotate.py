@@ -28,7 +28,7 @@ def annotate(
 
     name = judge.annotator
     if manner.dry_run:
-        with context.obj.open() as ledger:
+        with context.obj.open(read_only=True) as ledger:
             estimate = (plan_members if manner.members else plan)(ledger, name, task, provider)
         output.show(lambda: estimate_json(estimate), lambda: estimate_view(estimate))
         return

@@ -16,33 +16,27 @@ unchanged.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TypeAlias
 
 from annotators.clients.request import Reply, Request, Requests
-from annotators.draws import Orders
 from annotators.parsers import ReplyText
-from annotators.pool import Pool, specs_of
+from annotators.pool import Pool
 from annotators.spec import AnnotatorSpec
 from db.errors import UnstorableRow
 from db.ids import canonical_json
 from db.ledger import Ledger, PairFilter
 from db.queries import asking
-from db.queries.asking import RequestStanding
-from db.records import Annotation, Claim, Completion, Pair
+from db.records import Annotation, Claim
 from db.writer import Writer
 from farm.judging.answered import AnnotationMaker
 from farm.judging.completions import completion_of, stored_reply, unstorable
-from farm.judging.questions import OpenQuestion, OpenQuestions, QuestionBatch
+from farm.judging.questions import OpenQuestion, OpenQuestions, QuestionBatch, spans, stored
 from farm.judging.reasons import Reasons
 from farm.judging.runs import Lease, new_run_name
 
-WINDOW = 256  # pairs looked at and claimed together at most
-QUESTIONS = 256  # looked at and claimed together at most, where each pair is judged many times
-REQUESTS = 64  # claimed together, about; replies have to wait while these are prepared
 BUFFER = 64  # completions in one transaction
 
 
@@ -72,7 +66,6 @@ class Judging:
         self.pairs = 0
         self._progress = progress
         self._lease = Lease(ledger, new_run_name())
-        self._window = min(WINDOW, REQUESTS * sum(spec.batch for spec in specs_of(annotator)))
         self._open: dict[str, tuple[int, QuestionBatch]] = {}  # request key -> claim id, what was asked
         self._held: list[Delivered] = []  # delivered, not committed
         self._judged: list[Annotation] = []  # what the completions committed last say
@@ -120,36 +113,22 @@ class Judging:
         free = self._questions.left.freed(self.ledger)
         return PairFilter(ids=tuple(sorted(set(free)))) if free else None
 
-    def requests(
-        self, wanted: PairFilter, replicates: int, claim: bool = True, again: bool = False
-    ) -> Requests:
+    def requests(self, wanted: PairFilter, replicates: int, again: bool = False) -> Requests:
         """The requests that are still to be sent, claimed. All other questions are judged on the way.
 
         After each QUESTIONS of them, at most, there is a None.
 
-        claim: False for an estimate, which writes nothing. again: the pairs were counted before.
+        again: the pairs were counted before.
         """
         pairs_before, known_before = self.pairs, self.known
-        flipped = self.ledger.flipped_pairs() if self.annotator.orders is Orders.STORED else set()
-        left = wanted.limit
-        while pairs := self._pairs(replace(wanted, limit=_least(self._window, left))):
-            wanted = replace(wanted, after=pairs[-1].id)
-            left = None if left is None else left - len(pairs)
+        for pairs in self._questions.windows(wanted):
             self.pairs += len(pairs)
-            step = max(1, QUESTIONS // len(pairs))
-            for first in range(0, replicates, step):
-                some = range(first, min(first + step, replicates))
-                look_up = partial(self._questions.of, pairs, some, flipped)
-                yield from self._claimed(look_up) if claim else self._unanswered(look_up())
+            for some in spans(pairs, replicates):
+                yield from self._claimed(partial(self._questions.of, pairs, some))
                 if again:
                     self.pairs, self._questions.known = pairs_before, known_before
                 self._tell()
                 yield None
-            if left == 0:
-                return
-
-    def _pairs(self, wanted: PairFilter) -> list[Pair]:
-        return self.ledger.patiently(lambda: list(self.ledger.pairs(wanted)))
 
     def deliver(self, request: Request, reply: Reply) -> None:
         """Take in the reply to a request. It is committed with at most BUFFER others."""
@@ -214,14 +193,6 @@ class Judging:
         self.unreadable.add_read(facts, reply)
         return facts
 
-    def _unanswered(self, questions: Iterable[OpenQuestion]) -> Iterator[Request]:
-        """The requests that no stored completion answers. Nothing is written."""
-        batches = list(self._questions.batches(questions))
-        answers = asking.answers(self.ledger, [batch.request.key for batch in batches])
-        for batch in batches:
-            if _stored(answers.get(batch.request.key)) is None:
-                yield batch.request
-
     def _claimed(self, look_up: Callable[[], Iterable[OpenQuestion]]) -> list[Request]:
         """As `_claimed_once`, and again where the server breaks the connection."""
         known = self._questions.known
@@ -247,9 +218,9 @@ class Judging:
             answers = asking.answers(self.ledger, [batch.request.key for batch in batches])
             for batch in batches:
                 answer = answers.get(batch.request.key)
-                if stored := _stored(answer):
-                    reply = stored_reply(stored.text, stored.top_logprobs, stored.thinking)
-                    facts += self._read(batch, reply, stored.claim_id)
+                if said := stored(answer):
+                    reply = stored_reply(said.text, said.top_logprobs, said.thinking)
+                    facts += self._read(batch, reply, said.claim_id)
                 elif not (answer and not answer.latest and self._left(answer.run, batch)):
                     claims.append((self._claim(batch, answer.attempts if answer else 0), batch))
             writer.annotations(facts)
@@ -292,13 +263,3 @@ class Judging:
 
     def _tell(self) -> None:
         self._progress(self.annotator.name, self.known + self.statuses.total())
-
-
-def _stored(answer: RequestStanding | None) -> Completion | None:
-    """The usable completion of a request, if the ledger holds one."""
-    usable = answer and answer.completion and answer.completion.failure is None
-    return answer.completion if answer and usable else None
-
-
-def _least(window: int, left: int | None) -> int:
-    return window if left is None else min(window, left)

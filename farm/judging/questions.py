@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from annotators.clients.request import Request
-from annotators.draws import Occasion
-from annotators.pool import Pool
+from annotators.draws import Occasion, Orders
+from annotators.pool import Pool, specs_of
 from annotators.render import messages
 from annotators.reward_model import scoring_messages
 from annotators.shown import ShownPair
 from annotators.spec import AnnotatorSpec
-from db.ledger import Ledger, Standing
+from db.ledger import Ledger, PairFilter, Standing
 from db.queries import asking
-from db.records import AnnotationStatus, AnnotatorKind, Pair, Question
+from db.queries.asking import RequestStanding
+from db.records import AnnotationStatus, AnnotatorKind, Completion, Pair, Question
 from farm.judging.runs import LeftToOthers
+
+WINDOW = 256  # pairs looked at and claimed together at most
+QUESTIONS = 256  # looked at and claimed together at most, where each pair is judged many times
+REQUESTS = 64  # claimed together, about; replies have to wait while these are prepared
 
 
 @dataclass(frozen=True)
@@ -39,14 +44,15 @@ class QuestionBatch:
 
 
 class OpenQuestions:
-    """The open questions of one annotator. endpoint: as of annotators.clients.Request.
+    """The open questions of one annotator.
 
+    annotator_id: None for one of whom the ledger does not know. endpoint: as of annotators.clients.Request.
     known: how many questions were met that are judged already. left: the pairs of those questions that are
     left to other runs, which are asking them.
     """
 
     def __init__(
-        self, ledger: Ledger, annotator: AnnotatorSpec | Pool, annotator_id: int, *, endpoint: str
+        self, ledger: Ledger, annotator: AnnotatorSpec | Pool, annotator_id: int | None, *, endpoint: str
     ) -> None:
         self.known = 0
         self.left: LeftToOthers[int] = LeftToOthers()
@@ -54,16 +60,33 @@ class OpenQuestions:
         self._annotator = annotator
         self._annotator_id = annotator_id
         self._endpoint = endpoint
+        self._flipped = ledger.flipped_pairs() if annotator.orders is Orders.STORED else set()
 
-    def of(self, pairs: Sequence[Pair], replicates: range, flipped: set[int]) -> Iterator[OpenQuestion]:
-        """The open questions about these pairs in these replicates. flipped: as Ledger.flipped_pairs."""
-        standing = self._ledger.standing(self._annotator_id, [pair.id for pair in pairs], replicates)
+    def windows(self, wanted: PairFilter) -> Iterator[list[Pair]]:
+        """The pairs, so many at a time that their requests are about REQUESTS."""
+        size = min(WINDOW, REQUESTS * sum(spec.batch for spec in specs_of(self._annotator)))
+        left = wanted.limit
+        while pairs := self._pairs(replace(wanted, limit=size if left is None else min(size, left))):
+            yield pairs
+            wanted = replace(wanted, after=pairs[-1].id)
+            left = None if left is None else left - len(pairs)
+            if left == 0:
+                return
+
+    def _pairs(self, wanted: PairFilter) -> list[Pair]:
+        return self._ledger.patiently(lambda: list(self._ledger.pairs(wanted)))
+
+    def of(self, pairs: Sequence[Pair], replicates: range) -> Iterator[OpenQuestion]:
+        """The open questions about these pairs in these replicates."""
+        standing: dict[Question, Standing] = {}
+        if self._annotator_id is not None:
+            standing = self._ledger.standing(self._annotator_id, [pair.id for pair in pairs], replicates)
         for pair in pairs:
             for replicate in replicates:
                 occasion = Occasion(pair.key, self._annotator.draw_key, replicate)
-                for swapped in occasion.shown(self._annotator.orders, pair.id in flipped):
+                for swapped in occasion.shown(self._annotator.orders, pair.id in self._flipped):
                     asked = Question(pair.id, replicate, swapped)
-                    before: Standing | None = standing.get(asked)
+                    before = standing.get(asked)
                     if before and before.status is not AnnotationStatus.FAILED:
                         self.known += 1
                     else:
@@ -128,3 +151,37 @@ class OpenQuestions:
             endpoint=self._endpoint,
         )
         return QuestionBatch(spec, tuple(questions), request)
+
+
+def spans(pairs: Sequence[Pair], replicates: int) -> Iterator[range]:
+    """The replicates of these pairs, so many at a time that they are QUESTIONS questions at most."""
+    step = max(1, QUESTIONS // len(pairs))
+    for first in range(0, replicates, step):
+        yield range(first, min(first + step, replicates))
+
+
+def stored(answer: RequestStanding | None) -> Completion | None:
+    """The usable completion of a request, if the ledger holds one."""
+    usable = answer and answer.completion and answer.completion.failure is None
+    return answer.completion if answer and usable else None
+
+
+def unanswered(
+    ledger: Ledger,
+    annotator: AnnotatorSpec | Pool,
+    endpoint: str,
+    wanted: PairFilter,
+    replicates: int,
+) -> Iterator[Request]:
+    """The requests that a run would have to send, because no stored completion answers them.
+
+    Nothing is written: the ledger need not know the annotator.
+    """
+    card = annotator.card
+    annotator_id = next((each.id for each in ledger.annotators() if each.key == card.key), None)
+    questions = OpenQuestions(ledger, annotator, annotator_id, endpoint=endpoint)
+    for pairs in questions.windows(wanted):
+        for some in spans(pairs, replicates):
+            batches = list(questions.batches(questions.of(pairs, some)))
+            answers = asking.answers(ledger, [batch.request.key for batch in batches])
+            yield from (each.request for each in batches if stored(answers.get(each.request.key)) is None)

@@ -18,7 +18,7 @@ from db.ledger import Ledger, PairFilter
 from db.records import Instruction, Output, Pair
 from db.tables import ANNOTATION, CLAIM, COMPLETION
 from farm.annotate import loaded, plan
-from farm.judging import asking
+from farm.judging import questions
 from farm.judging.asking import Judging
 from farm.judging.provider import Provider, Task
 from tests.support.command_line import farm_arguments
@@ -111,7 +111,7 @@ def test_replicates_are_asked_in_windows(
     whole = {name: run(ledger, simulator, name, task).statuses for name, task in tasks.items()}
     hits = simulator.stats().hits
     fill(tmp_path / "small.db", 60)
-    monkeypatch.setattr(asking, "QUESTIONS", 25)
+    monkeypatch.setattr(questions, "QUESTIONS", 25)
     with Ledger.open(tmp_path / "small.db") as small:
         assert {name: run(small, simulator, name, task).statuses for name, task in tasks.items()} == whole
         assert verdicts(small) == verdicts(ledger)
@@ -123,7 +123,7 @@ def test_replicates_are_asked_in_windows(
 def test_the_first_request_comes_before_the_other_windows_are_looked_at(ledger: Ledger) -> None:
     with Judging(ledger, loaded("plain", Task(), Provider()), "", lambda name, done: None) as judging:
         assert next(judging.requests(PairFilter(), 10_000)) is not None
-        assert count(ledger, CLAIM) <= asking.QUESTIONS
+        assert count(ledger, CLAIM) <= questions.QUESTIONS
 
 
 def test_identical_outputs_are_a_tie_that_nobody_is_asked(tmp_path: Path, simulator: Simulator) -> None:

@@ -45,6 +45,19 @@ def told(ledger: Path, server: Simulator, name: str, *options: str) -> Any:
     return command_line.told(ledger, "annotate", name, "--base-url", server.base_url, *options)
 
 
+def test_a_dry_run_writes_nothing(ledger: Path, server: Simulator, tmp_path: Path) -> None:
+    before = ledger.read_bytes()
+    for name in ("plain", "crowd", "longest"):
+        assert told(ledger, server, name, "--dry-run")["requests"] == (0 if name == "longest" else PAIRS)
+    assert told(ledger, server, "crowd", "--members", "--dry-run")["requests"] > PAIRS
+    assert ledger.read_bytes() == before
+    assert "there is no ledger here" in command_line.refused(
+        tmp_path / "none.db", "annotate", "plain", "--base-url", server.base_url, "--dry-run"
+    )
+    assert not (tmp_path / "none.db").exists()
+    assert server.stats().hits == 0
+
+
 def test_a_dry_run_is_near_the_bill_of_both_orders_and_replicates(ledger: Path, server: Simulator) -> None:
     asked = ("--orders", "both", "--replicates", "2")
     expected = told(ledger, server, "plain", *asked, "--dry-run")
