@@ -14,6 +14,13 @@ class Wanted(NamedTuple):
     draws: tuple[int, ...]
 
 
+class Draw(NamedTuple):
+    """One output that is asked for: the number of a draw for an instruction."""
+
+    instruction: Instruction
+    number: int
+
+
 class Answer(NamedTuple):
     """The text of one draw. thinking: what the model thought before it."""
 

@@ -6,19 +6,19 @@ itself stands for the completion. A claim of a run that ended without an output 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 from annotators.clients.request import Request
 from db.ids import canonical_json, content_hash
 from db.queries import asking
-from db.records import Claim, Instruction
+from db.records import Claim
 from farm.judging.runs import Lease, LeftToOthers, new_run_name
-from farm.producers.answers import Wanted
+from farm.producers.answers import Draw, Wanted
 from farm.producers.outputs import Outputs
 
-DrawRequests = Mapping[Request, tuple[Instruction, int]]
-"""Requests, each with its instruction and the number of its draw."""
+DrawRequests = Mapping[Request, Sequence[Draw]]
+"""Requests, each with the draws that it answers: several where instructions have the same prompt."""
 
 
 class SampleClaims:
@@ -51,40 +51,37 @@ class SampleClaims:
         """Wait until it is known whether other runs live. Returns the draws that dead ones had claimed."""
         return self._left.freed(self._ledger)
 
-    def take(self, asked: DrawRequests) -> list[Request]:
-        """Claim the draws that are lacking and that no other run asks for. Returns their requests."""
+    def take(self, asked: DrawRequests) -> dict[Request, list[Draw]]:
+        """Claim the draws that are lacking and that no other run asks for. Returns them by their requests."""
         known = self._outputs.known
 
-        def again() -> list[Request]:
+        def again() -> dict[Request, list[Draw]]:
             self._outputs.known = known
             return self._taken(asked)
 
         return self._left.patiently(self._ledger, again)
 
-    def _taken(self, asked: DrawRequests) -> list[Request]:
+    def _taken(self, asked: DrawRequests) -> dict[Request, list[Draw]]:
         with self._ledger.writing() as writer:
             self._left.others.look(writer.beats())
-            lacking = {
-                (each.instruction, k)
-                for each in self._outputs.lacking([Wanted(asked, (k,)) for asked, k in asked.values()])
-                for k in each.draws
-            }
+            wanted = [Wanted(each, (k,)) for draws in asked.values() for each, k in draws]
+            lacking = {Draw(each, k) for each, (k,) in self._outputs.lacking(wanted)}
             before = asking.answers(self._ledger, [request.key for request in asked])
-            mine = []
-            for request, draw in asked.items():
-                latest = before.get(request.key)
-                if draw not in lacking or (latest and self._leaves(latest.run, draw)):
-                    continue
-                mine.append(request)
+            mine = {}
+            for request, draws in asked.items():
+                latest, still = before.get(request.key), [draw for draw in draws if draw in lacking]
+                if still and not (latest and self._leaves(latest.run, still)):
+                    mine[request] = still
             writer.claims([self._claim(each, before.get(each.key)) for each in mine])
             if dead := self._left.others.ended:
                 writer.end_leases(dead)
         return mine
 
-    def _leaves(self, run: str, draw: tuple[Instruction, int]) -> bool:
-        """Leave a draw to the run that claimed it. A claim of ours was written by a lost transaction."""
-        instruction, number = draw
-        return run != self._lease.run and self._left.leave(run, [Wanted(instruction, (number,))])
+    def _leaves(self, run: str, draws: Sequence[Draw]) -> bool:
+        """Leave draws to the run that claimed them. A claim of ours was written by a lost transaction, or was
+        answered before another instruction gave the same prompt.
+        """
+        return run != self._lease.run and self._left.leave(run, [Wanted(each, (k,)) for each, k in draws])
 
     def _claim(self, request: Request, before: asking.RequestStanding | None) -> Claim:
         return Claim(

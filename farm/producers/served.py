@@ -16,13 +16,12 @@ from annotators.clients.request import BeforeSend, Message, Reply, Request, Requ
 from annotators.clients.run import run_all
 from annotators.prices import PriceTable
 from db.ids import Json, canonical_json
-from db.records import Instruction
 from farm.config import Decoding, ModelConfig
 from farm.judging.provider import Provider
 from farm.judging.replies import Replies
 from farm.models.chat import without_tool
 from farm.models.tokens import Prompt
-from farm.producers.answers import Answer, Wanted
+from farm.producers.answers import Answer, Draw, Wanted
 from farm.producers.claims import SampleClaims
 from farm.producers.outputs import Outputs
 
@@ -89,27 +88,33 @@ class ServedModel:
     def draw(self, wanted: Sequence[Wanted], outputs: Outputs) -> int:
         """Ask for all that is wanted and that no other run asks for.
 
-        Each reply is written before the next is asked for, because it is paid for.
+        Each reply is written before the next is asked for, because it is paid for. It answers all draws with
+        its prompt that came until then.
         """
         claims = SampleClaims(outputs)
-        asked: dict[Request, tuple[Instruction, int]] = {}
+        in_flight: dict[Request, list[Draw]] = {}
         batch: list[Answer] = []
 
-        def claimed(draws: Iterable[tuple[Instruction, int]]) -> Iterator[Request | None]:
+        def claimed(draws: Iterable[Draw]) -> Iterator[Request | None]:
             draws = iter(draws)
-            while some := {self._request(*draw): draw for draw in islice(draws, CLAIMED)}:
-                asked.update(some)
-                yield from claims.take(some)
+            while some := list(islice(draws, CLAIMED)):
+                fresh: dict[Request, list[Draw]] = {}
+                for draw in some:
+                    request = self._request(draw)
+                    asked = in_flight if request in in_flight else fresh
+                    asked.setdefault(request, []).append(draw)
+                in_flight.update(taken := claims.take(fresh))
+                yield from taken
                 yield None
 
         def deliver(request: Request, reply: Reply) -> None:
-            failure = _no_output(reply)
+            failure, draws = _no_output(reply), in_flight.pop(request)
             self._replies.add(replace(reply, failure=failure))
             if failure:
-                self.failures[failure] += 1
+                self.failures[failure] += len(draws)
                 return
-            self._written += 1
-            batch.append(Answer(*asked.pop(request), reply.text, reply.thinking))
+            self._written += len(draws)
+            batch.extend(Answer(*draw, reply.text, reply.thinking) for draw in draws)
 
         def commit() -> None:
             if batch:
@@ -120,7 +125,7 @@ class ServedModel:
         with claims:
             try:
                 while wanted:
-                    draws = ((each.instruction, k) for each in wanted for k in each.draws)
+                    draws = (Draw(each.instruction, k) for each in wanted for k in each.draws)
                     run_all(client, claimed(draws), deliver, commit)
                     wanted = claims.freed()
             finally:
@@ -143,7 +148,7 @@ class ServedModel:
         price = PriceTable.load(given.prices).price
         return OnlineClient(self._endpoint, options, price=price, account=account, before_send=before_send)
 
-    def _request(self, instruction: Instruction, draw: int) -> Request:
+    def _request(self, draw: Draw) -> Request:
         decoding = RequestDecoding(
             temperature=self._settings.temperature,
             top_p=self._settings.top_p,
@@ -152,17 +157,17 @@ class ServedModel:
             extra={"top_k": self._settings.top_k} if self._settings.top_k else {},
         ).with_thinking(self._provider.thinking, self._provider.effort)
         if self._codec is not None:
-            ids = tuple(self._codec.prompt_ids(Prompt.of(instruction)))
+            ids = tuple(self._codec.prompt_ids(Prompt.of(draw.instruction)))
             return Request(
                 model=self._model,
                 messages=(),
                 decoding=decoding,
-                replicate=draw,
+                replicate=draw.number,
                 endpoint=self._endpoint.name,
                 prompt=ids,
             )
         messages = [
-            Message(Role(turn.role), turn.content) for turn in map(without_tool, instruction.messages)
+            Message(Role(turn.role), turn.content) for turn in map(without_tool, draw.instruction.messages)
         ]
         if self._max_words is not None:
             cap = f"Keep every answer to {self._max_words} words at most."
@@ -172,7 +177,7 @@ class ServedModel:
             model=self._model,
             messages=tuple(messages),
             decoding=decoding,
-            replicate=draw,
+            replicate=draw.number,
             endpoint=self._endpoint.name,
         )
 

@@ -158,6 +158,32 @@ def test_what_a_server_fails_to_answer_is_counted_and_asked_again(ledger: Path) 
         assert (again.known, again.new, again.failures) == (0, 60, {})
 
 
+def test_instructions_of_one_prompt_get_their_outputs_in_one_run(tmp_path: Path) -> None:
+    """Instruction and input of one make the instruction of another, which is near it or in another window."""
+    once = [Instruction(f"Add {i}.") for i in range(100)]
+    near = [Instruction("Add 7.", "Now."), Instruction("Add 7.\n\nNow.")]
+    far = [Instruction("Add 8.", "Now."), Instruction("Add 8.\n\nNow.")]
+    asked = [*near, far[0], *once, far[1]]  # 104, of 102 prompts
+    path = tmp_path / "twins.db"
+    with Ledger.open(path, create=True) as opened, opened.writing() as writer:
+        writer.memberships([Membership(each, "sums") for each in asked])
+    with Simulator(SimulatorConfig(judge=Judge(utility="length"))) as simulator:
+        report = served(path, simulator)
+        assert (report.new, report.known, report.elsewhere, report.failures) == (2 * len(asked), 0, 0, {})
+        assert simulator.stats().hits in range(2 * len(once) + 4, 2 * len(asked) + 1)
+    with Ledger.open(path) as opened:
+        texts = {
+            (each.instruction, each.sample): each.text for each in outputs.outputs_of(opened, report.source)
+        }
+    assert len(texts) == 2 * len(asked)
+    assert all(texts[near[0], k] == texts[near[1], k] for k in range(2))
+    failing = SimulatorConfig(judge=Judge(), faults=FaultPlan(rate=1.0, names=("refusal",)))
+    with Ledger.open(tmp_path / "more.db", create=True) as opened, opened.writing() as writer:
+        writer.memberships([Membership(each, "sums") for each in asked])
+    with Simulator(failing) as simulator:
+        assert served(tmp_path / "more.db", simulator).failures == {"refusal": 2 * len(asked)}
+
+
 def test_a_served_model_is_asked_to_be_brief_where_told_so_and_is_then_another_source(
     ledger: Path, model_dir: str
 ) -> None:
