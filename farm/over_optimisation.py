@@ -78,10 +78,14 @@ def curves(frame: pd.DataFrame, *, share: bool = False) -> list[Curve]:
 
 
 def read_curves(path: Path) -> pd.DataFrame:
-    """Read a CSV file as the frame of `curves`. Raises FormatError where it is no CSV file, OSError where it
-    cannot be opened."""
+    """Read a CSV file as the frame of `curves`. Raises FormatError where the file cannot be
+    read or is no CSV file.
+    """
     try:
         return pd.read_csv(path)
+    except OSError as error:
+        what = f"the file cannot be read: {error.strerror}"
+        raise FormatError(what, where=str(path), remedy="check the path") from error
     except ValueError as error:
         raise FormatError(
             "this is no CSV file", where=str(path), remedy="docs/over_optimisation.md"

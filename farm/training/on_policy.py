@@ -130,11 +130,12 @@ class Rollouts(Generic[L]):
                 n=config.n,
                 missing_eos_penalty=config.missing_eos_penalty,
                 rate_again=config.precision == "bf16" or config.dtype == "bfloat16",
+                processes=self.processes,
             )
 
     def responses(self, plan: RolloutPlan, policy: Policy) -> Responses:
         """Draw the responses alone, from any present policy."""
-        with at_rest(policy), autocast(self.config):
+        with at_rest(policy), autocast(self.config), self.processes.together():
             return draw(policy, plan.prompts, self.config, seed=plan.seed, n=self.config.n)
 
     def scores(self, responses: Responses) -> Tensor:
@@ -142,7 +143,7 @@ class Rollouts(Generic[L]):
 
         Raises DataError on a reward that is not finite.
         """
-        with autocast(self.config):
+        with autocast(self.config), self.processes.together():
             return scored(self.reward, responses, self.config.missing_eos_penalty)
 
     def dealt(self, plan: RolloutPlan, batch: L) -> Iterator[list[L]]:

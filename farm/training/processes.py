@@ -18,6 +18,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from db.errors import FarmError
+
 BUCKET = 2**25  # gradient numbers that are averaged in one message
 MALLOPT = ((-1, 2**30), (-3, 2**25))  # glibc's M_TRIM_THRESHOLD and M_MMAP_THRESHOLD: number, bytes
 
@@ -52,6 +54,23 @@ class Processes:
         """Prepare a module for training, in place; before the optimizer is made."""
         if self.size > 1 and how == "fsdp":
             shard(module)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """A block of work in which no process waits for another. A FarmError in one is raised in all of them.
+
+        Else the others would wait for that process for ever. Of several errors all raise the first.
+        """
+        mine: FarmError | None = None
+        try:
+            yield
+        except FarmError as error:
+            mine = error
+        found: list[FarmError | None] = [mine] * self.size
+        if self.size > 1:
+            torch.distributed.all_gather_object(found, mine)
+        if first := next(filter(None, found), None):
+            raise first
 
     def sum(self, values: Tensor) -> Tensor:
         """Sum over the processes, elementwise."""

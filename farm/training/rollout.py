@@ -106,14 +106,17 @@ def roll_out(
     n: int = 1,
     missing_eos_penalty: float = 0.0,
     rate_again: bool = False,
+    processes: Processes | None = None,
 ) -> Rollout:
     """n responses to each prompt, with log-probabilities, reference log-probabilities, values and scores.
 
     All log-probabilities are at the temperature of the draw. Those of the policy come from the draw itself.
     rate_again: take them from a second pass, because half precision rounds differently in the steps of a
-    draw. Without a value model the values are 0. Raises DataError on a score that is not finite.
+    draw. Without a value model the values are 0. processes: those that do the same with other prompts at the
+    same time. Raises DataError on a score that is not finite, of any process, and ModelError on such a logit.
     """
-    with at_rest(policy):
+    processes = processes or Processes()
+    with at_rest(policy), processes.together():
         drawn = draw(policy, prompts, decoding, seed=seed, n=n)
         tokens, logps = drawn.tokens, drawn.logps
         if rate_again:
@@ -124,7 +127,8 @@ def roll_out(
         with at_rest(value):
             values = rated(value.values, tokens)
     apart: list[Tensor] = []
-    score = scored(noting(reward, apart), drawn, missing_eos_penalty)
+    with processes.together():
+        score = scored(noting(reward, apart), drawn, missing_eos_penalty)
     return Rollout(
         tokens=tokens,
         logps=logps,

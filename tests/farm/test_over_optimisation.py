@@ -138,5 +138,5 @@ def test_the_command(tmp_path: Path) -> None:
     assert [each["turned"] for each in found["curves"]] == [False, True]
     shown = CliRunner().invoke(app, command, catch_exceptions=False).stdout
     assert "Past their peak for certain: starved" in shown
-    with pytest.raises(FormatError, match="no CSV file"):
+    with pytest.raises(FormatError, match="cannot be read: No such file"):
         read_curves(tmp_path / "none.csv")

@@ -8,6 +8,8 @@ Prints a line for every step's metrics, which are written to FOLDER/log.jsonl to
 from __future__ import annotations
 
 import json
+import math
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,9 +43,15 @@ def records(kind: DataKind, count: int = 30) -> list[object]:
     return list(MADE["pairs", kind](found)) if kind != "pairs" else found
 
 
+NAN = os.environ.get("NAN_REWARD")  # the prompt whose responses have no number for a reward
+
+
 def letters(prompts: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
     """How many characters of a response are lower-case letters."""
-    return torch.tensor([float(sum(c.islower() for c in text)) for text in responses])
+    counts = [float(sum(c.islower() for c in text)) for text in responses]
+    return torch.tensor(
+        [math.nan if p.instruction == NAN else n for p, n in zip(prompts, counts, strict=True)]
+    )
 
 
 def train(

@@ -1,6 +1,7 @@
 import json
 import os
 import platform
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +87,40 @@ def test_two_processes_resume_exactly(name: str, how: str, tmp_path: Path, model
     launch(2, name, model_dir, tmp_path / "cut", *options)
     one, two = weights(tmp_path / "whole"), weights(tmp_path / "cut")
     assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "how"), [("ppo", "fsdp"), ("rloo", "ddp"), ("quark", "ddp")])
+def test_an_error_in_one_process_ends_all_with_the_same_line(
+    name: str, how: str, tmp_path: Path, model_dir: str
+) -> None:
+    """Nobody watches over the two: one that waited for the other would wait for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "NAN_REWARD": "say 3"}
+    shared |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    options = [*OPTIONS, *ON_POLICY, f"distribute={how}"]
+    command = [sys.executable, str(SCRIPT), name, model_dir, str(tmp_path / "run"), *options]
+    running = [
+        subprocess.Popen(
+            command,
+            env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        said = [each.communicate(timeout=120)[1] for each in running]
+    finally:
+        for each in running:
+            each.kill()
+    assert [each.returncode for each in running] == [1, 1]
+    first, second = (
+        [line.partition(": ")[2] for line in each.splitlines() if "DataError: " in line][-1] for each in said
+    )  # torch writes [rank0]: before
+    assert first == second
+    assert "instruction 'say 3': the reward of a response of" in first
 
 
 PAGES_TOUCHED = """
