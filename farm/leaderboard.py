@@ -24,7 +24,7 @@ from farm.evaluation.leaderboard_report import (
     Strength,
     Strengths,
 )
-from farm.evaluation.rankings import codes_named, common_reference, sides
+from farm.evaluation.rankings import codes_named, common_reference, one_vote, sides
 from farm.evaluation.references import named
 from farm.evaluation.scope import made_to_test, none_succeeded
 from farm.evaluation.sets import EvaluationSet, choose_set
@@ -90,6 +90,7 @@ def board_of(ledger: Ledger, rows: pd.DataFrame, options: LeaderboardOptions, ti
     }
     if not any(rate.n for rate in rates.values()):
         raise none_succeeded(rows[rows["pair_id"].isin(frame["pair_id"])], options.annotator)
+    frame = one_vote(frame, ["vote", "model"], ["preference"])
     measured = with_features(ledger, frame, options.features, reference)
     control = _control(measured, chosen, options)
     estimates = _estimates(frame)
@@ -144,9 +145,9 @@ def against(rows: pd.DataFrame, reference: str) -> pd.DataFrame:
     """The judgements of pairs with the reference. The reference against itself counts as a model too.
 
     Columns: model, instruction, pair_id, asked (which annotator was asked about which pair in which order),
-    preference (for the model, in [0, 1]), first (the model's output is output_a). Of two outputs of the
-    reference one wins as the other loses, so each of their judgements is a tie. Raises ConfigError where
-    there is none.
+    vote (whose about which pair), preference (for the model, in [0, 1]), first (the model's output is
+    output_a). Of two outputs of the reference one wins as the other loses, so each of their judgements is a
+    tie. Raises ConfigError where there is none.
     """
     models = {*rows["model_a"], *rows["model_b"]}
     rows = rows[(rows["model_a"] == reference) | (rows["model_b"] == reference)]
@@ -162,6 +163,7 @@ def against(rows: pd.DataFrame, reference: str) -> pd.DataFrame:
             "instruction": rows["instruction"],
             "pair_id": rows["pair_id"],
             "asked": rows.groupby(["key", "annotator", "swapped"]).ngroup(),
+            "vote": rows.groupby(["key", "annotator"]).ngroup(),
             "preference": preference.mask(itself & preference.notna(), 0.5),
             "first": first,
         }
@@ -174,7 +176,7 @@ def rate_of(part: pd.DataFrame, asked: Sequence[Hashable]) -> WinRate:
     if part["preference"].isna().all():
         answered = set(part["instruction"])
         return nothing_judged(len(part) + sum(each not in answered for each in asked))
-    [rate] = win_rates(part, pair="asked", evaluation_set=asked).values()
+    [rate] = win_rates(part, pair="asked", vote="vote", evaluation_set=asked).values()
     return rate
 
 
@@ -275,7 +277,7 @@ def strengths(ledger: Ledger, options: LeaderboardOptions) -> Strengths:
         raise none_succeeded(rows, options.annotator)
     try:
         fitted = bradley_terry(
-            rows,
+            one_vote(rows, ["annotator", "pair_id"], ["preference"]),
             first="model_a",
             second="model_b",
             instruction="instruction",
@@ -300,4 +302,5 @@ def strengths(ledger: Ledger, options: LeaderboardOptions) -> Strengths:
                 worst=each.worst,
             )
         )
-    return Strengths(options.annotator, fitted.n, fitted.n_failed, tuple(found))
+    n = int(rows["preference"].notna().sum())
+    return Strengths(options.annotator, n, n_failed=len(rows) - n, places=tuple(found))

@@ -1,8 +1,9 @@
 """Do evaluators rank models alike, and what changes a ranking: annotator, shown order, label noise, the draw.
 
-A model's score is its mean preference, averaged over instructions. A producer that takes part in every pair
-of an evaluator is its reference and is not ranked. Functions of frames take what db/queries/contests.py
-makes, so they work without a ledger."""
+A model's score is its mean preference, averaged over instructions. What one annotator said of one pair, in
+both orders and all replicates, is one vote, with their mean. A producer that takes part in every pair of an
+evaluator is its reference and is not ranked. Functions of frames take what db/queries/contests.py makes, so
+they work without a ledger."""
 
 from __future__ import annotations
 
@@ -212,7 +213,19 @@ def _hardly_meet(first: pd.DataFrame, second: pd.DataFrame) -> bool:
 def model_table(one: Evaluator) -> pd.DataFrame:
     """An evaluator's scores in [0, 1] by instruction (rows) and model (columns), NaN without a judgement."""
     rows = one.rows if one.against is None else one.rows[one.rows["rival"] == one.against]
+    rows = one_vote(rows, ["annotator", "pair_id", "model"], [one.column])
     return rows.pivot_table(index="instruction", columns="model", values=one.column, aggfunc="mean")
+
+
+def one_vote(rows: pd.DataFrame, whose: list[str], values: list[str]) -> pd.DataFrame:
+    """One row for the rows with the same `whose`: the means of `values` over those that have one.
+
+    The other columns are those of the first row.
+    """
+    if not rows.duplicated(whose).any():
+        return rows
+    means = rows.groupby(whose)[values].transform("mean")
+    return rows.assign(**means).drop_duplicates(whose, ignore_index=True)
 
 
 def common_reference(rows: pd.DataFrame) -> str | None:
@@ -253,7 +266,7 @@ def _agreement(a: Evaluator, b: Evaluator) -> Interval | None:
     """The share of pairs on which both fall on the same side, of those that both judged; None without one."""
     columns = {}
     for name, each in (("a", a), ("b", b)):
-        rows = each.rows[each.rows["first"]]
+        rows = one_vote(each.rows[each.rows["first"]], ["annotator", "pair_id"], [each.column])
         columns[name] = rows.groupby("pair_id")[each.column].mean()
     both = pd.DataFrame(columns).dropna()
     if both.empty:

@@ -47,16 +47,17 @@ def answer(difference: Interval) -> Told | None:
     return "yes" if difference.low > 0 else "no" if difference.high < 0 else "not decided"
 
 
-def clustered_error(values: Floats, clusters: NDArray[np.intp]) -> float:
+def clustered_error(values: Floats, clusters: NDArray[np.intp], weights: Floats | None = None) -> float:
     """Standard error of the mean of values (n,) in clusters (n,), numbered from 0. NaN with one cluster.
 
-    sqrt(G / (G - 1) sum_g (sum_{i in g} (x_i - mean))^2) / n. With clusters of one it is sd (ddof 1) /
-    sqrt(n)."""
+    sqrt(G / (G - 1) sum_g (sum_{i in g} w_i (x_i - mean))^2) / sum_i w_i. Without weights (n,) every w_i is
+    1. Then, with clusters of one, it is sd (ddof 1) / sqrt(n)."""
     groups = len(np.unique(clusters))
     if groups < 2:
         return float("nan")
-    sums = np.bincount(clusters, values - values.mean())
-    return float(np.sqrt(groups / (groups - 1) * np.square(sums).sum()) / len(values))
+    w = np.ones(len(values)) if weights is None else weights
+    sums = np.bincount(clusters, w * (values - np.average(values, weights=w)))
+    return float(np.sqrt(groups / (groups - 1) * np.square(sums).sum()) / w.sum())
 
 
 def share_interval(mean: float, error: float, n: int) -> Interval:

@@ -73,13 +73,17 @@ class Estimates:
 
 
 def win_rate(
-    preferences: ArrayLike, instructions: ArrayLike | None = None, pairs: ArrayLike | None = None
+    preferences: ArrayLike,
+    instructions: ArrayLike | None = None,
+    pairs: ArrayLike | None = None,
+    votes: ArrayLike | None = None,
 ) -> WinRate:
     """The win rate of one model, with a clustered error and a 95 % interval.
 
     preferences (n,): in [0, 1], NaN where a judgement failed. instructions (n,): the clusters; if not given,
     every row is its own. pairs (n,): which question each row answers: rows of one question are draws of one
-    annotator and give `annotator_error`, which is at most the whole error.
+    annotator and give `annotator_error`, which is at most the whole error. votes (n,): the judgements of one
+    vote weigh 1 together, such as what one annotator said of one pair; if not given, every row is a vote.
 
     Raises ValueError where no judgement succeeded, or on a preference outside [0, 1].
     """
@@ -87,16 +91,18 @@ def win_rate(
     ok = ~np.isnan(values)
     if not ok.any():
         raise ValueError(f"no win rate: none of the {len(values)} judgements succeeded")
-    clusters, draws = codes(instructions, len(values))[ok], codes(pairs, len(values))[ok]
+    clusters, draws, vote = (codes(each, len(values))[ok] for each in (instructions, pairs, votes))
+    weights = 1 / np.bincount(vote)[vote]
     n_failed, values = int((~ok).sum()), values[ok]
-    losses, ties, wins = map(int, np.bincount(categories(values), minlength=3))
-    mean, error = float(values.mean()), clustered_error(values, clusters)
+    side = categories(values)
+    losses, ties, wins = map(int, np.bincount(side, minlength=3))
+    mean, error = float(np.average(values, weights=weights)), clustered_error(values, clusters, weights)
     return WinRate(
         value=mean,
         interval=share_interval(mean, error, len(np.unique(clusters))),
         standard_error=error,
-        annotator_error=float(np.minimum(_annotator_error(values, draws), error)),
-        discrete=(wins + 0.5 * ties) / len(values),
+        annotator_error=float(np.minimum(_annotator_error(values, draws, weights), error)),
+        discrete=float(np.average(side / 2, weights=weights)),
         n=len(values),
         n_failed=n_failed,
         n_wins=wins,
@@ -112,15 +118,17 @@ def win_rates(
     preference: str = "preference",
     instruction: str = "instruction",
     pair: str | None = None,
+    vote: str | None = None,
     evaluation_set: Iterable[Hashable] = (),
 ) -> dict[str, WinRate]:
     """The win rate of every value in the column `by`, such as a model or a category of instruction.
 
-    frame: one row per judgement. preference, instruction, pair: names of its columns, as for `win_rate`.
-    evaluation_set: the instructions that should have been judged; one without a row counts as failed, as
-    often as it is listed. Raises ValueError as `win_rate` does, and where the frame has no such column.
+    frame: one row per judgement. preference, instruction, pair, vote: names of its columns, as for
+    `win_rate`. evaluation_set: the instructions that should have been judged; one without a row counts as
+    failed, as often as it is listed. Raises ValueError as `win_rate` does, and where the frame has no such
+    column.
     """
-    for column in (by, preference, instruction, *([] if pair is None else [pair])):
+    for column in filter(None, (by, preference, instruction, pair, vote)):
         if column not in frame:
             there = ", ".join(map(str, frame.columns))
             raise ValueError(f"the frame has no column {column!r}, only {there}: name the column that it is")
@@ -130,8 +138,11 @@ def win_rates(
         missing = expected[~expected.isin(rows[instruction])].to_numpy(object)
         values = np.concatenate([rows[preference].to_numpy(float), np.full(len(missing), np.nan)])
         asked = np.concatenate([rows[instruction].to_numpy(object), missing])
-        pairs = None if pair is None else np.concatenate([rows[pair].to_numpy(object), missing])
-        result[str(name)] = win_rate(values, asked, pairs)
+        pairs, votes = (
+            None if each is None else np.concatenate([rows[each].to_numpy(object), missing])
+            for each in (pair, vote)
+        )
+        result[str(name)] = win_rate(values, asked, pairs, votes)
     return result
 
 
@@ -241,7 +252,7 @@ def codes(labels: ArrayLike | None, n: int) -> NDArray[np.intp]:
     return found.astype(np.intp)
 
 
-def _annotator_error(values: Floats, pairs: NDArray[np.intp]) -> float:
+def _annotator_error(values: Floats, pairs: NDArray[np.intp], weights: Floats) -> float:
     """Standard error of the mean over annotator draws alone, with the outputs fixed.
 
     NaN unless some pair was judged twice. Pairs judged once get the mean variance of the others.
@@ -255,4 +266,5 @@ def _annotator_error(values: Floats, pairs: NDArray[np.intp]) -> float:
     variance = squares[repeated] / (counts[repeated] - 1)
     per_pair = np.full(len(counts), variance.mean())
     per_pair[repeated] = variance
-    return float(np.sqrt((counts * per_pair).sum()) / len(values))
+    squared = np.bincount(pairs, np.square(weights))
+    return float(np.sqrt((squared * per_pair).sum()) / weights.sum())

@@ -138,6 +138,29 @@ def test_judging_again_has_an_error_of_its_own(path: Path) -> None:
     assert found["annotator_error"] == pytest.approx(25)
 
 
+def test_what_a_judge_says_twice_counts_once(path: Path, tmp_path: Path) -> None:
+    """Of every third instruction it is asked again and says the same. Counts move, and nothing else."""
+    third = {name: dict(list(own.items())[::3]) for name, own in {"a": WORSE, "b": BETTER}.items()}
+    once, twice = tmp_path / "once.db", tmp_path / "twice.db"
+    for one in (once, twice):
+        judge(one, {"a": WORSE, "b": BETTER})
+    for replicate in (1, 2):
+        judge(twice, third, replicate=replicate)
+    counts = ("n", "n_wins", "n_losses", "n_draws", "annotator_error")
+    before, after = board(once), board(twice)
+    for name in ("a", "b"):
+        assert after[name]["n"] == N + 2 * len(third[name])
+        for figure, value in before[name].items():
+            same = value if isinstance(value, str | None) else pytest.approx(value, rel=1e-9)
+            assert figure in counts or after[name][figure] == same, figure
+    fits = [told(one, "leaderboard", *QUICK, "--bradley-terry") for one in (once, twice)]
+    for one, other in zip(*(each["models"] for each in fits), strict=True):
+        assert other["model"] == one["model"]
+        assert other["strength"] == pytest.approx(one["strength"], abs=1e-9)
+        assert other["interval"] == pytest.approx(one["interval"], abs=1e-9)
+    assert fits[1]["n"] == fits[0]["n"] + 4 * len(third["a"])
+
+
 def test_several_people_are_no_draws_of_one(path: Path) -> None:
     for name in ("ann", "ben"):
         own = {"a": [1.0, float(name == "ann"), 0.0], "b": [0.0] * 3}

@@ -10,6 +10,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from annotators.draws import Orders
@@ -123,6 +125,27 @@ def test_verdicts_that_cancel_are_a_tie_in_whatever_order_they_are_added() -> No
         found = compare("evaluators", Evaluator("several", sides(several)), ties).agreement
         assert found is not None
         assert found.value == 1
+
+
+@settings(max_examples=25)
+@given(st.data())
+def test_what_a_person_says_twice_counts_once(data: st.DataObject) -> None:
+    """In the other order, in a second replicate, or both: scores, correlation and agreement stay."""
+    said = [
+        (f"i{i}", model, "base", data.draw(st.sampled_from([0.0, 0.5, 1.0])))
+        for i in range(4)
+        for model in MODELS[:4]
+    ]
+    people = pd.concat([contests(said, annotator=1, swapped=0), contests(said, annotator=2, swapped=0)])
+    people.loc[people["annotator"] == 2, "preference"] = data.draw(
+        st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=len(said), max_size=len(said))
+    )
+    again = people[data.draw(st.lists(st.booleans(), min_size=len(people), max_size=len(people)))]
+    doubled = pd.concat([people, again.assign(swapped=1), again.assign(replicate=1)], ignore_index=True)
+    judge = Evaluator("judge", sides(contests(said[::-1])), "base")
+    once, twice = (Evaluator("human", sides(rows), "base") for rows in (people, doubled))
+    pd.testing.assert_frame_equal(model_table(twice), model_table(once), rtol=0, atol=1e-12)
+    assert compare("", twice, judge, draws=20) == compare("", once, judge, draws=20)
 
 
 def test_a_reference_is_who_meets_everybody() -> None:

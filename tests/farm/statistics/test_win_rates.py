@@ -88,6 +88,33 @@ def test_repeating_every_judgement_changes_no_error() -> None:
     assert thrice.interval.low == pytest.approx(once.interval.low)
 
 
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.3, 0.5, 1.0]), st.integers(1, 4)), min_size=2, max_size=12))
+def test_the_judgements_of_one_vote_weigh_one_together(votes: list[tuple[float, int]]) -> None:
+    """Repeating some of them moves no figure but the counts."""
+    values, times = np.array([value for value, _ in votes]), [count for _, count in votes]
+    cluster = np.arange(len(votes)) // 2
+    once = win_rate(values, cluster)
+    rows = np.repeat(np.arange(len(votes)), times)
+    many = win_rate(values[rows], cluster[rows], votes=rows)
+    assert many.value == pytest.approx(once.value, abs=1e-12)
+    assert many.discrete == pytest.approx(once.discrete, abs=1e-12)
+    assert many.interval.low == pytest.approx(once.interval.low, abs=1e-9)
+    assert many.interval.high == pytest.approx(once.interval.high, abs=1e-9)
+    np.testing.assert_allclose(many.standard_error, once.standard_error, atol=1e-12)
+    assert many.n == sum(times)
+
+
+def test_a_vote_is_the_mean_of_its_judgements_that_succeeded() -> None:
+    # votes: (1 + 0) / 2, 1, 0; the fourth judgement of the third vote failed
+    rows, votes = [1, 0, 1, 0, np.nan, 0], ["a", "a", "b", "c", "c", "c"]
+    found = win_rate(rows, votes, pairs=votes, votes=votes)
+    assert found.value == pytest.approx(0.5)
+    assert found.standard_error == pytest.approx(np.std([0.5, 1, 0], ddof=1) / np.sqrt(3))
+    # the draws of vote a have the variance .5, those of c 0, and b the mean .25: weights .5, .5; 1; .5, .5
+    assert found.annotator_error == pytest.approx(np.sqrt(0.5 * 0.5 + 0.25 + 0.5 * 0) / 3)
+    assert (found.n, found.n_failed, found.n_wins, found.n_losses) == (5, 1, 2, 3)
+
+
 def test_the_annotators_part_of_the_error() -> None:
     # pairs judged twice: {1, 0} has variance .5, {1, 1} has 0, so the pair judged once is given .25
     # sqrt(2 * .5 + 2 * 0 + 1 * .25) / 5 = .2236
