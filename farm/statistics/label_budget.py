@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from farm.statistics.bounds import share_bounds
+from farm.statistics.bootstrap import LEVEL
+from farm.statistics.bounds import SAME, share_bounds
 from farm.statistics.prediction_powered import FEWEST_LABELS, LARGEST_GAIN, paired_labels, require_spread
+from farm.statistics.student import student_quantile
 from farm.statistics.win_rates import as_preferences, codes
 
 Floats = NDArray[np.float64]
@@ -23,40 +28,57 @@ MOST_LABELS = 10_000_000
 class LabelPlan:
     """How many pairs of a pool people must judge for a 95 % interval of +- half_width, a share.
 
-    n: with the judge's help. n_without_judge: by people alone.
+    n: with the judge's help. n_without_judge: by people alone. low, high: n labels give a half-width between
+    these in 95 % of pools, for the pilot does not know the pool exactly.
     """
 
     n: int
     n_without_judge: int
     gain: float  # effective labels per label; at most 2
     half_width: float
+    low: float
+    high: float
+
+
+class _Spread(NamedTuple):
+    """What a pilot tells of a pool: numbers, or K of each for K pilots. All are of people's labels."""
+
+    mean: Floats
+    variance: Floats  # of one label
+    together: Floats  # covariance of two labels of one instruction
+    explained: Floats  # share of a label's variance that the judge explains
 
 
 @dataclass(frozen=True, slots=True)
 class _Pool:
-    """What a plan knows of a pool. All variances are of people's labels."""
+    """The pairs of a pool by instruction. sizes (G,): pairs of each."""
 
-    mean: float
-    variance: float  # of one label
-    together: float  # covariance of two labels of one instruction
-    explained: float  # share of a label's variance that the judge explains
-    sizes: Floats  # pairs of each instruction
+    sizes: Floats
 
-    def half_width(self, n: int, explained: float) -> float:
-        """Half the width of the interval that n labels are expected to give."""
+    def labelled(self, n: int) -> float:
+        """How many instructions have one of n labels, as expected."""
+        share = n / self.sizes.sum()
+        return float((1 - (1 - min(1.0, share)) ** self.sizes).sum()) * max(1.0, share)
+
+    def half_widths(self, n: int, spread: _Spread) -> Floats:
+        """Half the widths of the intervals that n labels are expected to give, (K,)."""
         total = self.sizes.sum()
-        of_pool = self.variance / total + self.together * np.square(self.sizes).sum() / total**2
-        within = self.variance - self.together * np.square(self.sizes).sum() / total**2
+        whole = spread.together * np.square(self.sizes).sum() / total**2
+        of_pool, within = spread.variance / total + whole, spread.variance - whole
         if n >= total:  # more pairs of the same kind
             alone = found = of_pool * total / n
         else:
             alone = of_pool + (1 / n - 1 / total) * within
-            found = of_pool + (1 / n - 1 / total) * within * (1 - explained)
-        labelled = float((1 - (1 - min(1.0, n / total)) ** self.sizes).sum()) * max(1.0, n / total)
-        error = float(np.sqrt(max(found, alone / LARGEST_GAIN)))
-        bounds = share_bounds(self.mean, error, max(2, round(labelled)))
-        assert bounds is not None  # there are two instructions or more
-        return (bounds.high - bounds.low) / 2
+            found = of_pool + (1 / n - 1 / total) * within * (1 - spread.explained)
+        errors = np.sqrt(np.maximum(np.maximum(found, alone / LARGEST_GAIN), 0))
+        items = max(2, round(self.labelled(n)))
+        pairs = zip(np.atleast_1d(spread.mean), np.atleast_1d(errors), strict=True)
+        bounds = [share_bounds(float(mean), float(error), items) for mean, error in pairs]
+        return np.array([(each.high - each.low) / 2 for each in bounds if each])  # of 2 items or more
+
+    def half_width(self, n: int, spread: _Spread) -> float:
+        """As `half_widths`, for one pilot."""
+        return float(self.half_widths(n, spread)[0])
 
 
 def labels_needed(
@@ -74,6 +96,10 @@ def labels_needed(
     q = c sum_g(m_g^2) / T^2. V = var(Y) / T + q is the variance of the whole pool's mean, and S = var(Y) - q
     is the variance within the pool. The width is that of the interval of `prediction_powered_win_rate`.
 
+    The logarithm of the width has the variance J + 1 / (2 (L - 1)). J is the jackknife's, over instructions:
+    how far the pilot may be wrong about var(Y), c and r. The other part is that of an error estimated from L
+    labelled instructions. `low` and `high` are Student's interval with the pilot's instructions - 1.
+
     Raises ValueError with a half-width outside the range, a pilot that is too small, has equal labels or
     stands on one instruction, or a pool that is too small.
     """
@@ -83,72 +109,107 @@ def labels_needed(
     labelled, clusters = ~np.isnan(people), codes(instructions, len(people))
     if labelled.sum() < FEWEST_LABELS:
         raise ValueError(f"a plan needs a pilot of {FEWEST_LABELS} human labels, not {labelled.sum()}")
-    pilot, seen = people[labelled], np.nan_to_num(simulated, nan=0.5)
-    require_spread(pilot)
-    if len(np.unique(clusters[labelled])) < 2:
-        raise ValueError(f"all {len(pilot)} human labels are of one instruction: label others too")
-    spread = float(pilot.var(ddof=1))
-    correlation = float(np.corrcoef(pilot, seen[labelled])[0, 1]) if seen[labelled].std() > 0 else 0.0
-    pool = _Pool(
-        mean=float(pilot.mean()),
-        variance=spread,
-        together=spread * _correlation_within(people, seen, clusters),
-        explained=max(0.0, correlation) ** 2,
-        sizes=np.bincount(clusters).astype(float),
-    )
-    reach = pool.half_width(len(people), pool.explained)
-    if reach > half_width:
+    require_spread(people[labelled])
+    asked = len(np.unique(clusters[labelled]))
+    if asked < 2:
+        raise ValueError(f"all {labelled.sum()} human labels are of one instruction: label others too")
+    sums = _sums(people, np.nan_to_num(simulated, nan=0.5), clusters)
+    pool, spread = _Pool(sums["m"].to_numpy()), _spread(sums.sum())
+    alone = spread._replace(explained=np.float64(0))
+    if (reach := pool.half_width(len(people), spread)) > half_width:
         raise ValueError(
             f"all {len(people)} pairs labelled would give +-{reach:.3f}, not +-{half_width:g}; add "
             f"{'pairs' if len(pool.sizes) == len(people) else 'instructions'} or accept a wider interval"
         )
-    n, alone = (
-        bisect_left(range(MOST_LABELS), -half_width, lo=2, key=lambda n: -pool.half_width(n, share))
-        for share in (pool.explained, 0.0)
+    n, n_alone = (
+        bisect_left(range(MOST_LABELS), -half_width, lo=2, key=lambda n: -pool.half_width(n, each))
+        for each in (spread, alone)
     )
-    gain = (pool.half_width(n, 0.0) / pool.half_width(n, pool.explained)) ** 2
-    return LabelPlan(n, alone, gain, half_width)
+    width = pool.half_width(n, spread)
+    others = np.log(pool.half_widths(n, _spread(sums.sum() - sums)))  # each without one instruction
+    variance = (len(others) - 1) * others.var() + 1 / (2 * max(1.0, pool.labelled(n) - 1))
+    factor = float(np.exp(student_quantile(asked - 1, (1 + LEVEL) / 2) * np.sqrt(variance)))
+    return LabelPlan(
+        n=n,
+        n_without_judge=n_alone,
+        gain=(pool.half_width(n, alone) / width) ** 2,
+        half_width=half_width,
+        low=width / factor,
+        high=min(0.5, width * factor),
+    )
 
 
-def _correlation_within(people: Floats, judge: Floats, clusters: Ints) -> float:
+def _sums(people: Floats, judge: Floats, clusters: Ints) -> pd.DataFrame:
+    """Sums over each instruction, (G,) each, of which the spread of a pilot is made.
+
+    m: pairs, k: labels, y: labels' values, f: verdicts' values, g: verdicts on what is labelled. Two letters:
+    the sum of the products. S before them: the product of the sums.
+    """
+    known = ~np.isnan(people)
+    of = {
+        "m": np.ones(len(people)),
+        "k": known,
+        "y": np.where(known, people, 0),
+        "f": judge,
+        "g": judge * known,
+    }
+    sums = {name: np.bincount(clusters, values) for name, values in of.items()}
+    products = {a + b: np.bincount(clusters, of[a] * of[b]) for a, b in ("yy", "ff", "gg", "yf")}
+    crossed = {f"S{a}{b}": sums[a] * sums[b] for a, b in combinations_with_replacement("mkyf", 2)}
+    return pd.DataFrame({**sums, **products, **crossed})
+
+
+def _spread(sums: Mapping[str, Any]) -> _Spread:
+    """The spread of the pilot with these sums; of many pilots at once where they are arrays."""
+    n, total = sums["k"], sums["m"]
+    mean, verdict = sums["y"] / n, sums["f"] / total
+    own, seen = _variance(sums["yy"], mean, n), _variance(sums["ff"], verdict, total)
+    both = (sums["yf"] - mean * sums["g"]) / n
+    correlation = _ratio(both, np.sqrt(own * _variance(sums["gg"], sums["g"] / n, n)))
+    variance = own * n / np.maximum(n - 1, 1)
+    return _Spread(
+        mean=mean,
+        variance=variance,
+        together=variance
+        * _correlation_within(sums, own=own, seen=seen, follows=_ratio(both, np.sqrt(own * seen))),
+        explained=np.square(np.maximum(correlation, 0)),
+    )
+
+
+def _correlation_within(sums: Mapping[str, Any], own: Floats, seen: Floats, follows: Floats) -> Floats:
     """Correlation of two labels of one instruction, in [0, 1].
 
-    A pilot has few couples of labels of one instruction. So a second estimate counts beside them like ten
-    couples (`FEWEST_LABELS`): the correlation of a label with the judge's verdicts on the other pairs of its
-    instruction, divided by that with its verdict on the same pair. Where a verdict tells less than .1 of the
-    label, it is the judge's own correlation.
+    own, seen: variances of labels and of verdicts. follows: the correlation of a label with the verdict on
+    its pair. A pilot has few couples of labels of one instruction. So a second estimate counts beside them
+    like ten couples (`FEWEST_LABELS`): the correlation of a label with the judge's verdicts on the other
+    pairs of its instruction, divided by `follows`. Where a verdict tells less than .1 of the label, it is the
+    judge's own correlation.
     """
-    labels, verdicts = (_standard(each) for each in (people, judge))
-    known = np.isfinite(labels)
-    ours, couples = _products(labels[known], labels[known], clusters[known])
-    follows = float(labels[known] @ verdicts[known]) / known.sum()
-    if follows < 0.1:
-        found, many = _products(verdicts, verdicts, clusters)
-    else:
-        found, many = _products(np.where(known, labels, 0), verdicts, clusters, known)
-        found /= follows
-    other = float(np.clip(found / many, 0, 1)) if many else 0.0
-    return float(np.clip((ours / 2 + FEWEST_LABELS * other) / (couples / 2 + FEWEST_LABELS), 0, 1))
+    n, total = sums["k"], sums["m"]
+    y, f = sums["y"] / n, sums["f"] / total
+    labels = _ratio(sums["Syy"] - 2 * y * sums["Sky"] + y**2 * sums["Skk"] - n * own, own)
+    verdicts = _ratio(sums["Sff"] - 2 * f * sums["Smf"] + f**2 * sums["Smm"] - total * seen, seen)
+    crossed = sums["Syf"] - f * sums["Smy"] - y * sums["Skf"] + y * f * sums["Smk"]
+    crossed = _ratio(crossed, np.sqrt(own * seen)) - n * follows
+    other = np.where(
+        follows < 0.1,
+        _ratio(verdicts, sums["Smm"] - total),
+        _ratio(_ratio(crossed, sums["Smk"] - n), follows),
+    )
+    couples = (sums["Skk"] - n) / 2
+    found = (labels / 2 + FEWEST_LABELS * np.clip(other, 0, 1)) / (couples + FEWEST_LABELS)
+    return np.asarray(np.clip(found, 0, 1), float)
 
 
-def _standard(values: Floats) -> Floats:
-    """Values with mean 0 and standard deviation 1; NaN stays, equal values are 0."""
-    centred = values - np.nanmean(values)
-    spread = float(np.nanstd(values))
-    return centred / spread if spread > 0 else centred * 0
+def _variance(squares: Floats, mean: Floats, n: Floats) -> Floats:
+    """The variance (ddof 0) of n numbers from the sum of their squares, and their mean."""
+    return np.asarray(np.maximum(squares / n - np.square(mean), 0), float)
 
 
-def _products(
-    first: Floats, second: Floats, clusters: Ints, counted: NDArray[np.bool_] | None = None
-) -> tuple[float, float]:
-    """Sum of first_i second_j over i and j of one cluster with i not j, and the number of these.
-
-    counted: where first has a value; everywhere if not given.
-    """
-    counted = np.ones(len(first), bool) if counted is None else counted
-    sums = np.bincount(clusters, first) @ np.bincount(clusters, second) - first @ second
-    number = np.bincount(clusters, counted) @ np.bincount(clusters) - counted.sum()
-    return float(sums), float(number)
+def _ratio(over: Floats, under: Floats) -> Floats:
+    """The ratio; 0 where nothing is under the line."""
+    there = np.asarray(under) > SAME
+    return np.asarray(np.where(there, over / np.where(there, under, 1), 0), float)
 
 
 def label_next(judgements: ArrayLike, budget: int, *, uniform: float = 0.5, seed: int = 0) -> pd.DataFrame:

@@ -70,7 +70,8 @@ def win_rate_view(found: PeopleWinRate) -> RenderableType:
         notes.append(
             Text(
                 f"+-{plan.half_width:g} needs {plan.n:,} human labels beside this judge, "
-                f"{plan.n_without_judge:,} without it"
+                f"{plan.n_without_judge:,} without it; as far as this pilot tells, {plan.n:,} labels "
+                f"give +-{plan.low:.3f} to +-{plan.high:.3f}"
             )
         )
     if found.outside:

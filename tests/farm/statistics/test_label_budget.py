@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farm.statistics.label_budget import label_next, labels_needed
+from farm.statistics.label_budget import _spread, _sums, label_next, labels_needed
 from farm.statistics.prediction_powered import prediction_powered_win_rate
 
 
@@ -25,11 +25,47 @@ def test_a_plan_by_hand() -> None:
     assert plan.n == 65
 
 
+@given(st.data())
+def test_how_labels_go_together_is_that_of_every_couple_counted(data: st.DataObject) -> None:
+    """The correlation within instructions, spelled out over couples; also with one instruction left out."""
+    size = data.draw(st.integers(14, 24))
+    draws = (st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from([0.0, 0.2, 1.0]), st.integers(0, 4))
+    human, judge, clusters = (
+        np.array(data.draw(st.lists(each, min_size=size, max_size=size))) for each in draws
+    )
+    human[data.draw(st.lists(st.integers(0, size - 1), max_size=4))] = np.nan
+    clusters = np.unique(clusters, return_inverse=True)[1]
+    sums = _sums(human, judge, clusters)
+    for left_out in (None, 0):
+        kept = clusters != left_out if left_out is not None else np.full(size, True)
+        people, verdicts, own = human[kept], judge[kept], clusters[kept]
+        known = ~np.isnan(people)
+        if known.sum() < 3 or people[known].std() == 0:
+            continue
+        found = _spread(sums.sum() - (0 if left_out is None else sums.loc[left_out]))
+        y = (people - people[known].mean()) / people[known].std()
+        f = (verdicts - verdicts.mean()) / verdicts.std() if verdicts.std() else np.zeros(len(verdicts))
+        follows = np.mean(y[known] * f[known])
+        couples = [(i, j) for i in range(len(own)) for j in range(len(own)) if i != j and own[i] == own[j]]
+        ours = [y[i] * y[j] for i, j in couples if known[i] and known[j]]
+        crossed = [y[i] * f[j] for i, j in couples if known[i]]
+        theirs = [f[i] * f[j] for i, j in couples]
+        if abs(follows - 0.1) < 1e-6:
+            continue  # at the edge of the two estimates
+        other = np.mean(theirs or [0]) if follows < 0.1 else np.mean(crossed or [0]) / follows
+        within = (sum(ours) / 2 + 10 * np.clip(other, 0, 1)) / (len(ours) / 2 + 10)
+        assert found.variance == pytest.approx(people[known].var(ddof=1))
+        assert found.together == pytest.approx(np.clip(within, 0, 1) * people[known].var(ddof=1), abs=1e-9)
+        if verdicts[known].std() > 1e-9:
+            r = np.corrcoef(people[known], verdicts[known])[0, 1]
+            assert found.explained == pytest.approx(max(0, r) ** 2, abs=1e-9)
+
+
 @pytest.mark.parametrize("pairs", [1, 10, 20])
 def test_the_promise_holds_where_pairs_of_an_instruction_go_together(pairs: int) -> None:
     """The mean half-width over pools is the planned one, .1; without instructions 20 pairs gave .13."""
     rng = np.random.default_rng(pairs)
-    found = []
+    found, kept = [], 0
     for _ in range(25):
         instructions = np.repeat(np.arange(100), pairs) if pairs > 1 else np.arange(2000)
         chance = rng.beta(1.2, 0.8, instructions.max() + 1)[instructions]
@@ -37,11 +73,13 @@ def test_the_promise_holds_where_pairs_of_an_instruction_go_together(pairs: int)
         judge = np.where(rng.random(len(chance)) < 0.8, truth, 1 - truth)
         order = rng.permutation(len(chance))
         pilot = np.where(np.argsort(order) < 50, truth, np.nan)
-        n = labels_needed(0.1, pilot, judge, instructions).n
-        human = np.where(np.argsort(order) < n, truth, np.nan)
+        plan = labels_needed(0.1, pilot, judge, instructions)
+        human = np.where(np.argsort(order) < plan.n, truth, np.nan)
         interval = prediction_powered_win_rate(human, judge, instructions).interval
         found.append((interval.high - interval.low) / 2)  # type: ignore[operator]
+        kept += plan.low <= found[-1] <= plan.high
     assert np.mean(found) == pytest.approx(0.1, rel=0.08)
+    assert kept >= 23
 
 
 def test_the_plan_is_what_the_interval_shows() -> None:
