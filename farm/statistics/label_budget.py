@@ -57,12 +57,12 @@ class _Pool:
 
     def labelled(self, n: int) -> float:
         """How many instructions have one of n labels, as expected."""
-        share = n / self.sizes.sum()
+        share = float(n / self.sizes.sum())
         return float((1 - (1 - min(1.0, share)) ** self.sizes).sum()) * max(1.0, share)
 
     def half_widths(self, n: int, spread: _Spread) -> Floats:
         """Half the widths of the intervals that n labels are expected to give, (K,)."""
-        total = self.sizes.sum()
+        total = float(self.sizes.sum())
         whole = spread.together * np.square(self.sizes).sum() / total**2
         of_pool, within = spread.variance / total + whole, spread.variance - whole
         if n >= total:  # more pairs of the same kind
@@ -70,7 +70,7 @@ class _Pool:
         else:
             alone = of_pool + (1 / n - 1 / total) * within
             found = of_pool + (1 / n - 1 / total) * within * (1 - spread.explained)
-        errors = np.sqrt(np.maximum(np.maximum(found, alone / LARGEST_GAIN), 0))
+        errors: Floats = np.sqrt(np.maximum(np.maximum(found, alone / LARGEST_GAIN), 0))
         items = max(2, round(self.labelled(n)))
         pairs = zip(np.atleast_1d(spread.mean), np.atleast_1d(errors), strict=True)
         bounds = [share_bounds(float(mean), float(error), items) for mean, error in pairs]
@@ -114,8 +114,10 @@ def labels_needed(
     if asked < 2:
         raise ValueError(f"all {labelled.sum()} human labels are of one instruction: label others too")
     sums = _sums(people, np.nan_to_num(simulated, nan=0.5), clusters)
-    pool, spread = _Pool(sums["m"].to_numpy()), _spread(sums.sum())
-    alone = spread._replace(explained=np.float64(0))
+    total = {str(name): float(values.sum()) for name, values in sums.items()}
+    without = {name: total[name] - values for name, values in sums.items()}  # one instruction, each
+    pool, spread = _Pool(sums["m"]), _spread(total)
+    alone = spread._replace(explained=np.zeros(()))
     if (reach := pool.half_width(len(people), spread)) > half_width:
         raise ValueError(
             f"all {len(people)} pairs labelled would give +-{reach:.3f}, not +-{half_width:g}; add "
@@ -126,7 +128,7 @@ def labels_needed(
         for each in (spread, alone)
     )
     width = pool.half_width(n, spread)
-    others = np.log(pool.half_widths(n, _spread(sums.sum() - sums)))  # each without one instruction
+    others = np.log(pool.half_widths(n, _spread(without)))
     variance = (len(others) - 1) * others.var() + 1 / (2 * max(1.0, pool.labelled(n) - 1))
     factor = float(np.exp(student_quantile(asked - 1, (1 + LEVEL) / 2) * np.sqrt(variance)))
     return LabelPlan(
@@ -139,7 +141,7 @@ def labels_needed(
     )
 
 
-def _sums(people: Floats, judge: Floats, clusters: Ints) -> pd.DataFrame:
+def _sums(people: Floats, judge: Floats, clusters: Ints) -> dict[str, Floats]:
     """Sums over each instruction, (G,) each, of which the spread of a pilot is made.
 
     m: pairs, k: labels, y: labels' values, f: verdicts' values, g: verdicts on what is labelled. Two letters:
@@ -156,7 +158,7 @@ def _sums(people: Floats, judge: Floats, clusters: Ints) -> pd.DataFrame:
     sums = {name: np.bincount(clusters, values) for name, values in of.items()}
     products = {a + b: np.bincount(clusters, of[a] * of[b]) for a, b in ("yy", "ff", "gg", "yf")}
     crossed = {f"S{a}{b}": sums[a] * sums[b] for a, b in combinations_with_replacement("mkyf", 2)}
-    return pd.DataFrame({**sums, **products, **crossed})
+    return {name: each.astype(float) for name, each in {**sums, **products, **crossed}.items()}
 
 
 def _spread(sums: Mapping[str, Any]) -> _Spread:

@@ -132,11 +132,12 @@ def test_verdicts_that_cancel_are_a_tie_in_whatever_order_they_are_added() -> No
 def test_what_a_person_says_twice_counts_once(data: st.DataObject) -> None:
     """In the other order, in a second replicate, or both: scores, correlation and agreement stay."""
     said = [
-        (f"i{i}", model, "base", data.draw(st.sampled_from([0.0, 0.5, 1.0])))
+        (i, model, "base", data.draw(st.sampled_from([0.0, 0.5, 1.0])))
         for i in range(4)
         for model in MODELS[:4]
     ]
-    people = pd.concat([contests(said, annotator=1, swapped=0), contests(said, annotator=2, swapped=0)])
+    both: list[pd.DataFrame] = [contests(said, annotator=each, swapped=0) for each in (1, 2)]
+    people = pd.concat(both)
     people.loc[people["annotator"] == 2, "preference"] = data.draw(
         st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=len(said), max_size=len(said))
     )

@@ -42,7 +42,9 @@ def test_how_labels_go_together_is_that_of_every_couple_counted(data: st.DataObj
         known = ~np.isnan(people)
         if known.sum() < 3 or people[known].std() == 0:
             continue
-        found = _spread(sums.sum() - (0 if left_out is None else sums.loc[left_out]))
+        found = _spread(
+            {name: each.sum() - (0 if left_out is None else each[left_out]) for name, each in sums.items()}
+        )
         y = (people - people[known].mean()) / people[known].std()
         f = (verdicts - verdicts.mean()) / verdicts.std() if verdicts.std() else np.zeros(len(verdicts))
         follows = np.mean(y[known] * f[known])
