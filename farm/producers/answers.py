@@ -14,7 +14,7 @@ class Wanted(NamedTuple):
     draws: tuple[int, ...]
 
 
-class Draw(NamedTuple):
+class WantedDraw(NamedTuple):
     """One output that is asked for: the number of a draw for an instruction."""
 
     instruction: Instruction

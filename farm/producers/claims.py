@@ -14,10 +14,10 @@ from db.ids import canonical_json, content_hash
 from db.queries import asking
 from db.records import Claim
 from farm.judging.runs import Lease, LeftToOthers, new_run_name
-from farm.producers.answers import Draw, Wanted
+from farm.producers.answers import Wanted, WantedDraw
 from farm.producers.outputs import Outputs
 
-DrawRequests = Mapping[Request, Sequence[Draw]]
+DrawRequests = Mapping[Request, Sequence[WantedDraw]]
 """Requests, each with the draws that it answers: several where instructions have the same prompt."""
 
 
@@ -51,21 +51,21 @@ class SampleClaims:
         """Wait until it is known whether other runs live. Returns the draws that dead ones had claimed."""
         return self._left.freed(self._ledger)
 
-    def take(self, asked: DrawRequests) -> dict[Request, list[Draw]]:
+    def take(self, asked: DrawRequests) -> dict[Request, list[WantedDraw]]:
         """Claim the draws that are lacking and that no other run asks for. Returns them by their requests."""
         known = self._outputs.known
 
-        def again() -> dict[Request, list[Draw]]:
+        def again() -> dict[Request, list[WantedDraw]]:
             self._outputs.known = known
             return self._taken(asked)
 
         return self._left.patiently(self._ledger, again)
 
-    def _taken(self, asked: DrawRequests) -> dict[Request, list[Draw]]:
+    def _taken(self, asked: DrawRequests) -> dict[Request, list[WantedDraw]]:
         with self._ledger.writing() as writer:
             self._left.others.look(writer.beats())
             wanted = [Wanted(each, (k,)) for draws in asked.values() for each, k in draws]
-            lacking = {Draw(each, k) for each, (k,) in self._outputs.lacking(wanted)}
+            lacking = {WantedDraw(each, k) for each, (k,) in self._outputs.lacking(wanted)}
             before = asking.answers(self._ledger, [request.key for request in asked])
             mine = {}
             for request, draws in asked.items():
@@ -77,7 +77,7 @@ class SampleClaims:
                 writer.end_leases(dead)
         return mine
 
-    def _leaves(self, run: str, draws: Sequence[Draw]) -> bool:
+    def _leaves(self, run: str, draws: Sequence[WantedDraw]) -> bool:
         """Leave draws to the run that claimed them. A claim of ours was written by a lost transaction, or was
         answered before another instruction gave the same prompt.
         """

@@ -21,7 +21,7 @@ from farm.judging.provider import Provider
 from farm.judging.replies import Replies
 from farm.models.chat import without_tool
 from farm.models.tokens import Prompt
-from farm.producers.answers import Answer, Draw, Wanted
+from farm.producers.answers import Answer, Wanted, WantedDraw
 from farm.producers.claims import SampleClaims
 from farm.producers.outputs import Outputs
 
@@ -92,13 +92,13 @@ class ServedModel:
         its prompt that came until then.
         """
         claims = SampleClaims(outputs)
-        in_flight: dict[Request, list[Draw]] = {}
+        in_flight: dict[Request, list[WantedDraw]] = {}
         batch: list[Answer] = []
 
-        def claimed(draws: Iterable[Draw]) -> Iterator[Request | None]:
+        def claimed(draws: Iterable[WantedDraw]) -> Iterator[Request | None]:
             draws = iter(draws)
             while some := list(islice(draws, CLAIMED)):
-                fresh: dict[Request, list[Draw]] = {}
+                fresh: dict[Request, list[WantedDraw]] = {}
                 for draw in some:
                     request = self._request(draw)
                     asked = in_flight if request in in_flight else fresh
@@ -125,7 +125,7 @@ class ServedModel:
         with claims:
             try:
                 while wanted:
-                    draws = (Draw(each.instruction, k) for each in wanted for k in each.draws)
+                    draws = (WantedDraw(each.instruction, k) for each in wanted for k in each.draws)
                     run_all(client, claimed(draws), deliver, commit)
                     wanted = claims.freed()
             finally:
@@ -148,7 +148,7 @@ class ServedModel:
         price = PriceTable.load(given.prices).price
         return OnlineClient(self._endpoint, options, price=price, account=account, before_send=before_send)
 
-    def _request(self, draw: Draw) -> Request:
+    def _request(self, draw: WantedDraw) -> Request:
         decoding = RequestDecoding(
             temperature=self._settings.temperature,
             top_p=self._settings.top_p,

@@ -113,10 +113,10 @@ def labels_needed(
     asked = len(np.unique(clusters[labelled]))
     if asked < 2:
         raise ValueError(f"all {labelled.sum()} human labels are of one instruction: label others too")
-    sums = _sums(people, np.nan_to_num(simulated, nan=0.5), clusters)
+    sums = pilot_sums(people, np.nan_to_num(simulated, nan=0.5), clusters)
     total = {str(name): float(values.sum()) for name, values in sums.items()}
     without = {name: total[name] - values for name, values in sums.items()}  # one instruction, each
-    pool, spread = _Pool(sums["m"]), _spread(total)
+    pool, spread = _Pool(sums["m"]), pilot_spread(total)
     alone = spread._replace(explained=np.zeros(()))
     if (reach := pool.half_width(len(people), spread)) > half_width:
         raise ValueError(
@@ -128,7 +128,7 @@ def labels_needed(
         for each in (spread, alone)
     )
     width = pool.half_width(n, spread)
-    others = np.log(pool.half_widths(n, _spread(without)))
+    others = np.log(pool.half_widths(n, pilot_spread(without)))
     variance = (len(others) - 1) * others.var() + 1 / (2 * max(1.0, pool.labelled(n) - 1))
     factor = float(np.exp(student_quantile(asked - 1, (1 + LEVEL) / 2) * np.sqrt(variance)))
     return LabelPlan(
@@ -141,7 +141,7 @@ def labels_needed(
     )
 
 
-def _sums(people: Floats, judge: Floats, clusters: Ints) -> dict[str, Floats]:
+def pilot_sums(people: Floats, judge: Floats, clusters: Ints) -> dict[str, Floats]:
     """Sums over each instruction, (G,) each, of which the spread of a pilot is made.
 
     m: pairs, k: labels, y: labels' values, f: verdicts' values, g: verdicts on what is labelled. Two letters:
@@ -161,7 +161,7 @@ def _sums(people: Floats, judge: Floats, clusters: Ints) -> dict[str, Floats]:
     return {name: each.astype(float) for name, each in {**sums, **products, **crossed}.items()}
 
 
-def _spread(sums: Mapping[str, Any]) -> _Spread:
+def pilot_spread(sums: Mapping[str, Any]) -> _Spread:
     """The spread of the pilot with these sums; of many pilots at once where they are arrays."""
     n, total = sums["k"], sums["m"]
     mean, verdict = sums["y"] / n, sums["f"] / total

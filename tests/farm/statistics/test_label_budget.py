@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farm.statistics.label_budget import _spread, _sums, label_next, labels_needed
+from farm.statistics.label_budget import label_next, labels_needed, pilot_spread, pilot_sums
 from farm.statistics.prediction_powered import prediction_powered_win_rate
 
 
@@ -35,14 +35,14 @@ def test_how_labels_go_together_is_that_of_every_couple_counted(data: st.DataObj
     )
     human[data.draw(st.lists(st.integers(0, size - 1), max_size=4))] = np.nan
     clusters = np.unique(clusters, return_inverse=True)[1]
-    sums = _sums(human, judge, clusters)
+    sums = pilot_sums(human, judge, clusters)
     for left_out in (None, 0):
         kept = clusters != left_out if left_out is not None else np.full(size, True)
         people, verdicts, own = human[kept], judge[kept], clusters[kept]
         known = ~np.isnan(people)
         if known.sum() < 3 or people[known].std() == 0:
             continue
-        found = _spread(
+        found = pilot_spread(
             {name: each.sum() - (0 if left_out is None else each[left_out]) for name, each in sums.items()}
         )
         y = (people - people[known].mean()) / people[known].std()
