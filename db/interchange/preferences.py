@@ -74,8 +74,9 @@ def _typed(row: dict[str, Any]) -> dict[str, Any]:
     """A CSV row with its cells as this format has them: an empty cell is null, and meta {}."""
     made = {name: None if cell == "" and name not in TEXTS else cell for name, cell in row.items()}
     made = _unpacked(made | {"meta": made.get("meta") or "{}"} if "meta" in made else made)
-    with suppress(ValueError, TypeError):
-        made["scores"] = None if made["scores"] is None else json.loads(made["scores"])
+    if made.get("scores") is not None:
+        with suppress(ValueError):
+            made["scores"] = json.loads(made["scores"])
     with suppress(ValueError):
         made["order_swapped"] = yes_or_no(made.get("order_swapped"), "order_swapped")
     if number_of(made.get("preference")) is not None:

@@ -116,6 +116,12 @@ def test_a_missing_field_is_named(tmp_path: Path) -> None:
     assert found(tmp_path / "x.jsonl") == [Refusal(1, "scores is missing")]
 
 
+def test_a_table_of_others_is_no_file_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("prompt,chosen\nSay hi.,hi\n")
+    with pytest.raises(FormatError, match="no field item_id here, but prompt, chosen"):
+        found(tmp_path / "x.csv")
+
+
 def test_what_the_fields_cannot_hold_stands_in_meta() -> None:
     soft = replace(ROW, preference=0.75, annotator_kind=AnnotatorKind.RULE, replicate=2, price=0.5)
     made = to_dict(soft)
