@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
+
 from db.errors import ConfigError, did_you_mean
 from db.ids import Json, canonical_json, content_hash, keyed_uniform
 from db.ledger import Ledger
@@ -19,11 +21,14 @@ from db.schema import package_version
 from farm.config import Option, TrainConfig, build, options, read_yaml
 from farm.evaluation.cards import model_card_path, write_model_card
 from farm.methods import METHODS, load
+from farm.methods.robust_dpo import RobustDPOConfig
 from farm.models.loading import source_key
 from farm.models.tokens import Prompt
 from farm.options.train import TrainTask as TrainTask
 from farm.progress import Progress, silent
 from farm.snapshot import snapshot_named
+from farm.statistics.agreement import categories
+from farm.statistics.reliability import flip_rate
 from farm.training.checkpoint import RunFolder
 from farm.training.conversions import FROM_SNAPSHOT, MADE
 from farm.training.data import Data, Demonstration, JudgedOutput, PreferencePair
@@ -86,6 +91,7 @@ def train(
     where = ([str(yaml)] if yaml else []) + ["flags"]
     config = build(method_class.Config, *sources, flags, where=where)
     _check_models(name, method_class, task)
+    config = _with_flip_rate(ledger, config, task, progress)
     with Processes.joined() as processes, tracked(config.track, task.folder) as track:
         data = _data(ledger, method_class.data_kind, task, processes)
         keep = task.folder / "reference"
@@ -125,6 +131,26 @@ def _check_models(name: str, method: Trainer, task: TrainTask) -> None:
             raise ConfigError(what, where=f"--{need}", remedy=remedy)
     if "reward" in method.needs and not task.reward:
         raise ConfigError(f"{name} needs a reward model", remedy="name one with --reward")
+
+
+def _with_flip_rate(ledger: Ledger, config: TrainConfig, task: TrainTask, progress: Progress) -> TrainConfig:
+    """The options with the flip rate of the snapshot's votes, if they ask for it.
+
+    Raises ConfigError where it cannot be measured, or is that of a coin.
+    """
+    if not (isinstance(config, RobustDPOConfig) and config.measure_flip_rate and task.snapshot):
+        return config
+    votes = training.votes(ledger, snapshot_named(ledger, task.snapshot).id)
+    counts = [np.bincount(categories(np.array(each)), minlength=3) for each in votes]
+    found = flip_rate(np.array(counts)) if counts else None
+    if found is None or found.rate >= 0.5:
+        what = "two votes on one pair agree no more often than coins do"
+        if found is None:
+            what = "no pair was judged twice, so the flip rate cannot be measured"
+        remedy = "give --flip-rate a number, or judge again with --replicates 2"
+        raise ConfigError(what, where=f"snapshot {task.snapshot}", remedy=remedy)
+    progress(f"flip rate {found.rate:.4f}, from {found.pairs:,} pairs of votes on one pair", 0)
+    return replace(config, flip_rate=found.rate)
 
 
 def shown(name: str, steps: int, progress: Progress) -> Log:

@@ -149,6 +149,20 @@ def labelled(ledger: Ledger, snapshot_id: int) -> Iterator[Labelled]:
     annotators, several items and sources. Every annotator weighs the same in its label, and every row weighs
     the same in training.
     """
+    for (instruction, first, second), given in _voted(ledger, snapshot_id):
+        yield Labelled(instruction, first, second, fmean(map(fmean, given.values())))
+
+
+def votes(ledger: Ledger, snapshot_id: int) -> Iterator[list[float]]:
+    """Stream the labels of each pair of a snapshot, one for each judgement: P(the first output preferred)."""
+    for _, given in _voted(ledger, snapshot_id):
+        yield [label for labels in given.values() for label in labels]
+
+
+def _voted(
+    ledger: Ledger, snapshot_id: int
+) -> Iterator[tuple[tuple[Instruction, str, str], dict[str, list[float]]]]:
+    """Each pair of a snapshot, and the labels that each annotator gave it."""
     given: dict[tuple[str, frozenset[str]], dict[str, list[float]]] = {}
     rows: dict[tuple[str, frozenset[str]], tuple[Instruction, str, str]] = {}
     for annotator, row in _judged(ledger, snapshot_id):
@@ -156,9 +170,8 @@ def labelled(ledger: Ledger, snapshot_id: int) -> Iterator[Labelled]:
         _, first, _ = rows.setdefault(key, (row.instruction, row.output_a, row.output_b))
         label = row.label if row.output_a == first else 1 - row.label
         given.setdefault(key, {}).setdefault(annotator, []).append(label)
-    for key, (instruction, first, second) in rows.items():
-        label = fmean(map(fmean, given[key].values()))
-        yield Labelled(instruction, first, second, label)
+    for key, row_of in rows.items():
+        yield row_of, given[key]
 
 
 def _judged(ledger: Ledger, snapshot_id: int) -> Iterator[tuple[str, Labelled]]:

@@ -18,6 +18,7 @@ METHODS: dict[str, str] = {
     "ipo": "IPO",
     "robust_dpo": "RobustDPO",
     "f_dpo": "FDPO",
+    "tr_dpo": "TRDPO",
     "dpop": "DPOP",
     "ld_dpo": "LDDPO",
     "wpo": "WPO",

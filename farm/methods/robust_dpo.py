@@ -4,7 +4,8 @@
     h    = log π_θ(y_w|x)/π_ref(y_w|x) − log π_θ(y_l|x)/π_ref(y_l|x)
 
 paper   code               differs from the paper
-ε       config.flip_rate   how often one vote is the wrong way round
+ε       config.flip_rate   how often one vote is the wrong way round; measure_flip_rate takes it from pairs of
+                           the snapshot that were judged twice or more
 h       pairs.gap
 E       both_ways          a preference p < 1 is a mean over votes, each of them corrected by ε; a tie is ½
 """
@@ -23,6 +24,8 @@ class RobustDPOConfig(BetaConfig):
 
     flip_rate: float = option(0.1, at_least=0, below=0.5)
     """Share of votes that are the wrong way round, ε."""
+    measure_flip_rate: bool = False
+    """Take it from the snapshot instead: from how often two votes on the same pair differ."""
 
 
 def robust_dpo_loss(pairs: RatedPairs, config: RobustDPOConfig) -> Tensor:

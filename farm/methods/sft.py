@@ -18,7 +18,7 @@ from torch import Tensor
 from farm.config import TrainConfig
 from farm.models.ops import masked_mean
 from farm.models.tokens import Tokens
-from farm.training.data import Data, Demonstration
+from farm.training.data import Data, DataError, Demonstration
 from farm.training.feed import demonstrations
 from farm.training.method import DataKind, Loss, Method, Models, Need, Stats
 
@@ -63,6 +63,9 @@ class SFT(Method[Tokens]):
         """control: tokens that demonstrations are marked with, the one to ask for last."""
         self.policy = self.trained = self.product = models.policy()
         if control:
+            if data.train and not any(each.control == control[-1] for each in data.train):
+                what = "no output is under the token that is asked for: none was judged well enough"
+                raise DataError(what, remedy="lower the threshold, or give outputs that were judged better")
             self.policy.condition_on(control, data.first.prompt)
         self.feed = demonstrations(data, self.policy.codec, config, self.policy.device)
 

@@ -73,6 +73,26 @@ def pair_agreement(counts: Ints) -> Floats:
     return np.column_stack([agreeing, total * (total - 1)]).astype(np.float64) / 2
 
 
+class FlipRate(NamedTuple):
+    """How often a vote is the wrong way round, and the number of pairs of votes that say so."""
+
+    rate: float
+    pairs: int
+
+
+def flip_rate(counts: Ints) -> FlipRate | None:
+    """ε from how often two votes on one unit differ, d = 2 ε (1 − ε): (n, 3) -> ε in [0, ½].
+
+    Ties do not count. It holds where each vote is wrong by chance alone, at one rate. None where no unit has
+    two votes.
+    """
+    decided = counts * np.array([1, 0, 1])
+    agreeing, pairs = pair_agreement(decided).sum(axis=0)
+    if not pairs:
+        return None
+    return FlipRate(float(1 - np.sqrt(max(0.0, 2 * agreeing / pairs - 1))) / 2, int(pairs))
+
+
 def fleiss_sums(counts: Ints, raters: int) -> Floats:
     """The sums of each unit that Fleiss' kappa needs: (n, 3) -> (n, 5).
 

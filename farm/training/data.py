@@ -140,6 +140,14 @@ def check_judged(records: Sequence[JudgedOutput]) -> None:
         raise DataError(what, where=quote(wrong.prompt), remedy=remedy)
 
 
+def check_two_sided(records: Sequence[JudgedOutput]) -> None:
+    """Raises DataError where no output is good, which is a label above ½, or none is bad."""
+    sides = {"good" if each.label > 0.5 else "bad" for each in records if each.label != 0.5}
+    for missing in sorted({"good", "bad"} - sides if records else ()):
+        what = f"none of the {len(records)} outputs is {missing}, so nothing tells good from bad"
+        raise DataError(what, remedy="give outputs of both sides, or imitate good ones: filtering")
+
+
 def check_groups(records: Sequence[OutputGroup]) -> None:
     """Raises DataError on a group of one output, on missing scores, and on scores that are not finite."""
     for group in records:

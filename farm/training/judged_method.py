@@ -15,7 +15,7 @@ from farm.models.forward import autocast
 from farm.models.ops import Total, masked_sum
 from farm.models.tokens import Tokens
 from farm.training.batches import Batch
-from farm.training.data import Data, JudgedOutput
+from farm.training.data import Data, JudgedOutput, check_two_sided
 from farm.training.feed import PreparedFeed, judged
 from farm.training.method import DataKind, Feed, Loss, Method, Models, Need, Stats
 from farm.training.pair_method import RatedResponses
@@ -123,6 +123,7 @@ class JudgedMethod(Method[ReferencedOutputs], Generic[C]):
     def __init__(
         self, config: C, trainer: JudgedTrainer[C], data: Data[JudgedOutput], models: Models
     ) -> None:
+        check_two_sided(data.train)
         self.config, self._trainer, self._total = config, trainer, data.processes.sum
         self.policy = self.trained = self.product = models.policy()
         self.reference = models.reference_logps()

@@ -153,9 +153,8 @@ class PairMethod(Method[ReferencedPairs], Generic[C]):
         self.config, self._trainer = config, trainer
         self.policy = self.trained = self.product = models.policy()
         self.reference = models.reference_logps() if "reference" in trainer.needs else no_reference
-        self.feed = PreparedFeed(
-            pairs(data, self.policy.codec, config, self.policy.device), self.with_reference
-        )
+        self.pairs = pairs(data, self.policy.codec, config, self.policy.device)
+        self.feed = PreparedFeed(self.pairs, self.with_reference)
 
     def with_reference(self, step: Sequence[PairBatch]) -> list[ReferencedPairs]:
         """The batches of a step with log-probabilities under the reference."""

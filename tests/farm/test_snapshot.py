@@ -92,4 +92,6 @@ def test_what_cannot_be_frozen_is_said_in_a_line(ledger: Path) -> None:
         writer.annotations([Annotation(1, 1, None, None, False, AnnotationStatus.RETRACTED, attempt=1)])
     assert "choose another name" in refused(ledger, "snapshot", "people")
     assert "there is nothing to freeze" in refused(ledger, "snapshot", "x", "--source", "nowhere")
+    no_ratings = refused(ledger, "snapshot", "x", "--unpaired")
+    assert "there is nothing to freeze (import rows of single outputs)" in no_ratings
     assert "no annotator 'bob' judged here" in refused(ledger, "snapshot", "x", "--annotator", "bob")

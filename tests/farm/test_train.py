@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from safetensors.torch import load_file, save_file
+from sqlalchemy import select
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 from typer.testing import CliRunner
 
@@ -20,11 +21,8 @@ from cli import app
 from db.errors import ConfigError
 from db.interchange.rows import ReadOptions
 from db.ledger import Ledger
-from db.records import (
-    Membership,
-    ProducerKind,
-)
-from db.tables import CHECKPOINT, METRIC, RUN
+from db.records import Annotation, AnnotatorCard, AnnotatorKind, Membership, ProducerKind
+from db.tables import ANNOTATION, CHECKPOINT, METRIC, RUN
 from farm.config import TrainConfig
 from farm.import_ import import_files
 from farm.methods import METHODS, load
@@ -272,6 +270,43 @@ def test_a_study_may_move_but_other_weights_are_another_run(
     save_file({name: weight * 2 for name, weight in weights.items()}, moved / "model" / "model.safetensors")
     with pytest.raises(CheckpointError, match="another configuration or other data"):
         trained(moved)
+
+
+def test_robust_dpo_takes_the_flip_rate_that_the_snapshots_votes_have(
+    ledger: Path, tmp_path: Path, model_dir: str
+) -> None:
+    """Judged again by bob, who turns 4 of 40 verdicts: d = 0.1, ε = (1 − √0.8)/2 = 0.0528."""
+
+    def learnt(opened: Ledger, name: str) -> TrainReport:
+        task = TrainTask(model_dir, tmp_path / name, name, held_out=0.0)
+        said: list[str] = []
+        report = train(
+            opened,
+            "robust_dpo",
+            task,
+            None,
+            QUICK | {"measure_flip_rate": "true"},
+            lambda *p: said.append(p[0]),
+        )
+        assert said[0] == "flip rate 0.0528, from 40 pairs of votes on one pair"
+        return report
+
+    with Ledger.open(ledger) as opened:
+        snapshot(opened, "alone", Choice())
+        with pytest.raises(ConfigError, match=r"snapshot alone: no pair was judged twice.*--replicates 2"):
+            learnt(opened, "alone")
+        before = list(opened.stream(select(ANNOTATION.c.pair_id, ANNOTATION.c.label)))
+        with opened.writing() as writer:
+            [bob] = writer.annotators([AnnotatorCard("bob", AnnotatorKind.HUMAN)])
+            turned = [label if i >= 4 else 1 - label for i, (_, label) in enumerate(before)]
+            writer.annotations(
+                [Annotation(pair, bob, p, p, None) for (pair, _), p in zip(before, turned, strict=True)]
+            )
+        snapshot(opened, "twice", Choice())
+        learnt(opened, "twice")
+        with opened.reading() as connection:
+            [run] = connection.execute(RUN.select()).all()
+    assert json.loads(run.config)["flip_rate"] == pytest.approx((1 - math.sqrt(0.8)) / 2)
 
 
 def test_a_tracker_that_is_not_installed_is_a_clear_error(tmp_path: Path) -> None:

@@ -164,6 +164,14 @@ def test_held_out_outputs_share_one_number_as_a_step_does(model_dir: str, make_m
         assert len(shifts) == 1
 
 
+@pytest.mark.parametrize("name", JUDGED)
+def test_outputs_of_one_side_are_refused(name: str, shared: Any) -> None:
+    for labels, missing in ([1.0, 0.5], "bad"), ([0.0, 0.5], "good"):
+        records = [JudgedOutput(Prompt(f"say {i}"), "yes", label) for i, label in enumerate(labels)]
+        with pytest.raises(DataError, match=f"none of the 2 outputs is {missing}.*filtering"):
+            step_gradient(name, shared, records, 2)
+
+
 def test_bco_and_kto_differ_from_apo_zero_by_their_number_alone() -> None:
     values = tensor([-1.0, -4.0, -20.0])
     kto, zero = KTOConfig(), APOZeroUnpaired.Config()

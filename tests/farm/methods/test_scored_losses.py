@@ -15,7 +15,7 @@ from torch.autograd import gradcheck
 from db.errors import ConfigError
 from farm.methods import load
 from farm.methods.awr import AWR, AWRConfig, awr_loss
-from farm.methods.conditional_training import ConditionalTrainingConfig, marked
+from farm.methods.conditional_training import ConditionalTraining, ConditionalTrainingConfig, marked
 from farm.methods.f_sft import TANGENT, FSFTConfig, f_sft_loss, phi
 from farm.methods.filtering import Filtering, FilteringConfig, kept
 from farm.methods.rwr import RWR, RWRConfig, rwr_loss
@@ -102,6 +102,12 @@ def test_conditional_training_marks_good_bad_and_a_share_not_at_all() -> None:
     assert plain == ["<|quality_1|>" if r.label > 0.5 else "<|quality_0|>" for r in RECORDS]
     with pytest.raises(ConfigError, match="lora_rank must be 0"):
         ConditionalTrainingConfig(lora_rank=2)
+
+
+def test_conditional_training_without_a_good_output_is_refused(model_dir: str) -> None:
+    config = ConditionalTrainingConfig(unmarked=0.0)
+    with pytest.raises(DataError, match="no output is under the token that is asked for"):
+        ConditionalTraining(config, Data([RECORDS[1], RECORDS[3]]), LoadedModels(model_dir, config))
 
 
 def test_weights_grow_with_the_label_and_are_cut() -> None:

@@ -109,3 +109,20 @@ def test_effective_judges() -> None:
 def test_judges_that_avoid_each_others_errors_are_not_worth_more_than_they_are() -> None:
     errors = np.array([[1, 0], [0, 1], [0, 0], [1, 0], [0, 1.0]])
     assert worth(errors) == 2
+
+
+def test_the_flip_rate_of_votes_by_hand_and_of_flipped_coins() -> None:
+    """3 against 1 has 3 agreeing pairs of 6, and two units of 2 against 0 make 5 of 8. Ties do not count."""
+    counts = np.array([[3, 9, 1], [0, 1, 2], [2, 0, 0]])
+    found = re_.flip_rate(counts)
+    assert found is not None
+    assert found.pairs == 8
+    assert found.rate == pytest.approx((1 - np.sqrt(2 * 5 / 8 - 1)) / 2)
+    assert re_.flip_rate(np.array([[1, 5, 0], [0, 0, 1]])) is None
+    assert re_.flip_rate(np.array([[1, 0, 1]])) == (0.5, 1)
+    assert re_.flip_rate(np.array([[0, 0, 4]])) == (0.0, 6)
+    flips = np.random.default_rng(0).random((40_000, 3)) < 0.15
+    wrong = flips.sum(axis=1)
+    found = re_.flip_rate(np.column_stack([wrong, np.zeros_like(wrong), 3 - wrong]))
+    assert found is not None
+    assert found.rate == pytest.approx(0.15, abs=0.003)
