@@ -77,8 +77,9 @@ def _typed(row: dict[str, Any]) -> dict[str, Any]:
     if made.get("scores") is not None:
         with suppress(ValueError):
             made["scores"] = json.loads(made["scores"])
-    with suppress(ValueError):
-        made["order_swapped"] = yes_or_no(made.get("order_swapped"), "order_swapped")
+    if "order_swapped" in made:
+        with suppress(ValueError):
+            made["order_swapped"] = yes_or_no(made["order_swapped"], "order_swapped")
     if number_of(made.get("preference")) is not None:
         made["preference"] = number_of(made["preference"])
     return made
