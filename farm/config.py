@@ -14,6 +14,7 @@ __all__ = [
     "Combination",
     "Config",
     "Decoding",
+    "LogRatioRead",
     "ModelConfig",
     "Option",
     "TrainConfig",
@@ -25,6 +26,7 @@ __all__ = [
 
 Schedule: TypeAlias = Literal["cosine", "linear", "constant"]
 Precision: TypeAlias = Literal["float32", "bfloat16"]
+LogRatioRead: TypeAlias = Literal["sum", "mean"]
 Combination: TypeAlias = Literal["mean", "minimum", "lower_bound"]
 Attention: TypeAlias = Literal["sdpa", "eager", "flash_attention_2", "flex_attention"]
 

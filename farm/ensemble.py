@@ -14,17 +14,17 @@ from db.ledger import Ledger
 from db.queries import training
 from db.queries.training import Labelled
 from db.whole_files import Kind, write_bytes_whole
-from farm.methods.reward_model import calibration
 from farm.models.codec import Codec
 from farm.models.ensemble import Standard, combined, standardised
 from farm.models.hub import ModelError
 from farm.models.loading import source_key
-from farm.models.rewards import REWARD_FILE, EnsembleCard, EnsembleMember, reward_card
+from farm.models.reward_cards import REWARD_FILE, EnsembleCard, EnsembleMember, reward_card
 from farm.models.scorer import Scorer, ScorerReward
 from farm.models.tokens import Prompt
 from farm.options.ensemble import EnsembleTask as EnsembleTask
 from farm.progress import Progress, silent
 from farm.snapshot import snapshot_named
+from farm.training.score_method import calibration
 
 LEAST = 10  # pairs below which a deviation says nothing
 OURS = Kind(b"{", b'"kind": "ensemble"')

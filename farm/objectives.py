@@ -21,6 +21,8 @@ LEARNS_FROM: dict[DataKind, str] = {
     "demonstrations": "demonstrations",
     "pairs": "judged pairs",
     "judged": "judged outputs",
+    "attributes": "rated outputs",
+    "questions": "questions about pairs",
     "groups": "scored groups",
     "instructions": "own responses",
 }
@@ -46,7 +48,8 @@ class Objective:
         """How to train it."""
         data = "--snapshot NAME" if self.snapshot else "--set NAME"
         reward = " --reward DIR" if "reward" in self.needs else ""
-        return f"farm train {self.name} --model DIR --out FOLDER {data}{reward}"
+        asked = " --annotator NAME" if self.learns_from == LEARNS_FROM["questions"] else ""
+        return f"farm train {self.name} --model DIR --out FOLDER {data}{reward}{asked}"
 
 
 @dataclass(frozen=True)
@@ -80,11 +83,13 @@ class ObjectiveTable:
         if self.snapshot is None or not method.snapshot:
             return None
         kind, held = load(method.name).data_kind, self.snapshot
-        if kind == "judged":
+        if kind in ("judged", "attributes"):
             return 2 * held.pairs + held.outputs
         if kind == "groups":
             return held.groups
-        return None if held.outputs else held.pairs
+        if held.outputs:
+            return None
+        return 2 * held.pairs if kind == "questions" else held.pairs
 
     def to_json(self) -> Json:
         """The table as a JSON object."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,13 +10,18 @@ from typing import TypeAlias
 
 import numpy as np
 
+from annotators.catalogue import load as load_annotator
+from annotators.pool import Pool
+from annotators.render import messages
+from annotators.shown import ShownPair
+from annotators.spec import AnnotatorSpec
 from db.errors import ConfigError, did_you_mean
 from db.ids import Json, canonical_json, content_hash, keyed_uniform
 from db.ledger import Ledger
 from db.queries import history, training
-from db.queries.ratings import rated
-from db.queries.training import SnapshotCard
-from db.records import Run
+from db.queries.ratings import rated, rated_attributes
+from db.queries.training import Labelled, SnapshotCard
+from db.records import AnnotatorKind, Output, Pair, Run, Turn, TurnRole
 from db.schema import package_version
 from farm.config import Option, TrainConfig, build, options, read_yaml
 from farm.evaluation.cards import model_card_path, write_model_card
@@ -31,7 +36,14 @@ from farm.statistics.agreement import categories
 from farm.statistics.reliability import flip_rate
 from farm.training.checkpoint import RunFolder
 from farm.training.conversions import FROM_SNAPSHOT, MADE
-from farm.training.data import Data, Demonstration, JudgedOutput, PreferencePair
+from farm.training.data import (
+    AskedPair,
+    AttributedOutput,
+    Data,
+    Demonstration,
+    JudgedOutput,
+    PreferencePair,
+)
 from farm.training.loop import Log, fit
 from farm.training.method import DataKind, Trainer
 from farm.training.processes import Processes
@@ -123,12 +135,43 @@ def train(
     )
 
 
+def asked_pairs(rows: Iterable[Labelled], spec: AnnotatorSpec) -> Iterator[tuple[str, AskedPair]]:
+    """Each judged pair as the annotator is asked about it, with its instruction's key.
+
+    It is asked in both orders, first with output_a as the output shown first.
+    """
+    for row in rows:
+        pair, flipped = Pair.of(*(Output(row.instruction, text) for text in (row.output_a, row.output_b)))
+        for turned in (False, True):
+            said = messages(spec, [ShownPair(pair, swapped=flipped != turned)])
+            turns = tuple(Turn(TurnRole(each.role), each.content) for each in said)
+            yield row.instruction.key, AskedPair(turns, spec.outputs, 1 - row.label if turned else row.label)
+
+
+def _asked(task: TrainTask) -> AnnotatorSpec:
+    """The annotator that is named. Raises ConfigError on one that a reply of one token does not answer."""
+    if task.annotator is None:
+        remedy = "name one with --annotator, such as logprob"
+        raise ConfigError("this method learns to answer the prompt of an annotator", remedy=remedy)
+    found = load_annotator(task.annotator)
+    if isinstance(found, Pool) or found.kind is not AnnotatorKind.LLM or found.recorded:
+        what = f"{found.name} is no language model with a prompt"
+    elif found.decoding.max_tokens != 1 or found.batch != 1:
+        what = f"a reply to {found.name} has more than one token"
+    else:
+        return found
+    raise ConfigError(what, where="--annotator", remedy="name one whose reply is one token, such as logprob")
+
+
 def _check_models(name: str, method: Trainer, task: TrainTask) -> None:
     """Raises ConfigError on a frozen model that the method does not ask for, and where one is missing."""
     for need, given in (("reference", task.reference), ("reward", task.reward)):
         if given and need not in method.needs:
             what, remedy = f"{name} asks no {need} model", f"leave --{need} out"
             raise ConfigError(what, where=f"--{need}", remedy=remedy)
+    if task.annotator and method.data_kind != "questions":
+        remedy = "leave --annotator out"
+        raise ConfigError(f"{name} learns no annotator's prompt", where="--annotator", remedy=remedy)
     if "reward" in method.needs and not task.reward:
         raise ConfigError(f"{name} needs a reward model", remedy="name one with --reward")
 
@@ -223,7 +266,12 @@ def _data(ledger: Ledger, kind: DataKind, task: TrainTask, processes: Processes)
     if kind in FROM_SNAPSHOT:
         if task.snapshot is None:
             raise ConfigError("this method learns from judged pairs", remedy="name a --snapshot")
-        held, records = snapshot_records(ledger, snapshot_named(ledger, task.snapshot))
+        card = snapshot_named(ledger, task.snapshot)
+        held, records = snapshot_records(ledger, card)
+        if (held, kind) == ("judged", "attributes"):
+            held, records = kind, _attributed(ledger, card)
+        if (held, kind) == ("pairs", "questions"):
+            held, records = kind, list(asked_pairs(training.labelled(ledger, card.id), _asked(task)))
         if held != kind and (held, kind) not in MADE:
             raise ConfigError(
                 f"the snapshot {task.snapshot!r} has single outputs, and this method learns from pairs",
@@ -257,6 +305,14 @@ def snapshot_records(ledger: Ledger, card: SnapshotCard) -> tuple[DataKind, list
         for each in training.labelled(ledger, card.id)
     )
     return "pairs", [(asked.key, PreferencePair(Prompt.of(asked), *judged)) for asked, judged in pairs]
+
+
+def _attributed(ledger: Ledger, card: SnapshotCard) -> list[tuple[str, AttributedOutput]]:
+    """The outputs of a snapshot of ratings with the rating of each attribute."""
+    return [
+        (each.instruction.key, AttributedOutput(Prompt.of(each.instruction), each.output, each.labels))
+        for each in rated_attributes(ledger, card.id)
+    ]
 
 
 def _from_set(ledger: Ledger, name: str, kind: DataKind) -> list[tuple[str, object]]:

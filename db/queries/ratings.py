@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, NamedTuple, TypeVar
@@ -18,6 +18,8 @@ from db.queries.exports import RowFilter
 from db.records import AnnotatorKind, Instruction, turns_from_json
 from db.tables import ANNOTATOR, INSTRUCTION, OUTPUT, RATING, SNAPSHOT_RATING
 
+WHOLE = "score"
+"""The attribute of ratings that name none."""
 Query = TypeVar("Query", bound=Select[*tuple[Any, ...]])
 
 
@@ -31,6 +33,19 @@ class Rated:
     instruction: Instruction
     output: str
     label: float
+
+
+@dataclass(frozen=True, slots=True)
+class RatedAttributes:
+    """An output with the mean rating of each attribute, over annotators as in `Rated`.
+
+    An attribute is the subset of its ratings, and `WHOLE` where they have none. Attributes that nobody rated
+    are missing.
+    """
+
+    instruction: Instruction
+    output: str
+    labels: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +89,33 @@ def rated(ledger: Ledger, snapshot_id: int) -> Iterator[Rated]:
 
     Equal texts that answer one instruction are one output, whoever wrote them.
     """
+    for instruction, output, given in _given(ledger, snapshot_id):
+        by_annotator: dict[str, list[float]] = {}
+        for each in given:
+            by_annotator.setdefault(each.annotator, []).append(each.label)
+        yield Rated(instruction, output, fmean(map(fmean, by_annotator.values())))
+
+
+def rated_attributes(ledger: Ledger, snapshot_id: int) -> Iterator[RatedAttributes]:
+    """Stream a snapshot's outputs with their attributes, in the order of `rated`."""
+    for instruction, output, given in _given(ledger, snapshot_id):
+        found: dict[str, dict[str, list[float]]] = {}
+        for each in given:
+            found.setdefault(each.attribute, {}).setdefault(each.annotator, []).append(each.label)
+        means = {name: fmean(map(fmean, voices.values())) for name, voices in sorted(found.items())}
+        yield RatedAttributes(instruction, output, means)
+
+
+class _Given(NamedTuple):
+    annotator: str
+    attribute: str
+    label: float
+
+
+def _given(ledger: Ledger, snapshot_id: int) -> Iterator[tuple[Instruction, str, list[_Given]]]:
+    """Every output of a snapshot with all that was said of it."""
     query = (
-        select(*ASKED, OUTPUT.c.text, ANNOTATOR.c.key, RATING.c.label)
+        select(*ASKED, OUTPUT.c.text, ANNOTATOR.c.key, RATING.c.label, RATING.c.subset)
         .join(SNAPSHOT_RATING, SNAPSHOT_RATING.c.rating_id == RATING.c.id)
         .join(OUTPUT, OUTPUT.c.id == RATING.c.output_id)
         .join(INSTRUCTION, INSTRUCTION.c.id == OUTPUT.c.instruction_id)
@@ -83,12 +123,12 @@ def rated(ledger: Ledger, snapshot_id: int) -> Iterator[Rated]:
         .where(SNAPSHOT_RATING.c.snapshot_id == snapshot_id)
         .order_by(RATING.c.key)
     )
-    given: dict[tuple[Instruction, str], dict[str, list[float]]] = {}
+    found: dict[tuple[Instruction, str], list[_Given]] = {}
     for row in ledger.stream(query):
-        by_annotator = given.setdefault((instruction_of(row), row.text), {})
-        by_annotator.setdefault(row.key, []).append(row.label)
-    for (instruction, output), labels in given.items():
-        yield Rated(instruction, output, fmean(map(fmean, labels.values())))
+        said = _Given(row.key, row.subset or WHOLE, row.label)
+        found.setdefault((instruction_of(row), row.text), []).append(said)
+    for (instruction, output), given in found.items():
+        yield instruction, output, given
 
 
 @dataclass(frozen=True)

@@ -184,7 +184,7 @@ def model_card(ledger: Ledger, run_id: int, checkpoint: Path) -> str:
     lines += _table(("figure", "value"), figures)
     config: dict[str, Json] = json.loads(run.config)
     lines += ["## Options", "", *_table(("option", "value"), [(k, json.dumps(v)) for k, v in config.items()])]
-    kind = "AutoModelForSequenceClassification" if method == "reward_model" else "AutoModelForCausalLM"
+    kind = _auto_class(checkpoint)
     lines += ["## Loading it", "", f"    from transformers import AutoTokenizer, {kind}", ""]
     lines += [f'    model = {kind}.from_pretrained("{checkpoint.name}/model")']
     lines += [f'    tokenizer = AutoTokenizer.from_pretrained("{checkpoint.name}/model")', ""]
@@ -194,6 +194,14 @@ def model_card(ledger: Ledger, run_id: int, checkpoint: Path) -> str:
     ]
     note = "Weights are bound by the licence of the model that training started from, and of the data."
     return "\n".join([*lines, "## Licence", "", note, LICENCE]) + "\n"
+
+
+def _auto_class(checkpoint: Path) -> str:
+    """The class of transformers that loads a checkpoint."""
+    file = checkpoint / "model" / "config.json"
+    told = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    scores = any("SequenceClassification" in name for name in told.get("architectures") or ())
+    return "AutoModelForSequenceClassification" if scores else "AutoModelForCausalLM"
 
 
 def write_model_card(ledger: Ledger, run_id: int, checkpoint: Path) -> None:

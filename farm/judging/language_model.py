@@ -9,7 +9,6 @@ temperature, seed and extra fields of a request have no effect, and a warning of
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,12 +21,11 @@ from annotators.clients.choices import read_completion
 from annotators.clients.request import Request, RequestDecoding
 from annotators.clients.sending import Sending, failed
 from annotators.clients.spelling import LOGPROB_POSITIONS
-from db.errors import ConfigError
 from db.records import Turn, TurnRole
 from farm.config import ModelConfig, build
 from farm.judging.in_process import HELD, held_to
 from farm.judging.provider import Weights
-from farm.models.chat import chat_text
+from farm.models.asked import AROUND, asked_ids, saying, tokens_of
 from farm.models.forward import read
 from farm.models.loading import load_codec, load_model, pick_device, quiet
 from farm.models.ops import last_token
@@ -38,7 +36,6 @@ LONGEST_REPLY = 1_024  # tokens, where the request names no limit
 TEMPLATE_OPTIONS = "chat_template_kwargs"  # the extra field that vLLM and others take, too
 IGNORED = "settings_ignored"
 AS_USUAL = Weights()
-_AROUND = re.compile(r"^[\W_]+|[\W_]+$")
 
 
 @dataclass(frozen=True)
@@ -121,45 +118,23 @@ class CausalModel:
     @cached_property
     def tokens(self) -> list[str]:
         """The text of every token."""
-        ids = [[i] for i in range(self.model.get_output_embeddings().weight.shape[0])]
-        decoded: list[str] = self.tokenizer.batch_decode(ids, clean_up_tokenization_spaces=False)
-        return decoded
+        return tokens_of(self.codec, self.model.get_output_embeddings().weight.shape[0])
 
     @cached_property
     def answers(self) -> list[int]:
         """The ids of the tokens that say a name: " A", "a", "(A"."""
-        return [i for i, token in enumerate(self.tokens) if _AROUND.sub("", token).casefold() in self.names]
+        return [i for i, token in enumerate(self.tokens) if AROUND.sub("", token).casefold() in self.names]
 
     def saying(self, names: Sequence[str]) -> list[int]:
-        """The ids of the tokens that a reply which is held to names can be: "A", " A", "(A", but not "a".
-
-        An article is no name, and its probability is not small. Raises ConfigError where a name is no token.
-        """
-        special = set(self.tokenizer.all_special_ids)
-        found: list[int] = []
-        for name in names:
-            ids = [i for i, token in enumerate(self.tokens) if _AROUND.sub("", token) == name]
-            if not set(ids) - special:
-                what = f"the model has no token {name!r}, so it cannot answer with the name alone"
-                raise ConfigError(what, where="outputs", remedy="name the outputs A and B")
-            found += [i for i in ids if i not in special]
-        return found
+        """The ids of the tokens that a reply which is held to names can be; see `farm.models.asked`."""
+        special = frozenset(self.tokenizer.all_special_ids)
+        return [i for name in names for i in saying(self.tokens, name, special)]
 
     def prompt(self, request: Request) -> list[int]:
-        """The token ids of a request: by the chat template, or as plain text where there is none."""
-        if getattr(self.tokenizer, "chat_template", None) is None:
-            text = "\n\n".join(self._plain(each.content) for each in request.messages)
-            return self.codec.ids(f"{text}\n\nReply:", plain=True)
+        """The token ids of a request."""
         options = request.decoding.extra.get(TEMPLATE_OPTIONS)
-        said = [Turn(TurnRole(each.role), self._plain(each.content)) for each in request.messages]
-        text = chat_text(said, self.tokenizer, options=options if isinstance(options, Mapping) else {})
-        return self.codec.ids(text, plain=False)
-
-    def _plain(self, text: str) -> str:
-        """The text with special tokens broken up, so that nothing that is judged begins a new message."""
-        for token in self.tokenizer.all_special_tokens:
-            text = text.replace(token, f"{token[0]} {token[1:]}")
-        return text
+        said = [Turn(TurnRole(each.role), each.content) for each in request.messages]
+        return asked_ids(self.codec, said, options if isinstance(options, Mapping) else {})
 
     def generate(self, prompts: Sequence[Sequence[int]], decoding: RequestDecoding) -> list[Generated]:
         """Greedy replies to prompts that are shorter than `longest`.

@@ -26,12 +26,16 @@ from farm.models.chat import chat_text
 from farm.models.codec import TEMPLATE_FILE
 from farm.models.hub import ModelError
 from farm.models.loading import load_model, load_tokenizer
-from farm.models.rewards import load_reward, reward_card
+from farm.models.reward_cards import reward_card
+from farm.models.rewards import compares, load_margins, load_reward
 from farm.models.sources import locate
 from farm.models.tokens import Prompt
 
 Score = Callable[[Sequence[Prompt], Sequence[str]], Sequence[float]]
 """(prompts, responses) -> one score each."""
+TwoScores = tuple[float, float]
+ScorePairs = Callable[[Sequence[Prompt], Sequence[str], Sequence[str]], Sequence[TwoScores]]
+"""(prompts, first outputs, second outputs) -> the scores of both."""
 
 
 class RewardJudge:
@@ -44,15 +48,36 @@ class RewardJudge:
         self.source = source
         self.rows = rows
         self.config = config_of(weights)
-        self._score: Score | None = None
+        self._score: ScorePairs | None = None
 
     def __call__(self, requests: Sequence[Request]) -> list[Sending]:
         """Two scores for each request, as a reply."""
-        self._score = self._score or load_score(self.source, self.rows, self.config)
+        self._score = self._score or load_pair_scores(self.source, self.rows, self.config)
         asked = [scored_pair(request) for request in requests]
-        prompts = [Prompt.of(each.instruction) for each in asked for _ in range(2)]
-        scores = self._score(prompts, [text for each in asked for text in (each.first, each.second)])
-        return [_sending(request, scores[2 * i : 2 * i + 2]) for i, request in enumerate(requests)]
+        prompts = [Prompt.of(each.instruction) for each in asked]
+        scores = self._score(prompts, [each.first for each in asked], [each.second for each in asked])
+        return [_sending(*each) for each in zip(requests, scores, strict=True)]
+
+
+def load_pair_scores(source: str, rows: int, config: ModelConfig) -> ScorePairs:
+    """The function that scores pairs, of any model that does so. Raises ModelError where there is none.
+
+    A model that compares two outputs gives them half its log-odds each, so that their difference is right.
+    """
+    if compares(source):
+        margins = load_margins(source, config, rows)
+
+        def halves(prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]) -> list[TwoScores]:
+            return [(half, -half) for half in (margins(prompts, first, second) / 2).tolist()]
+
+        return halves
+    alone = load_score(source, rows, config)
+
+    def both(prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]) -> list[TwoScores]:
+        scores = alone([*prompts, *prompts], [*first, *second])
+        return list(zip(scores[: len(first)], scores[len(first) :], strict=True))
+
+    return both
 
 
 def load_score(source: str, rows: int, config: ModelConfig) -> Score:

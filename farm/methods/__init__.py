@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 METHODS: dict[str, str] = {
     "sft": "SFT",
     "reward_model": "RewardModel",
+    "reward_regression": "RewardRegression",
+    "weak_to_strong": "WeakToStrong",
+    "weak_to_strong_product": "WeakToStrongProduct",
+    "pair_model": "PairModel",
+    "general_preference": "GeneralPreference",
+    "genrm": "GenRM",
+    "implicit_prm": "ImplicitPRM",
     "dpo": "DPO",
     "ipo": "IPO",
     "robust_dpo": "RobustDPO",

@@ -5,6 +5,7 @@ chat_filters      what a chat template makes, measured, and filters with a bound
 chat_templates    the chat template of a tokenizer, rendered within limits
 chat              turns as the text of a chat template
 codec             the prompt template and the tokenizer: text to rows of tokens and back
+asked             what a judge is asked, as tokens, and the tokens that name an output
 hub               check that a model exists: as a folder, in the cache, or on the hub
 sources           where the parts of a model are: weights, a .gguf file, an adapter and its base
 identity          identity of a model, a hash of its files or weights
@@ -15,8 +16,11 @@ ops               formulas over tensors: masked means, log-probabilities, KL, ad
 packing           short rows side by side in one, so that a pass has little padding
 forward           a forward pass over prompts and responses; a shared prompt is run once, or rows are packed
 policy            a causal language model that rates and draws responses
+log_ratio         a policy and its reference as a reward, token by token
 scorer            a model with a scalar head: a reward model or a value model
 ensemble          the mean, minimum or lower bound of several reward models
+pair_margins      models that compare two outputs, whose preferences may be cyclic
+reward_cards      reward.json: how a folder is read as a reward
 rewards           whatever can serve as a reward, by its folder
 generation        drawing responses token by token, with nothing spent on finished rows
 """

@@ -1,84 +1,45 @@
-"""Load whatever can serve as a reward: the one place where `--reward` becomes a function.
+"""Load whatever can serve as a reward or compare outputs: the one place where `--reward` becomes a function.
 
-A folder of weights is a reward model. A folder with a reward.json says itself how it is read:
-
-kind        what the folder holds
-ensemble    the paths of two or more reward models, with the scale of each
+A folder of weights is a reward model. A folder with a reward.json says how it is read (reward_cards.py).
 """
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias, get_args
+from typing import TypeAlias, get_args
+
+import torch
+from torch import Tensor
 
 from db.ids import content_hash
-from farm.config import Combination, ModelConfig
-from farm.models.ensemble import Ensemble, ScoreTexts, Standard
+from farm.config import ModelConfig
+from farm.models.ensemble import Ensemble, ScoreTexts
 from farm.models.hub import ModelError
 from farm.models.identity import fingerprint
 from farm.models.loading import source_key
-from farm.models.scorer import Scorer, ScorerReward
+from farm.models.log_ratio import LogRatio
+from farm.models.pair_margins import Margins, PairMargins, ScoreMargins, VectorMargins
+from farm.models.policy import Policy
+from farm.models.reward_cards import (
+    AttributesCard,
+    Comparing,
+    EnsembleCard,
+    LogRatioCard,
+    PairCard,
+    reward_card,
+    unreadable,
+)
+from farm.models.scorer import Scorer, ScorerReward, TextReward
+from farm.models.tokens import Tokens
 
-REWARD_FILE = "reward.json"
-_AGAIN = "make the folder again"
-
-Prepare: TypeAlias = Callable[[Scorer], None]
+Prepare: TypeAlias = Callable[[Policy | Scorer], None]
 """What is done to each model once it is loaded, such as compiling it."""
 
 
-class EnsembleMember(NamedTuple):
-    """A reward model of an ensemble. key: hash of its files when the ensemble was made."""
-
-    source: str
-    key: str
-    standard: Standard
-
-
-class EnsembleCard(NamedTuple):
-    """What the reward.json of an ensemble says."""
-
-    members: Sequence[EnsembleMember]
-    how: Combination
-    factor: float
-
-    def text(self, folder: Path) -> str:
-        """The file's text. Members on this machine are written as paths from `folder`."""
-        members = [
-            {"source": _from(each.source, folder), "key": each.key, **each.standard._asdict()}
-            for each in self.members
-        ]
-        card = {"kind": "ensemble", "how": self.how, "factor": self.factor, "members": members}
-        return json.dumps(card, indent=1) + "\n"
-
-    @classmethod
-    def read(cls, card: Mapping[str, Any], folder: Path) -> EnsembleCard:
-        """The card of a folder. Raises ModelError where the file is wrong, or a member is not as it was."""
-        try:
-            members = [
-                EnsembleMember(
-                    _beside(str(each["source"]), folder),
-                    str(each["key"]),
-                    Standard(float(each["mean"]), float(each["deviation"])),
-                )
-                for each in card["members"]
-            ]
-            made = cls(members, card["how"], float(card["factor"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise _unreadable(folder, f"{type(error).__name__} {error}") from None
-        if made.how not in get_args(Combination) or len(members) < 2:
-            raise _unreadable(folder, f"{len(members)} members, combined by {made.how!r}")
-        for each in members:
-            if source_key(each.source) != each.key:
-                what = "a member is another model than when the ensemble was made"
-                raise ModelError(what, where=each.source, remedy=_AGAIN)
-        return made
-
-
 def load_reward(
-    source: str, config: ModelConfig, rows: int = 64, prepare: Prepare = lambda scorer: None
+    source: str, config: ModelConfig, rows: int = 64, prepare: Prepare = lambda model: None
 ) -> ScoreTexts:
     """The function that scores responses: texts in, scores (B,) out. rows: responses in a forward pass.
 
@@ -86,19 +47,53 @@ def load_reward(
     none of these.
     """
 
-    def scorer(source: str) -> ScorerReward:
-        found = Scorer.load(source, config)
+    def scorer(source: str, outputs: int = 1) -> Scorer:
+        found = Scorer.load(source, config, outputs=outputs)
         prepare(found)
-        return ScorerReward(found, rows)
+        return found
 
     card = reward_card(source)
     if card is None:
-        return scorer(source)
+        return ScorerReward(scorer(source), rows)
     if card.get("kind") == "ensemble":
         read = EnsembleCard.read(card, Path(source))
-        members = [scorer(each.source) for each in read.members]
+        members = [ScorerReward(scorer(each.source), rows) for each in read.members]
         return Ensemble(members, [each.standard for each in read.members], read.how, read.factor)
-    raise _unreadable(Path(source), f"its kind is {card.get('kind')!r}")
+    if card.get("kind") == "attributes":
+        weights = [each.weight for each in AttributesCard.read(card, Path(source)).attributes]
+        model = scorer(source, len(weights))
+        return TextReward(model, partial(_weighed, model, torch.tensor(weights)), rows)
+    if card.get("kind") == "log_ratio":
+        told = LogRatioCard.read_from(card, Path(source))
+        policy, reference = (Policy.load(each, config) for each in (source, told.reference))
+        for each in (policy, reference):
+            prepare(each)
+        ratio = LogRatio(policy, reference, told.beta, told.read)
+        return TextReward(ratio, ratio, rows)
+    if compares(source):
+        what = "the model compares two outputs and has no score for one"
+        remedy = "let it judge pairs: `farm annotate reward-model --model`"
+        raise ModelError(what, where=source, remedy=remedy)
+    raise unreadable(Path(source), f"its kind is {card.get('kind')!r}")
+
+
+def compares(source: str) -> bool:
+    """Whether a model compares two outputs and has no score for one."""
+    return (reward_card(source) or {}).get("kind") in get_args(Comparing)
+
+
+def load_margins(source: str, config: ModelConfig, rows: int = 64) -> Margins:
+    """The function that compares two responses: log-odds that the first is preferred, (B,).
+
+    source: as for `load_reward`, or a model that compares two outputs. Of scores it is their difference.
+    """
+    if not compares(source):
+        return ScoreMargins(load_reward(source, config, rows))
+    read = PairCard.read(reward_card(source) or {}, Path(source))
+    scorer = Scorer.load(source, config, outputs=read.outputs)
+    if read.kind == "pair":
+        return PairMargins(scorer, rows)
+    return VectorMargins(scorer, read.temperature, rows)
 
 
 def reward_fingerprint(source: str, config: ModelConfig, loaded: ScoreTexts) -> str:
@@ -119,28 +114,6 @@ def value_source(source: str) -> str | None:
     return EnsembleCard.read(card, Path(source)).members[0].source if card["kind"] == "ensemble" else None
 
 
-def reward_card(source: str) -> dict[str, Any] | None:
-    """What the reward.json of a folder says; None where it has none. Raises ModelError on a broken file."""
-    file = Path(source) / REWARD_FILE
-    if not file.is_file():
-        return None
-    try:
-        read = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _unreadable(Path(source), str(error)) from None
-    if not isinstance(read, dict):
-        raise _unreadable(Path(source), "it is no JSON object")
-    return read
-
-
-def _from(source: str, folder: Path) -> str:
-    return os.path.relpath(source, folder) if Path(source).exists() else source
-
-
-def _beside(source: str, folder: Path) -> str:
-    """A path from `folder`, if there is something; else the source as it stands."""
-    return str(folder / source) if (folder / source).exists() else source
-
-
-def _unreadable(folder: Path, why: str) -> ModelError:
-    return ModelError(f"{REWARD_FILE} cannot be used: {why:.200}", where=str(folder), remedy=_AGAIN)
+def _weighed(model: Scorer, weights: Tensor, tokens: Tokens) -> Tensor:
+    """The weighted sum of the outputs of each row: (B,)."""
+    return model.outputs(tokens) @ weights.to(model.device)

@@ -1,10 +1,10 @@
-"""A causal backbone with a scalar head: a reward model (one score a row) or a value (one a token)."""
+"""A causal backbone with a linear head: a reward model (scores of a row) or a value model (one a token)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,14 +18,23 @@ from farm.models.ops import last_token, spread
 from farm.models.tokens import Prompt, Tokens
 
 
-class Scorer(nn.Module):
-    """A sequence-classification model of transformers with one label.
+class Coded(Protocol):
+    """A model with its codec: a policy or a scorer."""
 
-    The score is read at the last response token, which is the end of sequence. Padding may stand on either
+    codec: Codec
+
+    @property
+    def device(self) -> torch.device: ...
+
+
+class Scorer(nn.Module):
+    """A sequence-classification model of transformers with one label, or one for each of K outputs.
+
+    Outputs are read at the last response token, which is the end of sequence. Padding may stand on either
     side and have any id.
     """
 
-    entry_points = ("values",)  # methods beside forward that reach the weights
+    entry_points = ("values", "outputs")  # methods beside forward that reach the weights
 
     def __init__(self, model: Any, codec: Codec) -> None:
         super().__init__()
@@ -40,21 +49,22 @@ class Scorer(nn.Module):
         *,
         seed: int | None = None,
         new_head: bool = False,
+        outputs: int = 1,
     ) -> Scorer:
         """Load from a directory or hub id. seed: make it trainable, with LoRA if config asks for it.
 
         new_head: the source may be a language model. The head starts as N(0, 1 / (hidden + 1)), by seed.
-        Raises ModelError on a model that cannot be loaded or has no scalar head.
+        outputs: K. Raises ModelError on a model that cannot be loaded or has no such head.
         """
         from transformers import AutoModelForSequenceClassification
 
         config = config or ModelConfig()
         allowed = ("score.weight",) if new_head else ()
         model = load_model(
-            source, AutoModelForSequenceClassification, config, may_be_new=allowed, num_labels=1
+            source, AutoModelForSequenceClassification, config, may_be_new=allowed, num_labels=outputs
         )
         if not isinstance(getattr(model, "score", None), nn.Linear):
-            what = f"{type(model).__name__} has no scalar head named score"
+            what = f"{type(model).__name__} has no linear head named score"
             raise ModelError(what, where=source, remedy="use a decoder-only model")
         if new_head:
             generator = torch.Generator().manual_seed(seed or 0)
@@ -78,10 +88,14 @@ class Scorer(nn.Module):
         return next(self.model.parameters()).device  # type: ignore[no-any-return]
 
     def forward(self, tokens: Tokens) -> Tensor:
-        """Score of each row: (B,)."""
+        """Score of each row, its first output: (B,)."""
+        return self.outputs(tokens)[:, 0]
+
+    def outputs(self, tokens: Tokens) -> Tensor:
+        """Outputs of each row: (B, K)."""
         hidden, mask = read(self.model.base_model, tokens)
         rows = torch.arange(hidden.shape[0], device=hidden.device)
-        return cast(Tensor, self.model.score(hidden[rows, last_token(mask)]))[:, 0].float()
+        return cast(Tensor, self.model.score(hidden[rows, last_token(mask)])).float()
 
     def values(self, tokens: Tokens) -> Tensor:
         """Value of the state before each response token is chosen: (B, T), 0 off the mask."""
@@ -96,31 +110,49 @@ class Scorer(nn.Module):
         save_model(self.model, self.codec, directory)
 
 
-class ScorerReward:
-    """A frozen scorer as a reward function: texts in, scores (B,) out.
+@torch.no_grad()
+def rate_rows(rows: Sequence[Row], model: Coded, rate: Callable[[Tokens], Tensor], batch_rows: int) -> Tensor:
+    """What a frozen model says of rows, such as a score: (n,) or (n, K), in their order, on the CPU.
 
-    The score is NaN for a row beyond the scorer's context, and infinite where the scorer gives no number.
+    NaN for a row beyond the model's context, and infinite where the model gives no number. Rows of similar
+    length share a pass, of `batch_rows` at most.
+    """
+    codec = model.codec
+    fitting = [i for i, row in enumerate(rows) if codec.context is None or row.length <= codec.context]
+    order = sorted(fitting, key=lambda i: rows[i].length)
+    found: Tensor | None = None
+    for at in range(0, len(order), batch_rows):
+        part = order[at : at + batch_rows]
+        said = rate(collate([rows[i] for i in part], codec.pad_id, model.device)).cpu()
+        if found is None:
+            found = torch.full((len(rows), *said.shape[1:]), torch.nan)
+        found[part] = said.float().nan_to_num(torch.inf, torch.inf, torch.inf)
+    return torch.full((len(rows),), torch.nan) if found is None else found
 
-    Text is tokenized by the scorer's own codec, so policy and reward model need not share a tokenizer. The
-    end of sequence is appended, as in training.
+
+class TextReward:
+    """A frozen model as a reward function: texts in, scores (B,) out. rate: scores of rows of tokens.
+
+    A score is NaN or infinite as `rate_rows` says. Text is tokenized by the model's own codec, so policy and
+    reward model need not share a tokenizer. The end of sequence is appended, as in training.
     """
 
-    def __init__(self, scorer: Scorer, batch_rows: int = 64) -> None:
-        self.scorer = scorer
-        self.batch_rows = batch_rows
+    def __init__(self, model: Coded, rate: Callable[[Tokens], Tensor], batch_rows: int = 64) -> None:
+        self.model, self.rate, self.batch_rows = model, rate, batch_rows
 
-    @torch.no_grad()
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
-        codec = self.scorer.codec
+        codec = self.model.codec
         asked = list(zip(prompts, responses, strict=True))
         place = {each: i for i, each in enumerate(dict.fromkeys(asked))}  # many draws are alike
         prompt_ids = {prompt: codec.prompt_ids(prompt) for prompt in set(prompts)}
         rows = [Row(prompt_ids[prompt], codec.response_ids(response)) for prompt, response in place]
-        scores = torch.full((len(rows),), torch.nan)
-        fitting = [i for i, row in enumerate(rows) if codec.context is None or row.length <= codec.context]
-        order = sorted(fitting, key=lambda i: rows[i].length)
-        for at in range(0, len(order), self.batch_rows):
-            part = order[at : at + self.batch_rows]
-            tokens = collate([rows[i] for i in part], codec.pad_id, self.scorer.device)
-            scores[part] = self.scorer(tokens).cpu().nan_to_num(torch.inf, torch.inf, torch.inf)
+        scores = rate_rows(rows, self.model, self.rate, self.batch_rows)
         return scores[[place[each] for each in asked]]
+
+
+class ScorerReward(TextReward):
+    """The score of a frozen scorer as a reward function."""
+
+    def __init__(self, scorer: Scorer, batch_rows: int = 64) -> None:
+        super().__init__(scorer, scorer, batch_rows)
+        self.scorer = scorer

@@ -23,5 +23,7 @@ class TrainTask(Options):
     """The reference model, if not --model."""
     reward: str | None = None
     """The reward model, where the method wants one."""
+    annotator: str | None = option(None, names="catalogue")
+    """Whose prompt the model learns to answer, where the method learns to judge."""
     held_out: float = 0.05
     """Share of the instructions kept for evaluation."""

@@ -12,6 +12,7 @@ rollout           responses drawn from a policy, with scores, values and log-pro
 credit            rollouts with an advantage for each response or token
 on_policy         the feed of methods that learn from responses of the policy in training
 pair_method       methods made of one function: a loss on pairs, with a frozen reference
+score_method      methods made of one function: a loss on the scores of both responses of pairs
 judged_method     methods made of one function: a loss on outputs that were judged one by one
 group_method      methods made of one function: a loss on the outputs of one prompt together
 scored_method     methods made of one function: a loss on the tokens of outputs with labels

@@ -26,6 +26,7 @@ from farm.training.data import (
     JudgedOutput,
     OutputGroup,
     PreferencePair,
+    attributed_outputs,
     check_judged,
     check_pairs,
     judged_outputs,
@@ -155,10 +156,11 @@ def groups_of(held: DataKind) -> Callable[[Sequence[Any]], list[OutputGroup]]:
 
 MADE: Mapping[tuple[DataKind, DataKind], Callable[[Sequence[Any]], Sequence[object]]] = {
     ("pairs", "judged"): judged_outputs,
+    ("pairs", "attributes"): attributed_outputs,
     ("pairs", "groups"): groups_of("pairs"),
     ("judged", "groups"): groups_of("judged"),
 }
 """What a snapshot holds, and what a method learns from -> what makes the one of the other."""
 
-FROM_SNAPSHOT: tuple[DataKind, ...] = ("pairs", "judged", "groups")
+FROM_SNAPSHOT: tuple[DataKind, ...] = ("pairs", "judged", "attributes", "questions", "groups")
 """The data kinds whose records come from a snapshot."""

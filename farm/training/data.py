@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from db.errors import FarmError
+from db.records import Turn
 from farm.models.tokens import Prompt
 from farm.training.processes import Processes
 
@@ -55,6 +56,28 @@ class JudgedOutput:
     prompt: Prompt
     output: str
     label: float
+
+
+@dataclass(frozen=True, slots=True)
+class AttributedOutput:
+    """An output with a rating of each attribute that was rated; higher is more of it, on any scale."""
+
+    prompt: Prompt
+    output: str
+    ratings: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class AskedPair:
+    """A judged pair as a judge is asked about it, in one order of its outputs.
+
+    messages: what the judge is told. names: of the output shown first, and of the other. first: P(the output
+    shown first preferred) in [0, 1]; a tie is ½.
+    """
+
+    messages: tuple[Turn, ...]
+    names: tuple[str, str]
+    first: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +137,12 @@ def judged_outputs(records: Sequence[PreferencePair]) -> list[JudgedOutput]:
         for pair in map(turned, records)
         for output, label in ((pair.output_a, pair.preference), (pair.output_b, 1 - pair.preference))
     ]
+
+
+def attributed_outputs(records: Sequence[PreferencePair]) -> list[AttributedOutput]:
+    """The outputs of `judged_outputs`, with the label as their one attribute, called score."""
+    found = judged_outputs(records)
+    return [AttributedOutput(each.prompt, each.output, {"score": each.label}) for each in found]
 
 
 def check_pairs(records: Sequence[PreferencePair]) -> None:

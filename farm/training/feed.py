@@ -174,17 +174,34 @@ def demonstrations(
     )
 
 
+class PairRows(NamedTuple):
+    """The two rows that a pair becomes."""
+
+    chosen: Row
+    rejected: Row
+
+
+def one_each(codec: Codec, pair: PreferencePair) -> PairRows:
+    """A row for each output of a pair."""
+    return PairRows(codec.row(pair.prompt, pair.output_a), codec.row(pair.prompt, pair.output_b))
+
+
 def pairs(
-    data: Data[PreferencePair], codec: Codec, config: TrainConfig, device: torch.device
+    data: Data[PreferencePair],
+    codec: Codec,
+    config: TrainConfig,
+    device: torch.device,
+    *,
+    rows_of: Callable[[Codec, PreferencePair], PairRows] = one_each,
 ) -> RecordFeed[TokenizedPair, PairBatch]:
     """Batches of pairs for a policy or scorer with this codec, the preferred output first.
 
-    Raises DataError as `check_pairs` and `fitting` do.
+    rows_of: the rows of a pair whose output_a is the preferred one. Raises DataError as `check_pairs` and
+    `fitting` do.
     """
 
     def of_pair(record: PreferencePair) -> TokenizedPair:
-        first, second = (codec.row(record.prompt, text) for text in (record.output_a, record.output_b))
-        return TokenizedPair(first, second, record.preference, record.margin)
+        return TokenizedPair(*rows_of(codec, record), record.preference, record.margin)
 
     def rows(records: Sequence[PreferencePair]) -> list[TokenizedPair]:
         check_pairs(records)

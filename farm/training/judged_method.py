@@ -13,11 +13,12 @@ from farm.config import TrainConfig, option
 from farm.models.codec import Codec
 from farm.models.forward import autocast
 from farm.models.ops import Total, masked_sum
+from farm.models.policy import Policy
 from farm.models.tokens import Tokens
 from farm.training.batches import Batch
 from farm.training.data import Data, JudgedOutput, check_two_sided
 from farm.training.feed import PreparedFeed, judged
-from farm.training.method import DataKind, Feed, Loss, Method, Models, Need, Stats
+from farm.training.method import DataKind, Feed, Loss, Method, Models, Need, Product, Stats
 from farm.training.pair_method import RatedResponses
 from farm.training.processes import at_rest
 
@@ -98,18 +99,24 @@ def by_label(good: Tensor, bad: Tensor, label: Tensor | float) -> Tensor:
     return label * good + (1 - label) * bad
 
 
+def itself(policy: Policy, config: TrainConfig, models: Models) -> Policy:
+    """The product of most methods: the policy."""
+    return policy
+
+
 @dataclass(frozen=True)
 class JudgedTrainer(Generic[C]):
     """Trainer of a method made of a loss on judged outputs: `KTO = JudgedTrainer(KTOConfig, kto_loss)`.
 
     shift: the number of a step that the loss takes; it costs a forward pass over what it rates. feed: makes
-    the batches.
+    the batches. product: makes of the policy what is saved.
     """
 
     Config: type[C]
     loss: JudgedLoss[C]
     shift: Shift[C] | None = None
     feed: MakeFeed[C] = judged
+    product: Callable[[Policy, C, Models], Product] = itself
     needs: tuple[Need, ...] = ("reference",)
     data_kind: DataKind = "judged"
 
@@ -125,7 +132,8 @@ class JudgedMethod(Method[ReferencedOutputs], Generic[C]):
     ) -> None:
         check_two_sided(data.train)
         self.config, self._trainer, self._total = config, trainer, data.processes.sum
-        self.policy = self.trained = self.product = models.policy()
+        self.policy = self.trained = models.policy()
+        self.product = trainer.product(self.policy, config, models)
         self.reference = models.reference_logps()
         made = trainer.feed(data, self.policy.codec, config, self.policy.device)
         self.feed = PreparedFeed(made, self.prepared, together=trainer.shift is not None)

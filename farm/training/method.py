@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from farm.models.policy import Policy
     from farm.models.scorer import Scorer
 
-DataKind: TypeAlias = Literal["demonstrations", "pairs", "judged", "groups", "instructions"]
+DataKind: TypeAlias = Literal[
+    "demonstrations", "pairs", "judged", "attributes", "questions", "groups", "instructions"
+]
 """The records that a method learns from, each a class in `farm.training.data`; instructions are prompts."""
 
 Need: TypeAlias = Literal["reference", "reward"]
@@ -69,6 +71,8 @@ class Product(Protocol):
 class Models(Protocol):
     """The models that a method may ask for. A trained one is new at each call, a frozen one is shared."""
 
+    reference_source: str  # where the reference is
+
     def policy(self) -> Policy:
         """A new policy to train."""
         ...
@@ -81,8 +85,8 @@ class Models(Protocol):
         """Log-probabilities under the reference: Tokens -> (B,)."""
         ...
 
-    def scorer(self) -> Scorer:
-        """A new reward model to train."""
+    def scorer(self, outputs: int = 1) -> Scorer:
+        """A new reward model to train, with so many outputs."""
         ...
 
     def value(self) -> Scorer:

@@ -55,9 +55,10 @@ class LoadedModels:
         """Log-probabilities under the reference, each computed once and kept."""
         return ReferenceLogps(self.reference_source, self.config, self.reference, self.keep)
 
-    def scorer(self) -> Scorer:
-        """A reward model to train, with a new head on the source's backbone."""
-        scorer = Scorer.load(self.source, self.config, seed=self.config.seed, new_head=True)
+    def scorer(self, outputs: int = 1) -> Scorer:
+        """A reward model to train, with a new head of so many outputs on the source's backbone."""
+        seed = self.config.seed
+        scorer = Scorer.load(self.source, self.config, seed=seed, new_head=True, outputs=outputs)
         _prepare(scorer, self.config)
         return scorer
 

@@ -13,7 +13,8 @@ import torch
 from db.ledger import Ledger
 from farm.config import ModelConfig
 from farm.models.hub import ModelError
-from farm.models.rewards import REWARD_FILE, load_reward, value_source
+from farm.models.reward_cards import REWARD_FILE
+from farm.models.rewards import load_reward, value_source
 from farm.models.scorer import Scorer, ScorerReward
 from farm.models.tokens import Prompt
 from farm.training.rollout import RolloutConfig

@@ -104,12 +104,21 @@ class Shared:
     def __init__(self, model: str, other: str) -> None:
         self._policy, self._reference = (Policy.load(each, seed=0).double() for each in (model, other))
         self._value = Scorer.load(model, seed=0, new_head=True).double()
+        self._source, self._scorers = model, dict[int, Scorer]()
+
+    reference_source = "another"
 
     def policy(self) -> Policy:
         return self._policy
 
     def value(self) -> Scorer:
         return self._value
+
+    def scorer(self, outputs: int = 1) -> Scorer:
+        if outputs not in self._scorers:
+            found = Scorer.load(self._source, seed=0, new_head=True, outputs=outputs)
+            self._scorers[outputs] = found.double()
+        return self._scorers[outputs]
 
     def reference_logps(self) -> SequenceLogps:
         return self._rated

@@ -21,7 +21,6 @@ from transformers import (
 )
 
 from farm.config import ModelConfig
-from farm.methods.reward_model import pair_scores
 from farm.methods.sft import SFTConfig
 from farm.models import forward as reading
 from farm.models.codec import Row, collate
@@ -32,6 +31,7 @@ from farm.training.batches import PairBatch
 from farm.training.pair_method import pair_logps
 from farm.training.processes import shard
 from farm.training.run_models import LoadedModels
+from farm.training.score_method import pair_scores
 
 LONG, SHORT = [9, 8, 7, 6, 5, 4, 3, 9, 8, 7], [10, 11, 12]
 ROWS = [

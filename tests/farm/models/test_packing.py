@@ -20,7 +20,6 @@ from transformers import (
 from transformers.models.bloom import BloomConfig, BloomModel
 from transformers.models.opt import OPTConfig, OPTModel
 
-from farm.methods.reward_model import pair_scores
 from farm.models import forward, packing
 from farm.models.codec import Row, collate
 from farm.models.forward import Read, read
@@ -28,6 +27,7 @@ from farm.models.policy import Policy
 from farm.models.scorer import Scorer
 from farm.models.tokens import Tokens
 from farm.training.batches import PairBatch
+from farm.training.score_method import pair_scores
 
 SMALL: dict[str, Any] = {
     "vocab_size": 99,

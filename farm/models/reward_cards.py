@@ -1,0 +1,212 @@
+"""How a folder is read as a reward: the file reward.json. The folder of a plain reward model has none.
+
+kind        what the folder holds
+ensemble    the paths of two or more reward models, with the scale of each
+attributes  a model with an output for each of some attributes, and their weights in the reward
+log_ratio   a policy, whose log-ratio to the reference that is named is the reward
+pair        a model that reads two outputs and compares them: a judge, and no reward
+general_preference   a model with a vector for each output, which compares two: likewise
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, get_args
+
+from farm.config import Combination, LogRatioRead
+from farm.models.ensemble import Standard
+from farm.models.hub import ModelError
+from farm.models.loading import source_key
+
+REWARD_FILE = "reward.json"
+Comparing: TypeAlias = Literal["pair", "general_preference"]
+_AGAIN = "make the folder again"
+
+
+class Savable(Protocol):
+    """A model that writes itself into a folder."""
+
+    def save(self, directory: Path | None) -> None: ...
+
+
+class EnsembleMember(NamedTuple):
+    """A reward model of an ensemble. key: hash of its files when the ensemble was made."""
+
+    source: str
+    key: str
+    standard: Standard
+
+
+class EnsembleCard(NamedTuple):
+    """What the reward.json of an ensemble says."""
+
+    members: Sequence[EnsembleMember]
+    how: Combination
+    factor: float
+
+    def text(self, folder: Path) -> str:
+        """The file's text. Members on this machine are written as paths from `folder`."""
+        members = [
+            {"source": _from(each.source, folder), "key": each.key, **each.standard._asdict()}
+            for each in self.members
+        ]
+        card = {"kind": "ensemble", "how": self.how, "factor": self.factor, "members": members}
+        return json.dumps(card, indent=1) + "\n"
+
+    @classmethod
+    def read(cls, card: Mapping[str, Any], folder: Path) -> EnsembleCard:
+        """The card of a folder. Raises ModelError where the file is wrong, or a member is not as it was."""
+        try:
+            members = [
+                EnsembleMember(
+                    _beside(str(each["source"]), folder),
+                    str(each["key"]),
+                    Standard(float(each["mean"]), float(each["deviation"])),
+                )
+                for each in card["members"]
+            ]
+            made = cls(members, card["how"], float(card["factor"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise unreadable(folder, f"{type(error).__name__} {error}") from None
+        if made.how not in get_args(Combination) or len(members) < 2:
+            raise unreadable(folder, f"{len(members)} members, combined by {made.how!r}")
+        for each in members:
+            if source_key(each.source) != each.key:
+                what = "a member is another model than when the ensemble was made"
+                raise ModelError(what, where=each.source, remedy=_AGAIN)
+        return made
+
+
+class Attribute(NamedTuple):
+    """An attribute of outputs: the scale of its ratings, and its weight in the reward."""
+
+    name: str
+    mean: float
+    deviation: float
+    weight: float
+
+
+class AttributesCard(NamedTuple):
+    """What the reward.json of a model of attributes says, in the order of the model's outputs.
+
+    An output of the model is a rating in deviations from the mean. The reward is their weighted sum.
+    """
+
+    attributes: Sequence[Attribute]
+
+    def text(self, folder: Path) -> str:
+        """The file's text."""
+        card = {"kind": "attributes", "attributes": [each._asdict() for each in self.attributes]}
+        return json.dumps(card, indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def read(cls, card: Mapping[str, Any], folder: Path) -> AttributesCard:
+        """The card of a folder. Raises ModelError where the file is wrong."""
+        try:
+            found = [
+                Attribute(str(each["name"]), *(float(each[name]) for name in Attribute._fields[1:]))
+                for each in card["attributes"]
+            ]
+        except (KeyError, TypeError, ValueError) as error:
+            raise unreadable(folder, f"{type(error).__name__} {error}") from None
+        if not found:
+            raise unreadable(folder, "it has no attributes")
+        return cls(found)
+
+
+class LogRatioCard(NamedTuple):
+    """What the reward.json of a policy says that is a reward beside its reference.
+
+    key: hash of the reference's files when the policy was trained; empty to take it as it is.
+    """
+
+    reference: str
+    beta: float
+    read: LogRatioRead
+    key: str = ""
+
+    def text(self, folder: Path) -> str:
+        """The file's text."""
+        card = self._replace(reference=_from(self.reference, folder), key=source_key(self.reference))
+        return json.dumps({"kind": "log_ratio", **card._asdict()}, indent=1) + "\n"
+
+    @classmethod
+    def read_from(cls, card: Mapping[str, Any], folder: Path) -> LogRatioCard:
+        """The card of a folder. Raises ModelError where it is wrong, or the reference is not as it was."""
+        try:
+            reference = _beside(str(card["reference"]), folder)
+            made = cls(reference, float(card["beta"]), card.get("read", "sum"), str(card.get("key", "")))
+        except (KeyError, TypeError, ValueError) as error:
+            raise unreadable(folder, f"{type(error).__name__} {error}") from None
+        if made.read not in get_args(LogRatioRead) or made.beta <= 0:
+            raise unreadable(folder, f"it reads {made.read!r} with a beta of {made.beta}")
+        if made.key and source_key(reference) != made.key:
+            what = "the reference is another model than when the policy was trained"
+            raise ModelError(what, where=reference, remedy="name the folder that training started from")
+        return made
+
+
+class PairCard(NamedTuple):
+    """What the reward.json of a model says that compares two outputs. outputs: of its head."""
+
+    kind: Comparing
+    outputs: int = 1
+    temperature: float = 1.0
+
+    def text(self, folder: Path) -> str:
+        """The file's text."""
+        return json.dumps(self._asdict(), indent=1) + "\n"
+
+    @classmethod
+    def read(cls, card: Mapping[str, Any], folder: Path) -> PairCard:
+        """The card of a folder. Raises ModelError where the file is wrong."""
+        try:
+            return cls(card["kind"], int(card["outputs"]), float(card["temperature"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise unreadable(folder, f"{type(error).__name__} {error}") from None
+
+
+class RewardFolder:
+    """The product of a method: a model, and a reward.json that says how it is a reward.
+
+    text: the file's text for a folder.
+    """
+
+    def __init__(self, model: Savable, text: Callable[[Path], str]) -> None:
+        self.model, self.text = model, text
+
+    def save(self, directory: Path | None) -> None:
+        """Write both. None: only take part in gathering the weights."""
+        self.model.save(directory)
+        if directory is not None:
+            (directory / REWARD_FILE).write_text(self.text(directory), encoding="utf-8")
+
+
+def reward_card(source: str) -> dict[str, Any] | None:
+    """What the reward.json of a folder says; None where it has none. Raises ModelError on a broken file."""
+    file = Path(source) / REWARD_FILE
+    if not file.is_file():
+        return None
+    try:
+        read = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise unreadable(Path(source), str(error)) from None
+    if not isinstance(read, dict):
+        raise unreadable(Path(source), "it is no JSON object")
+    return read
+
+
+def _from(source: str, folder: Path) -> str:
+    return os.path.relpath(source, folder) if Path(source).exists() else source
+
+
+def _beside(source: str, folder: Path) -> str:
+    """A path from `folder`, if there is something; else the source as it stands."""
+    return str(folder / source) if (folder / source).exists() else source
+
+
+def unreadable(folder: Path, why: str) -> ModelError:
+    return ModelError(f"{REWARD_FILE} cannot be used: {why:.200}", where=str(folder), remedy=_AGAIN)
