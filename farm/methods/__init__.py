@@ -15,6 +15,7 @@ METHODS: dict[str, str] = {
     "sft": "SFT",
     "reward_model": "RewardModel",
     "reward_regression": "RewardRegression",
+    "principle_model": "PrincipleModel",
     "weak_to_strong": "WeakToStrong",
     "weak_to_strong_product": "WeakToStrongProduct",
     "pair_model": "PairModel",

@@ -68,11 +68,9 @@ def regression_loss(outputs: Tensor, rating: Tensor) -> Tensor:
     return (outputs - rating)[given].square().mean()
 
 
-def weights_of(given: Sequence[str], names: Sequence[str]) -> dict[str, float]:
-    """Weight of each attribute, 0 where others are named. Raises DataError on others."""
-    if not given:
-        return dict.fromkeys(names, 1 / len(names))
-    weights = dict.fromkeys(names, 0.0)
+def named_weights(given: Sequence[str]) -> dict[str, float]:
+    """Weights of NAME=NUMBER. Raises DataError on others."""
+    weights = {}
     for each in given:
         name, _, number = each.rpartition("=")
         try:
@@ -80,10 +78,19 @@ def weights_of(given: Sequence[str], names: Sequence[str]) -> dict[str, float]:
         except ValueError:
             what, remedy = f"{each!r} is no NAME=NUMBER", "write such as helpful=1"
             raise DataError(what, where="weights", remedy=remedy) from None
+    return weights
+
+
+def weights_of(given: Sequence[str], names: Sequence[str]) -> dict[str, float]:
+    """Weight of each attribute, 0 where others are named. Raises DataError on one that was not rated."""
+    if not given:
+        return dict.fromkeys(names, 1 / len(names))
+    weights = named_weights(given)
+    for name in weights:
         if name not in names:
             what = f"no attribute {name!r} was rated (there is {', '.join(names)})"
             raise DataError(what, where="weights", remedy="name attributes of the snapshot")
-    return weights
+    return {name: weights.get(name, 0.0) for name in names}
 
 
 def attribute(name: str, ratings: Sequence[float], weight: float) -> Attribute:

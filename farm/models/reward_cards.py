@@ -3,6 +3,7 @@
 kind        what the folder holds
 ensemble    the paths of two or more reward models, with the scale of each
 attributes  a model with an output for each of some attributes, and their weights in the reward
+principle   a model that is asked about a principle in words, and the weights of principles
 log_ratio   a policy, whose log-ratio to the reference that is named is the reward
 pair        a model that reads two outputs and compares them: a judge, and no reward
 general_preference   a model with a vector for each output, which compares two: likewise
@@ -115,6 +116,32 @@ class AttributesCard(NamedTuple):
         if not found:
             raise unreadable(folder, "it has no attributes")
         return cls(found)
+
+
+class PrincipleCard(NamedTuple):
+    """What the reward.json of a model of principles says. weights: principle -> weight of its log-odds.
+
+    wording: how a principle is put between prompt and response.
+    """
+
+    weights: Mapping[str, float]
+    wording: str
+
+    def text(self, folder: Path) -> str:
+        """The file's text."""
+        return json.dumps({"kind": "principle", **self._asdict()}, indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def read(cls, card: Mapping[str, Any], folder: Path) -> PrincipleCard:
+        """The card of a folder. Raises ModelError where the file is wrong."""
+        try:
+            weights = {str(name): float(weight) for name, weight in card["weights"].items()}
+            made = cls(weights, str(card["wording"]))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise unreadable(folder, f"{type(error).__name__} {error}") from None
+        if not made.weights or "{principle}" not in made.wording:
+            raise unreadable(folder, "it has no weights, or a wording without {principle}")
+        return made
 
 
 class LogRatioCard(NamedTuple):

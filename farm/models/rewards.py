@@ -28,10 +28,11 @@ from farm.models.reward_cards import (
     EnsembleCard,
     LogRatioCard,
     PairCard,
+    PrincipleCard,
     reward_card,
     unreadable,
 )
-from farm.models.scorer import Scorer, ScorerReward, TextReward
+from farm.models.scorer import PrincipleReward, Scorer, ScorerReward, TextReward
 from farm.models.tokens import Tokens
 
 Prepare: TypeAlias = Callable[[Policy | Scorer], None]
@@ -63,6 +64,9 @@ def load_reward(
         weights = [each.weight for each in AttributesCard.read(card, Path(source)).attributes]
         model = scorer(source, len(weights))
         return TextReward(model, partial(_weighed, model, torch.tensor(weights)), rows)
+    if card.get("kind") == "principle":
+        asked = PrincipleCard.read(card, Path(source))
+        return PrincipleReward(scorer(source), asked.weights, asked.wording, rows)
     if card.get("kind") == "log_ratio":
         told = LogRatioCard.read_from(card, Path(source))
         policy, reference = (Policy.load(each, config) for each in (source, told.reference))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -156,3 +156,23 @@ class ScorerReward(TextReward):
     def __init__(self, scorer: Scorer, batch_rows: int = 64) -> None:
         super().__init__(scorer, scorer, batch_rows)
         self.scorer = scorer
+
+
+class PrincipleReward:
+    """The weighted sum of a frozen scorer's log-odds that a response satisfies each of some principles.
+
+    weights: principle -> weight. wording: how a principle is put between prompt and response.
+    """
+
+    def __init__(
+        self, scorer: Scorer, weights: Mapping[str, float], wording: str, batch_rows: int = 64
+    ) -> None:
+        self.scorer, self.weights, self.wording, self.batch_rows = scorer, weights, wording, batch_rows
+
+    def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
+        codec, total = self.scorer.codec, torch.zeros(len(responses))
+        for principle, weight in self.weights.items():
+            asking = codec.with_control(self.wording.replace("{principle}", principle))
+            rows = [asking.row(*each) for each in zip(prompts, responses, strict=True)]
+            total = total + weight * rate_rows(rows, self.scorer, self.scorer, self.batch_rows)
+        return total
