@@ -23,108 +23,24 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from annotators.spec import AnnotatorSpec
 from benchmarks.quickstart import over_seeds
-from benchmarks.reward_models_places import Place, judge_spec, real_place, said, world
-from db.ids import keyed_uniform
+from benchmarks.reward_models_kinds import KINDS, MEMBERS, SHARED, trained
+from benchmarks.reward_models_parts import best_of_n, localisation, principles, worth
+from benchmarks.reward_models_places import Place, real_place, said, world
 from db.queries.training import Labelled
-from db.records import Instruction
-from farm.config import Combination, Decoding, ModelConfig, build
-from farm.methods import load
-from farm.methods.best_of_n import best_of_n_estimate
-from farm.models.codec import collate
-from farm.models.ensemble import Ensemble, Standard
-from farm.models.log_ratio import LogRatio
 from farm.models.ops import in_order, preference_loss
-from farm.models.policy import Policy
-from farm.models.rewards import load_margins, load_reward
-from farm.models.scorer import Scorer
-from farm.models.tokens import Prompt
-from farm.train import asked_pairs
-from farm.training.checkpoint import MODEL, RunFolder, whole_checkpoints
-from farm.training.conversions import MADE
-from farm.training.data import Data, PreferencePair
-from farm.training.loop import fit
-from farm.training.rollout import draw
-from farm.training.run_models import LoadedModels
 from farm.training.score_method import calibration
-from farm.world.answers import features
-from farm.world.gold import gold
 
-KINDS: dict[str, dict[str, object]] = {
-    "reward_model": {},
-    "reward_regression": {},
-    "implicit_prm": {"beta": 0.5},
-    "pair_model": {},
-    "general_preference": {},
-    "genrm": {},
-}
-SHARED: dict[str, object] = {"batch_size": 16, "learning_rate": 5e-4, "max_length": 128, "log_every": 1000}
 EPOCHS = {50: (4, 16), 200: (2, 8), 800: (1, 4)}
-CHOOSING, MEMBERS = 5, 4
-COMBINED: tuple[tuple[str, Combination, float], ...] = (
-    ("mean of four", "mean", 0.0),
-    ("minimum of four", "minimum", 0.0),
-    ("lower bound of four, 1", "lower_bound", 1.0),
-    ("lower bound of four, 2", "lower_bound", 2.0),
-)
+CHOOSING = 5
 REAL = 800  # pairs of real text to learn from
-DRAWS, ASKED, OF = 64, 100, 200  # draws to so many instructions; reward models of so many pairs choose
-
-
-class Learnt(NamedTuple):
-    """A trained model. margins: log-odds that output_a of each pair is preferred, (n,). model: its folder."""
-
-    margins: Callable[[Sequence[Labelled]], Tensor]
-    model: str
-
-
-def trained(kind: str, place: Place, size: int, options: Mapping[str, object], seed: int = 0) -> Learnt:
-    """A reward model of this kind that has learnt from the first `size` pairs."""
-    trainer, rows = load(kind), place.train[:size]
-    config = build(trainer.Config, {**SHARED, **KINDS[kind], **options, "seed": seed})
-    records: list[Any] = [
-        PreferencePair(Prompt.of(row.instruction), row.output_a, row.output_b, row.label) for row in rows
-    ]
-    if kind == "genrm":
-        spec = judge_spec(place.folder / "brief")
-        records = [record for _, record in asked_pairs(rows, spec)]
-    elif ("pairs", trainer.data_kind) in MADE:
-        records = list(MADE["pairs", trainer.data_kind](records))
-    method = trainer(config, Data(records), LoadedModels(place.model, config))
-    folder = place.folder / f"{kind}-{size}-{time.monotonic_ns()}"
-    fit(method, config, lambda *_: None, RunFolder(folder, config))
-    if kind == "genrm":
-        return Learnt(partial(verdict_margins, method, spec), "")
-    model = str(whole_checkpoints(folder)[-1] / MODEL)
-    return Learnt(partial(margins_of, model), model)
-
-
-def margins_of(model: str, rows: Sequence[Labelled]) -> Tensor:
-    """What a folder says of pairs."""
-    prompts = [Prompt.of(row.instruction) for row in rows]
-    margins = load_margins(model, ModelConfig())
-    return margins(prompts, [row.output_a for row in rows], [row.output_b for row in rows])
-
-
-@torch.no_grad()
-def verdict_margins(method: Any, spec: AnnotatorSpec, rows: Sequence[Labelled]) -> Tensor:
-    """What a genrm says of pairs: half the difference of its log-odds in both orders."""
-    method.policy.eval()
-    asked = method.rows([record for _, record in asked_pairs(rows, spec)])
-    found = []
-    for at in range(0, len(asked), 64):
-        said = method.said(method.batch(asked[at : at + 64]))
-        found.append(said.first - said.second)
-    ahead, behind = torch.cat(found).view(-1, 2).unbind(-1)
-    return (ahead - behind) / 2
 
 
 def measured(margins: Tensor, rows: Sequence[Labelled], truth: Tensor | None) -> dict[str, float]:
@@ -140,11 +56,6 @@ def measured(margins: Tensor, rows: Sequence[Labelled], truth: Tensor | None) ->
         told = truth != 0
         figures["gold_accuracy"] = float(in_order(margins[told], (truth[told] > 0).double()).mean())
     return figures
-
-
-def worth(asked: Instruction, output: str) -> float:
-    """The gold utility of an output."""
-    return gold(asked.text, asked.input, output)
 
 
 def truth_of(rows: Sequence[Labelled]) -> Tensor:
@@ -189,78 +100,6 @@ def compared(place: Place, epochs: Mapping[str, Mapping[str, int]], seed: int, k
     return found
 
 
-def best_of_n(
-    place: Place, epochs: Mapping[str, Mapping[str, int]], seed: int
-) -> dict[str, dict[str, float]]:
-    """Mean gold utility of the best of n draws of the supervised model, as each reward chooses it."""
-    asked = list({row.instruction.key: row.instruction for row in place.held_out}.values())[:ASKED]
-    prompts = [Prompt.of(each) for each in asked]
-    policy = Policy.load(place.model)
-    drawn = draw(policy, prompts, Decoding(max_new_tokens=48), seed=seed, n=DRAWS)
-    shape = (len(prompts), DRAWS)
-    gains = torch.tensor(
-        [worth(asked[i // DRAWS], text) for i, text in enumerate(drawn.texts)], dtype=torch.float64
-    ).view(shape)
-    options = {"epochs": epochs["reward_model"][str(OF)]}
-    members = [
-        load_reward(trained("reward_model", place, OF, options, seed=seed + 100 * k).model, ModelConfig())
-        for k in range(MEMBERS)
-    ]
-    outputs = [(Prompt.of(r.instruction), text) for r in place.held_out for text in (r.output_a, r.output_b)]
-    known, texts = [prompt for prompt, _ in outputs], [text for _, text in outputs]
-    standards = [Standard.of(each(known, texts)) for each in members]
-    arms: dict[str, Any] = {"one reward model": members[0], "gold": None}
-    for name, how, factor in COMBINED:
-        arms[name] = Ensemble(members, standards, how, factor)
-    found = {}
-    for name, arm in arms.items():
-        scores = gains if arm is None else arm(drawn.prompts, drawn.texts).double().view(shape)
-        found[name] = {str(n): float(best_of_n_estimate(scores, gains, n).mean()) for n in (1, 4, 16, DRAWS)}
-    return found
-
-
-def localisation(place: Place, epochs: Mapping[str, Mapping[str, int]], seed: int) -> dict[str, float]:
-    """How often the largest fall of a reward is at the word that was made wrong, and chance.
-
-    A word of a right and complete answer is replaced by a word of another answer. implicit_prm: the lowest
-    token reward. reward_model: the largest fall of its head from one prefix to the next.
-    """
-    size = max(map(int, epochs["implicit_prm"]))
-    made = {
-        kind: trained(kind, place, size, {"epochs": epochs[kind][str(size)]}, seed=seed).model
-        for kind in ("implicit_prm", "reward_model")
-    }
-    policy, reference = Policy.load(made["implicit_prm"]), Policy.load(place.model)
-    ratio, scorer = LogRatio(policy, reference, 1.0, "sum"), Scorer.load(made["reward_model"])
-    words = sorted({word for row in place.held_out for word in row.output_a.split()})
-    hits: dict[str, list[float]] = {"implicit_prm": [], "reward_model": [], "chance": []}
-    for row in place.held_out:
-        asked, text = row.instruction, row.output_a
-        good = features(asked.text, asked.input, text)
-        said_words = text.split(" ")
-        if good.right < 1 or good.complete < 1 or len(said_words) < 4:
-            continue
-        at = int(keyed_uniform("word", row.instruction.key, text) * len(said_words))
-        said_words[at] = words[int(keyed_uniform("other", row.instruction.key, text) * len(words))]
-        broken = " ".join(said_words)
-        if worth(asked, broken) >= worth(asked, text):
-            continue
-        prompt = Prompt.of(asked)
-        before, after = (policy.codec.row(prompt, each) for each in (text, broken))
-        wrong = [i for i, (a, b) in enumerate(zip(before.response, after.response, strict=False)) if a != b]
-        if len(before.response) != len(after.response) or len(wrong) != 1:
-            continue
-        tokens = collate([after], policy.codec.pad_id)
-        start, length = len(after.prompt), len(after.response)
-        with torch.no_grad():
-            rewards = ratio.token_rewards(tokens)[0, start : start + length]
-            values = scorer.values(tokens)[0, start : start + length]
-        hits["implicit_prm"].append(float(rewards.argmin() == wrong[0]))
-        hits["reward_model"].append(float((values[1:] - values[:-1]).argmin() == wrong[0]))
-        hits["chance"].append(1 / length)
-    return {name: sum(each) / len(each) for name, each in hits.items()} | {"n": float(len(hits["chance"]))}
-
-
 def kept(file: Path, make: Callable[[], Any]) -> Any:
     """What was measured before, else now."""
     if not file.exists():
@@ -292,7 +131,7 @@ def in_the_world(folder: Path, seeds: Sequence[int]) -> dict[str, Any]:
     epochs = kept(
         folder / "epochs.json", lambda: chosen_epochs(world(folder, CHOOSING), list(KINDS), list(EPOCHS))
     )
-    tables, curves, faults = [], [], []
+    tables, curves, faults, words = [], [], [], []
     for seed in seeds:
         place = world(folder, seed)
         held = len(place.held_out)
@@ -300,6 +139,7 @@ def in_the_world(folder: Path, seeds: Sequence[int]) -> dict[str, Any]:
         tables.append(kept(folder / f"kinds-{seed}.json", partial(compared, place, epochs, seed, True)))
         curves.append(kept(folder / f"best-{seed}.json", partial(best_of_n, place, epochs, seed)))
         faults.append(kept(folder / f"faults-{seed}.json", partial(localisation, place, epochs, seed)))
+        words.append(kept(folder / f"principles-{seed}.json", partial(principles, place, seed)))
     return {
         "seeds": list(seeds),
         "epochs": epochs,
@@ -309,6 +149,7 @@ def in_the_world(folder: Path, seeds: Sequence[int]) -> dict[str, Any]:
         "best_of_n": over(curves),
         "best_of_n_over_one": over(curves, "one reward model"),
         "localisation": over(faults),
+        "principles": over(words),
     }
 
 
