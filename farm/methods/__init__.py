@@ -68,6 +68,14 @@ METHODS: dict[str, str] = {
 }
 """Name of a method, which is its file's -> its trainer there. best_of_n trains nothing and is not listed."""
 
+REWARD_MODELS = frozenset(
+    {
+        "reward_model", "reward_regression", "principle_model", "weak_to_strong", "weak_to_strong_product",
+        "pair_model", "general_preference", "genrm", "implicit_prm",
+    }
+)  # fmt: skip
+"""Methods that make a reward or a judge. The others make a policy."""
+
 
 def load(name: str) -> Trainer:
     """The trainer of a method. Raises KeyError on an unknown name; `METHODS` lists those known."""

@@ -11,7 +11,7 @@ from annotators.strict_yaml import read_yaml
 from db.errors import ConfigError
 from db.ids import Json
 from farm.config import Config, Decoding, build
-from farm.methods import METHODS, load
+from farm.methods import METHODS, REWARD_MODELS, load
 from farm.methods.best_of_n import BestOfNConfig
 from farm.settings.checked import schema_of
 
@@ -53,6 +53,8 @@ class Recipe:
             if name not in METHODS and name != BEST_OF_N:
                 problems.append(f"there is no method {name!r}; there are {', '.join([BEST_OF_N, *METHODS])}")
                 continue
+            if name in REWARD_MODELS and name in self.methods:
+                problems.append(f"{name} makes a reward model, and a study draws outputs of what it trains")
             config: type[Config] = BestOfNConfig if name == BEST_OF_N else load(name).Config
             try:
                 build(config, given or {}, where=[name])
@@ -77,10 +79,11 @@ def recipe_schema() -> dict[str, Json]:
         return {"anyOf": [{**schema, "properties": named}, {"type": "null"}]}
 
     methods: dict[str, Json] = {name: options(schema) for name, schema in made.items()}
+    policies = {name: each for name, each in methods.items() if name not in REWARD_MODELS}
     groups: dict[str, Json] = {
         "sft": methods["sft"],
         "reward_model": methods["reward_model"],
-        "methods": {"type": "object", "properties": methods, "additionalProperties": False},
+        "methods": {"type": "object", "properties": policies, "additionalProperties": False},
         "sampling": options(schema_of(Decoding)),
     }
     return {

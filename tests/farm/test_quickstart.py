@@ -197,6 +197,9 @@ def test_all_that_is_wrong_with_a_recipe_is_said_at_once(tmp_path: Path) -> None
     path.write_text(TINY.replace("feedme:", "fedme:").replace("max_steps: 3", "max_stps: 3"))
     with pytest.raises(ConfigError, match=r"(?s)max_stps.*fedme"):
         Recipe.read(path)
+    path.write_text(TINY.replace("feedme:", "pair_model:"))
+    with pytest.raises(ConfigError, match="pair_model makes a reward model, and a study draws outputs"):
+        Recipe.read(path)
     path.write_text("sft: {}")
     with pytest.raises(ConfigError, match="a recipe has"):
         Recipe.read(path)

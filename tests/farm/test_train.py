@@ -25,7 +25,7 @@ from db.records import Annotation, AnnotatorCard, AnnotatorKind, Membership, Pro
 from db.tables import ANNOTATION, CHECKPOINT, METRIC, RUN
 from farm.config import TrainConfig
 from farm.import_ import import_files
-from farm.methods import METHODS, load
+from farm.methods import METHODS, REWARD_MODELS, load
 from farm.models.scorer import Scorer
 from farm.models.tokens import Prompt
 from farm.progress import silent
@@ -152,7 +152,7 @@ def test_every_method_runs_on_a_llama_of_another_size(
     shown = CliRunner().invoke(app, [*command, "--json"], catch_exceptions=False)
     trained = Path(json.loads(shown.stdout)["checkpoint"]) / "model"
     scores = json.loads((trained / "config.json").read_text())["architectures"] != ["LlamaForCausalLM"]
-    assert scores == (method in ("reward_model", "reward_regression", "pair_model", "general_preference"))
+    assert scores == (method in REWARD_MODELS - {"genrm", "implicit_prm"})
     loads = AutoModelForSequenceClassification if scores else AutoModelForCausalLM
     loaded = loads.from_pretrained(trained)
     assert loaded.config.hidden_size == 48
