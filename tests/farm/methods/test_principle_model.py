@@ -82,7 +82,8 @@ def test_the_principle_is_chosen_at_use(model_dir: str, tmp_path: Path) -> None:
     assert liked({"red": 1.0}) == [True, False, True, False]
     assert liked({"round": 1.0}) == [False, False, True, True]
     assert liked({"round": -1.0}) == [True, True, False, False]
-    for wrong in ({}, {"red": "much"}, []):
+    broken: list[object] = [{}, {"red": "much"}, []]
+    for wrong in broken:
         card.write_text(json.dumps({"kind": "principle", "weights": wrong, "wording": "{principle}"}))
         with pytest.raises(ModelError, match="cannot be used"):
             load_reward(str(tmp_path), ModelConfig())
