@@ -216,6 +216,7 @@ def quickstart(task: QuickstartTask, say: Say) -> Quickstart:
         say(f"{perf_counter() - began:4.0f} s  {line}")
 
     with Ledger.open(path, create=True) as ledger, workers(task.processes) as pool:
+        pool.warm_up(task.processes)
         steps = Stages(task, ledger, pool, told)
         study = steps.make_study()
         steps.sample_and_pair(study)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import TypeAlias
 
 import numpy as np
@@ -50,6 +51,7 @@ from farm.training.processes import Processes
 from farm.training.run_models import LoadedModels
 from farm.training.tracking import tracked
 
+METRICS_SECONDS = 1.0
 SnapshotRecord: TypeAlias = tuple[str, JudgedOutput | PreferencePair]
 """The key of an instruction, and what a snapshot holds of it."""
 
@@ -119,10 +121,13 @@ def train(
         )
         named = [source_key(source) for source in (task.model, task.reference, task.reward)]
         inputs = content_hash("inputs", [*named, run.data_key])
-        folder = RunFolder(task.folder, config, processes, inputs)
-        fit(method, config, run, checkpoints=folder, processes=processes)
-        if summary := method.summary():
-            run(method.feed.steps, summary)
+        folder = RunFolder(task.folder, config, processes, inputs, before_save=run.flush)
+        try:
+            fit(method, config, run, checkpoints=folder, processes=processes)
+            if summary := method.summary():
+                run(method.feed.steps, summary)
+        finally:
+            run.flush()
         run.finish(method.feed.steps, folder.latest)
     return TrainReport(
         method=name,
@@ -207,7 +212,11 @@ def shown(name: str, steps: int, progress: Progress) -> Log:
 
 
 class _Run:
-    """The run's rows in the ledger, written by the first process alone; called with each step's metrics."""
+    """The run's rows in the ledger, written by the first process alone; called with each step's metrics.
+
+    Metrics wait METRICS_SECONDS at most, because a commit waits for the disk. They are written before each
+    checkpoint: what a killed run loses, it trains again.
+    """
 
     def __init__(
         self,
@@ -221,6 +230,8 @@ class _Run:
         """others: where else metrics go."""
         self._ledger, self._first, self._others = ledger, processes.rank == 0, others
         self.last: dict[str, float] = {}
+        self._waiting: list[tuple[int, Mapping[str, float]]] = []
+        self._written = monotonic()
         self.id = 0
         card = snapshot_named(ledger, task.snapshot) if task.snapshot else None
         self.data_key = card.key if card else task.set_name or ""
@@ -244,10 +255,19 @@ class _Run:
     def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
         self.last |= metrics
         if self._first:
-            with self._ledger.writing() as writer:
-                writer.metrics(self.id, step, metrics)
+            self._waiting.append((step, metrics))
+            if monotonic() - self._written > METRICS_SECONDS:
+                self.flush()
             for other in self._others:
                 other(step, metrics)
+
+    def flush(self) -> None:
+        """Write the metrics that wait."""
+        if self._waiting:
+            with self._ledger.writing() as writer:
+                for step, metrics in self._waiting:
+                    writer.metrics(self.id, step, metrics)
+        self._waiting, self._written = [], monotonic()
 
     def finish(self, step: int, path: str) -> None:
         if not self._first:

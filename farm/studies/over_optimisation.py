@@ -90,12 +90,13 @@ def best_of_n_curves(task: CurveTask, arms: Sequence[Arm]) -> Curves:
 def ppo_curves(task: CurveTask, arms: Sequence[Arm]) -> Curves:
     """Curves of each PPO run: the SFT policy, then every kept checkpoint with its KL from the SFT policy."""
     prompts, sft = task.prompts(), Policy.load(task.sft)
+    start = _drawn(sft, sft, prompts, task)  # the same in all arms
     frames = []
     for arm in arms:
         reward = load_reward(arm.reward, ModelConfig())
         runs = [(_step(path), Policy.load(str(path / MODEL))) for path in whole_checkpoints(arm.run)]
         for step, policy in [(0, sft), *runs]:
-            found = _drawn(policy, sft, prompts, task)
+            found = start if policy is sft else _drawn(policy, sft, prompts, task)
             liked = reward(prompts, found.texts).double().tolist()
             frames.append(_rows(arm.feedback, step, found.kl, gold=_gold(prompts, found.texts), proxy=liked))
     return _curves(PPO, pd.concat(frames))

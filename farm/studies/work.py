@@ -80,6 +80,11 @@ class Workers:
         """Start a job, which is pickled, in a free process."""
         return self._pool.submit(job)
 
+    def warm_up(self, count: int | None = None) -> None:
+        """Let the processes load their libraries, which takes seconds, while the first step is prepared."""
+        for _ in range(count or os.cpu_count() or 1):
+            self.begin(_load_libraries)
+
     def each(self, jobs: Sequence[Callable[[], Result]]) -> Iterator[Result]:
         """Do all jobs and yield each result when it is there. Jobs are pickled. An error ends the others."""
         yield from self.finished([self.begin(job) for job in jobs], lambda _: ())
@@ -122,6 +127,13 @@ def workers(count: int | None = None) -> Iterator[Workers]:
 
 
 _THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+
+def _load_libraries() -> None:
+    """Load what every step needs, which takes seconds."""
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification  # noqa: F401
+
+    from farm.models.policy import Policy  # noqa: F401
 
 
 def _quiet() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +40,22 @@ class RunFolder:
     """The checkpoints of one run, the latest `config.keep` of them.
 
     inputs: a hash of the model and data that the run starts from. A run with other inputs is refused here.
+    before_save: is called before a checkpoint is written, for what must not be younger than it.
     """
 
     def __init__(
-        self, folder: Path, config: TrainConfig, processes: Processes | None = None, inputs: str = ""
+        self,
+        folder: Path,
+        config: TrainConfig,
+        processes: Processes | None = None,
+        inputs: str = "",
+        before_save: Callable[[], None] = lambda: None,
     ) -> None:
         self.folder = folder
         self.config = config
         self.processes = processes or Processes()
         self.identity = _identity(config, inputs)
+        self._before_save = before_save
 
     @property
     def latest(self) -> str:
@@ -82,6 +90,7 @@ class RunFolder:
 
     def save(self, step: int, method: Method[Any], optimizer: Optimizer, schedule: LambdaLR) -> None:
         """Write a checkpoint, then remove the oldest beyond `keep`. Raises CheckpointError on a full disk."""
+        self._before_save()
         sharded = self.config.distribute == "fsdp" and self.processes.size > 1
         state = _state(method, optimizer, sharded) | {"schedule": schedule.state_dict(), "step": step}
         if self.processes.rank:

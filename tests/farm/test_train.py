@@ -21,6 +21,7 @@ from cli import app
 from db.errors import ConfigError
 from db.interchange.rows import ReadOptions
 from db.ledger import Ledger
+from db.queries import history
 from db.records import Annotation, AnnotatorCard, AnnotatorKind, Membership, ProducerKind
 from db.tables import ANNOTATION, CHECKPOINT, METRIC, RUN
 from farm.config import TrainConfig
@@ -182,6 +183,30 @@ def test_training_again_goes_on_and_other_data_is_refused(
         card.unlink()  # as if the run had been killed before it wrote the card
         assert train(opened, "dpo", task, None, QUICK).steps == 3  # nothing is left to do
         assert card.read_text() == text
+
+
+def test_metrics_wait_for_a_checkpoint_or_the_end_and_none_is_lost(
+    ledger: Path, tmp_path: Path, model_dir: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is ended after step 3, one step after a checkpoint, when nothing was due by time."""
+    monkeypatch.setattr("farm.train.METRICS_SECONDS", 3600.0)
+    known: list[list[int]] = []
+    with Ledger.open(ledger) as opened:
+        snapshot(opened, "people", Choice())
+
+        def steps() -> list[int]:
+            return sorted(set(history.metrics(opened)["step"]))
+
+        def progress(_: str, step: int) -> None:
+            known.append(steps())
+            if step == 3:
+                raise KeyboardInterrupt
+
+        flags = {**QUICK, "max_steps": "4", "save_every": "2"}
+        with pytest.raises(KeyboardInterrupt):
+            train(opened, "dpo", TrainTask(model_dir, tmp_path / "run", "people"), None, flags, progress)
+        assert known == [[], [], [1, 2]]
+        assert steps() == [1, 2, 3]
 
 
 def test_errors_name_everything_that_is_wrong(ledger: Path, tmp_path: Path) -> None:
