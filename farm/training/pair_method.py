@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from farm.config import TrainConfig, option
 from farm.models.ops import in_order, masked_sum
@@ -151,7 +151,8 @@ class PairMethod(Method[ReferencedPairs], Generic[C]):
         self, config: C, trainer: PairTrainer[C], data: Data[PreferencePair], models: Models
     ) -> None:
         self.config, self._trainer = config, trainer
-        self.policy = self.trained = self.product = models.policy()
+        self.policy = self.product = models.policy()
+        self.trained: nn.Module = self.policy
         self.reference = models.reference_logps() if "reference" in trainer.needs else no_reference
         self.pairs = pairs(data, self.policy.codec, config, self.policy.device)
         self.feed = PreparedFeed(self.pairs, self.with_reference)

@@ -22,6 +22,7 @@ from farm.training.run_models import LoadedModels
 from tests.support.objectives import step_gradient
 from tests.support.train_script import records
 
+PAIRS: list[Any] = records("pairs", 16)
 OPTIONS = {"batch_size": 8, "epochs": 2.0, "learning_rate": 1e-3, "log_every": 1, "micro_batch": 4}
 
 
@@ -29,7 +30,7 @@ def losses(name: str, model: str, folder: Path, **options: Any) -> list[float]:
     """The loss of every step of a run on 16 pairs."""
     method_class = load(name)
     config = method_class.Config(**(OPTIONS | options))
-    method = method_class(config, Data(records("pairs", 16)), LoadedModels(model, config))
+    method = method_class(config, Data(PAIRS), LoadedModels(model, config))
     found: list[float] = []
 
     def log(step: int, metrics: Mapping[str, float]) -> None:
@@ -78,7 +79,7 @@ def test_a_run_without_an_update_says_so_and_divided_weights_are_refused(
     model_dir: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = TRDPOConfig()
-    TRDPO(config, Data(records("pairs", 8)), LoadedModels(model_dir, config))
+    TRDPO(config, Data(PAIRS[:8]), LoadedModels(model_dir, config))
     assert "the run has 2 steps and sync_every is 512: the reference never moves" in caplog.text
     with pytest.raises(ConfigError, match="distribute must be ddp"):
         TRDPOConfig(distribute="fsdp")
@@ -111,7 +112,7 @@ def test_one_batch_of_eight_is_four_of_two_is_eight_of_one(make_model: Callable[
 
 def test_lora_moves_the_adapters_alone(model_dir: str) -> None:
     config = TRDPOConfig(lora_rank=2, sync_every=1)
-    method = TRDPO(config, Data(records("pairs", 8)), LoadedModels(model_dir, config))
+    method = TRDPO(config, Data(PAIRS[:8]), LoadedModels(model_dir, config))
     names = [name for name, _ in method.both.named_buffers(recurse=False)]
     assert names
     assert all("lora" in name for name in names)
