@@ -30,6 +30,10 @@ class FarmError(Exception):
         return f"{place}{self.what}{remedy}"
 
 
+class Paused(FarmError):
+    """The work stops here. What was done is kept, and the same command goes on with it later."""
+
+
 class LedgerError(FarmError):
     """The ledger cannot do what was asked. Nothing in it was changed."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from statistics import fmean
 
@@ -103,17 +104,117 @@ def judge_by(
     provider: Provider = ANYWHERE,
 ) -> AnnotateReport:
     """As `annotate`, for an annotator that is `loaded` already."""
-    if isinstance(annotator, AnnotatorSpec) and is_quiet(annotator):
-        judge = quiet_judge(ledger, annotator, task.replicates, orders=task.orders, utility=task.utility)
-        return _asking_nobody(ledger, judge, _of_source(annotator, task.pairs), progress)
-    return _by_model(
-        ledger,
-        _whom(annotator, provider),
-        task,
-        provider=provider,
-        progress=progress,
-        account=_account(provider),
-    )
+    return AnnotatorAtWork(ledger, annotator, task, provider).judge(task.pairs, progress)
+
+
+class AnnotatorAtWork:
+    """An annotator that can be asked again and again. It has one account, and loads its models once."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        annotator: AnnotatorSpec | Pool,
+        task: Task,
+        provider: Provider = ANYWHERE,
+        account: Account | None = None,
+    ) -> None:
+        """annotator: as of `loaded`. account: shared with others; None: one of its own.
+
+        Raises ConfigError on an annotator that cannot be asked as the provider says.
+        """
+        self.account = account or account_of(provider)
+        self._ledger, self._task, self._provider = ledger, task, provider
+        self._quiet = annotator if isinstance(annotator, AnnotatorSpec) and is_quiet(annotator) else None
+        self._whom = None if self._quiet else _whom(annotator, provider)
+        self.annotator = self._whom.annotator if self._whom else annotator
+        """As it judges: models in this process have names by content."""
+
+    def judge(self, pairs: PairFilter, progress: Progress) -> AnnotateReport:
+        """Judge those of these pairs that are not judged yet. Raises as `annotate` does."""
+        task = replace(self._task, pairs=pairs)
+        if self._quiet:
+            judge = quiet_judge(
+                self._ledger, self._quiet, task.replicates, orders=task.orders, utility=task.utility
+            )
+            return _asking_nobody(self._ledger, judge, _of_source(self._quiet, pairs), progress)
+        assert self._whom
+        return self._by_model(self._whom, task, progress)
+
+    def _by_model(self, whom: _Whom, task: Task, progress: Progress) -> AnnotateReport:
+        before = self.account.spent
+
+        async def before_send(request: Request, attempt: int) -> None:
+            await judging.before_send(request, attempt)
+
+        client = self._transport(whom, before_send)
+        judging = Judging(self._ledger, whom.annotator, whom.endpoint, progress)
+        replies = Replies()
+
+        def deliver(request: Request, reply: Reply) -> None:
+            replies.add(reply, outside(request, reply))
+            judging.deliver(request, reply)
+
+        with judging:
+            run_all(client, judging.requests(task.pairs, task.replicates), deliver, judging.commit)
+            while left := judging.wait_for_others():
+                run_all(client, judging.requests(left, task.replicates, again=True), deliver, judging.commit)
+        others = judging.known + sum(judging.statuses.values()) - judging.statuses[FAILED]
+        replies.refuse_if_nothing_worked(whom.endpoint, others)
+        spent = self.account.spent - before
+        return AnnotateReport(
+            annotator=whom.annotator.name,
+            fingerprint=whom.annotator.fingerprint,
+            pairs=judging.pairs,
+            known=judging.known,
+            statuses=dict(judging.statuses),
+            elsewhere=judging.elsewhere,
+            requests=spent.requests,
+            tokens=spent.tokens,
+            cost=replies.cost,
+            cost_bound=replies.cost_bound,
+            failures=dict(replies.failures),
+            warnings=dict(replies.warnings),
+            unreadable=judging.unreadable.commonest,
+            refused=dict(client.refusals) if isinstance(client, OnlineClient) else {},
+            outside=fmean(replies.outside) if replies.outside else None,
+        )
+
+    def _transport(self, whom: _Whom, before_send: BeforeSend) -> Transport:
+        """In this process, online, or by the Batch API, which resumes what an earlier run sent."""
+        specs, provider, account = specs_of(whom.annotator), self._provider, self.account
+        if whom.sources:
+            return InProcess(self._answerer, provider.rows, account)
+        prices = PriceTable.load(provider.prices)
+        endpoint = Endpoint.from_environment(provider.base_url)
+        if not provider.batch:
+            rates = RateLimits(provider.requests_per_minute, provider.tokens_per_minute)
+            weighed = any(spec.parser.name == "logprob" for spec in specs)
+            options = OnlineOptions(
+                concurrency=provider.concurrency,
+                rates=rates,
+                without=frozenset(provider.without),
+                required=frozenset({"logprobs"} if weighed else ()),
+                cut_prompts=provider.cut_prompts,
+            )
+            return OnlineClient(
+                endpoint, options, price=prices.price, account=account, before_send=before_send
+            )
+        return BatchClient(
+            endpoint,
+            BatchOptions(
+                f"farm-{whom.annotator.fingerprint}", frozenset(provider.without), provider.poll_seconds
+            ),
+            price=prices.price,
+            batch_factor=prices.batch_factor,
+            account=account,
+            before_send=before_send,
+            open_claims=asking.open_keys(self._ledger, [spec.draw_key for spec in specs]),
+        )
+
+    @cached_property
+    def _answerer(self) -> Answerer:
+        assert self._whom
+        return _answerer(specs_of(self._whom.annotator), self._whom.sources, self._provider)
 
 
 def annotate_members(
@@ -123,11 +224,9 @@ def annotate_members(
 
     One budget holds for all of them. Raises as `annotate` does, and ConfigError where the name is no pool's.
     """
-    account = _account(provider)
+    account = account_of(provider)
     return [
-        _by_model(
-            ledger, _whom(member, provider), task, provider=provider, progress=progress, account=account
-        )
+        AnnotatorAtWork(ledger, member, task, provider, account=account).judge(task.pairs, progress)
         for member in _members(name, task, provider)
     ]
 
@@ -139,7 +238,8 @@ def _members(name: str, task: Task, provider: Provider) -> Sequence[AnnotatorSpe
     return pool.alone
 
 
-def _account(provider: Provider) -> Account:
+def account_of(provider: Provider) -> Account:
+    """An account within the caps of the provider, of which nothing is spent yet."""
     return Account(Budget(provider.max_cost, provider.max_requests))
 
 
@@ -229,81 +329,6 @@ def _refuse_provider_models(annotator: AnnotatorSpec | Pool) -> None:
     for name in sorted(usual & {spec.model for spec in specs_of(annotator)}):
         remedy = "name a folder of weights or a hub id with --model"
         raise ConfigError(f"{name} does not run in this process", where="--local", remedy=remedy)
-
-
-def _by_model(
-    ledger: Ledger, whom: _Whom, task: Task, provider: Provider, progress: Progress, account: Account
-) -> AnnotateReport:
-    before = account.spent
-
-    async def before_send(request: Request, attempt: int) -> None:
-        await judging.before_send(request, attempt)
-
-    client = _transport(ledger, whom, provider, account=account, before_send=before_send)
-    judging = Judging(ledger, whom.annotator, whom.endpoint, progress)
-    replies = Replies()
-
-    def deliver(request: Request, reply: Reply) -> None:
-        replies.add(reply, outside(request, reply))
-        judging.deliver(request, reply)
-
-    with judging:
-        run_all(client, judging.requests(task.pairs, task.replicates), deliver, judging.commit)
-        while left := judging.wait_for_others():
-            run_all(client, judging.requests(left, task.replicates, again=True), deliver, judging.commit)
-    others = judging.known + sum(judging.statuses.values()) - judging.statuses[FAILED]
-    replies.refuse_if_nothing_worked(whom.endpoint, others)
-    spent = account.spent - before
-    return AnnotateReport(
-        annotator=whom.annotator.name,
-        fingerprint=whom.annotator.fingerprint,
-        pairs=judging.pairs,
-        known=judging.known,
-        statuses=dict(judging.statuses),
-        elsewhere=judging.elsewhere,
-        requests=spent.requests,
-        tokens=spent.tokens,
-        cost=replies.cost,
-        cost_bound=replies.cost_bound,
-        failures=dict(replies.failures),
-        warnings=dict(replies.warnings),
-        unreadable=judging.unreadable.commonest,
-        refused=dict(client.refusals) if isinstance(client, OnlineClient) else {},
-        outside=fmean(replies.outside) if replies.outside else None,
-    )
-
-
-def _transport(
-    ledger: Ledger, whom: _Whom, provider: Provider, *, account: Account, before_send: BeforeSend
-) -> Transport:
-    """The client: in this process, online, or of the Batch API, which resumes what an earlier run sent."""
-    specs = specs_of(whom.annotator)
-    if whom.sources:
-        return InProcess(_answerer(specs, whom.sources, provider), provider.rows, account)
-    prices = PriceTable.load(provider.prices)
-    endpoint = Endpoint.from_environment(provider.base_url)
-    if not provider.batch:
-        rates = RateLimits(provider.requests_per_minute, provider.tokens_per_minute)
-        weighed = any(spec.parser.name == "logprob" for spec in specs)
-        options = OnlineOptions(
-            concurrency=provider.concurrency,
-            rates=rates,
-            without=frozenset(provider.without),
-            required=frozenset({"logprobs"} if weighed else ()),
-            cut_prompts=provider.cut_prompts,
-        )
-        return OnlineClient(endpoint, options, price=prices.price, account=account, before_send=before_send)
-    return BatchClient(
-        endpoint,
-        BatchOptions(
-            f"farm-{whom.annotator.fingerprint}", frozenset(provider.without), provider.poll_seconds
-        ),
-        price=prices.price,
-        batch_factor=prices.batch_factor,
-        account=account,
-        before_send=before_send,
-        open_claims=asking.open_keys(ledger, [spec.draw_key for spec in specs]),
-    )
 
 
 def _answerer(specs: Sequence[AnnotatorSpec], sources: Mapping[str, str], provider: Provider) -> Answerer:

@@ -48,8 +48,8 @@ class Objective:
         """How to train it."""
         data = "--snapshot NAME" if self.snapshot else "--set NAME"
         reward = " --reward DIR" if "reward" in self.needs else ""
-        asked = " --annotator NAME" if self.learns_from == LEARNS_FROM["questions"] else ""
-        return f"farm train {self.name} --model DIR --out FOLDER {data}{reward}{asked}"
+        asked = "judge" in self.needs or self.learns_from == LEARNS_FROM["questions"]
+        return f"farm train {self.name} --model DIR --out FOLDER {data}{reward}" + " --annotator NAME" * asked
 
 
 @dataclass(frozen=True)

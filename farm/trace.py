@@ -1,9 +1,10 @@
 """Show what anything in the ledger rests on: `farm trace ID`.
 
-A checkpoint leads to its run. The run leads to its snapshot and to the model that it began with. The snapshot
-leads to annotators and judgements. A judgement leads to prompt, reply, price and pair, and the pair to its
-outputs. An output leads to the checkpoint whose weights drew it. Nothing is stored for a trace: all of it is
-read from the facts. `farm/tracing` has a function for each kind of thing.
+A checkpoint leads to its run. The run leads to its snapshot, or to the judgements of its own responses, and
+to the model that it began with. The snapshot leads to annotators and judgements. A judgement leads to prompt,
+reply, price and pair, and the pair to its outputs. An output leads to the checkpoint whose weights drew it.
+Nothing is stored for a trace: all of it is read from the facts. `farm/tracing` has a function for each kind
+of thing.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ KINDS: Mapping[str, Trace] = MappingProxyType(
         "checkpoint": by_number(runs.checkpoint),
         "run": by_number(runs.run),
         "snapshot": counts.snapshot,
+        "source": counts.source,
         "annotator": counts.annotator,
         "model": counts.model,
         "annotation": by_number(judgements.annotation),

@@ -16,7 +16,7 @@ from annotators.pool import Pool
 from annotators.render import messages
 from annotators.shown import ShownPair
 from annotators.spec import AnnotatorSpec
-from db.errors import ConfigError, did_you_mean
+from db.errors import ConfigError, Paused, did_you_mean
 from db.ids import Json, canonical_json, content_hash, keyed_uniform
 from db.ledger import Ledger
 from db.queries import history, training
@@ -24,8 +24,10 @@ from db.queries.ratings import rated, rated_attributes
 from db.queries.training import Labelled, SnapshotCard
 from db.records import AnnotatorKind, Output, Pair, Run, Turn, TurnRole
 from db.schema import package_version
-from farm.config import Option, TrainConfig, build, options, read_yaml
+from farm.annotate import AnnotatorAtWork, loaded
+from farm.config import Decoding, Option, TrainConfig, build, options, read_yaml
 from farm.evaluation.cards import model_card_path, write_model_card
+from farm.judging.in_training import TrainingJudge
 from farm.methods import METHODS, load
 from farm.methods.robust_dpo import RobustDPOConfig
 from farm.models.loading import source_key
@@ -106,26 +108,31 @@ def train(
     config = build(method_class.Config, *sources, flags, where=where)
     _check_models(name, method_class, task)
     config = _with_flip_rate(ledger, config, task, progress)
+    at_work = _annotator(ledger, task) if "judge" in method_class.needs else None
     with Processes.joined() as processes, tracked(config.track, task.folder) as track:
         data = _data(ledger, method_class.data_kind, task, processes)
-        keep = task.folder / "reference"
-        models = LoadedModels(task.model, config, reference=task.reference, reward=task.reward, keep=keep)
-        method = method_class(config, data, models)
-        run = _Run(
-            ledger,
-            name,
+        folder = RunFolder(task.folder, config, processes, _inputs(ledger, task, at_work))
+        judge = _judge(ledger, task, config, at_work, name=f"{name} {folder.identity[:12]}")
+        models = LoadedModels(
+            task.model,
             config,
-            task=task,
-            processes=processes,
-            others=[track, shown(name, method.feed.steps, progress)],
+            reference=task.reference,
+            reward=task.reward,
+            judge=judge.of_rollout if judge else None,
+            keep=task.folder / "reference",
         )
-        named = [source_key(source) for source in (task.model, task.reference, task.reward)]
-        inputs = content_hash("inputs", [*named, run.data_key])
-        folder = RunFolder(task.folder, config, processes, inputs, before_save=run.flush)
+        method = method_class(config, data, models)
+        others = [track, shown(name, method.feed.steps, progress)]
+        run = _Run(ledger, name, config, task=task, judge=judge, processes=processes, others=others)
+        folder.before_save = run.flush
         try:
             fit(method, config, run, checkpoints=folder, processes=processes)
             if summary := method.summary():
                 run(method.feed.steps, summary)
+        except Paused as error:
+            run.pause(folder)
+            error.what = f"{error.what}; the checkpoint is {folder.latest}"
+            raise
         finally:
             run.flush()
         run.finish(method.feed.steps, folder.latest)
@@ -168,15 +175,54 @@ def _asked(task: TrainTask) -> AnnotatorSpec:
     raise ConfigError(what, where="--annotator", remedy="name one whose reply is one token, such as logprob")
 
 
+def _annotator(ledger: Ledger, task: TrainTask) -> AnnotatorAtWork | None:
+    """The judge of fresh responses that is named, ready to be asked; None where a reward model judges.
+
+    Raises ConfigError on one that cannot judge what is new.
+    """
+    if task.annotator is None:
+        return None
+    ledger.refuse_read_only()
+    annotator = loaded(task.annotator, task.judging, task.provider)
+    if isinstance(annotator, AnnotatorSpec) and annotator.recorded:
+        what = f"{annotator.name} reads stored replies, and there are none about fresh responses"
+        raise ConfigError(what, where="--annotator", remedy="name one that can be asked")
+    return AnnotatorAtWork(ledger, annotator, task.judging, task.provider)
+
+
+def _judge(
+    ledger: Ledger, task: TrainTask, config: TrainConfig, at_work: AnnotatorAtWork | None, *, name: str
+) -> TrainingJudge | None:
+    if at_work is None or not isinstance(config, Decoding):
+        return None
+    times, limit = task.judging.replicates, task.max_judgements
+    return TrainingJudge(ledger, at_work, name=name, decoding=config, replicates=times, limit=limit)
+
+
+def _inputs(ledger: Ledger, task: TrainTask, at_work: AnnotatorAtWork | None) -> str:
+    """A hash of what a run starts from: its models, its data, who judges."""
+    named = [source_key(source) for source in (task.model, task.reference, task.reward)]
+    data = snapshot_named(ledger, task.snapshot).key if task.snapshot else task.set_name or ""
+    judges: list[Json] = [at_work.annotator.card.key, task.judging.replicates] if at_work else []
+    return content_hash("inputs", [*named, data, *judges])
+
+
 def _check_models(name: str, method: Trainer, task: TrainTask) -> None:
-    """Raises ConfigError on a frozen model that the method does not ask for, and where one is missing."""
+    """Raises ConfigError on a model or judge that the method does not ask for, and where one is missing."""
+    judged = "judge" in method.needs
     for need, given in (("reference", task.reference), ("reward", task.reward)):
-        if given and need not in method.needs:
+        if given and need not in method.needs and not (judged and need == "reward"):
             what, remedy = f"{name} asks no {need} model", f"leave --{need} out"
             raise ConfigError(what, where=f"--{need}", remedy=remedy)
-    if task.annotator and method.data_kind != "questions":
-        remedy = "leave --annotator out"
-        raise ConfigError(f"{name} learns no annotator's prompt", where="--annotator", remedy=remedy)
+    if task.annotator and not judged and method.data_kind != "questions":
+        what, remedy = f"{name} asks no annotator, and learns no annotator's prompt", "leave --annotator out"
+        raise ConfigError(what, where="--annotator", remedy=remedy)
+    if task.max_judgements and not (judged and task.annotator):
+        what, remedy = "a cap on judgements needs a judge", "name an --annotator"
+        raise ConfigError(what, where="--max-judgements", remedy=remedy)
+    if judged and bool(task.reward) == bool(task.annotator):
+        what = f"{name} needs one judge" + (", and two are named" if task.reward else "")
+        raise ConfigError(what, remedy="name an --annotator, or a reward model with --reward")
     if "reward" in method.needs and not task.reward:
         raise ConfigError(f"{name} needs a reward model", remedy="name one with --reward")
 
@@ -224,21 +270,23 @@ class _Run:
         name: str,
         config: TrainConfig,
         task: TrainTask,
+        judge: TrainingJudge | None,
         processes: Processes,
         others: Sequence[Log],
     ) -> None:
-        """others: where else metrics go."""
+        """judge: of fresh responses, whose figures are logged. others: where else metrics go."""
         self._ledger, self._first, self._others = ledger, processes.rank == 0, others
+        self._judge = judge
         self.last: dict[str, float] = {}
         self._waiting: list[tuple[int, Mapping[str, float]]] = []
         self._written = monotonic()
         self.id = 0
         card = snapshot_named(ledger, task.snapshot) if task.snapshot else None
-        self.data_key = card.key if card else task.set_name or ""
         if self._first:
+            chosen: dict[str, Json] = asdict(config) | ({"annotator": judge.named} if judge else {})
             fact = Run(
                 command=f"train {name}",
-                config=canonical_json(asdict(config)),
+                config=canonical_json(chosen),
                 version=package_version(),
                 model=task.model,
                 folder=str(task.folder),
@@ -253,6 +301,8 @@ class _Run:
                 self.id = same[-1].id if same else writer.run(fact)
 
     def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
+        if self._judge and "loss" in metrics:
+            metrics = {**metrics, **self._judge.figures()}
         self.last |= metrics
         if self._first:
             self._waiting.append((step, metrics))
@@ -268,6 +318,11 @@ class _Run:
                 for step, metrics in self._waiting:
                     writer.metrics(self.id, step, metrics)
         self._waiting, self._written = [], monotonic()
+
+    def pause(self, folder: RunFolder) -> None:
+        """Write the checkpoint from which the run will go on, if there is one."""
+        if folder.steps:
+            self.finish(folder.steps, folder.latest)
 
     def finish(self, step: int, path: str) -> None:
         if not self._first:

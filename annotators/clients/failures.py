@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from db.errors import FarmError
+from db.errors import Paused
 
 
-class RunStopped(FarmError):
+class RunStopped(Paused):
     """The run sends nothing more. What was paid for is kept, and the same command continues."""
 
 

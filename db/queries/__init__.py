@@ -8,6 +8,7 @@ outputs       what models answered, and how many outputs each producer made
 replies       every judgement of single pairs, with the judge's own words
 given         the judgements of one annotator so far
 asking        requests that were claimed or answered before
+fresh         what was said of the pairs of one source, and what that cost
 recordings    stored and imported replies, to be parsed again
 training      what training reads: snapshots, demonstrations, instructions
 history       training runs and their metrics

@@ -97,13 +97,17 @@ class Share:
 
 @dataclass(frozen=True)
 class Of:
-    """Chooses judgements. producer: of pairs with an output of this producer. None means any."""
+    """Chooses judgements. None means any.
+
+    producer: of pairs with an output of this producer. source: of pairs that stand in this source.
+    """
 
     id: int | None = None
     pair_id: int | None = None
     annotator_id: int | None = None
     snapshot_id: int | None = None
     producer: str | None = None
+    source: str | None = None
 
 
 def checkpoints(ledger: Ledger) -> list[Saved]:
@@ -214,6 +218,8 @@ def _conditions(of: Of) -> list[ColumnElement[bool]]:
     if of.snapshot_id is not None:
         members = select(SNAPSHOT_ROW.c.annotation_id)
         found.append(row.id.in_(members.where(SNAPSHOT_ROW.c.snapshot_id == of.snapshot_id)))
+    if of.source is not None:
+        found.append(row.pair_id.in_(select(ITEM.c.pair_id).where(ITEM.c.source == of.source)))
     if of.producer is not None:
         a, b = OUTPUT.alias(), OUTPUT.alias()
         pairs = select(PAIR.c.id).join(a, a.c.id == PAIR.c.output_a_id).join(b, b.c.id == PAIR.c.output_b_id)

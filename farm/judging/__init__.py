@@ -12,4 +12,5 @@ unasked           judges that need no request: rules, and stored replies read ag
 in_process        the transport to a judge whose weights run in this process
 language_model    such a judge: a causal language model
 reward_model      such a judge: a reward model
+in_training       the judge of fresh responses of a policy in training
 """

@@ -60,6 +60,7 @@ METHODS: dict[str, str] = {
     "quark": "Quark",
     "rloo": "RLOO",
     "grpo": "GRPO",
+    "online_dpo": "OnlineDPO",
     "expert_iteration": "ExpertIteration",
     "feedme": "FeedME",
     "binary_feedme": "BinaryFeedME",

@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
+from farm.judging.provider import Provider, Task
 from farm.settings.checked import Options
-from farm.settings.fields import option
+from farm.settings.fields import Part, option
+
+ASKED = Part(
+    without=("batch", "poll_seconds", "weights"),
+    flags={"models": "--judge-model"},
+    words={
+        "models": "The model that judges, or SLOT=MODEL; repeat it for several slots.",
+        "max_cost": "US dollars that judgements may cost, over the whole run.",
+        "max_requests": "Requests for judgements, over the whole run.",
+        "local": "Run --judge-model DIR (a causal language model) in this process.",
+        "rows": "Rows in one forward pass of a judge in this process.",
+    },
+)
 
 
 class TrainTask(Options):
@@ -24,6 +38,12 @@ class TrainTask(Options):
     reward: str | None = None
     """The reward model, where the method wants one."""
     annotator: str | None = option(None, names="catalogue")
-    """Whose prompt the model learns to answer, where the method learns to judge."""
+    """Who judges fresh responses, or whose prompt the model learns to answer: as the method wants."""
     held_out: float = 0.05
     """Share of the instructions kept for evaluation."""
+    max_judgements: int | None = option(None, at_least=1)
+    """Judgements of fresh responses at most, over the whole run."""
+    judging: Annotated[Task, Part(only=("replicates", "orders", "utility"))] = Task()
+    """How often and in which orders fresh pairs are judged, and by which utility."""
+    provider: Annotated[Provider, ASKED] = Provider()
+    """Where judges are asked, and what that may take."""

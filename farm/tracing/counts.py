@@ -1,4 +1,4 @@
-"""The trace of what rests on many judgements: a snapshot, an annotator, a model, a win rate.
+"""The trace of what rests on many judgements: a snapshot, a source, an annotator, a model, a win rate.
 
 Such a node says how many judgements of whom it rests on, and holds the first of them.
 """
@@ -40,6 +40,16 @@ def snapshot(facts: Facts, name: str) -> Node | None:
         return None
     about: dict[str, Json] = {"key": card.key, "judgements": card.rows, "choice": json.loads(card.choice)}
     return resting(facts, f"snapshot:{name}", about, Of(snapshot_id=card.id))
+
+
+def source(facts: Facts, name: str, key: str | None = None) -> Node | None:
+    """The pairs of a source, by its name. key: of the annotator whose judgements alone count."""
+    if name not in facts.sources:
+        return None
+    code = next((code for code, card in facts.cards.items() if card.key == key), None)
+    return resting(
+        facts, f"source:{name}", {"items": facts.sources[name]}, Of(annotator_id=code, source=name)
+    )
 
 
 def annotator(facts: Facts, name: str) -> Node | None:

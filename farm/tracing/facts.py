@@ -5,6 +5,7 @@ Judgements, pairs and outputs are read row by row.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TypeAlias
 
 from db.ledger import Ledger
 from db.queries import history, lineage, training
+from db.queries.holdings import sources
 from db.queries.outputs import Produced, producers
 from db.records import AnnotatorCard
 from farm.evaluation.references import Who, named
@@ -48,6 +50,14 @@ class Facts:
     def snapshots(self) -> list[training.SnapshotCard]:
         """All snapshots."""
         return training.snapshots(self.ledger)
+
+    @cached_property
+    def sources(self) -> dict[str, int]:
+        """The number of items of each source."""
+        found = Counter[str]()
+        for each in sources(self.ledger):
+            found[each.source] += each.items
+        return found
 
     @cached_property
     def cards(self) -> dict[int, AnnotatorCard]:

@@ -1,4 +1,7 @@
-"""The trace of training: a checkpoint leads to its run, and the run to its snapshot and its first model."""
+"""The trace of training: a checkpoint leads to its run.
+
+The run leads to its first model, and to what it learnt from: a snapshot, or judgements of its own responses.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from pathlib import Path
 
 from db.ids import Json
 from db.queries import history
-from farm.tracing.counts import snapshot
+from farm.tracing.counts import snapshot, source
 from farm.tracing.facts import Facts, is_checkpoint
 from farm.tracing.node import Node
 
@@ -25,14 +28,14 @@ def checkpoint(facts: Facts, number: int, above: frozenset[int] = frozenset()) -
 
 
 def run(facts: Facts, number: int, above: frozenset[int] = frozenset()) -> Node | None:
-    """A training run with its snapshot, and the checkpoint that it began with if it is one of this ledger.
+    """A training run with what it learnt from, and the checkpoint that it began with if the ledger has it.
 
     above: ids of the runs that this node stands under. They are not followed again.
     """
     found = facts.runs.get(number)
     if found is None:
         return None
-    fact = found.run
+    fact, config = found.run, json.loads(found.run.config)
     about: dict[str, Json] = {
         "command": f"farm {fact.command}",
         "model": fact.model,
@@ -40,11 +43,13 @@ def run(facts: Facts, number: int, above: frozenset[int] = frozenset()) -> Node 
         "seed": fact.seed,
         "version": fact.version,
         "folder": fact.folder,
-        "config": json.loads(fact.config),
+        "config": config,
     }
     if fact.set_name:
         about["set"] = fact.set_name
     basis = [snapshot(facts, found.snapshot)] if found.snapshot else []
+    if judged := config.get("annotator"):
+        basis.append(source(facts, judged["source"], judged["key"]))
     basis += [
         checkpoint(facts, each.id, above | {number})
         for each in facts.checkpoints

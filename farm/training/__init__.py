@@ -16,6 +16,7 @@ score_method      methods made of one function: a loss on the scores of both res
 judged_method     methods made of one function: a loss on outputs that were judged one by one
 group_method      methods made of one function: a loss on the outputs of one prompt together
 scored_method     methods made of one function: a loss on the tokens of outputs with labels
+fresh_pairs       methods made of one function: a loss on pairs of fresh responses that a judge compares
 rollout_method    methods made of two functions: advantages from a rollout, and a loss
 controls          control tokens: names of quality levels
 reference         log-probabilities under a frozen model, computed once and kept

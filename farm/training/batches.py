@@ -40,12 +40,17 @@ class PairBatch(NamedTuple):
     @property
     def both(self) -> Tokens:
         """The chosen rows, then the rejected ones, for one pass over both."""
-        width = max(self.chosen.ids.shape[1], self.rejected.ids.shape[1])
-        halves = [
-            [pad(each, (0, width - each.shape[1])) for each in side if each is not None]
-            for side in (self.chosen, self.rejected)
-        ]
-        return Tokens(*map(torch.cat, zip(*halves, strict=True)))
+        return stacked(self.chosen, self.rejected)
+
+
+def stacked(first: Tokens, second: Tokens) -> Tokens:
+    """The rows of both, the narrower ones filled up at the right."""
+    width = max(first.ids.shape[1], second.ids.shape[1])
+    halves = [
+        [pad(each, (0, width - each.shape[1])) for each in side if each is not None]
+        for side in (first, second)
+    ]
+    return Tokens(*map(torch.cat, zip(*halves, strict=True)))
 
 
 class JudgedBatch(NamedTuple):

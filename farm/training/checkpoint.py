@@ -55,13 +55,20 @@ class RunFolder:
         self.config = config
         self.processes = processes or Processes()
         self.identity = _identity(config, inputs)
-        self._before_save = before_save
+        self.before_save = before_save
 
     @property
     def latest(self) -> str:
         """Path of the latest complete checkpoint, or a text that says that there is none."""
         steps = whole_checkpoints(self.folder)
         return str(steps[-1]) if steps else f"{self.folder} (no checkpoint yet)"
+
+    @property
+    def steps(self) -> int:
+        """Steps made until the latest complete checkpoint; 0 without one."""
+        return max(
+            (int(path.name.removeprefix("step-")) for path in whole_checkpoints(self.folder)), default=0
+        )
 
     def due(self, step: int) -> bool:
         """Whether `config.save_every` asks for a checkpoint after this step."""
@@ -90,7 +97,7 @@ class RunFolder:
 
     def save(self, step: int, method: Method[Any], optimizer: Optimizer, schedule: LambdaLR) -> None:
         """Write a checkpoint, then remove the oldest beyond `keep`. Raises CheckpointError on a full disk."""
-        self._before_save()
+        self.before_save()
         sharded = self.config.distribute == "fsdp" and self.processes.size > 1
         state = _state(method, optimizer, sharded) | {"schedule": schedule.state_dict(), "step": step}
         if self.processes.rank:

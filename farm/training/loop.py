@@ -13,7 +13,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from db.errors import FarmError
+from db.errors import FarmError, Paused
 from db.ids import content_hash
 from farm.config import TrainConfig
 from farm.models.forward import autocast
@@ -65,7 +65,8 @@ def fit(
 
     The gradient of a step is that of the mean over all its tokens or pairs, whatever the micro-batches and
     processes they are spread over. Raises TrainingDiverged before a gradient that is not finite is applied,
-    and before weights are saved whose loss is not finite. Errors of a step's batches name the step.
+    and before weights are saved whose loss is not finite. Errors of a step's batches name the step. Before a
+    Paused is raised, a checkpoint of the steps until then is written.
     """
     processes, feed = processes or Processes(), method.feed
     processes.distribute(method.trained, config.distribute)
@@ -75,11 +76,16 @@ def fit(
     meter = Meter(processes)
     stream = iter(feed.batches(start))
     method.trained.train()
-    due = False
+    due, kept = False, start
     for step in range(start + 1, feed.steps + 1):
         seed_step(config.seed, step, processes.rank)
-        with _at_step(step):
-            batches = next(stream)
+        try:
+            with _at_step(step):
+                batches = next(stream)
+        except Paused:
+            if step - 1 > kept:
+                checkpoints.save(step - 1, method, optimizer, schedule)
+            raise
         total = processes.sum(torch.stack([batch.weight for batch in batches]).sum().double())
         for batch in batches:
             share = batch.weight / total
@@ -89,10 +95,7 @@ def fit(
             meter.add({"loss": loss.detach(), **stats}, share)
         processes.average_gradients(method.trained, config.distribute)
         norms = clip_gradients(method.trained, method.parts(), config.max_grad_norm)
-        if not math.isfinite(norms["grad_norm"]):
-            what = f"the gradient is {norms['grad_norm']} at step {step}"
-            what = f"{what}; the weights are those of step {step - 1}"
-            raise _diverged(what, checkpoints.latest, first=step == 1)
+        _refuse_infinite(norms["grad_norm"], step, checkpoints.latest)
         optimizer.step()
         found = {**norms, "lr": schedule.get_last_lr()[0]}
         meter.add({name: torch.tensor(value) for name, value in found.items()}, 1.0)
@@ -108,7 +111,13 @@ def fit(
             log_held_out(step, method, config=config, log=log, processes=processes)
         if saved:
             checkpoints.save(step, method, optimizer, schedule)
-            due = False
+            due, kept = False, step
+
+
+def _refuse_infinite(norm: float, step: int, latest: str) -> None:
+    if not math.isfinite(norm):
+        what = f"the gradient is {norm} at step {step}; the weights are those of step {step - 1}"
+        raise _diverged(what, latest, first=step == 1)
 
 
 def _diverged(what: str, latest: str, first: bool = False) -> TrainingDiverged:

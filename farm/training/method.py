@@ -22,8 +22,8 @@ DataKind: TypeAlias = Literal[
 ]
 """The records that a method learns from, each a class in `farm.training.data`; instructions are prompts."""
 
-Need: TypeAlias = Literal["reference", "reward"]
-"""A frozen model that a method asks for beside the policy it trains: the reference, a reward model."""
+Need: TypeAlias = Literal["reference", "reward", "judge"]
+"""What a method asks for beside its policy: a frozen reference, a reward model, a judge of pairs."""
 
 Stats: TypeAlias = Mapping[str, Tensor]
 """Name -> detached scalar. The loop averages them, weighted by the weights of their batches."""
@@ -48,7 +48,8 @@ class RewardFn(Protocol):
 class PairJudge(Protocol):
     """Judges two responses to each of B prompts: (B,) of P(first preferred) in [0, 1]; a tie is ½.
 
-    A method that needs judgements of fresh responses receives such a callable and knows nothing else of it.
+    NaN stands where there is no judgement. A method that needs judgements of fresh responses receives such a
+    callable and knows nothing else of it.
     """
 
     def __call__(self, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]) -> Tensor: ...
@@ -95,6 +96,10 @@ class Models(Protocol):
 
     def reward(self) -> RewardFn:
         """The frozen function that scores responses. Raises ConfigError where none was named."""
+        ...
+
+    def judge(self, rollout: int) -> PairJudge:
+        """The judge of the pairs of a rollout, by its number. Raises ConfigError where none was named."""
         ...
 
 

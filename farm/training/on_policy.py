@@ -48,39 +48,33 @@ L = TypeVar("L", bound=Lessons)
 
 
 class RolloutPlan(NamedTuple):
-    """A rollout to be drawn: its number, its seed, and this process's share of its prompts."""
+    """A rollout to be drawn: its number, its seed, this process's share of its prompts, and all of them."""
 
     number: int
     seed: int
     prompts: list[Prompt]
+    whole: list[Prompt]
     held_out: bool = False
 
 
-class Rollouts(Generic[L]):
-    """A feed of rollouts: it draws and scores them, and splits them into optimizer steps."""
+class Draws(Generic[L]):
+    """A feed of fresh responses: it plans rollouts, and splits them into optimizer steps."""
 
     def __init__(
         self,
         config: RolloutConfig,
         data: Data[Prompt],
-        models: Models,
         policy: Policy,
         learn: Callable[[RolloutPlan], L],
         *,
-        value: Scorer | None = None,
         curriculum: Callable[[Sequence[Prompt]], Curriculum] | None = None,
     ) -> None:
-        """learn: makes the batch of a rollout, which it draws by `drawn` or `responses`.
+        """learn: draws a rollout and makes its batch.
 
         Raises DataError if some minibatch would have fewer responses than there are processes.
-        Raises ConfigError on a value model with another tokenizer than the policy's.
         """
-        if value is not None and value.codec.tokenizer.get_vocab() != policy.codec.tokenizer.get_vocab():
-            what = "the value model reads other tokens than the policy writes"
-            raise ConfigError(what, where="reward", remedy="use a reward model with the policy's tokenizer")
         self.config, self.processes, self.held_out_prompts = config, data.processes, list(data.held_out)
-        self.policy, self.value, self.learn = policy, value, learn
-        self.reference, self.reward = models.reference(), models.reward()
+        self.policy, self.learn = policy, learn
         self.source = instructions(replace(data, processes=Processes()), policy.codec, config, curriculum)
         smallest = len(self.source.rows) % config.batch_size or config.batch_size
         if min(smallest, smallest * config.n // config.minibatches) < self.processes.size:
@@ -101,8 +95,9 @@ class Rollouts(Generic[L]):
     def held_out(self) -> Iterator[L]:
         """Batches of a rollout on the held-out prompts. Its seed is always the same."""
         if self.held_out_prompts:
-            seed = _seed("held out", self.config.seed, 0)
-            whole = self.learn(RolloutPlan(0, seed, self.held_out_prompts, held_out=True))
+            seed = seed_of("held out", self.config.seed, 0)
+            prompts = self.held_out_prompts
+            whole = self.learn(RolloutPlan(0, seed, prompts, prompts, held_out=True))
             budget = self.config.token_budget or TOKENS_AT_A_TIME
             for rows in parts(widths(whole.tokens), self.config.micro_batch, budget):
                 yield take(whole, rows)
@@ -113,7 +108,53 @@ class Rollouts(Generic[L]):
         for number, step in enumerate(self.source.batches(first), first):
             prompts = [prompt for batch in step for prompt in batch.prompts]
             mine = prompts[self.processes.rank :: self.processes.size]
-            yield RolloutPlan(number, _seed("rollout", self.config.seed, number), mine)
+            yield RolloutPlan(number, seed_of("rollout", self.config.seed, number), mine, prompts)
+
+    def responses(self, plan: RolloutPlan, policy: Policy, n: int | None = None) -> Responses:
+        """Draw the responses alone, from any present policy. n: to each prompt; None: as config says."""
+        with at_rest(policy), autocast(self.config), self.processes.together():
+            return draw(policy, plan.prompts, self.config, seed=plan.seed, n=n or self.config.n)
+
+    def dealt(self, plan: RolloutPlan, batch: L) -> Iterator[list[L]]:
+        """This process's share of each minibatch, one per optimizer step, in parts that fit into memory.
+
+        batch: the whole rollout, the same on every process. Its rows are shuffled anew in every pass. So the
+        rows of a minibatch do not depend on the number of processes. Minibatches have like numbers of rows.
+        """
+        config, length = self.config, widths(batch.tokens)
+        for epoch in range(config.rollout_epochs):
+            generator = torch.Generator().manual_seed(seed_of("pass", plan.seed, epoch))
+            order = torch.randperm(len(length), generator=generator)
+            for rows in order.tensor_split(config.minibatches):
+                found = parts(length[rows], config.micro_batch, config.token_budget, self.processes)
+                yield [take(batch, rows[part]) for part in found]
+
+
+class Rollouts(Draws[L]):
+    """The same, with a reference that rates the responses and a reward that scores them."""
+
+    def __init__(
+        self,
+        config: RolloutConfig,
+        data: Data[Prompt],
+        models: Models,
+        policy: Policy,
+        learn: Callable[[RolloutPlan], L],
+        *,
+        value: Scorer | None = None,
+        curriculum: Callable[[Sequence[Prompt]], Curriculum] | None = None,
+    ) -> None:
+        """learn: makes the batch of a rollout, which it draws by `drawn` or `responses`.
+
+        Raises DataError as `Draws` does, and ConfigError on a value model with another tokenizer than the
+        policy's.
+        """
+        if value is not None and value.codec.tokenizer.get_vocab() != policy.codec.tokenizer.get_vocab():
+            what = "the value model reads other tokens than the policy writes"
+            raise ConfigError(what, where="reward", remedy="use a reward model with the policy's tokenizer")
+        self.value = value
+        self.reference, self.reward = models.reference(), models.reward()
+        super().__init__(config, data, policy, learn, curriculum=curriculum)
 
     def drawn(self, plan: RolloutPlan) -> Rollout:
         """Draw the rollout from the present policy. Raises DataError on a score that is not finite."""
@@ -133,11 +174,6 @@ class Rollouts(Generic[L]):
                 processes=self.processes,
             )
 
-    def responses(self, plan: RolloutPlan, policy: Policy) -> Responses:
-        """Draw the responses alone, from any present policy."""
-        with at_rest(policy), autocast(self.config), self.processes.together():
-            return draw(policy, plan.prompts, self.config, seed=plan.seed, n=self.config.n)
-
     def scores(self, responses: Responses) -> Tensor:
         """The reward of each response, minus the penalty where it was cut: (B,).
 
@@ -146,20 +182,7 @@ class Rollouts(Generic[L]):
         with autocast(self.config), self.processes.together():
             return scored(self.reward, responses, self.config.missing_eos_penalty)
 
-    def dealt(self, plan: RolloutPlan, batch: L) -> Iterator[list[L]]:
-        """This process's share of each minibatch, one per optimizer step, in parts that fit into memory.
 
-        batch: the whole rollout, the same on every process. Its rows are shuffled anew in every pass. So the
-        rows of a minibatch do not depend on the number of processes. Minibatches have like numbers of rows.
-        """
-        config, length = self.config, widths(batch.tokens)
-        for epoch in range(config.rollout_epochs):
-            generator = torch.Generator().manual_seed(_seed("pass", plan.seed, epoch))
-            order = torch.randperm(len(length), generator=generator)
-            for rows in order.tensor_split(config.minibatches):
-                found = parts(length[rows], config.micro_batch, config.token_budget, self.processes)
-                yield [take(batch, rows[part]) for part in found]
-
-
-def _seed(purpose: str, seed: int, number: int) -> int:
+def seed_of(purpose: str, seed: int, number: int) -> int:
+    """A seed for torch, made of the run's seed and the number of what is drawn."""
     return int(content_hash(purpose, [seed, number])[:15], 16)

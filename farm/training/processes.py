@@ -10,15 +10,17 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from db.errors import FarmError
+
+T = TypeVar("T")
 
 BUCKET = 2**25  # gradient numbers that are averaged in one message
 MALLOPT = ((-1, 2**30), (-3, 2**25))  # glibc's M_TRIM_THRESHOLD and M_MMAP_THRESHOLD: number, bytes
@@ -94,6 +96,16 @@ class Processes:
         start = sum(counts[: self.rank])
         found[(slice(start, start + len(values)), *map(slice, values.shape[1:]))] = values.to(kind)
         return self.sum(found).to(values.dtype)
+
+    def told_by_first(self, find: Callable[[], T]) -> T:
+        """What `find` gives on the first process, which alone calls it. Errors are those of `together`."""
+        found: list[T | None] = [None]
+        with self.together():
+            if self.rank == 0:
+                found = [find()]
+        if self.size > 1:
+            torch.distributed.broadcast_object_list(found, device=self.device)
+        return cast(T, found[0])
 
     def average_gradients(self, module: nn.Module, how: Literal["ddp", "fsdp"]) -> None:
         """Give every process the mean gradient. FSDP2 has done so in the backward pass."""

@@ -21,7 +21,7 @@ from farm.models.scorer import Scorer
 from farm.models.tokens import Prompt, Tokens
 from farm.training.batches import Rollout
 from farm.training.data import DataError
-from farm.training.method import RewardFn
+from farm.training.method import PairJudge, RewardFn
 from farm.training.processes import Processes, at_rest
 from farm.training.rows import parts, take, widths
 
@@ -174,6 +174,16 @@ def finite_rewards(reward: RewardFn, prompts: Sequence[Prompt], texts: Sequence[
         remedy = remedy if beyond else "use another checkpoint of the reward model: its weights overflow"
         raise DataError(what, where=f"instruction {prompts[wrong].instruction[:60]!r}", remedy=remedy)
     return rewards
+
+
+def by_scores(reward: RewardFn) -> PairJudge:
+    """The judge that a reward model is: P(first preferred) = σ(score of first − score of second)."""
+
+    def judge(prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]) -> Tensor:
+        scores = finite_rewards(reward, [*prompts, *prompts], [*first, *second]).double()
+        return (scores[: len(first)] - scores[len(first) :]).sigmoid()
+
+    return judge
 
 
 def rated(rate: Callable[[Tokens], Tensor], tokens: Tokens, budget: int = TOKENS_AT_A_TIME) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
@@ -15,16 +16,18 @@ from farm.models.loading import disable_dropout
 from farm.models.policy import Policy
 from farm.models.rewards import load_reward, value_source
 from farm.models.scorer import Scorer
-from farm.training.method import RewardFn, SequenceLogps
+from farm.training.method import PairJudge, RewardFn, SequenceLogps
 from farm.training.reference import ReferenceLogps
+from farm.training.rollout import by_scores
 
 
 class LoadedModels:
     """Loads models when a method asks for them.
 
     source: the model to start from. It is also the reference unless another is given. reward: where a reward
-    is (`farm.models.rewards`), or a function. keep: folder in which reference log-probabilities are kept for
-    later runs. Loading raises ModelError on a model that cannot be used.
+    is (`farm.models.rewards`), or a function. judge: gives the judge of a rollout by its number; None: the
+    reward judges. keep: folder in which reference log-probabilities are kept for later runs. Loading raises
+    ModelError on a model that cannot be used.
     """
 
     def __init__(
@@ -35,11 +38,12 @@ class LoadedModels:
         reference: str | None = None,
         reward: str | RewardFn | None = None,
         value: str | None = None,
+        judge: Callable[[int], PairJudge] | None = None,
         keep: Path | None = None,
     ) -> None:
         self.source, self.config, self.keep = source, config, keep
         self.reference_source = reference or source
-        self.reward_source, self.value_source = reward, value
+        self.reward_source, self.value_source, self._judge = reward, value, judge
 
     def policy(self) -> Policy:
         """The policy to train."""
@@ -77,6 +81,10 @@ class LoadedModels:
     def reward(self) -> RewardFn:
         """The function that scores responses. Raises ConfigError where no reward model was named."""
         return self._reward
+
+    def judge(self, rollout: int) -> PairJudge:
+        """The judge of a rollout's pairs; without one of its own, that by the scores of the reward model."""
+        return self._judge(rollout) if self._judge else by_scores(self._reward)
 
     @cached_property
     def _reference(self) -> Policy:

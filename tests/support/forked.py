@@ -10,7 +10,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import NamedTuple
@@ -46,15 +46,21 @@ def work(arguments: Sequence[str], said: str, limit: int | None) -> None:
 
 
 def run(
-    arguments: Sequence[str], said: Path, kill_after: float | None = None, limit: int | None = None
+    arguments: Sequence[str],
+    said: Path,
+    kill_after: float | None = None,
+    limit: int | None = None,
+    kill_when: Callable[[], bool] = lambda: True,
 ) -> Ended:
-    """Run a command. kill_after: seconds after which it is killed.
+    """Run a command. kill_after: seconds after which it is killed, counted from when `kill_when` holds.
 
     limit: bytes at which a file is full, as a disk would be.
     """
     process: ForkServerProcess = CONTEXT.Process(target=work, args=(arguments, str(said), limit))
     began = time.monotonic()
     process.start()
+    while kill_after is not None and process.is_alive() and not kill_when():
+        process.join(0.01)
     process.join(kill_after)
     if process.is_alive():
         process.kill()

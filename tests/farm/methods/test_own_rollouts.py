@@ -21,9 +21,10 @@ from tests.support.on_policy import PROMPTS, MethodMaker, MethodTrainer, letters
 
 RATIO_NAMES = ("rloo", "grpo", "ppo")  # those whose loss is about the ratio to the policy that drew
 NAMES = (*RATIO_NAMES, "quark")
+ALL = (*NAMES, "online_dpo")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_padding_side_amount_and_row_order_change_no_loss(name: str, made: MethodMaker) -> None:
     method = made(name, reward=letters)
     (batch,) = next(method.feed.batches(0))
@@ -40,7 +41,9 @@ def test_padding_side_amount_and_row_order_change_no_loss(name: str, made: Metho
         found = method.loss(with_attention(moved(batch, left), left))
         assert found.loss.item() == pytest.approx(expected.loss.item(), abs=2e-6)
         for key, value in expected.stats.items():
-            assert found.stats[key].item() == pytest.approx(value.item(), abs=2e-6), key
+            if key == "rewards/accuracies":  # of gaps of a fresh policy, whose signs are rounding
+                continue
+            assert found.stats[key].item() == pytest.approx(value.item(), rel=1e-6, abs=2e-6), key
 
 
 def other_tokens(batch: Any) -> Tokens:
@@ -55,7 +58,7 @@ def with_attention(value: Any, left: int) -> Any:
     return type(value)(*(with_attention(x, left) for x in value)) if isinstance(value, tuple) else value
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_1_batch_of_32_is_many_small_ones(name: str, trained: MethodTrainer) -> None:
     """Two steps on one rollout: in a second one, rounding may turn the draw of a token."""
     options = {
@@ -101,7 +104,7 @@ def test_in_half_precision_too_a_fresh_policy_is_its_reference(
     assert stats["objective/kl"].item() == pytest.approx(0, abs=1e-3)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_every_response_is_met_once_in_each_pass(name: str, made: MethodMaker) -> None:
     method = made(name, rollout_epochs=2, minibatches=4, batch_size=4, micro_batch=3, epochs=1.0)
     assert (method.feed.steps, method.feed.rollout_steps) == (16, 8)
@@ -123,7 +126,7 @@ def rows_of(batch: Any) -> list[tuple[int, ...]]:
     return [tuple(ids[mask].tolist()) for ids, mask in zip(tokens.ids, tokens.mask, strict=True)]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_rollouts_are_lazy_and_start_anywhere(name: str, made: MethodMaker) -> None:
     method = made(name, batch_size=4, epochs=2.0, rollout_epochs=2)
     later = [rows_of(batch) for (batch,) in islice(method.feed.batches(4), 2)]
@@ -145,7 +148,7 @@ def test_held_out_prompts_are_evaluated_the_same_way_every_time(name: str, made:
     assert sorted(row for part in parts for row in rows_of(part)) == sorted(rows_of(one))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_resume_is_exact(name: str, made: MethodMaker, tmp_path: Path) -> None:
     options = {"batch_size": 4, "epochs": 3.0, "rollout_epochs": 2, "learning_rate": 1e-3}
     if name != "quark":
