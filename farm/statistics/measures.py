@@ -5,6 +5,11 @@ The error is the jackknife's over G clusters (Efron and Stein 1981): f_g is f wi
 se^2 = (G - 1) / G sum_g (f_g - mean f_g)^2. Nothing is drawn, so row order and seeds play no part. bounds.py
 makes bounds of it. A chance-corrected coefficient (A - E) / (1 - E) has the bounds of the share A, with the
 jackknife's error of the whole coefficient: where all agree, they follow the rule of three as A's do.
+
+A mean of parts of a loss has rare whole losses beside frequent small ones, and few clusters may show none of
+the former. So UNSEEN of a worst cluster is added to the variance of such a mean: UNSEEN (b / G)^2, where b is
+how far the worst cluster that was seen is from the worst that there can be. The weight was chosen by
+simulation (docs/statistics.md).
 """
 
 from __future__ import annotations
@@ -17,12 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farm.statistics.bootstrap import Interval
-from farm.statistics.bounds import share_bounds, student_interval
+from farm.statistics.bounds import SAME, share_bounds, student_interval
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Statistic = Callable[[Floats], Floats]
 """(..., k) sums -> (...) values; NaN where the statistic is undefined."""
+
+
+UNSEEN = 0.1  # of a worst cluster
 
 
 class Span(NamedTuple):
@@ -51,7 +59,8 @@ class Measure:
     """A statistic with its data. sums (items, k): each item's part. counted (items,): it has a part.
 
     scale: the range of the statistic as a function of all sums (k,); None where it has no limits. least: with
-    fewer clusters there are no bounds, since they would cover too seldom.
+    fewer clusters there are no bounds, since they would cover too seldom. in_parts: it is a mean of shares of
+    which an item may lose a part, so that whole losses may be unseen.
     """
 
     sums: Floats
@@ -59,6 +68,7 @@ class Measure:
     counted: NDArray[np.bool_]
     scale: Callable[[Floats], Span | None] = share_scale
     least: int = 2
+    in_parts: bool = False
 
 
 def ratio(sums: Floats) -> Floats:
@@ -86,18 +96,19 @@ def mean_of(
     *,
     weights: Floats | None = None,
     scale: Callable[[Floats], Span | None] = share_scale,
+    in_parts: bool = False,
 ) -> Measure:
     """The weighted mean of scores as a measure over n_items items.
 
     items (n,): the item of each score, from 0 to n_items - 1. scores (n,): NaN is left out. weights (n,): of
-    the scores, 1 where they are not given.
+    the scores, 1 where they are not given. scale, in_parts: as of a Measure.
     """
     weight = np.ones(len(items)) if weights is None else weights
     known = ~np.isnan(scores)
     place, weight = items[known], weight[known]
     total = np.bincount(place, weight * scores[known], minlength=n_items)
     count = np.bincount(place, weight, minlength=n_items)
-    return Measure(np.column_stack([total, count]), ratio, count > 0, scale)
+    return Measure(np.column_stack([total, count]), ratio, count > 0, scale, in_parts=in_parts)
 
 
 def intervals(measures: Mapping[str, Measure], clusters: Ints) -> dict[str, Interval]:
@@ -122,6 +133,8 @@ def _interval(measure: Measure, clusters: Ints) -> Interval:
     if np.isnan(without).any():
         return Interval(value, None, None, n)
     error = float(np.sqrt((groups - 1) / groups * np.square(without - without.mean()).sum()))
+    if measure.in_parts and error > SAME:
+        error = float(np.sqrt(error**2 + UNSEEN * (_beyond(parts, value) / groups) ** 2))
     scale = measure.scale(whole)
     if scale is None:
         found = student_interval(value, error, groups)
@@ -131,3 +144,9 @@ def _interval(measure: Measure, clusters: Ints) -> Interval:
     assert bounds is not None  # there are two groups
     low, high = (scale.low + scale.span * each for each in bounds)
     return Interval(value, low, high, n)
+
+
+def _beyond(parts: Floats, value: float) -> float:
+    """How far from the worst of these clusters the worst possible one is. value: their mean, a share."""
+    seen = ratio(parts)
+    return float(seen.min() if value >= 0.5 else 1 - seen.max())

@@ -167,7 +167,7 @@ def against_reference(
     people = reference.others
     theirs = shares_of_counts(people)
     return {
-        "agreement": mean_of(place, score, n),
+        "agreement": mean_of(place, score, n, in_parts=True),
         "clear_majority_agreement": mean_of(place, clear, n, weights=chance),
         "accuracy": mean_of(place, right, n),
         "both_orders_accuracy": mean_of(pairs.units, both, n),

@@ -1,4 +1,8 @@
-"""Student's quantile. An audit needs nothing else of scipy, which takes a third of a second to load."""
+"""Student's quantile, as scipy.special's `stdtrit` gives it to 1e-11 (the test holds it to that).
+
+It is our own because of start-up: an audit loads nothing else of scipy. `import farm.audit, scipy.special`
+takes 1.17 s of a core and `import farm.audit` 1.05 s (medians of five).
+"""
 
 from __future__ import annotations
 

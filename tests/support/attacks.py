@@ -45,6 +45,10 @@ class Attacked(NamedTuple):
     peak: int
 
 
+SEEN: list[Attacked] = []
+"""The commands that ended within the limits, for benchmarks/attacks.py."""
+
+
 def attacked(
     ledger: Path | str,
     *arguments: object,
@@ -73,6 +77,7 @@ def attacked(
     done = Attacked(ended.returncode, shown, complained, seconds=seconds, peak=kilobytes * 1024)
     assert done.peak < MOST_MEMORY, f"{done.peak / 2**20:.0f} MB"
     print(f"peak {done.peak / 2**20:.0f} MB, {done.seconds:.1f} s: {arguments[0]}")
+    SEEN.append(done)
     return done
 
 

@@ -41,6 +41,23 @@ def test_a_mean_has_the_textbooks_error(values: list[float]) -> None:
         assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
 
 
+def test_whole_losses_that_were_not_seen_widen_a_mean_of_parts() -> None:
+    # the worst of 1, 1, 2/3, 1/2 is 1/2 from 0: .1 (.5 / 4)^2 comes on top of the variance of the mean
+    for scores, beyond in (
+        ([1.0, 1.0, 2 / 3, 0.5], 0.5),
+        ([0.0, 0.0, 1 / 3, 0.5], 0.5),
+        ([1.0, 1, 1, 0], 0.0),
+    ):
+        one, of = np.array(scores), np.arange(4)
+        found = intervals({"x": mean_of(of, one, 4, in_parts=True)}, of)["x"]
+        error = np.sqrt(one.var(ddof=1) / 4 + 0.1 * (beyond / 4) ** 2)
+        expected = share_interval(float(one.mean()), float(error), 4)
+        assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    same = {kind: mean_of(np.arange(4), np.full(4, 0.8), 4, in_parts=kind) for kind in (False, True)}
+    rule_of_three = intervals({str(kind): each for kind, each in same.items()}, np.arange(4))
+    assert rule_of_three["True"] == rule_of_three["False"]
+
+
 def test_a_mean_without_limits_has_students_bounds() -> None:
     scores = np.array([0.2, 1.9, 0.7, 3.0])
     measure = mean_of(np.arange(4), scores, 4, scale=no_scale)
