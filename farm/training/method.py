@@ -52,7 +52,9 @@ class PairJudge(Protocol):
     callable and knows nothing else of it.
     """
 
-    def __call__(self, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]) -> Tensor: ...
+    def __call__(
+        self, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str], /
+    ) -> Tensor: ...
 
 
 class SequenceLogps(Protocol):
