@@ -63,7 +63,7 @@ def score(folder: str, pair: Pair, text: str) -> float:
     asked = pair.instruction
     said = f"{asked.text}\n\n{asked.input}" if asked.input else asked.text
     turns = asked.turns or (Turn(TurnRole.USER, said),)
-    chat = [{"role": str(role), "content": each} for role, each in (*turns, ("assistant", text))]
+    chat = [{"role": str(role), "content": each} for role, each, *_ in (*turns, ("assistant", text))]
     ids = tokenizer().apply_chat_template(chat, return_tensors="pt", return_dict=True)
     assert isinstance(ids, BatchEncoding)
     with torch.no_grad():

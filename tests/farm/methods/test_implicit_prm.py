@@ -54,7 +54,7 @@ def test_token_rewards_by_hand_sum_to_the_reward() -> None:
 
 
 CODE = "abcdefgh"
-ALL = [JudgedOutput(Prompt("q"), "abc", 1.0)]
+ALL = [JudgedOutput(Prompt("q"), "abc", 1.0), JudgedOutput(Prompt("q"), "xyz", 0.0)]
 
 
 def answers(count: int, seed: int) -> list[tuple[Prompt, str, int | None]]:
