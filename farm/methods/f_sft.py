@@ -34,7 +34,7 @@ TANGENT = -0.5  # below it φ is a line
 class FSFTConfig(SFTConfig):
     """As supervised fine-tuning."""
 
-    divergence: Literal["total_variation", "pearson", "hellinger", "js"] = "pearson"
+    divergence: Divergence = "pearson"
     """Divergence between demonstrations and policy: pearson, hellinger, js or total_variation."""
     beta: float = option(0.05, above=0)
     """Factor on log-ratios. Pearson's pull on a response ends 2/β nats above the reference."""

@@ -63,18 +63,29 @@ def _class(module: str, name: str) -> type:
     return type(
         name,
         tuple(_class(homes.get(base, module), base) for base in bases),
-        {"written": _fields(node, docs_in(str(_file(module)))[name])},
+        {"written": _fields(node, docs_in(str(_file(module)))[name], _aliases(tree))},
     )
 
 
-def _fields(node: ast.ClassDef, docs: Mapping[str, str]) -> dict[str, Option]:
-    """The options of one class: name -> what is written of it."""
+def _aliases(tree: ast.Module) -> dict[str, str]:
+    """The names that a module gives to types, such as `How: TypeAlias = Literal["a"]`, and their texts."""
+    return {
+        each.target.id: ast.unparse(each.value)
+        for each in tree.body
+        if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name) and each.value
+        if ast.unparse(each.annotation) == "TypeAlias"
+    }
+
+
+def _fields(node: ast.ClassDef, docs: Mapping[str, str], aliases: Mapping[str, str]) -> dict[str, Option]:
+    """The options of one class: name -> what is written of it. aliases: names of types in its module."""
     lines = {
         each.target.id: each
         for each in node.body
         if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
     }
-    written = {name: ast.unparse(line.annotation) for name, line in lines.items()}
+    types = {name: ast.unparse(line.annotation) for name, line in lines.items()}
+    written = {name: aliases.get(text, text) for name, text in types.items()}
     known = vars(typing) | {"Path": Path} | vars(import_module(LIGHT))
     hints = typing.get_type_hints(type("Written", (), {"__annotations__": written}), known)
     return {
