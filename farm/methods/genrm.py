@@ -26,7 +26,7 @@ from farm.models.codec import Row, collate
 from farm.models.ops import full_logps, in_order
 from farm.models.tokens import Tokens
 from farm.training.data import AskedPair, Data
-from farm.training.feed import RecordFeed, fitting
+from farm.training.feed import fed
 from farm.training.method import DataKind, Loss, Method, Models, Need
 from farm.training.score_method import Predicted, reliability
 
@@ -58,6 +58,11 @@ class VerdictRow(NamedTuple):
 
     row: Row
     first: float
+
+    @property
+    def length(self) -> int:
+        """Tokens of the row."""
+        return self.row.length
 
 
 class VerdictLogps(NamedTuple):
@@ -97,21 +102,12 @@ class GenRM(Method[VerdictBatch]):
         tokens = tokens_of(codec, codec.embeddings or len(codec.tokenizer))
         special = frozenset(codec.tokenizer.all_special_ids)
         self.names = [saying(tokens, name, special) for name in data.first.names]
-        train, held_out = (self.rows(records) for records in (data.train, data.held_out))
-        self.feed = RecordFeed(
-            train,
-            lambda each: each.row.length,
-            make=self.batch,
-            config=config,
-            processes=data.processes,
-            held_out=held_out,
-        )
+        self.feed = fed(data, self.rows, make=self.batch, codec=codec, config=config)
 
     def rows(self, records: Sequence[AskedPair]) -> list[VerdictRow]:
         """The questions as tokens. The token of the reply has no meaning: both replies are learnt."""
         codec, reply = self.policy.codec, self.names[0][:1]
-        made = [VerdictRow(Row(asked_ids(codec, r.messages), reply), r.first) for r in records]
-        return fitting(made, [each.row.length for each in made], self.config, codec.context)
+        return [VerdictRow(Row(asked_ids(codec, r.messages), reply), r.first) for r in records]
 
     def batch(self, rows: Sequence[VerdictRow]) -> VerdictBatch:
         """The batch of some questions."""

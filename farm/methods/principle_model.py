@@ -30,7 +30,7 @@ from farm.models.ops import preference_loss
 from farm.models.reward_cards import PrincipleCard, RewardFolder
 from farm.models.tokens import Tokens
 from farm.training.data import AttributedOutput, Data, DataError, quote
-from farm.training.feed import RecordFeed, fitting
+from farm.training.feed import fed
 from farm.training.method import DataKind, Loss, Method, Models, Need
 
 
@@ -71,6 +71,11 @@ class AskedRow(NamedTuple):
     label: float
     principle: str
 
+    @property
+    def length(self) -> int:
+        """Tokens of the row."""
+        return self.row.length
+
 
 def principle_loss(score: Tensor, label: Tensor | float) -> Tensor:
     """Loss of each answer: (B,). score: log-odds of yes. label: P(yes) in [0, 1]."""
@@ -99,15 +104,7 @@ class PrincipleModel(Method[PrincipleBatch]):
         weights = named_weights(config.weights) or dict.fromkeys(learnt, 1 / max(1, len(learnt)))
         self.scorer = self.trained = models.scorer()
         self.product = RewardFolder(self.scorer, PrincipleCard(weights, config.wording).text)
-        train, held_out = (self.rows(records) for records in (data.train, data.held_out))
-        self.feed = RecordFeed(
-            train,
-            lambda each: each.row.length,
-            make=self.batch,
-            config=config,
-            processes=data.processes,
-            held_out=held_out,
-        )
+        self.feed = fed(data, self.rows, make=self.batch, codec=self.scorer.codec, config=config)
 
     def rows(self, records: Sequence[AttributedOutput]) -> list[AskedRow]:
         """The records as tokens, a row for each rating. Raises DataError on a rating outside [0, 1]."""
@@ -119,7 +116,7 @@ class PrincipleModel(Method[PrincipleBatch]):
                     raise DataError(what, where=quote(record.prompt), remedy="leave it out of the snapshot")
                 control = self.config.wording.replace("{principle}", name)
                 made.append(AskedRow(codec.row(record.prompt, record.output, control), label, name))
-        return fitting(made, [each.row.length for each in made], self.config, codec.context)
+        return made
 
     def batch(self, rows: Sequence[AskedRow]) -> PrincipleBatch:
         """The batch of some rows."""

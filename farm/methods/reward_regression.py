@@ -26,7 +26,7 @@ from farm.models.codec import Row, collate
 from farm.models.reward_cards import Attribute, AttributesCard, RewardFolder
 from farm.models.tokens import Tokens
 from farm.training.data import AttributedOutput, Data, DataError
-from farm.training.feed import RecordFeed, fitting
+from farm.training.feed import fed
 from farm.training.method import DataKind, Loss, Method, Models, Need
 
 
@@ -57,6 +57,11 @@ class RatedRow(NamedTuple):
 
     row: Row
     ratings: list[float]  # of each attribute, standardised; NaN where nobody rated
+
+    @property
+    def length(self) -> int:
+        """Tokens of the row."""
+        return self.row.length
 
 
 def regression_loss(outputs: Tensor, rating: Tensor) -> Tensor:
@@ -119,25 +124,16 @@ class RewardRegression(Method[AttributeBatch]):
         self.config = config
         self.scorer = self.trained = models.scorer(outputs=len(names))
         self.product = RewardFolder(self.scorer, AttributesCard(self.attributes).text)
-        train, held_out = (self.rows(records) for records in (data.train, data.held_out))
-        self.feed = RecordFeed(
-            train,
-            lambda each: each.row.length,
-            make=self.batch,
-            config=config,
-            processes=data.processes,
-            held_out=held_out,
-        )
+        self.feed = fed(data, self.rows, make=self.batch, codec=self.scorer.codec, config=config)
 
     def rows(self, records: Sequence[AttributedOutput]) -> list[RatedRow]:
         """The records as tokens, but for those without a rating that is learnt."""
         codec = self.scorer.codec
-        made = [
+        return [
             RatedRow(codec.row(r.prompt, r.output), ratings)
             for r in records
             if any(map(_is_number, ratings := self.standardised(r.ratings)))
         ]
-        return fitting(made, [each.row.length for each in made], self.config, codec.context)
 
     def standardised(self, ratings: Mapping[str, float]) -> list[float]:
         """The rating of each attribute in deviations from its mean; NaN where there is none."""

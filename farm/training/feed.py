@@ -10,7 +10,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import torch
 
@@ -36,6 +36,8 @@ from farm.training.method import Feed
 from farm.training.processes import Processes
 
 R = TypeVar("R")
+S = TypeVar("S")
+M = TypeVar("M", bound="Tokenized")
 B = TypeVar("B", bound=Batch)
 C = TypeVar("C", bound=Batch)
 
@@ -123,6 +125,38 @@ class PreparedFeed(Generic[B, C]):
             yield from self._prepare(part) if part else ()
 
 
+class Tokenized(Protocol):
+    """What a record becomes: rows of tokens, and what is said of them."""
+
+    @property
+    def length(self) -> int:
+        """Tokens of the longest row."""
+        ...
+
+
+def fed(
+    data: Data[S],
+    rows: Callable[[Sequence[S]], list[M]],
+    *,
+    make: Callable[[Sequence[M]], B],
+    codec: Codec,
+    config: TrainConfig,
+    size: Callable[[M], int] = lambda each: each.length,
+) -> RecordFeed[M, B]:
+    """A feed of the records that fit.
+
+    rows: what records become. make: makes a batch of some. size: tokens that one costs, its length unless it
+    has several rows to be run. Raises DataError as `fitting` does.
+    """
+
+    def kept(records: Sequence[S]) -> list[M]:
+        made = rows(records)
+        return fitting(made, [each.length for each in made], config, codec.context)
+
+    train, held_out = kept(data.train), kept(data.held_out)
+    return RecordFeed(train, size, make=make, config=config, processes=data.processes, held_out=held_out)
+
+
 class TokenizedPair(NamedTuple):
     """A pair as tokens, the preferred output first."""
 
@@ -143,6 +177,11 @@ class TokenizedOutput(NamedTuple):
     row: Row
     label: float
 
+    @property
+    def length(self) -> int:
+        """Tokens of the row."""
+        return self.row.length
+
 
 class TokenizedGroup(NamedTuple):
     """A group as tokens."""
@@ -162,16 +201,12 @@ def demonstrations(
     """Batches of demonstrations for a policy with this codec. Raises DataError as `fitting` does."""
 
     def rows(records: Sequence[Demonstration]) -> list[Row]:
-        made = [codec.row(r.prompt, r.output, r.control, ended=r.ended) for r in records]
-        return fitting(made, [row.length for row in made], config, codec.context)
+        return [codec.row(r.prompt, r.output, r.control, ended=r.ended) for r in records]
 
     def make(part: Sequence[Row]) -> Tokens:
         return collate(part, codec.pad_id, device)
 
-    train, held_out = rows(data.train), rows(data.held_out)
-    return RecordFeed(
-        train, lambda row: row.length, make=make, config=config, processes=data.processes, held_out=held_out
-    )
+    return fed(data, rows, make=make, codec=codec, config=config)
 
 
 class PairRows(NamedTuple):
@@ -205,8 +240,7 @@ def pairs(
 
     def rows(records: Sequence[PreferencePair]) -> list[TokenizedPair]:
         check_pairs(records)
-        made = [of_pair(turned(record)) for record in records]
-        return fitting(made, [row.length for row in made], config, codec.context)
+        return [of_pair(turned(record)) for record in records]
 
     def make(part: Sequence[TokenizedPair]) -> PairBatch:
         return PairBatch(
@@ -216,10 +250,7 @@ def pairs(
             torch.tensor([row.margin for row in part], device=device),
         )
 
-    train, held_out = rows(data.train), rows(data.held_out)
-    return RecordFeed(
-        train, lambda row: row.length, make=make, config=config, processes=data.processes, held_out=held_out
-    )
+    return fed(data, rows, make=make, codec=codec, config=config)
 
 
 def judged(
@@ -232,22 +263,13 @@ def judged(
 
     def rows(records: Sequence[JudgedOutput]) -> list[TokenizedOutput]:
         check_judged(records)
-        made = [TokenizedOutput(codec.row(r.prompt, r.output), r.label) for r in records]
-        return fitting(made, [each.row.length for each in made], config, codec.context)
+        return [TokenizedOutput(codec.row(r.prompt, r.output), r.label) for r in records]
 
     def make(part: Sequence[TokenizedOutput]) -> JudgedBatch:
         tokens = collate([each.row for each in part], codec.pad_id, device)
         return JudgedBatch(tokens, torch.tensor([each.label for each in part], device=device))
 
-    train, held_out = rows(data.train), rows(data.held_out)
-    return RecordFeed(
-        train,
-        lambda each: each.row.length,
-        make=make,
-        config=config,
-        processes=data.processes,
-        held_out=held_out,
-    )
+    return fed(data, rows, make=make, codec=codec, config=config)
 
 
 def groups(
@@ -261,8 +283,7 @@ def groups(
 
     def rows(records: Sequence[OutputGroup]) -> list[TokenizedGroup]:
         check_groups(records)
-        made = [TokenizedGroup([codec.row(r.prompt, text) for text in r.outputs], r.scores) for r in records]
-        return fitting(made, [each.length for each in made], config, codec.context)
+        return [TokenizedGroup([codec.row(r.prompt, text) for text in r.outputs], r.scores) for r in records]
 
     def make(part: Sequence[TokenizedGroup]) -> GroupBatch:
         owners = [number for number, each in enumerate(part) for _ in each.rows]
@@ -272,12 +293,10 @@ def groups(
             torch.tensor(owners, device=device),
         )
 
-    train, held_out = rows(data.train), rows(data.held_out)
-
-    def length(each: TokenizedGroup) -> int:
+    def size(each: TokenizedGroup) -> int:
         return each.length * len(each.rows)
 
-    return RecordFeed(train, length, make=make, config=config, processes=data.processes, held_out=held_out)
+    return fed(data, rows, make=make, codec=codec, config=config, size=size)
 
 
 def instructions(
