@@ -27,7 +27,7 @@ from farm.models.scorer import Scorer
 from farm.training.data import Data, JudgedOutput
 from farm.training.feed import PreparedFeed, judged
 from farm.training.method import DataKind, Loss, Method, Models, Need
-from farm.training.scored_method import ScoredTokens, by_tokens
+from farm.training.token_method import JudgedTokens, by_tokens
 
 
 class AWRConfig(RWRConfig):
@@ -51,7 +51,7 @@ def awr_loss(logps: Tensor, values: Tensor, label: Tensor, config: AWRConfig) ->
     return config.alpha * of_policy + (1 - config.alpha) * (values - label).square()
 
 
-class AWR(Method[ScoredTokens]):
+class AWR(Method[JudgedTokens]):
     """Advantage-weighted regression (Peng et al. 2019)."""
 
     Config: ClassVar[type[AWRConfig]] = AWRConfig
@@ -70,7 +70,7 @@ class AWR(Method[ScoredTokens]):
         """Policy and value model: the gradient of one is not cut because the other's is large."""
         return {"policy": self.policy, "value": self.value}
 
-    def loss(self, batch: ScoredTokens) -> Loss:
+    def loss(self, batch: JudgedTokens) -> Loss:
         """The mean loss over the response tokens of a batch."""
         mask = batch.tokens.mask
         logps, values = self.policy(batch.tokens), self.value.values(batch.tokens)

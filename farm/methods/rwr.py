@@ -16,10 +16,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from farm.config import option
-from farm.training.scored_method import ScoredConfig, ScoredTrainer
+from farm.training.token_method import TokenConfig, TokenTrainer
 
 
-class RWRConfig(ScoredConfig):
+class RWRConfig(TokenConfig):
     """β 0.5 for labels in [0, 1]; the rest as supervised fine-tuning's."""
 
     beta: float = option(0.5, above=0)
@@ -38,5 +38,5 @@ def rwr_loss(logps: Tensor, label: Tensor, config: RWRConfig) -> Tensor:
     return -weights(label, config) * logps
 
 
-RWR = ScoredTrainer(RWRConfig, rwr_loss)
+RWR = TokenTrainer(RWRConfig, rwr_loss)
 """Reward-weighted regression (Peters and Schaal 2007)."""

@@ -18,10 +18,10 @@ from torch import Tensor
 from farm.config import option
 from farm.models.ops import log_complement
 from farm.training.judged_method import by_label
-from farm.training.scored_method import ScoredConfig, ScoredTrainer
+from farm.training.token_method import TokenConfig, TokenTrainer
 
 
-class UnlikelihoodConfig(ScoredConfig):
+class UnlikelihoodConfig(TokenConfig):
     """The paper's α; the rest as supervised fine-tuning's."""
 
     bad_weight: float = option(1.0, at_least=0)
@@ -33,5 +33,5 @@ def unlikelihood_loss(logps: Tensor, label: Tensor, config: UnlikelihoodConfig) 
     return by_label(-logps, -config.bad_weight * log_complement(logps.clamp(max=-1e-20)), label)
 
 
-Unlikelihood = ScoredTrainer(UnlikelihoodConfig, unlikelihood_loss)
+Unlikelihood = TokenTrainer(UnlikelihoodConfig, unlikelihood_loss)
 """Likelihood of good outputs and unlikelihood of bad ones (Korbak et al. 2023)."""

@@ -15,7 +15,7 @@ pair_method       methods made of one function: a loss on pairs, with a frozen r
 score_method      methods made of one function: a loss on the scores of both responses of pairs
 judged_method     methods made of one function: a loss on outputs that were judged one by one
 group_method      methods made of one function: a loss on the outputs of one prompt together
-scored_method     methods made of one function: a loss on the tokens of outputs with labels
+token_method      methods made of one function: a loss on the tokens of outputs with labels
 fresh_pairs       methods made of one function: a loss on pairs of fresh responses that a judge compares
 rollout_method    methods made of two functions: advantages from a rollout, and a loss
 controls          control tokens: names of quality levels

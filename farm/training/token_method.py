@@ -20,7 +20,7 @@ C = TypeVar("C", bound=TrainConfig)
 C_contra = TypeVar("C_contra", bound=TrainConfig, contravariant=True)
 
 
-class ScoredConfig(TrainConfig):
+class TokenConfig(TrainConfig):
     """As supervised fine-tuning's: 3 epochs of batches of 128 at 2e-5."""
 
     epochs: float = 3.0
@@ -29,7 +29,7 @@ class ScoredConfig(TrainConfig):
     learning_rate: float = 2e-5
 
 
-class ScoredTokens(NamedTuple):
+class JudgedTokens(NamedTuple):
     """Judged outputs of which every token counts the same."""
 
     tokens: Tokens
@@ -52,35 +52,33 @@ class TokenLoss(Protocol[C_contra]):
     def __call__(self, logps: Tensor, label: Tensor, config: C_contra, /) -> Tensor: ...
 
 
-def by_tokens(step: Sequence[JudgedBatch]) -> list[ScoredTokens]:
+def by_tokens(step: Sequence[JudgedBatch]) -> list[JudgedTokens]:
     """The batches of a step with tokens as units."""
-    return [ScoredTokens(*batch) for batch in step]
+    return [JudgedTokens(*batch) for batch in step]
 
 
 @dataclass(frozen=True)
-class ScoredTrainer(Generic[C]):
-    """Trainer of a method made of a loss on tokens: `RWR = ScoredTrainer(RWRConfig, rwr_loss)`."""
+class TokenTrainer(Generic[C]):
+    """Trainer of a method made of a loss on tokens: `RWR = TokenTrainer(RWRConfig, rwr_loss)`."""
 
     Config: type[C]
     loss: TokenLoss[C]
     needs: tuple[Need, ...] = ()
     data_kind: DataKind = "judged"
 
-    def __call__(self, config: C, data: Data[JudgedOutput], models: Models) -> ScoredMethod[C]:
-        return ScoredMethod(config, self, data, models)
+    def __call__(self, config: C, data: Data[JudgedOutput], models: Models) -> TokenMethod[C]:
+        return TokenMethod(config, self, data, models)
 
 
-class ScoredMethod(Method[ScoredTokens], Generic[C]):
+class TokenMethod(Method[JudgedTokens], Generic[C]):
     """The method in a run."""
 
-    def __init__(
-        self, config: C, trainer: ScoredTrainer[C], data: Data[JudgedOutput], models: Models
-    ) -> None:
+    def __init__(self, config: C, trainer: TokenTrainer[C], data: Data[JudgedOutput], models: Models) -> None:
         self.config, self._trainer = config, trainer
         self.policy = self.trained = self.product = models.policy()
         self.feed = PreparedFeed(judged(data, self.policy.codec, config, self.policy.device), by_tokens)
 
-    def loss(self, batch: ScoredTokens) -> Loss:
+    def loss(self, batch: JudgedTokens) -> Loss:
         """The mean loss over the response tokens of a batch."""
         mask, logps = batch.tokens.mask, self.policy(batch.tokens)
         losses = self._trainer.loss(logps, batch.token_label, self.config)
