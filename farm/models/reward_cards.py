@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, get_args
 
@@ -60,7 +61,7 @@ class EnsembleCard(NamedTuple):
     @classmethod
     def read(cls, card: Mapping[str, Any], folder: Path) -> EnsembleCard:
         """The card of a folder. Raises ModelError where the file is wrong, or a member is not as it was."""
-        try:
+        with _values_of(folder):
             members = [
                 EnsembleMember(
                     _beside(str(each["source"]), folder),
@@ -70,8 +71,6 @@ class EnsembleCard(NamedTuple):
                 for each in card["members"]
             ]
             made = cls(members, card["how"], float(card["factor"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise unreadable(folder, f"{type(error).__name__} {error}") from None
         if made.how not in get_args(Combination) or len(members) < 2:
             raise unreadable(folder, f"{len(members)} members, combined by {made.how!r}")
         for each in members:
@@ -106,13 +105,11 @@ class AttributesCard(NamedTuple):
     @classmethod
     def read(cls, card: Mapping[str, Any], folder: Path) -> AttributesCard:
         """The card of a folder. Raises ModelError where the file is wrong."""
-        try:
+        with _values_of(folder):
             found = [
                 Attribute(str(each["name"]), *(float(each[name]) for name in Attribute._fields[1:]))
                 for each in card["attributes"]
             ]
-        except (KeyError, TypeError, ValueError) as error:
-            raise unreadable(folder, f"{type(error).__name__} {error}") from None
         if not found:
             raise unreadable(folder, "it has no attributes")
         return cls(found)
@@ -134,11 +131,9 @@ class PrincipleCard(NamedTuple):
     @classmethod
     def read(cls, card: Mapping[str, Any], folder: Path) -> PrincipleCard:
         """The card of a folder. Raises ModelError where the file is wrong."""
-        try:
+        with _values_of(folder):
             weights = {str(name): float(weight) for name, weight in card["weights"].items()}
             made = cls(weights, str(card["wording"]))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise unreadable(folder, f"{type(error).__name__} {error}") from None
         if not made.weights or "{principle}" not in made.wording:
             raise unreadable(folder, "it has no weights, or a wording without {principle}")
         return made
@@ -163,11 +158,9 @@ class LogRatioCard(NamedTuple):
     @classmethod
     def read_from(cls, card: Mapping[str, Any], folder: Path) -> LogRatioCard:
         """The card of a folder. Raises ModelError where it is wrong, or the reference is not as it was."""
-        try:
+        with _values_of(folder):
             reference = _beside(str(card["reference"]), folder)
             made = cls(reference, float(card["beta"]), card.get("read", "sum"), str(card.get("key", "")))
-        except (KeyError, TypeError, ValueError) as error:
-            raise unreadable(folder, f"{type(error).__name__} {error}") from None
         if made.read not in get_args(LogRatioRead) or made.beta <= 0:
             raise unreadable(folder, f"it reads {made.read!r} with a beta of {made.beta}")
         if made.key and source_key(reference) != made.key:
@@ -190,10 +183,8 @@ class PairCard(NamedTuple):
     @classmethod
     def read(cls, card: Mapping[str, Any], folder: Path) -> PairCard:
         """The card of a folder. Raises ModelError where the file is wrong."""
-        try:
+        with _values_of(folder):
             return cls(card["kind"], int(card["outputs"]), float(card["temperature"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise unreadable(folder, f"{type(error).__name__} {error}") from None
 
 
 class RewardFolder:
@@ -224,6 +215,15 @@ def reward_card(source: str) -> dict[str, Any] | None:
     if not isinstance(read, dict):
         raise unreadable(Path(source), "it is no JSON object")
     return read
+
+
+@contextmanager
+def _values_of(folder: Path) -> Iterator[None]:
+    """In the block a card's values are read. Raises ModelError where one is missing, or of another type."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise unreadable(folder, f"{type(error).__name__} {error}") from None
 
 
 def _from(source: str, folder: Path) -> str:
