@@ -16,13 +16,9 @@ from farm.leaderboard import LeaderboardOptions, leaderboard, strengths
 from farm.statistics.difficulty import Difficulty
 from farm.statistics.length_control import controlled_win_rate
 from tests.support.command_line import farm, refused, told
-from tests.support.judged_models import JUDGE, REFERENCE, asked, judge, name_set, text
+from tests.support.judged_models import BETTER, JUDGE, REFERENCE, WORSE, N, asked, judge, name_set, text
 
 QUICK = ("--annotator", "judge", "--draws", 40)
-N = 60
-rng = np.random.default_rng(0)
-BETTER = {i: float(value) for i, value in enumerate(rng.choice([0.0, 0.5, 1.0], N, p=[0.2, 0.1, 0.7]))}
-WORSE = {i: float(value) for i, value in enumerate(rng.choice([0.0, 0.5, 1.0], N, p=[0.7, 0.1, 0.2]))}
 
 
 @pytest.fixture

@@ -5,18 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from db.records import AnnotatorCard, AnnotatorKind
 from tests.support.command_line import told
-from tests.support.judged_models import judge
+from tests.support.judged_models import BETTER, WORSE, N, judge
 
 QUICK = ("--annotator", "judge", "--draws", 40)
-N = 60
-rng = np.random.default_rng(0)
-BETTER = {i: float(value) for i, value in enumerate(rng.choice([0.0, 0.5, 1.0], N, p=[0.2, 0.1, 0.7]))}
-WORSE = {i: float(value) for i, value in enumerate(rng.choice([0.0, 0.5, 1.0], N, p=[0.7, 0.1, 0.2]))}
 
 
 @pytest.fixture

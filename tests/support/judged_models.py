@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from db.ledger import Ledger
@@ -22,6 +23,11 @@ from db.records import (
 JUDGE = AnnotatorCard("judge", AnnotatorKind.LLM)
 Verdict = float | None  # P(the model preferred); None: unreadable
 REFERENCE = "reference"
+N = 60
+_rng = np.random.default_rng(0)
+BETTER = {i: float(value) for i, value in enumerate(_rng.choice([0.0, 0.5, 1.0], N, p=[0.2, 0.1, 0.7]))}
+WORSE = {i: float(value) for i, value in enumerate(_rng.choice([0.0, 0.5, 1.0], N, p=[0.7, 0.1, 0.2]))}
+"""Verdicts on N instructions, of a model that is often better than the reference and of one that is not."""
 
 
 def asked(i: int) -> Instruction:
