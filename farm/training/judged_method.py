@@ -69,6 +69,7 @@ class RatedOutputs(NamedTuple):
     responses: RatedResponses
     label: Tensor | float  # P(good) in [0, 1]: (B,) or one number
     shift: Tensor | float  # a number of the whole step, without gradient; 0 where the method has none
+    bad_weight: Tensor | float = 1.0  # weight of the loss as a bad output: (B,) or one number
 
 
 class JudgedLoss(Protocol[C_contra]):
@@ -109,19 +110,20 @@ class JudgedTrainer(Generic[C]):
     """Trainer of a method made of a loss on judged outputs: `KTO = JudgedTrainer(KTOConfig, kto_loss)`.
 
     shift: the number of a step that the loss takes; it costs a forward pass over what it rates. feed: makes
-    the batches. product: makes of the policy what is saved.
+    the batches. product: makes of the policy what is saved. method: what runs it, by default JudgedMethod.
     """
 
     Config: type[C]
     loss: JudgedLoss[C]
     shift: Shift[C] | None = None
     feed: MakeFeed[C] = judged
+    method: type[JudgedMethod[C]] | None = None
     product: Callable[[Policy, C, Models], Product] = itself
     needs: tuple[Need, ...] = ("reference",)
     data_kind: DataKind = "judged"
 
     def __call__(self, config: C, data: Data[JudgedOutput], models: Models) -> JudgedMethod[C]:
-        return JudgedMethod(config, self, data, models)
+        return (self.method or JudgedMethod)(config, self, data, models)
 
 
 class JudgedMethod(Method[ReferencedOutputs], Generic[C]):
@@ -151,12 +153,16 @@ class JudgedMethod(Method[ReferencedOutputs], Generic[C]):
         logps = masked_sum(self.policy(tokens), tokens.mask)
         return RatedResponses(logps, self.reference(tokens), tokens.mask.sum(-1))
 
+    def bad_weight(self, tokens: Tokens) -> Tensor | float:
+        """Weight of each row's loss as a bad output; 1 by default."""
+        return 1.0
+
     def loss(self, batch: ReferencedOutputs) -> Loss:
         """The mean loss over the B outputs of a batch."""
         tokens = batch.outputs.tokens
         logps = masked_sum(self.policy(tokens), tokens.mask)
         responses = RatedResponses(logps, batch.reference, tokens.mask.sum(-1))
-        rated = RatedOutputs(responses, batch.outputs.label, batch.shift)
+        rated = RatedOutputs(responses, batch.outputs.label, batch.shift, self.bad_weight(tokens))
         losses = self._trainer.loss(rated, self.config)
         return Loss(losses.mean(), output_stats(rated))
 
