@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -25,6 +27,45 @@ def fail(message: str) -> str:
 def rest(path: Path) -> str:
     time.sleep(0.5)
     return add("rested", path)
+
+
+def stay(path: Path) -> str:
+    path.with_suffix(".part").write_text(str(os.getpid()))
+    path.with_suffix(".part").rename(path)
+    time.sleep(300)
+    return "stayed"
+
+
+def lead(path: Path) -> None:
+    with workers(1) as pool:
+        pool.begin(partial(stay, path)).result()
+
+
+def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
+    """A killed study must not go on training, and writing to its ledger, in processes that nobody sees."""
+    path = tmp_path / "pid"
+    leader = multiprocessing.get_context("spawn").Process(target=lead, args=(path,))
+    leader.start()
+    until(path.exists)
+    worker = int(path.read_text())
+    leader.kill()
+    leader.join()
+    until(lambda: not alive(worker), seconds=30)
+
+
+def until(holds: Callable[[], bool], seconds: float = 200) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def alive(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
 
 
 def test_a_result_begins_what_it_makes_possible(tmp_path: Path) -> None:
