@@ -25,7 +25,7 @@ from farm.config import option
 from farm.models.ops import clipped_objective, kl_k3
 from farm.training.batches import Rollout
 from farm.training.credit import Credit
-from farm.training.method import Loss
+from farm.training.method import Loss, Stats
 from farm.training.processes import Processes
 from farm.training.rollout import RolloutConfig, mean_over, rollout_stats
 from farm.training.rollout_method import RolloutTrainer
@@ -79,15 +79,23 @@ def grpo_loss(
     return beta * (ratio * kl if correct_kl else kl) - clipped_objective(ratio, advantages, clip)
 
 
+def group_stats(rollout: Rollout, n: int, processes: Processes) -> dict[str, Tensor]:
+    """Metrics of a rollout, with the share of groups whose responses all have one score."""
+    (no_signal,) = mean_over(processes, rollout.score.view(-1, n).std(1) == 0)
+    return rollout_stats(rollout, processes) | {"frac_reward_zero_std": no_signal}
+
+
 def worth(rollout: Rollout, config: GRPOConfig, processes: Processes) -> Credit:
     """Give every token the advantage of its response. Rollout of P · n rows -> Credit of (P · n, T)."""
-    flat = rollout.score.view(-1, config.n).std(1) == 0
-    (no_signal,) = mean_over(processes, flat)
-    stats = rollout_stats(rollout, processes) | {"frac_reward_zero_std": no_signal}
     advantages = group_advantages(rollout.score, config.n, config.scale)
     mask = rollout.tokens.mask.to(rollout.logps)
-    weights = mask if config.every_token else mask / mask.sum(-1, keepdim=True).clamp(min=1)
-    return Credit(rollout, advantages[:, None] * mask, weights, stats)
+    weights = mask if config.every_token else by_response(mask)
+    return Credit(rollout, advantages[:, None] * mask, weights, group_stats(rollout, config.n, processes))
+
+
+def by_response(mask: Tensor) -> Tensor:
+    """Each token divided by the tokens of its response: (B, T) -> (B, T)."""
+    return mask / mask.sum(-1, keepdim=True).clamp(min=1)
 
 
 def loss(logps: Tensor, batch: Credit, config: GRPOConfig) -> Loss:
@@ -102,13 +110,29 @@ def loss(logps: Tensor, batch: Credit, config: GRPOConfig) -> Loss:
         clip=config.clip,
         correct_kl=config.correct_kl,
     )
-    log_ratio = (logps - old).detach()
-    clipped = ((log_ratio.exp() - 1).abs() > config.clip).double()
-    stats = {
+    return Loss(batch.mean(losses), {**batch.stats, **ratio_stats(logps, batch, config.clip)})
+
+
+def clipped_loss(logps: Tensor, batch: Credit, clip: float, high: float | None = None) -> Loss:
+    """Mean over the tokens, by their weights, of minus the clipped objective. logps: (B, T)."""
+    losses = -clipped_objective((logps - batch.rollout.logps).exp(), batch.advantages, clip, high)
+    return Loss(batch.mean(losses), {**batch.stats, **ratio_stats(logps, batch, clip, high)})
+
+
+def ratio_stats(logps: Tensor, batch: Credit, clip: float, high: float | None = None) -> Stats:
+    """How far the policy is from the one that drew, and the share of tokens whose ratio is clipped.
+
+    Means by the weights of the tokens. With units of its own each response counts by its unit.
+    """
+    if batch.units is not None:
+        batch = batch._replace(weights=by_response(batch.tokens.mask.to(logps)) * batch.units[:, None])
+    log_ratio = (logps - batch.rollout.logps).detach()
+    ratio = log_ratio.exp()
+    clipped = (ratio < 1 - clip) | (ratio > 1 + (clip if high is None else high))
+    return {
         "policy/approxkl_avg": batch.mean(0.5 * log_ratio.square()),
-        "policy/clipfrac_avg": batch.mean(clipped),
+        "policy/clipfrac_avg": batch.mean(clipped.double()),
     }
-    return Loss(batch.mean(losses), {**batch.stats, **stats})
 
 
 GRPO = RolloutTrainer(GRPOConfig, worth, loss)

@@ -171,13 +171,14 @@ def spread(values: Tensor, mask: Tensor) -> Tensor:
     return values.new_zeros(mask.shape).masked_scatter(mask != 0, values)
 
 
-def clipped_objective(ratio: Tensor, advantages: Tensor, clip: float) -> Tensor:
+def clipped_objective(ratio: Tensor, advantages: Tensor, clip: float, high: float | None = None) -> Tensor:
     """min(ρ A, clip(ρ, 1 - ε, 1 + ε) A), elementwise. Schulman et al. 2017, arXiv 1707.06347, eq. 7.
 
-    ratio: ρ = π / π_old. clip: ε. Where the ratio is more than ε from 1, moving it further cannot raise
-    the objective.
+    ratio: ρ = π / π_old. clip: ε. high: another ε above 1 (Yu et al. 2025, arXiv 2503.14476); None: the same.
+    Where the ratio is more than ε from 1, moving it further cannot raise the objective.
     """
-    return torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages)
+    within = ratio.clamp(1 - clip, 1 + (clip if high is None else high))
+    return torch.minimum(ratio * advantages, within * advantages)
 
 
 def in_order(margin: Tensor, preference: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ rows              some rows of a batch, cut to their width, in parts that fit in
 rollout           responses drawn from a policy, with scores, values and log-probabilities
 credit            rollouts with an advantage for each response or token
 on_policy         the feed of methods that learn from responses of the policy in training
+dynamic_sampling  the same feed without groups of one score, in whose place others are drawn
 pair_method       methods made of one function: a loss on pairs, with a frozen reference
 score_method      methods made of one function: a loss on the scores of both responses of pairs
 judged_method     methods made of one function: a loss on outputs that were judged one by one

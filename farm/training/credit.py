@@ -41,6 +41,7 @@ class Credit(NamedTuple):
     advantages: Tensor  # (B, T), 0 off the mask
     weights: Tensor  # (B, T) what each token counts for in the mean; 0 leaves it out, as it is off the mask
     stats: Stats  # of the whole rollout that the responses come from
+    units: Tensor | None = None  # (B,) what each response counts for in the mean's denominator
 
     @property
     def tokens(self) -> Tokens:
@@ -49,11 +50,11 @@ class Credit(NamedTuple):
 
     @property
     def weight(self) -> Tensor:
-        """Sum of the tokens' weights: a scalar."""
-        return self.weights.sum()
+        """The mean's denominator, a scalar: the sum of the tokens' weights unless `units` says another."""
+        return (self.weights if self.units is None else self.units).sum()
 
     def mean(self, values: Tensor) -> Tensor:
-        """Mean over the tokens by their weights: (B, T) -> scalar."""
+        """Sum over the tokens by their weights, divided by `weight`: (B, T) -> scalar."""
         return masked_sum(self.weights * values, self.tokens.mask).sum() / self.weight
 
 

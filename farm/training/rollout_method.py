@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from torch import Tensor
 
@@ -44,29 +44,28 @@ class RolloutTrainer(Generic[C, L]):
     Config: type[C]
     worth: Worth[C, L]
     loss: RolloutLoss[C, L]
+    feed: type[Rollouts[Any]] = Rollouts
     data_kind: DataKind = "instructions"
     needs: tuple[Need, ...] = ("reference", "reward")
 
     def __call__(self, config: C, data: Data[Prompt], models: Models) -> RolloutMethod[C, L]:
-        return RolloutMethod(config, worth=self.worth, loss=self.loss, data=data, models=models)
+        return RolloutMethod(config, self, data, models)
 
 
 class RolloutMethod(Method[L], Generic[C, L]):
     """The method in a run: it draws responses, scores them, and learns from their advantages."""
 
-    def __init__(
-        self, config: C, worth: Worth[C, L], loss: RolloutLoss[C, L], data: Data[Prompt], models: Models
-    ) -> None:
-        self.config, self._worth, self._loss = config, worth, loss
+    def __init__(self, config: C, trainer: RolloutTrainer[C, L], data: Data[Prompt], models: Models) -> None:
+        self.config, self._trainer = config, trainer
         self.policy = self.trained = self.product = models.policy()
-        self.feed = Rollouts(
+        self.feed: Rollouts[L] = trainer.feed(
             config, data, models, policy=self.policy, learn=lambda plan: self.worth(self.feed.drawn(plan))
         )
 
     def worth(self, rollout: Rollout) -> L:
         """The advantages of a rollout's responses or tokens."""
-        return self._worth(rollout, self.config, self.feed.processes)
+        return self._trainer.worth(rollout, self.config, self.feed.processes)
 
     def loss(self, batch: L) -> Loss:
         """The mean loss over a batch's weight."""
-        return self._loss(self.policy(batch.tokens, self.config.temperature), batch, self.config)
+        return self._trainer.loss(self.policy(batch.tokens, self.config.temperature), batch, self.config)

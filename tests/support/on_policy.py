@@ -14,6 +14,7 @@ from farm.models.tokens import Prompt
 from farm.training.data import Data
 from farm.training.loop import fit
 from farm.training.method import Method
+from farm.training.rows import parts, take, widths
 from farm.training.run_models import LoadedModels
 
 VECTORS = Path(__file__).parents[1] / "golden" / "vectors"
@@ -83,3 +84,32 @@ def trained_on(name: str, model: str, prompts: Sequence[Prompt], **given: Any) -
     method, log = made_on(name, model, prompts, **given), []
     fit(method, method.config, lambda step, metrics: log.append({"step": step, **metrics}), NoCheckpoints())
     return Run(method, log)
+
+
+def gradients_of_splits(method: Any, batch: Any, sizes: Sequence[int]) -> list[torch.Tensor]:
+    """The gradient of a batch as the loop adds it up of parts, once for each size of a part, in float64.
+
+    The policy is moved away from what it drew first, so that no ratio is 1.
+    """
+    torch.manual_seed(0)
+    method.policy.double()
+    with torch.no_grad():
+        for weight in method.policy.parameters():
+            weight.add_(0.01 * torch.randn_like(weight))
+    batch, found = in_float64(batch), []
+    for size in sizes:
+        method.policy.zero_grad()
+        split = [take(batch, rows) for rows in parts(widths(batch.tokens), size, None)]
+        assert len(split) == len(batch.tokens.ids) / size
+        total = sum(part.weight for part in split)
+        for part in split:
+            (method.loss(part).loss * part.weight / total).backward()
+        found.append(torch.cat([p.grad.flatten() for p in method.policy.parameters() if p.grad is not None]))
+    return found
+
+
+def in_float64(value: Any) -> Any:
+    """Every floating tensor of a nested named tuple in float64."""
+    if isinstance(value, torch.Tensor):
+        return value.double() if value.is_floating_point() else value
+    return type(value)(*map(in_float64, value)) if isinstance(value, tuple) else value

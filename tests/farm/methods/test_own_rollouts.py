@@ -21,10 +21,12 @@ from tests.support.on_policy import PROMPTS, MethodMaker, MethodTrainer, letters
 
 RATIO_NAMES = ("rloo", "grpo", "ppo")  # those whose loss is about the ratio to the policy that drew
 NAMES = (*RATIO_NAMES, "quark")
-ALL = (*NAMES, "online_dpo")
+ALL = (*NAMES, "dapo", "online_dpo")  # one for each way of drawing
+ALIKE = ("dr_grpo", "gspo", "cispo", "reinforce_pp")  # those that draw as grpo does
+ROUNDING = "rewards/accuracies"  # of gaps of a fresh policy, whose signs are rounding
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", ALL + ALIKE)
 def test_padding_side_amount_and_row_order_change_no_loss(name: str, made: MethodMaker) -> None:
     method = made(name, reward=letters)
     (batch,) = next(method.feed.batches(0))
@@ -41,7 +43,7 @@ def test_padding_side_amount_and_row_order_change_no_loss(name: str, made: Metho
         found = method.loss(with_attention(moved(batch, left), left))
         assert found.loss.item() == pytest.approx(expected.loss.item(), abs=2e-6)
         for key, value in expected.stats.items():
-            if key == "rewards/accuracies":  # of gaps of a fresh policy, whose signs are rounding
+            if key == ROUNDING:
                 continue
             assert found.stats[key].item() == pytest.approx(value.item(), rel=1e-6, abs=2e-6), key
 
@@ -73,13 +75,14 @@ def test_1_batch_of_32_is_many_small_ones(name: str, trained: MethodTrainer) -> 
         parts = trained(name, **options, **limits)
         for one, other in zip(whole.log, parts.log, strict=True):
             for key, value in one.items():
-                assert other[key] == pytest.approx(value, rel=1e-4, abs=1e-5), (limits, key)
+                if key != ROUNDING:
+                    assert other[key] == pytest.approx(value, rel=1e-4, abs=1e-5), (limits, key)
         weights = whole.method.trained.parameters(), parts.method.trained.parameters()
         for weight, other_weight in zip(*weights, strict=True):
             assert torch.allclose(weight, other_weight, atol=1e-5), limits
 
 
-@pytest.mark.parametrize("name", RATIO_NAMES)
+@pytest.mark.parametrize("name", [*RATIO_NAMES, "dapo", *ALIKE])
 def test_a_fresh_policy_is_its_reference(name: str, made: MethodMaker) -> None:
     method = made(name)
     (batch,) = next(method.feed.batches(0))
