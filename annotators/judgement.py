@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from annotators.draws import Occasion
 from annotators.noise import LabelNoise
-from db.records import AnnotationStatus
+from db.records import AnnotationStatus, AspectVerdict, Degree
 
 SPARED = "not asked: label noise replaces the judgement"
 
@@ -16,11 +16,14 @@ class Verdict:
     """What a reply says of one question.
 
     first: P(the output shown first is preferred), in [0, 1]; None where there is none. reason: why there is
-    none, or what it was made of.
+    none, or what it was made of. degree: how much better. aspects: verdicts on single criteria, also as
+    shown.
     """
 
     first: float | None
     reason: str | None = None
+    degree: Degree | None = None
+    aspects: tuple[AspectVerdict, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +39,34 @@ class Judgement:
     swapped: bool
     status: AnnotationStatus = AnnotationStatus.OK
     reason: str | None = None
+    degree: Degree | None = None
+    aspects: tuple[AspectVerdict, ...] = ()
 
 
 def judgement_of(verdict: Verdict, swapped: bool, noise: LabelNoise, occasion: Occasion) -> Judgement:
     """Turn a verdict into a judgement. swapped: output_b was shown first."""
     if verdict.first is None:
         return Judgement(None, None, swapped, status=AnnotationStatus.UNREADABLE, reason=verdict.reason)
-    preference = 1.0 - verdict.first if swapped else verdict.first
-    return Judgement(preference, noise.label(preference, occasion), swapped, reason=verdict.reason)
+    preference = _of_pair(verdict.first, swapped)
+    return Judgement(
+        preference,
+        noise.label(preference, occasion),
+        swapped,
+        reason=verdict.reason,
+        degree=verdict.degree,
+        aspects=tuple(_turned(each) if swapped else each for each in verdict.aspects),
+    )
+
+
+def _of_pair(first: float, swapped: bool) -> float:
+    """P(output_a is preferred) of P(the output shown first is preferred)."""
+    return 1.0 - first if swapped else first
+
+
+def _turned(aspect: AspectVerdict) -> AspectVerdict:
+    """An aspect with both outputs exchanged."""
+    preference = None if aspect.preference is None else 1.0 - aspect.preference
+    return AspectVerdict(aspect.name, preference, aspect.score_b, aspect.score_a)
 
 
 def spared(swapped: bool, noise: LabelNoise, occasion: Occasion) -> Judgement | None:

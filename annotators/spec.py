@@ -91,12 +91,14 @@ class ParserSpec:
 class Example:
     """A completion and what must be read from it.
 
-    expected: P(the output shown first is better) of each pair; None where it is unreadable.
+    expected: P(the output shown first is better) of each pair; None where it is unreadable. degree: steps
+    from the tie, where the example says so.
     """
 
     completion: str
     expected: tuple[float | None, ...]
     top_logprobs: Mapping[str, float] = field(default_factory=dict)  # of the first token
+    degree: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +262,7 @@ def read_noise(entry: Reader) -> LabelNoise:
     return noise
 
 
-def _preference(entry: Reader, key: str, value: object) -> float | None:
+def read_preference(entry: Reader, key: str, value: object) -> float | None:
     """Read first, second, tie or a number in [0, 1]. `unreadable` is None."""
     words: dict[object, float | None] = {"first": 1.0, "second": 0.0, "tie": 0.5, "unreadable": None}
     if isinstance(value, str) and value in words:
@@ -342,7 +344,10 @@ def _example(entry: Reader, batch: int) -> Example:
             entry.complain("top_logprobs", f"{value!r:.60} is no log-probability")
         else:
             logprobs[token] = float(value)
-    expected = tuple(_preference(entry, "expect", value) for value in listed) if values is not None else ()
-    example = Example(entry.text("completion", ""), expected, logprobs)
+    expected = (
+        tuple(read_preference(entry, "expect", value) for value in listed) if values is not None else ()
+    )
+    degree = entry.maybe_integer("degree", 0)
+    example = Example(entry.text("completion", ""), expected, logprobs, degree)
     entry.close()
     return example

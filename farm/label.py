@@ -44,12 +44,13 @@ def label(ledger: Ledger, task: LabelTask, announce: Callable[[str], None]) -> L
     address cannot be used.
     """
     guideline = _guideline(task.guideline)
-    cards = {card.name: card for card in (person(name, guideline) for name in task.annotators)}
+    cards = {card.name: card for card in (person(name, guideline, task.scale) for name in task.annotators)}
     if len(cards) != len(task.annotators):
         raise ConfigError("two people of one name", where="--annotator", remedy="name each once")
     pairs = chosen_pairs(ledger, task)
     sittings = {
-        name: Sitting(ledger, card, questions(pairs, task.catch, card.key)) for name, card in cards.items()
+        name: Sitting(ledger, card, questions(pairs, task.catch, card.key), task.scale)
+        for name, card in cards.items()
     }
     with listening(task.host, task.port) as socket_:
         port = int(socket_.getsockname()[1])

@@ -7,6 +7,7 @@ text        one declared verdict; a list of them
 json_text   structured replies
 numbers     first-token log-probabilities; ratings; a reward model's scores
 rubric      a score for each criterion and output
+scale       a verdict that says how much better
 
 A verdict is about the outputs as shown: P(the first shown is better). The order is undone in judgement.py.
 """
@@ -25,6 +26,7 @@ from annotators.parsers.grammar import NamePatterns
 from annotators.parsers.json_text import JsonParser
 from annotators.parsers.numbers import LogprobParser, RatingParser, ScoresParser
 from annotators.parsers.rubric import RubricParser
+from annotators.parsers.scale import ScaleParser
 from annotators.parsers.text import ListParser, VerdictParser
 from annotators.spec import AnnotatorSpec
 from annotators.strict_yaml import Reader, nearest
@@ -77,6 +79,10 @@ def _rubric(spec: AnnotatorSpec, options: Reader) -> CompletionParser:
     )
 
 
+def _scale(spec: AnnotatorSpec, options: Reader) -> CompletionParser:
+    return ScaleParser(spec.outputs, options.integer("levels", 2, 1, MOST_LEVELS))
+
+
 def _is_criterion(item: tuple[object, object]) -> bool:
     name, weight = item
     is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
@@ -95,10 +101,12 @@ PARSERS: Mapping[str, Callable[[AnnotatorSpec, Reader], CompletionParser]] = Map
         "logprob": _logprob,
         "rating": _rating,
         "rubric": _rubric,
+        "scale": _scale,
         "scores": _scores,
     }
 )
 """Name -> what makes the parser of a spec, taking its options from the reader."""
+MOST_LEVELS = 3  # of a scale on either side of the tie: seven points
 _BATCHED = {"list", "json"}
 ONLY_THINKING = "thinking without an answer"
 EMPTY = "the reply is empty"
@@ -132,9 +140,13 @@ def example_problems(spec: AnnotatorSpec) -> list[str]:
     for number, example in enumerate(spec.examples):
         tops = tuple(TokenLogprob(token, logprob) for token, logprob in example.top_logprobs.items())
         reply = ReplyText(example.completion, (tops,) if tops else ())
-        read = [verdict.first for verdict in read_verdicts(parser, reply, len(example.expected))]
+        verdicts = read_verdicts(parser, reply, len(example.expected))
+        read = [verdict.first for verdict in verdicts]
         if not all(map(_same, read, example.expected)):
             problems.append(f"[{number}]: read as {read}, not as {list(example.expected)}")
+        steps = [verdict.degree and verdict.degree.steps for verdict in verdicts]
+        if example.degree is not None and steps != [example.degree]:
+            problems.append(f"[{number}]: {steps} steps from the tie, not {example.degree}")
     return problems
 
 

@@ -143,6 +143,22 @@ def _after_example(asked: JudgedPrompt, example: Json, place: int) -> Json:
     return _SHORT_REASON if isinstance(example, str) else example
 
 
+def scale(asked: JudgedPrompt) -> str:
+    """[[A>>B]], as far apart as the outputs are worth to the judge:
+
+    by their odds, e and e cubed are steps.
+    """
+    levels = max(map(len, _SIGNS.findall(asked.orders)), default=1)
+    lines = []
+    for question, verdict in zip(asked.questions, asked.verdicts, strict=True):
+        best, other = (question.shown[place].label for place in verdict.order[:2])
+        lead = abs(verdict.values[verdict.order[0]] - verdict.values[verdict.order[1]])
+        odds = lead / verdict.noise if verdict.noise else math.inf
+        steps = min(1 + (odds > 1) + (odds > 3), levels)
+        lines.append(f"[[{best}{'>' * steps if lead else '='}{other}]]")
+    return "\n".join(lines)
+
+
 FORMS: Mapping[str, ReplyForm] = MappingProxyType(
     {
         "letter": letter,
@@ -151,9 +167,12 @@ FORMS: Mapping[str, ReplyForm] = MappingProxyType(
         "rating": rating,
         "reasoned": reasoned,
         "json": as_json,
+        "scale": scale,
     }
 )
+_SIGNS = re.compile(r"\[\[\w+(>+)\w+\]\]")
 _CUES = {
+    "scale": re.compile(r"\[\[\w+>>\w+\]\]"),
     "json": re.compile(r'\{\s*"'),
     "ranking": re.compile(r"^Pair 1: \S+ > ", re.MULTILINE),
     "rating": re.compile(r"^\S+: (?:a )?number\b", re.MULTILINE),

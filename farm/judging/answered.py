@@ -58,6 +58,8 @@ class AnnotationMaker:
             swapped=judgement.swapped,
             status=judgement.status,
             reason=judgement.reason,
+            strength=judgement.degree,
+            aspects=judgement.aspects,
             replicate=question.asked.replicate,
             attempt=question.attempt,
         )

@@ -8,6 +8,7 @@ from farm.settings.checked import Options
 from farm.settings.fields import option
 
 MOST_CATCH = 0.5  # catch items for each pair
+SCALES = (3, 5, 7)
 
 
 class LabelTask(Options):
@@ -27,13 +28,18 @@ class LabelTask(Options):
     """Catch items for each pair: identical outputs and repeats. 0: none."""
     guideline: Path | None = None
     """A text that people judge by, in place of ours."""
+    scale: int = 3
+    """3: which is better; 5 or 7 points: also how much better."""
     host: str = "127.0.0.1"
     """The address to listen on."""
     port: int = option(8765, at_least=0, at_most=65535)
     """The port; 0 takes a free one."""
 
     def problems(self) -> list[str]:
-        """A share of catch items outside [0, MOST_CATCH]."""
-        if 0 <= self.catch <= MOST_CATCH:
-            return []
-        return [f"--catch is {self.catch:g}, expected a share between 0 and {MOST_CATCH:g}"]
+        """A share of catch items outside [0, MOST_CATCH], and a scale that there is not."""
+        found = []
+        if not 0 <= self.catch <= MOST_CATCH:
+            found.append(f"--catch is {self.catch:g}, expected a share between 0 and {MOST_CATCH:g}")
+        if self.scale not in SCALES:
+            found.append(f"--scale is {self.scale}, expected 3, 5 or 7 points")
+        return found

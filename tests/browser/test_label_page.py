@@ -110,6 +110,22 @@ def test_a_key_that_is_held_or_comes_too_early_judges_one_pair_only(
         expect(page.locator(".count")).to_have_text("2 of 5")
 
 
+def test_seven_points_stand_in_a_row_and_take_their_keys(tmp_path: Path, open_page: OpenPage) -> None:
+    path = tmp_path / "farm.db"
+    fill(path, 3)
+    with labelling(path, "--annotator", "ada", "--scale", "7", "--catch", "0") as running:
+        page = open_page(running.link("ada"))
+        buttons = page.locator(".main button")
+        assert buttons.count() == 7
+        assert "much" in buttons.first.inner_text()
+        assert not grave(page)
+        press(page, "7")
+        assert "2 much" in (page.text_content("[role=status]") or "")
+        page.set_viewport_size({"width": 360, "height": 700})
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert running.stop()["people"][0]["judged"] == 1
+
+
 def test_hostile_texts_are_text(tmp_path: Path, open_page: OpenPage) -> None:
     """Nothing runs, and nothing of what judges replied to the same pairs is shown."""
     path = tmp_path / "farm.db"

@@ -30,9 +30,6 @@ FOLDER = Path(__file__).parent / "templates"
 FORM_BYTES = 4_096
 COOKIE = "farm_label"
 NOTES: dict[str, str] = {
-    VerdictKey.FIRST: "Saved: output 1",
-    VerdictKey.SECOND: "Saved: output 2",
-    VerdictKey.TIE: "Saved: a tie",
     VerdictKey.SKIP: "Skipped",
     Outcome.UNDONE: "Taken back: judge it again",
     Outcome.TAKEN: "That one was taken back already",
@@ -82,7 +79,9 @@ class Page:
         visit = self._visit(request)
         if visit is None:
             return _refused("open the link that `farm label` printed last; each opens once")
-        note = NOTES.get(request.query_params.get("said", ""), "")
+        said = request.query_params.get("said", "")
+        choice = self._sittings[visit.person].choices.get(said)
+        note = choice.note if choice else NOTES.get(said, "")
         return HTMLResponse(await run_in_threadpool(self._render, visit, note))
 
     async def judge(self, request: Request) -> Response:
@@ -96,12 +95,11 @@ class Page:
         sitting = self._sittings[visit.person]
         if form.verdict == "u":
             said: str = await run_in_threadpool(sitting.undo, form.last, form.question)
-        elif form.verdict not in set(VerdictKey) or not sitting.knows(form.question):
+        elif form.verdict not in {*sitting.choices, VerdictKey.SKIP} or not sitting.knows(form.question):
             return PlainTextResponse("There is no such question or verdict.\n", 400)
         else:
-            verdict = VerdictKey(form.verdict)
-            outcome = await run_in_threadpool(sitting.answer, form.question, verdict, form.seconds)
-            said = verdict if outcome is Outcome.SAVED else outcome
+            outcome = await run_in_threadpool(sitting.answer, form.question, form.verdict, form.seconds)
+            said = form.verdict if outcome is Outcome.SAVED else outcome
         return RedirectResponse(f"/?said={said}", 303)
 
     def _enter(self, token: str) -> Response:
@@ -118,6 +116,7 @@ class Page:
     def _render(self, visit: Visit, note: str) -> str:
         return self._template.render(
             shown=self._sittings[visit.person].shown(),
+            choices=self._sittings[visit.person].choices.values(),
             person=visit.person,
             form=visit.form,
             note=note,

@@ -32,20 +32,18 @@ from db.records import (
 )
 from farm.evaluation.questions import CATCH_SOURCE
 from farm.pages.labelling.questions import LabelQuestion, QuestionKind, question_key
+from farm.pages.labelling.scales import SIDES, scale_of
 
 SKIPPED = "skipped by the person"
 
 
 class VerdictKey(StrEnum):
-    """The keys of the page: a verdict on the pair, or a skip."""
+    """The keys of the page with three points, and the skip of every page."""
 
     FIRST = "1"
     SECOND = "2"
     TIE = "0"
     SKIP = "s"
-
-
-PREFERENCE = {VerdictKey.FIRST: 1.0, VerdictKey.SECOND: 0.0, VerdictKey.TIE: 0.5}  # P(the output shown first)
 
 
 class Outcome(StrEnum):
@@ -98,7 +96,7 @@ class Sitting:
     """One person's questions, and the ledger that their answers go to.
 
     card: the person as an annotator. wanted: the questions in order; those that were skipped in an earlier
-    sitting come last. clock: seconds, for tests.
+    sitting come last. points: of the scale. clock: seconds, for tests.
     """
 
     def __init__(
@@ -106,9 +104,11 @@ class Sitting:
         ledger: Ledger,
         card: AnnotatorCard,
         wanted: Sequence[LabelQuestion],
+        points: int = SIDES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.card = card
+        self.choices = scale_of(points)
         self._ledger = ledger
         self._clock = clock
         self._lock = Lock()
@@ -140,7 +140,7 @@ class Sitting:
             last=_named(last[1]) if last else "",
         )
 
-    def answer(self, key: str, verdict: VerdictKey, seconds: float | None = None) -> Outcome:
+    def answer(self, key: str, verdict: str, seconds: float | None = None) -> Outcome:
         """Write a verdict on the current question.
 
         key: of the question that was answered; the outcome is STALE where it is not the current one. seconds:
@@ -215,9 +215,10 @@ class Sitting:
         now = self._clock()
         return now - self._since.setdefault(key, now)
 
-    def _write(self, question: LabelQuestion, verdict: VerdictKey, attempt: int, seconds: float) -> bool:
+    def _write(self, question: LabelQuestion, verdict: str, attempt: int, seconds: float) -> bool:
         """Write claim, reply and judgement in one transaction. False where another process was quicker."""
-        said = PREFERENCE.get(verdict)
+        choice = self.choices.get(verdict)
+        said = choice.first if choice else None
         preference = None if said is None else 1 - said if question.swapped else said
         status = AnnotationStatus.FAILED if said is None else AnnotationStatus.OK
         with self._ledger.writing() as writer:
@@ -227,7 +228,7 @@ class Sitting:
             [claim_id] = writer.claims([self._claim(question, pair_id, attempt)])
             if claim_id is None:
                 return False
-            writer.completions([Completion(claim_id, verdict.value, seconds=seconds)])
+            writer.completions([Completion(claim_id, str(verdict), seconds=seconds)])
             judged = Annotation(
                 pair_id=pair_id,
                 annotator_id=self._id,
@@ -239,6 +240,7 @@ class Sitting:
                 attempt=attempt,
                 completion_id=claim_id,
                 slot=0,
+                strength=choice.degree if choice else None,
             )
             writer.annotations([judged])
         return True
@@ -293,11 +295,14 @@ def _skipped(given: Given | None) -> bool:
     return given is not None and given.status is AnnotationStatus.FAILED
 
 
-def person(name: str, guideline: str) -> AnnotatorCard:
-    """The annotator of a person who judges by this guideline.
+def person(name: str, guideline: str, points: int = SIDES) -> AnnotatorCard:
+    """The annotator of a person who judges by this guideline on a scale of so many points.
 
     Raises ConfigError where the name is empty, unprintable or longer than 80 characters.
     """
     if not name.strip() or not name.isprintable() or len(name) > 80:
         raise ConfigError(f"{name!r:.100} is no name for an annotator", where="--annotator")
-    return AnnotatorCard(name.strip(), AnnotatorKind.HUMAN, {"page": "farm label", "guideline": guideline})
+    spec: dict[str, Json] = {"page": "farm label", "guideline": guideline}
+    return AnnotatorCard(
+        name.strip(), AnnotatorKind.HUMAN, spec | ({"scale": points} if points != SIDES else {})
+    )
