@@ -4,11 +4,16 @@ strict_yaml     YAML in which unknown, missing and doubled entries are errors
 draws           keyed draws: which order is shown, which member judges, which label is flipped
 prompt          the text of a prompt.jinja, checked when it is read
 template_limits  templates of anybody: limits of steps, size and depth, no chance, no side effects
+families        which models one maker trained
 prices          what a completion costs
 spec            what an annotator is: a YAML file and a prompt
 lists           does a text hold a list
 rules           annotators without a model: the baselines, and the oracle
 pool            a crowd: which member judges a pair is a keyed draw
+composite       annotators made of others: stages of members, and a rule over their votes
+panel           the rule of a panel: every member votes
+cascade         the rule of a cascade: the first member that is sure decides
+composite_files  panels and cascades from their files
 catalogue       annotators by name, or by a path of the user's
 schema          JSON Schemas of the files, for editors
 shown           a pair in the order in which a judge sees it

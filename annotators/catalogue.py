@@ -1,8 +1,8 @@
 """The catalogue: annotators by name, or a user's own by path.
 
-An annotator is a folder with annotator.yaml and the prompt that it names. A pool is one YAML file. Both are
-read strictly. A spec may call its model `small` or `large`. These are slots: catalog/models.yaml says which
-model fills each, and the caller may name another.
+An annotator is a folder with annotator.yaml and the prompt that it names. A pool, a panel or a cascade is one
+YAML file. All are read strictly. A spec may call its model `small` or `large`. These are slots:
+catalog/models.yaml says which model fills each, and the caller may name another.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from pathlib import Path
 
 import yaml
 
+from annotators.composite import AnyAnnotator, Composite
+from annotators.composite_files import COMPOSITES, read_composite
 from annotators.parsers import example_problems, parser_problems
 from annotators.pool import Pool, read_pool
+from annotators.prices import PriceTable
 from annotators.render import prompt_problems
 from annotators.rules import rule_problems
 from annotators.spec import AnnotatorSpec, Library, Shot, read_spec
@@ -26,6 +29,7 @@ from db.records import AnnotatorKind
 
 FOLDER = Path(__file__).parent / "catalog"
 SPEC_FILE = "annotator.yaml"
+SHELVES = ("pools", "panels", "cascades")  # folders of annotators that are one file
 REMEDY = "the form is in docs/annotators.md"
 
 
@@ -56,26 +60,33 @@ class ModelSlots:
 
 
 def names() -> list[str]:
-    """All names of the catalogue: annotators, then pools."""
+    """All names of the catalogue: annotators, then pools, panels and cascades."""
     annotators = sorted(path.parent.name for path in FOLDER.glob(f"*/{SPEC_FILE}"))
-    return annotators + sorted(path.stem for path in (FOLDER / "pools").glob("*.yaml"))
+    return annotators + [path.stem for each in SHELVES for path in sorted((FOLDER / each).glob("*.yaml"))]
 
 
-def listed(models: ModelSlots) -> list[AnnotatorSpec | Pool]:
+def listed(models: ModelSlots) -> list[AnyAnnotator]:
     """All of the catalogue. Its prompts and examples are not checked again: tests do so."""
     return [load(name, models, check=False) for name in names()]
 
 
-def load(name: str, models: ModelSlots | None = None, *, check: bool = True) -> AnnotatorSpec | Pool:
-    """Load an annotator or a pool by its name in the catalogue, or by the path of a folder or a YAML file.
+def load(name: str, models: ModelSlots | None = None, *, check: bool = True) -> AnyAnnotator:
+    """Load an annotator by its name in the catalogue, or by the path of a folder or a YAML file.
 
     check: try its prompt on made-up pairs, and read its examples. Raises ConfigError where there is none, or
     with all that is wrong with it.
     """
-    library = _library(models or ModelSlots())
-    path = _path_of(name)
+    return _load(_path_of(name), _library(models or ModelSlots()), check)
+
+
+def _load(path: Path, library: Library, check: bool, within: tuple[Path, ...] = ()) -> AnyAnnotator:
+    """within: the files whose members are being read, the outermost first."""
     if path.name == SPEC_FILE:
         return _load_annotator(path, library, check)
+    data = read_yaml(path)
+    kind = data.get("kind") if isinstance(data, dict) else None
+    if kind in COMPOSITES:
+        return _load_composite(path, library, check, within)
     return _load_pool(path, library, check)
 
 
@@ -92,18 +103,61 @@ def reweighted(name: str, pool: Pool, title: str, weights: Sequence[float], flip
     members = []
     for line, member, weight in zip(entries.pop("members"), pool.members, weights, strict=True):
         if weight > 0:
-            own = path.parent / line["annotator"]
-            place = os.path.relpath(own, folder) if (own / SPEC_FILE).is_file() else line["annotator"]
-            members.append({**line, "annotator": place, "model": member.spec.model, "weight": weight})
+            members.append({**_moved(line, member.spec, path, folder), "weight": weight})
     noise = {**entries.pop("noise", {}), "flip": flip}
     summary = f"{pool.name} with weights and noise fitted to people's votes."
     changed = {**entries, "name": title, "summary": summary, "noise": noise, "members": members}
     return yaml.safe_dump(changed, sort_keys=False, allow_unicode=True, width=110)
 
 
+def refitted(
+    name: str,
+    whole: Composite,
+    out: Path,
+    *,
+    changes: Mapping[str, object],
+    thresholds: Sequence[float | None] = (),
+) -> str:
+    """The text of the file of a panel or cascade with some entries replaced.
+
+    name: of the annotator, which was loaded as `whole`. out: the new file, whose name is the new annotator's.
+    thresholds: least_confidence of each member; a member without one is left out. Each member names its
+    model, since what was fitted is good for that model alone. Examples are left out: they were of the rule
+    before.
+    """
+    path = _path_of(name)
+    entries = read_yaml(path)
+    assert isinstance(entries, dict)  # it was loaded
+    given = entries.pop("members")
+    least = thresholds or [None] * len(given)
+    members = []
+    for line, member, threshold in zip(given, whole.members, least, strict=False):
+        if thresholds and threshold is None:
+            continue
+        moved = _moved(line, member, path, out.parent)
+        members.append(moved if threshold is None else {**moved, "least_confidence": threshold})
+    last = entries.pop("contested", None)
+    if last is not None:
+        changes = {**changes, "contested": _moved(last, whole.members[-1], path, out.parent)}
+    entries.pop("examples", None)
+    summary = f"{whole.name}, fitted to people's votes."
+    changed = {**entries, "name": out.stem, "summary": summary, **changes, "members": members}
+    return yaml.safe_dump(changed, sort_keys=False, allow_unicode=True, width=110)
+
+
+def _moved(line: dict[str, object], member: AnyAnnotator, path: Path, folder: Path) -> dict[str, object]:
+    """The line of a member in a file that stands in another folder, with the model that it asks."""
+    own = path.parent / str(line["annotator"])
+    there = own.is_file() or (own / SPEC_FILE).is_file()
+    place = os.path.relpath(own, folder) if there else line["annotator"]
+    model = member.model if isinstance(member, AnnotatorSpec) else ""
+    return {**line, "annotator": place, **({"model": model} if model else {})}
+
+
 def _path_of(name: str) -> Path:
     given = Path(name)
-    for path in (FOLDER / name / SPEC_FILE, FOLDER / "pools" / f"{name}.yaml", given / SPEC_FILE, given):
+    shelves = (FOLDER / shelf / f"{name}.yaml" for shelf in SHELVES)
+    for path in (FOLDER / name / SPEC_FILE, *shelves, given / SPEC_FILE, given):
         if path.is_file():
             return path
     remedy = "`farm annotators` lists the catalogue; a path names a folder or a file of your own"
@@ -137,17 +191,9 @@ def _load_pool(path: Path, library: Library, check: bool) -> Pool:
     entry = Reader(_with_base(read_yaml(path), path.parent))
 
     def read_member(name: str, changes: Mapping[str, object], line: Reader) -> AnnotatorSpec | None:
-        try:
-            base = _path_of(
-                name if not (path.parent / name / SPEC_FILE).is_file() else str(path.parent / name)
-            )
-            data = read_yaml(base)
-        except ConfigError as error:
-            line.complain("annotator", error.what)
-            return None
-        merged = {**data, **changes, "examples": []} if isinstance(data, dict) else data
-        spec = _read_annotator(line.over(merged), base.parent, library, check)
-        if spec.kind is not AnnotatorKind.LLM or spec.recorded:
+        base = _base_of(name, path.parent, line)
+        spec = _changed(base, changes, line, library=library, check=check) if base else None
+        if spec and (spec.kind is not AnnotatorKind.LLM or spec.recorded):
             line.complain("annotator", "a pool's members are language models that can be asked")
         return spec
 
@@ -155,6 +201,54 @@ def _load_pool(path: Path, library: Library, check: bool) -> Pool:
     entry.finish(str(path), REMEDY)
     assert pool is not None  # finish raises where there is no member
     return pool
+
+
+def _load_composite(path: Path, library: Library, check: bool, within: tuple[Path, ...]) -> Composite:
+    entry = Reader(read_yaml(path))
+
+    def read_judge(name: str, changes: Mapping[str, object], line: Reader) -> AnyAnnotator | None:
+        base = _base_of(name, path.parent, line)
+        if base is None or base.name == SPEC_FILE:
+            return _changed(base, changes, line, library=library, check=check) if base else None
+        if changes:
+            line.complain("annotator", f"{name} is a whole: nothing of it is changed here")
+        if base in (*within, path):
+            line.complain("annotator", f"{name} is made of itself")
+            return None
+        try:
+            return _load(base, library, check, (*within, path))
+        except ConfigError as error:
+            line.complain("annotator", error.what)
+            return None
+
+    found = read_composite(entry, read_judge, PriceTable.load().families)
+    entry.finish(str(path), REMEDY)
+    assert found is not None  # finish raises where a member is missing
+    return found
+
+
+def _base_of(name: str, folder: Path, line: Reader) -> Path | None:
+    """The file of an annotator that a file names: beside it, or as `load` finds it."""
+    beside = folder / name
+    try:
+        return _path_of(str(beside) if beside.is_file() or (beside / SPEC_FILE).is_file() else name)
+    except ConfigError as error:
+        line.complain("annotator", error.what)
+        return None
+
+
+def _changed(
+    base: Path, changes: Mapping[str, object], line: Reader, *, library: Library, check: bool
+) -> AnnotatorSpec | None:
+    """The annotator of a file with some entries replaced."""
+    try:
+        data = read_yaml(base)
+    except ConfigError as error:
+        line.complain("annotator", error.what)
+        return None
+    if isinstance(data, dict):  # its examples are of its own parser
+        data = {key: value for key, value in {**data, **changes}.items() if key != "examples"}
+    return _read_annotator(line.over(data), base.parent, library, check)
 
 
 def _with_base(data: object, folder: Path) -> object:

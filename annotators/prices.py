@@ -7,11 +7,12 @@ unknown model has no price. Its cost is None, and never zero.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
+from annotators.families import Families
 from annotators.strict_yaml import Reader, read_yaml
 
 _HIGHEST = 1e6  # US dollars per million tokens: a higher price is a typing error
@@ -61,11 +62,15 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class PriceTable:
-    """Prices by exact model name. checked: when they were compared with the providers' pages last."""
+    """Prices by exact model name. checked: when they were compared with the providers' pages last.
+
+    families: which models one maker trained.
+    """
 
     models: Mapping[str, Price]
     checked: str
     batch_factor: float
+    families: Families = field(default_factory=Families)
 
     def price(self, model: str) -> Price | None:
         """The price of a model, None where it is unknown."""
@@ -73,7 +78,7 @@ class PriceTable:
 
     @classmethod
     def load(cls, override: Path | None = None) -> PriceTable:
-        """The package's table. A line of the user's file replaces the line of the same model.
+        """The package's table. A line of the user's file replaces the line of the same model or family.
 
         Raises ConfigError with all that is wrong, where the file is not such a table.
         """
@@ -81,7 +86,8 @@ class PriceTable:
         if override is None:
             return own
         theirs = _read(override, own)
-        return replace(theirs, models=MappingProxyType({**own.models, **theirs.models}))
+        models = MappingProxyType({**own.models, **theirs.models})
+        return replace(theirs, models=models, families=own.families | theirs.families)
 
 
 def no_price(model: str) -> Price | None:
@@ -114,5 +120,6 @@ def _read(path: Path, base: PriceTable) -> PriceTable:
             line.text("checked", checked),
         )
         line.close()
+    families = Families.read(reader.reader("families"))
     reader.finish(str(path), "see the form in docs/providers.md")
-    return PriceTable(MappingProxyType(models), checked, factor)
+    return PriceTable(MappingProxyType(models), checked, factor, families)

@@ -1,4 +1,4 @@
-"""JSON Schemas of annotator.yaml and of pools, for editors: made by the readers that read these files.
+"""JSON Schemas of annotators' files, for editors: made by the readers that read these files.
 
 A `SchemaReader` stands in for a `Reader`. It writes down which keys are asked for, with their types and
 limits, and answers with values that are right, so that reading goes on to the next key.
@@ -11,6 +11,9 @@ from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import TypeVar
 
+from annotators.composite import AnyAnnotator
+from annotators.composite_files import CHANGES, COMPOSITES, read_composite
+from annotators.families import Families
 from annotators.pool import CHANGEABLE, read_pool
 from annotators.spec import AnnotatorSpec, Library, read_spec
 from annotators.strict_yaml import Reader
@@ -165,6 +168,35 @@ def annotator_schema() -> dict[str, Json]:
         "properties": {"kind": kinds},
         "allOf": parts,
     }
+
+
+def composite_schema() -> dict[str, Json]:
+    """The schema of the file of a panel or a cascade: its keys follow from its kind."""
+    parts: list[Json] = []
+    for kind in COMPOSITES:
+        then = _composite(kind).schema
+        parts.append({"if": {"properties": {"kind": {"const": kind.value}}}, "then": then})
+    kinds: Json = {"enum": [kind.value for kind in COMPOSITES]}
+    return {
+        "$schema": DRAFT,
+        "title": "A panel or a cascade of Preference Farm",
+        "type": "object",
+        "required": ["kind", "members"],
+        "properties": {"kind": kinds},
+        "allOf": parts,
+    }
+
+
+def _composite(kind: AnnotatorKind) -> SchemaReader:
+    reader = SchemaReader({"kind": kind.value, "contested": {}})
+
+    def read_judge(base: str, changes: Mapping[str, object], line: Reader) -> AnyAnnotator | None:
+        assert isinstance(line, SchemaReader)
+        line.allow(_annotator(AnnotatorKind.LLM), CHANGES)
+        return None
+
+    read_composite(reader, read_judge, Families())
+    return reader
 
 
 def pool_schema() -> dict[str, Json]:

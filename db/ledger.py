@@ -232,7 +232,7 @@ class Ledger:
     def pair_keys(self, wanted: PairFilter = PairFilter()) -> dict[int, str]:
         """The keys of the pairs by id, without their texts. A pair of an output with itself is left out."""
         query = select(PAIR.c.id, PAIR.c.key).where(PAIR.c.output_a_id != PAIR.c.output_b_id)
-        return {row.id: row.key for row in self.stream(_filtered(query.order_by(PAIR.c.id), wanted))}
+        return {row.id: row.key for row in self.stream(filtered(query.order_by(PAIR.c.id), wanted))}
 
     def memberships(self) -> Iterator[Membership]:
         """Stream the instructions of all named sets."""
@@ -351,11 +351,11 @@ def _pairs_query(wanted: PairFilter) -> Executable:
         .join(INSTRUCTION, INSTRUCTION.c.id == a.c.instruction_id)
         .order_by(PAIR.c.id)
     )
-    return _filtered(query, wanted)
+    return filtered(query, wanted)
 
 
-def _filtered(query: Select[*tuple[Any, ...]], wanted: PairFilter) -> Executable:
-    """The query, restricted to the pairs that are wanted."""
+def filtered(query: Select[*tuple[Any, ...]], wanted: PairFilter) -> Executable:
+    """The query over pairs, restricted to those that are wanted. Private to db/."""
     if wanted.source is not None or wanted.subset is not None:
         items = select(ITEM.c.pair_id)
         if wanted.source is not None:
@@ -366,7 +366,9 @@ def _filtered(query: Select[*tuple[Any, ...]], wanted: PairFilter) -> Executable
     if wanted.after:
         query = query.where(PAIR.c.id > wanted.after)
     if wanted.ids is not None:  # as literals: there may be more ids than a query may have parameters
-        chosen = [int(each) for each in wanted.ids]
+        rest = sorted(each for each in wanted.ids if each > wanted.after)
+        whole = wanted.source is None and wanted.subset is None
+        chosen = [int(each) for each in (rest[: wanted.limit] if whole else rest)]
         query = query.where(
             PAIR.c.id.in_(bindparam("ids", chosen, Integer, expanding=True, literal_execute=True))
         )

@@ -28,6 +28,8 @@ class AnnotatorKind(StrEnum):
     REWARD_MODEL = "rm"
     GOLD = "gold"  # right by construction, or verified by an expert
     RULE = "rule"  # a baseline with no model
+    PANEL = "panel"  # made of the judgements of several annotators
+    CASCADE = "cascade"  # the judgement of the first of several annotators that is sure
 
 
 class ProducerKind(StrEnum):
@@ -53,6 +55,7 @@ class AnnotationStatus(StrEnum):
     FAILED = "failed"  # no usable reply came
     SPARED = "spared"  # nobody was asked, because label noise replaces the judgement; the label is set
     RETRACTED = "retracted"  # taken back by the person who gave it
+    CONTESTED = "contested"  # a panel's members disagree, or nobody in a cascade is sure: it stays open
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from annotators import catalogue
 from annotators.clients.budget import estimate
 from annotators.clients.request import Request
+from annotators.composite import AnyAnnotator, Composite
 from annotators.draws import Orders
 from annotators.pool import Pool
 from annotators.prices import Price, PriceTable
@@ -71,16 +72,23 @@ def annotator(name: str, ledger: Ledger | None, models: tuple[str, ...] = ()) ->
     Raises ConfigError on a wrong name.
     """
     found = catalogue.load(name, catalogue.ModelSlots.of(models))
-    members = _members(found) if isinstance(found, Pool) else ()
     spec = found.members[0].spec if isinstance(found, Pool) else found
     pair = next(ledger.pairs(PairFilter(limit=1)), None) if ledger else None
-    said = messages(spec, [ShownPair(pair or _typical(), swapped=False)]) if spec.prompt else ()
-    prompt = tuple((str(message.role), message.content) for message in said)
-    return AnnotatorDetail(_line(found), found.fingerprint, members, prompt)
+    prompt: tuple[tuple[str, str], ...] = ()
+    if isinstance(spec, AnnotatorSpec) and spec.prompt:
+        said = messages(spec, [ShownPair(pair or _typical(), swapped=False)])
+        prompt = tuple((str(message.role), message.content) for message in said)
+    return AnnotatorDetail(_line(found), found.fingerprint, _members(found), prompt)
 
 
-def _members(pool: Pool) -> tuple[Line, ...]:
-    """The members in the pool's orders, each with its share of the pairs."""
+def _members(found: AnyAnnotator) -> tuple[Line, ...]:
+    """The members of a whole; of a pool in its orders, each with its share of the pairs."""
+    if isinstance(found, Composite):
+        return tuple(map(_line, found.members))
+    return _pool_members(found) if isinstance(found, Pool) else ()
+
+
+def _pool_members(pool: Pool) -> tuple[Line, ...]:
     total = sum(member.weight for member in pool.members)
     return tuple(
         replace(_line(replace(member.spec, orders=pool.orders)), share=member.weight / total)
@@ -88,9 +96,11 @@ def _members(pool: Pool) -> tuple[Line, ...]:
     )
 
 
-def _line(found: AnnotatorSpec | Pool) -> Line:
+def _line(found: AnyAnnotator) -> Line:
+    if isinstance(found, Composite):
+        return _composite_line(found)
     if isinstance(found, Pool):
-        each = _members(found)
+        each = _pool_members(found)
         parts = [line.price_per_1000 * (line.share or 0) for line in each if line.price_per_1000 is not None]
         total = sum(parts) if len(parts) == len(each) else None
         used = ", ".join(sorted({line.model for line in each}))
@@ -122,6 +132,26 @@ def _line(found: AnnotatorSpec | Pool) -> Line:
         share=None,
         price_per_1000=_cost(found, price),
         priced=price.checked if price else "",
+        summary=found.summary,
+    )
+
+
+def _composite_line(found: Composite) -> Line:
+    """A panel or a cascade. Its price is that of the members that are asked first."""
+    each = tuple(map(_line, found.members))
+    first = [line.price_per_1000 for line in each[: len(found.rule.stages[0].members)]]
+    known = [price for price in first if price is not None]
+    return Line(
+        name=found.name,
+        kind=str(found.rule.kind),
+        model=", ".join(sorted({line.model for line in each} - {""})),
+        prompt=f"{len(each)} members",
+        batch=0,
+        orders="",
+        noise=found.noise.flip,
+        share=None,
+        price_per_1000=sum(known) if len(known) == len(first) else None,
+        priced=min(line.priced for line in each),
         summary=found.summary,
     )
 

@@ -11,6 +11,7 @@ from db.errors import ConfigError
 from db.ledger import Ledger
 from db.queries.frames import Judgements
 from farm.evaluation.audit_report import AuditReport, Slice
+from farm.evaluation.coverage import coverage
 from farm.evaluation.questions import questioned
 from farm.evaluation.rating_audit import audit_ratings
 from farm.evaluation.references import annotators_named, named, reference_members
@@ -34,7 +35,24 @@ def audit_ledger(ledger: Ledger, options: AuditOptions) -> AuditReport:
     if found.judgements.empty:
         what = "no judgement fits" if options.source or options.subset else "the ledger holds no judgement"
         raise ConfigError(what, where=str(ledger.address), remedy="`farm status` lists sources and subsets")
-    return replace(audit(found, options), ratings=ratings)
+    report = covered(ledger, found, audit(found, options), options)
+    return replace(report, ratings=ratings)
+
+
+def covered(ledger: Ledger, found: Judgements, report: AuditReport, options: AuditOptions) -> AuditReport:
+    """The report with what panels and cascades decided, and what that cost.
+
+    found, options: those of the report.
+    """
+    shown = annotators_named(named(found.annotators), options.annotators)
+    right = {each.name: each.measures["accuracy"] for each in report.whole.annotators}
+    of = coverage(ledger, shown, set(found.units["pair_id"]), right)
+    prices = {each.annotator: each.price_per_1000 for each in of}
+    annotators = tuple(
+        replace(each, price_per_1000=prices.get(each.name, each.price_per_1000))
+        for each in report.whole.annotators
+    )
+    return replace(report, whole=replace(report.whole, annotators=annotators), coverage=of)
 
 
 def audit(found: Judgements, options: AuditOptions) -> AuditReport:

@@ -14,9 +14,11 @@ from pathlib import Path
 from db.errors import ConfigError
 from db.ids import Json
 from db.ledger import Ledger, PairFilter
+from db.queries.composites import contested_pairs
 from db.records import Pair
 from farm.evaluation import attacks
 from farm.evaluation.label_order import by_doubt
+from farm.evaluation.references import annotators_named, named
 from farm.evaluation.scope import Scope
 from farm.options.label import LabelTask as LabelTask
 from farm.pages.guard import is_local, listening, serve
@@ -70,6 +72,8 @@ def chosen_pairs(ledger: Ledger, task: LabelTask) -> list[Pair]:
     keys = ledger.pair_keys(PairFilter(task.source, task.subset))
     if task.source is None:
         keys = {i: keys[i] for i in keys.keys() - ledger.pair_keys(PairFilter(attacks.SOURCE)).keys()}
+    if task.contested is not None:
+        keys = {i: keys[i] for i in keys.keys() & _contested(ledger, task.contested)}
     order = in_random_order(keys)
     if task.doubt is not None:
         doubted = by_doubt(ledger, task.doubt, Scope(task.source, task.subset))
@@ -81,6 +85,12 @@ def chosen_pairs(ledger: Ledger, task: LabelTask) -> list[Pair]:
         )
     found = {pair.id: pair for pair in ledger.pairs(PairFilter(ids=tuple(wanted)))}
     return [found[number] for number in wanted]
+
+
+def _contested(ledger: Ledger, name: str) -> set[int]:
+    """The pairs that a panel or a cascade left open. Raises ConfigError where nothing of the name judged."""
+    who = annotators_named(named(ledger.annotators()), (name,))
+    return contested_pairs(ledger, [each.code for each in who])
 
 
 def _guideline(path: Path | None) -> str:

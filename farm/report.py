@@ -17,7 +17,7 @@ from db.ledger import Ledger
 from db.records import AnnotatorKind
 from db.schema import package_version
 from db.whole_files import refuse_other, write_bytes_whole
-from farm.audit import AuditOptions, audit
+from farm.audit import AuditOptions, audit, covered
 from farm.evaluation.questions import questioned
 from farm.options.report import ReportOptions as ReportOptions
 from farm.pages.report import annotator_chapter, chapters
@@ -97,7 +97,8 @@ def _composed(ledger: Ledger, options: ReportOptions, pairs: int | None) -> Repo
     differing: Sequence[Disagreement] = ()
     headlines, summary = [], []
     if not found.judgements.empty:
-        audited = audit(found, AuditOptions(options.source, options.subset))
+        asked = AuditOptions(options.source, options.subset)
+        audited = covered(ledger, found, audit(found, asked), asked)
         sections.append(annotator_chapter.chapter(audited))
         headlines += annotator_chapter.headlines(audited)
         summary += annotator_chapter.summary(audited)

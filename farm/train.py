@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from annotators.catalogue import load as load_annotator
-from annotators.pool import Pool
+from annotators.composite import all_specs
 from annotators.render import messages
 from annotators.shown import ShownPair
 from annotators.spec import AnnotatorSpec
@@ -24,9 +24,10 @@ from db.queries.ratings import rated, rated_attributes
 from db.queries.training import Labelled, SnapshotCard
 from db.records import AnnotatorKind, Output, Pair, Run, Turn, TurnRole
 from db.schema import package_version
-from farm.annotate import AnnotatorAtWork, loaded
+from farm.annotate import loaded
 from farm.config import Decoding, Option, TrainConfig, build, options, read_yaml
 from farm.evaluation.cards import model_card_path, write_model_card
+from farm.judging.at_work import AnnotatorAtWork
 from farm.judging.in_training import TrainingJudge
 from farm.methods import METHODS, load
 from farm.methods.robust_dpo import RobustDPOConfig
@@ -39,14 +40,7 @@ from farm.statistics.agreement import categories
 from farm.statistics.reliability import flip_rate
 from farm.training.checkpoint import RunFolder
 from farm.training.conversions import FROM_SNAPSHOT, MADE
-from farm.training.data import (
-    AskedPair,
-    AttributedOutput,
-    Data,
-    Demonstration,
-    JudgedOutput,
-    PreferencePair,
-)
+from farm.training.data import AskedPair, AttributedOutput, Data, Demonstration, JudgedOutput, PreferencePair
 from farm.training.loop import Log, fit
 from farm.training.method import DataKind, Trainer
 from farm.training.processes import Processes
@@ -166,7 +160,7 @@ def _asked(task: TrainTask) -> AnnotatorSpec:
         remedy = "name one with --annotator, such as logprob"
         raise ConfigError("this method learns to answer the prompt of an annotator", remedy=remedy)
     found = load_annotator(task.annotator)
-    if isinstance(found, Pool) or found.kind is not AnnotatorKind.LLM or found.recorded:
+    if not isinstance(found, AnnotatorSpec) or found.kind is not AnnotatorKind.LLM or found.recorded:
         what = f"{found.name} is no language model with a prompt"
     elif found.decoding.max_tokens != 1 or found.batch != 1:
         what = f"a reply to {found.name} has more than one token"
@@ -184,7 +178,7 @@ def _annotator(ledger: Ledger, task: TrainTask) -> AnnotatorAtWork | None:
         return None
     ledger.refuse_read_only()
     annotator = loaded(task.annotator, task.judging, task.provider)
-    if isinstance(annotator, AnnotatorSpec) and annotator.recorded:
+    if any(spec.recorded for spec in all_specs(annotator)):
         what = f"{annotator.name} reads stored replies, and there are none about fresh responses"
         raise ConfigError(what, where="--annotator", remedy="name one that can be asked")
     return AnnotatorAtWork(ledger, annotator, task.judging, task.provider)

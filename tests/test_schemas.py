@@ -19,6 +19,10 @@ CATALOG = ROOT / "annotators" / "catalog"
 FILES = [
     *(("annotator", path) for path in sorted(CATALOG.glob("*/annotator.yaml"))),
     *(("pool", path) for path in sorted((CATALOG / "pools").glob("*.yaml"))),
+    *(
+        ("composite", path)
+        for path in sorted([*CATALOG.glob("panels/*.yaml"), *CATALOG.glob("cascades/*.yaml")])
+    ),
     *(("recipe", path) for path in sorted((ROOT / "farm" / "studies").glob("*.yaml"))),
 ]
 
@@ -42,7 +46,7 @@ def validator(name: str) -> Any:
     return jsonschema.Draft202012Validator(schema)
 
 
-@pytest.mark.parametrize("name", ["annotator", "pool", "recipe"])
+@pytest.mark.parametrize("name", ["annotator", "pool", "composite", "recipe"])
 def test_the_schemas_are_current(name: str) -> None:
     """`python docs/site/schemas.py` writes them."""
     assert (ROOT / "docs" / "schemas" / f"{name}.schema.json").read_text() == MADE["text"](name)

@@ -12,7 +12,8 @@ from db.records import AnnotationStatus, ProducerKind
 
 WITHOUT_VERDICT = {
     each.value: each
-    for each in (AnnotationStatus.UNREADABLE, AnnotationStatus.FAILED, AnnotationStatus.SPARED)
+    for each in AnnotationStatus
+    if each not in (AnnotationStatus.OK, AnnotationStatus.RETRACTED)
 }
 MADE = "made"  # in the spec of an annotator whose judgements the farm made elsewhere: its key there
 HERE = "farm"  # the source of judgements of pairs that no source has

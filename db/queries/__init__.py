@@ -9,6 +9,7 @@ replies       every judgement of single pairs, with the judge's own words
 given         the judgements of one annotator so far
 asking        requests that were claimed or answered before
 fresh         what was said of the pairs of one source, and what that cost
+composites    what panels and cascades are made of
 recordings    stored and imported replies, to be parsed again
 training      what training reads: snapshots, demonstrations, instructions
 history       training runs and their metrics

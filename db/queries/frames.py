@@ -3,7 +3,8 @@
 A question, here called a unit, is one of two things: an imported item in the orientation of its source
 (several sources may number the same item), or a pair that was never imported. A judgement made here belongs
 to every question that its pair is in. Only the latest attempt counts. Judgements that were taken back are
-left out. So are judgements that label noise spared, unless labels are asked for.
+left out, and so is what a panel or a cascade left open. So are judgements that label noise spared, unless
+labels are asked for.
 """
 
 from __future__ import annotations
@@ -113,11 +114,8 @@ def _text_features(connection: Connection, has_list: Callable[[str], bool]) -> p
 def _annotations(connection: Connection, labels: bool) -> pd.DataFrame:
     """Every attempt at every judgement. The pairs of one request share its price and time equally."""
     row, extra, paid = ANNOTATION.c, IMPORTED.c, COMPLETION.c
-    silent = (
-        [AnnotationStatus.RETRACTED.value]
-        if labels
-        else [AnnotationStatus.RETRACTED.value, AnnotationStatus.SPARED.value]
-    )
+    silent = [AnnotationStatus.RETRACTED.value, AnnotationStatus.CONTESTED.value]
+    silent += [] if labels else [AnnotationStatus.SPARED.value]
     share = pairs_of_requests()
     query = (
         select(

@@ -20,6 +20,7 @@ from db.tables import (
     IMPORTED,
     INSTRUCTION,
     ITEM,
+    MADE_OF,
     OUTPUT,
     OUTPUT_THINKING,
     PAIR,
@@ -183,6 +184,13 @@ def judgements_of(ledger: Ledger, of: Of, limit: int) -> list[TracedJudgement]:
         .limit(limit)
     )  # fmt: skip
     return [_judgement(each) for each in ledger.stream(query)]
+
+
+def parts_of(ledger: Ledger, annotation_id: int) -> list[TracedJudgement]:
+    """The judgements that a judgement was made of."""
+    query = select(MADE_OF.c.part_id).where(MADE_OF.c.annotation_id == annotation_id)
+    ids = [row.part_id for row in ledger.stream(query.order_by(MADE_OF.c.part_id))]
+    return [part for number in ids for part in judgements_of(ledger, Of(id=number), 1)]
 
 
 def _judgement(row: Any) -> TracedJudgement:

@@ -17,6 +17,7 @@ from functools import cache
 from typer.testing import CliRunner
 
 from annotators import catalogue
+from annotators.composite import Composite
 from annotators.pool import Pool
 from cli import app
 from db.interchange import FORMATS
@@ -120,6 +121,11 @@ def annotators() -> Iterator[str]:
             yield from _table(("member", "weight", "model", "pairs per prompt"), members)
             continue
         yield f"{spec.summary}\n"
+        if isinstance(spec, Composite):
+            stages = enumerate(spec.rule.stages, 1)
+            rows = [(str(place), f"`{member.name}`") for place, stage in stages for member in stage.members]
+            yield from _table(("asked", "member"), rows)
+            continue
         if spec.prompt:
             yield f"````jinja\n{spec.prompt.rstrip()}\n````\n"
 

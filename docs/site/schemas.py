@@ -1,4 +1,4 @@
-"""Write docs/schemas, by which an editor checks annotator.yaml, pools and recipes: after a test says so.
+"""Write docs/schemas, by which an editor checks annotators' files and recipes: after a test says so.
 
 python docs/site/schemas.py
 """
@@ -8,11 +8,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from annotators.schema import annotator_schema, pool_schema
+from annotators.schema import annotator_schema, composite_schema, pool_schema
 from farm.studies.recipe import recipe_schema
 
 FOLDER = Path(__file__).parent.parent / "schemas"
-SCHEMAS = {"annotator": annotator_schema, "pool": pool_schema, "recipe": recipe_schema}
+SCHEMAS = {
+    "annotator": annotator_schema,
+    "pool": pool_schema,
+    "composite": composite_schema,
+    "recipe": recipe_schema,
+}
 
 
 def text(name: str) -> str:

@@ -68,7 +68,7 @@ def show(
 @commands.command()
 @flags
 def calibrate(context: typer.Context, task: CalibrateTask, output: CommandOutput) -> None:
-    """Fit a pool's weights and label noise to people's votes, and check them on other instructions."""
+    """Fit a pool, a panel or a cascade to people's votes, and check it on other instructions."""
     from farm.calibrate import calibrate as run
     from farm.terminal.calibrate import calibration_view
 

@@ -6,10 +6,12 @@ scope                 which pairs an estimate is about; the error where nothing 
 sets                  the evaluation set of a leaderboard
 contamination         evaluation instructions that stand in a training set
 attacks               outputs that deserve to lose
+json_figures          figures as JSON objects
 audit_report          the report of an audit
 rating_audit          the measures of ratings, and of their raters
 slices                which questions make a slice, its judgements as arrays
 slice_audit           the measures of one slice
+coverage              what panels and cascades decided, who did, and what it cost
 label_order           the questions that people can label, and in which order
 people_report         the reports of `farm people`
 rankings              do two evaluators rank models alike, and what moves a ranking

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from db.ids import Json
+from farm.evaluation.json_figures import interval_json as interval_json
 from farm.statistics.agreement import Ints
 from farm.statistics.bootstrap import Interval
 from farm.statistics.bounds import Told, answer
@@ -19,11 +20,6 @@ CATEGORIES = ("second", "tie", "first")  # the order of a confusion table's rows
 PRICES = ("price_per_1000", "seconds_per_1000")
 PAIR = ("other", "pair_agreement", "cohen_kappa")  # the columns of two annotators in the CSV file
 HEADLINES = ("agreement", "accuracy")  # these are objects in JSON, the other measures numbers
-
-
-def interval_json(interval: Interval) -> Json:
-    """An interval as a JSON object: value, low, high, n."""
-    return {"value": interval.value, "low": interval.low, "high": interval.high, "n": interval.n}
 
 
 def measures_json(measures: Mapping[str, Interval]) -> dict[str, Json]:
@@ -152,6 +148,53 @@ class Panel:
 
 
 @dataclass(frozen=True)
+class Coverage:
+    """What a panel or a cascade decided.
+
+    decided: the share of its judgements with a verdict, with bounds by instruction. contested, failed: the
+    numbers of judgements that stay open, and that failed. by: decided judgements by the members of the stage
+    that decided. parts: judgements of members, on average. price_per_1000: US dollars, None where unknown.
+    promise: the agreement with people that was promised, 0 where none was. agreement: with the people's
+    majority where there is one, on what was decided. kept: whether that reaches the promise.
+    """
+
+    annotator: str
+    decided: Interval
+    contested: int
+    failed: int
+    by: Mapping[str, int]
+    parts: float
+    price_per_1000: float | None
+    promise: float
+    agreement: Interval
+
+    @property
+    def kept(self) -> Told | None:
+        """By the bounds of the agreement; None without a promise or a reference."""
+        found = self.agreement
+        if not self.promise or found.value is None:
+            return None
+        if found.low is None or found.high is None:
+            return "not decided"
+        return "yes" if found.low >= self.promise else "no" if found.high < self.promise else "not decided"
+
+    def to_json(self) -> Json:
+        """The figures as a JSON object."""
+        return {
+            "annotator": self.annotator,
+            "decided": interval_json(self.decided),
+            "contested": self.contested,
+            "failed": self.failed,
+            "by": dict(self.by),
+            "parts": self.parts,
+            "price_per_1000": self.price_per_1000,
+            "promise": self.promise or None,
+            "agreement": interval_json(self.agreement),
+            "kept": self.kept,
+        }
+
+
+@dataclass(frozen=True)
 class Slice:
     """An audit of some of the questions. where: their source, subset or tries; empty for all."""
 
@@ -217,6 +260,7 @@ class AuditReport:
     slices: tuple[Slice, ...]
     nulls: str
     ratings: RatingAudit | None = None
+    coverage: tuple[Coverage, ...] = ()  # of the panels and cascades, on all questions
 
     def to_json(self) -> Json:
         """The report as a JSON object."""
@@ -225,6 +269,7 @@ class AuditReport:
             "slices": [each.to_json() for each in self.slices],
             "nulls": self.nulls,
             "ratings": self.ratings.to_json() if self.ratings else None,
+            "coverage": [each.to_json() for each in self.coverage],
         }
 
     def rows(self) -> Iterator[dict[str, str | float | None]]:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from farm.evaluation.audit_report import AnnotatorAudit, Confusion, Panel, ReferenceAudit, Slice
-from farm.evaluation.references import GROUPS, Who
+from farm.evaluation.references import COMPOSITES, GROUPS, Who
 from farm.evaluation.slices import Sample
 from farm.statistics import profile, reliability
 from farm.statistics.agreement import (
@@ -207,12 +207,16 @@ class SliceAudit:
         }
 
     def _panel(self) -> Panel:
-        """The annotators outside the reference together.
+        """The annotators outside the reference together. Those made of others are none of them.
 
         Only people and gold standards are anchors of the consensus; another reference gives none.
         """
         voted = np.bincount(self._verdicts.annotators, minlength=len(self._annotators)) > 0
-        outside = [i for i, each in enumerate(self._annotators) if voted[i] and each not in self.reference]
+        outside = [
+            i
+            for i, each in enumerate(self._annotators)
+            if voted[i] and each not in self.reference and each.kind not in COMPOSITES
+        ]
         own = self._verdicts.keep(outside)
         chosen = modes(self._counts)
         truth = np.where(chosen.sum(axis=1) == 1, chosen.argmax(axis=1), -1)

@@ -9,8 +9,11 @@ asking            claims first, then completions, then judgements: nothing is pa
 replies           totals over the replies of a run, and the error of a run that brought nothing
 reasons           why replies could not be read: the commonest reasons, with one reply each
 unasked           judges that need no request: rules, and stored replies read again
+transports        where the judges of a run are asked, and the client that asks them
+composites        judges that are made of others: panels and cascades
 in_process        the transport to a judge whose weights run in this process
 language_model    such a judge: a causal language model
 reward_model      such a judge: a reward model
+at_work           an annotator that is asked again and again
 in_training       the judge of fresh responses of a policy in training
 """

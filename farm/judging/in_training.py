@@ -18,9 +18,7 @@ from torch import Tensor
 from annotators.clients.budget import Account, Charge
 from annotators.clients.failures import BudgetExhausted, RunStopped
 from annotators.clients.sending import repaired
-from annotators.draws import Orders
-from annotators.pool import Pool, specs_of
-from annotators.spec import AnnotatorSpec
+from annotators.composite import AnyAnnotator, all_specs, questions_of
 from db.ids import Json, canonical_json
 from db.ledger import Ledger, PairFilter
 from db.queries import fresh
@@ -66,7 +64,7 @@ class AskedReport(Protocol):
 class AtWork(Protocol):
     """An annotator that can be asked again and again."""
 
-    annotator: AnnotatorSpec | Pool
+    annotator: AnyAnnotator
     account: Account
 
     def judge(self, pairs: PairFilter, progress: Progress) -> AskedReport:
@@ -97,11 +95,11 @@ class TrainingJudge:
         drawn: dict[str, Json] = {each.name: getattr(decoding, each.name) for each in fields(Decoding)}
         self.name, self._decoding, self._replicates = name, canonical_json(drawn), range(replicates)
         self._ledger, self._at_work, self._limit = ledger, at_work, limit
-        self._times = replicates * (2 if annotator.orders is Orders.BOTH else 1)
+        self._times = replicates * questions_of(annotator)
         [self._annotator_id] = ledger.write_patiently(lambda writer: writer.annotators([annotator.card]))
         self.named: dict[str, Json] = {"name": annotator.name, "key": annotator.card.key, "source": name}
         """Who judges, and where its judgements are."""
-        draw_keys = [spec.draw_key for spec in specs_of(annotator)]
+        draw_keys = [spec.draw_key for spec in all_specs(annotator)]
         self.bought = fresh.bought(ledger, name, self._annotator_id, draw_keys)
         """For the whole run, that of earlier processes included."""
         at_work.account.spent = Charge(requests=self.bought.requests, cost=self.bought.cost)

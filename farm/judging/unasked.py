@@ -145,6 +145,13 @@ def quiet_judge(
     return Replay.of(ledger, spec)
 
 
+def quiet_spec(ledger: Ledger, spec: AnnotatorSpec, utility: str) -> AnnotatorSpec:
+    """A spec that asks nobody, as the ledger will name it. Raises ConfigError as `quiet_judge` does."""
+    if spec.recorded is None:
+        return RuleAnnotator.of(spec, utility).spec
+    return Replay.of(ledger, spec).spec
+
+
 def _said(text: str, recording: Recording) -> ReplyText:
     if recording.completion_id is None:
         return imported_reply(text)

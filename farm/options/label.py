@@ -24,12 +24,14 @@ class LabelTask(Options):
     """At most so many pairs for each person."""
     doubt: str | None = option(None, names="judged")
     """Begin with what this annotator doubts; else at random."""
+    contested: str | None = option(None, names="judged")
+    """Only what this panel or cascade left open."""
     catch: float = 0.1
     """Catch items for each pair: identical outputs and repeats. 0: none."""
-    guideline: Path | None = None
-    """A text that people judge by, in place of ours."""
     scale: int = 3
     """3: which is better; 5 or 7 points: also how much better."""
+    guideline: Path | None = None
+    """A text that people judge by, in place of ours."""
     host: str = "127.0.0.1"
     """The address to listen on."""
     port: int = option(8765, at_least=0, at_most=65535)

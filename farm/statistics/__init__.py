@@ -12,6 +12,7 @@ profile              one annotator: agreement, biases, consistency
 panel                several annotators: pairwise agreement, how many independent ones they equal
 dawid_skene          hidden true categories and a confusion matrix for each annotator
 alt_test             the alternative annotator test: may this annotator replace people
+selective            thresholds of a cascade that keep a promised agreement
 crowd_fit            weights and label noise of a crowd, fitted to people's votes
 win_rates            win rates with standard errors and intervals
 difficulty           how easily models beat the reference on an instruction

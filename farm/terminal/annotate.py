@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -16,7 +16,8 @@ from farm.terminal.common import counted, plain
 
 
 def annotate_view(report: AnnotateReport) -> RenderableType:
-    """One line of what became of the pairs, and below it what could not be read and what was refused."""
+    """One line of what became of the pairs. Below it: the members, what could not be read, what was refused,
+    and what a panel or a cascade left open."""
     new = sum(report.statuses.values())
     parts = ", ".join(f"{count:,} {status}" for status, count in report.statuses.items()) or "none"
     elsewhere = f", {report.elsewhere:,} being asked by another run" if report.elsewhere else ""
@@ -25,7 +26,9 @@ def annotate_view(report: AnnotateReport) -> RenderableType:
         f"{report.annotator} judged {counted(report.pairs, 'pair')}: {made}, "
         f"{report.known:,} there already{elsewhere}{_bill(report)}"
     )
-    return Group(*map(plain, [line, *_held(report), *_unread(report), *_refused(report)]))
+    below = [*_held(report), *_unread(report), *_refused(report), *_open(report)]
+    members = (annotate_view(each) for each in report.members)
+    return Group(plain(line), *members, *map(plain, below))
 
 
 def _held(report: AnnotateReport) -> list[str]:
@@ -35,6 +38,7 @@ def _held(report: AnnotateReport) -> list[str]:
     return [f"held to the names: the model gives other first tokens {report.outside:.1%} of the probability"]
 
 
+REASONS = 3  # why pairs were left open, of which so many are told
 _INSTEAD = {
     "max_tokens": "went as max_completion_tokens",
     "max_completion_tokens": "went as max_tokens",
@@ -64,6 +68,23 @@ def _refused(report: AnnotateReport) -> list[str]:
         f"the server refuses {name}, which {_INSTEAD.get(name, 'was left out')} ({said})"
         for name, said in (report.refused or {}).items()
     ]
+
+
+def _open(report: AnnotateReport) -> list[str]:
+    """Who decided how much, where there are stages, and what stays open, by reason."""
+    told = []
+    if len(report.decided or {}) > 1:
+        told.append(
+            "decided by " + "; by ".join(f"{who}: {n:,}" for who, n in (report.decided or {}).items())
+        )
+    told += [f"{n:,} left open: {reason}" for reason, n in _commonest(report.contested or {})]
+    if report.contested:
+        told.append(f"`farm label --contested {report.annotator} --annotator YOU` shows them to people")
+    return told
+
+
+def _commonest(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda each: -each[1])[:REASONS]
 
 
 def members_view(reports: Sequence[AnnotateReport]) -> RenderableType:

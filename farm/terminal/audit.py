@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -17,6 +17,7 @@ from farm.escaping import cell
 from farm.evaluation.audit_report import (
     AnnotatorAudit,
     AuditReport,
+    Coverage,
     Panel,
     RatingAudit,
     ReferenceAudit,
@@ -37,10 +38,17 @@ prefers the longer, the list; price and seconds per 1,000"""
 
 
 def audit_view(report: AuditReport) -> RenderableType:
-    """The whole, then each slice, then the ratings."""
-    slices = [each for each in (report.whole, *report.slices) if each.annotators or not report.ratings]
-    judged = (part for each in slices for part in _slice(each, report.nulls))
-    return Group(*judged, *(_ratings(report.ratings) if report.ratings else ()))
+    """The whole, what panels and cascades decided of it, then each slice, then the ratings."""
+
+    def told(each: Slice) -> Iterator[RenderableType]:
+        return _slice(each, report.nulls) if each.annotators or not report.ratings else iter(())
+
+    return Group(
+        *told(report.whole),
+        *_coverage(report.coverage),
+        *(part for each in report.slices for part in told(each)),
+        *(_ratings(report.ratings) if report.ratings else ()),
+    )
 
 
 def _ratings(ratings: RatingAudit) -> Iterator[RenderableType]:
@@ -57,6 +65,28 @@ def _ratings(ratings: RatingAudit) -> Iterator[RenderableType]:
             f"On the {ratings.shared:,} outputs that several annotators rated: alpha (interval scale) "
             f"{alpha}, mean distance of two ratings {rate(ratings.measures['difference'])}."
         )
+
+
+def _coverage(found: Sequence[Coverage]) -> Iterator[RenderableType]:
+    """How much panels and cascades decided, and who did."""
+    if not found:
+        return
+    yield Text("\nPanels and cascades: the share that they decided, and what stays open")
+    rows = table(
+        "annotator", "decided#", "open#", "failed#", "asked#", "$#", "promise#", "agreement#", "kept"
+    )
+    for each in found:
+        price = "" if each.price_per_1000 is None else f"{each.price_per_1000:,.2f}"
+        promised = (
+            (f"{each.promise:.2f}", rate(each.agreement), each.kept or "") if each.promise else ("",) * 3
+        )
+        counts = (f"{each.contested:,}", f"{each.failed:,}", f"{each.parts:.1f}")
+        rows.add_row(plain(each.annotator), rate(each.decided), *counts, price, *promised)
+    yield rows
+    for each in found:
+        if len(each.by) > 1:
+            by = "; ".join(f"{who}: {n:,}" for who, n in each.by.items())
+            yield plain(f"{each.annotator} was decided by {by}")
 
 
 def _slice(part: Slice, nulls: str) -> Iterator[RenderableType]:

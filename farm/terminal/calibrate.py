@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from farm.calibrate import SCORES, Calibration
+from farm.calibrate import Calibrated
+from farm.calibration.pool import SCORES, Calibration
+from farm.calibration.tables import PanelCalibration
+from farm.calibration.thresholds import CascadeCalibration
 from farm.terminal.audit import rate
 from farm.terminal.common import plain, table
 
@@ -15,7 +20,54 @@ A member judged most questions once, so what it says by chance counts as its opi
 out too high where members err by chance: `farm annotate POOL --members --replicates 2` tells them apart."""
 
 
-def calibration_view(found: Calibration) -> RenderableType:
+def calibration_view(found: Calibrated) -> RenderableType:
+    """What was fitted, how it did on what was held out, and the file."""
+    written = plain(f"Written to {found.out}: `farm annotate {found.out}`.")
+    if isinstance(found, CascadeCalibration):
+        return Group(*_cascade(found), Text(), written)
+    if isinstance(found, PanelCalibration):
+        return Group(*_panel(found), Text(), written)
+    return Group(*_pool(found), Text(), written)
+
+
+def _cascade(found: CascadeCalibration) -> Iterator[RenderableType]:
+    """The thresholds, and how often they keep to people on what was held out."""
+    yield plain(
+        f"Fitted on {found.fitted:,} questions and tested on {found.held:,} others; {found.unclear:,} are "
+        "left out, because people have no one majority there."
+    )
+    if found.people.value is not None:
+        told = found.people.text(".3f", ".2f")
+        yield plain(f"One person agrees with the others on {told} of the questions where they agree most.")
+    rows = table("member", "decides from confidence#", "decides#")
+    for (name, threshold), share in zip(found.thresholds.items(), found.fit.by, strict=True):
+        rows.add_row(plain(name), "never" if threshold is None else f"{threshold:.3f}", f"{share:.1%}")
+    yield rows
+    agreement, (kept, tested) = found.fit.agreement, found.fit.tested
+    yield plain(
+        f"On what was held out it decides {found.fit.coverage:.1%} and agrees with people on "
+        f"{agreement.value:.3f} of it: with {found.level:.0%} certainty at least {agreement.low:.3f}. "
+        f"{kept} of {tested} thresholds keep the promise of {found.promise:g}; these decide most."
+    )
+
+
+def _panel(found: PanelCalibration) -> Iterator[RenderableType]:
+    """How good the members are, and whether together they beat the best of them."""
+    yield plain(f"Fitted to the members' votes on {found.questions:,} questions that people judged too.")
+    rows = table("member", "reliability#")
+    for name, value in found.reliability.items():
+        rows.add_row(plain(name), f"{value:.3f}")
+    yield rows
+    rival, lead = found.consensus.rival, found.consensus.lead.text("+.3f", "+.2f")
+    yield plain(
+        f"It is right on {found.consensus.accuracy:.3f}. Where {found.best} judged, it is right on "
+        f"{rival.consensus:.3f} and {found.best} on {rival.accuracy:.3f}, a lead of {lead}."
+    )
+    if found.consensus.usable != "yes":
+        yield plain(f"It is NOT shown to be better than {found.best} alone.")
+
+
+def _pool(found: Calibration) -> Iterator[RenderableType]:
     """Scores on the held part, then the weights, then what to make of it."""
     head = plain(
         f"Fitted to people's votes on {found.fitted:,} questions; scored on {found.held:,} others, "
@@ -36,5 +88,4 @@ def calibration_view(found: Calibration) -> RenderableType:
         parts.append(Text(ONCE))
     if not found.better:
         parts.append(Text("\nIts Brier score is NO better than before on the questions held out."))
-    parts += [Text(), plain(f"Written to {found.out}: `farm annotate {found.out}`.")]
-    return Group(*parts)
+    yield from parts

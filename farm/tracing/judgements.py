@@ -38,7 +38,7 @@ def annotation(facts: Facts, number: int) -> Node | None:
 
 
 def judgement_node(facts: Facts, found: TracedJudgement, with_pair: bool = True) -> Node:
-    """A judgement with its completion. with_pair: with its pair too."""
+    """A judgement with its completion, or what it was made of. with_pair: with its pair too."""
     about: dict[str, Json] = {
         "annotator": facts.annotator_names[found.annotator_id],
         "preference": found.preference,
@@ -56,6 +56,8 @@ def judgement_node(facts: Facts, found: TracedJudgement, with_pair: bool = True)
         texts = {"reply": found.origin.raw} if found.origin.raw else {}
     basis = [pair(facts, found.pair_id, judged=False)] if with_pair else []
     basis += [completion(facts, found.claim_id)] if found.claim_id is not None else []
+    parts = lineage.parts_of(facts.ledger, found.id)
+    basis += [judgement_node(facts, each, with_pair=False) for each in parts]
     return Node(f"annotation:{found.id}", known(about), texts, tuple(filter(None, basis)))
 
 

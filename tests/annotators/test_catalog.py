@@ -9,6 +9,7 @@ import pytest
 
 from annotators import catalogue
 from annotators.catalogue import FOLDER, ModelSlots
+from annotators.composite import models_of
 from annotators.parsers import PARSERS, example_problems
 from annotators.pool import Pool
 from annotators.prompt import ANSWER, SYSTEM, prompt_of
@@ -89,9 +90,7 @@ def test_a_retired_model_is_replaced_in_one_place() -> None:
     texts = [path.read_text() for path in sorted(FOLDER.rglob("*.yaml")) if path.name != "models.yaml"]
     assert not any(model in text for text in texts for model in catalogue.default_slots().values())
     for name in [*JUDGES, *POOLS]:
-        loaded = catalogue.load(name, ModelSlots.of(["one-model"]))
-        specs = [m.spec for m in loaded.members] if isinstance(loaded, Pool) else [loaded]
-        assert {spec.model for spec in specs} == {"one-model"}
+        assert models_of(catalogue.load(name, ModelSlots.of(["one-model"]))) == {"one-model"}
 
 
 def test_slots_are_filled_one_by_one() -> None:

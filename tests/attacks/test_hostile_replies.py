@@ -16,6 +16,7 @@ import pytest
 
 from annotators import catalogue
 from annotators.clients import Reply, Usage
+from annotators.spec import AnnotatorSpec
 from db import engine
 from db.errors import LedgerBusy
 from db.ledger import Ledger, PairFilter
@@ -117,6 +118,7 @@ def test_a_hostile_reply_is_stored_and_takes_no_other_with_it(
 
 def judging(ledger: Ledger) -> Judging:
     spec = catalogue.load("plain", catalogue.ModelSlots.of(("m",)))
+    assert isinstance(spec, AnnotatorSpec)
     return Judging(ledger, spec, "http://127.0.0.1", silent)
 
 

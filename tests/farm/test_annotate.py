@@ -13,6 +13,7 @@ import pytest
 from annotators.clients.failures import BudgetExhausted
 from annotators.draws import Orders
 from annotators.simulator import BatchPlan, FaultPlan, Judge, Simulator, SimulatorConfig
+from annotators.spec import AnnotatorSpec
 from db.errors import ConfigError
 from db.ledger import Ledger, PairFilter
 from db.records import Instruction, Output, Pair
@@ -121,7 +122,9 @@ def test_replicates_are_asked_in_windows(
 
 
 def test_the_first_request_comes_before_the_other_windows_are_looked_at(ledger: Ledger) -> None:
-    with Judging(ledger, loaded("plain", Task(), Provider()), "", lambda name, done: None) as judging:
+    plain = loaded("plain", Task(), Provider())
+    assert isinstance(plain, AnnotatorSpec)
+    with Judging(ledger, plain, "", lambda name, done: None) as judging:
         assert next(judging.requests(PairFilter(), 10_000)) is not None
         assert count(ledger, CLAIM) <= questions.QUESTIONS
 

@@ -27,8 +27,8 @@ from annotators.simulator import (
 from annotators.simulator.app import SimulatorStats
 from db.ledger import Ledger
 from db.tables import CLAIM, COMPLETION
-from farm import annotate as engine
 from farm.annotate import AnnotateReport
+from farm.judging import transports
 from tests.support.judging_runs import fill, run, verdicts
 from tests.support.simulated_provider import QUICK
 
@@ -43,7 +43,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -
     call = getattr(request.node, "callspec", None)
     slow = call is not None and call.params.get("fault") in ("hang", "drip")
     limit = 1.0 if slow else 60.0
-    monkeypatch.setattr(engine, "OnlineOptions", partial(OnlineOptions, timeout=limit, retry=QUICK))
+    monkeypatch.setattr(transports, "OnlineOptions", partial(OnlineOptions, timeout=limit, retry=QUICK))
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from annotators.clients.online import OnlineOptions
 from annotators.simulator import FaultPlan, Judge, Simulator, SimulatorConfig
 from db.ledger import Ledger
 from db.records import AnnotatorCard, AnnotatorKind
-from farm import annotate as engine
 from farm.audit import AuditOptions, audit_ledger
 from farm.evaluation.audit_report import AnnotatorAudit, Slice
+from farm.judging import transports
 from tests.support.judging_runs import run
 from tests.support.known_pools import pairs_of, write
 from tests.support.simulated_provider import QUICK
@@ -73,7 +73,7 @@ def test_what_a_second_run_brought_is_held_apart(ledger: Ledger, later: Judge) -
 def test_what_was_sent_again_within_a_run_is_held_apart(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "OnlineOptions", partial(OnlineOptions, retry=QUICK))
+    monkeypatch.setattr(transports, "OnlineOptions", partial(OnlineOptions, retry=QUICK))
     with Simulator(SimulatorConfig(judge=RIGHT, faults=SOME(names=("500",)))) as server:
         run(ledger, server)
         hits = [bill.hits for bill in server.stats().bills.values()]

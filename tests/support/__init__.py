@@ -14,6 +14,7 @@ judged_sums          sums that a person judged, with the right answers preferred
 judged_rows          judgements written by hand, as the frames that an audit reads
 judged_models        ledgers in which judges prefer one model to another
 shapes               rows in the shapes of the field, written to files and read back
+known_members        panels and cascades of judges whose utilities are known
 known_pools          pools whose members' utilities are known
 catalogued           the catalogue of annotators, loaded once
 attacks              a command with its peak memory, and a server of raw bytes

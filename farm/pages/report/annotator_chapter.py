@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from farm.evaluation.audit_report import HEADLINES, AnnotatorAudit, AuditReport, ReferenceAudit
+from farm.evaluation.audit_report import (
+    HEADLINES,
+    AnnotatorAudit,
+    AuditReport,
+    Coverage,
+    ReferenceAudit,
+)
 from farm.pages.report import figures
 from farm.pages.report.content import Headline, Section, Table
 from farm.pages.report.drawing import Figure
 from farm.statistics.bootstrap import Interval
 from farm.studies.results import CROWD_PRICE
 
-SIMULATED = ("llm", "rm")
+SIMULATED = ("llm", "rm", "panel", "cascade")
 PEOPLE = 8  # up to so many people are drawn one by one
 ANNOTATORS = 60  # so many are shown; the audit's CSV has all
 SAME = 0.9  # annotators can be compared where each judged this share of the questions
@@ -167,8 +173,28 @@ def chapter(report: AuditReport) -> Section:
         heading="Annotators against people",
         sentences=sentences,
         figures=tuple(drawn),
-        tables=_tables(shown),
+        tables=(*_tables(shown), *_coverage(report.coverage)),
     )
+
+
+def _coverage(found: Sequence[Coverage]) -> Iterator[Table]:
+    """What panels and cascades decided; nothing where there are none."""
+    if found:
+        rows = [
+            [
+                each.annotator,
+                share(each.decided),
+                f"{each.contested:,}",
+                f"{each.parts:.1f}",
+                f"{each.promise:.2f}" if each.promise else "",
+                each.kept or "",
+                "; ".join(f"{who} {n:,}" for who, n in each.by.items()),
+            ]
+            for each in found
+        ]
+        columns = ("annotator", "decided", "left open", "members asked", "promise", "kept", "decided by")
+        numeric = (False, True, True, True, True, False, False)
+        yield Table("Panels and cascades", columns, rows, numeric)
 
 
 def _named(reference: ReferenceAudit) -> str:

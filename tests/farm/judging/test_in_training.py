@@ -148,6 +148,26 @@ def test_every_kind_of_annotator_judges(
     assert (provider.stats().hits > 0) == server
 
 
+def test_a_panel_judges_and_its_members_are_paid_from_one_account(
+    ledger: Ledger, model_dir: str, tmp_path: Path, provider: Simulator
+) -> None:
+    """One judgement of the panel to each pair, made of its members' votes; their replies are its bill."""
+    wanted = task(model_dir, tmp_path / "run", provider, annotator="jury")
+    report = learnt(ledger, wanted, max_steps="2")
+    bill = paid(ledger)
+    assert bill.requests == provider.stats().hits
+    assert 3 * 16 <= bill.requests <= 4 * 16
+    assert report.metrics["judging/bought"] == 16
+    assert report.metrics["judging/cost"] == pytest.approx(bill.cost)
+    again = learnt(ledger, replace(wanted, folder=tmp_path / "again"), max_steps="2")
+    assert provider.stats().hits == bill.requests, "a second run of the same name asks nothing"
+    assert again.metrics["judging/cost"] == pytest.approx(bill.cost)
+    with pytest.raises(Paused, match=r"the budget is used up: \$0\.0\d+ of \$0\.0\d+ spent"):
+        learnt(ledger, capped(replace(wanted, folder=tmp_path / "dear"), max_cost=1.2 * bill.cost))
+    longer = paid(ledger).cost - bill.cost
+    assert bill.cost < longer <= 1.2 * bill.cost, "the cap holds for all members together"
+
+
 def test_what_fails_is_left_out_and_not_asked_again_by_a_resumed_run(
     ledger: Ledger, model_dir: str, tmp_path: Path
 ) -> None:
@@ -170,6 +190,9 @@ def test_what_it_refuses(ledger: Ledger, model_dir: str, tmp_path: Path) -> None
     recorded = tmp_path / "again" / "annotator.yaml"
     recorded.parent.mkdir()
     recorded.write_text(yaml.safe_dump(AGAIN))
+    members = [{"annotator": "plain"}, {"annotator": str(recorded.parent)}]
+    panel = tmp_path / "two.yaml"
+    panel.write_text(yaml.safe_dump({"kind": "panel", "name": "two", "members": members}))
     for change, message in (
         ({"annotator": None}, "online_dpo needs one judge .name an --annotator, or a reward model"),
         ({"reward": "x"}, "online_dpo needs one judge, and two are named"),
@@ -178,6 +201,7 @@ def test_what_it_refuses(ledger: Ledger, model_dir: str, tmp_path: Path) -> None
             {"annotator": str(recorded.parent)},
             "reads stored replies, and there are none about fresh responses",
         ),
+        ({"annotator": str(panel)}, "two reads stored replies, and there are none about fresh responses"),
         ({"annotator": None, "reward": "x", "max_judgements": 3}, "a cap on judgements needs a judge"),
     ):
         with pytest.raises(ConfigError, match=message):
