@@ -12,11 +12,13 @@ from db.ledger import Ledger
 from db.queries.frames import Judgements
 from farm.evaluation.audit_report import AuditReport, Slice
 from farm.evaluation.coverage import coverage
+from farm.evaluation.pair_audit import pair_audit
 from farm.evaluation.questions import questioned
 from farm.evaluation.rating_audit import audit_ratings
 from farm.evaluation.references import annotators_named, named, reference_members
 from farm.evaluation.slice_audit import SliceAudit
 from farm.evaluation.slices import Sample, samples_by, whole_sample
+from farm.evaluation.trait_audit import trait_audit
 from farm.options.audit import AuditOptions as AuditOptions
 
 
@@ -36,7 +38,15 @@ def audit_ledger(ledger: Ledger, options: AuditOptions) -> AuditReport:
         what = "no judgement fits" if options.source or options.subset else "the ledger holds no judgement"
         raise ConfigError(what, where=str(ledger.address), remedy="`farm status` lists sources and subsets")
     report = covered(ledger, found, audit(found, options), options)
-    return replace(report, ratings=ratings)
+    who = named(found.annotators)
+    shown = annotators_named(who, options.annotators)
+    reference = reference_members(who, options.reference)
+    return replace(
+        report,
+        ratings=ratings,
+        traits=trait_audit(ledger, found, reference, shown) if options.traits else None,
+        pairs=pair_audit(ledger, found, shown) if options.pairs else None,
+    )
 
 
 def covered(ledger: Ledger, found: Judgements, report: AuditReport, options: AuditOptions) -> AuditReport:

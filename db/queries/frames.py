@@ -45,7 +45,8 @@ class Judgements:
         first, -1: unknown), replicate, price (US dollars), seconds, retries (number of failed tries before
         the reply; NaN where nothing was asked).
     units: one row per question: unit, pair_id, instruction_id, name, source, subset, length_1 and length_2
-        (characters), list_1 and list_2 (whether the output has a list), identical (equal texts).
+        (characters), list_1 and list_2 (whether the output has a list), identical (equal texts), flipped (the
+        first output of the unit is output_b).
     annotators: the cards of all annotators in `judgements`.
     """
 
@@ -82,7 +83,7 @@ def judgements(
     placed = _place(latest, items, units)
     present = set(placed["annotator"].unique())
     cards = tuple(card for card in known if card.id in present)
-    return Judgements(placed, units.drop(columns="flipped"), cards)
+    return Judgements(placed, units, cards)
 
 
 def _items(connection: Connection) -> pd.DataFrame:
@@ -223,6 +224,12 @@ def _place(rows: pd.DataFrame, items: pd.DataFrame, units: pd.DataFrame) -> pd.D
         },
         copy=False,
     )
+
+
+def output_ids(ledger: Ledger) -> dict[int, tuple[int, int]]:
+    """The ids of output_a and output_b of every pair, by the pair's id."""
+    query = select(PAIR.c.id, PAIR.c.output_a_id, PAIR.c.output_b_id)
+    return {row.id: (row.output_a_id, row.output_b_id) for row in ledger.stream(query)}
 
 
 def identities(ledger: Ledger) -> pd.DataFrame:

@@ -11,6 +11,10 @@ audit_report          the report of an audit
 rating_audit          the measures of ratings, and of their raters
 slices                which questions make a slice, its judgements as arrays
 slice_audit           the measures of one slice
+traits                traits of a text: length, lists, markdown, hedges and others
+trait_audit           what each annotator rewards, people beside judges
+near_texts            how alike two outputs are
+pair_audit            what is odd about the pairs: alike outputs, contradictions
 coverage              what panels and cascades decided, who did, and what it cost
 label_order           the questions that people can label, and in which order
 people_report         the reports of `farm people`

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from db.ids import Json
 from farm.evaluation.json_figures import interval_json as interval_json
+from farm.evaluation.pair_audit import PairAudit
+from farm.evaluation.trait_audit import TraitAudit
 from farm.statistics.agreement import Ints
 from farm.statistics.bootstrap import Interval
 from farm.statistics.bounds import Told, answer
@@ -18,7 +20,7 @@ from farm.statistics.panel import Effective, PairAgreement
 
 CATEGORIES = ("second", "tie", "first")  # the order of a confusion table's rows and columns
 PRICES = ("price_per_1000", "seconds_per_1000")
-PAIR = ("other", "pair_agreement", "cohen_kappa")  # the columns of two annotators in the CSV file
+PAIR = ("other", "pair_agreement", "cohen_kappa", "pair_ac1")  # the columns of two annotators in the CSV file
 HEADLINES = ("agreement", "accuracy")  # these are objects in JSON, the other measures numbers
 
 
@@ -261,6 +263,8 @@ class AuditReport:
     nulls: str
     ratings: RatingAudit | None = None
     coverage: tuple[Coverage, ...] = ()  # of the panels and cascades, on all questions
+    traits: TraitAudit | None = None  # where it was asked for
+    pairs: PairAudit | None = None  # where it was asked for
 
     def to_json(self) -> Json:
         """The report as a JSON object."""
@@ -270,6 +274,8 @@ class AuditReport:
             "nulls": self.nulls,
             "ratings": self.ratings.to_json() if self.ratings else None,
             "coverage": [each.to_json() for each in self.coverage],
+            "traits": self.traits.to_json() if self.traits else None,
+            "odd_pairs": self.pairs.to_json() if self.pairs else None,
         }
 
     def rows(self) -> Iterator[dict[str, str | float | None]]:
@@ -309,7 +315,7 @@ def _rows(part: Slice) -> Iterator[dict[str, str | float | None]]:
         yield {
             **where,
             **{"annotator": pair.a, "kind": "pair", "n": pair.n},
-            **dict(zip(PAIR, (pair.b, pair.agreement, pair.cohen_kappa), strict=True)),
+            **dict(zip(PAIR, (pair.b, pair.agreement, pair.cohen_kappa, pair.ac1), strict=True)),
         }
 
 

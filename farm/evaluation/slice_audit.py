@@ -182,6 +182,7 @@ class SliceAudit:
         longest = agreement_on_equal_footing(self.sample.units.longest, counts)
         fleiss = reliability.fleiss_sums(counts, raters)
         several = voters > 1
+        shares = reliability.gwet_sums(counts)
         alpha = reliability.coincidences(counts, self.sample.units.times(several))
         return {
             "agreement": members.mean_of(members.score, n),
@@ -202,6 +203,8 @@ class SliceAudit:
                 reliability.fleiss_scale,
                 least=reliability.LEAST,
             ),
+            "ac1": profile.gwet_measure(shares, voters > 0),
+            "constant": Measure(shares, reliability.commonest_share, voters > 0),
             "unreadable": members.mean_of(np.isnan(members.preference).astype(float), n),
             "longest": mean_of(np.arange(n), longest, n),
         }

@@ -32,6 +32,10 @@ class AuditOptions(Options):
     """The labels, after label noise, in place of the judgements."""
     average_orders: bool = False
     """A pair judged in both orders counts once, as the mean of both."""
+    traits: bool = False
+    """Also what each annotator rewards: length, lists, markdown, hedges and others."""
+    pairs: bool = False
+    """Also what is odd about the pairs: cycles, near-duplicate outputs, one-word differences."""
 
 
 class CsvFile(Options):

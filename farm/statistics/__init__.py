@@ -9,10 +9,12 @@ reliability          Krippendorff's alpha, Fleiss' and Cohen's kappa
 rating_agreement     how raters of single outputs agree: alpha on the interval scale
 vote_distribution    Brier score and KL: does an annotator vary as people do
 profile              one annotator: agreement, biases, consistency
+votes_on_traits      what an annotator rewards: a logistic model of its votes
+cycles               three outputs of which each beats the next
 panel                several annotators: pairwise agreement, how many independent ones they equal
+selective            thresholds of a cascade that keep a promised agreement
 dawid_skene          hidden true categories and a confusion matrix for each annotator
 alt_test             the alternative annotator test: may this annotator replace people
-selective            thresholds of a cascade that keep a promised agreement
 crowd_fit            weights and label noise of a crowd, fitted to people's votes
 win_rates            win rates with standard errors and intervals
 difficulty           how easily models beat the reference on an instruction

@@ -15,20 +15,21 @@ import numpy as np
 from farm.statistics import agreement
 from farm.statistics.agreement import Ints, one_vote_each
 from farm.statistics.dawid_skene import Consensus, Verdicts, anchored_consensus
-from farm.statistics.reliability import cohen_kappa, effective_judges
+from farm.statistics.reliability import Floats, cohen_counts, cohen_kappa, effective_judges, gwet_ac1
 
 COMMON = 30  # the fewest units that all judges of a panel must share
 
 
 class PairAgreement(NamedTuple):
     """Two annotators on the n units that both judged. agreement: share of units with the same category.
-    cohen_kappa: None where it is undefined."""
+    cohen_kappa, ac1: None where they are undefined."""
 
     a: str
     b: str
     n: int
     agreement: float
     cohen_kappa: float | None
+    ac1: float | None
 
 
 class Effective(NamedTuple):
@@ -104,11 +105,14 @@ def pairs_of(votes: Votes, names: Sequence[str]) -> Iterator[PairAgreement]:
     for i, j in combinations(range(own.n_annotators), 2):
         table = tables[i, j]
         if n := int(table.sum()):
-            kappa = float(cohen_kappa(table))
+            sums = cohen_counts(table.astype(float))
+            kappa, ac1 = cohen_kappa(table), gwet_ac1(sums, int((sums[:-3] > 0).sum()))
             same = float(table[[0, 4, 8]].sum() / n)
-            yield PairAgreement(
-                a=names[i], b=names[j], n=n, agreement=same, cohen_kappa=None if np.isnan(kappa) else kappa
-            )
+            yield PairAgreement(names[i], names[j], n, same, cohen_kappa=_known(kappa), ac1=_known(ac1))
+
+
+def _known(value: Floats) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _tables(own: Votes) -> Ints:

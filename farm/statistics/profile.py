@@ -8,6 +8,7 @@ otherwise. Arrays over units have the shape (units,), arrays over judgements (n,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -33,10 +34,14 @@ from farm.statistics.measures import Measure, difference_scale, mean_of, no_scal
 from farm.statistics.reliability import (
     LEAST,
     alpha_scale,
+    cohen_counts,
     cohen_kappa,
     cohen_scale,
     coincidences,
     confusion,
+    constant_accuracy,
+    gwet_ac1,
+    gwet_scale,
     krippendorff_alpha,
 )
 from farm.statistics.vote_distribution import brier, divergence, shares, shares_of_counts
@@ -188,7 +193,8 @@ def _right(category: Ints, place: Ints, reference: Ints, unreadable_is_wrong: bo
 
 
 def _chance_corrected(judged: JudgementColumns, met: list[Faced], units: Units) -> dict[str, Measure]:
-    """Alpha and kappa between the annotator and the mode of the votes that it meets, where there is one mode.
+    """Alpha, kappa and AC1 between the annotator and the mode of the votes that it meets, where there is one;
+    and how often somebody is right who always says the commonest.
 
     met: the votes that each judgement may face, (n, 3) each.
     """
@@ -207,7 +213,16 @@ def _chance_corrected(judged: JudgementColumns, met: list[Faced], units: Units) 
     return {
         "alpha": Measure(sums, krippendorff_alpha, counted, alpha_scale, least=LEAST),
         "kappa": Measure(table, cohen_kappa, counted, cohen_scale, least=LEAST),
+        "ac1": gwet_measure(cohen_counts(table), counted),
+        "constant": Measure(table, constant_accuracy, counted),
     }
+
+
+def gwet_measure(sums: Floats, counted: NDArray[np.bool_]) -> Measure:
+    """Gwet's AC1 of `gwet_sums`, with as many categories as are in use."""
+    used = int((sums[:, :-3].sum(axis=0) > 0).sum())
+    scale = partial(gwet_scale, categories=used)
+    return Measure(sums, partial(gwet_ac1, categories=used), counted, scale, least=LEAST)
 
 
 def by_itself(judged: JudgementColumns, units: Units, *, unreadable_is_same: bool) -> dict[str, Measure]:

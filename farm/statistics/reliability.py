@@ -162,6 +162,70 @@ def cohen_scale(sums: Floats) -> Span:
     return _kappa_scale(float(_cohen_chance(sums)))
 
 
+def cohen_counts(sums: Floats) -> Floats:
+    """The columns of `gwet_sums` for two raters, from `confusion`: (..., 9) -> (..., 6)."""
+    table = sums.reshape(*sums.shape[:-1], 3, 3)
+    shares = (table.sum(axis=-1) + table.sum(axis=-2)) / 2
+    agreed, items = sums[..., [0, 4, 8]].sum(axis=-1), sums.sum(axis=-1)
+    found: Floats = np.concatenate([shares, np.stack([agreed, items, items], axis=-1)], axis=-1)
+    return found
+
+
+def gwet_sums(counts: Ints) -> Floats:
+    """The sums of each unit that Gwet's AC1 needs: (n, k) -> (n, k + 3).
+
+    Columns: share of each category among the unit's votes, agreeing ordered pairs as a share, 1 where there
+    is a pair, 1 where there is a vote (Gwet 2008, eq. 6 to 9; 2014 for missing votes).
+    """
+    total = counts.sum(axis=1)
+    voted, paired = total > 0, total > 1
+    shares = counts / np.maximum(total, 1)[:, None]
+    agreeing = (counts * (counts - 1)).sum(axis=1) / np.maximum(total * (total - 1), 1)
+    sums: Floats = np.column_stack([shares, agreeing * paired, paired, voted]).astype(np.float64)
+    return sums
+
+
+def gwet_ac1(sums: Floats, categories: int) -> Floats:
+    """AC1 = (P - P_e) / (1 - P_e), P_e = sum_k s_k (1 - s_k) / (q - 1) (Gwet 2008): (..., k + 3) -> (...).
+
+    s_k: the mean share of category k. categories: q, how many are in use; NaN where it is below 2.
+    """
+    chance = _gwet_chance(sums, categories)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (sums[..., -3] / sums[..., -2] - chance) / (1 - chance)
+
+
+def _gwet_chance(sums: Floats, categories: int) -> Floats:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = sums[..., :-3] / sums[..., -1:]
+        chance: Floats = (share * (1 - share)).sum(axis=-1) / (categories - 1 if categories > 1 else np.nan)
+    return chance
+
+
+def gwet_scale(sums: Floats, categories: int) -> Span | None:
+    """The scale of AC1. sums (k + 3,)."""
+    chance = float(_gwet_chance(sums, categories))
+    return _kappa_scale(chance) if np.isfinite(chance) else None
+
+
+def commonest_share(sums: Floats) -> Floats:
+    """The share of the commonest category, from summed `gwet_sums`: (..., k + 3) -> (...)."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share: Floats = sums[..., :-3].max(axis=-1) / sums[..., -1]
+    return share
+
+
+def constant_accuracy(sums: Floats) -> Floats:
+    """How often the second rater's commonest category comes, from `confusion`: (..., 9) -> (...).
+
+    It is what a rater has who always says the same, and the right one of the three.
+    """
+    table = sums.reshape(*sums.shape[:-1], 3, 3)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        best: Floats = table.sum(axis=-2).max(axis=-1) / table.sum(axis=(-2, -1))
+    return best
+
+
 class PanelWorth(NamedTuple):
     """How many independent judges (value) the `judges` judges with varying errors are worth."""
 

@@ -23,7 +23,10 @@ from farm.evaluation.audit_report import (
     ReferenceAudit,
     Slice,
 )
+from farm.evaluation.pair_audit import PairAudit
+from farm.evaluation.trait_audit import PLACE, Reward, TraitAudit
 from farm.statistics.bootstrap import Interval
+from farm.statistics.bounds import answer
 from farm.terminal.common import plain, table
 
 TABLE = Kind(b"source,subset,tries,annotator,")
@@ -32,6 +35,9 @@ ANNOTATORS = 40  # shown; --json and --csv have all
 PAIRS = 12
 LONGEST = "longest"
 USABLE = {"yes": "usable", "no": "NOT to be used", "not decided": "not decided", None: "not decided"}
+TRAITS = """
+What each annotator rewards: log-odds for one standard deviation more, all else equal.
+*: shown not to be 0. !: shown to differ from people on the same questions"""
 BIASES = """
 Bias and variance; fit of people's votes; prefers the first shown; the same in both orders, right in both;
 prefers the longer, the list; price and seconds per 1,000"""
@@ -46,6 +52,8 @@ def audit_view(report: AuditReport) -> RenderableType:
     return Group(
         *told(report.whole),
         *_coverage(report.coverage),
+        *_traits(report.traits),
+        *_odd_pairs(report.pairs),
         *(part for each in report.slices for part in told(each)),
         *(_ratings(report.ratings) if report.ratings else ()),
     )
@@ -65,6 +73,55 @@ def _ratings(ratings: RatingAudit) -> Iterator[RenderableType]:
             f"On the {ratings.shared:,} outputs that several annotators rated: alpha (interval scale) "
             f"{alpha}, mean distance of two ratings {rate(ratings.measures['difference'])}."
         )
+
+
+def _traits(found: TraitAudit | None) -> Iterator[RenderableType]:
+    """What each annotator rewards: the log-odds of each trait, marked where they differ from 0 and people."""
+    if found is None:
+        return
+    told = [
+        name
+        for name in (*found.scales, PLACE)
+        if any(row.rewards[name].effect.value is not None for row in found.rows)
+    ]
+    yield Text(TRAITS)
+    rows = table("annotator", "n#", *(f"{name}#" for name in told))
+    for row in found.rows:
+        rows.add_row(plain(row.annotator), f"{row.n:,}", *(_effect(row.rewards[name]) for name in told))
+    yield rows
+    for row in found.rows:
+        if row.refused:
+            yield plain(f"No model of {row.annotator}: {row.refused}.")
+
+
+def _effect(reward: Reward) -> str:
+    """A log-odds, with * where it is shown not to be 0 and ! where it is shown not to be people's."""
+    if reward.effect.value is None:
+        return ""
+    marks = ("*" if _is_apart(reward.effect) else "", "!" if _is_apart(reward.over_people) else "")
+    return f"{reward.effect.value:+.2f}{''.join(marks)}"
+
+
+def _is_apart(interval: Interval) -> bool:
+    return answer(interval) in ("yes", "no")
+
+
+def _odd_pairs(found: PairAudit | None) -> Iterator[RenderableType]:
+    """Pairs whose outputs are alike, and annotators that contradict themselves."""
+    if found is None:
+        return
+    yield Text(f"\nOf {found.pairs:,} pairs the outputs are alike in")
+    rows = table("likeness", "pairs#", "ties#", "such as")
+    for each in found.alike:
+        some = ", ".join(f"pair:{pair}" for pair in each.examples)
+        rows.add_row(str(each.kind), f"{each.pairs:,}", rate(each.ties), some)
+    yield rows if found.alike else Text("none")
+    if found.cycles:
+        yield Text("\nThree outputs of which each beats the next; a coin makes 0.25 of all triads such")
+        rows = table("annotator", "triads#", "cycles#", "share#")
+        for one in found.cycles:
+            rows.add_row(plain(one.annotator), f"{one.triads:,}", f"{one.cycles:,}", rate(one.share))
+        yield rows
 
 
 def _coverage(found: Sequence[Coverage]) -> Iterator[RenderableType]:
@@ -152,7 +209,9 @@ def _reference(reference: ReferenceAudit) -> RenderableType:
 
 
 def _agreement(annotators: list[AnnotatorAudit]) -> Table:
-    rows = table("annotator", "n#", "unread#", "agreement#", "accuracy#", "kappa#", "> longest")
+    rows = table(
+        "annotator", "n#", "unread#", "agreement#", "accuracy#", "constant#", "kappa#", "AC1#", "> longest"
+    )
     for each in annotators:
         found = each.measures
         rows.add_row(
@@ -161,7 +220,7 @@ def _agreement(annotators: list[AnnotatorAudit]) -> Table:
             number(found["unreadable"]),
             rate(found["agreement"]),
             rate(found["accuracy"]),
-            number(found["kappa"]),
+            *(number(found[name]) for name in ("constant", "kappa", "ac1")),
             "" if each.name == LONGEST else (each.beats_longest or ""),
         )
     return rows
@@ -197,9 +256,9 @@ def _biases(annotators: list[AnnotatorAudit]) -> Table:
 def _pairs(part: Slice) -> Iterator[RenderableType]:
     if part.pairs:
         yield Text("\nOf two annotators")
-        rows = table("annotator", "annotator", "n#", "agreement#", "Cohen's kappa#")
+        rows = table("annotator", "annotator", "n#", "agreement#", "Cohen's kappa#", "AC1#")
         for pair in sorted(part.pairs, key=lambda pair: -pair.n)[:PAIRS]:
-            figures = (figure(pair.agreement), figure(pair.cohen_kappa))
+            figures = map(figure, (pair.agreement, pair.cohen_kappa, pair.ac1))
             rows.add_row(plain(pair.a), plain(pair.b), f"{pair.n:,}", *figures)
         yield rows
     if len(part.pairs) > PAIRS:

@@ -126,3 +126,49 @@ def test_the_flip_rate_of_votes_by_hand_and_of_flipped_coins() -> None:
     found = re_.flip_rate(np.column_stack([wrong, np.zeros_like(wrong), 3 - wrong]))
     assert found is not None
     assert found.rate == pytest.approx(0.15, abs=0.003)
+
+
+def test_ac1_of_gwets_examples() -> None:
+    """Handbook of Inter-Rater Reliability, 4th edition:
+
+    page 120 (AC1 = 0.77544 by irrCAC, .818 of .190), with missing ratings and five categories; and 100
+    pregnancies by two abstractors, AC1 = 0.8493.
+    """
+    raters = np.array(
+        [
+            [1, 2, 3, 3, 2, 1, 4, 1, 2, 0, 0, 0],
+            [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, 0, 0],
+            [0, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, 3],
+            [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, 0],
+        ]
+    )
+    counts = np.stack([(raters == category).sum(axis=0) for category in range(1, 6)], axis=1)
+    sums = re_.gwet_sums(counts).sum(axis=0)
+    assert re_.gwet_ac1(sums, 5) == pytest.approx(0.77544, abs=5e-6)
+    assert sums[-3] / sums[-2] == pytest.approx(0.818, abs=5e-4)
+    table = np.array([13, 0, 0, 0, 20, 7, 0, 4, 56], float)
+    assert re_.gwet_ac1(re_.cohen_counts(table), 3) == pytest.approx(0.8493305, abs=5e-8)
+
+
+@given(seed=st.integers(0, 10_000), n=st.integers(5, 60))
+def test_ac1_of_two_raters_is_that_of_their_table(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    a, b = rng.integers(0, 3, (2, n))
+    counts = np.stack([(a == k).astype(int) + (b == k) for k in range(3)], axis=1)
+    of_table = re_.cohen_counts(re_.confusion(a, b).sum(axis=0))
+    assert re_.gwet_ac1(re_.gwet_sums(counts).sum(axis=0), 3) == pytest.approx(re_.gwet_ac1(of_table, 3))
+
+
+def test_the_constant_predictor_has_the_commonest_category() -> None:
+    """91 of 100 verdicts are `first`:
+
+    whoever always says so is right on 91, where kappa is 0 and AC1 is not.
+    """
+    truth = np.array([2] * 91 + [0] * 9)
+    table = re_.confusion(np.full(100, 2), truth).sum(axis=0)
+    assert re_.constant_accuracy(table) == 0.91
+    assert re_.cohen_kappa(table) == pytest.approx(0)
+    # shares (.955, .045): P_e = 2 x .955 x .045 = .08595, and (.91 - .08595) / (1 - .08595)
+    assert re_.gwet_ac1(re_.cohen_counts(table), 2) == pytest.approx(0.82405 / 0.91405)
+    assert re_.commonest_share(re_.gwet_sums(np.array([[3, 0, 1], [0, 0, 4]])).sum(axis=0)) == 0.625
+    assert np.isnan(re_.gwet_ac1(re_.gwet_sums(np.array([[0, 0, 3]])).sum(axis=0), 1))
