@@ -36,9 +36,16 @@ from tests.support.judged_sums import write_sums
 from tests.support.judging_runs import FULL, fill, verdicts
 from tests.support.tiny_models import write_model
 
-KILLS = 56 if FULL else 1  # of each command on each database: 1,008 and 18 in all
+KILLS = 56 if FULL else 1  # of each command on each database: 1,120 and 20 in all
 IN_A_ROW = 4  # at most, before the command may end
 WIDTH = 4  # requests in flight
+PANEL = """
+kind: panel
+name: panel
+least_agreement: 1
+members: [{annotator: plain}, {annotator: rating}]
+contested: {annotator: explained}
+"""
 Facts = set[tuple[object, ...]]
 DATE = re.compile(rb"\d{4}-\d\d-\d\d([ T][\d:+]+)?")
 HIDDEN = (".unfinished-", ".partial-")  # how the names of files begin that are being written
@@ -65,6 +72,7 @@ def served(place: Place) -> list[object]:
 
 COMMANDS: dict[str, Command] = {
     "annotate": lambda place: ["annotate", "plain", *served(place)],
+    "panel": lambda place: ["annotate", place.ready / "panel.yaml", *served(place)],
     "import": lambda place: ["import", "preferences", place.ready / "rows.jsonl"],
     "merge": lambda place: ["merge", place.ready / "other.db"],
     "export": lambda place: ["export", "preferences", place.out / "rows.jsonl"],
@@ -77,7 +85,7 @@ COMMANDS: dict[str, Command] = {
     ],
     "sample": lambda place: ["sample", "judge", "--set", "sums", "--n", 2, *served(place)],
 }
-PAID = ("annotate", "sample")
+PAID = ("annotate", "panel", "sample")
 ONCE = ("export", "backup")  # refuse a file that is there, as it is whole
 
 
@@ -94,12 +102,13 @@ def judged(url: str | Path, first: int) -> None:
 
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Another ledger, to be merged, its judgements as a file, and a tiny model."""
+    """Another ledger, to be merged, its judgements as a file, a tiny model, and a panel."""
     folder = tmp_path_factory.mktemp("ready")
     judged(folder / "other.db", 20)
     with Ledger.open(folder / "other.db") as other:
         export_file(other, "preferences", folder / "rows.jsonl", RowFilter())
     write_model(folder / "model")
+    (folder / "panel.yaml").write_text(PANEL)
     return folder
 
 
@@ -189,7 +198,7 @@ def state(name: str, place: Place) -> Facts:
 
 def bought(name: str, place: Place) -> int:
     """How much of what was paid for is stored."""
-    table = {"annotate": COMPLETION, "sample": OUTPUT}[name]
+    table = OUTPUT if name == "sample" else COMPLETION
     with Ledger.open(place.ledger) as ledger, ledger.reading() as connection:
         query = select(func.count()).select_from(table)
         query = query if table is COMPLETION else query.where(OUTPUT.c.producer == "judge")
