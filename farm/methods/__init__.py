@@ -66,6 +66,8 @@ METHODS: dict[str, str] = {
     "cispo": "CISPO",
     "reinforce_pp": "ReinforcePP",
     "online_dpo": "OnlineDPO",
+    "xpo": "XPO",
+    "nash_md": "NashMD",
     "expert_iteration": "ExpertIteration",
     "feedme": "FeedME",
     "binary_feedme": "BinaryFeedME",

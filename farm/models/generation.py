@@ -27,8 +27,8 @@ from db.ids import content_hash
 from farm.config import Decoding
 from farm.models.forward import key_value_layers
 from farm.models.hub import ModelError
+from farm.models.mixture import Drawer
 from farm.models.ops import at_temperature
-from farm.models.policy import Policy
 
 ROWS = (64, 256)  # drawn at the same time: usually, and with a small model
 CACHE_BYTES = {"cpu": 2**28, "cuda": 2**32}  # of keys and values, if more rows than usual are drawn
@@ -116,13 +116,14 @@ class _Slots(DynamicLayer):
 class _Batch:
     """The rows being drawn: slot k of the cache, of the masks and of the lists belongs to `owners[k]`."""
 
-    def __init__(self, policy: Policy, slots: int, columns: int, width: int) -> None:
-        count = key_value_layers(policy.model.config)
-        if not count:
-            raise ModelError(
-                f"{type(policy.model).__name__} keeps more than keys and values of what it has read"
-            )
+    def __init__(self, policy: Drawer, slots: int, columns: int, width: int) -> None:
+        for model in policy.models:
+            if not key_value_layers(model.config):
+                raise ModelError(
+                    f"{type(model).__name__} keeps more than keys and values of what it has read"
+                )
         self.policy = policy
+        count = sum(key_value_layers(model.config) for model in policy.models)
         self.layers = [_Slots(slots, columns) for _ in range(count)]
         self.cache = Cache(layers=self.layers)  # type: ignore[arg-type]
         self.attention = torch.zeros(slots, columns, dtype=torch.bool, device=policy.device)
@@ -218,7 +219,7 @@ class _Batch:
 
 @torch.inference_mode()
 def sample(
-    policy: Policy,
+    policy: Drawer,
     prompts: Sequence[list[int]],
     decoding: Decoding,
     *,
@@ -309,7 +310,7 @@ def alike(
 
 
 @contextmanager
-def _at_work(policy: Policy) -> Iterator[None]:
+def _at_work(policy: Drawer) -> Iterator[None]:
     """Inside the block: no dropout."""
     was_training = policy.training
     policy.eval()
@@ -319,22 +320,27 @@ def _at_work(policy: Policy) -> Iterator[None]:
         policy.train(was_training)
 
 
-def _rows_that_pay(policy: Policy, columns: int) -> int:
+def _rows_that_pay(policy: Drawer, columns: int) -> int:
     """How many rows to draw at the same time: more for a small model, whose passes hardly depend on it.
 
     A larger one gets 64, and fewer where their keys and values would not fit.
     """
-    config = policy.model.config.get_text_config()
-    queries: int = getattr(config, "num_attention_heads", 1)
-    heads = getattr(config, "num_key_value_heads", None) or queries
-    size = getattr(config, "head_dim", None) or config.hidden_size // queries
-    row: int = 2 * config.num_hidden_layers * heads * size * policy.model.dtype.itemsize * columns
+    row = columns * sum(map(_bytes_of_a_token, policy.models))
     few, many = ROWS
     pays, fits = (limit.get(policy.device.type, 0) // row for limit in (CACHE_BYTES, MOST_BYTES))
     return max(1, min(many, pays), min(few, fits))
 
 
-def _room(start: Start, policy: Policy, decoding: Decoding) -> int:
+def _bytes_of_a_token(model: Any) -> int:
+    """Bytes that a model keeps for each token that it has read."""
+    config = model.config.get_text_config()
+    queries: int = getattr(config, "num_attention_heads", 1)
+    heads = getattr(config, "num_key_value_heads", None) or queries
+    size: int = getattr(config, "head_dim", None) or config.hidden_size // queries
+    return 2 * config.num_hidden_layers * heads * size * model.dtype.itemsize  # type: ignore[no-any-return]
+
+
+def _room(start: Start, policy: Drawer, decoding: Decoding) -> int:
     """How many tokens a response may have, given ones included."""
     context, room = policy.codec.context, decoding.max_new_tokens
     if context is not None:

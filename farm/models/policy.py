@@ -57,6 +57,11 @@ class Policy(nn.Module):
         return next(self.model.parameters()).device  # type: ignore[no-any-return]
 
     @property
+    def models(self) -> Sequence[Any]:
+        """The models that keep keys and values while responses are drawn."""
+        return [self.model]
+
+    @property
     def never_drawn(self) -> list[int]:
         """Tokens that must not be drawn, as the checkpoint's generation config says."""
         return list(getattr(self.model.generation_config, "suppress_tokens", None) or [])

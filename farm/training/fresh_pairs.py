@@ -15,6 +15,7 @@ from torch import Tensor
 
 from farm.config import option
 from farm.models.forward import autocast
+from farm.models.mixture import Drawer
 from farm.models.ops import kl_k1, masked_sum
 from farm.models.policy import Policy
 from farm.models.tokens import Prompt, Tokens
@@ -23,6 +24,7 @@ from farm.training.data import Data, DataError
 from farm.training.method import DataKind, Loss, Method, Models, Need, Stats
 from farm.training.on_policy import Draws, RolloutPlan, seed_of
 from farm.training.pair_method import PairLogps, RatedPairs, RatedResponses, implicit_reward, pair_stats
+from farm.training.processes import at_rest
 from farm.training.rollout import Responses, RolloutConfig, mean_over, rated
 from farm.training.rows import gathered, take
 
@@ -76,7 +78,7 @@ class FreshLoss(Protocol[C_contra]):
 class SecondDrawer(Protocol[C_contra]):
     """Gives the model that draws the second response."""
 
-    def __call__(self, policy: Policy, reference: Policy, config: C_contra, /) -> Policy: ...
+    def __call__(self, policy: Policy, reference: Policy, config: C_contra, /) -> Drawer: ...
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ class JudgedDraws(Draws[FreshPairs]):
     """A feed of fresh pairs: drawn and rated by every process, judged as a whole by the first."""
 
     def __init__(
-        self, config: FreshConfig, data: Data[Prompt], models: Models, policy: Policy, rival: Policy | None
+        self, config: FreshConfig, data: Data[Prompt], models: Models, policy: Policy, rival: Drawer | None
     ) -> None:
         super().__init__(config, data, policy, self.drawn)
         self.rival, self.reference, self.judge = rival, models.reference(), models.judge
@@ -157,7 +159,8 @@ class JudgedDraws(Draws[FreshPairs]):
         else:
             first = self.responses(plan, self.policy, n)
             apart = plan._replace(seed=seed_of("rival", plan.seed, 0))  # else both draw alike
-            second = self.responses(apart, self.rival, n)
+            with at_rest(self.policy):  # a mixture draws from it too
+                second = self.responses(apart, self.rival, n)
             sides = (every, every)
         own, other = self._rated(first), self._rated(second)
         a, b = sides

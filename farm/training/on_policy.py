@@ -17,6 +17,7 @@ from torch import Tensor
 from db.errors import ConfigError
 from db.ids import content_hash
 from farm.models.forward import autocast
+from farm.models.mixture import Drawer
 from farm.models.policy import Policy
 from farm.models.scorer import Scorer
 from farm.models.tokens import Prompt, Tokens
@@ -110,7 +111,7 @@ class Draws(Generic[L]):
             mine = prompts[self.processes.rank :: self.processes.size]
             yield RolloutPlan(number, seed_of("rollout", self.config.seed, number), mine, prompts)
 
-    def responses(self, plan: RolloutPlan, policy: Policy, n: int | None = None) -> Responses:
+    def responses(self, plan: RolloutPlan, policy: Drawer, n: int | None = None) -> Responses:
         """Draw the responses alone, from any present policy. n: to each prompt; None: as config says."""
         with at_rest(policy), autocast(self.config), self.processes.together():
             return draw(policy, plan.prompts, self.config, seed=plan.seed, n=n or self.config.n)

@@ -15,6 +15,7 @@ from farm.config import Decoding, TrainConfig, option
 from farm.models.codec import Row, collate
 from farm.models.ensemble import Ensemble
 from farm.models.generation import sample
+from farm.models.mixture import Drawer
 from farm.models.ops import kl_k1, masked_sum
 from farm.models.policy import Policy
 from farm.models.scorer import Scorer
@@ -64,7 +65,7 @@ class Responses(NamedTuple):
 
 
 def draw(
-    policy: Policy,
+    policy: Drawer,
     prompts: Sequence[Prompt],
     decoding: Decoding,
     *,

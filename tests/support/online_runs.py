@@ -80,4 +80,4 @@ def paid(ledger: Ledger) -> Paid:
     sums = [func.coalesce(func.sum(COMPLETION.c[name]), 0) for name in ("sendings", "prompt_tokens", "cost")]
     with ledger.reading() as connection:
         requests, tokens, cost = connection.execute(select(*sums)).one()
-    return Paid(int(requests), int(tokens), float(cost))
+    return Paid(int(requests), int(tokens), round(cost, 9))  # sums of floats depend on their order

@@ -21,12 +21,12 @@ from tests.support.on_policy import PROMPTS, MethodMaker, MethodTrainer, letters
 
 RATIO_NAMES = ("rloo", "grpo", "ppo")  # those whose loss is about the ratio to the policy that drew
 NAMES = (*RATIO_NAMES, "quark")
-ALL = (*NAMES, "dapo", "online_dpo")  # one for each way of drawing
+ALL = (*NAMES, "dapo", "online_dpo", "xpo")  # one for each way of drawing
 ALIKE = ("dr_grpo", "gspo", "cispo", "reinforce_pp")  # those that draw as grpo does
 ROUNDING = "rewards/accuracies"  # of gaps of a fresh policy, whose signs are rounding
 
 
-@pytest.mark.parametrize("name", ALL + ALIKE)
+@pytest.mark.parametrize("name", [*ALL, *ALIKE, "nash_md"])
 def test_padding_side_amount_and_row_order_change_no_loss(name: str, made: MethodMaker) -> None:
     method = made(name, reward=letters)
     (batch,) = next(method.feed.batches(0))
