@@ -41,11 +41,12 @@ _QUOTE = re.compile('[\u201c\u201e\u00ab][^\u201d\u201c\u00bb\\n]{2,}[\u201d\u20
 
 
 def _words(text: str) -> int:
-    return max(sum(1 for _ in _WORD.finditer(text)), 1)
+    """How many words and numbers there are, at least 1."""
+    return max(sum(1 for pattern in (_WORD, _NUMBER) for _ in pattern.finditer(text)), 1)
 
 
 def _rate(pattern: re.Pattern[str]) -> Callable[[str], float]:
-    """How often a pattern stands in a text, for each 100 words."""
+    """How often a pattern stands in a text, for each 100 words and numbers."""
     return lambda text: 100 * sum(1 for _ in pattern.finditer(text)) / _words(text)
 
 
@@ -69,7 +70,7 @@ TRAITS: Mapping[str, Callable[[str], float]] = MappingProxyType(
     }
 )
 """Name -> the number of a text. length: log of 1 + characters. hedges, first person, numbers: for each 100
-words. The others: 1 where the text has it."""
+words and numbers. The others: 1 where the text has it."""
 
 
 def traits_of(text: str) -> list[float]:

@@ -32,13 +32,14 @@ def test_what_a_text_has(trait: str, having: str, lacking: str) -> None:
 
 
 def test_rates_are_for_each_hundred_words() -> None:
-    """Of 8 words two are hedges, one is the first person; one number stands beside them."""
+    """Of 9 words and numbers two are hedges, one is the first person and one a number."""
     text = "Perhaps I saw 12 birds, but it might vary."
-    words = ["Perhaps", "I", "saw", "birds", "but", "it", "might", "vary"]
+    words = ["Perhaps", "I", "saw", "12", "birds", "but", "it", "might", "vary"]
     assert TRAITS["hedges"](text) == pytest.approx(100 * 2 / len(words))
     assert TRAITS["first person"](text) == pytest.approx(100 / len(words))
     assert TRAITS["numbers"](text) == pytest.approx(100 / len(words))
-    assert TRAITS["numbers"]("Version v2 has 1,234.5 parts") == pytest.approx(100 / 4)  # v2 is no number
+    assert TRAITS["numbers"]("Version v2 has 1,234.5 parts") == pytest.approx(100 / 5)  # v2 is no number
+    assert TRAITS["numbers"]("12, 13, 14") == 100
 
 
 def test_length_is_a_ratio_and_an_empty_text_has_nothing() -> None:
