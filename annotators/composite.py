@@ -84,7 +84,7 @@ class Composite:
     noise: LabelNoise = NO_NOISE
     seed: int = 0
 
-    @property
+    @cached_property
     def members(self) -> tuple[AnyAnnotator, ...]:
         """All members, stage by stage."""
         return tuple(member for stage in self.rule.stages for member in stage.members)

@@ -181,12 +181,13 @@ class CompositeRun:
         """Write what the stage makes of its votes. Returns the questions that it leaves open."""
         facts, passed = list[Annotation](), list[Waiting]()
         for question, votes in said:
-            missing = {self.annotator.members[place].name: each.missing for place, each in votes.items()}
+            members = self.annotator.members
+            missing = {members[place].name: each.missing for place, each in votes.items() if each.missing}
             if UNASKED in missing.values():
                 self.elsewhere += 1
                 continue
-            if lost := [name for name, why in missing.items() if why]:
-                facts.append(self._annotation(question, _without(FAILED, f"{', '.join(lost)} failed")))
+            if missing:
+                facts.append(self._annotation(question, _without(FAILED, f"{', '.join(missing)} failed")))
                 continue
             parts = tuple(part for each in votes.values() for part in each.parts)
             ruling = at.stage.rule(
