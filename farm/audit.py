@@ -18,6 +18,7 @@ from farm.evaluation.rating_audit import audit_ratings
 from farm.evaluation.references import annotators_named, named, reference_members
 from farm.evaluation.slice_audit import SliceAudit
 from farm.evaluation.slices import Sample, samples_by, whole_sample
+from farm.evaluation.strength_audit import strength_audit
 from farm.evaluation.trait_audit import trait_audit
 from farm.options.audit import AuditOptions as AuditOptions
 
@@ -46,6 +47,7 @@ def audit_ledger(ledger: Ledger, options: AuditOptions) -> AuditReport:
         ratings=ratings,
         traits=trait_audit(ledger, found, reference, shown) if options.traits else None,
         pairs=pair_audit(ledger, found, shown) if options.pairs else None,
+        strengths=strength_audit(ledger, found, reference, shown),
     )
 
 

@@ -11,6 +11,7 @@ writing         writes objects: JSON lines, a JSON array, parquet
 fields          reads the fields of an object, or refuses them with a reason
 turns           conversations in the field's spellings
 verdicts        verdicts in the field's words and numbers
+degrees         how much better, in steps from the tie
 asked           the places that a row can fill, and what stands in them
 places          the entries that a row with filled places gives
 facts           the entries as the ledger's facts

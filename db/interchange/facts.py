@@ -101,6 +101,7 @@ def annotation(
         swapped=None if row.order_swapped is None else row.order_swapped != flipped,
         status=row.made.status if row.made else status,
         reason=row.reason,
+        strength=row.degree,
         replicate=row.replicate,
         attempt=row.made.attempt if row.made else 0,
         item_id=item_id,

@@ -3,7 +3,7 @@
 HelpSteer 3: context (messages), response1, response2, domain, and overall_preference from -3 (response1 is
 much better) to 3 (response2). HelpSteer 2's preferences: prompt, response_1, response_2, preference_strength,
 coded alike. HelpSteer 2's scores: prompt, response, helpfulness and others; the responses to one prompt are
-compared by helpfulness.
+compared by helpfulness. The distance from 0 is kept as steps from the tie, of three.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from db.interchange.asked import RowOrigin, renamed
+from db.interchange.fields import number_of
 from db.interchange.files import readable_objects
 from db.interchange.places import rows_by
 from db.interchange.rows import Placed, ReadOptions
@@ -21,6 +22,8 @@ from db.interchange.table import rows_by_group
 MARKS_3 = frozenset({"context", "response1", "response2", "overall_preference"})
 MARKS_2 = frozenset({"prompt", "response_1", "response_2", "preference_strength"})
 SCORED = frozenset({"prompt", "response", "helpfulness", "correctness"})
+LEVELS = 3  # steps from the tie to the end of the scale
+SCALE = range(-LEVELS, LEVELS + 1)
 CODES = {"negative": 1.0, "0": 0.5, "positive": 0.0}
 COLUMNS = {
     "prompt": "context", "output_1": "response1", "output_2": "response2", "verdict": "overall_preference",
@@ -57,8 +60,14 @@ def read_2(path: Path, options: ReadOptions) -> Iterator[Placed]:
 
 
 def _fill(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield renamed(row, COLUMNS)
+    yield renamed(row, COLUMNS) | _steps(row["overall_preference"])
 
 
 def _fill_2(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield renamed(row, COLUMNS_2)
+    yield renamed(row, COLUMNS_2) | _steps(row["preference_strength"])
+
+
+def _steps(value: object) -> dict[str, Any]:
+    """The places that say how much better; none where the value is not of the scale."""
+    number = number_of(value)
+    return {"steps": abs(number), "levels": LEVELS} if number is not None and number in SCALE else {}

@@ -25,6 +25,7 @@ from db.interchange.asked import (
     numbered,
     yes_or_no,
 )
+from db.interchange.degrees import degree_of
 from db.interchange.fields import Fields
 from db.interchange.files import file_rows
 from db.interchange.instructions import REFERENCE
@@ -53,7 +54,7 @@ from db.interchange.turns import (
     turns_of,
 )
 from db.interchange.verdicts import Codes, is_blank
-from db.records import AnnotatorKind, ProducerKind
+from db.records import AnnotatorKind, Degree, ProducerKind
 
 UNTOLD = "(no text)"  # the output of a battle whose texts nobody kept
 
@@ -169,8 +170,16 @@ def _judged(
         order_swapped=yes_or_no(asked.row.get("swapped"), "swapped"),
         raw_completion=asked.text("reply"),
         scores=None if scores == (None, None) else scores,
+        degree=_degree(asked, preference),
         meta={**asked.meta, **meta},
     )
+
+
+def _degree(asked: Asked, preference: float | None) -> Degree | None:
+    """How much better, where a format fills the places `steps` and `levels`."""
+    if preference is None or is_blank(asked.row.get("steps")):
+        return None
+    return degree_of(asked.row["steps"], asked.row["levels"], preference)
 
 
 def _kind(value: str | None) -> AnnotatorKind | None:

@@ -1,7 +1,8 @@
 """Our own interchange format: one judgement a row, as JSON lines (gzipped or not) or parquet.
 
-Every row has the same eighteen fields. Some facts have no field: a soft preference, the replicate, price and
-time, the reason for a missing verdict, a rule as annotator, that the farm made the judgement. They go into
+Every row has the same eighteen fields. Some facts have no field: a soft preference, how much better, the
+replicate, price and time, the reason for a missing verdict, a rule, a panel or a cascade as annotator, that
+the farm made the judgement. They go into
 `meta` under the key `_farm`, so that reading returns the rows that were written. So do the turns of a
 conversation, whose transcript is the instruction, and those of an output that has several.
 """
@@ -17,6 +18,7 @@ from typing import Any, Final
 
 from db.interchange import made_here
 from db.interchange.asked import yes_or_no
+from db.interchange.degrees import degree_of
 from db.interchange.fields import (
     is_number,
     maybe_number,
@@ -30,7 +32,7 @@ from db.interchange.files import file_rows, with_objects
 from db.interchange.rows import Placed, PreferenceRow, ReadOptions
 from db.interchange.turns import Prompted, prompted, text_of, turns, turns_of
 from db.interchange.writing import write_json_lines
-from db.records import AnnotatorKind, Turn
+from db.records import AnnotatorKind, Degree, Turn
 
 FIELDS: Final = (
     "source", "subset", "item_id", "instruction_id", "instruction", "input", "output_1", "output_2",
@@ -44,7 +46,9 @@ TEXTS = ("source", "item_id", "instruction_id", "instruction", "input", "output_
 OPTIONAL_TEXTS = ("subset", "output_1_model", "output_2_model", "raw_completion")
 # 1 output_1, 2 output_2, 0 tie, null no verdict
 CODES: Mapping[float | None, float | None] = {1: 1.0, 2: 0.0, 0: 0.5, None: None}
-KINDS = {kind.value: kind for kind in AnnotatorKind if kind is not AnnotatorKind.RULE}
+NEAREST = {AnnotatorKind.RULE: "rm", AnnotatorKind.PANEL: "llm", AnnotatorKind.CASCADE: "llm"}
+"""What other tools are told of kinds that they do not know."""
+KINDS = {kind.value: kind for kind in AnnotatorKind if kind not in NEAREST}
 EXTRA = "_farm"
 OUTPUT_TURNS = {"turns_1": "output_1", "turns_2": "output_2"}
 PACKED = ("meta", "preference_raw")  # in parquet these are JSON texts, since a column has one type
@@ -132,6 +136,7 @@ def _row(row: dict[str, Any]) -> PreferenceRow:
         raw_completion=row["raw_completion"],
         scores=_scores(row["scores"]),
         meta=meta,
+        degree=_degree(extra, preference),
         replicate=int(maybe_number(extra, "replicate") or 0),
         price=maybe_number(extra, "price"),
         seconds=maybe_number(extra, "seconds"),
@@ -172,6 +177,16 @@ def _preference(code: object, extra: dict[str, Any]) -> float | None:
     return float(soft)
 
 
+def _degree(extra: dict[str, Any], preference: float | None) -> Degree | None:
+    if "degree" not in extra:
+        return None
+    value = extra["degree"]
+    if not isinstance(value, list) or len(value) != 2:
+        raise ValueError(f"meta.{EXTRA}.degree is {shown(value)}, not [steps, levels]")
+    steps, levels = value
+    return degree_of(steps, levels, preference)
+
+
 def _order(value: object) -> bool | None:
     if value is None or isinstance(value, bool):
         return value
@@ -207,8 +222,10 @@ def to_dict(row: PreferenceRow) -> dict[str, Any]:
     p = row.preference
     code = None if p is None else 1 if p > 0.5 else 2 if p < 0.5 else 0
     extra: dict[str, Any] = {} if p in (None, 0.0, 0.5, 1.0) else {"preference": p}
-    if row.annotator_kind is AnnotatorKind.RULE:
-        extra["kind"] = "rule"
+    if row.annotator_kind in NEAREST:
+        extra["kind"] = row.annotator_kind.value
+    if row.degree is not None:
+        extra["degree"] = list(row.degree)
     for name, plain in (("replicate", 0), ("price", None), ("seconds", None), ("reason", None)):
         if getattr(row, name) != plain:
             extra[name] = getattr(row, name)
@@ -225,7 +242,7 @@ def to_dict(row: PreferenceRow) -> dict[str, Any]:
     return {name: getattr(row, name) for name in FIELDS} | {
         "item_id": row.item_id or instruction_id(row.output_1, row.output_2),
         "instruction_id": known,
-        "annotator_kind": "rm" if row.annotator_kind is AnnotatorKind.RULE else row.annotator_kind.value,
+        "annotator_kind": NEAREST.get(row.annotator_kind, row.annotator_kind.value),
         "preference": code,
         "scores": None if row.scores is None else list(row.scores),
         "meta": dict(row.meta) | ({EXTRA: extra} if extra else {}),

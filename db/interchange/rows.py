@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 from db.ids import Json
-from db.records import AnnotationStatus, AnnotatorKind, ProducerKind, Turn, Use
+from db.records import AnnotationStatus, AnnotatorKind, Degree, ProducerKind, Turn, Use
 
 Numbered: TypeAlias = tuple[int, dict[str, Any]]  # number of the line or row, from 1; the object
 
@@ -58,6 +58,7 @@ class PreferenceRow:
     raw_completion: str | None = None
     scores: tuple[float | None, ...] | None = None  # of output_1, output_2
     meta: Mapping[str, Json] = field(default_factory=dict)
+    degree: Degree | None = None  # how much better; None where the source does not say
     replicate: int = 0
     price: float | None = None  # US dollars
     seconds: float | None = None

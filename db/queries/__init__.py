@@ -4,6 +4,7 @@ orders        averages the two orders of a pair into one judgement
 holdings      what a ledger holds, by name
 frames        every judgement of every question, as pandas frames
 contests      every judgement with the two models that wrote the outputs, as a pandas frame
+strengths     how much better judgements find the preferred output, as a pandas frame
 outputs       what models answered, and how many outputs each producer made
 replies       every judgement of single pairs, with the judge's own words
 given         the judgements of one annotator so far

@@ -14,8 +14,8 @@ from db.interchange.made_here import HERE, MADE
 from db.interchange.rows import MadeHere, OutputOrigin, PreferenceRow
 from db.ledger import Ledger
 from db.queries.frames import pairs_of_requests
-from db.records import AnnotationStatus, AnnotatorKind, ProducerKind, turns_from_json
-from db.tables import ANNOTATION, ANNOTATOR, COMPLETION, IMPORTED, INSTRUCTION, ITEM, OUTPUT, PAIR
+from db.records import AnnotationStatus, AnnotatorKind, Degree, ProducerKind, turns_from_json
+from db.tables import ANNOTATION, ANNOTATOR, COMPLETION, IMPORTED, INSTRUCTION, ITEM, OUTPUT, PAIR, STRENGTH
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,7 @@ def _query(wanted: RowFilter) -> Executable:
         .outerjoin(COMPLETION, reply.claim_id == ANNOTATION.c.completion_id)
         .outerjoin(share, share.c.claim_id == ANNOTATION.c.completion_id)
         .outerjoin(IMPORTED, IMPORTED.c.annotation_id == ANNOTATION.c.id)
+        .outerjoin(STRENGTH, STRENGTH.c.annotation_id == ANNOTATION.c.id)
         .where(ANNOTATION.c.status != AnnotationStatus.RETRACTED.value, ~superseded.exists())
         .order_by(ANNOTATION.c.id)
     )
@@ -103,6 +104,8 @@ def _judged() -> tuple[Any, ...]:
         ANNOTATION.c.status,
         ANNOTATION.c.attempt,
         ANNOTATION.c.item_id.is_(None).label("here"),
+        STRENGTH.c.steps,
+        STRENGTH.c.levels,
         IMPORTED.c.preference_raw,
         IMPORTED.c.scores,
         IMPORTED.c.raw_completion,
@@ -169,6 +172,7 @@ def _row(row: Any, made: MadeHere | None, labels: bool) -> PreferenceRow:
         raw_completion=row.raw_completion,
         scores=_load(row.scores),
         meta=_load(row.meta) or {},
+        degree=None if labels or row.steps is None else Degree(row.steps, row.levels),
         replicate=row.replicate,
         price=row.price,
         seconds=row.seconds,

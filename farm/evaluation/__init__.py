@@ -15,6 +15,7 @@ traits                traits of a text: length, lists, markdown, hedges and othe
 trait_audit           what each annotator rewards, people beside judges
 near_texts            how alike two outputs are
 pair_audit            what is odd about the pairs: alike outputs, contradictions
+strength_audit        how far annotators agree on how much better an output is
 coverage              what panels and cascades decided, who did, and what it cost
 label_order           the questions that people can label, and in which order
 people_report         the reports of `farm people`

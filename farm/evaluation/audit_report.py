@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from db.ids import Json
 from farm.evaluation.json_figures import interval_json as interval_json
 from farm.evaluation.pair_audit import PairAudit
+from farm.evaluation.strength_audit import StrengthAudit
 from farm.evaluation.trait_audit import TraitAudit
 from farm.statistics.agreement import Ints
 from farm.statistics.bootstrap import Interval
@@ -265,6 +266,7 @@ class AuditReport:
     coverage: tuple[Coverage, ...] = ()  # of the panels and cascades, on all questions
     traits: TraitAudit | None = None  # where it was asked for
     pairs: PairAudit | None = None  # where it was asked for
+    strengths: StrengthAudit | None = None  # where somebody says how much better
 
     def to_json(self) -> Json:
         """The report as a JSON object."""
@@ -276,6 +278,7 @@ class AuditReport:
             "coverage": [each.to_json() for each in self.coverage],
             "traits": self.traits.to_json() if self.traits else None,
             "odd_pairs": self.pairs.to_json() if self.pairs else None,
+            "strengths": self.strengths.to_json() if self.strengths else None,
         }
 
     def rows(self) -> Iterator[dict[str, str | float | None]]:

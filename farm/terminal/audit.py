@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -24,6 +25,7 @@ from farm.evaluation.audit_report import (
     Slice,
 )
 from farm.evaluation.pair_audit import PairAudit
+from farm.evaluation.strength_audit import StrengthAudit
 from farm.evaluation.trait_audit import PLACE, Reward, TraitAudit
 from farm.statistics.bootstrap import Interval
 from farm.statistics.bounds import answer
@@ -54,6 +56,7 @@ def audit_view(report: AuditReport) -> RenderableType:
         *_coverage(report.coverage),
         *_traits(report.traits),
         *_odd_pairs(report.pairs),
+        *_strengths(report.strengths),
         *(part for each in report.slices for part in told(each)),
         *(_ratings(report.ratings) if report.ratings else ()),
     )
@@ -122,6 +125,20 @@ def _odd_pairs(found: PairAudit | None) -> Iterator[RenderableType]:
         for one in found.cycles:
             rows.add_row(plain(one.annotator), f"{one.triads:,}", f"{one.cycles:,}", rate(one.share))
         yield rows
+
+
+def _strengths(found: StrengthAudit | None) -> Iterator[RenderableType]:
+    """How far those agree who say how much better, and how right they are when they are sure."""
+    if found is None:
+        return
+    people = "" if found.alpha.value is None else f"; people with each other {rate(found.alpha)}"
+    yield Text(f"\nHow much better: alpha on the ordinal scale{people}")
+    by = sorted({name for row in found.rows for name in row.by_strength}, key=Fraction)
+    rows = table("annotator", "n#", "alpha#", *(f"right at {name}#" for name in by))
+    for row in found.rows:
+        right = (rate(row.by_strength[name]) if name in row.by_strength else "" for name in by)
+        rows.add_row(plain(row.annotator), f"{row.n:,}", rate(row.alpha), *right)
+    yield rows
 
 
 def _coverage(found: Sequence[Coverage]) -> Iterator[RenderableType]:

@@ -16,7 +16,7 @@ from db.errors import FormatError
 from db.interchange import FORMATS
 from db.interchange.preferences import instruction_id, read, to_dict, write
 from db.interchange.rows import Entry, PreferenceRow, ReadOptions, Refusal
-from db.records import AnnotatorKind
+from db.records import AnnotatorKind, Degree
 
 NO = ReadOptions()
 ROW = PreferenceRow(
@@ -99,6 +99,9 @@ def test_any_bytes_are_rows_refusals_or_a_clear_error(
         ({"meta": []}, "meta is [], not an object"),
         ({"colour": "red"}, "colour is no field of this format"),
         ({"meta": {"_farm": {"preference": 7}}}, "meta._farm.preference is 7, not in [0, 1]"),
+        ({"meta": {"_farm": {"degree": 2}}}, "meta._farm.degree is 2, not [steps, levels]"),
+        ({"meta": {"_farm": {"degree": [3, 2]}}}, "3 of 2 is no number of steps from a tie"),
+        ({"meta": {"_farm": {"degree": [0, 2]}}}, "0 steps from a tie do not fit a preference of 1.0"),
     ],
 )
 def test_refusals_say_why(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
@@ -128,6 +131,19 @@ def test_what_the_fields_cannot_hold_stands_in_meta() -> None:
     assert (made["preference"], made["annotator_kind"]) == (1, "rm")
     assert made["meta"] == {"_farm": {"preference": 0.75, "kind": "rule", "replicate": 2, "price": 0.5}}
     assert to_dict(ROW)["meta"] == {}
+    strong = replace(ROW, annotator_kind=AnnotatorKind.PANEL, degree=Degree(2, 3))
+    assert to_dict(strong)["annotator_kind"] == "llm"  # the kind that other tools know
+    assert to_dict(strong)["meta"] == {"_farm": {"kind": "panel", "degree": [2, 3]}}
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
+def test_a_degree_comes_back(tmp_path: Path, ending: str) -> None:
+    rows = [
+        replace(ROW, degree=Degree(2, 3)),
+        replace(ROW, preference=0.0, degree=Degree(1, 2)),
+        replace(ROW, preference=0.5, degree=Degree(0, 2)),
+    ]
+    assert back(rows, tmp_path / f"x{ending}") == rows
 
 
 def test_rows_written_are_valid_by_the_schema(real_data: Path) -> None:

@@ -13,7 +13,7 @@ from db.errors import FormatError
 from db.interchange import FORMATS, guess
 from db.interchange.files import objects
 from db.interchange.rows import ImportedInstruction, ImportedPair, PreferenceRow, ReadOptions, Refusal
-from db.records import AnnotatorKind
+from db.records import AnnotatorKind, Degree
 from tests.support.shapes import judged, shaped
 
 GOLD, HUMAN, LLM, RM = AnnotatorKind.GOLD, AnnotatorKind.HUMAN, AnnotatorKind.LLM, AnnotatorKind.REWARD_MODEL
@@ -93,6 +93,13 @@ def test_help_steer_is_negative_for_the_first(tmp_path: Path, number: int, expec
     given = {"prompt": "Say hi.", "response_1": "hi", "response_2": "no", "preference_strength": number}
     [row] = judged(tmp_path / "2.jsonl", "helpsteer2", [given])
     assert (row.output_1, row.preference, row.preference_raw) == ("hi", expected, number)
+    assert row.degree == Degree(abs(number), 3)
+
+
+def test_a_strength_beyond_the_scale_is_none(tmp_path: Path) -> None:
+    given = {"prompt": "Say hi.", "response_1": "hi", "response_2": "no", "preference_strength": 8}
+    [row] = judged(tmp_path / "2.jsonl", "helpsteer2", [given])
+    assert (row.preference, row.degree) == (0.0, None)
 
 
 def test_help_steer_2_scores_compare_responses_to_one_prompt(tmp_path: Path) -> None:

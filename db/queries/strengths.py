@@ -1,0 +1,48 @@
+"""How much better judgements find the preferred output, where they say it, as a pandas frame."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import func, select
+
+from db.ledger import Ledger
+from db.tables import ANNOTATION, OUTPUT, PAIR, STRENGTH
+
+ASKED = ["pair_id", "annotator", "item_id", "replicate", "swapped"]
+COLUMNS = ["pair_id", "annotator", "item_id", "replicate", "swapped", "preference", "steps", "levels"]
+
+
+def strengths(ledger: Ledger) -> pd.DataFrame:
+    """The latest attempt at each judgement, where it has a strength.
+
+    Columns: pair_id, instruction_id, annotator (id), steps, levels, lead (steps / levels, above 0 where
+    output_a is preferred, below 0 where output_b is).
+    """
+    row = ANNOTATION.c
+    kept = select(STRENGTH.c.annotation_id)
+    saying = [one for (one,) in ledger.stream(select(row.annotator_id).where(row.id.in_(kept)).distinct())]
+    query = (
+        select(
+            row.pair_id,
+            row.annotator_id,
+            func.coalesce(row.item_id, 0),
+            row.replicate,
+            func.coalesce(row.swapped, -1),
+            row.preference,
+            STRENGTH.c.steps,
+            STRENGTH.c.levels,
+            OUTPUT.c.instruction_id,
+        )
+        .join(PAIR, PAIR.c.id == row.pair_id)
+        .join(OUTPUT, OUTPUT.c.id == PAIR.c.output_a_id)
+        .outerjoin(STRENGTH, STRENGTH.c.annotation_id == row.id)
+        .where(row.annotator_id.in_(saying))
+        .order_by(row.attempt, row.id)
+    )
+    rows = [tuple(each) for each in ledger.stream(query)]
+    found = pd.DataFrame(rows, columns=[*COLUMNS, "instruction_id"]).drop_duplicates(ASKED, keep="last")
+    found = found.dropna(subset=["steps", "preference"]).astype({"steps": "int64", "levels": "int64"})
+    side = np.sign(found["preference"].to_numpy(float) - 0.5)
+    found["lead"] = side * found["steps"].to_numpy(float) / found["levels"].to_numpy(float)
+    return found[["pair_id", "instruction_id", "annotator", "steps", "levels", "lead"]]
