@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import resource
 import subprocess
@@ -88,7 +89,11 @@ def main() -> None:
         "seconds": seconds,
         "cpu_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
         "peak_mib": after.ru_maxrss / 2**10,
-        "environment": {"python": platform.python_version(), "machine": platform.machine()},
+        "environment": {
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "load": os.getloadavg()[0],  # above the number of cores the wall clock also measures others
+        },
     }
     print(json.dumps(result, indent=1))
     if options.json:
