@@ -5,6 +5,7 @@ and by the functions in `queries`. Both take and give records or frames. Only th
 
 errors          the errors that a user can meet
 ids             content hashes, and pseudo-random draws keyed by content
+sqlite_file     opens the file of a ledger, and knows which are open here
 whole_files     writes files whole or not at all, and never over a ledger
 turns           the turns of conversations
 records         the facts as frozen dataclasses

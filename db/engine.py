@@ -9,27 +9,23 @@ transaction becomes visible as a whole or not at all.
 
 from __future__ import annotations
 
-import os
 import re
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, NoSuchModuleError
 
 from db.errors import LedgerBusy, LedgerCorrupt, LedgerError, LedgerFull, LedgerReadOnly, LedgerUnreachable
+from db.sqlite_file import FileConnection, connect, first_bytes
 
-WAIT_SECONDS = 60.0  # how long to wait for another writer
 WRITER_LOCK = 0x4641524D  # PostgreSQL advisory lock: "FARM"
 WRITE = {"farm_write": True}
-ALONE = "mode=ro&vfs=unix-none"  # takes no locks
 _NEARLY_A_URL = re.compile(r"(postgres|mysql|mariadb|oracle|mssql)\w*(\+\w+)?:", re.IGNORECASE)
 _SECRET = re.compile("pass|secret|token|key", re.IGNORECASE)  # in the names of a URL's options
 
@@ -93,66 +89,45 @@ def make_engine(address: Address, read_only: bool = False) -> Engine:
     path = address.path
     engine = create_engine("sqlite://", creator=lambda: connect(path, read_only), poolclass=QueuePool)
     event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "checkout", _refuse_stale)
     return engine
 
 
-def connect(path: Path, read_only: bool) -> sqlite3.Connection:
-    """A connection of the driver to a SQLite file, with the settings of this module."""
-    mode = _mode(path) if read_only else "mode=rwc"
-    uri = f"file:{quote(str(path))}?{mode}"
-    connection = sqlite3.connect(
-        uri, uri=True, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False
-    )
+def _refuse_stale(connection: Any, *_: object) -> None:
+    """Let the pool open a file again that was read without locks and was written since."""
+    if connection.changed():
+        raise DisconnectionError
+
+
+@contextmanager
+def whole_state(connection: Connection | FileConnection, address: Address) -> Iterator[None]:
+    """Let the block read one state. Raises LedgerBusy where a file without locks was written meanwhile."""
     try:
-        connection.execute("PRAGMA foreign_keys = ON")
-        if mode == ALONE:
-            connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # the index of the log is kept in memory
-        if not read_only:
-            _use_write_ahead_log(connection)
-            connection.execute("PRAGMA synchronous = FULL")
-    except BaseException:
-        connection.close()
+        yield
+    except (DBAPIError, sqlite3.Error):
+        _refuse_changed(connection, address)
         raise
-    return connection
+    _refuse_changed(connection, address)
 
 
-def _mode(path: Path) -> str:
-    """How a file is opened that is only read.
-
-    Beside a write-ahead log SQLite makes an index, <name>-shm. In a folder where it cannot, a file without a
-    log cannot change, and one whose log has no index has no writer.
-    """
-    if os.access(path.parent, os.W_OK):
-        return "mode=ro"
-    if not Path(f"{path}-wal").exists():
-        return "immutable=1"
-    return "mode=ro" if Path(f"{path}-shm").exists() or os.name != "posix" else ALONE
+def _refuse_changed(connection: Connection | FileConnection, address: Address) -> None:
+    raw = connection.connection.dbapi_connection if isinstance(connection, Connection) else connection
+    if isinstance(raw, FileConnection) and raw.changed():
+        what = "somebody wrote to the ledger while it was read, in a folder where you cannot write"
+        raise LedgerBusy(what, where=str(address), remedy="run the same command again")
 
 
 def foreign_tables(path: Path) -> set[str]:
     """Names of the tables of a SQLite file that has no write-ahead log yet, as only a file of others has.
 
-    Empty for any other file. Nothing is written: a file that is not ours must stay as it is.
+    Empty for any other file, and for one that this process has open as a ledger. Nothing is written: a file
+    that is not ours must stay as it is.
     """
-    with path.open("rb") as file:
-        head = file.read(20)
+    head = first_bytes(path, 20)
     if not head.startswith(b"SQLite format 3\0") or head[18:20] != b"\1\1":
         return set()
     with clear_errors(Address.of(path)), closing(connect(path, read_only=True)) as connection:
         return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-
-
-def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
-    """Switch to WAL. SQLite does not wait for other connections here, so a locked switch is tried again."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
 
 
 def _begin_sqlite(connection: Connection) -> None:

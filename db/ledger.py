@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine, Executable, Integer, Select, bindparam, func, select
 
-from db.engine import WRITE, Address, clear_errors, foreign_tables, make_engine
+from db.engine import WRITE, Address, clear_errors, foreign_tables, make_engine, whole_state
 from db.errors import LedgerCorrupt, LedgerNotFound, LedgerReadOnly, LedgerUnreachable
 from db.instruction_rows import ASKED, instruction_of, sides
 from db.records import (
@@ -170,6 +170,7 @@ class Ledger:
             clear_errors(self.address),
             self._engine.connect().execution_options(**options) as connection,
             connection.begin(),
+            whole_state(connection, self.address),
         ):
             yield connection
 
@@ -309,7 +310,11 @@ class Ledger:
         """
         if self.address.path is None:
             return
-        with clear_errors(self.address), self._engine.connect() as connection:
+        with (
+            clear_errors(self.address),
+            self._engine.connect() as connection,
+            whole_state(connection, self.address),
+        ):
             found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
         if found != "ok":
             raise LedgerCorrupt(

@@ -12,11 +12,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Result, Table, select
 
-from db.engine import Address, clear_errors, connect
-from db.errors import LedgerError
+from db.engine import Address, clear_errors, whole_state
+from db.errors import ConfigError, LedgerError
 from db.judgement_rows import BESIDE, Conflict, write_judgements
 from db.ledger import Ledger
 from db.row_writer import Cells
+from db.sqlite_file import connect
 from db.tables import (
     ANNOTATION,
     CLAIM,
@@ -51,7 +52,8 @@ def backup(ledger: Ledger, target: Path) -> int:
     """Copy the ledger to a new SQLite file and check the copy. Others may write meanwhile.
 
     The copy gets its name only when it is complete and synced to disk. A PostgreSQL ledger is copied row by
-    row. Returns the size of the copy in bytes. Raises ConfigError where the target exists.
+    row. Returns the size of the copy in bytes. Raises ConfigError where the target exists, or the log of
+    another ledger stands beside it, which SQLite would write into the copy.
     """
 
     def copy(unfinished: Path) -> None:
@@ -66,13 +68,20 @@ def backup(ledger: Ledger, target: Path) -> int:
             for leftover in ("-wal", "-shm"):
                 Path(f"{unfinished}{leftover}").unlink(missing_ok=True)
 
-    _ = Address.of(target).wal_bytes  # raises OSError where the name leaves no room for the log's
+    if Address.of(target).wal_bytes:  # raises OSError where the name leaves no room for the log's
+        what = f"{target.name}-wal is the log of a ledger that stood under this name"
+        raise ConfigError(what, where=str(target), remedy="name another file, or move that one away first")
     write_whole(target, copy)
     return target.stat().st_size
 
 
 def _copy_pages(source: Path, target: Path, read_only: bool) -> None:
-    with clear_errors(Address.of(source)), closing(connect(source, read_only)) as read:
+    address = Address.of(source)
+    with (
+        clear_errors(address),
+        closing(connect(source, read_only)) as read,
+        whole_state(read, address),
+    ):
         read.execute(
             "SELECT count(*) FROM sqlite_master"
         )  # opens the file: its faults are no faults of the copy

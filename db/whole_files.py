@@ -22,12 +22,12 @@ except ImportError:  # Windows: nothing is locked, and what is left stays
     fcntl = None  # type: ignore[assignment]
 
 from db.errors import ConfigError, FarmError
+from db.sqlite_file import BESIDE, held
 
 UNFINISHED = ".unfinished-"
 """How the name of a file begins that is being written, or whose writer was killed."""
 LOG = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")  # how a write-ahead log of SQLite begins
 LEDGER = (b"SQLite format 3\0", *LOG)
-BESIDE_LEDGER = ("-wal", "-shm", "-journal")  # files that SQLite keeps beside a ledger
 END = 65_536  # bytes at each end of a file that are looked at
 NAME = 64  # characters of a file's name that its unfinished file keeps, the last ones
 STREAMS = ("/dev/std", "/dev/fd/", "/proc/self/fd/")  # names of files that this process has open
@@ -52,7 +52,7 @@ def refuse_other(path: Path, kind: Kind | None = None) -> None:
     is made under a name that SQLite keeps for itself beside a database.
     """
     place = Path(os.path.realpath(path))
-    for ending in BESIDE_LEDGER:
+    for ending in BESIDE:
         if place.name.endswith(ending) and _ends(Path(str(place).removesuffix(ending)))[0].startswith(LEDGER):
             what = "SQLite keeps this name for itself: a ledger stands beside it"
             raise ConfigError(what, where=str(path), remedy="name another file")
@@ -134,7 +134,7 @@ def _sweep(folder: Path, name: str) -> None:
             continue  # it was renamed meanwhile, or is another user's
         try:
             if _lock(handle):
-                for each in (*(Path(f"{left}{ending}") for ending in BESIDE_LEDGER), left):
+                for each in (*(Path(f"{left}{ending}") for ending in BESIDE), left):
                     each.unlink(missing_ok=True)
         finally:
             os.close(handle)
@@ -174,12 +174,14 @@ def _is_stream(path: Path) -> bool:
 
 
 def _ends(place: Path) -> tuple[bytes, bytes]:
-    """The first and the last bytes of a regular file; nothing of anything else.
+    """The first and last bytes of a regular file; nothing of anything else, and an open ledger is not read.
 
     Raises ConfigError where the file cannot be read: nobody knows what would be lost.
     """
     if not place.is_file():
         return b"", b""
+    if held(place):
+        return LEDGER[0], b""
     try:
         with place.open("rb") as file:
             first = file.read(END)

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from db.sqlite_file import held
+
 if TYPE_CHECKING:
     from farm.quickstart import Quickstart
 
@@ -42,6 +44,16 @@ def _local_connect(self: socket.socket, address: object) -> None:
     if isinstance(address, tuple) and not str(host).startswith(LOOPBACK):
         raise RuntimeError(f"a test tried to reach {host}: tests stay on this machine")
     _connect(self, address)  # type: ignore[arg-type]
+
+
+def _no_open_past_sqlite(event: str, arguments: tuple[object, ...]) -> None:
+    """Fail where something opens the file of a ledger that is open here: closing it ends SQLite's locks."""
+    if event == "open" and isinstance(name := arguments[0], str | bytes | os.PathLike):
+        path = Path(os.fsdecode(name))
+        assert not held(path), f"{path} is an open ledger: SQLite alone may open it (db/sqlite_file.py)"
+
+
+sys.addaudithook(_no_open_past_sqlite)
 
 
 def pytest_configure(config: pytest.Config) -> None:

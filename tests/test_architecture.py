@@ -68,7 +68,7 @@ MAY: dict[str, tuple[str, ...]] = {
     "farm.settings": ("annotators.strict_yaml", *FACTS),
     "farm.escaping": (),
     "annotators": FACTS,
-    "db.interchange": FACTS,
+    "db.interchange": (*FACTS, "db.sqlite_file"),
     "db": (),
 }
 ABOVE = ("cli", "farm.commands", "farm.terminal")  # nothing else imports these

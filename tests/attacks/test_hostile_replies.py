@@ -17,7 +17,7 @@ import pytest
 from annotators import catalogue
 from annotators.clients import Reply, Usage
 from annotators.spec import AnnotatorSpec
-from db import engine
+from db import sqlite_file
 from db.errors import LedgerBusy
 from db.ledger import Ledger, PairFilter
 from db.queries import asking
@@ -146,7 +146,7 @@ def test_what_was_not_written_is_kept_for_the_next_commit(
 ) -> None:
     path = tmp_path / "farm.db"
     fill(path, 3)
-    monkeypatch.setattr(engine, "WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(sqlite_file, "WAIT_SECONDS", 0.1)
     with Ledger.open(path) as ledger:
         with judging(ledger) as asked:
             for request in list(filter(None, asked.requests(PairFilter(), 1))):

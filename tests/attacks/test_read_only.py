@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from db.ledger import Ledger
+from db.records import Instruction
 from tests.support.attacks import ROOT, ledger_of
 from tests.support.command_line import told
 
@@ -41,6 +43,25 @@ import json, sys
 from tests.support.command_line import farm
 print(json.dumps([farm(sys.argv[1], *each) for each in json.loads(sys.argv[2])]))
 """
+
+HELD = """
+import json, sys
+from db.errors import LedgerBusy
+from db.ledger import Ledger
+def told(what):
+    print(json.dumps(what), flush=True)
+    sys.stdin.readline()
+with Ledger.open(sys.argv[1]) as ledger:
+    told(ledger.counts()["instruction"])
+    told(ledger.counts()["instruction"])
+    try:
+        with ledger.frozen():
+            told(ledger.counts()["instruction"])
+    except LedgerBusy as error:
+        told(str(error))
+    told(ledger.counts()["instruction"])
+"""
+"""Reads, each time before a line on standard input; in one state while the third line is waited for."""
 
 
 @pytest.fixture
@@ -102,3 +123,56 @@ def test_a_ledger_in_a_folder_that_cannot_be_written(log: str, kept: Path) -> No
         assert "cannot be written" in error, (command, error)
         assert error.count("\n") == 1
     assert {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in kept.parent.iterdir()} == before
+
+
+def add(ledger: Path, count: int, close: bool = True) -> Ledger:
+    """Write instructions. Without `close` they stay in the log."""
+    opened = Ledger.open(ledger)
+    with opened.writing() as writer:
+        writer.instructions([Instruction(f"{count} {i} " + "and so on " * 40) for i in range(count)])
+    if close:
+        opened.close()
+    return opened
+
+
+@pytest.mark.parametrize("log", ["no log", "log"])
+def test_a_reader_without_locks_sees_what_others_write(log: str, kept: Path) -> None:
+    """It opens the file again; what it reads while somebody writes is refused, not shown."""
+    if log == "log":
+        left_behind(kept, index=False)
+    for path in kept.parent.iterdir():
+        path.chmod(0o444)
+    kept.parent.chmod(0o555)
+    count = 12
+    command = [*WEAK, sys.executable, "-c", HELD, str(kept)]
+    environ = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ
+    ) as reader:
+        assert reader.stdin is not None
+        assert reader.stdout is not None
+
+        def read() -> object:
+            assert reader.stdout is not None
+            return json.loads(reader.stdout.readline())
+
+        def go_on() -> None:
+            assert reader.stdin is not None
+            reader.stdin.write("\n")
+            reader.stdin.flush()
+
+        assert read() == count
+        add(kept, 300)
+        go_on()
+        assert read() == count + 300  # opened again
+        go_on()
+        assert read() == count + 300
+        with add(kept, 500, close=False):
+            go_on()
+            assert "run the same command again" in str(read())
+            go_on()
+            assert read() == count + 800  # with the locks of the writer's log
+            add(kept, 100)
+        go_on()
+        assert reader.wait(60) == 0
+    kept.parent.chmod(0o755)

@@ -35,6 +35,7 @@ from db.records import (
 )
 from db.tables import ANNOTATION, COMPLETION, METADATA
 from db.writer import ImportedJudgement
+from tests.support.held import bytes_of
 
 PAIR = METADATA.tables["pair"]
 PEOPLE = AnnotatorCard("ada", AnnotatorKind.HUMAN, {"imported": True})
@@ -156,3 +157,23 @@ def test_contradictions_refuse_the_merger_and_nothing_is_written(tmp_path: Path)
         merged = merge(ours, theirs, keep_ours=True)
         assert len(merged.conflicts) == 2
         assert set(before) < set(contents(ours))
+
+
+def test_a_backup_beside_an_older_ledgers_log_is_refused(tmp_path: Path) -> None:
+    """SQLite would write that log into the copy: it would hold the older ledger's rows."""
+    older, ours = tmp_path / "farm.db", tmp_path / "other.db"
+    with Ledger.open(older, create=True) as ledger:
+        fill(ledger, 0, 50)
+        log = bytes_of(f"{older}-wal")
+    older.unlink()
+    Path(f"{older}-wal").write_bytes(log)
+    with Ledger.open(ours, create=True) as ledger:
+        fill(ledger, 100, 400)
+        with pytest.raises(ConfigError, match=r"farm\.db-wal is the log of a ledger"):
+            backup(ledger, older)
+        assert not older.exists()
+        Path(f"{older}-wal").unlink()
+        backup(ledger, older)
+        counts = ledger.counts()
+    with Ledger.open(older) as copy:
+        assert copy.counts() == counts

@@ -16,6 +16,7 @@ from db.errors import ConfigError, FarmError
 from db.ledger import Ledger
 from db.whole_files import UNFINISHED, Kind, refuse_other, write_bytes_whole, write_whole
 from tests.support.full_disk import full_disk
+from tests.support.held import bytes_of
 
 PAGE = Kind(b"<page>", b"made by us")
 OURS = b"<page> made by us: 1"
@@ -54,12 +55,12 @@ def test_a_ledger_stays_whatever_is_in_it(tmp_path: Path) -> None:
     path = tmp_path / "farm.db"
     (tmp_path / "link").symlink_to(path)
     with Ledger.open(path, create=True) as ledger:
-        before = path.read_bytes(), Path(f"{path}-wal").read_bytes()
+        before = bytes_of(path), bytes_of(f"{path}-wal")
         os.link(path, tmp_path / "second-name")
         for name in ("farm.db", "link", "second-name", "farm.db-wal", "farm.db-shm", "farm.db-journal"):
             with pytest.raises(ConfigError, match="name another file"):
                 write_bytes_whole(tmp_path / name, OURS, Kind(b""))
-        assert (path.read_bytes(), Path(f"{path}-wal").read_bytes()) == before
+        assert (bytes_of(path), bytes_of(f"{path}-wal")) == before
         ledger.check()
     other = sqlite3.connect(tmp_path / "other.sqlite")
     other.execute("CREATE TABLE t AS SELECT '<page> made by us' AS x")

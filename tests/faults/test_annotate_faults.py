@@ -20,7 +20,7 @@ import pytest
 
 import annotators
 from annotators.simulator import FaultPlan, Judge, Simulator, SimulatorConfig
-from db import engine
+from db import sqlite_file
 from db.errors import ConfigError, LedgerBusy
 from db.ids import keyed_index, keyed_uniform
 from db.ledger import Ledger, PairFilter
@@ -229,7 +229,7 @@ def test_a_locked_ledger_is_said_and_nothing_is_asked(
 ) -> None:
     path = tmp_path / "farm.db"
     fill(path, 20)
-    monkeypatch.setattr(engine, "WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(sqlite_file, "WAIT_SECONDS", 0.1)
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     try:

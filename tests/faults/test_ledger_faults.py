@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from db import engine
+from db import sqlite_file
 from db.errors import LedgerBusy, LedgerCorrupt, LedgerError, LedgerFull, LedgerReadOnly
 from db.ledger import Ledger
 from db.records import Annotation, AnnotatorCard, AnnotatorKind, Instruction, Output, Pair
@@ -74,7 +74,7 @@ def test_killed_writers_lose_nothing_that_was_committed(tmp_path: Path) -> None:
 def test_a_locked_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "ledger.db"
     fill(path)
-    monkeypatch.setattr(engine, "WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(sqlite_file, "WAIT_SECONDS", 0.1)
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     try:

@@ -134,3 +134,12 @@ def test_an_import_that_kept_nothing_fails(tmp_path: Path) -> None:
     done = farm(tmp_path / "a.db", "import", "trl", tmp_path / "x.csv")
     assert done.code == 1
     assert "x.csv:2: this row has 2 cells, and the header 3" in done.error
+
+
+@pytest.mark.parametrize("blank", [b"\n", b"\r\n", b" \t\n"])
+def test_blank_lines_count_and_are_passed_at_once(blank: bytes, tmp_path: Path) -> None:
+    path, row = tmp_path / "x.jsonl", json.dumps(GOOD).encode()
+    runs = (0, 3, 99, 100, 101, 5_000, 700_000)  # the last are longer than what is read at a time
+    path.write_bytes(b"".join(blank * run + b"  " + row + b"\n" for run in runs) + blank * 200)
+    expected = [sum(runs[: i + 1]) + i + 1 for i in range(len(runs))]
+    assert [number for number, _ in readable_objects(path)] == expected
