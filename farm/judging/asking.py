@@ -11,6 +11,9 @@ The order of the commits makes it safe to kill a run at any time:
 
 A claim without a completion was in flight when its run ended, or still is. Its batch is asked again
 unchanged.
+
+Two pairs can make equal requests, as where other models gave the same texts. One is sent, and its reply
+judges both.
 """
 
 from __future__ import annotations
@@ -40,8 +43,8 @@ from farm.judging.runs import Lease, new_run_name
 BUFFER = 64  # completions in one transaction
 
 
-Delivered: TypeAlias = tuple[int, QuestionBatch, Reply]
-"""A reply that was delivered: the id of its claim, what was asked, the reply."""
+Delivered: TypeAlias = tuple[int, list[QuestionBatch], Reply]
+"""A reply that was delivered: the id of its claim, what was asked by this request, the reply."""
 
 
 class Judging:
@@ -66,7 +69,7 @@ class Judging:
         self.pairs = 0
         self._progress = progress
         self._lease = Lease(ledger, new_run_name())
-        self._open: dict[str, tuple[int, QuestionBatch]] = {}  # request key -> claim id, what was asked
+        self._open: dict[str, tuple[int, list[QuestionBatch]]] = {}  # request key -> claim id, what was asked
         self._held: list[Delivered] = []  # delivered, not committed
         self._judged: list[Annotation] = []  # what the completions committed last say
         [annotator_id] = ledger.write_patiently(lambda writer: writer.annotators([annotator.card]))
@@ -132,8 +135,8 @@ class Judging:
 
     def deliver(self, request: Request, reply: Reply) -> None:
         """Take in the reply to a request. It is committed with at most BUFFER others."""
-        claim_id, batch = self._open.pop(request.key)
-        self._held.append((claim_id, batch, reply))
+        claim_id, batches = self._open.pop(request.key)
+        self._held.append((claim_id, batches, reply))
         if len(self._held) >= BUFFER:
             self.commit()
 
@@ -159,16 +162,17 @@ class Judging:
         try:
             self._keep([held])
         except UnstorableRow as error:
-            claim_id, batch, reply = held
-            self._held[self._held.index(held)] = bare = (claim_id, batch, unstorable(reply, str(error)))
+            claim_id, batches, reply = held
+            self._held[self._held.index(held)] = bare = (claim_id, batches, unstorable(reply, str(error)))
             self._keep([bare])
 
     def _keep(self, held: Sequence[Delivered]) -> None:
         """Write these completions and all judgements that wait, then parse the completions."""
         facts = list(self._judged)
-        for claim_id, batch, reply in held:
+        for claim_id, batches, reply in held:
             if not reply.ok:
-                facts += self._make.failed(batch, f"{reply.failure}: {reply.detail}".rstrip(": "), claim_id)
+                why = f"{reply.failure}: {reply.detail}".rstrip(": ")
+                facts += [fact for batch in batches for fact in self._make.failed(batch, why, claim_id)]
         completions = [completion_of(claim_id, reply) for claim_id, _, reply in held]
         if not facts and not completions:
             return
@@ -182,10 +186,11 @@ class Judging:
         self._held = [each for each in self._held if each[0] not in written]
         self._judged = []
         self._count(facts)
-        for claim_id, batch, reply in held:
+        for claim_id, batches, reply in held:
             if reply.ok:
                 said = ReplyText(reply.text, reply.top_logprobs, reply.thinking)
-                self._judged += self._read(batch, said, claim_id)
+                for batch in batches:
+                    self._judged += self._read(batch, said, claim_id)
 
     def _read(self, batch: QuestionBatch, reply: ReplyText, claim_id: int) -> list[Annotation]:
         """What a reply says. Why it cannot be read is counted."""
@@ -209,42 +214,51 @@ class Judging:
         What another run is asking is left to it. All of this is one transaction, and so is the look-up of the
         questions: meanwhile nobody else can judge or claim them.
         """
-        claims: list[tuple[Claim, QuestionBatch]] = []
+        claims: dict[str, tuple[Claim, list[QuestionBatch]]] = {}
         with self.ledger.writing() as writer:
             self._questions.left.others.look(writer.beats())
             tried = [(question, self._make.unasked(question)) for question in questions]
             facts = [fact for _, fact in tried if fact]
             batches = list(self._questions.batches(question for question, fact in tried if not fact))
             answers = asking.answers(self.ledger, [batch.request.key for batch in batches])
+            under_way = self._under_way()
+            shared: list[tuple[list[QuestionBatch], QuestionBatch]] = []  # what a request asks, and one more
             for batch in batches:
-                answer = answers.get(batch.request.key)
-                if said := stored(answer):
+                key, answer = batch.request.key, answers.get(batch.request.key)
+                if key in under_way:
+                    shared.append((under_way[key], batch))
+                elif said := stored(answer):
                     reply = stored_reply(said.text, said.top_logprobs, said.thinking)
                     facts += self._read(batch, reply, said.claim_id)
+                elif key in claims:
+                    claims[key][1].append(batch)
                 elif not (answer and not answer.latest and self._left(answer.run, batch)):
-                    claims.append((self._claim(batch, answer.attempts if answer else 0), batch))
+                    claims[key] = self._claim(batch, answer.attempts if answer else 0), [batch]
             writer.annotations(facts)
-            ids = writer.claims([claim for claim, _ in claims])
+            ids = writer.claims([claim for claim, _ in claims.values()])
             if dead := self._questions.left.others.ended:
                 writer.end_leases(dead)
         self._count(facts)
+        for mine, batch in shared:
+            mine.append(batch)
         taken = []
-        for claim_id, (_, batch) in zip(ids, claims, strict=True):
-            if claim_id is None:  # another pair's batch gives the same prompt
-                self._questions.left.elsewhere += len(batch.questions)
-            else:
-                self._open[batch.request.key] = (claim_id, batch)
-                taken.append(batch.request)
+        for claim_id, (key, (_, mine)) in zip(ids, claims.items(), strict=True):
+            assert claim_id is not None  # nobody else wrote meanwhile, and each request stands once here
+            self._open[key] = (claim_id, mine)
+            taken.append(mine[0].request)
         return taken
+
+    def _under_way(self) -> dict[str, list[QuestionBatch]]:
+        """By request that we sent and whose reply is not committed: what it asks."""
+        held = {batches[0].request.key: batches for _, batches, _ in self._held}
+        return held | {key: batches for key, (_, batches) in self._open.items()}
 
     def _left(self, run: str, batch: QuestionBatch) -> bool:
         """Whether what a run has claimed is left to it.
 
         A claim of ours that we are not asking was written by a transaction of which we heard no end.
         """
-        key = batch.request.key
-        ours = key in self._open or any(held.request.key == key for _, held, _ in self._held)
-        return (ours or run != self._lease.run) and self._questions.leave(run, batch.questions)
+        return run != self._lease.run and self._questions.leave(run, batch.questions)
 
     def _claim(self, batch: QuestionBatch, attempt: int) -> Claim:
         asked = tuple(question.asked for question in batch.questions)

@@ -184,4 +184,5 @@ def unanswered(
         for some in spans(pairs, replicates):
             batches = list(questions.batches(questions.of(pairs, some)))
             answers = asking.answers(ledger, [batch.request.key for batch in batches])
-            yield from (each.request for each in batches if stored(answers.get(each.request.key)) is None)
+            asked = {each.request.key: each.request for each in batches}  # equal ones are sent once
+            yield from (each for key, each in asked.items() if stored(answers.get(key)) is None)

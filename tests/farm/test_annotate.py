@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from annotators.catalogue import FOLDER
 from annotators.clients.failures import BudgetExhausted
 from annotators.draws import Orders
+from annotators.render import NONCE_DIGITS
 from annotators.simulator import BatchPlan, FaultPlan, Judge, Simulator, SimulatorConfig
 from annotators.spec import AnnotatorSpec
 from db.errors import ConfigError
@@ -242,5 +245,52 @@ def test_no_key_is_left_anywhere(ledger: Ledger, tmp_path: Path) -> None:
         environment["FARM_API_KEY"] += "x"
         bad = subprocess.run([*start, "judge", *told], env=environment, capture_output=True, check=False)
     assert bad.returncode != 0
+    ledger.close()  # it is read past SQLite now
     for seen in (good.stdout, good.stderr, bad.stdout, bad.stderr, (tmp_path / "farm.db").read_bytes()):
         assert KEY.encode() not in seen
+
+
+@pytest.fixture
+def codeless(tmp_path: Path) -> str:
+    """A judge whose marks bear no code of the pair: pairs of equal texts make equal prompts."""
+    folder = tmp_path / "codeless"
+    shutil.copytree(FOLDER / "plain", folder)
+    prompt = folder / "prompt.jinja"
+    prompt.write_text(prompt.read_text().replace("pair.nonce", repr("0" * NONCE_DIGITS)))
+    return str(folder)
+
+
+@pytest.fixture
+def twins(tmp_path: Path) -> Iterator[Ledger]:
+    """Twelve pairs of texts by two models, and the same texts by two others."""
+    with Ledger.open(tmp_path / "twins.db", create=True) as ledger:
+        for i in range(12):
+            asked = Instruction(f"Say something about the number {i}.")
+            one = [Output(asked, f"It is {i}.", f"m{k}") for k in (0, 1)]
+            other = [Output(asked, f"{i} follows {i - 1}.", f"n{k}") for k in (0, 1)]
+            with ledger.writing() as writer:
+                writer.pairs([Pair.of(*each)[0] for each in zip(one, other, strict=True)])
+        yield ledger
+
+
+@pytest.mark.parametrize("window", [1, 1_000])
+def test_pairs_with_an_equal_prompt_share_one_request(
+    window: int, twins: Ledger, codeless: str, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One is paid, and its reply judges both pairs in the same run, whichever window they stand in."""
+    monkeypatch.setattr(questions, "WINDOW", window)
+    task = Task(orders=Orders.BOTH)
+    estimate = plan(twins, codeless, task, Provider(base_url=simulator.base_url)).requests
+    report = run(twins, simulator, codeless, task)
+    assert (report.elsewhere, report.statuses, report.requests) == (0, {"ok": 48}, 24)
+    assert simulator.stats().hits == count(twins, COMPLETION) == count(twins, CLAIM) == 24
+    assert estimate == (24 if window > 1 else 48)  # an estimate looks at one window at a time
+    again = run(twins, simulator, codeless, task)
+    assert (again.known, again.requests) == (48, 0)
+
+
+def test_a_failure_is_that_of_all_pairs_that_share_the_request(twins: Ledger, codeless: str) -> None:
+    with Simulator(SimulatorConfig(faults=FaultPlan(script=("content_filter",)))) as server:
+        first, second = (run(twins, server, codeless, Task(orders=Orders.BOTH)) for _ in range(2))
+    assert (first.statuses, first.requests, first.elsewhere) == ({"failed": 48}, 24, 0)
+    assert (second.statuses, second.requests, second.elsewhere) == ({"ok": 48}, 24, 0)
