@@ -30,6 +30,17 @@ PEOPLE, PAIRS, MANY = 3, 4, 200_000
 FIGURES = ("agreement", "accuracy", "over_longest", "kappa", "alpha", "pairwise", "people's alpha")
 
 
+class Held(NamedTuple):
+    """The share of bounds that hold the truth, that of studies without bounds, and the mean width of bounds.
+
+    coverage and width are None where all studies are without bounds.
+    """
+
+    coverage: float | None
+    refused: float
+    width: float | None
+
+
 class Study(NamedTuple):
     """The figures of one simulated study, with the instruction of each question."""
 
@@ -69,8 +80,8 @@ def study(rng: np.random.Generator, instructions: int, chance: float, clustered:
     return Study({name: found[name] for name in FIGURES}, of)
 
 
-def coverage(size: int, chance: float, clustered: bool, draws: int) -> dict[str, dict[str, float]]:
-    """For each figure the share of bounds that hold the truth, and the share of studies without bounds."""
+def coverage(size: int, chance: float, clustered: bool, draws: int) -> dict[str, Held]:
+    """For each figure, how often its bounds hold the truth."""
     rng = np.random.default_rng([size, int(100 * chance), clustered])
     large = study(np.random.default_rng(1), MANY // (PAIRS if clustered else 1), chance, clustered).measures
     truth = {name: float(each.statistic(each.sums.sum(axis=0))) for name, each in large.items()}
@@ -82,14 +93,19 @@ def coverage(size: int, chance: float, clustered: bool, draws: int) -> dict[str,
     return {name: _held(found, truth[name]) for name, found in told.items()}
 
 
-def _held(found: list[Interval], truth: float) -> dict[str, float]:
+def _held(found: list[Interval], truth: float) -> Held:
     bounds = [(each.low, each.high) for each in found if each.low is not None and each.high is not None]
     held = [low - 1e-9 <= truth <= high + 1e-9 for low, high in bounds]
-    return {
-        "coverage": float(np.mean(held)) if held else float("nan"),
-        "refused": 1 - len(bounds) / len(found),
-        "width": float(np.mean([high - low for low, high in bounds])) if bounds else float("nan"),
-    }
+    return Held(
+        coverage=float(np.mean(held)) if held else None,
+        refused=1 - len(bounds) / len(found),
+        width=float(np.mean([high - low for low, high in bounds])) if bounds else None,
+    )
+
+
+def _cell(found: Held) -> str:
+    held = "-" if found.coverage is None else f"{100 * found.coverage:.1f}"
+    return f"{held:>9s} ({100 * found.refused:3.0f})"
 
 
 def main() -> None:
@@ -106,15 +122,13 @@ def main() -> None:
         for chance in CHANCES:
             for size in SIZES:
                 found = coverage(size, chance, clustered, options.draws)
-                cells = (
-                    f"{100 * each['coverage']:9.1f} ({100 * each['refused']:3.0f})" for each in found.values()
-                )
                 print(
                     f"{'clusters' if clustered else 'single':8s} p {chance:.2f} n {size:3d}  "
-                    + " ".join(cells),
+                    + " ".join(_cell(each) for each in found.values()),
                     flush=True,
                 )
-                results.append({"clustered": clustered, "chance": chance, "n": size, "figures": found})
+                figures = {name: each._asdict() for name, each in found.items()}
+                results.append({"clustered": clustered, "chance": chance, "n": size, "figures": figures})
     if options.json:
         out = "benchmarks/results/coverage_audit.json"
         command = f"python benchmarks/coverage_audit.py --draws {options.draws} --json {out}"

@@ -1,7 +1,7 @@
 """Measures how often the 95 % bounds of models' figures contain the truth, from few instructions on.
 
     python benchmarks/coverage_models.py --json benchmarks/results/coverage_models.json [--draws 200]
-        [--only NAME ...]
+        [--only NAME ...] [--sizes N ...]
 
 A world draws one study of n instructions (of n models, for a correlation over models) whose truth is known,
 and gives each figure with its truth. Where a figure or its bounds are refused, the study counts apart.
@@ -15,6 +15,8 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import shlex
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -305,7 +307,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--draws", type=int, default=200)
-    parser.add_argument("--only", nargs="*", help="names of worlds")
+    parser.add_argument("--only", nargs="*", help="names of worlds", default=[])
+    parser.add_argument("--sizes", nargs="*", type=int, default=SIZES)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     results = []
@@ -313,7 +316,7 @@ def main() -> None:
         if options.only and name not in options.only:
             continue
         start = time.process_time()
-        for size in SIZES:
+        for size in options.sizes:
             for figure, found in coverage(world, size, studies(name, options.draws)).items():
                 held = "-" if found.share is None else f"{100 * found.share:.1f} %"
                 print(
@@ -324,8 +327,7 @@ def main() -> None:
                 results.append({"world": name, "figure": figure, "n": size, **found._asdict()})
         print(f"{name}: {time.process_time() - start:.1f} s", flush=True)
     if options.json:
-        out = "benchmarks/results/coverage_models.json"
-        command = f"python benchmarks/coverage_models.py --draws {options.draws} --json {out}"
+        command = shlex.join(["python", "benchmarks/coverage_models.py", *sys.argv[1:]])
         content = {"command": command, "python": platform.python_version(), "results": results}
         options.json.write_text(json.dumps(content, indent=1) + "\n")
 

@@ -1,6 +1,6 @@
 """Is a plan of labels kept? The half-widths that come out of simulated pools, beside the range of the plan.
 
-    python benchmarks/label_plan.py [--pools 200]
+    python benchmarks/label_plan.py --json benchmarks/results/label_plan.json [--pools 200]
 
 A pool has instructions with pairs that go together: the chance of a win is drawn for each instruction from a
 beta distribution. The judge is right on four pairs of five. The pilot is the beginning of the random order in
@@ -10,6 +10,11 @@ which people label.
 from __future__ import annotations
 
 import argparse
+import json
+import platform
+import shlex
+import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -75,15 +80,25 @@ def outcome(case: Case, seed: int) -> Outcome | None:
 
 
 def main() -> None:
-    """Print a line for each kind of pool."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Print a line for each kind of pool, and write the results."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pools", type=int, default=200)
-    pools = parser.parse_args().pools
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    results = []
     for case in CASES:
-        made = [each for each in (outcome(case, seed) for seed in range(pools)) if each]
+        made = [each for each in (outcome(case, seed) for seed in range(options.pools)) if each]
         low, high, width = np.array(made).T
-        kept = np.mean((low <= width) & (width <= high))
-        print(f"{case}: refused {pools - len(made)}, in the range {kept:.1%}, mean {width.mean():.3f}")
+        kept, refused = float(np.mean((low <= width) & (width <= high))), options.pools - len(made)
+        print(f"{case}: refused {refused}, in the range {kept:.1%}, mean {width.mean():.3f}", flush=True)
+        found = {"refused": refused, "in_the_range": kept, "half_width": float(width.mean())}
+        results.append({**case._asdict(), **found})
+    if options.json:
+        command = shlex.join(["python", "benchmarks/label_plan.py", *sys.argv[1:]])
+        content = {"command": command, "python": platform.python_version(), "pools": options.pools}
+        options.json.write_text(json.dumps(content | {"results": results}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
