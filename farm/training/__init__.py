@@ -22,6 +22,7 @@ rollout_method    methods made of two functions: advantages from a rollout, and 
 controls          control tokens: names of quality levels
 reference         log-probabilities under a frozen model, computed once and kept
 run_models        the models of a run, loaded as its options say
+clock             where the seconds of a step go
 loop              pull a step's batches, take the loss, step
 checkpoint        folders that are whole or not there, and a resume that is exact
 tracking          the same metrics in TensorBoard or trackio

@@ -20,6 +20,7 @@ from farm.models.ops import kl_k1, masked_sum
 from farm.models.policy import Policy
 from farm.models.tokens import Prompt, Tokens
 from farm.training.batches import stacked
+from farm.training.clock import spent
 from farm.training.data import Data, DataError
 from farm.training.method import DataKind, Loss, Method, Models, Need, Stats
 from farm.training.on_policy import Draws, RolloutPlan, seed_of
@@ -185,7 +186,8 @@ class JudgedDraws(Draws[FreshPairs]):
             with autocast(self.config):
                 return self.judge(plan.number)(prompts, first, second).cpu()
 
-        said = self.processes.told_by_first(ask).to(pairs.cut)
+        with spent("judging"):
+            said = self.processes.told_by_first(ask).to(pairs.cut)
         if not (known := ~said.isnan()).any():
             what = f"not one of the {len(prompts)} fresh pairs of a rollout got a judgement"
             remedy = "`farm annotators NAME` tests how the annotator's replies are read"

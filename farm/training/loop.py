@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from db.errors import FarmError, Paused
 from db.ids import content_hash
 from farm.config import TrainConfig
 from farm.models.forward import autocast
+from farm.training.clock import Clock, spent, ticking
 from farm.training.method import B, Method, Stats
 from farm.training.processes import Processes
 
@@ -66,9 +67,24 @@ def fit(
     The gradient of a step is that of the mean over all its tokens or pairs, whatever the micro-batches and
     processes they are spread over. Raises TrainingDiverged before a gradient that is not finite is applied,
     and before weights are saved whose loss is not finite. Errors of a step's batches name the step. Before a
-    Paused is raised, a checkpoint of the steps until then is written.
+    Paused is raised, a checkpoint of the steps until then is written. Where responses are drawn, the log has
+    seconds/PART of a step for each part of it: see `farm.training.clock`.
     """
-    processes, feed = processes or Processes(), method.feed
+    with ticking() as clock:
+        _fit(method, config, log, checkpoints, processes=processes or Processes(), clock=clock)
+
+
+def _fit(
+    method: Method[B],
+    config: TrainConfig,
+    log: Log,
+    checkpoints: Checkpoints,
+    *,
+    processes: Processes,
+    clock: Clock,
+) -> None:
+    """As `fit`, by a clock that goes already."""
+    feed = method.feed
     processes.distribute(method.trained, config.distribute)
     optimizer = make_optimizer(method.trained, config)
     schedule = LambdaLR(optimizer, learning_rate_factor(config, feed.steps))
@@ -86,18 +102,12 @@ def fit(
             if step - 1 > kept:
                 checkpoints.save(step - 1, method, optimizer, schedule)
             raise
-        total = processes.sum(torch.stack([batch.weight for batch in batches]).sum().double())
-        for batch in batches:
-            share = batch.weight / total
-            with autocast(config):
-                loss, stats = method.loss(batch)
-            (loss * (share * processes.size)).backward()
-            meter.add({"loss": loss.detach(), **stats}, share)
-        processes.average_gradients(method.trained, config.distribute)
-        norms = clip_gradients(method.trained, method.parts(), config.max_grad_norm)
-        _refuse_infinite(norms["grad_norm"], step, checkpoints.latest)
-        optimizer.step()
-        found = {**norms, "lr": schedule.get_last_lr()[0]}
+        with spent("learning"):
+            norms = add_up(method, batches, config, meter)
+            _refuse_infinite(norms["grad_norm"], step, checkpoints.latest)
+            optimizer.step()
+        seconds = {f"seconds/{part}": value for part, value in clock.read().items()}
+        found = {**norms, "lr": schedule.get_last_lr()[0], **(seconds if len(seconds) > 1 else {})}
         meter.add({name: torch.tensor(value) for name, value in found.items()}, 1.0)
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
@@ -109,9 +119,24 @@ def fit(
             log(step, meter.flush())
         if step == feed.steps or (config.eval_every and step % config.eval_every == 0):
             log_held_out(step, method, config=config, log=log, processes=processes)
+            clock.read()  # what was drawn for it is of no step
         if saved:
             checkpoints.save(step, method, optimizer, schedule)
             due, kept = False, step
+
+
+def add_up(method: Method[B], batches: Sequence[B], config: TrainConfig, meter: Meter) -> dict[str, float]:
+    """Add up the gradients of a step's batches, over all processes, and clip them. Gives their norms."""
+    processes = meter.processes
+    total = processes.sum(torch.stack([batch.weight for batch in batches]).sum().double())
+    for batch in batches:
+        share = batch.weight / total
+        with autocast(config):
+            loss, stats = method.loss(batch)
+        (loss * (share * processes.size)).backward()
+        meter.add({"loss": loss.detach(), **stats}, share)
+    processes.average_gradients(method.trained, config.distribute)
+    return clip_gradients(method.trained, method.parts(), config.max_grad_norm)
 
 
 def _refuse_infinite(norm: float, step: int, latest: str) -> None:

@@ -21,6 +21,7 @@ from farm.models.policy import Policy
 from farm.models.scorer import Scorer
 from farm.models.tokens import Prompt, Tokens
 from farm.training.batches import Rollout
+from farm.training.clock import spent
 from farm.training.data import DataError
 from farm.training.method import PairJudge, RewardFn
 from farm.training.processes import Processes, at_rest
@@ -64,6 +65,7 @@ class Responses(NamedTuple):
     ended: Tensor  # (B,) bool: stopped with an end-of-sequence token
 
 
+@spent("drawing")
 def draw(
     policy: Drawer,
     prompts: Sequence[Prompt],
@@ -155,6 +157,7 @@ def noting(reward: RewardFn, apart: list[Tensor]) -> RewardFn:
     return rate
 
 
+@spent("judging")
 def scored(reward: RewardFn, drawn: Responses, missing_eos_penalty: float) -> Tensor:
     """The reward of each response, minus the penalty where it was cut: (B,).
 
@@ -187,6 +190,7 @@ def by_scores(reward: RewardFn) -> PairJudge:
     return judge
 
 
+@spent("rating")
 def rated(rate: Callable[[Tokens], Tensor], tokens: Tokens, budget: int = TOKENS_AT_A_TIME) -> Tensor:
     """Rate every token with `rate`: Tokens of (B, T) -> (B, T). Rows of similar length share a pass.
 
