@@ -5,12 +5,12 @@
 Every round runs each method once in our interpreter and once in one with TRL, in turn. The table has the
 median over rounds of each run's median step. A step is one optimizer step with all its parts: batches,
 forward, backward, optimizer, metrics. Inputs are made up: a Llama with random weights (--hidden, --layers)
-and a vocabulary of 4096 words, prompts of 24-40 words (--prompt) and responses of 64-128 words. dpo computes
-the log-probabilities of the reference before the clock starts, on both sides; dpo_online computes them in the
-step. RLOO and GRPO learn from --batch responses of 64 tokens in a step, 4 for each prompt. PPO learns from
---batch responses, 1 for each prompt. Drawing the responses is part of the step. --trl-old is the folder of an
-unpacked trl==1.12.0. It is timed too, because TRL 1.16 is slower on a CPU, and because TRL 1.16 has no PPO:
-for PPO the ratio is to 1.12.
+and a vocabulary of 4096 words (--vocabulary), prompts of 24-40 words (--prompt) and responses of 64-128
+words. dpo computes the log-probabilities of the reference before the clock starts, on both sides; dpo_online
+computes them in the step. RLOO and GRPO learn from --batch responses of 64 tokens in a step, 4 for each
+prompt. PPO learns from --batch responses, 1 for each prompt. Drawing the responses is part of the step.
+--trl-old is the folder of an unpacked trl==1.12.0. It is timed too, because TRL 1.16 is slower on a CPU, and
+because TRL 1.16 has no PPO: for PPO the ratio is to 1.12.
 
 Each run has a process of its own, since peak memory is measured by process. With --keep each side keeps one
 process for all runs. That is meant for GPUs, where the allocator's peak can be reset. --peak is the number of
@@ -103,10 +103,18 @@ class Side:
         self.process.communicate()
 
 
-def make_inputs(folder: Path, hidden: int, layers: int, count: int, prompt: tuple[int, int] = PROMPT) -> int:
+def make_inputs(
+    folder: Path,
+    hidden: int,
+    layers: int,
+    count: int,
+    prompt: tuple[int, int] = PROMPT,
+    vocabulary_size: int = WORDS,
+) -> int:
     """Write a model and a reward model, and `count` pairs as pairs.jsonl (prompt, chosen, rejected).
 
     Returns the number of weights that a token is multiplied with: all but those of the input embedding.
+    vocabulary_size: tokens that the model knows. The texts use the first WORDS of them.
     """
     torch.manual_seed(0)
     shuffler = random.Random(0)
@@ -117,7 +125,7 @@ def make_inputs(folder: Path, hidden: int, layers: int, count: int, prompt: tupl
     for name in ("model", "reward"):
         PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder / name)
     config = LlamaConfig(
-        vocab_size=WORDS,
+        vocab_size=vocabulary_size,
         hidden_size=hidden,
         intermediate_size=(hidden * 8 // 3 + 15) // 16 * 16,
         num_hidden_layers=layers,
@@ -211,6 +219,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--prompt", type=int, nargs=2, default=PROMPT, help="words, at least and at most")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--vocabulary", type=int, default=WORDS, help="tokens; at least 4,096")
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
@@ -223,7 +232,12 @@ def main() -> None:
     kept: dict[str, Side] = {}
     with tempfile.TemporaryDirectory() as name:
         weights = make_inputs(
-            Path(name), options.hidden, options.layers, rows(options), tuple(options.prompt)
+            Path(name),
+            options.hidden,
+            options.layers,
+            rows(options),
+            tuple(options.prompt),
+            options.vocabulary,
         )
         job = {"folder": name} | {key: vars(options)[key] for key in JOB}
         for method in options.methods.split(","):

@@ -77,9 +77,11 @@ class WPO(PairMethod[WPOConfig]):
 
     def terms(self, tokens: Tokens) -> TokenTerms:
         """What the policy says of each response token of some rows."""
-        logits = self.policy.response_logits(tokens)
-        logps = token_logps(logits, tokens.ids[tokens.mask])
-        mass = log_squared_mass(logits.detach())
+
+        def measured(logits: Tensor, ids: Tensor) -> Tensor:
+            return torch.stack([token_logps(logits, ids), log_squared_mass(logits.detach())], -1)
+
+        logps, mass = self.policy.of_each_token(tokens, measured).unbind(-1)
         return TokenTerms(spread(logps, tokens.mask), spread(mass, tokens.mask))
 
     def loss(self, batch: ReferencedPairs) -> Loss:

@@ -15,6 +15,7 @@ loading           transformers models read and written, adapters put on, a devic
 ops               formulas over tensors: masked means, log-probabilities, KL, advantages
 packing           short rows side by side in one, so that a pass has little padding
 forward           a forward pass over prompts and responses; a shared prompt is run once, or rows are packed
+chunks            what is measured on logits, with the logits of few positions in memory at a time
 policy            a causal language model that rates and draws responses
 log_ratio         a policy and its reference as a reward, token by token
 scorer            a model with a scalar head: a reward model or a value model

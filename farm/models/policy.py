@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from farm.config import ModelConfig
+from farm.models.chunks import head_logps, in_chunks
 from farm.models.codec import Codec
 from farm.models.forward import cache_option, model_inputs, read
 from farm.models.loading import add_lora, load_codec, load_model, save_model
@@ -26,7 +27,7 @@ class Policy(nn.Module):
     their logits than apply the head (a scale, a soft cap). Those are run by their own forward pass.
     """
 
-    entry_points = ("response_logits", "step_logits")  # methods beside forward that reach the weights
+    entry_points = ("of_each_token", "response_logits", "step_logits")  # beside forward, reach the weights
 
     def __init__(self, model: Any, codec: Codec) -> None:
         super().__init__()
@@ -68,17 +69,46 @@ class Policy(nn.Module):
 
     def forward(self, tokens: Tokens, temperature: float = 1.0) -> Tensor:
         """Log-probabilities of the response tokens at a temperature: (B, T), 0 off the mask."""
-        logits = at_temperature(self.response_logits(tokens), temperature)
-        return spread(token_logps(logits, tokens.ids[tokens.mask]), tokens.mask)
+        head = self.model.get_output_embeddings()
+        if self.plain_head and type(head) is nn.Linear and head.bias is None:
+            ids = tokens.ids[tokens.mask]
+            return spread(head_logps(self._predicting(tokens), head.weight, ids, temperature), tokens.mask)
+
+        def logps(logits: Tensor, ids: Tensor) -> Tensor:
+            return token_logps(at_temperature(logits, temperature), ids)
+
+        return spread(self.of_each_token(tokens, logps), tokens.mask)
+
+    def of_each_token(self, tokens: Tokens, measure: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """What `measure` makes of the logits that predict each response token: (N, ...).
+
+        measure: of some positions, logits (n, V) and ids (n,) to (n, ...), each position by itself. It is
+        called on a part of them at a time, so that the memory does not follow N times V.
+        """
+        ids = tokens.ids[tokens.mask]
+        if not self.plain_head:
+            return measure(self.response_logits(tokens), ids)
+        head = self.model.get_output_embeddings()
+
+        def of_states(states: Tensor, ids: Tensor) -> Tensor:
+            return measure(head(states), ids)
+
+        return in_chunks(of_states, (self._predicting(tokens), ids), head.weight.shape[0])
 
     def response_logits(self, tokens: Tokens) -> Tensor:
-        """Logits that predict each response token: (N, V), in the order of tokens.ids[tokens.mask]."""
+        """Logits that predict each response token: (N, V), in the order of tokens.ids[tokens.mask].
+
+        All of them are in memory at once. `of_each_token` needs less.
+        """
         if not self.plain_head:
             inputs = {name: values[:, :-1] for name, values in model_inputs(tokens).items()}
             return cast(Tensor, self.model(**inputs, use_cache=False).logits[tokens.mask[:, 1:]])
+        return cast(Tensor, self.model.get_output_embeddings()(self._predicting(tokens)))
+
+    def _predicting(self, tokens: Tokens) -> Tensor:
+        """The last hidden states from which the head predicts the response tokens: (N, H)."""
         hidden, mask = read(self.model.base_model, tokens, last=False)
-        predicts = mask[:, 1:]  # position t predicts token t + 1, so nothing reads the last
-        return cast(Tensor, self.model.get_output_embeddings()(hidden[predicts]))
+        return hidden[mask[:, 1:]]  # position t predicts token t + 1, so nothing reads the last
 
     def step_logits(self, ids: Tensor, attention: Tensor, positions: Tensor, cache: Any) -> Tensor:
         """Logits after the last token of ids, (B, S) -> (B, V). Keys and values are added to the cache."""
