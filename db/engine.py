@@ -111,6 +111,8 @@ def whole_state(connection: Connection | FileConnection, address: Address) -> It
 
 
 def _refuse_changed(connection: Connection | FileConnection, address: Address) -> None:
+    if address.path is None or (isinstance(connection, Connection) and connection.invalidated):
+        return  # a server's connection, which may be broken
     raw = connection.connection.dbapi_connection if isinstance(connection, Connection) else connection
     if isinstance(raw, FileConnection) and raw.changed():
         what = "somebody wrote to the ledger while it was read, in a folder where you cannot write"

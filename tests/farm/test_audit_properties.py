@@ -266,7 +266,7 @@ def test_screen_page_csv_and_json_say_the_same(tmp_path: Path) -> None:
         ]
         [line] = [line for line in shown if line[:1] == [who] and len(line) > 9]
         assert line[3:9] == cells
-        assert line[9] == f"{found['kappa']:.3f}"
+        assert line[9:12] == [f"{found[name]:.3f}" for name in ("constant", "kappa", "ac1")]
         start = f"{who}</th><td>{found['kind']}</td>"
         rows = [part.split("</tr>")[0] for part in html.split('<th scope="row">') if part.startswith(start)]
         told_ = [f"{100 * m['value']:.1f} % [{100 * m['low']:.1f}, {100 * m['high']:.1f}]" for m in both]

@@ -118,4 +118,4 @@ def test_reading_takes_time_linear_in_the_text(part: str) -> None:
         started = time.process_time()
         without_thinking(part * size)
         took.append(time.process_time() - started)
-    assert took[1] < 8 * 5 * took[0] + 0.5
+    assert took[1] < 8 * 5 * took[0] + 2  # quadratic takes minutes

@@ -33,9 +33,22 @@ def read(annotator: AnnotatorSpec, text: str) -> list[float | None]:
 
 START, END, END_LOWER = spec("verdict", start=True), spec("verdict"), spec("verdict", names="ab")
 LIST, JSON, JSON_LIST, RATING = spec("list", 3), spec("json"), spec("json", 3), spec("rating")
-LOGPROB, SCORES = spec("logprob"), spec("scores")
+LOGPROB, SCORES, SCALE = spec("logprob"), spec("scores"), spec("scale")
 RUBRIC = spec("rubric", criteria=["use", "tone"])
-ALL = [START, END, END_LOWER, LIST, JSON, JSON_LIST, RATING, LOGPROB, spec("list"), SCORES, RUBRIC]
+ALL = [
+    START,
+    END,
+    END_LOWER,
+    LIST,
+    JSON,
+    JSON_LIST,
+    RATING,
+    LOGPROB,
+    spec("list"),
+    SCORES,
+    RUBRIC,
+    spec("scale"),
+]
 
 
 @pytest.mark.parametrize(
