@@ -54,6 +54,7 @@ def test_wide_tables_move_in_a_frame_below_their_first_column(
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+@pytest.mark.slow
 def test_what_it_looks_like(address: str, open_page: Open, screenshots: Path) -> None:
     """Light, dark and phone: nothing is asked of another machine, cut off, or grave to axe."""
     asked: list[str] = []

@@ -51,7 +51,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
         pytest.param("sft", "ddp", marks=pytest.mark.slow),
         pytest.param("dpo", "fsdp", marks=pytest.mark.slow),
         ("ppo", "fsdp"),
-        ("kto", "ddp"),
+        pytest.param("kto", "ddp", marks=pytest.mark.slow),
         pytest.param("aot", "ddp", marks=pytest.mark.slow),
         pytest.param("bco", "fsdp", marks=pytest.mark.slow),
         pytest.param("ppo", "ddp", marks=pytest.mark.slow),
