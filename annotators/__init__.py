@@ -11,6 +11,7 @@ lists           does a text hold a list
 rules           annotators without a model: the baselines, and the oracle
 pool            a crowd: which member judges a pair is a keyed draw
 composite       annotators made of others: stages of members, and a rule over their votes
+composite_examples  what panels and cascades test themselves by
 panel           the rule of a panel: every member votes
 cascade         the rule of a cascade: the first member that is sure decides
 composite_files  panels and cascades from their files

@@ -12,17 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from annotators.composite import AnyAnnotator, Ruling, Stage, Vote
+from annotators.composite import NOBODY, ROUNDING, UNTOLD, AnyAnnotator, Ruling, Stage, Vote
+from annotators.composite_examples import example_votes, is_as_expected, read_expected, said_of
 from annotators.judgement import Verdict
-from annotators.panel import (
-    NOBODY,
-    ROUNDING,
-    UNTOLD,
-    example_votes,
-    is_as_expected,
-    read_expected,
-    said_of,
-)
 from annotators.strict_yaml import Reader
 from db.ids import Json
 from db.records import AnnotatorKind

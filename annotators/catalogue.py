@@ -16,7 +16,7 @@ from pathlib import Path
 import yaml
 
 from annotators.composite import AnyAnnotator, Composite
-from annotators.composite_files import COMPOSITES, read_composite
+from annotators.composite_files import read_composite
 from annotators.parsers import example_problems, parser_problems
 from annotators.pool import Pool, read_pool
 from annotators.prices import PriceTable
@@ -25,7 +25,7 @@ from annotators.rules import rule_problems
 from annotators.spec import AnnotatorSpec, Library, Shot, read_spec
 from annotators.strict_yaml import Reader, nearest, read_yaml
 from db.errors import ConfigError
-from db.records import AnnotatorKind
+from db.records import COMPOSITES, AnnotatorKind
 
 FOLDER = Path(__file__).parent / "catalog"
 SPEC_FILE = "annotator.yaml"
@@ -148,8 +148,7 @@ def refitted(
 def _moved(line: dict[str, object], member: AnyAnnotator, path: Path, folder: Path) -> dict[str, object]:
     """The line of a member in a file that stands in another folder, with the model that it asks."""
     own = path.parent / str(line["annotator"])
-    there = own.is_file() or (own / SPEC_FILE).is_file()
-    place = os.path.relpath(own, folder) if there else line["annotator"]
+    place = os.path.relpath(own, folder) if _is_annotator(own) else line["annotator"]
     model = member.model if isinstance(member, AnnotatorSpec) else ""
     return {**line, "annotator": place, **({"model": model} if model else {})}
 
@@ -231,10 +230,15 @@ def _base_of(name: str, folder: Path, line: Reader) -> Path | None:
     """The file of an annotator that a file names: beside it, or as `load` finds it."""
     beside = folder / name
     try:
-        return _path_of(str(beside) if beside.is_file() or (beside / SPEC_FILE).is_file() else name)
+        return _path_of(str(beside) if _is_annotator(beside) else name)
     except ConfigError as error:
         line.complain("annotator", error.what)
         return None
+
+
+def _is_annotator(place: Path) -> bool:
+    """Whether this is the file of an annotator, or its folder."""
+    return place.is_file() or (place / SPEC_FILE).is_file()
 
 
 def _changed(

@@ -20,6 +20,10 @@ from annotators.spec import AnnotatorSpec
 from db.ids import Json, content_hash
 from db.records import AnnotatorCard, AnnotatorKind
 
+NOBODY = "every member is recused"
+UNTOLD = "no member has a verdict"
+ROUNDING = 1e-9  # of shares and confidences that a file gives in decimals
+
 
 class Vote(NamedTuple):
     """What a member says of a pair: the mean of its judgements. A member that is recused has no vote.

@@ -18,8 +18,6 @@ from db.records import AnnotatorKind
 CHANGES = CHANGEABLE | {"orders", "seed"}
 """What a member may have otherwise than the annotator that it is based on."""
 
-COMPOSITES = (AnnotatorKind.PANEL, AnnotatorKind.CASCADE)
-
 ReadJudge = Callable[[str, Mapping[str, object], Reader], AnyAnnotator | None]
 """(annotator, entries that replace its own, the reader to complain to) -> the member."""
 

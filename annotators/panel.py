@@ -13,18 +13,15 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from statistics import fmean
 
-from annotators.composite import AnyAnnotator, Ruling, Stage, Vote
+from annotators.composite import NOBODY, ROUNDING, UNTOLD, AnyAnnotator, Ruling, Stage, Vote
+from annotators.composite_examples import example_votes, is_as_expected, read_expected, said_of
 from annotators.judgement import Verdict
-from annotators.spec import read_preference
-from annotators.strict_yaml import Reader, nearest
+from annotators.strict_yaml import Reader
 from db.ids import Json
-from db.records import AnnotationStatus, AnnotatorKind
+from db.records import AnnotatorKind
 
 FEWEST = 2  # members of a panel
 SIDES = ("second", "tie", "first")  # the rows and columns of a confusion table
-NOBODY = "every member is recused"
-UNTOLD = "no member has a verdict"
-ROUNDING = 1e-9
 
 
 class Combine(StrEnum):
@@ -184,35 +181,3 @@ def _examine(entry: Reader, rule: PanelRule) -> None:
         ruling = rule.ruling([Vote(names.index(name), value) for name, value in said.items()])
         if not is_as_expected(ruling, expected, contested) and not entry.problems:
             example.complain("expect", f"the votes give {said_of(ruling)}")
-
-
-def example_votes(example: Reader, names: Sequence[str]) -> dict[str, float | None]:
-    """The votes of an example, by member; a member that is left out is recused."""
-    votes = example.reader("votes")
-    said = votes.rest()
-    for name in sorted(said.keys() - set(names)):
-        votes.complain(name, f"no member{nearest(name, names)}")
-    return {name: read_preference(votes, name, said[name]) for name in names if name in said}
-
-
-def read_expected(example: Reader) -> tuple[float | None, bool]:
-    """What an example expects: a preference, and whether the pair is contested."""
-    value = example.take("expect", None)
-    if value == AnnotationStatus.CONTESTED.value:
-        return None, True
-    return read_preference(example, "expect", value), False
-
-
-def is_as_expected(ruling: Ruling, expected: float | None, contested: bool) -> bool:
-    """Whether a ruling is what an example expects."""
-    if ruling.verdict is None or contested:
-        return contested and ruling.verdict is None
-    found = ruling.verdict.first
-    return found is expected or (found is not None and expected is not None and abs(found - expected) < 1e-6)
-
-
-def said_of(ruling: Ruling) -> str:
-    """A ruling in a word."""
-    if ruling.verdict is None:
-        return AnnotationStatus.CONTESTED.value
-    return "no verdict" if ruling.verdict.first is None else f"{ruling.verdict.first:g}"

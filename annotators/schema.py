@@ -12,13 +12,13 @@ from enum import StrEnum
 from typing import TypeVar
 
 from annotators.composite import AnyAnnotator
-from annotators.composite_files import CHANGES, COMPOSITES, read_composite
+from annotators.composite_files import CHANGES, read_composite
 from annotators.families import Families
 from annotators.pool import CHANGEABLE, read_pool
 from annotators.spec import AnnotatorSpec, Library, read_spec
 from annotators.strict_yaml import Reader
 from db.ids import Json
-from db.records import AnnotatorKind
+from db.records import COMPOSITES, AnnotatorKind
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 PROMPT = "prompt.jinja"

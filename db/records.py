@@ -32,6 +32,10 @@ class AnnotatorKind(StrEnum):
     CASCADE = "cascade"  # the judgement of the first of several annotators that is sure
 
 
+COMPOSITES = (AnnotatorKind.PANEL, AnnotatorKind.CASCADE)
+"""The kinds that are made of others' judgements."""
+
+
 class ProducerKind(StrEnum):
     """Who wrote an output."""
 

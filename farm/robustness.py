@@ -24,7 +24,7 @@ from db.queries.holdings import names_of
 from db.records import AnnotationStatus, AnnotatorKind, Item, Output, Pair
 from farm.annotate import annotate
 from farm.evaluation.attacks import ATTACKS, PREFIX, SOURCE, Attack, AttackKind
-from farm.evaluation.audit_report import interval_json
+from farm.evaluation.json_figures import interval_json
 from farm.judging.provider import Provider
 from farm.options.robustness import RobustnessTask as RobustnessTask
 from farm.progress import Progress

@@ -27,7 +27,7 @@ from db.queries.frames import Judgements, identities, judgements
 from db.records import AnnotatorCard
 from db.whole_files import write_bytes_whole
 from farm.audit import AuditOptions, audit
-from farm.evaluation.audit_report import interval_json
+from farm.evaluation.json_figures import interval_json
 from farm.evaluation.references import named, reference_members
 from farm.judging.in_process import named_models
 from farm.options.calibrate import CalibrateTask

@@ -19,7 +19,7 @@ from db.ids import Json
 from db.ledger import Ledger
 from db.whole_files import write_bytes_whole
 from farm.calibration.member_votes import member_votes
-from farm.evaluation.audit_report import interval_json
+from farm.evaluation.json_figures import interval_json
 from farm.options.calibrate import CalibrateTask
 from farm.statistics.agreement import Floats, categories
 from farm.statistics.dawid_skene import Consensus, Verdicts, anchored_consensus

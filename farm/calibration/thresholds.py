@@ -21,10 +21,10 @@ from db.ids import Json
 from db.ledger import Ledger
 from db.whole_files import write_bytes_whole
 from farm.calibration.member_votes import MemberVotes, member_votes
-from farm.evaluation.audit_report import interval_json
+from farm.evaluation.json_figures import interval_json
 from farm.options.calibrate import CalibrateTask
 from farm.statistics.bootstrap import Interval
-from farm.statistics.bounds import clustered_error, share_interval
+from farm.statistics.bounds import clustered_share
 from farm.statistics.selective import NEVER, FittedCascade, fit_cascade
 
 DECIMALS = 6  # of thresholds in the written file
@@ -35,7 +35,7 @@ class CascadeCalibration:
     """The result of a fit. fitted, held: questions of the fit and of the check; unclear: those left out.
 
     people: how often one person agrees with the others, on the questions where they agree most, as many as
-    the cascade has to decide. prices: US dollars for 1,000 judgements of each member, where known.
+    the cascade has to decide.
     """
 
     cascade: str
@@ -144,9 +144,5 @@ def _refuse_impossible(people: Interval, promise: float, share: float) -> None:
 def _people(votes: MemberVotes, share: float) -> Interval:
     """How often one person agrees with the others on this share of the questions, where people agree most."""
     told = np.flatnonzero(~np.isnan(votes.own))
-    if not len(told):
-        return Interval(None, None, None, 0)
     most = told[np.argsort(-votes.own[told], kind="stable")][: max(1, round(share * len(told)))]
-    clusters = np.unique(votes.clusters[most], return_inverse=True)[1]
-    error = clustered_error(votes.own[most], clusters)
-    return share_interval(float(votes.own[most].mean()), error, int(clusters.max()) + 1)
+    return clustered_share(votes.own[most], votes.clusters[most])

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from db.ids import Json
-from farm.evaluation.json_figures import interval_json as interval_json
+from farm.evaluation.json_figures import interval_json
 from farm.evaluation.pair_audit import PairAudit
 from farm.evaluation.strength_audit import StrengthAudit
 from farm.evaluation.trait_audit import TraitAudit

@@ -13,11 +13,11 @@ import pandas as pd
 
 from db.ledger import Ledger
 from db.queries.composites import MadeFrames, made_frames
-from db.records import AnnotationStatus, AnnotatorCard, AnnotatorKind
+from db.records import COMPOSITES, AnnotationStatus, AnnotatorCard, AnnotatorKind
 from farm.evaluation.audit_report import Coverage
-from farm.evaluation.references import COMPOSITES, Who
+from farm.evaluation.references import Who
 from farm.statistics.bootstrap import Interval
-from farm.statistics.bounds import clustered_error, share_interval
+from farm.statistics.bounds import clustered_share
 
 
 def coverage(
@@ -55,14 +55,12 @@ def _coverage(
     status = found.judgements["status"]
     open_ = status.isin([AnnotationStatus.CONTESTED.value, AnnotationStatus.FAILED.value])
     decided = np.where(open_, 0.0, 1.0)
-    clusters = np.unique(found.judgements["instruction_id"], return_inverse=True)[1]
-    error = clustered_error(decided, clusters)
     prices = found.parts.assign(price=found.parts["price"].where(found.parts["asked"], 0.0))
     total = prices["price"].sum(skipna=False)
     promise = card.spec.get("promise")
     return Coverage(
         annotator=name,
-        decided=share_interval(float(decided.mean()), error, int(clusters.max()) + 1),
+        decided=clustered_share(decided, found.judgements["instruction_id"].to_numpy(np.int64)),
         contested=int((status == AnnotationStatus.CONTESTED.value).sum()),
         failed=int((status == AnnotationStatus.FAILED.value).sum()),
         by=_deciders(card, found, found.judgements.loc[~open_, "id"], keys),

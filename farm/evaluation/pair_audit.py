@@ -20,9 +20,8 @@ from db.queries.frames import Judgements, output_ids
 from farm.evaluation.json_figures import interval_json
 from farm.evaluation.near_texts import Likeness, likeness
 from farm.evaluation.references import Who
-from farm.statistics.agreement import Floats, Ints
 from farm.statistics.bootstrap import Interval
-from farm.statistics.bounds import clustered_error, share_interval
+from farm.statistics.bounds import clustered_share
 from farm.statistics.cycles import Decided, triads_of
 
 EXAMPLES = 3  # pairs that are named for each kind
@@ -108,15 +107,7 @@ def _alike(kinds: Mapping[int, Likeness], rows: pd.DataFrame) -> list[AlikePairs
 
 def _ties(rows: pd.DataFrame) -> Interval:
     ties = np.where(rows["preference"] == 0.5, 1.0, 0.0)
-    return _share(ties, rows["instruction_id"].to_numpy(np.int64))
-
-
-def _share(values: Floats, groups: Ints) -> Interval:
-    """The mean of values in groups, with bounds by group."""
-    if not len(values):
-        return Interval(None, None, None, 0)
-    clusters = np.unique(groups, return_inverse=True)[1]
-    return share_interval(float(values.mean()), clustered_error(values, clusters), int(clusters.max()) + 1)
+    return clustered_share(ties, rows["instruction_id"].to_numpy(np.int64))
 
 
 def _cycles(ledger: Ledger, rows: pd.DataFrame, shown: Sequence[Who]) -> list[Contradictions]:
@@ -139,6 +130,6 @@ def _cycles(ledger: Ledger, rows: pd.DataFrame, shown: Sequence[Who]) -> list[Co
         if total:
             flags = [(i, k < counted[i].cycles) for i in total for k in range(total[i])]
             values = np.array([float(flag) for _, flag in flags])
-            share = _share(values, np.array([instruction for instruction, _ in flags]))
+            share = clustered_share(values, np.array([instruction for instruction, _ in flags]))
             found.append(Contradictions(who.name, len(flags), int(values.sum()), share))
     return found

@@ -19,7 +19,7 @@ from db.ids import Json
 from db.ledger import Ledger
 from db.queries.contests import contests
 from db.records import AnnotationStatus, AnnotatorKind
-from farm.evaluation.audit_report import interval_json
+from farm.evaluation.json_figures import interval_json
 from farm.evaluation.references import GROUPS, Who, annotator_named, named
 from farm.evaluation.scope import EVERYTHING, Scope, made_to_test
 from farm.statistics.agreement import categories

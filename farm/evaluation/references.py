@@ -8,7 +8,6 @@ from typing import NamedTuple
 from db.errors import ConfigError, did_you_mean
 from db.records import AnnotatorCard, AnnotatorKind
 
-COMPOSITES = (AnnotatorKind.PANEL, AnnotatorKind.CASCADE)  # made of others' judgements
 GROUPS = {"human": AnnotatorKind.HUMAN, "gold": AnnotatorKind.GOLD}  # names that stand for all of a kind
 
 

@@ -14,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from db.records import COMPOSITES
 from farm.evaluation.audit_report import AnnotatorAudit, Confusion, Panel, ReferenceAudit, Slice
-from farm.evaluation.references import COMPOSITES, GROUPS, Who
+from farm.evaluation.references import GROUPS, Who
 from farm.evaluation.slices import Sample
 from farm.statistics import profile, reliability
 from farm.statistics.agreement import (

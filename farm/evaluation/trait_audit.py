@@ -22,7 +22,7 @@ from farm.evaluation.references import Who
 from farm.evaluation.traits import TRAITS, traits_of
 from farm.statistics.agreement import Bools, Floats, sides
 from farm.statistics.bootstrap import Interval
-from farm.statistics.bounds import clustered_error, share_interval
+from farm.statistics.bounds import clustered_share
 from farm.statistics.votes_on_traits import Ballot, TraitFit, difference, estimable, fit_votes
 
 PLACE = "shown first"  # a trait of how a pair is shown: 1 where the first output is
@@ -136,7 +136,7 @@ def _row(voter: _Voter, people: _Voter | None) -> TraitRow:
     effects: Mapping[int, Interval] = {}
     refused = ""
     try:
-        effects = _by_trait(fit_votes(voter.ballot.take(np.ones(len(voter.places), bool), known)), known)
+        effects = _by_trait(fit_votes(voter.ballot.of_traits(known)), known)
     except ValueError as error:
         refused = str(error)
     over = _over_people(voter, people) if people else {}
@@ -154,12 +154,10 @@ def _by_trait(fit: TraitFit, known: Bools) -> dict[int, Interval]:
 def _over_people(voter: _Voter, people: _Voter) -> dict[int, Interval]:
     """The effects less people's, on the questions of both. Empty where either has no model there."""
     both = np.intersect1d(voter.places, people.places)
-    mine, theirs = (
-        each.ballot.take(np.isin(each.places, both), np.ones(len(NAMES), bool)) for each in (voter, people)
-    )
+    mine, theirs = (each.ballot.of_rows(np.isin(each.places, both)) for each in (voter, people))
     known = estimable(mine) & estimable(theirs) if len(both) else np.zeros(len(NAMES), bool)
     try:
-        fits = [fit_votes(each.take(np.ones(len(each.votes), bool), known)) for each in (mine, theirs)]
+        fits = [fit_votes(each.of_traits(known)) for each in (mine, theirs)]
     except ValueError:
         return {}
     one, other = fits
@@ -170,9 +168,5 @@ def _prefers(ballot: Ballot, trait: int) -> Interval:
     """The share of votes for the output that has more of a trait, where the two differ in it."""
     column = ballot.differences[:, trait]
     differs = column != 0
-    if not differs.any():
-        return NOTHING
     votes = np.where(column[differs] > 0, ballot.votes[differs], 1 - ballot.votes[differs])
-    clusters = np.unique(ballot.clusters[differs], return_inverse=True)[1]
-    error = clustered_error(votes, clusters)
-    return share_interval(float(votes.mean()), error, int(clusters.max()) + 1)
+    return clustered_share(votes, ballot.clusters[differs])

@@ -69,6 +69,17 @@ def share_interval(mean: float, error: float, n: int) -> Interval:
     return Interval(mean, None, None, n) if bounds is None else Interval(mean, *bounds, n)
 
 
+def clustered_share(values: Floats, groups: NDArray[np.int64]) -> Interval:
+    """The mean of values (n,) in [0, 1] with its 95 % interval; values of one group are not independent.
+
+    groups (n,): of each value, any numbers; n of the interval is how many there are. No values, no mean.
+    """
+    if not len(values):
+        return Interval(None, None, None, 0)
+    clusters = np.unique(groups, return_inverse=True)[1]
+    return share_interval(float(values.mean()), clustered_error(values, clusters), int(clusters.max()) + 1)
+
+
 def difference_interval(mean: float, error: float, n: int, level: float = LEVEL) -> Interval:
     """The interval of a mean difference in [-1, 1] of n independent items, such as two paired shares.
 

@@ -37,9 +37,13 @@ class Ballot(NamedTuple):
     differences: Floats
     clusters: Ints
 
-    def take(self, rows: Bools, columns: Bools) -> Ballot:
-        """Some of the votes and traits."""
-        return Ballot(self.votes[rows], self.differences[rows][:, columns], self.clusters[rows])
+    def of_rows(self, chosen: Bools) -> Ballot:
+        """Some of the votes."""
+        return Ballot(self.votes[chosen], self.differences[chosen], self.clusters[chosen])
+
+    def of_traits(self, chosen: Bools) -> Ballot:
+        """All votes, on some of the traits."""
+        return self._replace(differences=self.differences[:, chosen])
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def test_what_no_model_can_weigh_is_left_out() -> None:
     wide = Ballot(votes, np.column_stack([x, rare, decisive, np.zeros(len(votes))]), group)
     assert estimable(wide).tolist() == [True, True, False, False, False]
     with pytest.raises(ValueError, match="decide every vote"):
-        fit_votes(wide.take(np.ones(len(votes), bool), chosen(True, True, False, True, False)))
+        fit_votes(wide.of_traits(chosen(True, True, False, True, False)))
     with pytest.raises(ValueError, match="always differ together"):
         fit_votes(Ballot(votes, np.column_stack([x[:, 0], x[:, 0]]), group))
     with pytest.raises(ValueError, match="votes on 5 instructions"):
