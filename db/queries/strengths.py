@@ -10,7 +10,7 @@ from db.ledger import Ledger
 from db.tables import ANNOTATION, OUTPUT, PAIR, STRENGTH
 
 ASKED = ["pair_id", "annotator", "item_id", "replicate", "swapped"]
-COLUMNS = ["pair_id", "annotator", "item_id", "replicate", "swapped", "preference", "steps", "levels"]
+COLUMNS = [*ASKED, "preference", "steps", "levels"]
 
 
 def strengths(ledger: Ledger) -> pd.DataFrame:

@@ -50,16 +50,29 @@ class AnnotationMaker:
             yield replace(self._annotation(question, judgement), completion_id=claim_id, slot=slot)
 
     def _annotation(self, question: OpenQuestion, judgement: Judgement) -> Annotation:
-        return Annotation(
+        return annotation_of(
+            judgement,
             pair_id=question.pair.id,
             annotator_id=self.annotator_id,
-            preference=judgement.preference,
-            label=judgement.label,
-            swapped=judgement.swapped,
-            status=judgement.status,
-            reason=judgement.reason,
-            strength=judgement.degree,
-            aspects=judgement.aspects,
             replicate=question.asked.replicate,
             attempt=question.attempt,
         )
+
+
+def annotation_of(
+    judgement: Judgement, *, pair_id: int, annotator_id: int, replicate: int, attempt: int
+) -> Annotation:
+    """The judgement as the ledger keeps it."""
+    return Annotation(
+        pair_id=pair_id,
+        annotator_id=annotator_id,
+        preference=judgement.preference,
+        label=judgement.label,
+        swapped=judgement.swapped,
+        status=judgement.status,
+        reason=judgement.reason,
+        strength=judgement.degree,
+        aspects=judgement.aspects,
+        replicate=replicate,
+        attempt=attempt,
+    )

@@ -19,6 +19,7 @@ from annotators.spec import AnnotatorSpec
 from db.ids import Json
 from db.ledger import Ledger, PairFilter
 from db.records import Annotation, AnnotationStatus
+from farm.judging.answered import annotation_of
 from farm.judging.asking import Judging
 from farm.judging.composites import CompositeRun, Resolved, resolved
 from farm.judging.in_process import Answerer, outside
@@ -272,19 +273,11 @@ def _asking_nobody(
 
 
 def _annotation(question: QuietQuestion, annotator_id: int, attempt: int) -> Annotation:
-    judgement = question.judge()
-    return Annotation(
+    said = annotation_of(
+        question.judge(),
         pair_id=question.asked.pair_id,
         annotator_id=annotator_id,
-        preference=judgement.preference,
-        label=judgement.label,
-        swapped=judgement.swapped,
-        status=judgement.status,
-        reason=judgement.reason,
-        strength=judgement.degree,
-        aspects=judgement.aspects,
         replicate=question.asked.replicate,
         attempt=attempt,
-        completion_id=question.completion_id,
-        slot=question.slot,
     )
+    return replace(said, completion_id=question.completion_id, slot=question.slot)

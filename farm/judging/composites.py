@@ -22,6 +22,7 @@ from db.errors import ConfigError
 from db.ledger import Ledger, PairFilter, Standing
 from db.queries.composites import MemberJudgement, PairSides, sides, told_by
 from db.records import Annotation, AnnotationStatus, Question
+from farm.judging.answered import annotation_of
 from farm.judging.provider import Provider
 from farm.judging.reasons import Reasons
 from farm.judging.transports import whom_of
@@ -162,14 +163,15 @@ class CompositeRun:
         passed, later = list[Waiting](), list[Waiting]()
         asked: dict[int, set[int]] = defaultdict(set)
         for some in windows:
-            said = self._said(some, at.places)
-            for question, votes in zip(some, said, strict=True):
+            ready = list[tuple[Waiting, dict[int, MemberSaid]]]()
+            for question, votes in zip(some, self._said(some, at.places), strict=True):
                 missing = [place for place, each in votes.items() if each.missing]
                 for place in missing:
                     asked[place].add(question.pair.id)
                 if missing:
                     later.append(question)
-            ready = [pair for pair in zip(some, said, strict=True) if not _is_missing(pair[1])]
+                else:
+                    ready.append((question, votes))
             passed += self._ruled(at, ready)
         for place, pair_ids in sorted(asked.items()):
             self.ask(self.annotator.members[place], PairFilter(ids=tuple(sorted(pair_ids))))
@@ -229,18 +231,14 @@ class CompositeRun:
         return Occasion(question.pair.key, self.annotator.draw_key, question.replicate)
 
     def _annotation(self, question: Waiting, judgement: Judgement) -> Annotation:
-        return Annotation(
+        made = annotation_of(
+            judgement,
             pair_id=question.pair.id,
             annotator_id=self._id,
-            preference=judgement.preference,
-            label=judgement.label,
-            swapped=None,
-            status=judgement.status,
-            reason=judgement.reason,
             replicate=question.replicate,
             attempt=question.attempt,
-            parts=question.parts,
         )
+        return replace(made, swapped=None, parts=question.parts)
 
     def _write(self, facts: Sequence[Annotation]) -> None:
         self.ledger.write_patiently(lambda writer: writer.annotations(facts))
@@ -292,10 +290,6 @@ def _said_by(member: AnyAnnotator, told: Sequence[MemberJudgement]) -> MemberSai
     parts = tuple(sorted(each.id for each in told))
     preferences = [each.preference for each in told if each.preference is not None]
     return MemberSaid(fmean(preferences) if len(preferences) == len(told) else None, parts)
-
-
-def _is_missing(votes: dict[int, MemberSaid]) -> bool:
-    return any(each.missing for each in votes.values())
 
 
 def _without(status: AnnotationStatus, reason: str) -> Judgement:
