@@ -24,10 +24,9 @@ def in_chunks(measure: Callable[..., Tensor], rows: tuple[Tensor, ...], width: i
     measure: looks at each row by itself. width: elements that it makes of a row, which is the vocabulary's
     size where it makes logits. Where a gradient is wanted, a part is computed again in the backward pass.
     """
-    size = max(1, LOGITS // width)
-    if len(rows[0]) <= size:
+    parts = [[each[part] for each in rows] for part in _parts(len(rows[0]), width)]
+    if len(parts) < 2:
         return measure(*rows)
-    parts = zip(*(each.split(size) for each in rows), strict=True)
     if not torch.is_grad_enabled():
         return torch.cat([measure(*part) for part in parts])
     return torch.cat(
@@ -88,6 +87,7 @@ class _HeadLogps(torch.autograd.Function):
 
 
 def _parts(rows: int, width: int) -> Iterator[slice]:
+    """The rows in parts that make at most LOGITS elements, or one row a part."""
     size = max(1, LOGITS // width)
     return (slice(at, at + size) for at in range(0, rows, size))
 

@@ -13,7 +13,7 @@ from farm.training.checkpoint import RunFolder
 from farm.training.loop import fit
 from farm.training.pair_method import RatedPairs
 from tests.support.objectives import Case, cases, leaves, responses
-from tests.support.on_policy import MethodMaker, gradients_of_splits
+from tests.support.on_policy import MethodMaker, assert_fresh_pairs_add_up
 
 
 @pytest.mark.parametrize("case", cases("fresh", "nash_md"))
@@ -69,14 +69,7 @@ def test_more_steps_on_a_rollout_are_refused() -> None:
 
 
 def test_one_batch_of_eight_is_four_of_two_is_eight_of_one(made: MethodMaker) -> None:
-    method = made("nash_md", batch_size=4, n=2, beta=0.3)
-    plan = next(method.feed.plans(0))
-    judged = method.feed.judged(plan, method.feed.drawn(plan))
-    assert judged.weight == 8
-    whole, *split = gradients_of_splits(method, judged, (8, 2, 1))
-    assert whole.norm() > 0
-    for each in split:
-        assert (each - whole).norm() < 1e-12 * whole.norm()
+    assert_fresh_pairs_add_up(made("nash_md", batch_size=4, n=2, beta=0.3))
 
 
 def test_resume_is_exact(made: MethodMaker, tmp_path: Path) -> None:

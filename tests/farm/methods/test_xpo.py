@@ -8,7 +8,7 @@ from farm.methods.online_dpo import OnlineDPOConfig, online_dpo_loss
 from farm.methods.xpo import XPOConfig, xpo_loss
 from farm.training.pair_method import RatedPairs
 from tests.support.objectives import Case, cases, leaves, responses
-from tests.support.on_policy import MethodMaker, gradients_of_splits
+from tests.support.on_policy import MethodMaker, assert_fresh_pairs_add_up
 
 
 @pytest.mark.parametrize("case", cases("fresh", "xpo")[:2])
@@ -50,11 +50,4 @@ def test_the_reference_draws_the_second_response(made: MethodMaker) -> None:
 
 
 def test_one_batch_of_eight_is_four_of_two_is_eight_of_one(made: MethodMaker) -> None:
-    method = made("xpo", batch_size=4, n=2, beta=0.3)
-    plan = next(method.feed.plans(0))
-    judged = method.feed.judged(plan, method.feed.drawn(plan))
-    assert judged.weight == 8
-    whole, *split = gradients_of_splits(method, judged, (8, 2, 1))
-    assert whole.norm() > 0
-    for each in split:
-        assert (each - whole).norm() < 1e-12 * whole.norm()
+    assert_fresh_pairs_add_up(made("xpo", batch_size=4, n=2, beta=0.3))
