@@ -3,12 +3,13 @@
     python benchmarks/learns.py FOLDER --json benchmarks/results/learns.json
     python benchmarks/learns.py FOLDER --further benchmarks/objectives.yaml --alone
     python benchmarks/learns.py FOLDER --further benchmarks/lists.yaml --alone --draws 4
+    python benchmarks/learns.py FOLDER --further benchmarks/own_outputs.yaml --alone --seeds 0
 
 FOLDER has the studies of benchmarks/quickstart.py; those that are missing are made. Methods that the
 quickstart leaves out are trained from the same supervised model, with the reward model of people's
 preferences. With --alone nothing else is: the world, its supervised model and people's preferences are made,
-and the methods of --further, which learn from these preferences, are trained. With --draws people judge all
-pairs of so many outputs, of as many instructions as give as many judgements.
+and the methods of --further are trained on them, with a reward model of them where one asks for it. With
+--draws people judge all pairs of so many outputs, of as many instructions as give as many judgements.
 
 The gold utility judges one output to each evaluation instruction against a second draw of the supervised
 model. The options of the recipe were chosen in simulation on the validation split (benchmarks/recipe.py).
@@ -41,7 +42,15 @@ from farm.sample import SampleTask
 from farm.snapshot import Choice, snapshot
 from farm.statistics.win_rates import win_rates
 from farm.studies.results import PEOPLE
-from farm.studies.validation import BASELINE, SFT, Study, against_baseline, method_step
+from farm.studies.validation import (
+    BASELINE,
+    SFT,
+    Study,
+    against_baseline,
+    from_pairs,
+    method_step,
+    reward_step,
+)
 from farm.studies.work import Step, run, workers
 from farm.world.build import set_name
 from farm.world.people import GOLD, judge_by_gold, people
@@ -84,6 +93,9 @@ def learned(
             judge_lists(stages, study, draws)
             snapshot(ledger, feedback, Choice(stages.people.trains, LISTS if draws > 2 else study.pairs))
         study = replace(study, recipe=replace(study.recipe, methods={**study.recipe.methods, **further}))
+        if alone and not all(map(from_pairs, further)):
+            done = pool.begin(partial(run, reward_step(study, feedback))).result()
+            print(f"{done.name}: {done.seconds:.0f} s", flush=True)
         steps = [method_step(study, feedback, method) for method in further]
         for done in pool.each([partial(run, step) for step in steps]):
             print(f"{done.name}: {done.seconds:.0f} s", flush=True)

@@ -13,7 +13,7 @@ L        dpo_loss          with all options of dpo
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -27,8 +27,8 @@ from farm.models.policy import Policy
 from farm.models.tokens import Tokens
 from farm.training.batches import PairBatch
 from farm.training.data import Data, PreferencePair
-from farm.training.feed import PreparedFeed
-from farm.training.method import DataKind, Feed, Models, Need
+from farm.training.feed import NumberedFeed
+from farm.training.method import DataKind, Models, Need
 from farm.training.pair_method import PairMethod, PairTrainer, ReferencedPairs
 
 logger = logging.getLogger(__name__)
@@ -71,25 +71,6 @@ class WithReference(nn.Module):
             buffer.lerp_(weight, mixing)
 
 
-class FeedWithUpdates(PreparedFeed[PairBatch, ReferencedPairs]):
-    """A prepared feed that calls `before` with the number of each step before its batches are prepared."""
-
-    def __init__(
-        self,
-        feed: Feed[PairBatch],
-        prepare: Callable[[Sequence[PairBatch]], Sequence[ReferencedPairs]],
-        before: Callable[[int], None],
-    ) -> None:
-        super().__init__(feed, prepare)
-        self._before = before
-
-    def batches(self, start: int) -> Iterator[Sequence[ReferencedPairs]]:
-        """The prepared batches of each step, from step `start` on."""
-        for step, batches in enumerate(self._feed.batches(start), start):
-            self._before(step)
-            yield self._prepare(batches)
-
-
 class TRDPO(PairMethod[TRDPOConfig]):
     """Trust-region direct preference optimisation (Gorbatovski et al. 2024)."""
 
@@ -102,15 +83,16 @@ class TRDPO(PairMethod[TRDPOConfig]):
         self.moving = models.policy()
         self.trained = self.both = WithReference(self.policy, self.moving)
         self.reference = self.rated
-        self.feed = FeedWithUpdates(self.pairs, self.with_reference, self.updated)
+        self.feed = NumberedFeed(self.pairs, self.after_update)
         if self.feed.steps <= config.sync_every:
             said = "the run has %d steps and sync_every is %d: the reference never moves, so this is dpo"
             logger.warning(said, self.feed.steps, config.sync_every)
 
-    def updated(self, step: int) -> None:
-        """Before step `step`, counted from 0: update the reference if it is due."""
+    def after_update(self, step: int, batches: Sequence[PairBatch]) -> list[ReferencedPairs]:
+        """The batches of a step, counted from 0, under a reference that is updated first if it is due."""
         if step and step % self.config.sync_every == 0:
             self.both.update(self.config.mixing)
+        return self.with_reference(batches)
 
     @torch.no_grad()
     def rated(self, tokens: Tokens) -> Tensor:

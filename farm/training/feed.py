@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -123,6 +124,20 @@ class PreparedFeed(Generic[B, C]):
         batches = self._feed.held_out()
         for part in [list(batches)] if self._together else ([batch] for batch in batches):
             yield from self._prepare(part) if part else ()
+
+
+class NumberedFeed(PreparedFeed[B, C]):
+    """The same, where `prepare` is told the number of the step too, counted from 0; of held-out batches 0."""
+
+    def __init__(
+        self, feed: Feed[B], prepare: Callable[[int, Sequence[B]], Sequence[C]], together: bool = False
+    ) -> None:
+        super().__init__(feed, partial(prepare, 0), together)
+        self._numbered = prepare
+
+    def batches(self, start: int) -> Iterator[Sequence[C]]:
+        """The prepared batches of each step, from step `start` on."""
+        return (self._numbered(step, found) for step, found in enumerate(self._feed.batches(start), start))
 
 
 class Tokenized(Protocol):

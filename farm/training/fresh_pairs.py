@@ -180,7 +180,7 @@ class JudgedDraws(Draws[FreshPairs]):
     def judged(self, plan: RolloutPlan, pairs: FreshPairs) -> FreshPairs:
         """The pairs of all processes that a judgement came of. Raises DataError where there is none."""
         prompts = [prompt for prompt in plan.whole for _ in range(self.config.n)]
-        first, second = self._texts(pairs.first), self._texts(pairs.second)
+        first, second = self.texts(pairs.first), self.texts(pairs.second)
 
         def ask() -> Tensor:
             with autocast(self.config):
@@ -218,11 +218,6 @@ class JudgedDraws(Draws[FreshPairs]):
             "completions/ended": drawn.ended,
         }
         return dict(zip(per_row, mean_over(self.processes, *per_row.values()), strict=True))
-
-    def _texts(self, tokens: Tokens) -> list[str]:
-        codec = self.policy.codec
-        rows = zip(tokens.ids.tolist(), tokens.mask.tolist(), strict=True)
-        return [codec.text([i for i, own in zip(ids, mask, strict=True) if own]) for ids, mask in rows]
 
 
 def penalised(preference: Tensor, cut: Tensor, penalty: float) -> Tensor:

@@ -25,7 +25,7 @@ from farm.training.batches import Rollout
 from farm.training.curriculum import Curriculum
 from farm.training.data import Data, DataError
 from farm.training.feed import instructions
-from farm.training.method import Models
+from farm.training.method import Models, RewardFn
 from farm.training.processes import Processes, at_rest
 from farm.training.rollout import TOKENS_AT_A_TIME, Responses, RolloutConfig, draw, roll_out, scored
 from farm.training.rows import gathered, parts, take, widths
@@ -116,6 +116,12 @@ class Draws(Generic[L]):
         with at_rest(policy), autocast(self.config), self.processes.together():
             return draw(policy, plan.prompts, self.config, seed=plan.seed, n=n or self.config.n)
 
+    def texts(self, tokens: Tokens) -> list[str]:
+        """The response of each row as text, without special tokens."""
+        rows = zip(tokens.ids.tolist(), tokens.mask.tolist(), strict=True)
+        of_response = ([i for i, own in zip(ids, mask, strict=True) if own] for ids, mask in rows)
+        return [self.policy.codec.text(ids) for ids in of_response]
+
     def dealt(self, plan: RolloutPlan, batch: L) -> Iterator[list[L]]:
         """This process's share of each minibatch, one per optimizer step, in parts that fit into memory.
 
@@ -154,8 +160,12 @@ class Rollouts(Draws[L]):
             what = "the value model reads other tokens than the policy writes"
             raise ConfigError(what, where="reward", remedy="use a reward model with the policy's tokenizer")
         self.value = value
-        self.reference, self.reward = models.reference(), models.reward()
+        self.reference, self.reward = models.reference(), self.reward_of(models)
         super().__init__(config, data, policy, learn, curriculum=curriculum)
+
+    def reward_of(self, models: Models) -> RewardFn:
+        """What scores the responses. Raises ConfigError where no reward was named."""
+        return models.reward()
 
     def drawn(self, plan: RolloutPlan) -> Rollout:
         """Draw the rollout from the present policy. Raises DataError on a score that is not finite."""

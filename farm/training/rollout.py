@@ -14,7 +14,7 @@ from torch import Tensor
 from farm.config import Decoding, TrainConfig, option
 from farm.models.codec import Row, collate
 from farm.models.ensemble import Ensemble
-from farm.models.generation import sample
+from farm.models.generation import Drawn, sample
 from farm.models.mixture import Drawer
 from farm.models.ops import kl_k1, masked_sum
 from farm.models.policy import Policy
@@ -30,7 +30,16 @@ from farm.training.rows import parts, take, widths
 TOKENS_AT_A_TIME = 2**14  # rated without gradients in one pass; bounds memory, changes nothing else
 
 
-class RolloutConfig(TrainConfig, Decoding):
+class DrawingConfig(TrainConfig, Decoding):
+    """Options shared by methods that draw responses while they train."""
+
+    def problems(self) -> list[str]:
+        """Problems of the shared options, and a temperature of 0, with which nothing can be learnt."""
+        cold = ["temperature must be above 0: a policy that always answers the same learns nothing"]
+        return super().problems() + (cold if self.temperature == 0 else [])
+
+
+class RolloutConfig(DrawingConfig):
     """Options shared by methods that learn from responses of the policy in training."""
 
     batch_size: int = 128
@@ -48,11 +57,6 @@ class RolloutConfig(TrainConfig, Decoding):
     def rollout_steps(self) -> int:
         """Optimizer steps from one rollout to the next."""
         return self.rollout_epochs * self.minibatches
-
-    def problems(self) -> list[str]:
-        """Problems of the shared options, and a temperature of 0, with which nothing can be learnt."""
-        cold = ["temperature must be above 0: a policy that always answers the same learns nothing"]
-        return super().problems() + (cold if self.temperature == 0 else [])
 
 
 class Responses(NamedTuple):
@@ -84,8 +88,7 @@ def draw(
     codec = policy.codec
     prompt_ids = [codec.prompt_ids(prompt) for prompt in prompts]
     drawn = sample(policy, prompt_ids, decoding, seed=seed, n=n, given=given)
-    rows = [Row(prompt_ids[i // n], one.ids) for i, one in enumerate(drawn)]
-    tokens = collate(rows, codec.pad_id, policy.device)
+    tokens = as_rows(policy, prompt_ids, drawn)
     flat = torch.tensor([logp for one in drawn for logp in one.logps], device=policy.device)
     return Responses(
         prompts=[prompt for prompt in prompts for _ in range(n)],
@@ -94,6 +97,13 @@ def draw(
         logps=torch.zeros(tokens.mask.shape, device=policy.device).masked_scatter(tokens.mask, flat),
         ended=torch.tensor([one.ended for one in drawn], device=policy.device),
     )
+
+
+def as_rows(policy: Drawer, prompt_ids: Sequence[list[int]], drawn: Sequence[Drawn]) -> Tokens:
+    """The responses to some prompts as rows of tokens, padded at the right; equally many to each prompt."""
+    n = len(drawn) // len(prompt_ids)
+    rows = [Row(prompt_ids[i // n], one.ids) for i, one in enumerate(drawn)]
+    return collate(rows, policy.codec.pad_id, policy.device)
 
 
 @torch.no_grad()

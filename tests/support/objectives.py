@@ -120,6 +120,9 @@ class Shared:
             self._scorers[outputs] = found.double()
         return self._scorers[outputs]
 
+    def reference(self) -> Policy:
+        return self._reference
+
     def reference_logps(self) -> SequenceLogps:
         return self._rated
 

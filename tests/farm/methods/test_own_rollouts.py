@@ -21,7 +21,7 @@ from tests.support.on_policy import PROMPTS, MethodMaker, MethodTrainer, letters
 
 RATIO_NAMES = ("rloo", "grpo", "ppo")  # those whose loss is about the ratio to the policy that drew
 NAMES = (*RATIO_NAMES, "quark")
-ALL = (*NAMES, "dapo", "online_dpo", "xpo")  # one for each way of drawing
+ALL = (*NAMES, "dapo", "online_dpo", "xpo", "pairwise_grpo")  # one for each way of drawing
 ALIKE = ("dr_grpo", "gspo", "cispo", "reinforce_pp")  # those that draw as grpo does
 ROUNDING = "rewards/accuracies"  # of gaps of a fresh policy, whose signs are rounding
 
@@ -82,7 +82,7 @@ def test_1_batch_of_32_is_many_small_ones(name: str, trained: MethodTrainer) -> 
             assert torch.allclose(weight, other_weight, atol=1e-5), limits
 
 
-@pytest.mark.parametrize("name", [*RATIO_NAMES, "dapo", *ALIKE])
+@pytest.mark.parametrize("name", [*RATIO_NAMES, "dapo", "pairwise_grpo", *ALIKE])
 def test_a_fresh_policy_is_its_reference(name: str, made: MethodMaker) -> None:
     method = made(name)
     (batch,) = next(method.feed.batches(0))

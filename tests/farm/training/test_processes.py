@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "tests" / "support" / "train_script.py"
 OPTIONS = ["max_steps=4", "learning_rate=1e-3", "adam_epsilon=1e-3", "micro_batch=2"]
 FRESH = ["max_new_tokens=8", "max_steps=1"]  # one rollout, which is one step
-OWN_OUTPUTS = ("ppo", "rloo", "grpo", "dapo", "quark")
+OWN_OUTPUTS = ("ppo", "rloo", "grpo", "dapo", "quark", "pairwise_grpo")
+FEW_DRAWS = ("xpo", "nash_md", "hypo")  # whose prompts or models differ from step to step
 ON_POLICY = ["max_new_tokens=8", "rollout_epochs=2", "minibatches=2"]  # one rollout: rounding may turn a draw
 
 
@@ -61,6 +62,8 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
         pytest.param("grpo", "fsdp", marks=pytest.mark.slow),
         pytest.param("dapo", "ddp", marks=pytest.mark.slow),
         pytest.param("nash_md", "fsdp", marks=pytest.mark.slow),
+        pytest.param("pairwise_grpo", "ddp", marks=pytest.mark.slow),
+        pytest.param("hypo", "ddp", marks=pytest.mark.slow),
         pytest.param("sft", "fsdp", marks=pytest.mark.slow),
         pytest.param("dpo", "ddp", marks=pytest.mark.slow),
         pytest.param("reward_model", "ddp", marks=pytest.mark.slow),
@@ -68,7 +71,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     ],
 )
 def test_two_processes_are_one(name: str, how: str, tmp_path: Path, model_dir: str) -> None:
-    options = OPTIONS + (ON_POLICY if name in OWN_OUTPUTS else FRESH if name in ("xpo", "nash_md") else [])
+    options = OPTIONS + (ON_POLICY if name in OWN_OUTPUTS else FRESH if name in FEW_DRAWS else [])
     launch(1, name, model_dir, tmp_path / "one", *options)
     launch(2, name, model_dir, tmp_path / "two", *options, f"distribute={how}")
     for one, two in zip(lines(tmp_path / "one"), lines(tmp_path / "two"), strict=True):

@@ -1,0 +1,98 @@
+"""Feeds of rollouts that a judge of pairs scores, in place of a reward model.
+
+Every process draws its share. The first one asks the judge about the rollout of all, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from farm.models.forward import autocast
+from farm.models.tokens import Prompt, Tokens
+from farm.training.batches import Rollout
+from farm.training.clock import spent
+from farm.training.data import DataError
+from farm.training.fresh_pairs import penalised
+from farm.training.method import Models, RewardFn
+from farm.training.on_policy import L, RolloutPlan, Rollouts
+from farm.training.rows import gathered, take
+
+
+class JudgedRollouts(Rollouts[L]):
+    """A feed of rollouts without a reward. A response without any judgement has no token to learn from."""
+
+    def reward_of(self, models: Models) -> RewardFn:
+        """Nothing: all scores are 0 until the judge has spoken."""
+        self.judge = models.judge
+        return _no_reward
+
+    def batches(self, start: int) -> Iterator[list[L]]:
+        """The batches of each optimizer step, without responses that no judgement came of."""
+        for plan in self.plans(start):
+            whole = gathered(self.learn(plan), self.processes, self.config.n)
+            yield from self.dealt(plan, take(whole, whole.tokens.mask.any(-1).nonzero()[:, 0]))
+
+    def held_out(self) -> Iterator[L]:
+        """Nothing: judgements of held-out responses would have to be paid for too."""
+        return iter(())
+
+    def asked(self, plan: RolloutPlan, first: Tokens, second: Tokens, cut: Tensor) -> Tensor:
+        """P(first preferred) of this process's pairs: (B,), NaN where there is no judgement.
+
+        first, second: equally many rows to each prompt, those of a prompt together. cut: (B,) 1 where the
+        first alone was cut, −1 where the second alone was, else 0. Raises DataError where not one pair of all
+        processes, or fewer than there are minibatches, got a judgement.
+        """
+        each = len(cut) // len(plan.prompts)
+        sides = [self.texts(gathered(side, self.processes, each)) for side in (first, second)]
+        prompts = [prompt for prompt in plan.whole for _ in range(each)]
+
+        def ask() -> Tensor:
+            with autocast(self.config):
+                return self.judge(plan.number)(prompts, sides[0], sides[1]).cpu()
+
+        with spent("judging"):
+            whole = self.processes.told_by_first(ask)
+        known = int((~whole.isnan()).sum())
+        if known < self.config.minibatches * self.processes.size:
+            what = f"{known} of the {len(whole)} fresh pairs of a rollout got a judgement"
+            remedy = "`farm annotators NAME` tests how the annotator's replies are read"
+            raise DataError(what, where=f"rollout {plan.number}", remedy=remedy)
+        of_prompts = whole.view(-1, each)[self.processes.rank :: self.processes.size]
+        return penalised(of_prompts.flatten().to(cut), cut, self.config.missing_eos_penalty)
+
+
+class GroupVerdicts(JudgedRollouts[L]):
+    """A feed in which all pairs of the n responses to a prompt are judged: n (n − 1)/2 judgements."""
+
+    def drawn(self, plan: RolloutPlan) -> Rollout:
+        """A rollout with `preferences`. Its score is the mean of a response's preferences over the others."""
+        rollout, n = super().drawn(plan), self.config.n
+        one, other = torch.triu_indices(n, n, 1)
+        start = torch.arange(0, len(rollout.score), n)[:, None]
+        rows, others = (start + one).flatten(), (start + other).flatten()
+        tokens, ended = rollout.tokens, rollout.ended.to(rollout.score)
+        first, second = (Tokens(tokens.ids[each], tokens.mask[each]) for each in (rows, others))
+        said = self.asked(plan, first, second, ended[others] - ended[rows]).view(-1, len(one))
+        preferences = said.new_full((len(start), n, n), torch.nan)
+        preferences[:, one, other], preferences[:, other, one] = said, 1 - said
+        return with_verdicts(rollout, preferences.view(-1, n))
+
+
+def with_verdicts(rollout: Rollout, preferences: Tensor) -> Rollout:
+    """A rollout with what the judge said of each response: (B, K) in [0, 1], NaN where it said nothing.
+
+    Its score is the mean of what was said. A response of which nothing was said loses its tokens.
+    """
+    known = ~preferences.isnan()
+    score = preferences.nan_to_num().sum(-1) / known.sum(-1).clamp(min=1)
+    mask = rollout.tokens.mask & known.any(-1, keepdim=True)
+    tokens = rollout.tokens._replace(mask=mask)
+    return rollout._replace(tokens=tokens, score=score.to(rollout.score), preferences=preferences)
+
+
+def _no_reward(prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
+    return torch.zeros(len(responses))
