@@ -54,19 +54,13 @@ def judgement_of(verdict: Verdict, swapped: bool, noise: LabelNoise, occasion: O
         swapped,
         reason=verdict.reason,
         degree=verdict.degree,
-        aspects=tuple(_turned(each) if swapped else each for each in verdict.aspects),
+        aspects=tuple(each.turned if swapped else each for each in verdict.aspects),
     )
 
 
 def _of_pair(first: float, swapped: bool) -> float:
     """P(output_a is preferred) of P(the output shown first is preferred)."""
     return 1.0 - first if swapped else first
-
-
-def _turned(aspect: AspectVerdict) -> AspectVerdict:
-    """An aspect with both outputs exchanged."""
-    preference = None if aspect.preference is None else 1.0 - aspect.preference
-    return AspectVerdict(aspect.name, preference, aspect.score_b, aspect.score_a)
 
 
 def spared(swapped: bool, noise: LabelNoise, occasion: Occasion) -> Judgement | None:

@@ -92,13 +92,15 @@ class Example:
     """A completion and what must be read from it.
 
     expected: P(the output shown first is better) of each pair; None where it is unreadable. degree: steps
-    from the tie, where the example says so.
+    from the tie, where the example says so. aspects: P(the output shown first is better) by criterion, for
+    those that the example names.
     """
 
     completion: str
     expected: tuple[float | None, ...]
     top_logprobs: Mapping[str, float] = field(default_factory=dict)  # of the first token
     degree: int | None = None
+    aspects: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,7 +349,8 @@ def _example(entry: Reader, batch: int) -> Example:
     expected = (
         tuple(read_preference(entry, "expect", value) for value in listed) if values is not None else ()
     )
-    degree = entry.maybe_integer("degree", 0)
-    example = Example(entry.text("completion", ""), expected, logprobs, degree)
+    degree, aspects = entry.maybe_integer("degree", 0), entry.reader("aspects")
+    by_criterion = {name: read_preference(aspects, name, said) for name, said in aspects.rest().items()}
+    example = Example(entry.text("completion", ""), expected, logprobs, degree, aspects=by_criterion)
     entry.close()
     return example

@@ -26,6 +26,7 @@ QUERIES: Mapping[str, str] = MappingProxyType(
         "producer": "SELECT DISTINCT producer FROM output WHERE producer <> ''",
         "source": "SELECT DISTINCT source FROM item",
         "subset": "SELECT DISTINCT subset FROM item WHERE subset IS NOT NULL",
+        "aspect": "SELECT DISTINCT name FROM aspect",
     }
 )
 """Kind -> the query for the names of this kind."""

@@ -253,6 +253,12 @@ class AspectVerdict(NamedTuple):
     score_a: float | None = None
     score_b: float | None = None
 
+    @property
+    def turned(self) -> AspectVerdict:
+        """The same verdict where output_a and output_b are exchanged."""
+        preference = None if self.preference is None else 1 - self.preference
+        return AspectVerdict(self.name, preference, self.score_b, self.score_a)
+
 
 @dataclass(frozen=True, slots=True)
 class Annotation:

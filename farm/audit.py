@@ -9,7 +9,9 @@ from dataclasses import replace
 
 from db.errors import ConfigError
 from db.ledger import Ledger
+from db.queries.aspects import require_aspect
 from db.queries.frames import Judgements
+from db.queries.holdings import names_of
 from farm.evaluation.audit_report import AuditReport, Slice
 from farm.evaluation.coverage import coverage
 from farm.evaluation.pair_audit import pair_audit
@@ -25,14 +27,18 @@ from farm.options.audit import AuditOptions as AuditOptions
 
 def audit_ledger(ledger: Ledger, options: AuditOptions) -> AuditReport:
     """Audit the judgements in a ledger. Raises ConfigError where none fits the options."""
+    if options.aspect is not None:
+        require_aspect(ledger, options.aspect)
     found = questioned(
         ledger,
         options.source,
         subset=options.subset,
         labels=options.labels,
         average_orders=options.average_orders,
+        aspect=options.aspect,
     )
-    ratings = audit_ratings(ledger, options)
+    whole = options.aspect is None  # what follows is about outputs and judgements as wholes
+    ratings = audit_ratings(ledger, options) if whole else None
     if found.judgements.empty and ratings is not None:
         return replace(audit(found, replace(options, annotators=(), reference=None)), ratings=ratings)
     if found.judgements.empty:
@@ -47,7 +53,9 @@ def audit_ledger(ledger: Ledger, options: AuditOptions) -> AuditReport:
         ratings=ratings,
         traits=trait_audit(ledger, found, reference, shown) if options.traits else None,
         pairs=pair_audit(ledger, found, shown) if options.pairs else None,
-        strengths=strength_audit(ledger, found, reference, shown),
+        strengths=strength_audit(ledger, found, reference, shown) if whole else None,
+        aspect=options.aspect,
+        aspects=tuple(sorted(names_of(ledger, "aspect"))),
     )
 
 

@@ -9,6 +9,7 @@ from db.errors import ConfigError, did_you_mean
 from db.ids import Json, canonical_json
 from db.ledger import Ledger
 from db.queries import training
+from db.queries.aspects import require_aspect
 from db.queries.exports import RowFilter
 from db.queries.ratings import ChosenRatings, choose_ratings
 from db.queries.training import Chosen, SnapshotCard
@@ -36,17 +37,24 @@ class SnapshotReport:
 def snapshot(ledger: Ledger, name: str, choice: Choice) -> SnapshotReport:
     """Freeze the latest labelled judgements under a name. The same call again finds the same snapshot.
 
-    Raises ConfigError where there is nothing to freeze, an annotator is unknown, or the name belongs to other
-    content.
+    Raises ConfigError where there is nothing to freeze, an annotator or aspect is unknown, or the name
+    belongs to other content.
     """
     annotators = annotators_called(ledger, choice.annotators)
+    if choice.aspect is not None:
+        require_aspect(ledger, choice.aspect)
     if choice.unpaired:
         ratings = choose_ratings(ledger, RowFilter(choice.source, choice.subset, annotators))
         chosen = Chosen((), ratings.key, 0)
     else:
         ratings = ChosenRatings((), "")
         chosen = training.choose(
-            ledger, annotators, choice.source, choice.subset, average_orders=choice.average_orders
+            ledger,
+            annotators,
+            choice.source,
+            choice.subset,
+            average_orders=choice.average_orders,
+            aspect=choice.aspect,
         )
     rows = len(chosen.annotation_ids) + len(ratings.rating_ids)
     if not rows:

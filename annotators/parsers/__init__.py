@@ -6,7 +6,8 @@ grammar     what declares a verdict in running text, and what only mentions an o
 text        one declared verdict; a list of them
 json_text   structured replies
 numbers     first-token log-probabilities; ratings; a reward model's scores
-rubric      a score for each criterion and output
+rubric      a score for each criterion and output; a checklist, whose scores are yes and no
+aspects     a verdict for each criterion
 scale       a verdict that says how much better
 
 A verdict is about the outputs as shown: P(the first shown is better). The order is undone in judgement.py.
@@ -21,11 +22,12 @@ from types import MappingProxyType
 from annotators.clients.request import TokenLogprob
 from annotators.clients.thinking import without_thinking
 from annotators.judgement import Verdict
+from annotators.parsers.aspects import AspectsParser
 from annotators.parsers.base import CompletionParser, ParseError, Readable, ReplyText
 from annotators.parsers.grammar import NamePatterns
 from annotators.parsers.json_text import JsonParser
 from annotators.parsers.numbers import LogprobParser, RatingParser, ScoresParser
-from annotators.parsers.rubric import RubricParser
+from annotators.parsers.rubric import RubricParser, WeighedCriteria, folded
 from annotators.parsers.scale import ScaleParser
 from annotators.parsers.text import ListParser, VerdictParser
 from annotators.spec import AnnotatorSpec
@@ -69,14 +71,30 @@ def _rating(spec: AnnotatorSpec, options: Reader) -> CompletionParser:
 
 def _rubric(spec: AnnotatorSpec, options: Reader) -> CompletionParser:
     low, high = (options.number(key, default, 0.0, 1000.0) for key, default in (("low", 1.0), ("high", 10.0)))
-    given = options.take("criteria", None)
+    return RubricParser(spec.outputs, _criteria(spec, options), low, high)
+
+
+def _checklist(spec: AnnotatorSpec, options: Reader) -> CompletionParser:
+    return RubricParser(spec.outputs, _criteria(spec, options), 0.0, 1.0, answers=True)
+
+
+def _aspects(spec: AnnotatorSpec, options: Reader) -> CompletionParser:
+    return AspectsParser(spec.outputs, _criteria(spec, options))
+
+
+def _criteria(spec: AnnotatorSpec, options: Reader) -> WeighedCriteria:
+    """The criteria with their weights. The prompt has to name each, or the judge would not know of it."""
+    given, soft = options.take("criteria", None), options.flag("soft", False)
     weights = dict.fromkeys(given, 1.0) if isinstance(given, list) else given
     if not isinstance(weights, dict) or not weights or not all(map(_is_criterion, weights.items())):
         options.complain("criteria", "expected names of criteria, or names with weights above 0")
         weights = {"quality": 1.0}
-    return RubricParser(
-        spec.outputs, tuple((name, float(weight)) for name, weight in weights.items()), low, high
-    )
+    elif len(set(map(folded, weights))) < len(weights):
+        options.complain("criteria", "two criteria have one name")
+    elif spec.prompt:
+        for name in (each for each in weights if folded(each) not in folded(spec.prompt)):
+            options.complain("criteria", f"the prompt does not name {name!r:.60}")
+    return WeighedCriteria(tuple((name, float(weight)) for name, weight in weights.items()), soft)
 
 
 def _scale(spec: AnnotatorSpec, options: Reader) -> CompletionParser:
@@ -101,6 +119,8 @@ PARSERS: Mapping[str, Callable[[AnnotatorSpec, Reader], CompletionParser]] = Map
         "logprob": _logprob,
         "rating": _rating,
         "rubric": _rubric,
+        "checklist": _checklist,
+        "aspects": _aspects,
         "scale": _scale,
         "scores": _scores,
     }
@@ -147,6 +167,10 @@ def example_problems(spec: AnnotatorSpec) -> list[str]:
         steps = [verdict.degree and verdict.degree.steps for verdict in verdicts]
         if example.degree is not None and steps != [example.degree]:
             problems.append(f"[{number}]: {steps} steps from the tie, not {example.degree}")
+        by_criterion = {each.name: each.preference for verdict in verdicts for each in verdict.aspects}
+        for name, expected in example.aspects.items():
+            if name not in by_criterion or not _same(by_criterion[name], expected):
+                problems.append(f"[{number}]: {name} read as {by_criterion.get(name)}, not as {expected}")
     return problems
 
 

@@ -23,7 +23,7 @@ from annotators.simulator.batches import Batches
 from annotators.simulator.config import Judge, SimulatorConfig, Utility, request_key, resolve
 from annotators.simulator.faults import FAULTS, GOOD, Body, refuse
 from annotators.simulator.http import HttpReply, HttpRequest
-from annotators.simulator.judges import TRICKS, decide, utility_of
+from annotators.simulator.judges import TRICKS, Decision, aspects_of, decide, utility_of
 from annotators.simulator.prompt_forms import ChatMessage, Extractor, orders, standing
 from annotators.simulator.replies import FORMS, JudgedPrompt, Wording, word
 from db.errors import ConfigError
@@ -33,10 +33,11 @@ _FORMS = {"auto", *FORMS}
 
 
 class Player(NamedTuple):
-    """A judge with its utility function."""
+    """A judge with its utility function, and those of single criteria."""
 
     judge: Judge
     utility: Utility
+    aspects: Mapping[str, Utility]
 
 
 @dataclass(slots=True)
@@ -201,11 +202,17 @@ class App:
 
     def _judge(self, body: dict[str, Any], messages: Sequence[ChatMessage], key: str) -> Wording:
         """The verdicts on what the prompt shows, worded as it asks."""
-        judge, utility = self._player(body["model"], standing(messages))
+        judge, utility, aspects = self._player(body["model"], standing(messages))
         temperature = 1.0 if body.get("temperature") is None else float(body["temperature"])
         questions = self._extract(messages)
         verdicts = [decide(judge, utility, each, temperature=temperature, key=key) for each in questions]
-        asked = JudgedPrompt(questions, verdicts, orders(messages), _schema(body.get("response_format")))
+
+        def by_criterion(place: int, name: str) -> Decision:
+            mine = aspects.get(name, utility)
+            return decide(judge, mine, questions[place], temperature=temperature, key=f"{key} {name}")
+
+        schema = _schema(body.get("response_format"))
+        asked = JudgedPrompt(questions, verdicts, orders(messages), by_criterion, schema=schema)
         return word(asked, judge.form, judge.off_format, key)
 
     def _player(self, model: str, before: str) -> Player:
@@ -214,7 +221,7 @@ class App:
         role = (model, before if casting else "")
         if role not in self._cast:
             judge = casting(*role) if casting else self.config.judge_of(model)
-            self._cast[role] = Player(judge, utility_of(judge))
+            self._cast[role] = Player(judge, utility_of(judge), aspects_of(judge))
         return self._cast[role]
 
 
@@ -228,6 +235,7 @@ def _check(config: SimulatorConfig) -> None:
         problems += [f"unknown trick {name!r}" for name in judge.fooled_by if name not in TRICKS]
         problems += [] if judge.noise >= 0 else [f"noise is 0 or more, not {judge.noise:g}"]
         utility_of(judge)
+        aspects_of(judge)
     if problems:
         remedy = "docs/serve_simulator.md lists faults, forms and tricks"
         raise ConfigError("; ".join(problems), where="simulator", remedy=remedy)

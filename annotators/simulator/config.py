@@ -42,6 +42,8 @@ class Judge:
     """length (characters / 100), random (a standard normal by keyed hash), table, or module:function."""
     table: Mapping[str, float] = field(default_factory=dict)
     """Output text -> utility, for `table`; an output that is not in it has 0."""
+    aspects: Mapping[str, str | Utility] = field(default_factory=dict)
+    """Criterion -> utility by which it is judged, in the forms of `utility`; the others go by `utility`."""
     noise: float = 1.0
     """Boltzmann temperature in units of utility; 0 is a judge that never errs by chance."""
     position_bias: float = 0.0
@@ -148,6 +150,8 @@ class SimulatorConfig:
         """Each entry that may name a callable, with the name that it has."""
         judges = {"judge": self.judge} | {f"judges.{name}": judge for name, judge in self.judges.items()}
         entries: dict[str, object] = {f"{place}.utility": judge.utility for place, judge in judges.items()}
+        for place, judge in judges.items():
+            entries |= {f"{place}.aspects.{name}": utility for name, utility in judge.aspects.items()}
         entries |= {"casting": self.casting or "", "extractor": self.extractor}
         return ((where, named) for where, named in entries.items() if isinstance(named, str))
 

@@ -77,15 +77,24 @@ class Decision:
 
 def utility_of(judge: Judge) -> Utility:
     """The judge's utility function. Raises ConfigError where its name stands for none."""
-    if not isinstance(judge.utility, str):
-        return judge.utility
-    if judge.utility == "length":
+    return _utility(judge, judge.utility, "judge.utility")
+
+
+def aspects_of(judge: Judge) -> dict[str, Utility]:
+    """The utility functions of the criteria by which the judge has a taste of its own. Raises likewise."""
+    return {name: _utility(judge, each, f"judge.aspects.{name}") for name, each in judge.aspects.items()}
+
+
+def _utility(judge: Judge, named: str | Utility, where: str) -> Utility:
+    if not isinstance(named, str):
+        return named
+    if named == "length":
         return lambda instruction, input, output: len(output) / 100
-    if judge.utility == "table":
+    if named == "table":
         return lambda instruction, input, output: judge.table.get(output, 0.0)
-    if judge.utility == "random":
+    if named == "random":
         return lambda instruction, input, output: _normal("utility", judge.seed, instruction, input, output)
-    return resolve(judge.utility, "judge.utility")
+    return resolve(named, where)
 
 
 def decide(

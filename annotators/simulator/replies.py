@@ -31,11 +31,15 @@ _OTHERS = 0.02  # the probability that the first token is no label
 
 @dataclass(frozen=True, slots=True)
 class JudgedPrompt:
-    """The comparisons of a prompt with their verdicts. orders: what the prompt says about the reply."""
+    """The comparisons of a prompt with their verdicts. orders: what the prompt says about the reply.
+
+    by_criterion: (place of a comparison, criterion) -> the verdict by that criterion.
+    """
 
     questions: Sequence[PromptComparison]
     verdicts: Sequence[Decision]
     orders: str
+    by_criterion: Callable[[int, str], Decision]
     schema: Mapping[str, Any] | None = None  # of structured outputs
 
     def best(self, place: int) -> str:
@@ -152,11 +156,64 @@ def scale(asked: JudgedPrompt) -> str:
     lines = []
     for question, verdict in zip(asked.questions, asked.verdicts, strict=True):
         best, other = (question.shown[place].label for place in verdict.order[:2])
-        lead = abs(verdict.values[verdict.order[0]] - verdict.values[verdict.order[1]])
-        odds = lead / verdict.noise if verdict.noise else math.inf
-        steps = min(1 + (odds > 1) + (odds > 3), levels)
-        lines.append(f"[[{best}{'>' * steps if lead else '='}{other}]]")
+        lines.append(f"[[{best}{'>' * min(_gap(verdict), levels) or '='}{other}]]")
     return "\n".join(lines)
+
+
+def rubric(asked: JudgedPrompt) -> str:
+    """clarity: A 4, B 2, for each criterion that the prompt lists.
+
+    The scores stand around the middle, the further apart the surer the judge is by its odds.
+    """
+    top = max(map(int, _UP_TO.findall(asked.orders)), default=5)
+
+    def scores(decision: Decision) -> list[str]:
+        best, other = decision.order[:2]
+        gap = min(_gap(decision), top - 1)
+        low = (1 + top - gap) // 2
+        return [str(low + gap if place == best and gap else low) for place in sorted((best, other))]
+
+    return _by_criteria(asked, _SCORED, scores)
+
+
+def checklist(asked: JudgedPrompt) -> str:
+    """clear: A yes, B no, for each item that the prompt lists: yes for the winner, or for equal ones."""
+
+    def answers(decision: Decision) -> list[str]:
+        passing = {decision.best} if _gap(decision) else set(decision.order)
+        return ["yes" if place in passing else "no" for place in sorted(decision.order)]
+
+    return _by_criteria(asked, _CHECKED, answers)
+
+
+def aspects(asked: JudgedPrompt) -> str:
+    """clarity: B, for each criterion that the prompt lists; outputs of equal worth are a tie."""
+    lines = []
+    for place in asked.places:
+        for name in _PREFERRED.findall(asked.orders):
+            decision = asked.by_criterion(place, name)
+            equal = len(set(decision.values)) == 1
+            lines.append(f"{name}: {'tie' if equal else asked.questions[place].shown[decision.best].label}")
+    return "\n".join(lines)
+
+
+def _by_criteria(asked: JudgedPrompt, listed: re.Pattern[str], said: Callable[[Decision], list[str]]) -> str:
+    """A line for each criterion, with what is said of each output."""
+    lines = []
+    for place in asked.places:
+        labels = [shown.label for shown in asked.questions[place].shown]
+        for name in listed.findall(asked.orders):
+            values = said(asked.by_criterion(place, name))
+            each = (f"{label} {value}" for label, value in zip(labels, values, strict=True))
+            lines.append(f"{name}: {', '.join(each)}")
+    return "\n".join(lines)
+
+
+def _gap(decision: Decision) -> int:
+    """How many steps the winner is ahead: 1, 2 or 3 by its odds (e and e cubed); 0 of equal worth."""
+    lead = abs(decision.values[decision.order[0]] - decision.values[decision.order[1]])
+    odds = lead / decision.noise if decision.noise else math.inf
+    return (1 + (odds > 1) + (odds > 3)) if lead else 0
 
 
 FORMS: Mapping[str, ReplyForm] = MappingProxyType(
@@ -168,10 +225,20 @@ FORMS: Mapping[str, ReplyForm] = MappingProxyType(
         "reasoned": reasoned,
         "json": as_json,
         "scale": scale,
+        "rubric": rubric,
+        "checklist": checklist,
+        "aspects": aspects,
     }
 )
+_SCORED = re.compile(r"^([\w -]+): \w+ number, \w+ number$", re.MULTILINE)
+_CHECKED = re.compile(r"^([\w -]+): \w+ yes or no, \w+ yes or no$", re.MULTILINE)
+_PREFERRED = re.compile(r"^([\w -]+): \w+, \w+ or tie$", re.MULTILINE)
+_UP_TO = re.compile(r"\bfrom \d+ to (\d+)\b")
 _SIGNS = re.compile(r"\[\[\w+(>+)\w+\]\]")
 _CUES = {
+    "rubric": _SCORED,
+    "checklist": _CHECKED,
+    "aspects": _PREFERRED,
     "scale": re.compile(r"\[\[\w+>>\w+\]\]"),
     "json": re.compile(r'\{\s*"'),
     "ranking": re.compile(r"^Pair 1: \S+ > ", re.MULTILINE),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from db.interchange import fields, verdicts
@@ -72,13 +72,14 @@ class PlacedOutput:
     """One output to a prompt.
 
     score: more is better; it is the rank with its sign turned where there is only a rank. given: the score or
-    the rank as the source says it.
+    the rank as the source says it. aspects: its scores on single criteria.
     """
 
     said: Turns
     model: str | None = None
     score: float | None = None
     given: float | None = None
+    aspects: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,14 +114,23 @@ def renamed(row: Fields, columns: Mapping[str, str]) -> dict[str, Any]:
 
 
 def answer_of(asked: Asked, end: str = "") -> PlacedOutput:
-    """The output, model, score or rank whose places end so, such as _1."""
+    """The output, model, score, rank or scores by criterion whose places end so, such as _1."""
     value = asked.row.get(f"output{end}")
     if value is None:
         raise ValueError(f"output{end} is missing")
     rank, score = asked.number(f"rank{end}"), asked.number(f"score{end}")
+    said, model = answer_turns(value, f"output{end}"), asked.text(f"model{end}")
+    aspects = _aspects(asked.row.get(f"aspect{end}"))
     if score is None and rank is not None:
-        return PlacedOutput(answer_turns(value, f"output{end}"), asked.text(f"model{end}"), -rank, rank)
-    return PlacedOutput(answer_turns(value, f"output{end}"), asked.text(f"model{end}"), score, score)
+        return PlacedOutput(said, model, -rank, rank, aspects=aspects)
+    return PlacedOutput(said, model, score, score, aspects=aspects)
+
+
+def _aspects(value: object) -> dict[str, float]:
+    """Scores by criterion, where a format fills the place `aspect`; what is no number is left out."""
+    given = value if isinstance(value, Mapping) else {}
+    found = {str(name): verdicts.number_of(each) for name, each in given.items()}
+    return {name: each for name, each in found.items() if each is not None}
 
 
 def answer_turns(value: object, name: str) -> Turns:
@@ -152,7 +162,7 @@ def listed(asked: Asked, name: str) -> Iterator[PlacedOutput]:
     if not isinstance(values, list):
         raise ValueError(f"{name}s is {fields.shown(values)}, not a list")
     beside = {}
-    for other in ("model", "score", "rank"):
+    for other in ("model", "score", "rank", "aspect"):
         found = asked.row.get(f"{other}s")
         if found is not None and (not isinstance(found, list) or len(found) != len(values)):
             raise ValueError(f"{other}s is {fields.shown(found)}, not a list of {len(values)}")

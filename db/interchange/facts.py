@@ -102,6 +102,7 @@ def annotation(
         status=row.made.status if row.made else status,
         reason=row.reason,
         strength=row.degree,
+        aspects=tuple(each.turned if flipped else each for each in row.aspects),
         replicate=row.replicate,
         attempt=row.made.attempt if row.made else 0,
         item_id=item_id,

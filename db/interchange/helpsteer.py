@@ -3,7 +3,8 @@
 HelpSteer 3: context (messages), response1, response2, domain, and overall_preference from -3 (response1 is
 much better) to 3 (response2). HelpSteer 2's preferences: prompt, response_1, response_2, preference_strength,
 coded alike. HelpSteer 2's scores: prompt, response, helpfulness and others; the responses to one prompt are
-compared by helpfulness. The distance from 0 is kept as steps from the tie, of three.
+compared by helpfulness, and by each of the five scores beside it: an aspect is won by the response that has
+more of it. The distance from 0 is kept as steps from the tie, of three.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ COLUMNS = {
 COLUMNS_2 = {
     "prompt": "prompt", "output_1": "response_1", "output_2": "response_2", "verdict": "preference_strength",
 }  # fmt: skip
-COLUMNS_SCORED = {"prompt": "prompt", "output": "response", "score": "helpfulness"}
+COLUMNS_SCORED = {"prompt": "prompt", "output": "response", "score": "helpfulness", "aspect": "attributes"}
+ATTRIBUTES = ("helpfulness", "correctness", "coherence", "complexity", "verbosity")
 
 
 def read(path: Path, options: ReadOptions) -> Iterator[Placed]:
@@ -47,7 +49,7 @@ def read_2(path: Path, options: ReadOptions) -> Iterator[Placed]:
     origin = RowOrigin("helpsteer2", "helpsteer2")
     first = next(readable_objects(path), (0, {}))[1]
     if first.keys() >= SCORED:
-        return rows_by_group(path, options, origin=origin, columns=COLUMNS_SCORED)
+        return rows_by_group(path, options, origin=origin, columns=COLUMNS_SCORED, unpack=_with_attributes)
     shape = tuple((column,) for column in COLUMNS_2.values())
     return rows_by(
         path,
@@ -57,6 +59,10 @@ def read_2(path: Path, options: ReadOptions) -> Iterator[Placed]:
         fill=_fill_2,
         codes=CODES,
     )
+
+
+def _with_attributes(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"attributes": {name: row[name] for name in ATTRIBUTES if name in row}}
 
 
 def _fill(row: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -54,7 +54,7 @@ from db.interchange.turns import (
     turns_of,
 )
 from db.interchange.verdicts import Codes, is_blank
-from db.records import AnnotatorKind, Degree, ProducerKind
+from db.records import AnnotatorKind, AspectVerdict, Degree, ProducerKind
 
 UNTOLD = "(no text)"  # the output of a battle whose texts nobody kept
 
@@ -171,6 +171,7 @@ def _judged(
         raw_completion=asked.text("reply"),
         scores=None if scores == (None, None) else scores,
         degree=_degree(asked, preference),
+        aspects=_aspects(first, second),
         meta={**asked.meta, **meta},
     )
 
@@ -180,6 +181,16 @@ def _degree(asked: Asked, preference: float | None) -> Degree | None:
     if preference is None or is_blank(asked.row.get("steps")):
         return None
     return degree_of(asked.row["steps"], asked.row["levels"], preference)
+
+
+def _aspects(first: PlacedOutput, second: PlacedOutput) -> tuple[AspectVerdict, ...]:
+    """The verdicts on the criteria by which both outputs are scored: the higher score is preferred."""
+    both = [name for name in first.aspects if name in second.aspects]
+    scores = [(first.aspects[name], second.aspects[name]) for name in both]
+    return tuple(
+        AspectVerdict(name, 0.5 if a == b else float(a > b), a, b)
+        for name, (a, b) in zip(both, scores, strict=True)
+    )
 
 
 def _kind(value: str | None) -> AnnotatorKind | None:

@@ -1,10 +1,10 @@
 """Our own interchange format: one judgement a row, as JSON lines (gzipped or not) or parquet.
 
-Every row has the same eighteen fields. Some facts have no field: a soft preference, how much better, the
-replicate, price and time, the reason for a missing verdict, a rule, a panel or a cascade as annotator, that
-the farm made the judgement. They go into
-`meta` under the key `_farm`, so that reading returns the rows that were written. So do the turns of a
-conversation, whose transcript is the instruction, and those of an output that has several.
+Every row has the same eighteen fields. Some facts have no field: a soft preference, how much better, verdicts
+on single criteria, the replicate, price and time, the reason for a missing verdict, a rule, a panel or a
+cascade as annotator, that the farm made the judgement. They go into `meta` under the key `_farm`, so that
+reading returns the rows that were written. So do the turns of a conversation, whose transcript is the
+instruction, and those of an output that has several.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from db.interchange.files import file_rows, with_objects
 from db.interchange.rows import Placed, PreferenceRow, ReadOptions
 from db.interchange.turns import Prompted, prompted, text_of, turns, turns_of
 from db.interchange.writing import write_json_lines
-from db.records import AnnotatorKind, Degree, Turn
+from db.records import AnnotatorKind, AspectVerdict, Degree, Turn
 
 FIELDS: Final = (
     "source", "subset", "item_id", "instruction_id", "instruction", "input", "output_1", "output_2",
@@ -137,6 +137,7 @@ def _row(row: dict[str, Any]) -> PreferenceRow:
         scores=_scores(row["scores"]),
         meta=meta,
         degree=_degree(extra, preference),
+        aspects=_aspects(extra),
         replicate=int(maybe_number(extra, "replicate") or 0),
         price=maybe_number(extra, "price"),
         seconds=maybe_number(extra, "seconds"),
@@ -187,6 +188,21 @@ def _degree(extra: dict[str, Any], preference: float | None) -> Degree | None:
     return degree_of(steps, levels, preference)
 
 
+def _aspects(extra: dict[str, Any]) -> tuple[AspectVerdict, ...]:
+    """Verdicts on single criteria: name -> [P(output_1 preferred), score of output_1, of output_2]."""
+    given, where = extra.get("aspects", {}), f"meta.{EXTRA}.aspects"
+    if not isinstance(given, dict):
+        raise ValueError(f"{where} is {shown(given)}, not an object")
+    found = []
+    for name, said in given.items():
+        require_storable(where, name)
+        right = isinstance(said, list) and len(said) == 3 and all(x is None or is_number(x) for x in said)
+        if not right or not (said[0] is None or 0 <= said[0] <= 1):
+            raise ValueError(f"{where}.{name} is {shown(said)}, not [preference, score, score]")
+        found.append(AspectVerdict(name, *said))
+    return tuple(found)
+
+
 def _order(value: object) -> bool | None:
     if value is None or isinstance(value, bool):
         return value
@@ -226,6 +242,8 @@ def to_dict(row: PreferenceRow) -> dict[str, Any]:
         extra["kind"] = row.annotator_kind.value
     if row.degree is not None:
         extra["degree"] = list(row.degree)
+    if row.aspects:
+        extra["aspects"] = {name: list(said) for name, *said in row.aspects}
     for name, plain in (("replicate", 0), ("price", None), ("seconds", None), ("reason", None)):
         if getattr(row, name) != plain:
             extra[name] = getattr(row, name)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 from db.ids import Json
-from db.records import AnnotationStatus, AnnotatorKind, Degree, ProducerKind, Turn, Use
+from db.records import AnnotationStatus, AnnotatorKind, AspectVerdict, Degree, ProducerKind, Turn, Use
 
 Numbered: TypeAlias = tuple[int, dict[str, Any]]  # number of the line or row, from 1; the object
 
@@ -59,6 +59,7 @@ class PreferenceRow:
     scores: tuple[float | None, ...] | None = None  # of output_1, output_2
     meta: Mapping[str, Json] = field(default_factory=dict)
     degree: Degree | None = None  # how much better; None where the source does not say
+    aspects: tuple[AspectVerdict, ...] = ()  # verdicts on single criteria; a is output_1, b is output_2
     replicate: int = 0
     price: float | None = None  # US dollars
     seconds: float | None = None

@@ -22,7 +22,13 @@ from db.interchange.rows import Numbered, Placed, ReadOptions, Refusal, TableMap
 
 ENDING = ".map.json"
 Group: TypeAlias = tuple[int, dict[str, Any], list[dict[str, Any]]]  # number, shared places, members
-OWN = ("output", "model", "score", "rank")  # places of a long table's rows, which differ within a group
+OWN = (
+    "output",
+    "model",
+    "score",
+    "rank",
+    "aspect",
+)  # places of a long table's rows, which differ within a group
 
 
 def read(path: Path, options: ReadOptions) -> Iterator[Placed]:

@@ -1,8 +1,8 @@
 """UltraFeedback as it was released: instruction, completions with their models and ratings, source.
 
 Each two completions of an instruction are compared by fine-grained_score, or by the mean of the ratings of
-their aspects where there is none. The field overall_score is not used: it is wrong in a part of the set. The
-binarized sets are read as `trl`.
+their aspects where there is none. Beside it they are compared by the rating of each aspect. The field
+overall_score is not used: it is wrong in a part of the set. The binarized sets are read as `trl`.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ def _fill(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
         "outputs": [each.get("response") for each in held],
         "models": [each.get("model") for each in held],
         "scores": [_score(each) for each in held],
+        "aspects": [_ratings(each) for each in held],
         "subset": row.get("source"),
         "meta": fields.others(row, "instruction", "completions", "models", "source"),
     }
@@ -45,7 +46,13 @@ def _fill(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _score(completion: dict[str, Any]) -> float | None:
     if completion.get(SCORE) is not None:
         return verdicts.number_of(completion[SCORE])
-    aspects = completion.get("annotations")
-    found = [each.get("Rating") for each in aspects.values()] if isinstance(aspects, dict) else []
-    ratings = [number for each in found if (number := verdicts.number_of(each)) is not None]
+    ratings = _ratings(completion).values()
     return sum(ratings) / len(ratings) if ratings else None
+
+
+def _ratings(completion: dict[str, Any]) -> dict[str, float]:
+    """The rating of each aspect that has one."""
+    aspects = completion.get("annotations")
+    given = aspects if isinstance(aspects, dict) else {}
+    found = {name: verdicts.number_of(each.get("Rating")) for name, each in given.items()}
+    return {name: rating for name, rating in found.items() if rating is not None}

@@ -2,6 +2,7 @@
 
 orders        averages the two orders of a pair into one judgement
 holdings      what a ledger holds, by name
+aspects       the verdicts of judgements on single criteria
 frames        every judgement of every question, as pandas frames
 contests      every judgement with the two models that wrote the outputs, as a pandas frame
 strengths     how much better judgements find the preferred output, as a pandas frame

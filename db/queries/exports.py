@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Executable, FromClause, Subquery, func, select
@@ -13,9 +14,19 @@ from db.instruction_rows import ASKED, instruction_of, sides
 from db.interchange.made_here import HERE, MADE
 from db.interchange.rows import MadeHere, OutputOrigin, PreferenceRow
 from db.ledger import Ledger
+from db.queries.aspects import aspects_of
 from db.queries.frames import pairs_of_requests
-from db.records import AnnotationStatus, AnnotatorKind, Degree, ProducerKind, turns_from_json
+from db.records import (
+    AnnotationStatus,
+    AnnotatorKind,
+    AspectVerdict,
+    Degree,
+    ProducerKind,
+    turns_from_json,
+)
 from db.tables import ANNOTATION, ANNOTATOR, COMPLETION, IMPORTED, INSTRUCTION, ITEM, OUTPUT, PAIR, STRENGTH
+
+BATCH = 5_000  # judgements whose aspects are looked up together
 
 
 @dataclass(frozen=True)
@@ -44,9 +55,17 @@ class PreferenceRows:
 
     def __iter__(self) -> Iterator[PreferenceRow]:
         makers = {card.id: str(card.spec.get(MADE, card.key)) for card in self.ledger.annotators()}
-        for row in self.ledger.stream(_query(self.wanted)):
-            made = None if self.wanted.labels or not row.here else _made(row, makers[row.annotator_id])
-            yield _row(row, made, self.wanted.labels)
+        rows = self.ledger.stream(_query(self.wanted))
+        while batch := list(islice(rows, BATCH)):
+            aspects = {} if self.wanted.labels else aspects_of(self.ledger, [row.id for row in batch])
+            for row in batch:
+                made = None if self.wanted.labels or not row.here else _made(row, makers[row.annotator_id])
+                yield replace(_row(row, made, self.wanted.labels), aspects=_oriented(row, aspects))
+
+
+def _oriented(row: Any, aspects: Mapping[int, tuple[AspectVerdict, ...]]) -> tuple[AspectVerdict, ...]:
+    """The aspects of a judgement, as its row shows the outputs."""
+    return tuple(each.turned if row.flipped else each for each in aspects.get(row.id, ()))
 
 
 def preference_rows(ledger: Ledger, wanted: RowFilter) -> PreferenceRows:
@@ -96,6 +115,7 @@ def _query(wanted: RowFilter) -> Executable:
 def _judged() -> tuple[Any, ...]:
     """The columns that say who judged, and what."""
     return (
+        ANNOTATION.c.id,
         ANNOTATION.c.preference,
         ANNOTATION.c.swapped,
         ANNOTATION.c.replicate,

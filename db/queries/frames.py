@@ -15,13 +15,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Connection, Select, Subquery, case, func, select
+from sqlalchemy import ColumnElement, Connection, Select, Subquery, and_, case, func, or_, select
 
 from db.ledger import Ledger
+from db.queries.aspects import speaks_of
 from db.queries.orders import averaged_over_orders
 from db.records import AnnotationStatus, AnnotatorCard
 from db.tables import (
     ANNOTATION,
+    ASPECT,
     CLAIM,
     CLAIM_SLOT,
     COMPLETION,
@@ -62,17 +64,20 @@ def judgements(
     subset: str | None = None,
     labels: bool = False,
     average_orders: bool = False,
+    aspect: str | None = None,
 ) -> Judgements:
     """Every judgement of the questions in a source and subset; None means any.
 
     A question is in a source when any of its imported items is. All its judgements count, also those that
     other sources brought. has_list: tells whether a text has a list. labels: give the label, which training
-    sees, in place of the preference. average_orders: see db/queries/orders.py.
+    sees, in place of the preference. average_orders: see db/queries/orders.py. aspect: the verdict on this
+    criterion in place of the overall one. Then only annotators that judge by it are there; a judgement that
+    says nothing of it, such as a tie of identical outputs, is left out.
     """
     with ledger.frozen(), ledger.reading() as connection:
         items = _items(connection)
         texts = _text_features(connection, has_list)
-        rows = _annotations(connection, labels)
+        rows = _annotations(connection, labels, aspect)
         known = ledger.annotators()
     items["unit"] = items.groupby(["name", "pair_id"], sort=False).ngroup()
     units = _units(items, texts, source, subset)
@@ -112,11 +117,15 @@ def _text_features(connection: Connection, has_list: Callable[[str], bool]) -> p
     )
 
 
-def _annotations(connection: Connection, labels: bool) -> pd.DataFrame:
+def _annotations(connection: Connection, labels: bool, aspect: str | None) -> pd.DataFrame:
     """Every attempt at every judgement. The pairs of one request share its price and time equally."""
     row, extra, paid = ANNOTATION.c, IMPORTED.c, COMPLETION.c
-    silent = [AnnotationStatus.RETRACTED.value, AnnotationStatus.CONTESTED.value]
-    silent += [] if labels else [AnnotationStatus.SPARED.value]
+    silent_ones = [AnnotationStatus.RETRACTED.value, AnnotationStatus.CONTESTED.value]
+    silent_ones += [] if labels else [AnnotationStatus.SPARED.value]
+    silent: ColumnElement[bool] = row.status.in_(silent_ones)
+    said = ASPECT.c.preference if aspect else row.label if labels else row.preference
+    if aspect:
+        silent = or_(silent, and_(row.status == AnnotationStatus.OK.value, ASPECT.c.name.is_(None)))
     share = pairs_of_requests()
     query = (
         select(
@@ -126,8 +135,8 @@ def _annotations(connection: Connection, labels: bool) -> pd.DataFrame:
             row.replicate,
             func.coalesce(row.swapped, -1),
             row.attempt,
-            case((row.status.in_(silent), 1), else_=0),
-            row.label if labels else row.preference,
+            case((silent, 1), else_=0),
+            said,
             func.coalesce(extra.price, paid.cost / share.c.slots),
             func.coalesce(extra.seconds, paid.seconds / share.c.slots),
             paid.sendings - 1 + CLAIM.c.attempt + row.attempt,
@@ -138,6 +147,9 @@ def _annotations(connection: Connection, labels: bool) -> pd.DataFrame:
         .outerjoin(CLAIM, CLAIM.c.id == row.completion_id)
         .order_by(*JUDGEMENT)
     )
+    if aspect:
+        judging = select(row.annotator_id).join(ASPECT, speaks_of(aspect)).distinct()
+        query = query.outerjoin(ASPECT, speaks_of(aspect)).where(row.annotator_id.in_(judging))
     integers = ["pair_id", "annotator", "item_id", "replicate", "swapped", "attempt", "silent"]
     numbers = ["preference", "price", "seconds", "retries"]
     kinds: dict[str, str] = dict.fromkeys(integers, "int32") | dict.fromkeys(numbers, "float64")

@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from statistics import fmean
 
 import pandas as pd
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from db.ids import Json, content_hash
 from db.instruction_rows import ASKED, instruction_of
 from db.ledger import Ledger
+from db.queries.aspects import speaks_of
 from db.queries.orders import averaged_over_orders
 from db.records import AnnotationStatus, Instruction, ProducerKind
 from db.tables import (
     ANNOTATION,
     ANNOTATOR,
+    ASPECT,
     INSTRUCTION,
     ITEM,
     MEMBERSHIP,
@@ -77,17 +79,20 @@ def choose(
     source: str | None,
     subset: str | None,
     average_orders: bool = False,
+    aspect: str | None = None,
 ) -> Chosen:
     """Choose the latest labelled judgements of these annotators, in a source and subset.
 
     Where no annotator is named, all count; None means any source or subset. average_orders: of a pair that
-    was judged in both orders, keep both judgements or neither; see db/queries/orders.py.
+    was judged in both orders, keep both judgements or neither; see db/queries/orders.py. aspect: the label is
+    the verdict on this criterion, which has no label noise.
     """
     a, b = OUTPUT.alias(), OUTPUT.alias()
     row = ANNOTATION.c
+    label = ASPECT.c.preference.label("label") if aspect else row.label
     query = (
         select(
-            row.id, row.attempt, row.replicate, row.swapped, row.status, row.label, row.item_id,
+            row.id, row.attempt, row.replicate, row.swapped, row.status, label, row.item_id,
             PAIR.c.key.label("pair"), ANNOTATOR.c.key.label("annotator"), ITEM.c.key.label("item"),
             (a.c.text == b.c.text).label("identical"),
         )
@@ -98,13 +103,12 @@ def choose(
         .outerjoin(ITEM, ITEM.c.id == row.item_id)
         .order_by(row.attempt, row.id)
     )  # fmt: skip
+    if aspect:
+        query = query.outerjoin(ASPECT, speaks_of(aspect))
     if annotators:
         query = query.where(ANNOTATOR.c.name.in_(annotators))
     if source is not None or subset is not None:
-        items = select(ITEM.c.pair_id)
-        for column, value in ((ITEM.c.source, source), (ITEM.c.subset, subset)):
-            items = items if value is None else items.where(column == value)
-        query = query.where(row.pair_id.in_(items))
+        query = query.where(row.pair_id.in_(_pairs_from(source, subset)))
     latest: dict[tuple[object, ...], tuple[int, bool, Json]] = {}
     unlabelled: set[tuple[object, ...]] = set()
     for each in ledger.stream(query):
@@ -124,9 +128,18 @@ def choose(
                 latest.pop((*question, not swapped), None)
     kept = sorted((entry for entry in latest.values() if not entry[1]), key=lambda entry: entry[0])
     contents = sorted((entry[2] for entry in kept), key=str) + ["orders averaged"] * average_orders
+    contents += [["aspect", aspect]] if aspect else []
     return Chosen(
         tuple(entry[0] for entry in kept), content_hash("snapshot", contents), len(latest) - len(kept)
     )
+
+
+def _pairs_from(source: str | None, subset: str | None) -> Select[tuple[int]]:
+    """The ids of the pairs of a source and subset; None means any."""
+    items = select(ITEM.c.pair_id)
+    for column, value in ((ITEM.c.source, source), (ITEM.c.subset, subset)):
+        items = items if value is None else items.where(column == value)
+    return items
 
 
 def snapshots(ledger: Ledger) -> list[SnapshotCard]:
@@ -195,18 +208,25 @@ def _judged(ledger: Ledger, snapshot_id: int) -> Iterator[tuple[str, Labelled]]:
 
 
 def _labels(ledger: Ledger, snapshot_id: int) -> dict[int, float]:
-    """Label by annotation id. Where the snapshot averages orders, one annotation stands for both."""
+    """Label by annotation id. Where the snapshot averages orders, one annotation stands for both.
+
+    Of a snapshot of an aspect, the label is the verdict on it.
+    """
     row = ANNOTATION.c
+    chosen = list(ledger.stream(select(SNAPSHOT.c.choice).where(SNAPSHOT.c.id == snapshot_id)))
+    choice = json.loads(chosen[0].choice)
+    aspect = choice.get("aspect")
+    label = ASPECT.c.preference if aspect else row.label
     names = ("id", "pair", "annotator", "item", "replicate", "swapped", "label")
     columns = (
         row.id, row.pair_id, row.annotator_id, func.coalesce(row.item_id, 0), row.replicate,
-        func.coalesce(row.swapped, -1), row.label,
+        func.coalesce(row.swapped, -1), label,
     )  # fmt: skip
     members = select(SNAPSHOT_ROW.c.annotation_id).where(SNAPSHOT_ROW.c.snapshot_id == snapshot_id)
-    rows = [tuple(each) for each in ledger.stream(select(*columns).where(row.id.in_(members)))]
-    frame = pd.DataFrame(rows, columns=list(names))
-    chosen = select(SNAPSHOT.c.choice).where(SNAPSHOT.c.id == snapshot_id)
-    if any(json.loads(each.choice).get("average_orders") for each in list(ledger.stream(chosen))):
+    query = select(*columns).where(row.id.in_(members))
+    query = query.join(ASPECT, speaks_of(aspect)) if aspect else query
+    frame = pd.DataFrame([tuple(each) for each in ledger.stream(query)], columns=list(names))
+    if choice.get("average_orders"):
         frame = averaged_over_orders(frame, names[1:5], ("label",))
     return {int(number): float(label) for number, label in zip(frame["id"], frame["label"], strict=True)}
 

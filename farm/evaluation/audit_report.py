@@ -256,7 +256,8 @@ class RatingAudit:
 class AuditReport:
     """The audit of all questions that were asked for, and of each slice of them.
 
-    nulls: how unreadable verdicts were counted. ratings: None where no output was judged alone.
+    nulls: how unreadable verdicts were counted. ratings: None where no output was judged alone. aspect: the
+    criterion whose verdicts were audited in place of the overall ones. aspects: those that the ledger has.
     """
 
     whole: Slice
@@ -267,6 +268,8 @@ class AuditReport:
     traits: TraitAudit | None = None  # where it was asked for
     pairs: PairAudit | None = None  # where it was asked for
     strengths: StrengthAudit | None = None  # where somebody says how much better
+    aspect: str | None = None
+    aspects: tuple[str, ...] = ()
 
     def to_json(self) -> Json:
         """The report as a JSON object."""
@@ -279,6 +282,8 @@ class AuditReport:
             "traits": self.traits.to_json() if self.traits else None,
             "odd_pairs": self.pairs.to_json() if self.pairs else None,
             "strengths": self.strengths.to_json() if self.strengths else None,
+            "aspect": self.aspect,
+            "aspects": list(self.aspects),
         }
 
     def rows(self) -> Iterator[dict[str, str | float | None]]:

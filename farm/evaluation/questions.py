@@ -20,15 +20,23 @@ def questioned(
     subset: str | None = None,
     labels: bool = False,
     average_orders: bool = False,
+    aspect: str | None = None,
 ) -> Judgements:
     """The judgements of the ledger as frames, as `db.queries.frames.judgements` gives them.
 
     source, subset: only questions from there. labels: labels after noise take the place of preferences.
-    average_orders: a pair judged in both orders counts once. Pairs that are made to mislead judges, or to
-    catch people who do not look, are left out unless `source` names them.
+    average_orders: a pair judged in both orders counts once. aspect: the verdicts on this criterion. Pairs
+    that are made to mislead judges, or to catch people who do not look, are left out unless `source` names
+    them.
     """
     found = judgements(
-        ledger, has_list, source=source, subset=subset, labels=labels, average_orders=average_orders
+        ledger,
+        has_list,
+        source=source,
+        subset=subset,
+        labels=labels,
+        average_orders=average_orders,
+        aspect=aspect,
     )
     if source is not None:
         return found

@@ -32,10 +32,17 @@ class AuditOptions(Options):
     """The labels, after label noise, in place of the judgements."""
     average_orders: bool = False
     """A pair judged in both orders counts once, as the mean of both."""
+    aspect: str | None = option(None, names="aspect")
+    """The verdicts on this criterion in place of the overall ones."""
     traits: bool = False
     """Also what each annotator rewards: length, lists, markdown, hedges and others."""
     pairs: bool = False
     """Also what is odd about the pairs: cycles, near-duplicate outputs, one-word differences."""
+
+    def problems(self) -> list[str]:
+        """See the base class."""
+        both = self.labels and self.aspect is not None
+        return ["--labels and --aspect exclude each other: a criterion has no label noise"] if both else []
 
 
 class CsvFile(Options):

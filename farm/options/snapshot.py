@@ -17,10 +17,13 @@ class Choice(Options):
     """Only this subset of it."""
     average_orders: bool = False
     """A pair judged in both orders counts once, as the mean of both."""
+    aspect: str | None = option(None, names="aspect")
+    """The verdicts on this criterion in place of the overall ones."""
     unpaired: bool = False
     """Freeze ratings of single outputs in place of judgements of pairs."""
 
     def problems(self) -> list[str]:
         """See the base class."""
-        both = self.unpaired and self.average_orders
-        return ["--unpaired and --average-orders exclude each other"] if both else []
+        of_pairs = {"--average-orders": self.average_orders, "--aspect": self.aspect is not None}
+        both = [flag for flag, given in of_pairs.items() if given and self.unpaired]
+        return [f"--unpaired and {flag} exclude each other" for flag in both]

@@ -52,6 +52,11 @@ def audit_view(report: AuditReport) -> RenderableType:
         return _slice(each, report.nulls) if each.annotators or not report.ratings else iter(())
 
     return Group(
+        *(
+            [plain(f"Verdicts on the aspect {report.aspect}, in place of the overall ones.")]
+            if report.aspect
+            else []
+        ),
         *told(report.whole),
         *_coverage(report.coverage),
         *_traits(report.traits),
@@ -59,7 +64,14 @@ def audit_view(report: AuditReport) -> RenderableType:
         *_strengths(report.strengths),
         *(part for each in report.slices for part in told(each)),
         *(_ratings(report.ratings) if report.ratings else ()),
+        *_aspects(report),
     )
+
+
+def _aspects(report: AuditReport) -> Iterator[RenderableType]:
+    """Which aspects there are, where the overall verdicts were audited."""
+    if report.aspects and report.aspect is None:
+        yield plain(f"\nAspects, for --aspect: {', '.join(report.aspects)}.")
 
 
 def _ratings(ratings: RatingAudit) -> Iterator[RenderableType]:

@@ -11,6 +11,7 @@ from itertools import count
 
 from db.ids import Json
 from db.queries import asking, lineage
+from db.queries.aspects import aspects_of
 from db.queries.lineage import Of, TracedJudgement
 from db.records import Output
 from farm.tracing.facts import Facts
@@ -50,6 +51,8 @@ def judgement_node(facts: Facts, found: TracedJudgement, with_pair: bool = True)
         "attempt": found.attempt,
         "slot": found.slot,
     }
+    if aspects := aspects_of(facts.ledger, [found.id]).get(found.id):
+        about["aspects"] = {each.name: each.preference for each in aspects}
     texts = {}
     if found.origin:
         about |= {"file": found.origin.name, "format": found.origin.format, "sha256": found.origin.sha256}

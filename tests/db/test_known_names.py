@@ -10,7 +10,17 @@ import pytest
 from db.known_names import QUERIES, known_names
 from db.ledger import Ledger
 from db.queries.holdings import names_of
-from db.records import AnnotatorCard, AnnotatorKind, Instruction, Item, Membership, Output, Pair
+from db.records import (
+    Annotation,
+    AnnotatorCard,
+    AnnotatorKind,
+    AspectVerdict,
+    Instruction,
+    Item,
+    Membership,
+    Output,
+    Pair,
+)
 
 ASKED = Instruction("What is 2 + 2?")
 PAIR, FLIPPED = Pair.of(Output(ASKED, "4", producer="smol"), Output(ASKED, "5"))
@@ -19,9 +29,11 @@ PAIR, FLIPPED = Pair.of(Output(ASKED, "4", producer="smol"), Output(ASKED, "5"))
 def fill(ledger: Ledger) -> None:
     """One name of each kind."""
     with ledger.writing() as writer:
-        writer.annotators(
+        [ada, _] = writer.annotators(
             [AnnotatorCard("ada", AnnotatorKind.HUMAN), AnnotatorCard("ada", AnnotatorKind.GOLD)]
         )
+        aspects = (AspectVerdict("honesty", 1.0),)
+        writer.annotations([Annotation(writer.pairs([PAIR])[0], ada, 1.0, 1.0, None, aspects=aspects)])
         writer.items([Item("poll", "1", PAIR, FLIPPED, subset="easy"), Item("poll", "2", PAIR, FLIPPED)])
         writer.memberships([Membership(ASKED, "sums")])
         writer.snapshot("strict", "key", "{}", [])
@@ -34,6 +46,7 @@ THERE = {
     "producer": {"smol"},
     "source": {"poll"},
     "subset": {"easy"},
+    "aspect": {"honesty"},
 }
 
 

@@ -13,7 +13,7 @@ from db.errors import FormatError
 from db.interchange import FORMATS, guess
 from db.interchange.files import objects
 from db.interchange.rows import ImportedInstruction, ImportedPair, PreferenceRow, ReadOptions, Refusal
-from db.records import AnnotatorKind, Degree
+from db.records import AnnotatorKind, AspectVerdict, Degree
 from tests.support.shapes import judged, shaped
 
 GOLD, HUMAN, LLM, RM = AnnotatorKind.GOLD, AnnotatorKind.HUMAN, AnnotatorKind.LLM, AnnotatorKind.REWARD_MODEL
@@ -110,6 +110,8 @@ def test_help_steer_2_scores_compare_responses_to_one_prompt(tmp_path: Path) -> 
     found = judged(tmp_path / "x.jsonl", "helpsteer2", rows)
     assert sides(found) == [("a", "b", 0.0), ("c", "d", 0.5)]
     assert (found[0].scores, found[0].meta) == ((2, 4), {"correctness": [1, 1]})
+    both = (AspectVerdict("helpfulness", 0.0, 2, 4), AspectVerdict("correctness", 0.5, 1, 1))
+    assert found[0].aspects == both
 
 
 def test_ultra_feedback_compares_each_two_completions(tmp_path: Path) -> None:
@@ -119,8 +121,12 @@ def test_ultra_feedback_compares_each_two_completions(tmp_path: Path) -> None:
         {"model": "m2", "response": "b", "fine-grained_score": 4.5, "overall_score": 1},
         {"model": "m3", "response": "c", "annotations": aspects},
     ]
+    other = {"honesty": {"Rating": "3"}, "truthfulness": {"Rating": "1"}, "helpfulness": {"Rating": "4"}}
+    completions[1]["annotations"] = other
     given = {"source": "evol", "instruction": "Say hi.", "models": [], "completions": completions}
     rows = judged(tmp_path / "x.jsonl", "ultrafeedback", [given])
+    assert [row.aspects for row in rows[:2]] == [(), ()]
+    assert rows[2].aspects == (AspectVerdict("honesty", 1.0, 3, 2), AspectVerdict("truthfulness", 0.0, 1, 5))
     assert sides(rows) == [("a", "b", 0.0), ("a", "c", 1.0), ("b", "c", 1.0)]
     assert [row.scores for row in rows] == [(4.0, 4.5), (4.0, 3.5), (4.5, 3.5)]
     assert (rows[0].output_2_model, rows[0].subset, rows[0].annotator_kind) == ("m2", "evol", LLM)
