@@ -47,9 +47,10 @@ class Objective:
     def command(self) -> str:
         """How to train it."""
         data = "--snapshot NAME" if self.snapshot else "--set NAME"
-        reward = " --reward DIR" if "reward" in self.needs else ""
+        named = ("reward", "token_reward", "teacher")
+        models = "".join(f" --{each.replace('_', '-')} DIR" for each in named if each in self.needs)
         asked = "judge" in self.needs or self.learns_from == LEARNS_FROM["questions"]
-        return f"farm train {self.name} --model DIR --out FOLDER {data}{reward}" + " --annotator NAME" * asked
+        return f"farm train {self.name} --model DIR --out FOLDER {data}{models}" + " --annotator NAME" * asked
 
 
 @dataclass(frozen=True)

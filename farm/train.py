@@ -42,7 +42,7 @@ from farm.training.checkpoint import RunFolder
 from farm.training.conversions import FROM_SNAPSHOT, MADE
 from farm.training.data import AskedPair, AttributedOutput, Data, Demonstration, JudgedOutput, PreferencePair
 from farm.training.loop import Log, fit
-from farm.training.method import DataKind, Trainer
+from farm.training.method import FROZEN, DataKind, Trainer
 from farm.training.processes import Processes
 from farm.training.run_models import LoadedModels
 from farm.training.tracking import tracked
@@ -113,6 +113,8 @@ def train(
             reference=task.reference,
             reward=task.reward,
             judge=judge.of_rollout if judge else None,
+            token_reward=task.token_reward,
+            teacher=task.teacher,
             keep=task.folder / "reference",
         )
         method = method_class(config, data, models)
@@ -195,7 +197,8 @@ def _judge(
 
 def _inputs(ledger: Ledger, task: TrainTask, at_work: AnnotatorAtWork | None) -> str:
     """A hash of what a run starts from: its models, its data, who judges."""
-    named = [source_key(source) for source in (task.model, task.reference, task.reward)]
+    further = [source for source in (task.token_reward, task.teacher) if source]
+    named = [source_key(source) for source in (task.model, task.reference, task.reward, *further)]
     data = snapshot_named(ledger, task.snapshot).key if task.snapshot else task.set_name or ""
     judges: list[Json] = [at_work.annotator.card.key, task.judging.replicates] if at_work else []
     return content_hash("inputs", [*named, data, *judges])
@@ -204,10 +207,12 @@ def _inputs(ledger: Ledger, task: TrainTask, at_work: AnnotatorAtWork | None) ->
 def _check_models(name: str, method: Trainer, task: TrainTask) -> None:
     """Raises ConfigError on a model or judge that the method does not ask for, and where one is missing."""
     judged = "judge" in method.needs
-    for need, given in (("reference", task.reference), ("reward", task.reward)):
+    for need, what in FROZEN.items():
+        given, flag = getattr(task, need), f"--{need.replace('_', '-')}"
         if given and need not in method.needs and not (judged and need == "reward"):
-            what, remedy = f"{name} asks no {need} model", f"leave --{need} out"
-            raise ConfigError(what, where=f"--{need}", remedy=remedy)
+            raise ConfigError(f"{name} asks no {what}", where=flag, remedy=f"leave {flag} out")
+        if not given and need in method.needs and need != "reference":
+            raise ConfigError(f"{name} needs a {what}", remedy=f"name one with {flag}")
     if task.annotator and not judged and method.data_kind != "questions":
         what, remedy = f"{name} asks no annotator, and learns no annotator's prompt", "leave --annotator out"
         raise ConfigError(what, where="--annotator", remedy=remedy)
@@ -217,8 +222,6 @@ def _check_models(name: str, method: Trainer, task: TrainTask) -> None:
     if judged and bool(task.reward) == bool(task.annotator):
         what = f"{name} needs one judge" + (", and two are named" if task.reward else "")
         raise ConfigError(what, remedy="name an --annotator, or a reward model with --reward")
-    if "reward" in method.needs and not task.reward:
-        raise ConfigError(f"{name} needs a reward model", remedy="name one with --reward")
 
 
 def _with_flip_rate(ledger: Ledger, config: TrainConfig, task: TrainTask, progress: Progress) -> TrainConfig:

@@ -17,7 +17,7 @@ L       loss                   L_π + vf_coef L_V; in the first value_warmup rol
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -27,8 +27,7 @@ from farm.models.ops import (
     clipped_objective,
     explained_variance,
     gae,
-    kl_k1,
-    last_token,
+    kl_shaped_reward,
     masked_mean,
     masked_whiten,
 )
@@ -108,17 +107,6 @@ class ActorCritic(nn.Module):
         self.register_buffer("kl_coef", torch.tensor(beta, dtype=torch.float64))
 
 
-def kl_shaped_reward(
-    score: Tensor, logps: Tensor, ref_logps: Tensor, mask: Tensor, beta: Tensor | float
-) -> Tensor:
-    """Reward of each token: (B, T), 0 off the mask. Ouyang et al. 2022.
-
-    The KL penalty is taken off every token, and the score (B,) is added on the last one.
-    """
-    reward = (-beta * kl_k1(logps, ref_logps)).to(score).masked_fill(mask == 0, 0.0)
-    return reward.scatter_add(1, last_token(mask)[:, None], score[:, None])
-
-
 def policy_loss(logps: Tensor, old_logps: Tensor, advantages: Tensor, mask: Tensor, clip: float) -> Tensor:
     """Clipped loss, a mean over the masked tokens: (B, T) -> scalar. Schulman et al. 2017, eq. 7."""
     return -masked_mean(clipped_objective((logps - old_logps).exp(), advantages, clip), mask)
@@ -141,6 +129,7 @@ class PPO(Method[Lesson]):
     Config: ClassVar[type[PPOConfig]] = PPOConfig
     data_kind: ClassVar[DataKind] = "instructions"
     needs: ClassVar[tuple[Need, ...]] = ("reference", "reward")
+    rollouts: ClassVar[type[Rollouts[Any]]] = Rollouts
     trained: ActorCritic
 
     def __init__(self, config: PPOConfig, data: Data[Prompt], models: Models) -> None:
@@ -148,7 +137,9 @@ class PPO(Method[Lesson]):
         self.policy = self.product = models.policy()
         self.value = models.value()
         self.trained = ActorCritic(self.policy, self.value, config.beta).to(self.policy.device)
-        self.feed = Rollouts(config, data, models, policy=self.policy, learn=self.learnt, value=self.value)
+        self.feed: Rollouts[Lesson] = self.rollouts(
+            config, data, models, policy=self.policy, learn=self.learnt, value=self.value
+        )
 
     def parts(self) -> dict[str, nn.Module]:
         """Policy and value model: the gradient of one is not cut because the other's is large."""
@@ -163,16 +154,20 @@ class PPO(Method[Lesson]):
             beta.copy_(adapted(beta, lesson.stats["objective/kl"], config.kl_target, config.kl_gain))
         return lesson._replace(policy_weight=torch.tensor(float(plan.number >= config.value_warmup)))
 
+    def reward(self, rollout: Rollout) -> tuple[Tensor, Stats]:
+        """The reward of each token, (B, T), and what to log about it."""
+        beta, mask = self.trained.kl_coef, rollout.tokens.mask
+        return kl_shaped_reward(rollout.score, rollout.logps, rollout.ref_logps, mask, beta=beta), {}
+
     def lesson(self, rollout: Rollout) -> Lesson:
         """Advantages and returns of a rollout: (B, T), the advantages whitened over all processes."""
         config, mask, processes = self.config, rollout.tokens.mask, self.feed.processes
-        beta = self.trained.kl_coef
-        reward = kl_shaped_reward(rollout.score, rollout.logps, rollout.ref_logps, mask, beta=beta)
+        beta, (reward, said) = self.trained.kl_coef, self.reward(rollout)
         if config.whiten_rewards:
             reward = masked_whiten(reward, mask, shift_mean=False, total=processes.sum)
         advantages, returns = gae(reward, rollout.values, mask, gamma=config.gamma, lam=config.lam)
         paid = gae(reward, torch.zeros_like(reward), mask, gamma=config.gamma, lam=1.0).returns
-        found = rollout_stats(rollout, processes)
+        found = {**rollout_stats(rollout, processes), **said}
         stats = found | {
             "objective/kl_coef": beta.clone(),
             "objective/rlhf_reward": found["objective/scores"] - beta * found["objective/kl"],

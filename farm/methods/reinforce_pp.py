@@ -18,8 +18,7 @@ from torch import Tensor
 
 from farm.config import option
 from farm.methods.grpo import clipped_loss, group_advantages
-from farm.methods.ppo import kl_shaped_reward
-from farm.models.ops import Total, alone, gae, masked_whiten
+from farm.models.ops import Total, alone, gae, kl_shaped_reward, masked_whiten
 from farm.training.batches import Rollout
 from farm.training.credit import Credit
 from farm.training.method import Loss

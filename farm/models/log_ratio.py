@@ -38,9 +38,10 @@ class LogRatio:
         self.codec, self.device = policy.codec, policy.device
 
     @torch.no_grad()
-    def token_rewards(self, tokens: Tokens) -> Tensor:
-        """The reward of each response token: (B, T), 0 off the mask."""
-        return token_rewards(self.policy(tokens), self.reference(tokens), tokens.mask, self.beta)
+    def token_rewards(self, tokens: Tokens, temperature: float = 1.0) -> Tensor:
+        """The reward of each response token: (B, T), 0 off the mask. temperature: of both policies."""
+        logps, reference = (each(tokens, temperature) for each in (self.policy, self.reference))
+        return token_rewards(logps, reference, tokens.mask, self.beta)
 
     def __call__(self, tokens: Tokens) -> Tensor:
         """The score of each row: (B,)."""

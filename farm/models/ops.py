@@ -134,6 +134,17 @@ def kl_k3(logps: Tensor, ref_logps: Tensor) -> Tensor:
     return log_ratio.expm1() - log_ratio
 
 
+def kl_shaped_reward(
+    score: Tensor, logps: Tensor, ref_logps: Tensor, mask: Tensor, beta: Tensor | float
+) -> Tensor:
+    """Reward of each token: (B, T), 0 off the mask. Ouyang et al. 2022.
+
+    The KL penalty is taken off every token, and the score (B,) is added on the last one.
+    """
+    reward = (-beta * kl_k1(logps, ref_logps)).to(score).masked_fill(mask == 0, 0.0)
+    return reward.scatter_add(1, last_token(mask)[:, None], score[:, None])
+
+
 def gae(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, lam: float) -> Advantages:
     """Generalised advantage estimation. Schulman et al. 2016, arXiv 1506.02438, eq. 16.
 

@@ -69,9 +69,7 @@ def load_reward(
         return PrincipleReward(scorer(source), asked.weights, asked.wording, rows)
     if card.get("kind") == "log_ratio":
         told = LogRatioCard.read_from(card, Path(source))
-        policy, reference = (Policy.load(each, config) for each in (source, told.reference))
-        for each in (policy, reference):
-            prepare(each)
+        policy, reference = (_policy(each, config, prepare) for each in (source, told.reference))
         ratio = LogRatio(policy, reference, told.beta, told.read)
         return TextReward(ratio, ratio, rows)
     if compares(source):
@@ -79,6 +77,29 @@ def load_reward(
         remedy = "let it judge pairs: `farm annotate reward-model --model`"
         raise ModelError(what, where=source, remedy=remedy)
     raise unreadable(Path(source), f"its kind is {card.get('kind')!r}")
+
+
+def load_token_reward(
+    source: str, config: ModelConfig, reference: Callable[[], Policy], prepare: Prepare = lambda model: None
+) -> LogRatio:
+    """A policy's log-ratio to its reference as a reward of each token, without a factor.
+
+    source: a policy's folder or hub id; its reference is the one that its reward.json names, else what
+    `reference` gives. Raises ModelError where reward.json says something else.
+    """
+    card = reward_card(source)
+    if card is not None and card.get("kind") != "log_ratio":
+        what, remedy = f"a reward of kind {card.get('kind')!r} rates no tokens", "name a policy"
+        raise ModelError(what, where=source, remedy=remedy)
+    named = LogRatioCard.read_from(card, Path(source)).reference if card else None
+    against = _policy(named, config, prepare) if named else reference()
+    return LogRatio(_policy(source, config, prepare), against, 1.0, "sum")
+
+
+def _policy(source: str, config: ModelConfig, prepare: Prepare) -> Policy:
+    found = Policy.load(source, config)
+    prepare(found)
+    return found
 
 
 def compares(source: str) -> bool:

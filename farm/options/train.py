@@ -23,7 +23,7 @@ ASKED = Part(
 
 
 class TrainTask(Options):
-    """The model and data of a run. model, reference, reward: a directory or a hub id."""
+    """The model and data of a run. Models are directories or hub ids."""
 
     model: str
     """The model to start from: a directory or a hub id."""
@@ -37,6 +37,10 @@ class TrainTask(Options):
     """The reference model, if not --model."""
     reward: str | None = None
     """The reward model, where the method wants one."""
+    token_reward: str | None = None
+    """The policy whose log-ratio to the reference rates each token, where the method wants one."""
+    teacher: str | None = None
+    """The policy to learn from, where the method wants one."""
     annotator: str | None = option(None, names="catalogue")
     """Who judges fresh responses, or whose prompt the model learns to answer: as the method wants."""
     held_out: float = 0.05

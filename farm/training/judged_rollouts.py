@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from farm.config import option
 from farm.models.forward import autocast
 from farm.models.tokens import Prompt, Tokens
 from farm.training.batches import Rollout
@@ -17,7 +18,8 @@ from farm.training.clock import spent
 from farm.training.data import DataError
 from farm.training.fresh_pairs import penalised
 from farm.training.method import Models, RewardFn
-from farm.training.on_policy import L, RolloutPlan, Rollouts
+from farm.training.on_policy import L, RolloutPlan, Rollouts, seed_of
+from farm.training.rollout import RolloutConfig
 from farm.training.rows import gathered, take
 
 
@@ -30,10 +32,18 @@ class JudgedRollouts(Rollouts[L]):
         return _no_reward
 
     def batches(self, start: int) -> Iterator[list[L]]:
-        """The batches of each optimizer step, without responses that no judgement came of."""
+        """The batches of each optimizer step, without responses that no judgement came of.
+
+        Raises DataError where fewer responses are left than there are minibatches.
+        """
         for plan in self.plans(start):
-            whole = gathered(self.learn(plan), self.processes, self.config.n)
-            yield from self.dealt(plan, take(whole, whole.tokens.mask.any(-1).nonzero()[:, 0]))
+            whole = gathered(self.learn(plan), self.processes, self.config.kept)
+            known = whole.tokens.mask.any(-1).nonzero()[:, 0]
+            if len(known) < self.config.minibatches * self.processes.size:
+                what = f"{len(known)} of the {len(whole.tokens.ids)} responses of a rollout got a judgement"
+                remedy = "`farm annotators NAME` tests how the annotator's replies are read"
+                raise DataError(what, where=f"rollout {plan.number}", remedy=remedy)
+            yield from self.dealt(plan, take(whole, known))
 
     def held_out(self) -> Iterator[L]:
         """Nothing: judgements of held-out responses would have to be paid for too."""
@@ -43,8 +53,7 @@ class JudgedRollouts(Rollouts[L]):
         """P(first preferred) of this process's pairs: (B,), NaN where there is no judgement.
 
         first, second: equally many rows to each prompt, those of a prompt together. cut: (B,) 1 where the
-        first alone was cut, −1 where the second alone was, else 0. Raises DataError where not one pair of all
-        processes, or fewer than there are minibatches, got a judgement.
+        first alone was cut, −1 where the second alone was, else 0.
         """
         each = len(cut) // len(plan.prompts)
         sides = [self.texts(gathered(side, self.processes, each)) for side in (first, second)]
@@ -56,11 +65,6 @@ class JudgedRollouts(Rollouts[L]):
 
         with spent("judging"):
             whole = self.processes.told_by_first(ask)
-        known = int((~whole.isnan()).sum())
-        if known < self.config.minibatches * self.processes.size:
-            what = f"{known} of the {len(whole)} fresh pairs of a rollout got a judgement"
-            remedy = "`farm annotators NAME` tests how the annotator's replies are read"
-            raise DataError(what, where=f"rollout {plan.number}", remedy=remedy)
         of_prompts = whole.view(-1, each)[self.processes.rank :: self.processes.size]
         return penalised(of_prompts.flatten().to(cut), cut, self.config.missing_eos_penalty)
 
@@ -80,6 +84,37 @@ class GroupVerdicts(JudgedRollouts[L]):
         preferences = said.new_full((len(start), n, n), torch.nan)
         preferences[:, one, other], preferences[:, other, one] = said, 1 - said
         return with_verdicts(rollout, preferences.view(-1, n))
+
+
+class AnchoredConfig(RolloutConfig):
+    """Each prompt has anchors that its responses are compared with."""
+
+    anchors: int = option(1, at_least=1)
+    """Responses of the reference to each prompt that every fresh one is compared with: as many judgements."""
+
+
+class AnchoredRollouts(JudgedRollouts[L]):
+    """A feed in which each response is compared with the anchors of its prompt, drawn from the reference.
+
+    An anchor is a function of the seed, the prompt and its number alone, so it stays for the whole run.
+    """
+
+    config: AnchoredConfig
+
+    def drawn(self, plan: RolloutPlan) -> Rollout:
+        """A rollout with `preferences` over the anchors, (B, anchors). Its score is their mean."""
+        rollout, count = super().drawn(plan), self.config.anchors
+        apart = plan._replace(seed=seed_of("anchor", self.config.seed, 0))
+        anchors, n = self.responses(apart, self.reference, count), self.config.n
+        row = torch.arange(len(rollout.score))
+        rows = row.repeat_interleave(count)
+        others = (row // n * count)[:, None] + torch.arange(count)
+        first, second = (
+            Tokens(of.ids[each], of.mask[each])
+            for of, each in ((rollout.tokens, rows), (anchors.tokens, others.flatten()))
+        )
+        cut = anchors.ended[others.flatten()].to(rollout.score) - rollout.ended[rows].to(rollout.score)
+        return with_verdicts(rollout, self.asked(plan, first, second, cut).view(-1, count))
 
 
 def with_verdicts(rollout: Rollout, preferences: Tensor) -> Rollout:

@@ -22,8 +22,17 @@ DataKind: TypeAlias = Literal[
 ]
 """The records that a method learns from, each a class in `farm.training.data`; instructions are prompts."""
 
-Need: TypeAlias = Literal["reference", "reward", "judge"]
-"""What a method asks for beside its policy: a frozen reference, a reward model, a judge of pairs."""
+Need: TypeAlias = Literal["reference", "reward", "judge", "token_reward", "teacher"]
+"""What a method asks for beside its policy: a frozen reference, a reward model, a judge of pairs, a reward of
+each token, a frozen policy to learn from."""
+
+FROZEN: Mapping[Need, str] = {
+    "reference": "reference model",
+    "reward": "reward model",
+    "token_reward": "reward of each token",
+    "teacher": "teacher",
+}
+"""The frozen models that a method may need, each an option of the command."""
 
 Stats: TypeAlias = Mapping[str, Tensor]
 """Name -> detached scalar. The loop averages them, weighted by the weights of their batches."""
@@ -55,6 +64,14 @@ class PairJudge(Protocol):
     def __call__(
         self, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str], /
     ) -> Tensor: ...
+
+
+class TokenReward(Protocol):
+    """Rates each response token, such as by a log-ratio of two policies: (B, T), 0 off the mask."""
+
+    def token_rewards(self, tokens: Tokens, temperature: float = 1.0) -> Tensor:
+        """temperature: of the policies' log-probabilities."""
+        ...
 
 
 class SequenceLogps(Protocol):
@@ -98,6 +115,14 @@ class Models(Protocol):
 
     def reward(self) -> RewardFn:
         """The frozen function that scores responses. Raises ConfigError where none was named."""
+        ...
+
+    def token_reward(self) -> TokenReward:
+        """The frozen reward of each token. Raises ConfigError where none was named."""
+        ...
+
+    def teacher(self) -> Policy:
+        """The frozen policy to learn from. Raises ConfigError where none was named."""
         ...
 
     def judge(self, rollout: int) -> PairJudge:

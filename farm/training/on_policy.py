@@ -78,7 +78,7 @@ class Draws(Generic[L]):
         self.policy, self.learn = policy, learn
         self.source = instructions(replace(data, processes=Processes()), policy.codec, config, curriculum)
         smallest = len(self.source.rows) % config.batch_size or config.batch_size
-        if min(smallest, smallest * config.n // config.minibatches) < self.processes.size:
+        if min(smallest, smallest * config.kept // config.minibatches) < self.processes.size:
             what = (
                 f"a rollout of {smallest} prompts cannot be shared out over {config.minibatches} minibatches"
             )
@@ -91,17 +91,25 @@ class Draws(Generic[L]):
     def batches(self, start: int) -> Iterator[list[L]]:
         """The batches of each optimizer step, from step `start` on."""
         for plan in self.plans(start):
-            yield from self.dealt(plan, gathered(self.learn(plan), self.processes, self.config.n))
+            yield from self.dealt(plan, gathered(self.learn(plan), self.processes, self.config.kept))
 
     def held_out(self) -> Iterator[L]:
         """Batches of a rollout on the held-out prompts. Its seed is always the same."""
         if self.held_out_prompts:
             seed = seed_of("held out", self.config.seed, 0)
             prompts = self.held_out_prompts
-            whole = self.learn(RolloutPlan(0, seed, prompts, prompts, held_out=True))
+            whole = self._alone(RolloutPlan(0, seed, prompts, prompts, held_out=True))
             budget = self.config.token_budget or TOKENS_AT_A_TIME
             for rows in parts(widths(whole.tokens), self.config.micro_batch, budget):
                 yield take(whole, rows)
+
+    def _alone(self, plan: RolloutPlan) -> L:
+        """A rollout that every process draws as a whole, so that no sum is over several of them."""
+        shared, self.processes = self.processes, Processes()
+        try:
+            return self.learn(plan)
+        finally:
+            self.processes = shared
 
     def plans(self, start: int) -> Iterator[RolloutPlan]:
         """The rollouts from optimizer step `start` on. A rollout must begin at this step."""

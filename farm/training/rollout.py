@@ -58,6 +58,11 @@ class RolloutConfig(DrawingConfig):
         """Optimizer steps from one rollout to the next."""
         return self.rollout_epochs * self.minibatches
 
+    @property
+    def kept(self) -> int:
+        """Responses to each prompt that are learnt from: all that are drawn, unless a method chooses."""
+        return self.n
+
 
 class Responses(NamedTuple):
     """n responses to each prompt. Row i * n + k is the k-th response to prompt i."""

@@ -14,9 +14,9 @@ from db.errors import ConfigError
 from farm.config import TrainConfig
 from farm.models.loading import disable_dropout
 from farm.models.policy import Policy
-from farm.models.rewards import load_reward, value_source
+from farm.models.rewards import load_reward, load_token_reward, value_source
 from farm.models.scorer import Scorer
-from farm.training.method import PairJudge, RewardFn, SequenceLogps
+from farm.training.method import PairJudge, RewardFn, SequenceLogps, TokenReward
 from farm.training.reference import ReferenceLogps
 from farm.training.rollout import by_scores
 
@@ -26,7 +26,8 @@ class LoadedModels:
 
     source: the model to start from. It is also the reference unless another is given. reward: where a reward
     is (`farm.models.rewards`), or a function. judge: gives the judge of a rollout by its number; None: the
-    reward judges. keep: folder in which reference log-probabilities are kept for later runs. Loading raises
+    reward judges. token_reward: the policy whose log-ratio rates tokens. teacher: the policy to learn from.
+    keep: folder in which reference log-probabilities are kept for later runs. Loading raises
     ModelError on a model that cannot be used.
     """
 
@@ -39,11 +40,14 @@ class LoadedModels:
         reward: str | RewardFn | None = None,
         value: str | None = None,
         judge: Callable[[int], PairJudge] | None = None,
+        token_reward: str | None = None,
+        teacher: str | None = None,
         keep: Path | None = None,
     ) -> None:
         self.source, self.config, self.keep = source, config, keep
         self.reference_source = reference or source
         self.reward_source, self.value_source, self._judge = reward, value, judge
+        self._token_reward, self._teacher = token_reward, teacher
 
     def policy(self) -> Policy:
         """The policy to train."""
@@ -86,21 +90,41 @@ class LoadedModels:
         """The judge of a rollout's pairs; without one of its own, that by the scores of the reward model."""
         return self._judge(rollout) if self._judge else by_scores(self._reward)
 
+    def token_reward(self) -> TokenReward:
+        """The log-ratio that rates tokens. Raises ConfigError where none was named."""
+        source = _named(self._token_reward, "token_reward", "a reward of each token", "--token-reward")
+        return load_token_reward(source, self.config, self.reference, self._compiled)
+
+    def teacher(self) -> Policy:
+        """The frozen policy to learn from. Raises ConfigError where none was named."""
+        source = _named(self._teacher, "teacher", "a teacher", "--teacher")
+        return self._loaded(source)
+
     @cached_property
     def _reference(self) -> Policy:
-        reference = Policy.load(self.reference_source, self.config)
-        _compile(reference, self.config)
-        return reference
+        return self._loaded(self.reference_source)
 
     @cached_property
     def _reward(self) -> RewardFn:
-        if self.reward_source is None:
-            raise ConfigError(
-                "this method needs a reward model", where="reward", remedy="name one with --reward"
-            )
-        if isinstance(self.reward_source, str):
-            return load_reward(self.reward_source, self.config, prepare=lambda it: _compile(it, self.config))
-        return self.reward_source
+        given = self.reward_source
+        if given is not None and not isinstance(given, str):
+            return given
+        source = _named(given, "reward", "a reward model", "--reward")
+        return load_reward(source, self.config, prepare=self._compiled)
+
+    def _loaded(self, source: str) -> Policy:
+        found = Policy.load(source, self.config)
+        self._compiled(found)
+        return found
+
+    def _compiled(self, module: Policy | Scorer) -> None:
+        _compile(module, self.config)
+
+
+def _named(source: str | None, where: str, what: str, flag: str) -> str:
+    if source is None:
+        raise ConfigError(f"this method needs {what}", where=where, remedy=f"name one with {flag}")
+    return source
 
 
 def _prepare(module: Policy | Scorer, config: TrainConfig) -> None:

@@ -72,11 +72,15 @@ def padded(rows: Sequence[Sequence[float]], left: int = 0, right: int = 0) -> to
 
 
 def made_on(name: str, model: str, prompts: Sequence[Prompt], **given: Any) -> Any:
-    """A method on a model. held_out: prompts; reward: a function or a reward model; the rest are options."""
+    """A method on a model. held_out: prompts; reward: a function or a reward model; the rest are options.
+
+    token_reward, teacher: models.
+    """
     held_out, reward = given.pop("held_out", []), given.pop("reward", letters)
+    further = {each: given.pop(each, None) for each in ("token_reward", "teacher")}
     method = load(name)
     config = method.Config(**(SHORT | given))
-    return method(config, Data(prompts, held_out), LoadedModels(model, config, reward=reward))
+    return method(config, Data(prompts, held_out), LoadedModels(model, config, reward=reward, **further))
 
 
 def trained_on(name: str, model: str, prompts: Sequence[Prompt], **given: Any) -> Run:

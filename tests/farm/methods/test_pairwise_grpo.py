@@ -96,7 +96,7 @@ def test_responses_without_a_judgement_are_left_out(made: MethodMaker) -> None:
     loss, stats = method.loss(batch)
     assert loss.isfinite()
     assert stats["judging/without_judgement"].item() == pytest.approx(1 - heard / len(PROMPTS))
-    with pytest.raises(DataError, match="0 of the 48 fresh pairs of a rollout got a judgement"):
+    with pytest.raises(DataError, match="0 of the 32 responses of a rollout got a judgement"):
         next(judged_by(made("pairwise_grpo"), Longer(silent="say")).feed.batches(0))
 
 

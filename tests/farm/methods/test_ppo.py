@@ -8,8 +8,8 @@ from torch import tensor
 from torch.autograd import gradcheck
 
 from db.errors import ConfigError
-from farm.methods.ppo import adapted, kl_shaped_reward, policy_loss, value_loss
-from farm.models.ops import gae, masked_whiten
+from farm.methods.ppo import adapted, policy_loss, value_loss
+from farm.models.ops import gae, kl_shaped_reward, masked_whiten
 from farm.models.scorer import Scorer
 from tests.support.on_policy import MethodMaker, MethodTrainer, padded, vectors
 from tests.support.tiny_models import ModelMaker

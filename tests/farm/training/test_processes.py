@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "tests" / "support" / "train_script.py"
 OPTIONS = ["max_steps=4", "learning_rate=1e-3", "adam_epsilon=1e-3", "micro_batch=2"]
 FRESH = ["max_new_tokens=8", "max_steps=1"]  # one rollout, which is one step
-OWN_OUTPUTS = ("ppo", "rloo", "grpo", "dapo", "quark", "pairwise_grpo")
+OWN_OUTPUTS = ("ppo", "rloo", "grpo", "dapo", "quark", "pairwise_grpo", "pairwise_ppo", "pf_ppo")
 FEW_DRAWS = ("xpo", "nash_md", "hypo")  # whose prompts or models differ from step to step
 ON_POLICY = ["max_new_tokens=8", "rollout_epochs=2", "minibatches=2"]  # one rollout: rounding may turn a draw
 
@@ -63,6 +63,8 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
         pytest.param("dapo", "ddp", marks=pytest.mark.slow),
         pytest.param("nash_md", "fsdp", marks=pytest.mark.slow),
         pytest.param("pairwise_grpo", "ddp", marks=pytest.mark.slow),
+        pytest.param("pairwise_ppo", "ddp", marks=pytest.mark.slow),
+        pytest.param("pf_ppo", "ddp", marks=pytest.mark.slow),
         pytest.param("hypo", "ddp", marks=pytest.mark.slow),
         pytest.param("sft", "fsdp", marks=pytest.mark.slow),
         pytest.param("dpo", "ddp", marks=pytest.mark.slow),
