@@ -209,6 +209,7 @@ class Stages:
 def quickstart(task: QuickstartTask, say: Say) -> Quickstart:
     """Run the study, or go on with it. say: called with a line for each step, with the seconds so far."""
     began = perf_counter()
+    catalogue.load(task.simulators)  # an unknown one is an error before anything is started
     path = task.out / "farm.db"
     task.out.mkdir(parents=True, exist_ok=True)
 

@@ -254,6 +254,7 @@ def test_token_ids_are_for_served_models_and_leave_no_room_for_words(ledger: Pat
         drawn(ledger, model_dir, tokenizer=model_dir)
 
 
+@pytest.mark.slow
 def test_the_command_line_goes_on_after_a_kill(ledger: Path, model_dir: str) -> None:
     with Ledger.open(ledger) as opened, opened.writing() as writer:
         writer.memberships([Membership(Instruction(f"Count to {i}."), "counts") for i in range(3_000)])

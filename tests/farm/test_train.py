@@ -36,6 +36,7 @@ from farm.training.checkpoint import CheckpointError
 from farm.training.conversions import FROM_SNAPSHOT
 from farm.training.data import Data, JudgedOutput, OutputGroup
 from farm.training.tracking import tracked
+from tests.conftest import once
 from tests.support.command_line import FARM
 from tests.support.judged_sums import write_sums
 from tests.support.objectives import pair_trainers
@@ -48,14 +49,18 @@ OWN_WAYS = [name for name in METHODS if name not in LIKE_DPO | LONG]
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Path:
+def ledger(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Path:
     """Forty judged pairs, a demonstration for each instruction, all in the set `sums`."""
-    path = tmp_path / "farm.db"
-    with Ledger.open(path, create=True) as opened, opened.writing() as writer:
-        for right in write_sums(writer):
-            writer.outputs([replace(right, producer="reference", producer_kind=ProducerKind.REFERENCE)])
-            writer.memberships([Membership(right.instruction, "sums")])
-    return path
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        with Ledger.open(folder / "farm.db", create=True) as opened, opened.writing() as writer:
+            for right in write_sums(writer):
+                writer.outputs([replace(right, producer="reference", producer_kind=ProducerKind.REFERENCE)])
+                writer.memberships([Membership(right.instruction, "sums")])
+
+    shutil.copy(once(tmp_path_factory, "forty", make) / "farm.db", tmp_path)
+    return tmp_path / "farm.db"
 
 
 def test_kto_learns_from_ratings_and_a_method_of_pairs_refuses_them(tmp_path: Path, model_dir: str) -> None:

@@ -16,6 +16,7 @@ from tests.support.command_line import farm_arguments, refused
 from tests.support.tiny_study import TINY
 
 
+@pytest.mark.slow
 def test_the_ledger_can_be_validated_again_as_any_other(studied: Quickstart, tmp_path: Path) -> None:
     """With people who cannot be asked: what they have not judged is said to await them."""
     sft = next((studied.ledger.parent / "runs" / "sft").glob("step-*/model"))

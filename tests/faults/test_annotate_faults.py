@@ -258,7 +258,13 @@ def test_a_damaged_ledger_is_said_and_nothing_is_asked(tmp_path: Path, slow: Sim
     assert slow.stats().hits == 0
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        signal.SIGINT,
+        *(pytest.param(each, marks=pytest.mark.slow) for each in (signal.SIGTERM, signal.SIGHUP)),
+    ],
+)
 def test_ctrl_c_ends_cleanly_and_the_next_run_goes_on(tmp_path: Path, sent: signal.Signals) -> None:
     path = tmp_path / "farm.db"
     fill(path, 200)

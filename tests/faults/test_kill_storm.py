@@ -87,6 +87,12 @@ COMMANDS: dict[str, Command] = {
 }
 PAID = ("annotate", "panel", "sample")
 ONCE = ("export", "backup")  # refuse a file that is there, as it is whole
+ALIKE = (
+    "panel",
+    "export",
+    "report",
+    "train",
+)  # PostgreSQL gives them nothing that SQLite does not: make prove
 
 
 def judged(url: str | Path, first: int) -> None:
@@ -259,7 +265,15 @@ class Storm:
 
 @pytest.mark.proof
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    ("name", "ledger_url"),
+    [
+        pytest.param(name, kind, marks=[pytest.mark.slow] * (kind == "postgresql" and name in ALIKE))
+        for kind in ("sqlite", "postgresql")
+        for name in COMMANDS
+    ],
+    indirect=["ledger_url"],
+)
 def test_killed_at_random_a_command_leaves_nothing_half_and_ends_as_an_undisturbed_one(
     name: str, ledger_url: str, ready: Path, server: Simulator, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ from db.queries.exports import RowFilter
 from farm.audit import AuditOptions, audit_ledger
 from farm.export import export_file
 from farm.import_ import import_files
+from tests.conftest import once
 
 REAL = pytest.StashKey[Path]()
 
@@ -28,12 +29,17 @@ def figures(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture(scope="module")
 def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
-    path = tmp_path_factory.mktemp("real") / "all.db"
-    with Ledger.open(path, create=True) as opened:
-        files = sorted(_folder().glob("*.jsonl.gz"))
-        report = import_files(opened, "preferences", files, ReadOptions(), lambda *_: None)
+    """All real judgements. No test changes it."""
+    files = sorted(_folder().glob("*.jsonl.gz"))
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        with Ledger.open(folder / "all.db", create=True) as made:
+            report = import_files(made, "preferences", files, ReadOptions(), lambda *_: None)
         assert report.total("refused") == 0
         assert report.total("kept") == report.total("read")
+
+    with Ledger.open(once(tmp_path_factory, "real", make) / "all.db") as opened:
         yield opened
 
 
@@ -54,6 +60,7 @@ def annotator(report: Any, name: str) -> Any:
     return next(each for each in report["annotators"] if each["annotator"] == name)
 
 
+@pytest.mark.slow
 def test_every_row_is_there_and_again_adds_nothing(ledger: Ledger) -> None:
     before = ledger.counts()
     files = sorted(_folder().glob("*.jsonl.gz"))
@@ -147,6 +154,7 @@ def test_faireval_joins_judgements_of_another_source(ledger: Ledger, figures: An
     assert found["accuracy"]["value"] == pytest.approx(figures["faireval"]["gpt4_agree_3way"], abs=5e-4)
 
 
+@pytest.mark.slow
 def test_a_round_trip_gives_every_row_back(ledger: Ledger, tmp_path: Path) -> None:
     export_file(ledger, "preferences", tmp_path / "all.jsonl", RowFilter())
 

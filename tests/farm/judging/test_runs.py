@@ -159,6 +159,9 @@ def begin(process: subprocess.Popen[str]) -> None:
     subprocess.run(["unshare", "--pid", "--fork", "--mount-proc", "true"], check=False).returncode != 0,
     reason="no namespaces of process numbers can be made here",
 )
+@pytest.mark.parametrize(
+    "ledger_url", ["postgresql", pytest.param("sqlite", marks=pytest.mark.slow)], indirect=True
+)
 def test_two_machines_pay_for_nothing_twice_and_the_dead_are_inherited(ledger_url: str) -> None:
     """Two live runs with clocks three years apart share the work; a third dies, and the fourth takes over."""
     fill(ledger_url, 120)

@@ -236,6 +236,7 @@ def test_what_cannot_be_replayed_is_said(
         replay(ledger, recorded(tmp_path / "re", *lines, "parser: {name: verdict}"), **options)
 
 
+@pytest.mark.slow
 def test_recorded_judges_are_read_as_they_were_recorded(
     ledger: Ledger, tmp_path: Path, real_data: Path
 ) -> None:

@@ -22,6 +22,10 @@ from tests.support.on_policy import PROMPTS, MethodMaker, MethodTrainer, letters
 RATIO_NAMES = ("rloo", "grpo", "ppo")  # those whose loss is about the ratio to the policy that drew
 NAMES = (*RATIO_NAMES, "quark")
 ALL = (*NAMES, "dapo", "online_dpo", "xpo", "pairwise_grpo", "pairwise_ppo")  # one for each way of drawing
+SOME = [
+    each if each in ("ppo", "quark", "online_dpo") else pytest.param(each, marks=pytest.mark.slow)
+    for each in ALL
+]
 ALIKE = ("dr_grpo", "gspo", "cispo", "reinforce_pp")  # those that draw as grpo does
 ROUNDING = "rewards/accuracies"  # of gaps of a fresh policy, whose signs are rounding
 
@@ -60,7 +64,7 @@ def with_attention(value: Any, left: int) -> Any:
     return type(value)(*(with_attention(x, left) for x in value)) if isinstance(value, tuple) else value
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", SOME)
 def test_1_batch_of_32_is_many_small_ones(name: str, trained: MethodTrainer) -> None:
     """Two steps on one rollout: in a second one, rounding may turn the draw of a token."""
     options = {
@@ -151,7 +155,7 @@ def test_held_out_prompts_are_evaluated_the_same_way_every_time(name: str, made:
     assert sorted(row for part in parts for row in rows_of(part)) == sorted(rows_of(one))
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", SOME)
 def test_resume_is_exact(name: str, made: MethodMaker, tmp_path: Path) -> None:
     options = {"batch_size": 4, "epochs": 3.0, "rollout_epochs": 2, "learning_rate": 1e-3}
     if name != "quark":

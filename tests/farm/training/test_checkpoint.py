@@ -69,7 +69,8 @@ def assert_same_bits(
     assert all(torch.equal(tensor, other[1][key]) for key, tensor in one[1].items())
 
 
-@pytest.mark.parametrize("name", [slow("sft"), slow("dpo"), "ppo"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sft", "dpo", "ppo"])
 def test_killed_and_resumed_is_bit_for_bit_the_uninterrupted_run(
     name: str, tmp_path: Path, model_dir: str
 ) -> None:
