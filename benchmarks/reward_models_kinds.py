@@ -17,7 +17,7 @@ from farm.config import ModelConfig, build
 from farm.methods import load
 from farm.models.rewards import load_margins
 from farm.models.tokens import Prompt
-from farm.train import asked_pairs
+from farm.runs.records import asked_pairs
 from farm.training.checkpoint import MODEL, RunFolder, whole_checkpoints
 from farm.training.conversions import MADE
 from farm.training.data import Data, PreferencePair

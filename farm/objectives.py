@@ -11,8 +11,9 @@ from db.ids import Json
 from db.ledger import Ledger
 from farm.config import Option
 from farm.methods import METHODS, load
+from farm.runs.records import snapshot_records
 from farm.snapshot import snapshot_named
-from farm.train import method_named, method_options, snapshot_records
+from farm.train import method_named, method_options
 from farm.training.conversions import FROM_SNAPSHOT, GROUPINGS
 from farm.training.data import JudgedOutput
 from farm.training.method import DataKind

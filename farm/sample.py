@@ -18,14 +18,18 @@ from db.ledger import Ledger
 from db.queries import training
 from db.queries.holdings import names_of
 from db.queries.outputs import Source
+from db.records import Instruction
 from farm.config import ModelConfig
 from farm.options.sample import SampleTask as SampleTask
 from farm.producers.answers import Wanted
-from farm.producers.outputs import Outputs, Producer
+from farm.producers.outputs import Outputs
 from farm.progress import Progress
 
 if TYPE_CHECKING:
     from farm.judging.provider import Provider
+    from farm.producers.draw_plan import DrawPlan
+    from farm.producers.local import LocalModel
+    from farm.producers.served import ServedModel
 
 
 @dataclass(frozen=True)
@@ -60,25 +64,13 @@ def sample(
     the budget ends the run early; the outputs drawn until then are in the ledger.
     """
     ledger.refuse_read_only()
-    instructions = list(islice(training.instructed(ledger, task.set_name), task.limit))
-    if not instructions:
-        raise ConfigError(
-            "there are no instructions in this set",
-            where=task.set_name,
-            remedy=did_you_mean(
-                task.set_name,
-                names_of(ledger, "set"),
-                "`farm status` lists the sets; `farm import instructions FILE --set NAME` makes one",
-            ),
-        )
-    drawing = _drawing(model, task, provider)
-    producer = task.producer or Path(model).name
-    outputs = Outputs(ledger, producer, drawing.decoding, progress)
-    draws = tuple(range(task.n))
-    lacking = outputs.lacking([Wanted(each, draws) for each in instructions])
-    elsewhere = drawing.draw(lacking, outputs)
+    instructions = _instructions(ledger, task)
+    drawing = _local(model, task) if provider is None else _served(model, task, provider)
+    wanted = [Wanted(each, tuple(range(task.n))) for each in instructions]
+    outputs = Outputs(ledger, _producer(model, task), drawing.decoding, progress, total=len(wanted) * task.n)
+    elsewhere = drawing.draw(outputs.lacking(wanted), outputs)
     return SampleReport(
-        producer=producer,
+        producer=outputs.producer,
         decoding=drawing.decoding,
         instructions=len(instructions),
         known=outputs.known,
@@ -89,22 +81,55 @@ def sample(
     )
 
 
-def _drawing(model: str, task: SampleTask, provider: Provider | None) -> Producer:
-    if provider is None:
-        if task.tokenizer is not None:
-            remedy = "leave --tokenizer out, or name the server with --base-url"
-            raise ConfigError("a model run here has a tokenizer of its own", remedy=remedy)
-        from farm.producers.local import LocalModel  # torch is loaded where it is needed
+def foresee(ledger: Ledger, model: str, task: SampleTask, progress: Progress) -> DrawPlan:
+    """What `sample` would take with a model that runs here, after a few tokens. Nothing is written.
 
-        return LocalModel(
-            model=model,
-            decoding=task.decoding,
-            seed=task.seed,
-            n=task.n,
-            best_of=task.best_of,
-            reward=task.reward,
-            config=task.loading,
-        )
+    Raises ConfigError as `sample` does, and where the draw does not fit into the memory.
+    """
+    instructions = _instructions(ledger, task)
+    drawing = _local(model, task)
+    outputs = Outputs(ledger, _producer(model, task), drawing.decoding, progress)
+    lacking = outputs.lacking([Wanted(each, tuple(range(task.n))) for each in instructions])
+    return drawing.plan(lacking, outputs.known)
+
+
+def _producer(model: str, task: SampleTask) -> str:
+    return task.producer or Path(model).name
+
+
+def _instructions(ledger: Ledger, task: SampleTask) -> list[Instruction]:
+    """The instructions to answer. Raises ConfigError where there are none."""
+    if found := list(islice(training.instructed(ledger, task.set_name), task.limit)):
+        return found
+    raise ConfigError(
+        "there are no instructions in this set",
+        where=task.set_name,
+        remedy=did_you_mean(
+            task.set_name,
+            names_of(ledger, "set"),
+            "`farm status` lists the sets; `farm import instructions FILE --set NAME` makes one",
+        ),
+    )
+
+
+def _local(model: str, task: SampleTask) -> LocalModel:
+    if task.tokenizer is not None:
+        remedy = "leave --tokenizer out, or name the server with --base-url"
+        raise ConfigError("a model run here has a tokenizer of its own", remedy=remedy)
+    from farm.producers.local import LocalModel  # torch is loaded where it is needed
+
+    return LocalModel(
+        model=model,
+        decoding=task.decoding,
+        seed=task.seed,
+        n=task.n,
+        best_of=task.best_of,
+        reward=task.reward,
+        config=task.loading,
+    )
+
+
+def _served(model: str, task: SampleTask, provider: Provider) -> ServedModel:
     if task.loading != ModelConfig():
         remedy = "leave out --dtype, --device, --attention and --template, or --base-url"
         raise ConfigError("the server loads the model, not this command", remedy=remedy)

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
-from typing import TypeAlias
 
 import numpy as np
+import torch
 
-from annotators.catalogue import load as load_annotator
 from annotators.composite import all_specs
-from annotators.render import messages
-from annotators.shown import ShownPair
-from annotators.spec import AnnotatorSpec
 from db.errors import ConfigError, Paused, did_you_mean
-from db.ids import Json, canonical_json, content_hash, keyed_uniform
+from db.ids import Json, canonical_json, content_hash
 from db.ledger import Ledger
 from db.queries import history, training
-from db.queries.ratings import rated, rated_attributes
-from db.queries.training import Labelled, SnapshotCard
-from db.records import AnnotatorKind, Output, Pair, Run, Turn, TurnRole
+from db.records import Run
 from db.schema import package_version
 from farm.annotate import loaded
 from farm.config import Decoding, Option, TrainConfig, build, options, read_yaml
@@ -31,30 +25,31 @@ from farm.judging.at_work import AnnotatorAtWork
 from farm.judging.in_training import TrainingJudge
 from farm.methods import METHODS, load
 from farm.methods.robust_dpo import RobustDPOConfig
-from farm.models.loading import source_key
-from farm.models.tokens import Prompt
+from farm.models.footprint import bytes_on_disk
+from farm.models.loading import pick_device, source_key
 from farm.options.train import TrainTask as TrainTask
 from farm.progress import Progress, silent
+from farm.runs.records import learning_data
 from farm.snapshot import snapshot_named
 from farm.statistics.agreement import categories
 from farm.statistics.reliability import flip_rate
 from farm.training.checkpoint import RunFolder
-from farm.training.conversions import FROM_SNAPSHOT, MADE
-from farm.training.data import AskedPair, AttributedOutput, Data, Demonstration, JudgedOutput, PreferencePair
+from farm.training.data import Data
+from farm.training.foreseen import Foresight, RunPlan, refuse_weights
 from farm.training.loop import Log, fit
-from farm.training.method import FROZEN, DataKind, Trainer
+from farm.training.method import FROZEN, PairJudge, Trainer
+from farm.training.pace import Pace
 from farm.training.processes import Processes
 from farm.training.run_models import LoadedModels
+from farm.training.timed_steps import timed
 from farm.training.tracking import tracked
 
 METRICS_SECONDS = 1.0
-SnapshotRecord: TypeAlias = tuple[str, JudgedOutput | PreferencePair]
-"""The key of an instruction, and what a snapshot holds of it."""
 
 
 @dataclass(frozen=True)
 class TrainReport:
-    """The result of a run. metrics: the last value of each."""
+    """The result of a run. metrics: the last value of each. seconds: from the loading of the models on."""
 
     method: str
     run: int
@@ -63,6 +58,7 @@ class TrainReport:
     rows: int
     held_out: int
     metrics: dict[str, float]
+    seconds: float
 
     def to_json(self) -> Json:
         """The report as a JSON object."""
@@ -97,28 +93,18 @@ def train(
     DataError where the data cannot be used, TrainingDiverged before a gradient that is not finite is applied.
     """
     method_class = method_named(name)
-    sources = [read_yaml(yaml)] if yaml else []
-    where = ([str(yaml)] if yaml else []) + ["flags"]
-    config = build(method_class.Config, *sources, flags, where=where)
-    _check_models(name, method_class, task)
-    config = _with_flip_rate(ledger, config, task, progress)
+    config = _config(ledger, method_class, name, task=task, yaml=yaml, flags=flags, progress=progress)
+    begun = monotonic()
     at_work = _annotator(ledger, task) if "judge" in method_class.needs else None
     with Processes.joined() as processes, tracked(config.track, task.folder) as track:
-        data = _data(ledger, method_class.data_kind, task, processes)
+        data = learning_data(ledger, method_class.data_kind, task, processes)
         folder = RunFolder(task.folder, config, processes, _inputs(ledger, task, at_work))
         judge = _judge(ledger, task, config, at_work, name=f"{name} {folder.identity[:12]}")
-        models = LoadedModels(
-            task.model,
-            config,
-            reference=task.reference,
-            reward=task.reward,
-            judge=judge.of_rollout if judge else None,
-            token_reward=task.token_reward,
-            teacher=task.teacher,
-            keep=task.folder / "reference",
-        )
-        method = method_class(config, data, models)
-        others = [track, shown(name, method.feed.steps, progress)]
+        judging = judge.of_rollout if judge else None
+        run_to_be = _loaded(name, method_class, config, task=task, data=data, judge=judging)
+        run_to_be.refuse(run_to_be.plan(task.memory))
+        method = run_to_be.method
+        others = [track, shown(name, method.feed.steps, Pace(method, config), progress)]
         run = _Run(ledger, name, config, task=task, judge=judge, processes=processes, others=others)
         folder.before_save = run.flush
         try:
@@ -140,35 +126,86 @@ def train(
         rows=len(data.train),
         held_out=len(data.held_out),
         metrics=run.last,
+        seconds=monotonic() - begun,
     )
 
 
-def asked_pairs(rows: Iterable[Labelled], spec: AnnotatorSpec) -> Iterator[tuple[str, AskedPair]]:
-    """Each judged pair as the annotator is asked about it, with its instruction's key.
+def foresee(
+    ledger: Ledger,
+    name: str,
+    task: TrainTask,
+    yaml: Path | None,
+    flags: Mapping[str, str],
+    progress: Progress = silent,
+) -> RunPlan:
+    """What the run of `train` would take, after a few timed steps on a copy. Nothing is written or asked.
 
-    It is asked in both orders, first with output_a as the output shown first.
+    An annotator's judgements are replaced by ties, so the time is without it. Raises ConfigError as `train`
+    does, also where the run does not fit.
     """
-    for row in rows:
-        pair, flipped = Pair.of(*(Output(row.instruction, text) for text in (row.output_a, row.output_b)))
-        for turned in (False, True):
-            said = messages(spec, [ShownPair(pair, swapped=flipped != turned)])
-            turns = tuple(Turn(TurnRole(each.role), each.content) for each in said)
-            yield row.instruction.key, AskedPair(turns, spec.outputs, 1 - row.label if turned else row.label)
+    method_class = method_named(name)
+    config = _config(ledger, method_class, name, task=task, yaml=yaml, flags=flags, progress=progress)
+    begun = monotonic()
+    data = learning_data(ledger, method_class.data_kind, task, Processes())
+    judge = None if task.annotator is None else _ties
+    run = _loaded(name, method_class, config, task=task, data=data, judge=judge, keeps=False)
+    plan = run.plan(task.memory)
+    run.refuse(plan)
+    progress(f"{name}: a few steps on a copy", 0)
+    return replace(plan, time=timed(run.method, config, monotonic() - begun))
 
 
-def _asked(task: TrainTask) -> AnnotatorSpec:
-    """The annotator that is named. Raises ConfigError on one that a reply of one token does not answer."""
-    if task.annotator is None:
-        remedy = "name one with --annotator, such as logprob"
-        raise ConfigError("this method learns to answer the prompt of an annotator", remedy=remedy)
-    found = load_annotator(task.annotator)
-    if not isinstance(found, AnnotatorSpec) or found.kind is not AnnotatorKind.LLM or found.recorded:
-        what = f"{found.name} is no language model with a prompt"
-    elif found.decoding.max_tokens != 1 or found.batch != 1:
-        what = f"a reply to {found.name} has more than one token"
-    else:
-        return found
-    raise ConfigError(what, where="--annotator", remedy="name one whose reply is one token, such as logprob")
+def _ties(_: int) -> PairJudge:
+    """A judge that nobody is asked for."""
+    return lambda prompts, first, second: torch.full((len(first),), 0.5)
+
+
+def _config(
+    ledger: Ledger,
+    method: Trainer,
+    name: str,
+    *,
+    task: TrainTask,
+    yaml: Path | None,
+    flags: Mapping[str, str],
+    progress: Progress,
+) -> TrainConfig:
+    """The method's options. Raises ConfigError with all that is wrong with them, or with the models."""
+    sources = [read_yaml(yaml)] if yaml else []
+    where = ([str(yaml)] if yaml else []) + ["flags"]
+    config = build(method.Config, *sources, flags, where=where)
+    _check_models(name, method, task)
+    return _with_flip_rate(ledger, config, task, progress)
+
+
+def _loaded(
+    name: str,
+    method: Trainer,
+    config: TrainConfig,
+    *,
+    task: TrainTask,
+    data: Data[object],
+    judge: Callable[[int], PairJudge] | None,
+    keeps: bool = True,
+) -> Foresight:
+    """The run with its models loaded. keeps: keep the reference's log-probabilities for later runs.
+
+    Raises ConfigError before anything is loaded where not even the weights fit.
+    """
+    trained = bytes_on_disk(task.model, config.dtype)
+    refuse_weights(trained * (1 if config.lora_rank else 4), pick_device(config.device), task.memory)
+    models = LoadedModels(
+        task.model,
+        config,
+        reference=task.reference,
+        reward=task.reward,
+        judge=judge,
+        token_reward=task.token_reward,
+        teacher=task.teacher,
+        keep=task.folder / "reference" if keeps else None,
+    )
+    made = method(config, data, models)
+    return Foresight(name, made, config, later=models.still_to_load(method.needs))
 
 
 def _annotator(ledger: Ledger, task: TrainTask) -> AnnotatorAtWork | None:
@@ -244,12 +281,12 @@ def _with_flip_rate(ledger: Ledger, config: TrainConfig, task: TrainTask, progre
     return replace(config, flip_rate=found.rate)
 
 
-def shown(name: str, steps: int, progress: Progress) -> Log:
-    """A log that shows metrics as progress: the step that training is at, and its loss."""
+def shown(name: str, steps: int, pace: Pace, progress: Progress) -> Log:
+    """A log that shows metrics as progress: the step that training is at, its loss, and how fast it goes."""
 
     def log(step: int, metrics: Mapping[str, float]) -> None:
-        loss = f", loss {metrics['loss']:.4g}" if "loss" in metrics else ""
-        progress(f"{name} to step {steps:,}{loss}", step)
+        if "loss" in metrics:
+            progress(f"{name}; {pace.figures(step, metrics)}", step, steps)
 
     return log
 
@@ -329,69 +366,3 @@ class _Run:
                 writer.checkpoint(self.id, step, path)
         if self._steps != step or not model_card_path(Path(path)).exists():  # killed before it was written
             write_model_card(self._ledger, self.id, Path(path))
-
-
-def _data(ledger: Ledger, kind: DataKind, task: TrainTask, processes: Processes) -> Data[object]:
-    """The records that the method wants, training and held out, divided by the hash of the instruction."""
-    held: DataKind = kind
-    records: Sequence[tuple[str, object]]
-    if kind in FROM_SNAPSHOT:
-        if task.snapshot is None:
-            raise ConfigError("this method learns from judged pairs", remedy="name a --snapshot")
-        card = snapshot_named(ledger, task.snapshot)
-        held, records = snapshot_records(ledger, card)
-        if (held, kind) == ("judged", "attributes"):
-            held, records = kind, _attributed(ledger, card)
-        if (held, kind) == ("pairs", "questions"):
-            held, records = kind, list(asked_pairs(training.labelled(ledger, card.id), _asked(task)))
-        if held != kind and (held, kind) not in MADE:
-            raise ConfigError(
-                f"the snapshot {task.snapshot!r} has single outputs, and this method learns from pairs",
-                remedy="make one of pairs: `farm snapshot NAME` without --unpaired",
-            )
-    elif task.set_name is None:
-        raise ConfigError(f"this method learns from {kind}", remedy="name a --set of instructions")
-    else:
-        records = _from_set(ledger, task.set_name, kind)
-    if not records:
-        raise ConfigError(f"there are no {kind} to learn from", where=task.snapshot or task.set_name or "")
-    kept_out = {key for key, _ in records if keyed_uniform("held out", key) < task.held_out}
-    train_rows = [record for key, record in records if key not in kept_out]
-    data = Data(train_rows, [record for key, record in records if key in kept_out], processes)
-    made = data if held == kind else data.made(MADE[held, kind])
-    if train_rows and not made.train:
-        remedy = "judge all pairs of an instruction's outputs, or rate two of them or more"
-        raise ConfigError(f"there are no {kind} to learn from", where=task.snapshot or "", remedy=remedy)
-    return made
-
-
-def snapshot_records(ledger: Ledger, card: SnapshotCard) -> tuple[DataKind, list[SnapshotRecord]]:
-    """What a snapshot holds, pairs or judged outputs, each with the key of its instruction."""
-    if card.unpaired:
-        return "judged", [
-            (each.instruction.key, JudgedOutput(Prompt.of(each.instruction), each.output, each.label))
-            for each in rated(ledger, card.id)
-        ]
-    pairs = (
-        (each.instruction, (each.output_a, each.output_b, each.label))
-        for each in training.labelled(ledger, card.id)
-    )
-    return "pairs", [(asked.key, PreferencePair(Prompt.of(asked), *judged)) for asked, judged in pairs]
-
-
-def _attributed(ledger: Ledger, card: SnapshotCard) -> list[tuple[str, AttributedOutput]]:
-    """The outputs of a snapshot of ratings with the rating of each attribute."""
-    return [
-        (each.instruction.key, AttributedOutput(Prompt.of(each.instruction), each.output, each.labels))
-        for each in rated_attributes(ledger, card.id)
-    ]
-
-
-def _from_set(ledger: Ledger, name: str, kind: DataKind) -> list[tuple[str, object]]:
-    """The demonstrations or the prompts of a set, with the keys of the instructions."""
-    if kind == "demonstrations":
-        return [
-            (each.instruction.key, Demonstration(Prompt.of(each.instruction), each.output))
-            for each in training.demonstrated(ledger, name)
-        ]
-    return [(each.key, Prompt.of(each)) for each in training.instructed(ledger, name)]

@@ -82,9 +82,9 @@ class CommandOutput(Options):
         done: dict[str, int] = {}
         with progress_of(unit, not self.as_json) as advance:
 
-            def count(name: str, number: int) -> None:
-                done[name] = number
-                advance(name, number)
+            def count(name: str, number: int, total: int | None = None, /) -> None:
+                done[name.partition("; ")[0]] = number
+                advance(name, number, total)
 
             try:
                 yield count

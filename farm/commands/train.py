@@ -19,6 +19,8 @@ class Learning(Options):
     """A reference method: see docs/train.md."""
     config: Path | None = None
     """The method's options as YAML; flags go before it."""
+    dry_run: bool = False
+    """Say what the run would take: memory, disk, tokens, and after a few steps on a copy, time."""
     show_help: bool = option(False, flag="--help -h")
     """Show the method's options."""
 
@@ -37,12 +39,20 @@ def train(context: typer.Context, learning: Learning, task: TrainTask | None, ou
         if learning.method:
             _show_options(learning.method)
         return
-    from farm.terminal.train import train_view
+    from farm.terminal.train import plan_view, train_view
+    from farm.train import foresee
     from farm.train import train as run
 
     if task is None:
         raise typer.BadParameter("train needs --model and --out")
     given = flags_of(context.args)
+    if learning.dry_run:
+        with context.obj.open(read_only=True) as ledger, output.progress("steps") as progress:
+            plan = foresee(
+                ledger, learning.method, task, yaml=learning.config, flags=given, progress=progress
+            )
+        output.show(plan.to_json, lambda: plan_view(plan))
+        return
     with context.obj.open() as ledger, output.progress("steps") as progress:
         report = run(ledger, learning.method, task, yaml=learning.config, flags=given, progress=progress)
     output.show(report.to_json, lambda: train_view(report))

@@ -147,10 +147,12 @@ class Quark(Method[Levelled]):
 
     def loss(self, batch: Levelled) -> Loss:
         """Mean loss over the response tokens of a batch."""
-        logits = self.policy.response_logits(batch.tokens)
-        with torch.no_grad():
-            ref_logits = self.reference.response_logits(batch.plain)
-        terms = quark_terms(logits, ref_logits, batch.tokens.ids[batch.tokens.mask])
+
+        def measured(*of: Tensor) -> Tensor:
+            return torch.stack(quark_terms(*of), -1)
+
+        beside = (self.reference, batch.plain)
+        terms = Terms(*self.policy.of_each_token(batch.tokens, measured, beside).unbind(-1))
         losses = quark_loss(terms, self.config.beta, self.config.entropy_coef)
         stats = {
             "policy/nll": -terms.logps.detach().mean(),

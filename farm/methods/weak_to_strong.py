@@ -72,7 +72,7 @@ class TrustFeed:
     rollout_steps = 1
 
     def __init__(self, feed: Feed[PairBatch], config: WeakToStrongConfig) -> None:
-        self.feed, self.config, self.steps = feed, config, feed.steps
+        self.source, self.config, self.steps = feed, config, feed.steps
 
     def alpha(self, step: int) -> float:
         """α at the k-th step, k from 0."""
@@ -81,12 +81,12 @@ class TrustFeed:
 
     def batches(self, start: int) -> Iterator[Sequence[TrustedPairs]]:
         """The batches of each step, from step `start` on."""
-        for step, batches in enumerate(self.feed.batches(start), start):
+        for step, batches in enumerate(self.source.batches(start), start):
             yield [TrustedPairs(batch, self.alpha(step)) for batch in batches]
 
     def held_out(self) -> Iterator[TrustedPairs]:
         """The held-out batches."""
-        return (TrustedPairs(batch, 0.0) for batch in self.feed.held_out())
+        return (TrustedPairs(batch, 0.0) for batch in self.source.held_out())
 
 
 class WeakToStrong(Method[TrustedPairs]):

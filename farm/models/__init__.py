@@ -23,6 +23,7 @@ ensemble          the mean, minimum or lower bound of several reward models
 pair_margins      models that compare two outputs, whose preferences may be cyclic
 reward_cards      reward.json: how a folder is read as a reward
 rewards           whatever can serve as a reward, by its folder
+footprint         what a model takes of the memory: weights, what a pass keeps, logits, keys and values
 mixture           a geometric mixture of two policies, to draw from
 generation        drawing responses token by token, with nothing spent on finished rows
 """

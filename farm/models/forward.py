@@ -35,6 +35,15 @@ class Read(NamedTuple):
     mask: Tensor  # (B, S) bool, True on response tokens, in the order in which Tokens.mask has them
 
 
+class PassShape(NamedTuple):
+    """How much a forward pass runs."""
+
+    tokens: int  # padding included
+    attended: int  # rows times columns times the columns that they attend to
+    targets: int  # positions that predict a response token
+    masked: bool  # attention has a mask
+
+
 class SharedPrompts(NamedTuple):
     """Rows moved so that all responses begin in one column, with the distinct prompt of each row."""
 
@@ -73,13 +82,35 @@ def read(model: Any, tokens: Tokens, *, last: bool = True) -> Read:
     last: include the last column, which predicts no token. Without it `hidden` has one column less than
     `mask`.
     """
-    shared, packed = _shared(model, tokens), _packed(model, tokens, last)
-    if shared is not None and (packed is None or shared.tokens <= packed.ids.numel()):
-        return _read_shared(model, shared, last)
-    if packed is not None:
-        return _read_packed(model, packed, tokens)
+    arranged = _arranged(model, tokens, last)
+    if isinstance(arranged, SharedPrompts):
+        return _read_shared(model, arranged, last)
+    if arranged is not None:
+        return _read_packed(model, arranged, tokens)
     inputs = {name: values[:, : _end(values, last)] for name, values in model_inputs(tokens).items()}
     return Read(model(**inputs, use_cache=False).last_hidden_state, tokens.mask)
+
+
+def pass_shape(model: Any, tokens: Tokens) -> PassShape:
+    """How much `read` would run of these rows; nothing is run."""
+    arranged, (rows, columns) = _arranged(model, tokens, last=True), tokens.ids.shape
+    targets = int(tokens.mask.sum())
+    if isinstance(arranged, SharedPrompts):
+        alone, whole = arranged.width, arranged.rows.ids.shape[1]
+        attended = len(arranged.example) * alone**2 + rows * (whole - alone) * whole
+        return PassShape(arranged.tokens, attended, targets, masked=True)
+    if arranged is not None:
+        rows, columns = arranged.ids.shape
+    masked = arranged is not None or tokens.attention is not None
+    return PassShape(rows * columns, rows * columns**2, targets, masked)
+
+
+def _arranged(model: Any, tokens: Tokens, last: bool) -> SharedPrompts | PackedRows | None:
+    """How the rows are moved, so that least is run; None: not at all."""
+    shared, packed = _shared(model, tokens), _packed(model, tokens, last)
+    if shared is not None and (packed is None or shared.tokens <= packed.ids.numel()):
+        return shared
+    return packed
 
 
 def _read_shared(model: Any, shared: SharedPrompts, last: bool) -> Read:

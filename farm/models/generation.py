@@ -251,7 +251,7 @@ def sample(
     with _at_work(policy):
         for waiting in alike(order, widths, decoding.max_new_tokens):
             columns = widths[waiting[0]] + decoding.max_new_tokens + 32
-            most = min(slots or _rows_that_pay(policy, columns), len(waiting))
+            most = min(slots or rows_that_pay(policy, columns), len(waiting))
             batch = _Batch(policy, most, columns, decoding.max_new_tokens)
             while waiting or batch.owners:
                 if waiting and len(batch.owners) <= most // 2:
@@ -320,18 +320,18 @@ def _at_work(policy: Drawer) -> Iterator[None]:
         policy.train(was_training)
 
 
-def _rows_that_pay(policy: Drawer, columns: int) -> int:
+def rows_that_pay(policy: Drawer, columns: int) -> int:
     """How many rows to draw at the same time: more for a small model, whose passes hardly depend on it.
 
     A larger one gets 64, and fewer where their keys and values would not fit.
     """
-    row = columns * sum(map(_bytes_of_a_token, policy.models))
+    row = columns * sum(map(bytes_of_a_token, policy.models))
     few, many = ROWS
     pays, fits = (limit.get(policy.device.type, 0) // row for limit in (CACHE_BYTES, MOST_BYTES))
     return max(1, min(many, pays), min(few, fits))
 
 
-def _bytes_of_a_token(model: Any) -> int:
+def bytes_of_a_token(model: Any) -> int:
     """Bytes that a model keeps for each token that it has read."""
     config = model.config.get_text_config()
     queries: int = getattr(config, "num_attention_heads", 1)

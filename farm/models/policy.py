@@ -79,21 +79,28 @@ class Policy(nn.Module):
 
         return spread(self.of_each_token(tokens, logps), tokens.mask)
 
-    def of_each_token(self, tokens: Tokens, measure: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    def of_each_token(
+        self, tokens: Tokens, measure: Callable[..., Tensor], *beside: tuple[Policy, Tokens]
+    ) -> Tensor:
         """What `measure` makes of the logits that predict each response token: (N, ...).
 
         measure: of some positions, logits (n, V) and ids (n,) to (n, ...), each position by itself. It is
-        called on a part of them at a time, so that the memory does not follow N times V.
+        called on a part of them at a time, so that the memory does not follow N times V. beside: other
+        policies, and the rows with the same response tokens that each reads. Their logits are passed to
+        `measure` after those of this policy.
         """
+        sides = [(self, tokens), *beside]
         ids = tokens.ids[tokens.mask]
-        if not self.plain_head:
-            return measure(self.response_logits(tokens), ids)
-        head = self.model.get_output_embeddings()
+        if not all(policy.plain_head for policy, _ in sides):
+            return measure(*(policy.response_logits(rows) for policy, rows in sides), ids)
+        heads = [policy.model.get_output_embeddings() for policy, _ in sides]
+        states = [policy._predicting(rows) for policy, rows in sides]
 
-        def of_states(states: Tensor, ids: Tensor) -> Tensor:
-            return measure(head(states), ids)
+        def of_states(*parts: Tensor) -> Tensor:
+            *states, ids = parts
+            return measure(*(head(each) for head, each in zip(heads, states, strict=True)), ids)
 
-        return in_chunks(of_states, (self._predicting(tokens), ids), head.weight.shape[0])
+        return in_chunks(of_states, (*states, ids), sum(head.weight.shape[0] for head in heads))
 
     def response_logits(self, tokens: Tokens) -> Tensor:
         """Logits that predict each response token: (N, V), in the order of tokens.ids[tokens.mask].

@@ -47,6 +47,8 @@ class TrainTask(Options):
     """Share of the instructions kept for evaluation."""
     max_judgements: int | None = option(None, at_least=1)
     """Judgements of fresh responses at most, over the whole run."""
+    memory: float | None = option(None, above=0)
+    """GB of memory that the run may take; else what is free. A run that takes more is not begun."""
     judging: Annotated[Task, Part(only=("replicates", "orders", "utility"))] = Task()
     """How often and in which orders fresh pairs are judged, and by which utility."""
     provider: Annotated[Provider, ASKED] = Provider()

@@ -17,6 +17,7 @@ from farm.models.policy import Policy
 from farm.models.rewards import load_reward, reward_fingerprint
 from farm.models.tokens import Prompt
 from farm.producers.answers import Answer, Wanted
+from farm.producers.draw_plan import DrawPlan, draw_plan
 from farm.producers.outputs import Outputs
 from farm.training.method import RewardFn
 from farm.training.rollout import finite_rewards
@@ -61,6 +62,12 @@ class LocalModel:
             key = reward_fingerprint(reward, config, self._reward)
             identity |= {"best_of": best_of, "reward": key}
         self.decoding = canonical_json(identity)
+
+    def plan(self, wanted: Sequence[Wanted], known: int) -> DrawPlan:
+        """What drawing all that is wanted will take. Raises ConfigError where it does not fit."""
+        prompts = [self._policy.codec.prompt_ids(Prompt.of(each.instruction)) for each in wanted]
+        draws = [self._best_of or len(each.draws) for each in wanted]
+        return draw_plan(self._policy, prompts, draws, self._settings, known=known)
 
     def draw(self, wanted: Sequence[Wanted], outputs: Outputs) -> int:
         """Draw all that is wanted. Responses are written as they end, the best of n when its n have ended."""

@@ -6,23 +6,26 @@ A producer writes its answers as they come, in batches. Each batch is written wh
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from db.ledger import Ledger
 from db.queries.outputs import Source, drawn
 from db.records import Output
 from farm.producers.answers import Answer, Wanted
-
-Progress = Callable[[str, int], None]
-"""(producer, outputs that are there) after each batch that is written."""
+from farm.progress import Progress
 
 
 class Outputs:
-    """The outputs of a producer with one decoding. known: found in the ledger. new: written here."""
+    """The outputs of a producer with one decoding. known: found in the ledger. new: written here.
 
-    def __init__(self, ledger: Ledger, producer: str, decoding: str, progress: Progress) -> None:
-        self.ledger, self.producer, self.decoding = ledger, producer, decoding
+    progress: told the outputs that are there after each batch that is written. total: all that are wanted.
+    """
+
+    def __init__(
+        self, ledger: Ledger, producer: str, decoding: str, progress: Progress, *, total: int | None = None
+    ) -> None:
+        self.ledger, self.producer, self.decoding, self.total = ledger, producer, decoding, total
         self.known, self.new = 0, 0
         self._progress = progress
 
@@ -48,7 +51,7 @@ class Outputs:
             ids = writer.outputs(facts)
             writer.thoughts({i: each.thinking for i, each in zip(ids, answers, strict=True)})
         self.new += len(facts)
-        self._progress(self.producer, self.known + self.new)
+        self._progress(self.producer, self.known + self.new, self.total)
 
 
 class Producer(Protocol):

@@ -21,6 +21,7 @@ from typing import TypeVar
 import torch
 
 from db.ledger import Ledger
+from farm.progress import silent
 from farm.sample import SampleTask, sample
 from farm.train import TrainTask, train
 
@@ -57,7 +58,7 @@ def run(step: Step) -> Done:
         if step.method is not None and step.train is not None:
             report = train(ledger, step.method, step.train, yaml=None, flags=step.options)
             model, metrics = f"{report.checkpoint}/model", report.metrics
-        drawn = [sample(ledger, model, task, lambda producer, done: None) for task in step.samples]
+        drawn = [sample(ledger, model, task, silent) for task in step.samples]
     seconds = perf_counter() - began
     return Done(
         name=step.name,

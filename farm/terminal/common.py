@@ -24,6 +24,14 @@ def counted(count: int, thing: str) -> str:
     return f"{count:,} {thing if count == 1 else several}"
 
 
+def lasting(seconds: float) -> str:
+    """A span of time: 40 s, 12 min, 3 h 20 min."""
+    if seconds < 120:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def table(*columns: str) -> Table:
     """A plain table; a column whose name ends in `#` holds numbers."""
     made = Table(box=None, pad_edge=False, header_style="bold")

@@ -11,7 +11,8 @@ from rich.text import Text
 if TYPE_CHECKING:
     from farm.config import Option
     from farm.train import TrainReport
-from farm.terminal.common import counted, plain, table
+    from farm.training.foreseen import RunPlan
+from farm.terminal.common import counted, lasting, plain, table
 
 
 def train_view(report: TrainReport) -> RenderableType:
@@ -22,6 +23,36 @@ def train_view(report: TrainReport) -> RenderableType:
     took = f"{counted(report.steps, 'step')} on {counted(report.rows, 'row')}"
     head = f"{report.method}: {took} ({report.held_out:,} held out)"
     return Group(plain(head), rows, plain(f"checkpoint: {report.checkpoint}"))
+
+
+def plan_view(plan: RunPlan) -> RenderableType:
+    """What a run would take: a line for each part of the memory, then disk, tokens and time."""
+    memory, head = plan.memory, f"{plan.method}: {counted(plan.steps, 'step')} on {counted(plan.rows, 'row')}"
+    parts = {
+        "the program, its data and the loaded weights": memory.held,
+        "  of which weights that are trained": memory.weights,
+        "frozen weights still to be loaded": memory.frozen,
+        "the two moments of AdamW": memory.moments,
+        "drawing: keys, values and logits": memory.drawing,
+        "rating: a layer's states, and logits": memory.rating,
+        "learning: activations, logits and gradients": memory.learning,
+        "  of which activations of the widest pass": memory.activations,
+        "  of which logits, a part at a time": memory.logits,
+        "  of which gradients, in the end": memory.gradients,
+        "at most at once": memory.peak,
+    }
+    rows = table("memory", "GB#")
+    for name, size in parts.items():
+        if size:
+            rows.add_row(name, f"{size / 1e9:.2f}")
+    disk = f"disk: {plan.disk / 1e9:.2f} GB, {plan.checkpoint / 1e9:.2f} a checkpoint"
+    lines = [f"free: {plan.free / 1e9:.2f} GB", disk, f"tokens to learn from: {plan.tokens:,}"]
+    if time := plan.time:
+        parts_of_it = f"start {lasting(time.start)}, steps {lasting(time.steps)}"
+        held_out = f", held-out rows {lasting(time.evaluation)}" if time.evaluation else ""
+        speed = f"{plan.tokens / time.steps:,.0f} tokens a second"
+        lines.append(f"time: {lasting(time.total)} ({parts_of_it}{held_out}), {speed}")
+    return Group(plain(head), rows, *map(plain, lines))
 
 
 def options_view(method: str, options: list[Option]) -> RenderableType:

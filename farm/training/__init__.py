@@ -26,6 +26,10 @@ reference         log-probabilities under a frozen model, computed once and kept
 run_models        the models of a run, loaded as its options say
 clock             where the seconds of a step go
 loop              pull a step's batches, take the loss, step
+widest_step       the step that takes most memory, and the tokens of all steps
+timed_steps       the time of a run, from a few steps on a copy
+pace              how fast a run goes and what it holds, as figures for its log
+foreseen          what a run will take of memory and disk; one that does not fit is refused
 checkpoint        folders that are whole or not there, and a resume that is exact
 tracking          the same metrics in TensorBoard or trackio
 """

@@ -6,6 +6,7 @@ included, and 0 on prompt and padding. Tensors of shape (B, T) are aligned with 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import torch
@@ -51,6 +52,26 @@ def stacked(first: Tokens, second: Tokens) -> Tokens:
         for side in (first, second)
     ]
     return Tokens(*map(torch.cat, zip(*halves, strict=True)))
+
+
+def rows_in(batch: object) -> Iterator[Tokens]:
+    """The rows of tokens that a batch, a nested tuple, holds."""
+    if isinstance(batch, Tokens):
+        yield batch
+    elif isinstance(batch, tuple):
+        for each in batch:
+            yield from rows_in(each)
+
+
+def tokens_of(batch: object) -> Tensor:
+    """Number of prompt and response tokens in the rows of a batch: a scalar, on their device."""
+    found = []
+    for ids, mask, attention in rows_in(batch):
+        columns = torch.arange(1, ids.shape[1] + 1, device=ids.device)
+        ends = (mask * columns).amax(-1)
+        first = 0 if attention is None else attention.int().argmax(-1)
+        found.append((ends - first).sum())
+    return torch.stack(found).sum() if found else torch.tensor(0)
 
 
 class JudgedBatch(NamedTuple):

@@ -113,15 +113,15 @@ class PreparedFeed(Generic[B, C]):
         self, feed: Feed[B], prepare: Callable[[Sequence[B]], Sequence[C]], together: bool = False
     ) -> None:
         self.steps, self.rollout_steps = feed.steps, feed.rollout_steps
-        self._feed, self._prepare, self._together = feed, prepare, together
+        self.source, self._prepare, self._together = feed, prepare, together
 
     def batches(self, start: int) -> Iterator[Sequence[C]]:
         """The prepared batches of each step, from step `start` on."""
-        return map(self._prepare, self._feed.batches(start))
+        return map(self._prepare, self.source.batches(start))
 
     def held_out(self) -> Iterator[C]:
         """The prepared held-out batches."""
-        batches = self._feed.held_out()
+        batches = self.source.held_out()
         for part in [list(batches)] if self._together else ([batch] for batch in batches):
             yield from self._prepare(part) if part else ()
 
@@ -137,7 +137,7 @@ class NumberedFeed(PreparedFeed[B, C]):
 
     def batches(self, start: int) -> Iterator[Sequence[C]]:
         """The prepared batches of each step, from step `start` on."""
-        return (self._numbered(step, found) for step, found in enumerate(self._feed.batches(start), start))
+        return (self._numbered(step, found) for step, found in enumerate(self.source.batches(start), start))
 
 
 class Tokenized(Protocol):

@@ -17,6 +17,7 @@ from db.errors import FarmError, Paused
 from db.ids import content_hash
 from farm.config import TrainConfig
 from farm.models.forward import autocast
+from farm.training.batches import tokens_of
 from farm.training.clock import Clock, spent, ticking
 from farm.training.method import B, Method, Stats
 from farm.training.processes import Processes
@@ -67,8 +68,8 @@ def fit(
     The gradient of a step is that of the mean over all its tokens or pairs, whatever the micro-batches and
     processes they are spread over. Raises TrainingDiverged before a gradient that is not finite is applied,
     and before weights are saved whose loss is not finite. Errors of a step's batches name the step. Before a
-    Paused is raised, a checkpoint of the steps until then is written. Where responses are drawn, the log has
-    seconds/PART of a step for each part of it: see `farm.training.clock`.
+    Paused is raised, a checkpoint of the steps until then is written. The log has `tokens`, those of the rows
+    of a step, and where responses are drawn seconds/PART for each part of it: see `farm.training.clock`.
     """
     with ticking() as clock:
         _fit(method, config, log, checkpoints, processes=processes or Processes(), clock=clock)
@@ -109,6 +110,7 @@ def _fit(
         seconds = {f"seconds/{part}": value for part, value in clock.read().items()}
         found = {**norms, "lr": schedule.get_last_lr()[0], **(seconds if len(seconds) > 1 else {})}
         meter.add({name: torch.tensor(value) for name, value in found.items()}, 1.0)
+        meter.add({"tokens": torch.stack(list(map(tokens_of, batches))).sum() * processes.size}, 1.0)
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
         due = due or checkpoints.due(step)

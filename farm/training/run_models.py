@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -12,11 +12,12 @@ from torch import nn
 
 from db.errors import ConfigError
 from farm.config import TrainConfig
+from farm.models.footprint import bytes_on_disk
 from farm.models.loading import disable_dropout
 from farm.models.policy import Policy
 from farm.models.rewards import load_reward, load_token_reward, value_source
 from farm.models.scorer import Scorer
-from farm.training.method import PairJudge, RewardFn, SequenceLogps, TokenReward
+from farm.training.method import Need, PairJudge, RewardFn, SequenceLogps, TokenReward
 from farm.training.reference import ReferenceLogps
 from farm.training.rollout import by_scores
 
@@ -99,6 +100,15 @@ class LoadedModels:
         """The frozen policy to learn from. Raises ConfigError where none was named."""
         source = _named(self._teacher, "teacher", "a teacher", "--teacher")
         return self._loaded(source)
+
+    def still_to_load(self, needs: Sequence[Need]) -> int:
+        """Bytes of the frozen weights that a method needs and that are not loaded yet, as files tell them."""
+        named = {
+            "_reference": self.reference_source if "reference" in needs else None,
+            "_reward": self.reward_source if isinstance(self.reward_source, str) else None,
+        }
+        sources = [source for name, source in named.items() if source and name not in vars(self)]
+        return sum(bytes_on_disk(source, self.config.dtype) for source in sources)
 
     @cached_property
     def _reference(self) -> Policy:

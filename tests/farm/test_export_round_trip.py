@@ -39,7 +39,7 @@ from db.records import (
 from farm.audit import AuditOptions, audit
 from farm.export import export_file
 from farm.import_ import import_files
-from farm.progress import Progress
+from farm.progress import Progress, silent
 from farm.snapshot import Choice, snapshot
 from tests.support.command_line import told
 from tests.support.judged_rows import by_name
@@ -48,10 +48,6 @@ OK, SPARED, FAILED = AnnotationStatus.OK, AnnotationStatus.SPARED, AnnotationSta
 JUDGE = AnnotatorCard("judge", AnnotatorKind.LLM, {"prompt": "Which?"})
 PEOPLE = tuple(AnnotatorCard(name, AnnotatorKind.HUMAN, {"page": "farm label"}) for name in ("ada", "ben"))
 ANY = RowFilter()
-
-
-def silent(label: str, rows: int) -> None:
-    """No progress is shown."""
 
 
 QUIET: Progress = silent

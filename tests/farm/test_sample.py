@@ -24,16 +24,13 @@ from farm.judging.provider import Provider
 from farm.models.hub import ModelError
 from farm.models.loading import load_codec
 from farm.models.tokens import Prompt
+from farm.progress import silent
 from farm.sample import SampleReport, SampleTask, sample
 from tests.support.command_line import farm, farm_arguments
 from tests.support.completions_server import completions_server
 from tests.support.tiny_models import ModelMaker
 
 SHORT = Decoding(max_new_tokens=6)
-
-
-def quiet(producer: str, done: int) -> None:
-    pass
 
 
 @pytest.fixture
@@ -49,7 +46,7 @@ def ledger(tmp_path: Path) -> Path:
 def drawn(path: Path, model: str, **task: object) -> tuple[SampleReport, list[Output]]:
     chosen = SampleTask("sums", **{"decoding": SHORT, **task})  # type: ignore[arg-type]
     with Ledger.open(path) as opened:
-        report = sample(opened, model, chosen, quiet)
+        report = sample(opened, model, chosen, silent)
         return report, list(outputs.outputs_of(opened, report.source))
 
 
@@ -128,9 +125,9 @@ def test_bad_options_are_said_before_anything_is_loaded(ledger: Path, model_dir:
         SampleTask("sums", best_of=4, reward="x", n=2)
     with Ledger.open(ledger) as opened:
         with pytest.raises(ConfigError, match="no instructions in this set"):
-            sample(opened, model_dir, SampleTask("nowhere"), quiet)
+            sample(opened, model_dir, SampleTask("nowhere"), silent)
         with pytest.raises(ModelError, match="no such folder"):
-            sample(opened, "no/such/model", SampleTask("sums"), quiet)
+            sample(opened, "no/such/model", SampleTask("sums"), silent)
         assert opened.counts()["output"] == 0
 
 
@@ -138,7 +135,7 @@ def served(path: Path, simulator: Simulator, **provider: object) -> SampleReport
     task = SampleTask("sums", n=2, decoding=SHORT, max_words=50)
     asked = Provider((), simulator.base_url, **provider)  # type: ignore[arg-type]
     with Ledger.open(path) as opened:
-        return sample(opened, "judge", task, quiet, asked)
+        return sample(opened, "judge", task, silent, asked)
 
 
 def test_a_served_model_is_asked_for_what_is_missing_and_for_no_more(ledger: Path) -> None:
@@ -190,7 +187,7 @@ def test_a_served_model_is_asked_to_be_brief_where_told_so_and_is_then_another_s
     with completions_server(model_dir) as (url, bodies), Ledger.open(ledger) as opened:
         asked = Provider((), url)
         free, brief = (
-            sample(opened, "judge", SampleTask("sums", limit=1, decoding=SHORT, max_words=cap), quiet, asked)
+            sample(opened, "judge", SampleTask("sums", limit=1, decoding=SHORT, max_words=cap), silent, asked)
             for cap in (None, 50)
         )
     question = {"role": "user", "content": "Add 0 and 2."}
@@ -216,9 +213,9 @@ def test_a_conversation_is_sent_as_messages_and_read_as_turns(tmp_path: Path, ma
         with completions_server(str(model)) as (url, bodies):
             for cap in (None, 50):
                 task = SampleTask("sums", "m", decoding=SHORT, max_words=cap)
-                sample(opened, "m", task, quiet, Provider((), url))
+                sample(opened, "m", task, silent, Provider((), url))
             task = SampleTask("sums", "m", decoding=SHORT, tokenizer=str(model))
-            sample(opened, "m", task, quiet, Provider((), url))
+            sample(opened, "m", task, silent, Provider((), url))
     rest = [{"role": "user", "content": "1+1?"}, {"role": "user", "content": "Tool: 2"}]
     brief = "Be exact.\n\nKeep every answer to 50 words at most."
     assert [each["messages"] for each in bodies[:2]] == [
@@ -235,7 +232,7 @@ def test_a_served_policy_reads_the_tokens_that_it_would_read_here_and_answers_th
     codec = load_codec(model_dir, ModelConfig())
     task = SampleTask("sums", "served", decoding=greedy, tokenizer=model_dir)
     with completions_server(model_dir) as (url, bodies), Ledger.open(ledger) as opened:
-        report = sample(opened, "policy", task, quiet, Provider((), url))
+        report = sample(opened, "policy", task, silent, Provider((), url))
         there = list(outputs.outputs_of(opened, report.source))
     texts = {each.instruction.key: each.text for each in here}
     written = {key: text for key, text in texts.items() if text.strip()}  # the rest is a failure by name
@@ -284,7 +281,7 @@ def test_outputs_are_in_the_ledger_before_the_end_of_a_run_that_is_stopped(
         pass
 
     def stop_after_two(writes: list[int]) -> Callable[..., None]:
-        def progress(producer: str, done: int) -> None:
+        def progress(producer: str, done: int, total: int | None = None, /) -> None:
             writes.append(done)
             if len(writes) == 2:
                 raise Stopped
@@ -314,7 +311,7 @@ def test_the_best_of_n_is_written_before_the_end_of_a_run_that_is_stopped(
     class Stopped(Exception):
         pass
 
-    def stop(producer: str, done: int) -> None:
+    def stop(producer: str, done: int, total: int | None = None, /) -> None:
         raise Stopped
 
     _, whole = drawn(ledger, model_dir, best_of=4, reward=scorer_dir, producer="undisturbed")
@@ -339,7 +336,7 @@ def test_how_a_model_is_loaded_can_be_chosen_and_is_part_of_whose_an_output_is(
     assert drawn(ledger, model_dir, limit=2, loading=eager)[0].known == 2, "rounding alone"
     with Ledger.open(ledger) as opened, pytest.raises(ConfigError, match="the server loads the model"):
         task = SampleTask("sums", loading=eager)
-        sample(opened, "served", task, quiet, Provider((), "http://127.0.0.1:9/v1"))
+        sample(opened, "served", task, silent, Provider((), "http://127.0.0.1:9/v1"))
     flags = ("--dtype", "bfloat16", "--device", "cpu", "--attention", "eager", "--template", "plain")
     said = farm(ledger, "sample", model_dir, "--set", "sums", "--limit", 1, "--max-new-tokens", 2, *flags)
     assert said.code == 0, said.error

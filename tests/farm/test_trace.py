@@ -19,6 +19,7 @@ from farm.annotate import annotate
 from farm.config import Decoding
 from farm.judging.provider import Provider, Task
 from farm.pair import PairTask, pair
+from farm.progress import silent
 from farm.sample import SampleTask, sample
 from farm.snapshot import Choice, snapshot
 from farm.trace import trace
@@ -27,10 +28,6 @@ from farm.train import TrainTask, train
 from tests.support.command_line import farm_arguments
 
 QUICK = {"max_steps": "2", "batch_size": "4", "max_length": "96", "log_every": "1"}
-
-
-def quiet(name: str, done: int) -> None:
-    pass
 
 
 @pytest.fixture(scope="module")
@@ -46,15 +43,15 @@ def chain(tmp_path_factory: pytest.TempPathFactory, model_dir: str) -> tuple[Pat
             writer.outputs([Output(each, "It is.", "reference", ProducerKind.REFERENCE) for each in asked])
             writer.memberships([Membership(each, "sums") for each in asked])
         provider = Provider(models=("judge",), base_url=simulator.base_url, concurrency=1)  # replies in order
-        annotate(ledger, "plain", Task(PairFilter("first")), quiet, provider)
+        annotate(ledger, "plain", Task(PairFilter("first")), silent, provider)
         snapshot(ledger, "simulated", Choice())
         sft = train(ledger, "sft", TrainTask(model_dir, folder / "sft", set_name="sums"), None, QUICK)
         task = TrainTask(f"{sft.checkpoint}/model", folder / "dpo", snapshot="simulated")
         dpo = train(ledger, "dpo", task, None, QUICK)
         for model, name in ((f"{dpo.checkpoint}/model", "dpo"), (model_dir, "base")):
-            sample(ledger, model, SampleTask("sums", name, decoding=Decoding(max_new_tokens=4)), quiet)
+            sample(ledger, model, SampleTask("sums", name, decoding=Decoding(max_new_tokens=4)), silent)
         pair(ledger, PairTask("second", (Source("dpo"),), against=Source("base")))
-        annotate(ledger, "plain", Task(PairFilter("second")), quiet, provider)
+        annotate(ledger, "plain", Task(PairFilter("second")), silent, provider)
     return path, Path(dpo.checkpoint)
 
 
@@ -143,7 +140,7 @@ def test_an_ambiguous_name_asks_back(tmp_path: Path) -> None:
         made, _ = Pair.of(Output(asked, "long", "longest"), Output(asked, "s", "n"))
         with ledger.writing() as writer:
             writer.pairs([made])
-        annotate(ledger, "longest", Task(), quiet)
+        annotate(ledger, "longest", Task(), silent)
         with pytest.raises(ConfigError, match="annotator:longest, model:longest"):
             trace(ledger, "longest")
 

@@ -2,6 +2,7 @@
 
 command_line         the command line, in this process or as arguments of a process
 judging_runs         annotating ledgers of made-up pairs, as a function or as a command
+foreseen_runs        a run in a process of its own, measured beside its dry run
 forked               commands in processes of their own that begin at once, to be killed
 held                 the bytes of a ledger that is open in this process
 full_disk            a disk that is full, for this process alone

@@ -13,6 +13,7 @@ from db.queries.exports import RowFilter, preference_rows
 from db.records import Instruction, Output, Pair
 from farm.annotate import AnnotateReport, annotate
 from farm.judging.provider import Provider, Task
+from farm.progress import silent as silent
 from tests.support.command_line import farm_arguments
 
 FULL = bool(os.environ.get("FARM_FULL"))
@@ -29,10 +30,6 @@ def answers(asked: Instruction, number: int, end: str = "") -> Pair:
     """Two answers about a number, of the models m0 and m1. end: the end of the second."""
     texts = (f"It is {number}." + " Indeed." * (number % 5), f"{number} follows {number - 1}.{end}")
     return Pair.of(*(Output(asked, text, f"m{k}") for k, text in enumerate(texts)))[0]
-
-
-def silent(name: str, done: int) -> None:
-    pass
 
 
 def run(

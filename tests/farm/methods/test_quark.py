@@ -1,14 +1,16 @@
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import tensor
+from torch import Tensor, tensor
 from torch.autograd import gradcheck
 
 from db.errors import ConfigError
 from farm.methods.quark import QuarkConfig, Terms, quark_loss, quark_terms
+from farm.models import chunks
 from farm.training.controls import quantile_levels
 from tests.support.on_policy import PROMPTS, MethodMaker, MethodTrainer, vectors
 from tests.support.tiny_models import ModelMaker
@@ -109,6 +111,29 @@ def test_the_best_is_asked_for_from_then_on(made: MethodMaker, tmp_path: Path) -
 def test_control_tokens_need_their_embeddings_trained() -> None:
     with pytest.raises(ConfigError, match="lora_rank must be 0"):
         QuarkConfig(lora_rank=4)
+
+
+@pytest.mark.parametrize("positions", [1, 3])
+def test_parts_of_the_positions_give_the_loss_and_gradients_of_all(
+    made: MethodMaker, monkeypatch: pytest.MonkeyPatch, positions: int
+) -> None:
+    method = made("quark", entropy_coef=0.1)
+    method.policy.double()
+    method.reference.double()
+    (batch,) = next(method.feed.batches(0))
+
+    def learnt() -> tuple[float, list[Tensor]]:
+        method.trained.zero_grad()
+        loss, _ = method.loss(batch)
+        loss.backward()
+        return loss.item(), [p.grad.clone() for p in method.trained.parameters() if p.grad is not None]
+
+    loss, gradients = learnt()
+    both = sum(each.model.lm_head.weight.shape[0] for each in (method.policy, method.reference))
+    monkeypatch.setattr(chunks, "LOGITS", positions * both)
+    in_parts, of_parts = learnt()
+    assert in_parts == pytest.approx(loss, abs=1e-12)
+    assert all(map(partial(torch.allclose, rtol=0, atol=1e-12), gradients, of_parts))
 
 
 def test_nothing_is_held_out(made: MethodMaker) -> None:

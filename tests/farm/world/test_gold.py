@@ -11,6 +11,7 @@ from db.ledger import Ledger
 from db.records import Output, Pair
 from farm.annotate import annotate
 from farm.judging.provider import Provider, Task
+from farm.progress import silent
 from farm.world import gold as truth
 from farm.world.build import Sizes, WorldSpec, build, splits
 from farm.world.demonstrations import demonstrate
@@ -49,9 +50,7 @@ def test_nobody_but_the_evaluation_asks_gold(tmp_path: Path, monkeypatch: pytest
         assert people(ledger, SPEC, persons_per_pair=4).new == 80
         with Simulator(world_simulator_config()) as simulator:
             for name, models in (("crowd", ()), ("crowd-quiet", ()), ("judge", (QUIET_MODEL,))):
-                report = annotate(
-                    ledger, name, Task(), lambda who, done: None, Provider(models, simulator.base_url)
-                )
+                report = annotate(ledger, name, Task(), silent, Provider(models, simulator.base_url))
                 assert report.statuses["ok"] >= 18
         with pytest.raises(AssertionError, match="gold was asked"):
             judge_by_gold(ledger)

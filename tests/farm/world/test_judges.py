@@ -13,6 +13,7 @@ from annotators.simulator import Judge, Simulator, SimulatorConfig
 from db.ledger import Ledger
 from farm.annotate import annotate
 from farm.judging.provider import Provider, Task
+from farm.progress import silent
 from farm.world.judges import MEMBERS, QUIET_MODEL, cast, member, world_simulator_config
 from farm.world.people import judge_by_gold
 from tests.support.world_pairs import demonstration_pairs
@@ -31,7 +32,7 @@ def ledger(tmp_path: Path) -> Ledger:
 
 def ask(ledger: Ledger, name: str, config: SimulatorConfig, models: tuple[str, ...] = ()) -> Counter[str]:
     with Simulator(config) as simulator:
-        report = annotate(ledger, name, Task(), lambda who, done: None, Provider(models, simulator.base_url))
+        report = annotate(ledger, name, Task(), silent, Provider(models, simulator.base_url))
     return Counter(report.statuses)
 
 

@@ -1,0 +1,122 @@
+"""The records of the ledger that a method learns from, and which of them are held out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
+
+from annotators.catalogue import load as load_annotator
+from annotators.render import messages
+from annotators.shown import ShownPair
+from annotators.spec import AnnotatorSpec
+from db.errors import ConfigError
+from db.ids import keyed_uniform
+from db.ledger import Ledger
+from db.queries import training
+from db.queries.ratings import rated, rated_attributes
+from db.queries.training import Labelled, SnapshotCard
+from db.records import AnnotatorKind, Output, Pair, Turn, TurnRole
+from farm.models.tokens import Prompt
+from farm.options.train import TrainTask
+from farm.snapshot import snapshot_named
+from farm.training.conversions import FROM_SNAPSHOT, MADE
+from farm.training.data import AskedPair, AttributedOutput, Data, Demonstration, JudgedOutput, PreferencePair
+from farm.training.method import DataKind
+from farm.training.processes import Processes
+
+SnapshotRecord: TypeAlias = tuple[str, JudgedOutput | PreferencePair]
+"""The key of an instruction, and what a snapshot holds of it."""
+
+
+def learning_data(ledger: Ledger, kind: DataKind, task: TrainTask, processes: Processes) -> Data[object]:
+    """The records that the method wants, training and held out, divided by the hash of the instruction."""
+    held: DataKind = kind
+    records: Sequence[tuple[str, object]]
+    if kind in FROM_SNAPSHOT:
+        if task.snapshot is None:
+            raise ConfigError("this method learns from judged pairs", remedy="name a --snapshot")
+        card = snapshot_named(ledger, task.snapshot)
+        held, records = snapshot_records(ledger, card)
+        if (held, kind) == ("judged", "attributes"):
+            held, records = kind, _attributed(ledger, card)
+        if (held, kind) == ("pairs", "questions"):
+            held, records = kind, list(asked_pairs(training.labelled(ledger, card.id), _asked(task)))
+        if held != kind and (held, kind) not in MADE:
+            raise ConfigError(
+                f"the snapshot {task.snapshot!r} has single outputs, and this method learns from pairs",
+                remedy="make one of pairs: `farm snapshot NAME` without --unpaired",
+            )
+    elif task.set_name is None:
+        raise ConfigError(f"this method learns from {kind}", remedy="name a --set of instructions")
+    else:
+        records = _from_set(ledger, task.set_name, kind)
+    if not records:
+        raise ConfigError(f"there are no {kind} to learn from", where=task.snapshot or task.set_name or "")
+    kept_out = {key for key, _ in records if keyed_uniform("held out", key) < task.held_out}
+    train_rows = [record for key, record in records if key not in kept_out]
+    data = Data(train_rows, [record for key, record in records if key in kept_out], processes)
+    made = data if held == kind else data.made(MADE[held, kind])
+    if train_rows and not made.train:
+        remedy = "judge all pairs of an instruction's outputs, or rate two of them or more"
+        raise ConfigError(f"there are no {kind} to learn from", where=task.snapshot or "", remedy=remedy)
+    return made
+
+
+def asked_pairs(rows: Iterable[Labelled], spec: AnnotatorSpec) -> Iterator[tuple[str, AskedPair]]:
+    """Each judged pair as the annotator is asked about it, with its instruction's key.
+
+    It is asked in both orders, first with output_a as the output shown first.
+    """
+    for row in rows:
+        pair, flipped = Pair.of(*(Output(row.instruction, text) for text in (row.output_a, row.output_b)))
+        for turned in (False, True):
+            said = messages(spec, [ShownPair(pair, swapped=flipped != turned)])
+            turns = tuple(Turn(TurnRole(each.role), each.content) for each in said)
+            yield row.instruction.key, AskedPair(turns, spec.outputs, 1 - row.label if turned else row.label)
+
+
+def _asked(task: TrainTask) -> AnnotatorSpec:
+    """The annotator that is named. Raises ConfigError on one that a reply of one token does not answer."""
+    if task.annotator is None:
+        remedy = "name one with --annotator, such as logprob"
+        raise ConfigError("this method learns to answer the prompt of an annotator", remedy=remedy)
+    found = load_annotator(task.annotator)
+    if not isinstance(found, AnnotatorSpec) or found.kind is not AnnotatorKind.LLM or found.recorded:
+        what = f"{found.name} is no language model with a prompt"
+    elif found.decoding.max_tokens != 1 or found.batch != 1:
+        what = f"a reply to {found.name} has more than one token"
+    else:
+        return found
+    raise ConfigError(what, where="--annotator", remedy="name one whose reply is one token, such as logprob")
+
+
+def snapshot_records(ledger: Ledger, card: SnapshotCard) -> tuple[DataKind, list[SnapshotRecord]]:
+    """What a snapshot holds, pairs or judged outputs, each with the key of its instruction."""
+    if card.unpaired:
+        return "judged", [
+            (each.instruction.key, JudgedOutput(Prompt.of(each.instruction), each.output, each.label))
+            for each in rated(ledger, card.id)
+        ]
+    pairs = (
+        (each.instruction, (each.output_a, each.output_b, each.label))
+        for each in training.labelled(ledger, card.id)
+    )
+    return "pairs", [(asked.key, PreferencePair(Prompt.of(asked), *judged)) for asked, judged in pairs]
+
+
+def _attributed(ledger: Ledger, card: SnapshotCard) -> list[tuple[str, AttributedOutput]]:
+    """The outputs of a snapshot of ratings with the rating of each attribute."""
+    return [
+        (each.instruction.key, AttributedOutput(Prompt.of(each.instruction), each.output, each.labels))
+        for each in rated_attributes(ledger, card.id)
+    ]
+
+
+def _from_set(ledger: Ledger, name: str, kind: DataKind) -> list[tuple[str, object]]:
+    """The demonstrations or the prompts of a set, with the keys of the instructions."""
+    if kind == "demonstrations":
+        return [
+            (each.instruction.key, Demonstration(Prompt.of(each.instruction), each.output))
+            for each in training.demonstrated(ledger, name)
+        ]
+    return [(each.key, Prompt.of(each)) for each in training.instructed(ledger, name)]
