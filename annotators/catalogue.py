@@ -194,6 +194,8 @@ def _load_pool(path: Path, library: Library, check: bool) -> Pool:
         spec = _changed(base, changes, line, library=library, check=check) if base else None
         if spec and (spec.kind is not AnnotatorKind.LLM or spec.recorded):
             line.complain("annotator", "a pool's members are language models that can be asked")
+        if spec and spec.more:
+            line.complain("annotator", "a pool's members judge pairs, not rankings of several outputs")
         return spec
 
     pool = read_pool(entry, read_member)

@@ -54,3 +54,21 @@ class Occasion:
                 return (False, True)
             case Orders.STORED:
                 return (flipped,)
+
+
+@dataclass(frozen=True, slots=True)
+class RankedOccasion(Occasion):
+    """The same where more than two outputs are shown together, so that all their pairs have one order.
+
+    outputs: the keys of output_a and output_b. Each output draws its place, whatever it is shown beside. So
+    the order of each pair is a fair coin too.
+    """
+
+    outputs: tuple[str, str] = ("", "")
+
+    def swapped(self) -> bool:
+        """Whether output_b is shown before output_a."""
+        a, b = (
+            keyed_uniform("shown place", output, self.draw_key, self.replicate) for output in self.outputs
+        )
+        return b < a

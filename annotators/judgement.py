@@ -17,13 +17,14 @@ class Verdict:
 
     first: P(the output shown first is preferred), in [0, 1]; None where there is none. reason: why there is
     none, or what it was made of. degree: how much better. aspects: verdicts on single criteria, also as
-    shown.
+    shown. is_open: nothing was asked of this pair that it could say, so the pair stays open.
     """
 
     first: float | None
     reason: str | None = None
     degree: Degree | None = None
     aspects: tuple[AspectVerdict, ...] = ()
+    is_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,8 @@ class Judgement:
 def judgement_of(verdict: Verdict, swapped: bool, noise: LabelNoise, occasion: Occasion) -> Judgement:
     """Turn a verdict into a judgement. swapped: output_b was shown first."""
     if verdict.first is None:
-        return Judgement(None, None, swapped, status=AnnotationStatus.UNREADABLE, reason=verdict.reason)
+        status = AnnotationStatus.CONTESTED if verdict.is_open else AnnotationStatus.UNREADABLE
+        return Judgement(None, None, swapped, status=status, reason=verdict.reason)
     preference = _of_pair(verdict.first, swapped)
     return Judgement(
         preference,

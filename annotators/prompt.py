@@ -20,7 +20,7 @@ from annotators.template_limits import ERRORS, MAX_TEMPLATE, MAX_TEXT, LimitedEn
 from db.errors import ConfigError
 
 SYSTEM, USER, ANSWER = "system", "user", "answer"
-_FIXED = {"names", "persona", "batch", "about_marks"}
+_FIXED = {"names", "all_names", "persona", "batch", "about_marks"}
 _VARIABLES = {SYSTEM: _FIXED, USER: _FIXED | {"pairs"}, ANSWER: _FIXED | {"pairs"}}
 
 

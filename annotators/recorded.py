@@ -32,7 +32,7 @@ def replayed(spec: AnnotatorSpec, reply: StoredReply, swapped: bool, occasion: O
     """Read the judgement of one pair from a stored reply, by the spec's parser and label noise."""
     if saved := spared(swapped, spec.noise, occasion):
         return saved
-    several = replace(spec, batch=reply.pairs)
+    several = spec.about(reply.pairs) if spec.more else replace(spec, batch=reply.pairs)
     if problems := parser_problems(several):
         verdict = Verdict(None, f"a reply about {reply.pairs} pairs: {'; '.join(problems)}")
     else:

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
+from typing import NamedTuple
 
 from annotators.clients.request import Message, Role
 from annotators.prompt import ANSWER, SYSTEM, USER, fenced, prompt_of, template_problems
-from annotators.shown import ShownPair
+from annotators.shown import Shown
 from annotators.spec import AnnotatorSpec, Shot
 from db.errors import ConfigError
 from db.ids import content_hash
@@ -29,26 +30,43 @@ ABOUT_MARKS = (
 )
 
 
+class PromptOutput(NamedTuple):
+    """An output as a template sees it."""
+
+    name: str
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class PromptPair:
-    """A pair as a template sees it. In a worked example, `better` and `worse` name the outputs, and `why`
-    says why. Of a conversation, `instruction` is the turns between marks that name their roles, and `turns`
-    has each turn's role and content.
+    """A pair as a template sees it, or several outputs that are ranked. `outputs` has all of them with their
+    names, `first` and `second` are the texts of the first two. In a worked example, `better` and `worse` name
+    the outputs, and `why` says why. Of a conversation, `instruction` is the turns between marks that name
+    their roles, and `turns` has each turn's role and content.
     """
 
     number: int
     instruction: str
     input: str
-    first: str
-    second: str
+    outputs: tuple[PromptOutput, ...]
     nonce: str = ""
     better: str = ""
     worse: str = ""
     why: str = ""
     turns: tuple[Turn, ...] = ()
 
+    @property
+    def first(self) -> str:
+        """The text of the output that is shown first."""
+        return self.outputs[0].text
 
-def messages(spec: AnnotatorSpec, shown: Sequence[ShownPair]) -> tuple[Message, ...]:
+    @property
+    def second(self) -> str:
+        """The text of the output that is shown second."""
+        return self.outputs[1].text
+
+
+def messages(spec: AnnotatorSpec, shown: Sequence[Shown]) -> tuple[Message, ...]:
     """The messages that ask a spec's judge about these pairs, in this order."""
     prompt = prompt_of(spec.prompt)
     said = []
@@ -58,7 +76,7 @@ def messages(spec: AnnotatorSpec, shown: Sequence[ShownPair]) -> tuple[Message, 
         worked = _variables(spec, _worked(spec, turn))
         said.append(Message(Role.USER, prompt.render(USER, worked)))
         said.append(Message(Role.ASSISTANT, prompt.render(ANSWER, worked)))
-    said.append(Message(Role.USER, prompt.render(USER, _variables(spec, prompt_pairs(shown)))))
+    said.append(Message(Role.USER, prompt.render(USER, _variables(spec, prompt_pairs(spec, shown)))))
     return tuple(said)
 
 
@@ -72,13 +90,19 @@ def worked_answer(spec: AnnotatorSpec, shots: Sequence[Shot]) -> str:
     return prompt_of(spec.prompt).render(ANSWER, _variables(spec, _worked(spec, shots)))
 
 
-def prompt_pairs(shown: Iterable[ShownPair]) -> list[PromptPair]:
-    """The pairs as a template sees them, in order, numbered from 1."""
+def prompt_pairs(spec: AnnotatorSpec, shown: Iterable[Shown]) -> list[PromptPair]:
+    """The pairs as a template of this spec sees them, in order, numbered from 1."""
     bare = []
     for number, each in enumerate(shown, 1):
-        pair = PromptPair(number, each.instruction, each.input, *each.outputs, turns=each.turns)
-        bare.append(_Bare(each.pair.key, pair))
+        outputs = _named(spec, each.outputs)
+        pair = PromptPair(number, each.instruction, each.input, outputs, turns=each.turns)
+        bare.append(_Bare(each.key, pair))
     return _with_nonces(bare)
+
+
+def _named(spec: AnnotatorSpec, texts: Sequence[str]) -> tuple[PromptOutput, ...]:
+    """Texts of outputs with the names of the first of them."""
+    return tuple(map(PromptOutput, spec.names, texts))
 
 
 def prompt_problems(spec: AnnotatorSpec) -> list[str]:
@@ -89,7 +113,8 @@ def prompt_problems(spec: AnnotatorSpec) -> list[str]:
     if spec.shots and not prompt.has(ANSWER):
         return ["a prompt with shots has a {% block answer %}, which shows how to reply to them"]
     better, worse = spec.outputs
-    plain = PromptPair(number=1, instruction="i", input="", first="o", second="p", nonce="n")
+    outputs = _named(spec, [f"o{number}" for number in range(len(spec.names))])
+    plain = PromptPair(number=1, instruction="i", input="", outputs=outputs, nonce="n")
     talk = replace(plain, turns=(Turn(TurnRole.USER, "t"), Turn(TurnRole.ASSISTANT, "u")))
     trials = [plain, talk, replace(plain, number=2, input="x", better=better, worse=worse, why="w")]
     for block in (SYSTEM, USER, ANSWER):
@@ -111,16 +136,24 @@ class _Bare:
 
 
 def _variables(spec: AnnotatorSpec, pairs: Sequence[PromptPair] = ()) -> dict[str, object]:
-    fixed = {"names": spec.outputs, "persona": spec.persona, "batch": spec.batch, "about_marks": ABOUT_MARKS}
-    return {**fixed, "pairs": list(pairs)}
+    return {
+        "names": spec.outputs,
+        "all_names": spec.names,
+        "persona": spec.persona,
+        "batch": spec.batch,
+        "about_marks": ABOUT_MARKS,
+        "pairs": list(pairs),
+    }
 
 
 def _worked(spec: AnnotatorSpec, shots: Iterable[Shot]) -> list[PromptPair]:
     bare = []
     for number, shot in enumerate(shots, 1):
         better, worse = spec.outputs if shot.first else reversed(spec.outputs)
-        values = (shot.instruction, shot.input, shot.output_1, shot.output_2)
-        pair = PromptPair(number, *values, better=better, worse=worse, why=shot.why)
+        outputs = _named(spec, (shot.output_1, shot.output_2))
+        pair = PromptPair(
+            number, shot.instruction, shot.input, outputs, better=better, worse=worse, why=shot.why
+        )
         bare.append(_Bare(content_hash("shot", shot.to_json()), pair))
     return _with_nonces(bare)
 
@@ -128,7 +161,11 @@ def _worked(spec: AnnotatorSpec, shots: Iterable[Shot]) -> list[PromptPair]:
 def _with_nonces(bare: Sequence[_Bare]) -> list[PromptPair]:
     """The pairs with nonces. A nonce is the first of its key that occurs in no value of this prompt."""
     pairs = [each.pair for each in bare]
-    texts = [text for pair in pairs for text in (pair.instruction, pair.input, pair.first, pair.second)]
+    texts = [
+        text
+        for pair in pairs
+        for text in (pair.instruction, pair.input, *(output.text for output in pair.outputs))
+    ]
     taken: list[str] = []
     for each in bare:
         nonces = (content_hash("nonce", [each.key, n])[:NONCE_DIGITS] for n in count())

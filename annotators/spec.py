@@ -7,6 +7,7 @@ noise reuses the completions that were paid for already.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -25,6 +26,7 @@ from db.records import AnnotatorCard, AnnotatorKind
 RENDERING = 1  # counts changes of render.py and prompt.py that change a request
 PARSING = 3  # counts changes of the parsers that change a reading
 MAX_BATCH = 50
+MOST_TOGETHER = 10  # outputs in one prompt: 45 pairs
 _NAME = re.compile("[A-Za-z0-9]{1,12}")
 
 
@@ -126,7 +128,8 @@ class AnnotatorSpec:
     rule, utility: of annotators without a model (rules.py). recorded: of those that read stored replies.
     model: the name that the server knows, or a folder of weights. prompt: the text of the template; empty
     where no language model is asked. shots: worked examples in the prompt. batch: pairs in one prompt. seed:
-    of every keyed draw. reply_tokens: a typical length of a reply for one pair, for estimates of cost.
+    of every keyed draw. reply_tokens: a typical length of a reply for one pair, for estimates of cost. more:
+    names of the third output and those after it, where several are shown together and ranked.
     """
 
     name: str
@@ -140,6 +143,7 @@ class AnnotatorSpec:
     persona: str = ""
     shots: tuple[Shot, ...] = ()
     outputs: OutputNames = DEFAULT_NAMES
+    more: tuple[str, ...] = ()
     batch: int = 1
     decoding: RequestDecoding = field(default_factory=RequestDecoding)
     parser: ParserSpec = ParserSpec("verdict")
@@ -149,13 +153,28 @@ class AnnotatorSpec:
     reply_tokens: int = 0
     examples: tuple[Example, ...] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all outputs of a prompt, in the order shown."""
+        return (*self.outputs, *self.more)
+
+    @property
+    def pairs_per_prompt(self) -> int:
+        """How many pairs a full prompt shows."""
+        return self.batch * math.comb(len(self.names), 2)
+
+    def about(self, pairs: int) -> AnnotatorSpec:
+        """The annotator as it reads a reply about so many pairs, where it ranks outputs; else itself."""
+        more = self.more[: outputs_of(pairs) - len(self.outputs)]
+        return self if more == self.more else replace(self, more=more)
+
     @cached_property
     def asked(self) -> dict[str, Json]:
         """All that can change a request, or a rule's answer."""
         if self.kind is AnnotatorKind.RULE:
             return {"rule": self.rule, "utility": self.utility, "seed": self.seed}
         if self.recorded:
-            return {"recorded": self.recorded.to_json(), "outputs": list(self.outputs), "seed": self.seed}
+            return {"recorded": self.recorded.to_json(), "outputs": list(self.names), "seed": self.seed}
         if self.kind is AnnotatorKind.REWARD_MODEL:
             return {"model": self.model, "rendering": RENDERING, "seed": self.seed}
         return {
@@ -163,7 +182,7 @@ class AnnotatorSpec:
             "prompt": self.prompt,
             "persona": self.persona,
             "shots": [shot.to_json() for shot in self.shots],
-            "outputs": list(self.outputs),
+            "outputs": list(self.names),
             "batch": self.batch,
             "decoding": self.decoding.body(0, "max_tokens"),
             "rendering": RENDERING,
@@ -190,6 +209,11 @@ class AnnotatorSpec:
     def fingerprint(self) -> str:
         """The annotator's identity, the same in every ledger."""
         return self.card.key
+
+
+def outputs_of(pairs: int) -> int:
+    """How many outputs have so many pairs: k of k (k - 1) / 2. Of other numbers, the next lower k."""
+    return (1 + math.isqrt(1 + 8 * pairs)) // 2
 
 
 @dataclass(frozen=True)
@@ -230,13 +254,23 @@ def read_spec(entry: Reader, prompts: Mapping[str, str], library: Library) -> An
         )
     if kind is not AnnotatorKind.LLM and "kind" in entry:
         entry.complain("kind", f"an annotator made of files is of kind llm, rm or rule, not {kind}")
-    outputs = _outputs(entry)
+    outputs, more = _outputs(entry)
     if "recorded" in entry:
         recorded, parser = _recorded(entry), _parser(entry)
         return AnnotatorSpec(
-            name, kind, summary, recorded=recorded, outputs=outputs, parser=parser, noise=noise, seed=seed
+            name,
+            kind,
+            summary,
+            recorded=recorded,
+            outputs=outputs,
+            more=more,
+            parser=parser,
+            noise=noise,
+            seed=seed,
         )
-    batch = entry.integer("batch", 1, 1, MAX_BATCH)
+    if more and orders is Orders.STORED:
+        entry.complain("orders", "outputs that are ranked together have no stored order: random or both")
+    batch, pairs = entry.integer("batch", 1, 1, MAX_BATCH), math.comb(2 + len(more), 2)
     return AnnotatorSpec(
         name,
         kind,
@@ -246,6 +280,7 @@ def read_spec(entry: Reader, prompts: Mapping[str, str], library: Library) -> An
         persona=entry.text("persona", ""),
         shots=_shots(entry, library),
         outputs=outputs,
+        more=more,
         batch=batch,
         decoding=_decoding(entry.reader("decoding")),
         parser=_parser(entry),
@@ -253,7 +288,7 @@ def read_spec(entry: Reader, prompts: Mapping[str, str], library: Library) -> An
         noise=noise,
         seed=seed,
         reply_tokens=entry.integer("reply_tokens", 0, 0),
-        examples=tuple(_example(each, batch) for each in entry.readers("examples")),
+        examples=tuple(_example(each, batch * pairs) for each in entry.readers("examples")),
     )
 
 
@@ -289,12 +324,15 @@ def _recorded(entry: Reader) -> Recorded:
     return found
 
 
-def _outputs(entry: Reader) -> OutputNames:
+def _outputs(entry: Reader) -> tuple[OutputNames, tuple[str, ...]]:
+    """The names of the first two outputs, and of the others that are shown with them."""
     names = entry.texts("outputs", OutputNames())
-    if len(names) == len(set(names)) == 2 and all(map(_NAME.fullmatch, names)):
-        return OutputNames(*names)
-    entry.complain("outputs", "expected two different names of up to 12 letters or digits")
-    return OutputNames()
+    if 2 <= len(names) == len(set(names)) <= MOST_TOGETHER and all(map(_NAME.fullmatch, names)):
+        return OutputNames(*names[:2]), tuple(names[2:])
+    entry.complain(
+        "outputs", f"expected 2 to {MOST_TOGETHER} different names of up to 12 letters or digits each"
+    )
+    return OutputNames(), ()
 
 
 def _prompt(entry: Reader, prompts: Mapping[str, str]) -> str:
@@ -335,11 +373,11 @@ def _decoding(entry: Reader) -> RequestDecoding:
         return settings
 
 
-def _example(entry: Reader, batch: int) -> Example:
+def _example(entry: Reader, pairs: int) -> Example:
     values = entry.take("expect", None)
     listed = values if isinstance(values, list) else [values]
-    if values is not None and len(listed) > batch:
-        entry.complain("expect", f"{len(listed)} pairs in a prompt of {batch}")
+    if values is not None and len(listed) > pairs:
+        entry.complain("expect", f"{len(listed)} pairs in a prompt of {pairs}")
     logprobs = {}
     for token, value in entry.json("top_logprobs").items():
         if not isinstance(value, int | float) or isinstance(value, bool) or value > 0:

@@ -120,6 +120,51 @@ def strength_differences(rng: Rng) -> list[Trial]:
     return [Trial(2.0, fit.difference("f", "a")), Trial(0.2, fit.difference("d", "c"))]
 
 
+def rankings(worth: np.ndarray, rng: Rng) -> pd.DataFrame:
+    """All pairs of one ranking for each instruction (Plackett-Luce). worth: (instructions, models).
+
+    The pairs of a ranking are one draw: where a is before b and b before c, a is before c.
+    """
+    place = np.argsort(np.argsort(-(worth + rng.gumbel(size=worth.shape)), axis=1), axis=1)
+    first, second = np.triu_indices(worth.shape[1], 1)
+    before = (place[:, first] < place[:, second]).astype(float).ravel()
+    names, instructions = np.array(list("abcdefghij")), np.arange(len(worth))
+    return pd.DataFrame(
+        {
+            "first": np.tile(names[first], len(worth)),
+            "second": np.tile(names[second], len(worth)),
+            "preference": before,
+            "instruction": np.repeat(instructions, len(first)),
+        }
+    )
+
+
+def ranked_win_rate(rng: Rng) -> list[Trial]:
+    """The win rate of one of four models over the three others, of 200 rankings. Instructions differ."""
+    means = np.array([0.8, 0.2, 0.0, -0.4])
+    rows = rankings(means + rng.normal(0, 1, (200, 4)), rng)
+    mine = rows[rows["first"] == "a"]
+    truth = float(np.mean([normal_mean(expit(0.8 - other + np.sqrt(2) * GRID)) for other in means[1:]]))
+    verdicts, instructions = mine["preference"].to_numpy(), mine["instruction"].to_numpy()
+    return [Trial(truth, win_rate(verdicts, instructions).interval)]
+
+
+def ranked_strengths(rng: Rng) -> list[Trial]:
+    """A difference of Bradley-Terry strengths, of 200 rankings of four models."""
+    rows = rankings(np.tile([0.8, 0.2, 0.0, -0.4], (200, 1)), rng)
+    return [Trial(0.8, bradley_terry(rows, instruction="instruction").difference("a", "c"))]
+
+
+def ranked_agreement(rng: Rng) -> list[Trial]:
+    """How often two annotators agree who both rank the same four outputs to 200 instructions."""
+    worth = rng.normal(0, 1, (200, 4))
+    one, other = (rankings(worth, rng)["preference"].to_numpy() for _ in range(2))
+    measure = mean_of(np.arange(1200), (one == other).astype(float), 1200)
+    found = intervals({"agreement": measure}, np.repeat(np.arange(200), 6))["agreement"]
+    chance = expit(np.sqrt(2) * GRID)  # both rank i before j with this chance
+    return [Trial(normal_mean(chance**2 + (1 - chance) ** 2), found)]
+
+
 def people_and_judge(rng: Rng, ease: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Human verdicts with ties, and soft verdicts of a judge that correlates with them weakly."""
     place = rng.random(len(ease)) - 0.25 * np.tanh(ease)
@@ -224,6 +269,9 @@ ANALYTIC: dict[str, World] = {
     "win rate, clustered with ties": clustered_with_ties,
     "win rate difference, paired": difference,
     "Bradley-Terry difference": strength_differences,
+    "win rate, rankings of four": ranked_win_rate,
+    "Bradley-Terry difference, rankings of four": ranked_strengths,
+    "agreement, rankings of four": ranked_agreement,
     "prediction-powered": prediction_powered,
     "prediction-powered, clustered": prediction_powered_clustered,
     "prediction-powered, chosen by doubt": prediction_powered_by_doubt,

@@ -59,7 +59,8 @@ class AnnotationStatus(StrEnum):
     FAILED = "failed"  # no usable reply came
     SPARED = "spared"  # nobody was asked, because label noise replaces the judgement; the label is set
     RETRACTED = "retracted"  # taken back by the person who gave it
-    CONTESTED = "contested"  # a panel's members disagree, or nobody in a cascade is sure: it stays open
+    CONTESTED = "contested"  # members of a panel disagree, nobody in a cascade is sure, or of several
+    # outputs only the best was named: it stays open
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from annotators.draws import Orders
 from annotators.pool import Pool
 from annotators.prices import Price, PriceTable
 from annotators.render import messages
-from annotators.shown import ShownPair
+from annotators.shown import Shown, ShownOutputs, ShownPair
 from annotators.spec import AnnotatorSpec
 from db.ids import Json
 from db.records import AnnotatorKind, Instruction, Output, Pair, PairFilter
@@ -126,7 +126,7 @@ def _line(found: AnyAnnotator) -> Line:
         kind=str(found.kind),
         model=found.recorded.annotator if found.recorded else found.model,
         prompt=_style(found),
-        batch=found.batch,
+        batch=found.pairs_per_prompt,
         orders=str(found.orders),
         noise=found.noise.flip,
         share=None,
@@ -168,12 +168,14 @@ def _cost(spec: AnnotatorSpec, price: Price | None) -> float | None:
     """US dollars for 1,000 typical pairs. An annotator without a language model costs nothing."""
     if not spec.prompt:
         return 0.0
-    asked = [ShownPair(_typical(number), swapped=False) for number in range(spec.batch)]
+    asked: list[Shown] = [ShownPair(_typical(number), swapped=False) for number in range(spec.batch)]
+    if spec.more:
+        asked = [ShownOutputs(tuple(_typical(number).output_a for number in range(len(spec.names))))]
     request = Request(spec.model, messages(spec, asked), spec.decoding)
     reply = spec.reply_tokens * spec.batch or spec.decoding.max_tokens or 0
     cost = estimate([request], lambda model: price, lambda _: float(reply)).cost
     times = 2 if spec.orders is Orders.BOTH else 1
-    return None if cost is None else 1000 * times * cost / spec.batch
+    return None if cost is None else 1000 * times * cost / spec.pairs_per_prompt
 
 
 def _typical(number: int = 0) -> Pair:

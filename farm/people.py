@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from db.errors import ConfigError
 from db.ledger import Ledger
+from db.queries.frames import Judgements
 from db.records import AnnotatorKind
 from farm.evaluation.label_order import by_doubt, label_table, labelled_prefix
 from farm.evaluation.people_report import Counts, PeopleWinRate, Replacement
@@ -58,7 +59,7 @@ def may_replace(
     chosen = [each for each in who if each.code not in people]
     if annotators:
         chosen = [annotator_named(who, name) for name in annotators]
-    labels = _item_labels(found.judgements, who)
+    labels = _item_labels(found, who)
     of_people = labels[labels["annotator"].isin([each.name for each in who if each.code in people])]
     return [
         _replacement(each, labels, people=of_people, epsilons=epsilons, min_items=min_items)
@@ -66,13 +67,18 @@ def may_replace(
     ]
 
 
-def _item_labels(rows: pd.DataFrame, who: Sequence[Who]) -> pd.DataFrame:
-    """One label per annotator and question, by name: item, annotator, label (0, 0.5, 1: the mean's side)."""
+def _item_labels(found: Judgements, who: Sequence[Who]) -> pd.DataFrame:
+    """One label per annotator and question, by name: item, annotator, label (0, 0.5, 1: the mean's side), and
+    the question's instruction as its cluster."""
+    rows = found.judgements
     names = rows["annotator"].map({each.code: each.name for each in who})
     means = rows.assign(annotator=names).groupby(["annotator", "unit"])["preference"].mean().dropna()
-    found = means.reset_index()
-    labels = sides(found["preference"].to_numpy(float))
-    return pd.DataFrame({"item": found["unit"], "annotator": found["annotator"], "label": labels})
+    told = means.reset_index()
+    labels = sides(told["preference"].to_numpy(float))
+    clusters = told["unit"].map(found.units.set_index("unit")["instruction_id"])
+    return pd.DataFrame(
+        {"item": told["unit"], "annotator": told["annotator"], "label": labels, "cluster": clusters}
+    )
 
 
 def _replacement(

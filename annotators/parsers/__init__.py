@@ -9,6 +9,7 @@ numbers     first-token log-probabilities; ratings; a reward model's scores
 rubric      a score for each criterion and output; a checklist, whose scores are yes and no
 aspects     a verdict for each criterion
 scale       a verdict that says how much better
+ranking     several outputs from best to worst, or the best of them
 
 A verdict is about the outputs as shown: P(the first shown is better). The order is undone in judgement.py.
 """
@@ -27,6 +28,7 @@ from annotators.parsers.base import CompletionParser, ParseError, Readable, Repl
 from annotators.parsers.grammar import NamePatterns
 from annotators.parsers.json_text import JsonParser
 from annotators.parsers.numbers import LogprobParser, RatingParser, ScoresParser
+from annotators.parsers.ranking import RankingParser
 from annotators.parsers.rubric import RubricParser, WeighedCriteria, folded
 from annotators.parsers.scale import ScaleParser
 from annotators.parsers.text import ListParser, VerdictParser
@@ -101,6 +103,10 @@ def _scale(spec: AnnotatorSpec, options: Reader) -> CompletionParser:
     return ScaleParser(spec.outputs, options.integer("levels", 2, 1, MOST_LEVELS))
 
 
+def _ranking(spec: AnnotatorSpec, options: Reader) -> CompletionParser:
+    return RankingParser(spec.names, options.flag("best", False))
+
+
 def _is_criterion(item: tuple[object, object]) -> bool:
     name, weight = item
     is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
@@ -123,6 +129,7 @@ PARSERS: Mapping[str, Callable[[AnnotatorSpec, Reader], CompletionParser]] = Map
         "aspects": _aspects,
         "scale": _scale,
         "scores": _scores,
+        "ranking": _ranking,
     }
 )
 """Name -> what makes the parser of a spec, taking its options from the reader."""
@@ -147,8 +154,10 @@ def parser_problems(spec: AnnotatorSpec) -> list[str]:
     options.close()
     if spec.batch > 1 and name not in _BATCHED:
         options.complain("", f"{name} reads one pair of a prompt, not {spec.batch}: use list or json")
-    if name != "logprob" and spec.outputs.first.casefold() == spec.outputs.second.casefold():
-        options.complain("", f"{name} cannot tell {spec.outputs.first} from {spec.outputs.second}")
+    if name != "logprob" and len({each.casefold() for each in spec.names}) < len(spec.names):
+        options.complain("", f"{name} cannot tell apart {', '.join(spec.names)}")
+    if spec.more and name != "ranking":
+        options.complain("", f"{name} reads one pair of a prompt, not {len(spec.names)} outputs: use ranking")
     if name == "logprob" and not (spec.decoding.wants_logprobs or spec.recorded):
         options.complain("", "logprob needs decoding.top_logprobs")
     return options.problems

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
@@ -76,6 +77,23 @@ def ranking(asked: JudgedPrompt) -> str:
         labels = " > ".join(question.shown[place].label for place in verdict.order)
         lines.append(f"Pair {question.number}: {labels}")
     return "\n".join(lines)
+
+
+def order(asked: JudgedPrompt) -> str:
+    """Ranking: B > C = A, all outputs of a comparison; those of equal worth are equal."""
+    lines = []
+    for question, verdict in zip(asked.questions, asked.verdicts, strict=True):
+        said = question.shown[verdict.best].label
+        for before, place in pairwise(verdict.order):
+            sign = "=" if verdict.values[before] == verdict.values[place] else ">"
+            said += f" {sign} {question.shown[place].label}"
+        lines.append(f"Ranking: {said}")
+    return "\n".join(lines)
+
+
+def best(asked: JudgedPrompt) -> str:
+    """Best: B"""
+    return "\n".join(f"Best: {asked.best(place)}" for place in asked.places)
 
 
 def rating(asked: JudgedPrompt) -> str:
@@ -228,6 +246,8 @@ FORMS: Mapping[str, ReplyForm] = MappingProxyType(
         "rubric": rubric,
         "checklist": checklist,
         "aspects": aspects,
+        "order": order,
+        "best": best,
     }
 )
 _SCORED = re.compile(r"^([\w -]+): \w+ number, \w+ number$", re.MULTILINE)
@@ -239,6 +259,8 @@ _CUES = {
     "rubric": _SCORED,
     "checklist": _CHECKED,
     "aspects": _PREFERRED,
+    "order": re.compile(r"^Ranking: ", re.MULTILINE),
+    "best": re.compile(r"^Best: ", re.MULTILINE),
     "scale": re.compile(r"\[\[\w+>>\w+\]\]"),
     "json": re.compile(r'\{\s*"'),
     "ranking": re.compile(r"^Pair 1: \S+ > ", re.MULTILINE),

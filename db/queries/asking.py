@@ -6,15 +6,15 @@ A claim without a completion is still in flight, or was when its process ended.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from sqlalchemy import Row, Select, select
 
-from db.ledger import Ledger
+from db.ledger import Ledger, PairFilter, filtered
 from db.records import Claim, Completion, Question
-from db.tables import CLAIM, CLAIM_SLOT, COMPLETION
+from db.tables import CLAIM, CLAIM_SLOT, COMPLETION, OUTPUT, PAIR
 
 LOOKUP = 5_000
 
@@ -56,6 +56,19 @@ def answers(ledger: Ledger, request_keys: Sequence[str]) -> dict[str, RequestSta
                 best = completion
             found[row.request_key] = RequestStanding(row.attempt + 1, row.run, completion, best)
     return found
+
+
+def by_instruction(ledger: Ledger, wanted: PairFilter) -> Iterator[list[int]]:
+    """The ids of the pairs that are wanted, those of one instruction together."""
+    query = (
+        select(PAIR.c.id, OUTPUT.c.instruction_id)
+        .join(OUTPUT, OUTPUT.c.id == PAIR.c.output_a_id)
+        .order_by(PAIR.c.id)
+    )
+    found: dict[int, list[int]] = {}
+    for number, instruction in ledger.stream(filtered(query, wanted)):
+        found.setdefault(instruction, []).append(number)
+    yield from found.values()
 
 
 def batches(ledger: Ledger, draw_key: str, pair_ids: Sequence[int]) -> list[ClaimedBatch]:

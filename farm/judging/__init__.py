@@ -1,6 +1,7 @@
 """How a pair gets a judgement: by asking a server or a model in this process, or by asking nobody.
 
 provider          where judges are asked, about which pairs, and what that may cost
+ranked            which questions one request answers, where it ranks several outputs
 questions         the open questions of an annotator, and the requests that ask them
 completions       a reply as the ledger keeps it, and as a parser reads it
 answered          annotations: read from a reply, failed, or made without asking

@@ -37,7 +37,7 @@ class AnnotationMaker:
     def read(self, batch: QuestionBatch, reply: ReplyText, claim_id: int) -> Iterator[Annotation]:
         """What a reply says, one annotation for each question of its batch."""
         asked = len(batch.questions)
-        verdicts = read_verdicts(parser_of(batch.spec), reply, asked)
+        verdicts = read_verdicts(parser_of(batch.spec.about(asked)), reply, asked)
         verdicts += [Verdict(None, NOT_NAMED)] * (asked - len(verdicts))
         for slot, question in enumerate(batch.questions):
             judgement = judgement_of(verdicts[slot], question.asked.swapped, self.noise, question.occasion)

@@ -7,16 +7,17 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from annotators.clients.request import Request
-from annotators.draws import Occasion, Orders
+from annotators.draws import Occasion, Orders, RankedOccasion
 from annotators.pool import Pool, specs_of
 from annotators.render import messages
 from annotators.reward_model import scoring_messages
-from annotators.shown import ShownPair
+from annotators.shown import Shown, ShownOutputs, ShownPair
 from annotators.spec import AnnotatorSpec
 from db.ledger import Ledger, PairFilter, Standing
 from db.queries import asking
 from db.queries.asking import RequestStanding
 from db.records import AnnotationStatus, AnnotatorKind, Completion, Pair, Question
+from farm.judging.ranked import RankedQuestion, rankings
 from farm.judging.runs import LeftToOthers
 
 WINDOW = 256  # pairs looked at and claimed together at most
@@ -63,7 +64,13 @@ class OpenQuestions:
         self._flipped = ledger.flipped_pairs() if annotator.orders is Orders.STORED else set()
 
     def windows(self, wanted: PairFilter) -> Iterator[list[Pair]]:
-        """The pairs, so many at a time that their requests are about REQUESTS."""
+        """The pairs, so many at a time that their requests are about REQUESTS.
+
+        Pairs of one instruction stay together where several outputs are ranked in one request.
+        """
+        if self._ranks:
+            yield from self._instructions(wanted)
+            return
         size = min(WINDOW, REQUESTS * sum(spec.batch for spec in specs_of(self._annotator)))
         left = wanted.limit
         while pairs := self._pairs(replace(wanted, limit=size if left is None else min(size, left))):
@@ -72,6 +79,21 @@ class OpenQuestions:
             left = None if left is None else left - len(pairs)
             if left == 0:
                 return
+
+    @property
+    def _ranks(self) -> bool:
+        return isinstance(self._annotator, AnnotatorSpec) and bool(self._annotator.more)
+
+    def _instructions(self, wanted: PairFilter) -> Iterator[list[Pair]]:
+        """All wanted pairs of some instructions at a time, WINDOW pairs or a few more."""
+        ids: list[int] = []
+        for mine in self._ledger.patiently(lambda: list(asking.by_instruction(self._ledger, wanted))):
+            ids += mine
+            if len(ids) >= WINDOW:
+                yield self._pairs(PairFilter(ids=tuple(ids)))
+                ids = []
+        if ids:
+            yield self._pairs(PairFilter(ids=tuple(ids)))
 
     def _pairs(self, wanted: PairFilter) -> list[Pair]:
         return self._ledger.patiently(lambda: list(self._ledger.pairs(wanted)))
@@ -83,7 +105,7 @@ class OpenQuestions:
             standing = self._ledger.standing(self._annotator_id, [pair.id for pair in pairs], replicates)
         for pair in pairs:
             for replicate in replicates:
-                occasion = Occasion(pair.key, self._annotator.draw_key, replicate)
+                occasion = self._occasion(pair, replicate)
                 for swapped in occasion.shown(self._annotator.orders, pair.id in self._flipped):
                     asked = Question(pair.id, replicate, swapped)
                     before = standing.get(asked)
@@ -91,6 +113,12 @@ class OpenQuestions:
                         self.known += 1
                     else:
                         yield OpenQuestion(pair, asked, before.attempt + 1 if before else 0, occasion)
+
+    def _occasion(self, pair: Pair, replicate: int) -> Occasion:
+        if self._ranks:
+            outputs = (pair.output_a.key, pair.output_b.key)
+            return RankedOccasion(pair.key, self._annotator.draw_key, replicate, outputs)
+        return Occasion(pair.key, self._annotator.draw_key, replicate)
 
     def batches(self, questions: Iterable[OpenQuestion]) -> Iterator[QuestionBatch]:
         """Group questions by the judge that is asked, then by replicate, into requests.
@@ -106,13 +134,32 @@ class OpenQuestions:
             by_spec.setdefault(spec.draw_key, []).append(question)
         for draw_key, mine in by_spec.items():
             spec, waiting = specs[draw_key], {question.asked: question for question in mine}
-            if spec.batch > 1:
+            if spec.batch > 1 or spec.more:
                 yield from self._claimed_before(spec, waiting)
+            if spec.more:
+                yield from self._rankings(spec, list(waiting.values()))
+                continue
             by_replicate = sorted(waiting.values(), key=lambda question: question.asked.replicate)
             for _, group in groupby(by_replicate, key=lambda question: question.asked.replicate):
                 each = list(group)
                 for i in range(0, len(each), spec.batch):
                     yield self._batch(spec, each[i : i + spec.batch])
+
+    def _rankings(self, spec: AnnotatorSpec, questions: Sequence[OpenQuestion]) -> Iterator[QuestionBatch]:
+        """Requests that rank several outputs: each question is in one of them."""
+        ranked = [
+            RankedQuestion(
+                ShownPair(each.pair, each.asked.swapped),
+                (
+                    each.pair.instruction.key,
+                    each.asked.replicate,
+                    each.asked.swapped == each.occasion.swapped(),
+                ),
+            )
+            for each in questions
+        ]
+        for places in rankings(ranked, len(spec.names)):
+            yield self._batch(spec, [questions[place] for place in places])
 
     def _claimed_before(
         self, spec: AnnotatorSpec, waiting: dict[Question, OpenQuestion]
@@ -139,10 +186,11 @@ class OpenQuestions:
         return self._annotator
 
     def _batch(self, spec: AnnotatorSpec, questions: Sequence[OpenQuestion]) -> QuestionBatch:
-        shown = [ShownPair(question.pair, question.asked.swapped) for question in questions]
+        pairs = [ShownPair(question.pair, question.asked.swapped) for question in questions]
+        shown: Sequence[Shown] = [ShownOutputs.of(pairs)] if spec.more else pairs
         replicate = questions[0].asked.replicate
         is_scored = spec.kind is AnnotatorKind.REWARD_MODEL
-        said = scoring_messages(shown[0]) if is_scored else messages(spec, shown)
+        said = scoring_messages(pairs[0]) if is_scored else messages(spec, shown)
         request = Request(
             model=spec.model,
             messages=said,

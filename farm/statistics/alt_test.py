@@ -7,7 +7,9 @@ other people. S is the share of those others who gave the same label:
     W_f = 1[S(f) >= S(j)],    W_j = 1[S(j) >= S(f)],    d = W_j - W_f
     H0: mean(W_f) <= mean(W_j) - epsilon    against    H1: mean(W_f) > mean(W_j) - epsilon
 
-The test is a one-sided paired t-test of d against epsilon. epsilon is the worth of not asking a person: 0.1
+The test is a one-sided paired t-test of d against epsilon. Items of one cluster, such as pairs of one
+instruction, are not independent: then the error of the mean is clustered, and Student's quantile counts
+clusters. epsilon is the worth of not asking a person: 0.1
 for crowd workers, 0.15 for skilled annotators, 0.2 for experts. omega, the winning rate, is the share of
 people for whom H0 is rejected at a false discovery rate of 5 % (Benjamini and Yekutieli 2001). The candidate
 passes where omega >= 0.5. rho, the average advantage probability, is the mean of mean(W_f) over people: every
@@ -22,6 +24,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtr
+
+from farm.statistics.bounds import clustered_error
 
 Floats = NDArray[np.float64]
 
@@ -66,8 +70,9 @@ def alt_test(
 ) -> AltTest:
     """Test one candidate against every person.
 
-    people: columns item, annotator and label, one row per judgement. A label is a preference, or any value
-    that can be compared for equality; rows with a NaN label are left out. candidate: its label by item, NaN
+    people: columns item, annotator and label, one row per judgement, and cluster (of the item), without which
+    every item is one. A label is a preference, or any value that can be compared for equality; rows with a
+    NaN label are left out. candidate: its label by item, NaN
     where it failed. min_items: a person with fewer usable items is not tested but still counts among the
     others.
 
@@ -80,6 +85,8 @@ def alt_test(
     if given.duplicated(["item", "annotator"]).any() or not candidate.index.is_unique:
         raise ValueError("someone labelled an item twice; give one label per annotator and item")
     rows = given.assign(candidate=given["item"].map(candidate))
+    if "cluster" not in rows:
+        rows["cluster"] = rows["item"]
     n_failed = int(rows.loc[rows["candidate"].isna(), "item"].nunique())
     rows = _alignments(rows.dropna(subset=["candidate"]))
     sizes = rows.groupby("annotator").size().reindex(given["annotator"].unique(), fill_value=0)
@@ -92,7 +99,13 @@ def alt_test(
     rows = rows[rows["annotator"].isin(tested)]
     names = [str(name) for name in tested]
     shares = [rows.loc[rows["annotator"] == name, ["wins", "loses"]].to_numpy(float) for name in tested]
-    p_values = np.array([_p_value(share[:, 1] - share[:, 0], epsilon) for share in shares])
+    clusters = [pd.factorize(rows.loc[rows["annotator"] == name, "cluster"])[0] for name in tested]
+    p_values = np.array(
+        [
+            _p_value(share[:, 1] - share[:, 0], epsilon, of.astype(np.intp))
+            for share, of in zip(shares, clusters, strict=True)
+        ]
+    )
     rejected = benjamini_yekutieli(p_values)
     found = tuple(
         AgainstPerson(
@@ -144,16 +157,18 @@ def _alignments(rows: pd.DataFrame) -> pd.DataFrame:
     return compared[on_item > 0]
 
 
-def _p_value(differences: Floats, epsilon: float) -> float:
-    """One-sided p-value of mean(differences) < epsilon, by Student's t.
+def _p_value(differences: Floats, epsilon: float, clusters: NDArray[np.intp]) -> float:
+    """One-sided p-value of mean(differences) < epsilon, by Student's t. clusters: of each difference.
 
-    Where all n are equal, the t-test knows no spread and would be certain of two items. If they are below
+    Where all n clusters are equal, the t-test knows no spread and would be certain of two. If they are below
     epsilon, others may still be 1: were their share epsilon, as H0 asks for at least, n would show none of
     them with the chance (1 - epsilon)^n.
     """
-    n = len(differences)
+    n = len(np.unique(clusters))
+    if n < 2:
+        return 1.0
     gap = float(differences.mean()) - epsilon
-    error = float(differences.std(ddof=1)) / np.sqrt(n)
+    error = clustered_error(differences, clusters)
     if error == 0:
         return 1.0 if gap >= 0 else float((1 - epsilon) ** n)
     return float(stdtr(n - 1, gap / error))

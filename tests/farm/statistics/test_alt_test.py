@@ -128,3 +128,20 @@ def test_refusals(change: Any, epsilon: float, message: str) -> None:
     labels, candidate = crowd(np.random.default_rng(5), 0.8, 0.8)
     with pytest.raises(ValueError, match=message):
         alt_test(change(labels), candidate, epsilon)
+
+
+def test_items_of_one_cluster_count_once() -> None:
+    """Four copies of each item, in one cluster, are worth no more than the item; as items they would be."""
+    rng = np.random.default_rng(1)
+    truth = rng.integers(0, 2, 40)
+    labels = {name: np.where(rng.random(40) < 0.8, truth, 1 - truth).astype(float) for name in "abc"}
+    judge = np.where(rng.random(40) < 0.8, truth, 1 - truth).astype(float)
+    once = alt_test(people(labels), pd.Series(judge), 0.1)
+    rows = people({name: np.tile(each, 4) for name, each in labels.items()})
+    copies, apart = pd.Series(np.tile(judge, 4)), alt_test(rows, pd.Series(np.tile(judge, 4)), 0.1)
+    together = alt_test(rows.assign(cluster=rows["item"] % 40), copies, 0.1)
+    for one, many, few in zip(once.people, together.people, apart.people, strict=True):
+        assert many.p_value == pytest.approx(one.p_value)
+        assert few.p_value < one.p_value
+        assert (many.advantage, many.n) == (one.advantage, 160)
+    assert alt_test(rows.assign(cluster=0), copies, 0.1).winning_rate == 0
