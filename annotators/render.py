@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from annotators.clients.request import Message, Role
 from annotators.prompt import ANSWER, SYSTEM, USER, fenced, prompt_of, template_problems
-from annotators.shown import Shown
+from annotators.shown import ShownTogether
 from annotators.spec import AnnotatorSpec, Shot
 from db.errors import ConfigError
 from db.ids import content_hash
@@ -66,7 +66,7 @@ class PromptPair:
         return self.outputs[1].text
 
 
-def messages(spec: AnnotatorSpec, shown: Sequence[Shown]) -> tuple[Message, ...]:
+def messages(spec: AnnotatorSpec, shown: Sequence[ShownTogether]) -> tuple[Message, ...]:
     """The messages that ask a spec's judge about these pairs, in this order."""
     prompt = prompt_of(spec.prompt)
     said = []
@@ -90,7 +90,7 @@ def worked_answer(spec: AnnotatorSpec, shots: Sequence[Shot]) -> str:
     return prompt_of(spec.prompt).render(ANSWER, _variables(spec, _worked(spec, shots)))
 
 
-def prompt_pairs(spec: AnnotatorSpec, shown: Iterable[Shown]) -> list[PromptPair]:
+def prompt_pairs(spec: AnnotatorSpec, shown: Iterable[ShownTogether]) -> list[PromptPair]:
     """The pairs as a template of this spec sees them, in order, numbered from 1."""
     bare = []
     for number, each in enumerate(shown, 1):

@@ -13,7 +13,7 @@ from db.ids import content_hash
 from db.records import Instruction, Output, Pair, Turn
 
 
-class Shown(Protocol):
+class ShownTogether(Protocol):
     """An instruction with outputs, in the order shown."""
 
     @property
@@ -107,7 +107,7 @@ class ShownOutputs:
 
     @property
     def key(self) -> str:
-        """See Shown."""
+        """See ShownTogether."""
         return content_hash("ranked together", sorted(output.key for output in self.ranked))
 
     @property
@@ -116,20 +116,20 @@ class ShownOutputs:
 
     @property
     def instruction(self) -> str:
-        """See Shown."""
+        """See ShownTogether."""
         return self._asked.text
 
     @property
     def input(self) -> str:
-        """See Shown."""
+        """See ShownTogether."""
         return self._asked.input
 
     @property
     def turns(self) -> tuple[Turn, ...]:
-        """See Shown."""
+        """See ShownTogether."""
         return self._asked.turns
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """See Shown."""
+        """See ShownTogether."""
         return tuple(output.text for output in self.ranked)

@@ -257,17 +257,8 @@ def read_spec(entry: Reader, prompts: Mapping[str, str], library: Library) -> An
     outputs, more = _outputs(entry)
     if "recorded" in entry:
         recorded, parser = _recorded(entry), _parser(entry)
-        return AnnotatorSpec(
-            name,
-            kind,
-            summary,
-            recorded=recorded,
-            outputs=outputs,
-            more=more,
-            parser=parser,
-            noise=noise,
-            seed=seed,
-        )
+        spec = AnnotatorSpec(name, kind, summary, recorded=recorded, parser=parser, noise=noise, seed=seed)
+        return replace(spec, outputs=outputs, more=more)
     if more and orders is Orders.STORED:
         entry.complain("orders", "outputs that are ranked together have no stored order: random or both")
     batch, pairs = entry.integer("batch", 1, 1, MAX_BATCH), math.comb(2 + len(more), 2)

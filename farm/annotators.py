@@ -13,7 +13,7 @@ from annotators.draws import Orders
 from annotators.pool import Pool
 from annotators.prices import Price, PriceTable
 from annotators.render import messages
-from annotators.shown import Shown, ShownOutputs, ShownPair
+from annotators.shown import ShownOutputs, ShownPair, ShownTogether
 from annotators.spec import AnnotatorSpec
 from db.ids import Json
 from db.records import AnnotatorKind, Instruction, Output, Pair, PairFilter
@@ -168,7 +168,7 @@ def _cost(spec: AnnotatorSpec, price: Price | None) -> float | None:
     """US dollars for 1,000 typical pairs. An annotator without a language model costs nothing."""
     if not spec.prompt:
         return 0.0
-    asked: list[Shown] = [ShownPair(_typical(number), swapped=False) for number in range(spec.batch)]
+    asked: list[ShownTogether] = [ShownPair(_typical(number), swapped=False) for number in range(spec.batch)]
     if spec.more:
         asked = [ShownOutputs(tuple(_typical(number).output_a for number in range(len(spec.names))))]
     request = Request(spec.model, messages(spec, asked), spec.decoding)

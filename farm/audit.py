@@ -5,6 +5,7 @@ docs/audit.md defines the measures. All rates are shares in [0, 1] with 95 % bou
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from db.errors import ConfigError
@@ -17,16 +18,19 @@ from farm.evaluation.coverage import coverage
 from farm.evaluation.pair_audit import pair_audit
 from farm.evaluation.questions import questioned
 from farm.evaluation.rating_audit import audit_ratings
-from farm.evaluation.references import annotators_named, named, reference_members
+from farm.evaluation.references import Who, annotators_named, named, reference_members
+from farm.evaluation.requirements import checked, rules_of
 from farm.evaluation.slice_audit import SliceAudit
 from farm.evaluation.slices import Sample, samples_by, whole_sample
 from farm.evaluation.strength_audit import strength_audit
 from farm.evaluation.trait_audit import trait_audit
+from farm.evaluation.worst_pairs import ToldPair, told_pairs, worst_pairs
 from farm.options.audit import AuditOptions as AuditOptions
 
 
 def audit_ledger(ledger: Ledger, options: AuditOptions) -> AuditReport:
     """Audit the judgements in a ledger. Raises ConfigError where none fits the options."""
+    rules = rules_of(options.require, options.require_file)
     if options.aspect is not None:
         require_aspect(ledger, options.aspect)
     found = questioned(
@@ -54,9 +58,19 @@ def audit_ledger(ledger: Ledger, options: AuditOptions) -> AuditReport:
         traits=trait_audit(ledger, found, reference, shown) if options.traits else None,
         pairs=pair_audit(ledger, found, shown) if options.pairs else None,
         strengths=strength_audit(ledger, found, reference, shown) if whole else None,
+        rules=checked(rules, report.whole),
+        disagreements=_disagreements(ledger, found, reference, shown, limit=options.disagreements),
         aspect=options.aspect,
         aspects=tuple(sorted(names_of(ledger, "aspect"))),
     )
+
+
+def _disagreements(
+    ledger: Ledger, found: Judgements, reference: Sequence[Who], shown: Sequence[Who], *, limit: int
+) -> tuple[ToldPair, ...]:
+    people = {each.code for each in reference}
+    judges = {each.code for each in shown} - people
+    return tuple(told_pairs(ledger, worst_pairs(found, people, judges, limit))) if limit else ()
 
 
 def covered(ledger: Ledger, found: Judgements, report: AuditReport, options: AuditOptions) -> AuditReport:

@@ -79,7 +79,7 @@ def ranking(asked: JudgedPrompt) -> str:
     return "\n".join(lines)
 
 
-def order(asked: JudgedPrompt) -> str:
+def ordered(asked: JudgedPrompt) -> str:
     """Ranking: B > C = A, all outputs of a comparison; those of equal worth are equal."""
     lines = []
     for question, verdict in zip(asked.questions, asked.verdicts, strict=True):
@@ -91,7 +91,7 @@ def order(asked: JudgedPrompt) -> str:
     return "\n".join(lines)
 
 
-def best(asked: JudgedPrompt) -> str:
+def best_alone(asked: JudgedPrompt) -> str:
     """Best: B"""
     return "\n".join(f"Best: {asked.best(place)}" for place in asked.places)
 
@@ -246,8 +246,8 @@ FORMS: Mapping[str, ReplyForm] = MappingProxyType(
         "rubric": rubric,
         "checklist": checklist,
         "aspects": aspects,
-        "order": order,
-        "best": best,
+        "order": ordered,
+        "best": best_alone,
     }
 )
 _SCORED = re.compile(r"^([\w -]+): \w+ number, \w+ number$", re.MULTILINE)

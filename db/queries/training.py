@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import isnan
 from statistics import fmean
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, cast, func, null, select
 
 from db.ids import Json, content_hash
 from db.instruction_rows import ASKED, instruction_of
@@ -25,9 +28,11 @@ from db.tables import (
     MEMBERSHIP,
     OUTPUT,
     PAIR,
+    REAL,
     SNAPSHOT,
     SNAPSHOT_RATING,
     SNAPSHOT_ROW,
+    STRENGTH,
 )
 
 
@@ -36,12 +41,15 @@ class Labelled:
     """A judged pair as training sees it: one row, whoever judged it and how often.
 
     label: P(output_a preferred) after label noise, the mean over annotators of each annotator's mean.
+    strength: how much better the output is that the label prefers, as a share of the scale: the mean, over
+    the annotators that say so, of each one's mean; 0 where nobody does, or where the strong ones contradict.
     """
 
     instruction: Instruction
     output_a: str
     output_b: str
     label: float
+    strength: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,32 +171,49 @@ def labelled(ledger: Ledger, snapshot_id: int) -> Iterator[Labelled]:
     the same in training.
     """
     for (instruction, first, second), given in _voted(ledger, snapshot_id):
-        yield Labelled(instruction, first, second, fmean(map(fmean, given.values())))
+        label = fmean(fmean(said.label for said in mine) for mine in given.values())
+        leads = [[said.lead for said in mine if said.lead is not None] for mine in given.values()]
+        lead = fmean(map(fmean, filter(None, leads))) if any(leads) else 0.0
+        strength = max(0.0, lead if label > 0.5 else -lead) if label != 0.5 else 0.0
+        yield Labelled(instruction, first, second, label, strength=strength)
 
 
 def votes(ledger: Ledger, snapshot_id: int) -> Iterator[list[float]]:
     """Stream the labels of each pair of a snapshot, one for each judgement: P(the first output preferred)."""
     for _, given in _voted(ledger, snapshot_id):
-        yield [label for labels in given.values() for label in labels]
+        yield [said.label for mine in given.values() for said in mine]
+
+
+class _Said(NamedTuple):
+    """A judgement of a snapshot. label: P(output_a preferred). lead: by how much output_a is better, as a
+    share of the scale, below 0 where it is worse; None where the judgement does not say."""
+
+    label: float
+    lead: float | None
+
+    @property
+    def turned(self) -> _Said:
+        """The same with output_a and output_b exchanged."""
+        return _Said(1 - self.label, None if self.lead is None else -self.lead)
 
 
 def _voted(
     ledger: Ledger, snapshot_id: int
-) -> Iterator[tuple[tuple[Instruction, str, str], dict[str, list[float]]]]:
-    """Each pair of a snapshot, and the labels that each annotator gave it."""
-    given: dict[tuple[str, frozenset[str]], dict[str, list[float]]] = {}
+) -> Iterator[tuple[tuple[Instruction, str, str], dict[str, list[_Said]]]]:
+    """Each pair of a snapshot, and what each annotator said of it."""
+    given: dict[tuple[str, frozenset[str]], dict[str, list[_Said]]] = {}
     rows: dict[tuple[str, frozenset[str]], tuple[Instruction, str, str]] = {}
-    for annotator, row in _judged(ledger, snapshot_id):
-        key = row.instruction.key, frozenset((row.output_a, row.output_b))
-        _, first, _ = rows.setdefault(key, (row.instruction, row.output_a, row.output_b))
-        label = row.label if row.output_a == first else 1 - row.label
-        given.setdefault(key, {}).setdefault(annotator, []).append(label)
+    for annotator, (instruction, output_a, output_b), said in _judged(ledger, snapshot_id):
+        key = instruction.key, frozenset((output_a, output_b))
+        _, first, _ = rows.setdefault(key, (instruction, output_a, output_b))
+        mine = given.setdefault(key, {}).setdefault(annotator, [])
+        mine.append(said if output_a == first else said.turned)
     for key, row_of in rows.items():
         yield row_of, given[key]
 
 
-def _judged(ledger: Ledger, snapshot_id: int) -> Iterator[tuple[str, Labelled]]:
-    """Each judgement of a snapshot, with the key of its annotator."""
+def _judged(ledger: Ledger, snapshot_id: int) -> Iterator[tuple[str, tuple[Instruction, str, str], _Said]]:
+    """Each judgement of a snapshot, with the key of its annotator and its pair."""
     labels = _labels(ledger, snapshot_id)
     a, b = OUTPUT.alias(), OUTPUT.alias()
     query = (
@@ -204,31 +229,38 @@ def _judged(ledger: Ledger, snapshot_id: int) -> Iterator[tuple[str, Labelled]]:
     )
     for each in ledger.stream(query):
         if each.id in labels:
-            yield each.key, Labelled(instruction_of(each), each.text_a, each.text_b, labels[each.id])
+            yield each.key, (instruction_of(each), each.text_a, each.text_b), labels[each.id]
 
 
-def _labels(ledger: Ledger, snapshot_id: int) -> dict[int, float]:
-    """Label by annotation id. Where the snapshot averages orders, one annotation stands for both.
+def _labels(ledger: Ledger, snapshot_id: int) -> dict[int, _Said]:
+    """What was said, by annotation id. Where the snapshot averages orders, one annotation stands for both.
 
-    Of a snapshot of an aspect, the label is the verdict on it.
+    Of a snapshot of an aspect, the label is the verdict on it, which has no strength.
     """
     row = ANNOTATION.c
     chosen = list(ledger.stream(select(SNAPSHOT.c.choice).where(SNAPSHOT.c.id == snapshot_id)))
     choice = json.loads(chosen[0].choice)
     aspect = choice.get("aspect")
     label = ASPECT.c.preference if aspect else row.label
-    names = ("id", "pair", "annotator", "item", "replicate", "swapped", "label")
+    names = ("id", "pair", "annotator", "item", "replicate", "swapped", "label", "strength")
+    strength = null() if aspect else STRENGTH.c.steps / cast(STRENGTH.c.levels, REAL)
     columns = (
         row.id, row.pair_id, row.annotator_id, func.coalesce(row.item_id, 0), row.replicate,
-        func.coalesce(row.swapped, -1), label,
+        func.coalesce(row.swapped, -1), label, strength,
     )  # fmt: skip
     members = select(SNAPSHOT_ROW.c.annotation_id).where(SNAPSHOT_ROW.c.snapshot_id == snapshot_id)
-    query = select(*columns).where(row.id.in_(members))
+    query = (
+        select(*columns).outerjoin(STRENGTH, STRENGTH.c.annotation_id == row.id).where(row.id.in_(members))
+    )
     query = query.join(ASPECT, speaks_of(aspect)) if aspect else query
     frame = pd.DataFrame([tuple(each) for each in ledger.stream(query)], columns=list(names))
+    frame["lead"] = np.sign(frame["label"].astype(float) - 0.5) * frame["strength"].astype(float)
     if choice.get("average_orders"):
-        frame = averaged_over_orders(frame, names[1:5], ("label",))
-    return {int(number): float(label) for number, label in zip(frame["id"], frame["label"], strict=True)}
+        frame = averaged_over_orders(frame, names[1:5], ("label", "lead"))
+    rows = zip(frame["id"], frame["label"], frame["lead"], strict=True)
+    return {
+        int(number): _Said(float(label), None if isnan(lead) else float(lead)) for number, label, lead in rows
+    }
 
 
 def demonstrated(ledger: Ledger, set_name: str) -> Iterator[Demonstrated]:

@@ -22,3 +22,5 @@ def audit(context: typer.Context, options: AuditOptions, table: CsvFile, output:
     if table.csv:
         write_csv(report, table.csv)
     output.show(report.to_json, lambda: audit_view(report))
+    if not all(rule.holds for rule in report.rules):
+        raise typer.Exit(1)

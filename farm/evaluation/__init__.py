@@ -16,6 +16,8 @@ trait_audit           what each annotator rewards, people beside judges
 near_texts            how alike two outputs are
 pair_audit            what is odd about the pairs: alike outputs, contradictions
 strength_audit        how far annotators agree on how much better an output is
+worst_pairs           the pairs on which people and judges differ most
+requirements          rules that an audit has to meet
 coverage              what panels and cascades decided, who did, and what it cost
 label_order           the questions that people can label, and in which order
 people_report         the reports of `farm people`

@@ -13,6 +13,7 @@ from farm.evaluation.json_figures import interval_json
 from farm.evaluation.pair_audit import PairAudit
 from farm.evaluation.strength_audit import StrengthAudit
 from farm.evaluation.trait_audit import TraitAudit
+from farm.evaluation.worst_pairs import ToldPair
 from farm.statistics.agreement import Ints
 from farm.statistics.bootstrap import Interval
 from farm.statistics.bounds import Told, answer
@@ -253,6 +254,20 @@ class RatingAudit:
 
 
 @dataclass(frozen=True)
+class CheckedRule:
+    """A rule, whether it holds, and the figure that decides: the one that is furthest from holding."""
+
+    rule: str
+    holds: bool
+    who: str
+    value: float | None
+
+    def to_json(self) -> Json:
+        """The rule as a JSON object."""
+        return {"rule": self.rule, "holds": self.holds, "annotator": self.who, "value": self.value}
+
+
+@dataclass(frozen=True)
 class AuditReport:
     """The audit of all questions that were asked for, and of each slice of them.
 
@@ -270,6 +285,8 @@ class AuditReport:
     strengths: StrengthAudit | None = None  # where somebody says how much better
     aspect: str | None = None
     aspects: tuple[str, ...] = ()
+    rules: tuple[CheckedRule, ...] = ()  # that were required
+    disagreements: tuple[ToldPair, ...] = ()  # as many as were asked for
 
     def to_json(self) -> Json:
         """The report as a JSON object."""
@@ -284,6 +301,8 @@ class AuditReport:
             "strengths": self.strengths.to_json() if self.strengths else None,
             "aspect": self.aspect,
             "aspects": list(self.aspects),
+            "rules": [each.to_json() for each in self.rules],
+            "disagreements": [each.to_json() for each in self.disagreements],
         }
 
     def rows(self) -> Iterator[dict[str, str | float | None]]:

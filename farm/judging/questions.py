@@ -11,7 +11,7 @@ from annotators.draws import Occasion, Orders, RankedOccasion
 from annotators.pool import Pool, specs_of
 from annotators.render import messages
 from annotators.reward_model import scoring_messages
-from annotators.shown import Shown, ShownOutputs, ShownPair
+from annotators.shown import ShownOutputs, ShownPair, ShownTogether
 from annotators.spec import AnnotatorSpec
 from db.ledger import Ledger, PairFilter, Standing
 from db.queries import asking
@@ -187,7 +187,7 @@ class OpenQuestions:
 
     def _batch(self, spec: AnnotatorSpec, questions: Sequence[OpenQuestion]) -> QuestionBatch:
         pairs = [ShownPair(question.pair, question.asked.swapped) for question in questions]
-        shown: Sequence[Shown] = [ShownOutputs.of(pairs)] if spec.more else pairs
+        shown: Sequence[ShownTogether] = [ShownOutputs.of(pairs)] if spec.more else pairs
         replicate = questions[0].asked.replicate
         is_scored = spec.kind is AnnotatorKind.REWARD_MODEL
         said = scoring_messages(pairs[0]) if is_scored else messages(spec, shown)

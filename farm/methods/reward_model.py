@@ -6,7 +6,8 @@ paper   code               differs from the paper
 r_φ     scores             a scalar head at the last token of y, its end of sequence; AlpacaFarm reads the
                            last token of text. Scores are not shifted to mean 0 on references before RL
 y_w     batch.chosen       a preference p < 1 weighs both directions; a tie is ½
-        batch.margin       subtracted from the difference (Touvron et al. 2023, arXiv 2307.09288, eq. 2)
+m(r)    config.margin      times batch.strength, which is subtracted from the difference (Touvron et al. 2023,
+                           arXiv 2307.09288, eq. 2; there 1 or 3 for "significantly better", table 27)
         config.centring    adds centring · (r_w + r_l)², which keeps scores around 0 (Eisenstein et al. 2023)
 """
 
@@ -28,6 +29,9 @@ class RewardModelConfig(TrainConfig):
     learning_rate: float = 3e-6
     centring: float = option(0.0, at_least=0)
     """Weight of the term that keeps the scores of a pair around 0."""
+    margin: float = option(0.0, at_least=0)
+    """By how much the preferred output's score should lead where it is better by all of the scale; less in
+    proportion to the strength."""
 
 
 def reward_model_loss(
@@ -43,7 +47,7 @@ def reward_model_loss(
 
 def batch_loss(scores: PairScores, batch: PairBatch, config: RewardModelConfig) -> Tensor:
     """Loss of each pair of a batch: (B,)."""
-    return reward_model_loss(scores, batch.preference, batch.margin, config.centring)
+    return reward_model_loss(scores, batch.preference, config.margin * batch.strength, config.centring)
 
 
 RewardModel = ScoreTrainer(RewardModelConfig, batch_loss)

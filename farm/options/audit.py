@@ -39,6 +39,13 @@ class AuditOptions(Options):
     pairs: bool = False
     """Also what is odd about the pairs: cycles, near-duplicate outputs, one-word differences."""
 
+    require: tuple[str, ...] = ()
+    """A rule that has to hold, such as "agreement.low >= 0.6", or the command ends with 1; repeat it."""
+    require_file: Path | None = None
+    """A file of such rules, a line each."""
+    disagreements: int = option(0, at_least=0)
+    """Also the pairs on which people and judges differ most, so many."""
+
     def problems(self) -> list[str]:
         """See the base class."""
         both = self.labels and self.aspect is not None

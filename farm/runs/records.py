@@ -98,7 +98,7 @@ def snapshot_records(ledger: Ledger, card: SnapshotCard) -> tuple[DataKind, list
             for each in rated(ledger, card.id)
         ]
     pairs = (
-        (each.instruction, (each.output_a, each.output_b, each.label))
+        (each.instruction, (each.output_a, each.output_b, each.label, each.strength))
         for each in training.labelled(ledger, card.id)
     )
     return "pairs", [(asked.key, PreferencePair(Prompt.of(asked), *judged)) for asked, judged in pairs]

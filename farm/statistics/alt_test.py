@@ -100,12 +100,8 @@ def alt_test(
     names = [str(name) for name in tested]
     shares = [rows.loc[rows["annotator"] == name, ["wins", "loses"]].to_numpy(float) for name in tested]
     clusters = [pd.factorize(rows.loc[rows["annotator"] == name, "cluster"])[0] for name in tested]
-    p_values = np.array(
-        [
-            _p_value(share[:, 1] - share[:, 0], epsilon, of.astype(np.intp))
-            for share, of in zip(shares, clusters, strict=True)
-        ]
-    )
+    both = zip(shares, clusters, strict=True)
+    p_values = np.array([_p_value(each[:, 1] - each[:, 0], epsilon, of.astype(np.intp)) for each, of in both])
     rejected = benjamini_yekutieli(p_values)
     found = tuple(
         AgainstPerson(

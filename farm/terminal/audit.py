@@ -18,6 +18,7 @@ from farm.escaping import cell
 from farm.evaluation.audit_report import (
     AnnotatorAudit,
     AuditReport,
+    CheckedRule,
     Coverage,
     Panel,
     RatingAudit,
@@ -27,6 +28,7 @@ from farm.evaluation.audit_report import (
 from farm.evaluation.pair_audit import PairAudit
 from farm.evaluation.strength_audit import StrengthAudit
 from farm.evaluation.trait_audit import PLACE, Reward, TraitAudit
+from farm.evaluation.worst_pairs import ToldPair
 from farm.statistics.bootstrap import Interval
 from farm.statistics.bounds import answer
 from farm.terminal.common import plain, table
@@ -35,6 +37,7 @@ TABLE = Kind(b"source,subset,tries,annotator,")
 
 ANNOTATORS = 40  # shown; --json and --csv have all
 PAIRS = 12
+BEGUN = 40  # characters of a text in a table
 LONGEST = "longest"
 USABLE = {"yes": "usable", "no": "NOT to be used", "not decided": "not decided", None: "not decided"}
 TRAITS = """
@@ -65,13 +68,43 @@ def audit_view(report: AuditReport) -> RenderableType:
         *(part for each in report.slices for part in told(each)),
         *(_ratings(report.ratings) if report.ratings else ()),
         *_aspects(report),
+        *_disagreements(report.disagreements),
+        *_rules(report.rules),
     )
+
+
+def _disagreements(pairs: Sequence[ToldPair]) -> Iterator[RenderableType]:
+    if pairs:
+        yield Text("\nWhere people and judges differ most: mean P(first preferred), for `farm trace pair:ID`")
+        rows = table("pair#", "people#", "judges#", "instruction", "first", "second")
+        for each in pairs:
+            texts = (plain(_begun(text)) for text in (each.instruction, each.first, each.second))
+            pair, people, judges = each.means
+            rows.add_row(str(pair), f"{people:.2f}", f"{judges:.2f}", *texts)
+        yield rows
+
+
+def _begun(text: str) -> str:
+    """The beginning of a text, on one line."""
+    words = " ".join(text.split())
+    return words if len(words) <= BEGUN else f"{words[: BEGUN - 3]}..."
+
+
+def _rules(rules: Sequence[CheckedRule]) -> Iterator[RenderableType]:
+    """A line for each rule: whether it holds, and the figure that decides."""
+    if rules:
+        yield Text("")
+    for each in rules:
+        value = "not defined" if each.value is None else f"{each.value:.4g}"
+        holds = "holds" if each.holds else "FAILS"
+        yield plain(f"{holds}  {each.rule}  ({each.who}: {value})")
 
 
 def _aspects(report: AuditReport) -> Iterator[RenderableType]:
     """Which aspects there are, where the overall verdicts were audited."""
     if report.aspects and report.aspect is None:
-        yield plain(f"\nAspects, for --aspect: {', '.join(report.aspects)}.")
+        yield Text("")
+        yield plain(f"Aspects, for --aspect: {', '.join(report.aspects)}.")
 
 
 def _ratings(ratings: RatingAudit) -> Iterator[RenderableType]:

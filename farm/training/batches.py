@@ -31,7 +31,7 @@ class PairBatch(NamedTuple):
     chosen: Tokens
     rejected: Tokens
     preference: Tensor  # (B,) P(chosen preferred) in [½, 1]
-    margin: Tensor  # (B,) by how much the score of chosen should lead; 0 where unknown
+    strength: Tensor  # (B,) how much better chosen is, a share of its scale in [0, 1]; 0 where unknown
 
     @property
     def weight(self) -> Tensor:

@@ -46,7 +46,7 @@ class PreferencePair:
     output_a: str
     output_b: str
     preference: float
-    margin: float = 0.0  # by how much the preferred output's score should lead; 0 where unknown
+    strength: float = 0.0  # how much better the preferred output is, a share of its scale; 0 where unknown
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,7 +178,7 @@ class TokenizedPair(NamedTuple):
     chosen: Row
     rejected: Row
     preference: float
-    margin: float
+    strength: float
 
     @property
     def length(self) -> int:
@@ -251,7 +251,7 @@ def pairs(
     """
 
     def of_pair(record: PreferencePair) -> TokenizedPair:
-        return TokenizedPair(*rows_of(codec, record), record.preference, record.margin)
+        return TokenizedPair(*rows_of(codec, record), record.preference, record.strength)
 
     def rows(records: Sequence[PreferencePair]) -> list[TokenizedPair]:
         check_pairs(records)
@@ -262,7 +262,7 @@ def pairs(
             collate([row.chosen for row in part], codec.pad_id, device),
             collate([row.rejected for row in part], codec.pad_id, device),
             torch.tensor([row.preference for row in part], device=device),
-            torch.tensor([row.margin for row in part], device=device),
+            torch.tensor([row.strength for row in part], device=device),
         )
 
     return fed(data, rows, make=make, codec=codec, config=config)

@@ -266,9 +266,9 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
         ("pandalm", "gpt-3.5-turbo/pandalm-prompt", 0.1, 0, 0.72, 3),
         ("pandalm", "gpt-3.5-turbo/pandalm-prompt", 0.2, 0, 0.72, 3),
         ("pandalm", "pandalm-7b", 0.2, 0, 0.69, 3),
-        ("llmfao", "gpt-4/llmfao-prompt", 0.1, 0.05, 0.69, 37),
-        ("llmfao", "gpt-4/llmfao-prompt", 0.2, 0.14, 0.69, 37),
-        ("llmfao", "gpt-3.5-turbo-instruct/llmfao-prompt", 0.2, 0.05, 0.62, 37),
+        ("llmfao", "gpt-4/llmfao-prompt", 0.1, 0, 0.69, 37),
+        ("llmfao", "gpt-4/llmfao-prompt", 0.2, 0.03, 0.69, 37),
+        ("llmfao", "gpt-3.5-turbo-instruct/llmfao-prompt", 0.2, 0, 0.62, 37),
     ],
 )
 def test_no_judge_at_hand_may_replace_real_people(

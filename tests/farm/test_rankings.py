@@ -116,7 +116,7 @@ def test_both_orders_are_two_requests_and_cancel_what_the_place_does(tmp_path: P
     with judging(utility="table", position_bias=1) as simulator, Ledger.open(ledger) as opened:
         report = run(opened, simulator, both)
         assert (report.requests, report.statuses) == (20, {"ok": 120})
-    found = defaultdict(dict)
+    found: defaultdict[int, dict[int, Any]] = defaultdict(dict)
     for row in rows(ledger, "both"):
         found[row.pair_id][row.swapped] = (row.preference, row.completion_id)
     assert all(each.keys() == {0, 1} for each in found.values())

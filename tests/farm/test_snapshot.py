@@ -9,7 +9,16 @@ import pytest
 from db.errors import ConfigError
 from db.ledger import Ledger
 from db.queries import training
-from db.records import Annotation, AnnotationStatus, Instruction, Output, Pair
+from db.records import (
+    Annotation,
+    AnnotationStatus,
+    AnnotatorCard,
+    AnnotatorKind,
+    Degree,
+    Instruction,
+    Output,
+    Pair,
+)
 from farm.snapshot import Choice, snapshot
 from tests.support.command_line import farm, refused, told
 from tests.support.judged_sums import ADA, write_sums
@@ -95,3 +104,36 @@ def test_what_cannot_be_frozen_is_said_in_a_line(ledger: Path) -> None:
     no_ratings = refused(ledger, "snapshot", "x", "--unpaired")
     assert "there is nothing to freeze (import rows of single outputs)" in no_ratings
     assert "no annotator 'bob' judged here" in refused(ledger, "snapshot", "x", "--annotator", "bob")
+
+
+def test_strengths_reach_training_as_shares_of_their_scale(tmp_path: Path) -> None:
+    """By hand: ada 2/3 for a and the judge 1/2 for b: b leads by (1/2 - 2/3) / 2 = -1/12, so a by 1/12; the
+    label of two voices is a tie in pair 1. Alone, each keeps its own."""
+    ask = Instruction("Say hi.")
+    texts = (("hi", "ho"), ("ha", "hu"), ("he", "hy"))
+    pairs = [Pair.of(Output(ask, a, "m"), Output(ask, b, "n"))[0] for a, b in texts]
+    judge = AnnotatorCard("judge", AnnotatorKind.LLM)
+    with Ledger.open(tmp_path / "x.db", create=True) as opened:
+        with opened.writing() as writer:
+            ada, other = writer.annotators([ADA, judge])
+            one, two, three = writer.pairs(pairs)
+            writer.annotations(
+                [
+                    Annotation(one, ada, 1.0, 1.0, None, strength=Degree(2, 3)),
+                    Annotation(one, other, 0.0, 0.0, False, strength=Degree(1, 2)),
+                    Annotation(two, ada, 0.0, 0.0, None, strength=Degree(1, 3)),
+                    Annotation(two, other, 0.0, 1.0, False, strength=Degree(2, 2)),  # its label was flipped
+                    Annotation(two, other, 0.0, 0.0, True, strength=Degree(1, 2)),
+                    Annotation(three, ada, 1.0, 1.0, None),
+                ]
+            )
+
+        def strengths(name: str, **choice: object) -> list[float]:
+            card = snapshot(opened, name, Choice(**choice)).card  # type: ignore[arg-type]
+            found = {row.output_a: row.strength for row in training.labelled(opened, card.id)}
+            return [round(found[pair.output_a.text], 6) for pair in pairs if pair.output_a.text in found]
+
+        assert strengths("ada", annotators=("ada",)) == [0.666667, 0.333333, 0.0]
+        # pair 2: the judge leads by (1 - 1/2) / 2 = 1/4 for a, ada by 1/3 for b: b by 1/24; label 1/4
+        assert strengths("all") == [0.0, 0.041667, 0.0]
+        assert strengths("mean", annotators=("judge",), average_orders=True) == [0.5, 0.0]

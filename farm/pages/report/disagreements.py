@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from db.ledger import Ledger, PairFilter
 from db.queries.frames import Judgements
 from db.queries.replies import JudgementWithReply, said_of
 from db.records import AnnotationStatus, AnnotatorKind, Pair
+from farm.evaluation.worst_pairs import WorstPair, worst_pairs
 from farm.pages.report.content import LONGEST, Disagreement, Opinion, marked
-
-
-class Means(NamedTuple):
-    """Mean P(first output preferred)."""
-
-    people: float
-    simulators: float
-
 
 SIMULATORS = (AnnotatorKind.LLM, AnnotatorKind.REWARD_MODEL)
 
@@ -28,31 +20,22 @@ def disagreements(ledger: Ledger, found: Judgements, limit: int) -> list[Disagre
     found: the judgements that count. limit: how many pairs at most. A pair is listed once; pairs of equal
     texts, and pairs without a gap, are left out.
     """
-    kinds = {card.id: card.kind for card in found.annotators}
-    rows = found.judgements.dropna(subset="preference")
-    kind = rows["annotator"].map(kinds)
-    people = rows[kind == AnnotatorKind.HUMAN].groupby("unit")["preference"].agg(["mean", "size"])
-    simulators = rows[kind.isin(SIMULATORS)].groupby("unit")["preference"].mean()
-    both = people.join(simulators.rename("simulators"), how="inner")
-    both["gap"] = (both["mean"] - both["simulators"]).abs()
-    units = found.units.set_index("unit")
-    both = both.join(units[["pair_id", "identical"]]).query("gap > 0 and not identical")
-    worst = both.sort_values(["gap", "size", "pair_id"], ascending=[False, False, True])
-    worst = worst.drop_duplicates("pair_id").head(limit)
-    ids = tuple(int(i) for i in worst["pair_id"])
+    people = [card.id for card in found.annotators if card.kind is AnnotatorKind.HUMAN]
+    simulators = [card.id for card in found.annotators if card.kind in SIMULATORS]
+    worst = worst_pairs(found, people, simulators, limit)
+    ids = tuple(each.pair for each in worst)
     pairs = {pair.id: pair for pair in ledger.pairs(PairFilter(ids=ids))}
     said: dict[int, list[JudgementWithReply]] = {}
     for each in said_of(ledger, ids):
         said.setdefault(each.pair_id, []).append(each)
     flipped = ledger.flipped_pairs() & set(ids)
     return [
-        _disagreement(pairs[i], Means(people, simulators), said.get(i, ()), i in flipped)
-        for i, people, simulators in zip(ids, worst["mean"], worst["simulators"], strict=True)
+        _disagreement(pairs[each.pair], each, said.get(each.pair, ()), each.pair in flipped) for each in worst
     ]
 
 
 def _disagreement(
-    pair: Pair, means: Means, said: Sequence[JudgementWithReply], flipped: bool
+    pair: Pair, means: WorstPair, said: Sequence[JudgementWithReply], flipped: bool
 ) -> Disagreement:
     first, second = (pair.output_b, pair.output_a) if flipped else (pair.output_a, pair.output_b)
     return Disagreement(
@@ -62,7 +45,7 @@ def _disagreement(
         outputs=marked(first.text, second.text),
         producers=(first.producer, second.producer),
         people=means.people,
-        simulators=means.simulators,
+        simulators=means.judges,
         opinions=tuple(_opinion(each, flipped) for each in said),
         turns=tuple(turn._replace(content=turn.content[:LONGEST]) for turn in pair.instruction.turns),
     )

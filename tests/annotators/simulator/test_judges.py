@@ -150,7 +150,7 @@ def asked_of(spec: AnnotatorSpec) -> list[tuple[Request, list[ShownPair]]]:
 
 def verdicts(spec: AnnotatorSpec, completion: Reply, count: int) -> list[float | None]:
     said = ReplyText(completion.text, completion.top_logprobs)
-    return [verdict.first for verdict in read_verdicts(parser_of(spec), said, count)]
+    return [verdict.first for verdict in read_verdicts(parser_of(spec.about(count)), said, count)]
 
 
 @pytest.mark.parametrize("name", JUDGES)

@@ -8,9 +8,10 @@ import torch
 from torch import tensor
 from torch.autograd import gradcheck
 
-from farm.methods.reward_model import RewardModel, RewardModelConfig, reward_model_loss
+from farm.methods.reward_model import RewardModel, RewardModelConfig, batch_loss, reward_model_loss
 from farm.models.scorer import Scorer, ScorerReward
-from farm.models.tokens import Prompt
+from farm.models.tokens import Prompt, Tokens
+from farm.training.batches import PairBatch
 from farm.training.checkpoint import RunFolder
 from farm.training.data import Data, PreferencePair
 from farm.training.loop import fit
@@ -54,6 +55,18 @@ def test_soft_labels_ties_and_margins_by_hand() -> None:
     assert reward_model_loss(scores, 1.0, 0.0, 2.0).item() == pytest.approx(
         math.log(4 / 3) + 2 * math.log(3) ** 2
     )
+
+
+def test_the_margin_is_in_proportion_to_the_strength() -> None:
+    """Llama 2's large margins (table 27): 3, 2, 1 and 0 for the four strengths of a seven-point scale."""
+    tokens = Tokens(torch.zeros(4, 1, dtype=torch.long), torch.ones(4, 1))
+    strengths = tensor([1.0, 2 / 3, 1 / 3, 0.0])
+    batch = PairBatch(tokens, tokens, preference=torch.ones(4), strength=strengths)
+    scores = PairScores(torch.full((4,), 1.5), torch.zeros(4))
+    found = batch_loss(scores, batch, RewardModelConfig(margin=3))
+    expected = [math.log1p(math.exp(margin - 1.5)) for margin in (3, 2, 1, 0)]
+    assert found.tolist() == pytest.approx(expected)
+    assert batch_loss(scores, batch, RewardModelConfig()).tolist() == pytest.approx(expected[3:] * 4)
 
 
 def test_a_soft_label_is_best_met_by_its_log_odds() -> None:

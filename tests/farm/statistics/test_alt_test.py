@@ -136,8 +136,8 @@ def test_items_of_one_cluster_count_once() -> None:
     truth = rng.integers(0, 2, 40)
     labels = {name: np.where(rng.random(40) < 0.8, truth, 1 - truth).astype(float) for name in "abc"}
     judge = np.where(rng.random(40) < 0.8, truth, 1 - truth).astype(float)
-    once = alt_test(people(labels), pd.Series(judge), 0.1)
-    rows = people({name: np.tile(each, 4) for name, each in labels.items()})
+    once = alt_test(people({name: list(each) for name, each in labels.items()}), pd.Series(judge), 0.1)
+    rows = people({name: list(np.tile(each, 4)) for name, each in labels.items()})
     copies, apart = pd.Series(np.tile(judge, 4)), alt_test(rows, pd.Series(np.tile(judge, 4)), 0.1)
     together = alt_test(rows.assign(cluster=rows["item"] % 40), copies, 0.1)
     for one, many, few in zip(once.people, together.people, apart.people, strict=True):

@@ -158,7 +158,7 @@ def test_pairs_have_the_preferred_output_first(codec: Codec) -> None:
     ]
     assert text == ["eee", "cc", "b"]
     assert batch.preference.tolist() == pytest.approx([0.5, 0.75, 0.8])
-    assert batch.margin.tolist() == [0.0, 0.0, 0.5]
+    assert batch.strength.tolist() == [0.0, 0.0, 0.5]
     assert batch.weight == 3
 
 

@@ -92,7 +92,7 @@ def test_batch_order_changes_nothing(model_dir: str) -> None:
         type(batch.pairs)(
             *(type(t)(t.ids[order], t.mask[order]) for t in (batch.pairs.chosen, batch.pairs.rejected)),
             batch.pairs.preference[order],
-            batch.pairs.margin[order],
+            batch.pairs.strength[order],
         ),
         type(batch.reference)(batch.reference.chosen[order], batch.reference.rejected[order]),
     )
