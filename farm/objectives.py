@@ -51,7 +51,8 @@ class Objective:
         named = ("reward", "token_reward", "teacher")
         models = "".join(f" --{each.replace('_', '-')} DIR" for each in named if each in self.needs)
         asked = "judge" in self.needs or self.learns_from == LEARNS_FROM["questions"]
-        return f"farm train {self.name} --model DIR --out FOLDER {data}{models}" + " --annotator NAME" * asked
+        more = " --annotator NAME" * asked + " --demonstrations NAME" * ("demonstrations" in self.needs)
+        return f"farm train {self.name} --model DIR --out FOLDER {data}{models}{more}"
 
 
 @dataclass(frozen=True)

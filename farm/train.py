@@ -235,10 +235,11 @@ def _judge(
 def _inputs(ledger: Ledger, task: TrainTask, at_work: AnnotatorAtWork | None) -> str:
     """A hash of what a run starts from: its models, its data, who judges."""
     further = [source for source in (task.token_reward, task.teacher) if source]
+    beside: list[Json] = [task.demonstrations] if task.demonstrations else []
     named = [source_key(source) for source in (task.model, task.reference, task.reward, *further)]
     data = snapshot_named(ledger, task.snapshot).key if task.snapshot else task.set_name or ""
     judges: list[Json] = [at_work.annotator.card.key, task.judging.replicates] if at_work else []
-    return content_hash("inputs", [*named, data, *judges])
+    return content_hash("inputs", [*named, data, *judges, *beside])
 
 
 def _check_models(name: str, method: Trainer, task: TrainTask) -> None:
@@ -250,6 +251,9 @@ def _check_models(name: str, method: Trainer, task: TrainTask) -> None:
             raise ConfigError(f"{name} asks no {what}", where=flag, remedy=f"leave {flag} out")
         if not given and need in method.needs and need != "reference":
             raise ConfigError(f"{name} needs a {what}", remedy=f"name one with {flag}")
+    if task.demonstrations and "demonstrations" not in method.needs:
+        remedy = "leave --demonstrations out, or train feedme or ppo_ptx"
+        raise ConfigError(f"{name} imitates no demonstrations", where="--demonstrations", remedy=remedy)
     if task.annotator and not judged and method.data_kind != "questions":
         what, remedy = f"{name} asks no annotator, and learns no annotator's prompt", "leave --annotator out"
         raise ConfigError(what, where="--annotator", remedy=remedy)
@@ -318,6 +322,7 @@ class _Run:
         card = snapshot_named(ledger, task.snapshot) if task.snapshot else None
         if self._first:
             chosen: dict[str, Json] = asdict(config) | ({"annotator": judge.named} if judge else {})
+            chosen |= {"demonstrations": task.demonstrations} if task.demonstrations else {}
             fact = Run(
                 command=f"train {name}",
                 config=canonical_json(chosen),

@@ -58,6 +58,7 @@ METHODS: dict[str, str] = {
     "awr": "AWR",
     "f_sft": "FSFT",
     "ppo": "PPO",
+    "ppo_ptx": "PPOPtx",
     "rto": "RTO",
     "pf_ppo": "PFPPO",
     "pairwise_ppo": "PairwisePPO",

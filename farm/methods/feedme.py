@@ -6,7 +6,8 @@
 source  code                 differs from the source
 r       models.reward()      a reward model in place of people who gave 7 of 7
 q       config.top           the score that this share of all responses reaches
-D       top_demonstrations   the samples alone; the source fine-tunes on demonstrations as well
+D       top_demonstrations   with the demonstrations of --demonstrations, if a set is named: the source
+                             fine-tunes on both
 """
 
 from __future__ import annotations
@@ -56,5 +57,7 @@ def demonstrations(prompts: Sequence[Prompt], config: FeedMEConfig, models: Mode
     return top_demonstrations(scored, config.top)
 
 
-FeedME = ImitationTrainer(FeedMEConfig, "instructions", demonstrations, needs=("reference", "reward"))
+FeedME = ImitationTrainer(
+    FeedMEConfig, "instructions", demonstrations, needs=("reference", "reward", "demonstrations")
+)
 """Supervised fine-tuning on the reference's responses of the highest scores."""

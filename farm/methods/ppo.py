@@ -12,7 +12,7 @@ r       models.reward()        missing_eos_penalty is taken off the score of a r
 A_t     masked_whiten          mean 0, variance 1 over the response tokens of a rollout, of all processes
 β       trained.kl_coef        stays at config.beta without a kl_target
 L       loss                   L_π + vf_coef L_V; in the first value_warmup rollouts the last term alone.
-                               InstructGPT's PPO-ptx term and shift of scores are left out
+                               InstructGPT's PPO-ptx term and shift of scores are in ppo_ptx.py
 """
 
 from __future__ import annotations
@@ -80,11 +80,16 @@ class PPOConfig(RolloutConfig):
 
 
 class Lesson(NamedTuple):
-    """Experience to learn from. policy_weight: 1, or 0 while the value model learns alone."""
+    """Experience to learn from.
+
+    policy_weight: 1, or 0 while the value model learns alone. imitated: (B,), the number of a demonstration
+    for each response, in ppo_ptx.
+    """
 
     experience: Experience
     policy_weight: Tensor  # scalar
     stats: Stats  # of the whole rollout that it comes from
+    imitated: Tensor | None = None
 
     @property
     def tokens(self) -> Tokens:

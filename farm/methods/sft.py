@@ -10,7 +10,7 @@ E       loop            every token of a step counts the same, however rows are 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Generic, TypeVar
 
 from torch import Tensor
@@ -79,8 +79,9 @@ class SFT(Method[Tokens]):
 class ImitationTrainer(Generic[C, R]):
     """Trainer of a method that makes demonstrations of other records and imitates them.
 
-    make: called with records, options and models, gives the demonstrations. controls: called with the
-    options, gives the control tokens that the demonstrations are marked with, the one to ask for last.
+    make: called with records, options and models, gives the demonstrations. Those that come beside the
+    records are imitated too. controls: called with the options, gives the control tokens that the
+    demonstrations are marked with, the one to ask for last.
     """
 
     Config: type[C]
@@ -91,4 +92,5 @@ class ImitationTrainer(Generic[C, R]):
 
     def __call__(self, config: C, data: Data[R], models: Models) -> SFT:
         made = data.made(lambda records: self.make(records, config, models))
-        return SFT(config, made, models, self.controls(config))
+        whole = replace(made, train=[*made.train, *data.demonstrations])
+        return SFT(config, whole, models, self.controls(config))

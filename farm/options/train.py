@@ -33,6 +33,8 @@ class TrainTask(Options):
     """The judged pairs to learn from."""
     set_name: str | None = option(None, flag="--set", names="set")
     """The instructions to learn from."""
+    demonstrations: str | None = option(None, names="set")
+    """A set whose demonstrations are imitated too, where the method can."""
     reference: str | None = None
     """The reference model, if not --model."""
     reward: str | None = None

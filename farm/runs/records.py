@@ -54,7 +54,9 @@ def learning_data(ledger: Ledger, kind: DataKind, task: TrainTask, processes: Pr
         raise ConfigError(f"there are no {kind} to learn from", where=task.snapshot or task.set_name or "")
     kept_out = {key for key, _ in records if keyed_uniform("held out", key) < task.held_out}
     train_rows = [record for key, record in records if key not in kept_out]
-    data = Data(train_rows, [record for key, record in records if key in kept_out], processes)
+    held_out = [record for key, record in records if key in kept_out]
+    beside = [each for key, each in _beside(ledger, task) if key not in kept_out]
+    data = Data(train_rows, held_out, processes, beside)
     made = data if held == kind else data.made(MADE[held, kind])
     if train_rows and not made.train:
         remedy = "judge all pairs of an instruction's outputs, or rate two of them or more"
@@ -112,11 +114,26 @@ def _attributed(ledger: Ledger, card: SnapshotCard) -> list[tuple[str, Attribute
     ]
 
 
+def _beside(ledger: Ledger, task: TrainTask) -> list[tuple[str, Demonstration]]:
+    """The demonstrations that are imitated beside the data, with the keys of their instructions."""
+    if task.demonstrations is None:
+        return []
+    found = _demonstrations(ledger, task.demonstrations)
+    if not found:
+        raise ConfigError("there are no demonstrations", where=task.demonstrations, remedy="import some")
+    return found
+
+
+def _demonstrations(ledger: Ledger, name: str) -> list[tuple[str, Demonstration]]:
+    """The demonstrations of a set, with the keys of their instructions."""
+    return [
+        (each.instruction.key, Demonstration(Prompt.of(each.instruction), each.output))
+        for each in training.demonstrated(ledger, name)
+    ]
+
+
 def _from_set(ledger: Ledger, name: str, kind: DataKind) -> list[tuple[str, object]]:
     """The demonstrations or the prompts of a set, with the keys of the instructions."""
     if kind == "demonstrations":
-        return [
-            (each.instruction.key, Demonstration(Prompt.of(each.instruction), each.output))
-            for each in training.demonstrated(ledger, name)
-        ]
+        return [*_demonstrations(ledger, name)]
     return [(each.key, Prompt.of(each)) for each in training.instructed(ledger, name)]

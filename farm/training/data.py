@@ -91,11 +91,15 @@ class OutputGroup:
 
 @dataclass(frozen=True)
 class Data(Generic[R]):
-    """The records to learn from, the held-out records, and the processes that share the work."""
+    """The records to learn from, the held-out records, and the processes that share the work.
+
+    demonstrations: what a method of other records may imitate beside them.
+    """
 
     train: Sequence[R]
     held_out: Sequence[R] = ()
     processes: Processes = field(default_factory=Processes)
+    demonstrations: Sequence[Demonstration] = ()
 
     @property
     def first(self) -> R:
@@ -107,7 +111,7 @@ class Data(Generic[R]):
     def made(self, make: Callable[[Sequence[R]], Sequence[S]]) -> Data[S]:
         """Convert both parts with `make`; an empty part stays empty."""
         train, held_out = (make(part) if part else [] for part in (self.train, self.held_out))
-        return Data(train, held_out, self.processes)
+        return Data(train, held_out, self.processes, self.demonstrations)
 
 
 def decided(records: Sequence[PreferencePair]) -> list[PreferencePair]:

@@ -22,9 +22,9 @@ DataKind: TypeAlias = Literal[
 ]
 """The records that a method learns from, each a class in `farm.training.data`; instructions are prompts."""
 
-Need: TypeAlias = Literal["reference", "reward", "judge", "token_reward", "teacher"]
+Need: TypeAlias = Literal["reference", "reward", "judge", "token_reward", "teacher", "demonstrations"]
 """What a method asks for beside its policy: a frozen reference, a reward model, a judge of pairs, a reward of
-each token, a frozen policy to learn from."""
+each token, a frozen policy to learn from, demonstrations beside its data (`Data.demonstrations`)."""
 
 FROZEN: Mapping[Need, str] = {
     "reference": "reference model",

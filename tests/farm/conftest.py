@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 
+from db.ledger import Ledger
+from db.records import Membership, ProducerKind
+from tests.conftest import once
+from tests.support.judged_sums import write_sums
 from tests.support.tiny_models import ModelMaker, write_model
 
 torch.set_num_threads(1)
@@ -36,3 +44,18 @@ def scorer_dir(model_dir: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     directory = tmp_path_factory.mktemp("scorer")
     Scorer.load(model_dir, seed=0, new_head=True).save(directory)
     return str(directory)
+
+
+@pytest.fixture
+def judged(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Path:
+    """Forty judged pairs, a demonstration for each instruction, all in the set `sums`."""
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        with Ledger.open(folder / "farm.db", create=True) as opened, opened.writing() as writer:
+            for right in write_sums(writer):
+                writer.outputs([replace(right, producer="reference", producer_kind=ProducerKind.REFERENCE)])
+                writer.memberships([Membership(right.instruction, "sums")])
+
+    shutil.copy(once(tmp_path_factory, "forty", make) / "farm.db", tmp_path)
+    return tmp_path / "farm.db"

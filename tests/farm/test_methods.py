@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import runpy
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from typer.testing import CliRunner
@@ -49,7 +49,7 @@ def test_every_method_says_what_it_is_where_from_and_what_it_needs() -> None:
     for each in objectives().objectives:
         assert each.title, each.name
         assert any(year in each.paper for year in ("20", "1952")), each.name
-        assert set(each.needs) <= {"reference", "reward", "judge"}
+        assert set(each.needs) <= {*get_args(Need)}
     assert heading("Title: more.  Writer 2024, arXiv 1.\n\n    L = 0") == (
         "Title: more",
         "Writer 2024, arXiv 1",

@@ -7,8 +7,6 @@ import math
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,52 +14,32 @@ import pytest
 from safetensors.torch import load_file, save_file
 from sqlalchemy import select
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
-from typer.testing import CliRunner
 
-from cli import app
 from db.errors import ConfigError
 from db.interchange.rows import ReadOptions
 from db.ledger import Ledger
 from db.queries import history
-from db.records import Annotation, AnnotatorCard, AnnotatorKind, Membership, ProducerKind
+from db.records import Annotation, AnnotatorCard, AnnotatorKind
 from db.tables import ANNOTATION, CHECKPOINT, METRIC, RUN
 from farm.config import TrainConfig
 from farm.import_ import import_files
-from farm.methods import METHODS, REWARD_MODELS, load
-from farm.models.scorer import Scorer
+from farm.methods import METHODS
 from farm.models.tokens import Prompt
 from farm.progress import silent
 from farm.snapshot import Choice, snapshot
 from farm.train import TrainReport, TrainTask, method_options, train
 from farm.training.checkpoint import CheckpointError
-from farm.training.conversions import FROM_SNAPSHOT
 from farm.training.data import Data, JudgedOutput, OutputGroup
 from farm.training.tracking import tracked
-from tests.conftest import once
 from tests.support.command_line import FARM
-from tests.support.judged_sums import write_sums
-from tests.support.objectives import pair_trainers
 
 QUICK = {"max_steps": "3", "batch_size": "8", "max_length": "128", "log_every": "1"}
 ASKED = Prompt("Add 0 and 2.")
-LIKE_DPO = {name for name, _ in pair_trainers()} - {"dpo", "simpo"}
-LONG = {"genrm"}  # the prompts of judges are longer than these models read: see test_genrm.py
-OWN_WAYS = [name for name in METHODS if name not in LIKE_DPO | LONG]
 
 
 @pytest.fixture
-def ledger(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Path:
-    """Forty judged pairs, a demonstration for each instruction, all in the set `sums`."""
-
-    def make(folder: Path) -> None:
-        folder.mkdir()
-        with Ledger.open(folder / "farm.db", create=True) as opened, opened.writing() as writer:
-            for right in write_sums(writer):
-                writer.outputs([replace(right, producer="reference", producer_kind=ProducerKind.REFERENCE)])
-                writer.memberships([Membership(right.instruction, "sums")])
-
-    shutil.copy(once(tmp_path_factory, "forty", make) / "farm.db", tmp_path)
-    return tmp_path / "farm.db"
+def ledger(judged: Path) -> Path:
+    return judged
 
 
 def test_kto_learns_from_ratings_and_a_method_of_pairs_refuses_them(tmp_path: Path, model_dir: str) -> None:
@@ -136,48 +114,6 @@ def test_a_method_trains_from_the_ledger(
     assert json.loads(run.config)["max_steps"] == 3
     assert (run.command, steps, checkpoint.path) == (f"train {method}", {1, 2, 3}, report.checkpoint)
     loads.from_pretrained(Path(report.checkpoint) / "model")
-
-
-@pytest.mark.parametrize("method", OWN_WAYS)
-def test_every_method_runs_on_a_llama_of_another_size(
-    ledger: Path, tmp_path: Path, another_size: tuple[str, str], method: str
-) -> None:
-    """The files of farm/methods know nothing of the world's own model: `farm train` takes any causal LM.
-
-    Losses on pairs meet the model in one place, so one with a reference and one without stand for all.
-    """
-    model, reward = another_size
-    with Ledger.open(ledger) as opened:
-        snapshot(opened, "people", Choice())
-    command = ["--ledger", str(ledger), "train", method, "--model", model, "--out", str(tmp_path / "run")]
-    judged = load(method).data_kind in FROM_SNAPSHOT
-    command += ["--snapshot", "people"] if judged else ["--set", "sums"]
-    needs = load(method).needs
-    asked = {"--reward": reward, "--token-reward": model, "--teacher": model}
-    told = [flag for flag in asked if flag[2:].replace("-", "_") in needs] + ["--reward"] * ("judge" in needs)
-    command += [part for flag in told for part in (flag, asked[flag])]
-    drawing = any(each.name == "max_new_tokens" for each in method_options(method))
-    command += ["--max_new_tokens", "8"] if drawing else []
-    command += [part for name, value in (QUICK | {"max_steps": "1"}).items() for part in (f"--{name}", value)]
-    shown = CliRunner().invoke(app, [*command, "--json"], catch_exceptions=False)
-    trained = Path(json.loads(shown.stdout)["checkpoint"]) / "model"
-    scores = json.loads((trained / "config.json").read_text())["architectures"] != ["LlamaForCausalLM"]
-    assert scores == (method in REWARD_MODELS - {"genrm", "implicit_prm"})
-    loads = AutoModelForSequenceClassification if scores else AutoModelForCausalLM
-    loaded = loads.from_pretrained(trained)
-    assert loaded.config.hidden_size == 48
-    weights, before = loaded.model.state_dict(), AutoModelForCausalLM.from_pretrained(model).model
-    assert any(not weights[name].equal(value) for name, value in before.layers.named_parameters("layers"))
-
-
-@pytest.fixture(scope="module")
-def another_size(
-    make_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, str]:
-    """A Llama of three layers and 48 wide, and a reward model on it with a random head."""
-    model, reward = make_model(hidden=48, layers=3), tmp_path_factory.mktemp("reward")
-    Scorer.load(str(model), new_head=True).save(reward)
-    return str(model), str(reward)
 
 
 def test_training_again_goes_on_and_other_data_is_refused(
@@ -371,7 +307,12 @@ def test_help_shows_every_option_of_the_method() -> None:
     ],
 )
 def test_judged_outputs_and_groups_are_made_of_a_snapshots_pairs(
-    kind: str, expected: list[object], ledger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str,
+    expected: list[object],
+    ledger: Path,
+    tmp_path: Path,
+    model_dir: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Seen(Exception):
         """What the method was given."""
@@ -386,7 +327,7 @@ def test_judged_outputs_and_groups_are_made_of_a_snapshots_pairs(
     monkeypatch.setattr("farm.train.load", lambda _: Stub)
     with Ledger.open(ledger) as opened:
         snapshot(opened, "people", Choice())
-        task = TrainTask("model", tmp_path / "run", snapshot="people")
+        task = TrainTask(model_dir, tmp_path / "run", snapshot="people")
         with pytest.raises(Seen) as seen:
             train(opened, "stub", task, None, {})
     data = seen.value.args[0]

@@ -74,13 +74,15 @@ def padded(rows: Sequence[Sequence[float]], left: int = 0, right: int = 0) -> to
 def made_on(name: str, model: str, prompts: Sequence[Prompt], **given: Any) -> Any:
     """A method on a model. held_out: prompts; reward: a function or a reward model; the rest are options.
 
-    token_reward, teacher: models.
+    token_reward, teacher: models. demonstrations: what is imitated beside.
     """
     held_out, reward = given.pop("held_out", []), given.pop("reward", letters)
     further = {each: given.pop(each, None) for each in ("token_reward", "teacher")}
+    shown = given.pop("demonstrations", ())
     method = load(name)
     config = method.Config(**(SHORT | given))
-    return method(config, Data(prompts, held_out), LoadedModels(model, config, reward=reward, **further))
+    data = Data(prompts, held_out, demonstrations=shown)
+    return method(config, data, LoadedModels(model, config, reward=reward, **further))
 
 
 def trained_on(name: str, model: str, prompts: Sequence[Prompt], **given: Any) -> Run:
