@@ -20,6 +20,7 @@ crowd_fit            weights and label noise of a crowd, fitted to people's vote
 win_rates            win rates with standard errors and intervals
 difficulty           how easily models beat the reference on an instruction
 logistic             L1-penalised logistic regression with soft labels
+firth                logistic regression that is finite where wins and losses are few
 length_control       win rates at equal length
 bradley_terry        strengths of models from pairs, with ties
 ranking              rank correlations, and which models differ significantly

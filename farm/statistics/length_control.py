@@ -14,6 +14,9 @@ Anchor rows stabilise w_f and w_d where one model has little data. They are Alpa
 against a verbose and a concise version of itself, without w_0. With anchors there is one folding, that of
 AlpacaEval, in the order of the table of difficulties.
 
+The interval is of the fit without the penalty, with the error of Firth's fit (firth.py): the penalty pulls a
+rate towards one half, by as much as its error where wins or losses are few.
+
 Everything is joined by instruction. AlpacaEval joins difficulty by row position, so a model with missing rows
 has another published figure there. The control covers only the given features, in the form above: any other
 bias of the judge remains.
@@ -33,8 +36,9 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from farm.statistics.bootstrap import Interval, resamplings
-from farm.statistics.bounds import SAME, share_interval
+from farm.statistics.bounds import SAME, share_bounds
 from farm.statistics.difficulty import Difficulty, scaled_feature
+from farm.statistics.firth import FirthFit, firth_logistic
 from farm.statistics.logistic import l1_logistic, liblinear
 from farm.statistics.win_rates import as_preferences
 
@@ -44,7 +48,6 @@ Ints = NDArray[np.intp]
 STRENGTHS = np.logspace(-4, 4, 10)
 FOLDS = 5
 FEWEST = 50  # judged instructions; with fewer the figure hangs on the folds
-FEWEST_RARE = 10  # wins and losses each; with fewer the penalty's pull to 50 % is wider than the bounds
 FOLDINGS, FOLDED_ROWS = 20, 10_000  # least number of foldings; more where instructions are few
 ANCHOR_WEIGHT = 0.2 / 2  # of one anchor row: lambda = 0.2, shared by two gamed variants
 TOLERANCE = 1e-4  # of the last Newton step; the coefficients then have an error of about 1e-8
@@ -80,8 +83,7 @@ class ControlledWinRate:
     """A controlled win rate, a share in [0, 1]. n + n_failed is the whole evaluation set."""
 
     value: float
-    interval: Interval  # share_interval of bootstrap_error; n counts instructions; no bounds without draws,
-    # or with fewer than 10 wins or 10 losses
+    interval: Interval  # of the fit without the penalty, so wider towards the extremes; n counts instructions
     standard_error: float  # as published: of the mean prediction, as if the fit were exact; NaN where all
     # predictions are equal: without difficulties, or where the penalty removed them
     bootstrap_error: float  # standard deviation over bootstrap draws, refitted; NaN without draws
@@ -134,15 +136,13 @@ def controlled_win_rate(
             "controlled rate from 50 %; report the plain win rate"
         )
     value = float(predicted.mean())
-    interval, error = Interval(value, None, None, fit.n_instructions), float("nan")
+    error = float("nan")
     if draws > 1:
         drawn = np.concatenate(list(fit.bootstrap(strength, coefficients, draws, seed)))
         error = float(drawn.std(ddof=1))
-        if _of_the_rarer(frame) >= FEWEST_RARE:
-            interval = share_interval(value, error, fit.n_instructions)
     return ControlledWinRate(
         value=value,
-        interval=interval,
+        interval=fit.interval(value),
         standard_error=fit.prediction_error(predicted),
         bootstrap_error=error,
         coefficients=dict(zip(fit.names, map(float, coefficients[0]), strict=True)),
@@ -150,12 +150,6 @@ def controlled_win_rate(
         difficulty=source,
         **known,
     )
-
-
-def _of_the_rarer(frame: pd.DataFrame) -> float:
-    """Wins or losses, whichever are fewer: each instruction has one, a tie is a half of both."""
-    won = frame.dropna(subset=["preference"]).groupby("instruction")["preference"].mean()
-    return float(min(won.sum(), len(won) - won.sum()))
 
 
 def _even(names: Sequence[str], source: str, n: int, n_failed: int) -> ControlledWinRate:
@@ -264,15 +258,60 @@ class _Fit:
 
     def predict(self, coefficients: Floats) -> Floats:
         """P(model wins) with every difference at 0: (B, d) -> (B, n)."""
-        neutral = self.design[self.n_anchors :].copy()
-        neutral[:, self.features] = 0
-        return np.asarray(expit(coefficients @ neutral.T), float)
+        return np.asarray(expit(coefficients @ self.neutral.T), float)
+
+    @property
+    def neutral(self) -> Floats:
+        """The design of the model's rows with every difference at 0: (n, d)."""
+        found = self.design[self.n_anchors :].copy()
+        found[:, self.features] = 0
+        return found
 
     def prediction_error(self, predicted: Floats) -> float:
         """The standard error as AlpacaEval publishes it. predicted: (n,)."""
         if np.ptp(predicted) <= SAME:
             return float("nan")
         return float(predicted.std(ddof=1) / np.sqrt(len(predicted)))
+
+    def interval(self, value: float) -> Interval:
+        """The 95 % interval of the controlled win rate, of which value is the penalised estimate.
+
+        Where wins or losses are few, the penalty pulls a rate towards one half by as much as its error. The
+        bounds are therefore of the fit without it: Wilson's around its mean prediction, with the effective
+        sample size n_eff = m (1 - m) / se^2 of Firth's mean prediction m, and Student's quantile. They reach
+        to the value where it is outside.
+        """
+        loose = self.solve(self.weights[None], STRENGTHS[-1], np.zeros((1, len(self.names))))
+        centre = float(self.predict(loose)[0].mean())
+        firth = firth_logistic(self.design, self.labels, self.weights)
+        mean, error = self.prediction_spread(firth)
+        scaled = error * np.sqrt(centre * (1 - centre) / (mean * (1 - mean)))
+        bounds = share_bounds(centre, float(scaled), self.n_instructions)
+        assert bounds is not None  # there are FEWEST instructions or more
+        return Interval(value, min(bounds.low, value), max(bounds.high, value), self.n_instructions)
+
+    def prediction_spread(self, fit: FirthFit) -> tuple[float, float]:
+        """The mean prediction with every difference at 0, and its standard error over instructions.
+
+        The squared error is the larger of two: of the sandwich, clustered by instruction, times G / (G - 1),
+        and of verdicts that are tosses of the predicted chances. The latter holds where hardly a loss was
+        seen. Soft preferences vary less than tosses: by the share of their own p (1 - p) in that of the
+        predictions. Anchors are fixed.
+        """
+        own = slice(self.n_anchors, None)
+        predicted = self.predict(fit.coefficients[None])[0]
+        slope = fit.inverse @ (self.neutral.T @ (predicted * (1 - predicted))) / len(predicted)
+        lever, chance = self.design[own] @ slope, expit(self.design[own] @ fit.coefficients)
+        labels, weights, mean = self.labels[own], self.weights[own], float(predicted.mean())
+        clusters = np.unique(self.groups[own], return_inverse=True)[1]
+        among = np.bincount(clusters, (predicted - mean) / len(predicted))  # of instructions
+        seen = among + np.bincount(clusters, weights * (labels - chance) * lever)
+        tossed = weights * chance * (1 - chance)
+        hard = max(0.0, 1 - float((weights * labels * (1 - labels)).sum() / tossed.sum()))
+        factor = self.n_instructions / (self.n_instructions - 1)
+        verdicts = hard * float((tossed * lever**2).sum())
+        squared = max(factor * np.square(seen).sum(), factor * np.square(among).sum() + verdicts)
+        return mean, float(np.sqrt(squared))
 
     def cross_validate(self) -> tuple[float, Floats]:
         """The C with the least held-out loss, and a start (1, d) for the fit to all rows.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
+from scipy.stats import t as student
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from farm.statistics import length_control
-from farm.statistics.bounds import share_interval
 from farm.statistics.difficulty import Difficulty, fit_difficulty
+from farm.statistics.firth import firth_logistic
 from farm.statistics.length_control import (
     FEATURES,
     STRENGTHS,
@@ -60,12 +62,20 @@ def test_equals_alpaca_eval(case: dict[str, Any]) -> None:
     assert 100 * chosen.value == pytest.approx(case["length_controlled_win_rate"], abs=0.05)
 
 
-def test_row_order_plays_no_part() -> None:
-    rows = rows_of(VECTORS["cases"][0])
-    options: dict[str, Any] = {"difficulty": DIFFICULTY, "anchors": ANCHORS, "draws": 20}
-    found = controlled_win_rate(rows, **options)
-    shuffled = controlled_win_rate(rows.sample(frac=1, random_state=1), **options)
-    assert shuffled == found
+@pytest.mark.parametrize("anchors", [ANCHORS, None], ids=["anchors", "hashes"])
+def test_row_order_plays_no_part(anchors: pd.DataFrame | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same to 1e-9 under 20 shuffles, whether folds are AlpacaEval's or drawn from hashes."""
+    monkeypatch.setattr(length_control, "FOLDINGS", 3)
+    monkeypatch.setattr(length_control, "FOLDED_ROWS", 3)
+    rows = rows_of(VECTORS["cases"][0]).head(60)
+
+    def figures(rows: pd.DataFrame) -> list[float | None]:
+        found = controlled_win_rate(rows, difficulty=DIFFICULTY, anchors=anchors, draws=4)
+        return [found.value, found.interval.low, found.interval.high, found.bootstrap_error, found.strength]
+
+    first = figures(rows)
+    for seed in range(20):
+        assert figures(rows.sample(frac=1, random_state=seed)) == pytest.approx(first, abs=1e-9)
 
 
 def test_a_model_with_missing_rows_is_joined_by_instruction() -> None:
@@ -103,14 +113,19 @@ def test_a_feature_without_any_difference_changes_nothing() -> None:
     assert with_it.coefficients["lists"] == 0
 
 
-def test_a_rate_near_1_has_no_bounds() -> None:
-    """With 9 losses the penalty's pull to one half is wider than they are; with 10 there are bounds."""
-    for losses, bounded in ((9, False), (10, True)):
-        rows = made_up(100).assign(preference=[0.0] * losses + [1.0] * (100 - losses))
-        turned = rows.assign(preference=1 - rows["preference"])
-        for frame in (rows, turned):
-            found = controlled_win_rate(frame, ["length"], draws=20)
-            assert (found.interval.low is not None, found.bootstrap_error > 0) == (bounded, True)
+@pytest.mark.parametrize("losses", [0, 1, 9])
+def test_a_rate_near_1_has_bounds_that_reach_beyond_the_penalty(losses: int) -> None:
+    """The penalty pulls it towards one half; the bounds hold it, and are wider on that side."""
+    rows = made_up(100).assign(preference=[0.0] * losses + [1.0] * (100 - losses))
+    for frame in (rows, rows.assign(preference=1 - rows["preference"])):
+        found = controlled_win_rate(frame).interval
+        assert found.value is not None
+        assert found.low is not None
+        assert found.high is not None
+        assert found.low <= found.value <= found.high
+        centre = 0.5 + np.sign(found.value - 0.5) * (0.5 - losses / 100)
+        assert found.low - 1e-9 <= centre <= found.high + 1e-9
+        assert 0.03 < found.high - found.low < 0.2
 
 
 def test_the_reference_against_itself_is_even() -> None:
@@ -123,7 +138,9 @@ def test_draws_are_repeatable() -> None:
     rows = made_up(seed=1)
     found = controlled_win_rate(rows, draws=30, seed=5)
     assert repr(found) == repr(controlled_win_rate(rows, draws=30, seed=5))  # an error is NaN
-    assert found.interval != controlled_win_rate(rows, draws=30, seed=6).interval
+    other = controlled_win_rate(rows, draws=30, seed=6)
+    assert found.bootstrap_error != other.bootstrap_error
+    assert found.interval == other.interval == controlled_win_rate(rows).interval  # nothing is drawn for it
 
 
 def test_only_wins_with_anchors_or_without() -> None:
@@ -166,9 +183,51 @@ def test_no_error_where_the_penalty_removed_the_difficulty() -> None:
     assert found.bootstrap_error > 0.01
 
 
-def test_the_interval_is_that_of_a_share_with_the_bootstrap_error() -> None:
-    found = controlled_win_rate(made_up(120), draws=80)
-    assert found.interval == share_interval(found.value, found.bootstrap_error, 120)
+@pytest.mark.parametrize("soft", [False, True])
+def test_the_interval_in_plain_numbers(soft: bool) -> None:
+    """Without difficulties the controlled rate is sigmoid(w_0); its error is m (1 - m) times that of w_0."""
+    rows = made_up(120)
+    if soft:
+        rows["preference"] = 0.2 + 0.6 * rows["preference"]
+    x = np.column_stack([np.tanh(rows["length"] / rows["length"].std(ddof=1)), np.ones(120)])
+    y = rows["preference"].to_numpy()
+    fit = firth_logistic(x, y, np.ones(120))
+    chance, m = expit(x @ fit.coefficients), float(expit(fit.coefficients[1]))
+    meat = (x * np.square(y - chance)[:, None]).T @ x * 120 / 119
+    sandwich = (fit.inverse @ meat @ fit.inverse)[1, 1]
+    tosses = fit.inverse[1, 1] * (1 - (y * (1 - y)).sum() / (chance * (1 - chance)).sum())
+    n_eff = m * (1 - m) / ((m * (1 - m)) ** 2 * max(sandwich, tosses))
+    loose = LogisticRegression(
+        C=1e4, l1_ratio=1, solver="saga", fit_intercept=False, tol=1e-8, max_iter=10_000
+    )
+    loose.fit(np.tile(x, (2, 1)), np.repeat([1, 0], 120), sample_weight=np.concatenate([y, 1 - y]))
+    p, z = float(expit(loose.coef_[0, 1])), float(student.ppf(0.975, 119))
+    centre = (p + z**2 / (2 * n_eff)) / (1 + z**2 / n_eff)
+    half = z * np.sqrt(p * (1 - p) / n_eff + z**2 / (4 * n_eff**2)) / (1 + z**2 / n_eff)
+    found = controlled_win_rate(rows).interval
+    assert (found.low, found.high) == pytest.approx((centre - half, centre + half), abs=1e-5)
+
+
+@pytest.mark.parametrize("anchored", [False, True])
+def test_its_error_is_the_jackknifes(anchored: bool) -> None:
+    """With difficulties, and two judgements of an instruction that go together."""
+    rng = np.random.default_rng(8)
+    n, ease = len(NAMES), DIFFICULTY.values.to_numpy(float)
+    longer, mood = rng.normal(-0.5, 1, 2 * n), np.tile(rng.random(n), 2)
+    said = (mood < expit(0.3 + np.tile(ease, 2) - np.tanh(longer))).astype(float)
+    rows = pd.DataFrame({"instruction": NAMES * 2, "preference": said, "length": longer})
+    fit = length_control._Fit.of(rows, ["length"], DIFFICULTY, ANCHORS if anchored else None)
+    mean, error = fit.prediction_spread(firth_logistic(fit.design, fit.labels, fit.weights))
+    parts = []
+    for place in range(n):
+        kept = (fit.groups != place) | (np.arange(len(fit.groups)) < fit.n_anchors)
+        part = replace(
+            fit, **{each: getattr(fit, each)[kept] for each in ("design", "labels", "weights", "groups")}
+        )
+        parts.append(part.prediction_spread(firth_logistic(part.design, part.labels, part.weights))[0])
+    jackknife = np.sqrt((n - 1) / n * np.square(np.subtract(parts, np.mean(parts))).sum())
+    assert error == pytest.approx(jackknife, rel=0.1)
+    assert mean == pytest.approx(np.mean(parts), abs=0.005)
 
 
 @pytest.mark.parametrize("n", [50, 200])
