@@ -67,6 +67,17 @@ def test_replicates_flip_independently_and_a_repetition_flips_alike() -> None:
     assert labels == [noise.label(1.0, Occasion("pair", "judge", replicate)) for replicate in range(50)]
 
 
+def test_both_orders_of_a_replicate_flip_together() -> None:
+    for replicate in range(20):
+        occasion = Occasion("pair", "judge", replicate)
+        as_stored, exchanged = (
+            judgement_of(Verdict(first), swapped, LabelNoise(0.25), occasion)
+            for first, swapped in ((1.0, False), (0.0, True))
+        )
+        assert as_stored.preference == exchanged.preference
+        assert as_stored.label == exchanged.label
+
+
 @given(st.floats(0, 1), st.booleans(), st.floats(0, 0.5))
 def test_the_label_stands_beside_the_preference(first: float, swapped: bool, flip: float) -> None:
     judgement = judgement_of(Verdict(first), swapped, LabelNoise(flip), OCCASIONS[0])

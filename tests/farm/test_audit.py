@@ -218,6 +218,40 @@ def test_a_study_by_hand() -> None:
     assert judge["beats_longest"] == found["ada"]["beats_longest"] == "not decided"  # two questions
 
 
+def test_exchanging_the_outputs_of_some_questions_moves_kappa_and_alpha_alone() -> None:
+    """They have the categories first, tie and second; how often each is used sets the chance agreement."""
+    rows = [Row(unit, who, FIRST) for unit in range(10) for who in ("ada", "judge")]
+    rows[0], rows[3] = Row(0, "ada", SECOND), Row(1, "judge", SECOND)
+    kinds = {"ada": HUMAN, "judge": LLM}
+    turned = [row.mirrored() if row.unit >= 5 else row for row in rows]
+    before, after = (by_name(audited(each, kinds))["judge"] for each in (rows, turned))
+    assert before["agreement"]["value"] == after["agreement"]["value"] == pytest.approx(0.8)
+    # 8 of 10 agree; by chance .9 .9 + .1 .1 before, and .4 .4 + .6 .6 after
+    assert before["kappa"] == pytest.approx((0.8 - 0.82) / 0.18)
+    assert after["kappa"] == pytest.approx((0.8 - 0.52) / 0.48)
+    assert after["alpha"] > before["alpha"] + 0.5
+
+
+def test_fleiss_kappa_rests_on_the_commonest_number_of_votes_and_of_ties_on_the_smaller() -> None:
+    two = [[FIRST, FIRST], [FIRST, SECOND], [SECOND, SECOND], [FIRST, FIRST]]
+    three = [[FIRST, FIRST, SECOND]] * 3
+    kinds = dict.fromkeys(("ada", "ben", "cleo"), HUMAN)
+
+    def kappa(votes: Sequence[Sequence[float]]) -> Any:
+        rows = [
+            Row(unit, who, value)
+            for unit, given_ in enumerate(votes)
+            for who, value in zip(kinds, given_, strict=False)
+        ]
+        return audited(rows, kinds)["reference"]["fleiss_kappa"]
+
+    # of pairs: P = 3/4, P_e = (5/8)^2 + (3/8)^2; of threes: P = 1/3, P_e = (2/3)^2 + (1/3)^2
+    pairs, threes = (3 / 4 - 34 / 64) / (30 / 64), (1 / 3 - 5 / 9) / (4 / 9)
+    assert kappa([*two, *three]) == pytest.approx(pairs)
+    assert kappa([*two[:2], *three]) == pytest.approx(threes)
+    assert kappa([*two, *three, *three[:1]]) == pytest.approx(pairs)
+
+
 def test_unreadable_verdicts_may_be_dropped() -> None:
     rows = [Row(0, "ada", FIRST), Row(0, "judge", FIRST, 0), Row(0, "judge", NAN, 1)]
     kinds = {"ada": HUMAN, "judge": LLM}

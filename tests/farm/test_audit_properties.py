@@ -226,10 +226,12 @@ def test_people_agree_alike_however_their_judgements_come(tmp_path: Path) -> Non
     swapped = [row | {"order_swapped": True} for row in rows]
     items = [row | {"item_id": f"again-{row['item_id']}"} for row in rows]
     other = [row | {"source": "elsewhere", "item_id": f"other-{row['item_id']}"} for row in rows]
+    again = [row | {"meta": {"_farm": {"replicate": 1}}} for row in rows]
     same_item = [row | {"source": "elsewhere"} for row in rows]
     shuffled = random.Random(1).sample(rows, len(rows))
     ways = {
         "orders": ([*rows, *swapped],),
+        "replicates": ([*rows, *again],),
         "items": ([*rows, *items],),
         "files": (rows, other),
         "sources": (rows, same_item),
@@ -238,7 +240,11 @@ def test_people_agree_alike_however_their_judgements_come(tmp_path: Path) -> Non
     for name, files in ways.items():
         found = report_of(tmp_path, name, *files)
         same(first["reference"], found["reference"])
-        if name not in ("orders", "sources"):  # there the judge says each twice, so that it has a variance
+        if name not in (
+            "orders",
+            "replicates",
+            "sources",
+        ):  # there the judge says each twice, so that it has a variance
             same(by_name(first)["judge"], by_name(found)["judge"])
 
 

@@ -109,6 +109,16 @@ def test_instructions_without_an_output_have_failed(path: Path, simulator: Simul
     assert "n 15, failed 5 (5 no output)" in shown.out
 
 
+def test_an_instruction_without_an_output_fails_as_often_as_others_are_judged(
+    path: Path, simulator: Simulator
+) -> None:
+    found = run(path, simulator, "short", "base", judging=Task(orders=Orders.BOTH, replicates=3))
+    assert (found.place.rate.n, found.place.rate.n_failed) == (6 * 15, 6 * 5)
+    assert found.failures == {"no output": 6 * 5}
+    parts = found.categories.values()
+    assert sum(each.n_failed for each in parts) == 6 * 5
+
+
 def test_when_nothing_can_be_judged_it_says_so_and_keeps_the_rows(path: Path) -> None:
     plan = FaultPlan(rate=1.0, names=("400_filter",))
     config = SimulatorConfig(judge=Judge(utility=good), faults=plan)

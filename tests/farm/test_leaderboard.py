@@ -108,6 +108,19 @@ def test_two_outputs_of_the_reference_leave_it_at_one_half(path: Path) -> None:
     assert (itself["win_rate"], itself["n_draws"], itself["length_controlled_win_rate"]) == (50, N, 50)
 
 
+def test_identical_outputs_count_as_other_pairs_do(path: Path) -> None:
+    """Only training leaves them out."""
+    judge(path, {"a": [1.0, 1.0, 0.0]})
+    with Ledger.open(path) as ledger, ledger.writing() as writer:
+        [who] = writer.annotators([JUDGE])
+        pair, _ = Pair.of(Output(asked(3), "same", "a"), Output(asked(3), "same", REFERENCE))
+        writer.annotations([Annotation(writer.pairs([pair])[0], who, 0.5, 0.5, None)])
+    found = board(path, "--reference", REFERENCE)["a"]
+    assert (found["n"], found["n_draws"], found["win_rate"]) == (4, 1, pytest.approx(62.5))
+    audited = told(path, "audit")["annotators"][0]
+    assert (audited["n"], audited["intervals"]["identical_ties"]["value"]) == (4, 1)
+
+
 def test_whose_judgements_they_are(path: Path) -> None:
     one, other = (AnnotatorCard("judge", AnnotatorKind.LLM, {"prompt": text}) for text in "12")
     judge(path, {"a": [1.0, 1.0], "b": [0.0, 0.0]}, one)

@@ -50,6 +50,18 @@ def test_a_flat_curve_rarely_turns() -> None:
     assert turned <= 6
 
 
+@pytest.mark.parametrize("instructions", [2, 3])
+def test_a_flat_curve_of_wins_and_losses_rarely_turns(instructions: int) -> None:
+    rng, turned = np.random.default_rng(0), 0
+    for _ in range(50):
+        rows = [
+            ("a", level, i, float(rng.random() < 0.5)) for level in (1, 2, 4, 8) for i in range(instructions)
+        ]
+        frame = pd.DataFrame(rows, columns=["curve", "level", "instruction", "gold"])
+        turned += curves(frame, share=True)[0].turned
+    assert turned <= 2
+
+
 def test_by_hand() -> None:
     rows = [("a", 0.5, i, g) for i, g in enumerate([1.0, 0.0, 1.0])]
     rows += [("a", 2.0, i, g) for i, g in enumerate([0.0, 0.0, 1.0])]

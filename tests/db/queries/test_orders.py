@@ -41,6 +41,14 @@ def test_both_orders_count_as_their_mean() -> None:
     assert found == [(1, -1, 0.5, 2.0), (2, 1, 0.0, 1.0), (3, -1, 1.0, 1.0), (4, -1, 0.75, 2.0)]
 
 
+def test_a_pair_costs_what_both_orders_cost_and_nobody_knows_where_one_is_unknown() -> None:
+    known, unknown = rows((1, 0, 1.0), (1, 1, 1.0)), rows((1, 0, 1.0), (1, 1, 1.0))
+    known["price"] = [0.25, 0.5]
+    unknown["price"] = [0.25, NAN]
+    assert [each[3] for each in averaged(known)] == [0.75]
+    assert all(math.isnan(each[3]) for each in averaged(unknown))
+
+
 def test_one_order_without_a_verdict_leaves_none() -> None:
     for frame in (rows((1, 0, NAN), (1, 1, 1.0)), rows((1, 0, 1.0), (1, 1, NAN))):
         [(_, swapped, preference, price)] = averaged(frame)

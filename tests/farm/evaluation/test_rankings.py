@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from fractions import Fraction
 from itertools import combinations, permutations
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import kendalltau, spearmanr
 from typer.testing import CliRunner
 
 from annotators.draws import Orders
@@ -36,6 +39,7 @@ from farm.evaluation.rankings import (
 from farm.evaluation.scope import Scope
 from farm.import_ import import_files
 from farm.judging.provider import Provider, Task
+from tests.support.command_line import told
 
 MODELS = ("m0", "m1", "m2", "m3", "m4")
 
@@ -253,6 +257,43 @@ def test_the_commands(ledger: Ledger, tmp_path: Path) -> None:
     assert found["spearman"]["n_models"] == 5
     shown = CliRunner().invoke(app, [*base, "sensitivity"], catch_exceptions=False).stdout
     assert "human: m4 " in shown
+
+
+def test_rank_of_tied_means_is_scipys_of_fractions_in_any_order_of_rows(tmp_path: Path) -> None:
+    """Of 10 games on each of 3 instructions; w and x won 9 in all by both judges, in other parts."""
+    won = {
+        "one": {"w": (1, 1, 7), "x": (3, 3, 3), "y": (2, 2, 9), "z": (0, 1, 1)},
+        "other": {"w": (3, 3, 3), "x": (7, 1, 1), "y": (0, 4, 1), "z": (8, 3, 2)},
+    }
+    games = [
+        (who, model, i, game, game < wins)
+        for who, table in won.items()
+        for model, parts in table.items()
+        for i, wins in enumerate(parts)
+        for game in range(10)
+    ]
+    means = [[sum(map(Fraction, parts)) / 30 for parts in won[who].values()] for who in won]
+    x, y = ([sorted(set(side)).index(mean) for mean in side] for side in means)
+    for seed in range(2):
+        path = tmp_path / f"{seed}.db"
+        with Ledger.open(path, create=True) as opened, opened.writing() as writer:
+            cards = [AnnotatorCard(name, AnnotatorKind.LLM) for name in won]
+            who = dict(zip(won, writer.annotators(cards), strict=True))
+            shuffled = Random(seed).sample(games, len(games))
+            made = []
+            for _, model, i, game, _ in shuffled:
+                asked = Instruction(f"Instruction {i}.")
+                texts = Output(asked, f"{model} {i} {game}", model), Output(asked, f"base {i}", "base")
+                made.append(Pair.of(*texts))
+            facts = []
+            ids = writer.pairs([pair for pair, _ in made])
+            for (judge, *_, better), (_, flipped), number in zip(shuffled, made, ids, strict=True):
+                p = float(better != flipped)
+                facts.append(Annotation(number, who[judge], p, p, None))
+            writer.annotations(facts)
+        found = told(path, "people", "rank", "--a", "one", "--b", "other", "--draws", 20)
+        assert found["spearman"]["value"] == pytest.approx(spearmanr(x, y).statistic, abs=1e-12)
+        assert found["kendall"]["value"] == pytest.approx(kendalltau(x, y).statistic, abs=1e-12)
 
 
 def test_rankings_of_real_people_and_judges(real_data: Path, tmp_path: Path) -> None:

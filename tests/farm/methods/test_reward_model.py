@@ -116,6 +116,17 @@ def test_a_calibrated_model_has_no_calibration_error() -> None:
     assert calibration(margins, margins.sigmoid()).ece < 1e-6, "soft labels count as they are"
 
 
+@pytest.mark.parametrize(("pairs", "told"), [(30, 0.13), (100, 0.075), (300, 0.043), (1_000, 0.022)])
+def test_few_pairs_give_a_calibrated_model_the_error_that_the_page_tells(pairs: int, told: float) -> None:
+    generator = torch.Generator().manual_seed(pairs)
+    found = []
+    for _ in range(200):
+        margins = torch.randn(pairs, generator=generator) * 2
+        labels = (torch.rand(pairs, generator=generator) < margins.sigmoid()).float()
+        found.append(calibration(margins, labels).ece)
+    assert sum(found) / len(found) == pytest.approx(told, rel=0.12)
+
+
 def test_it_learns_what_it_is_trained_on_and_its_checkpoint_judges_text(
     tmp_path: Path, model_dir: str
 ) -> None:

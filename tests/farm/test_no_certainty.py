@@ -1,0 +1,111 @@
+"""Where all say the same, no interval that a command tells has the width 0."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from db.interchange.preferences import instruction_id
+from tests.support.command_line import farm, told
+from tests.support.judged_models import REFERENCE
+
+WHO = {"ada": "human", "ben": "human", "cleo": "human", "judge": "llm"}
+MODELS = ("a", "b", "c")
+
+
+def bounds(told_: Any, path: str = "") -> Iterator[tuple[str, float, float]]:
+    """Every interval in JSON with its path: an object with low and high, or a list `interval` of two."""
+    if isinstance(told_, dict):
+        if isinstance(told_.get("low"), float) and isinstance(told_.get("high"), float):
+            yield path, told_["low"], told_["high"]
+        for name, part in told_.items():
+            if name.endswith("interval") and isinstance(part, list) and part[0] is not None:
+                yield f"{path} {told_.get('model', '')} {name}", part[0], part[1]
+            yield from bounds(part, f"{path}/{name}")
+    elif isinstance(told_, list):
+        for place, part in enumerate(told_):
+            yield from bounds(part, f"{path}/{place}")
+
+
+def study(folder: Path, n: int, verdicts: dict[str, int]) -> Path:
+    """Everybody gives the same verdict (1, 2; 0 a tie) on every output of a model, in both orders."""
+    rows: list[dict[str, Any]] = [
+        {
+            "source": "study",
+            "subset": None,
+            "item_id": f"{model}-{i}",
+            "instruction_id": instruction_id(f"Question {i}", ""),
+            "instruction": f"Question {i}",
+            "input": "",
+            "output_1": f"{model} says " + "more " * ((7 * i + len(model) + ord(model[0])) % 11),
+            "output_2": "something else " + "more " * (i % 5),
+            "output_1_model": model,
+            "output_2_model": REFERENCE,
+            "annotator": who,
+            "annotator_kind": kind,
+            "preference": verdict,
+            "preference_raw": None,
+            "order_swapped": swapped,
+            "raw_completion": None,
+            "scores": None,
+            "meta": {},
+        }
+        for model, verdict in verdicts.items()
+        for i in range(n)
+        for who, kind in WHO.items()
+        for swapped in (False, True)
+    ]
+    (folder / "x.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    told(folder / "farm.db", "import", "preferences", folder / "x.jsonl")
+    return folder / "farm.db"
+
+
+@pytest.mark.parametrize(
+    ("n", "verdicts"), [(1, (1, 0, 2)), (2, (1, 1, 1)), (2, (0, 0, 0)), (60, (1, 0, 2)), (60, (0, 0, 0))]
+)
+def test_no_interval_has_the_width_0(tmp_path: Path, n: int, verdicts: tuple[int, int, int]) -> None:
+    path = study(tmp_path, n, dict(zip(MODELS, verdicts, strict=True)))
+    against = ("--annotator", "judge", "--reference", REFERENCE, "--draws", 20)
+    commands: dict[str, tuple[object, ...]] = {
+        "audit": ("--traits", "--pairs"),
+        "leaderboard": against,
+        "people": ("win-rate", "judge", "--model", "a", "--half-width", 0.2),
+    }
+    seen = [each for name, options in commands.items() for each in bounds(told(path, name, *options))]
+    may_refuse: tuple[tuple[object, ...], ...] = (
+        ("leaderboard", "--annotator", "judge", "--bradley-terry"),
+        ("people", "rank", "--a", "human", "--b", "judge", "--draws", 20),
+        ("people", "sensitivity", "--draws", 20),
+        ("people", "replace", "--min-items", 2),
+        ("robustness", "--annotator", "longest", "--against", "a", "--attack", "empty"),
+    )
+    for options in may_refuse:
+        said = farm(path, *options, "--json")
+        assert said.code in (0, 1), said.error
+        seen += list(bounds(json.loads(said.out))) if said.code == 0 else []
+    assert len(seen) > 30 or n == 1
+    assert [each for each in seen if each[2] - each[1] < 1e-9] == []
+
+
+@pytest.mark.parametrize("share", [("--share",), ()])
+def test_no_drop_of_a_curve_is_certain(tmp_path: Path, share: tuple[str, ...]) -> None:
+    gold = {1: 0.0, 2: 1.0, 4: 0.9}
+    rows = [f"rm,{level},{i},{value}" for level, value in gold.items() for i in range(8)]
+    (tmp_path / "x.csv").write_text("\n".join(["curve,level,instruction,gold", *rows]))
+    found = told(tmp_path / "x.db", "over-optimisation", tmp_path / "x.csv", *share)
+    seen = list(bounds(found))
+    assert len(seen) == (4 if share else 0)
+    assert all(high - low > 0.05 for _, low, high in seen)
+
+
+def test_the_reference_against_itself_alone_is_certain(tmp_path: Path) -> None:
+    """As docs/statistics.md says: its controlled rate is 50 % by definition."""
+    path = study(tmp_path, 60, {"a": 1, REFERENCE: 0})
+    found = told(path, "leaderboard", "--annotator", "judge", "--reference", REFERENCE, "--draws", 20)
+    assert [name for name, low, high in bounds(found) if high - low < 1e-9] == [
+        f"/models/1 {REFERENCE} lc_interval"
+    ]
