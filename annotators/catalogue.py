@@ -110,6 +110,30 @@ def reweighted(name: str, pool: Pool, title: str, weights: Sequence[float], flip
     return yaml.safe_dump(changed, sort_keys=False, allow_unicode=True, width=110)
 
 
+def with_chances(name: str, spec: AnnotatorSpec, out: Path, chances: Sequence[float]) -> str:
+    """The text of a copy of an annotator whose parser has other `chances`. Its prompt is copied beside it.
+
+    name: of the annotator, which was loaded as `spec`. out: the new annotator.yaml, whose folder's name is
+    the new annotator's. It names its model, since what was fitted is good for that model alone. Examples are
+    left out: they were of the parser before.
+    """
+    path = _path_of(name)
+    entries = read_yaml(path)
+    assert isinstance(entries, dict)  # it was loaded
+    prompt = str(entries.get("prompt", "prompt.jinja"))
+    if spec.prompt:
+        (out.parent / prompt).write_text(spec.prompt, encoding="utf-8")
+    entries.pop("examples", None)
+    changed = {
+        **entries,
+        "name": out.parent.name,
+        "summary": f"{spec.name}, with chances fitted to people's votes.",
+        **({"model": spec.model} if spec.model else {}),
+        "parser": {**entries["parser"], "chances": list(chances)},
+    }
+    return yaml.safe_dump(changed, sort_keys=False, allow_unicode=True, width=110)
+
+
 def refitted(
     name: str,
     whole: Composite,

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from types import MappingProxyType
 
 from annotators.clients.request import TokenLogprob
@@ -100,7 +101,21 @@ def _criteria(spec: AnnotatorSpec, options: Reader) -> WeighedCriteria:
 
 
 def _scale(spec: AnnotatorSpec, options: Reader) -> CompletionParser:
-    return ScaleParser(spec.outputs, options.integer("levels", 2, 1, MOST_LEVELS))
+    levels = options.integer("levels", 2, 1, MOST_LEVELS)
+    chances = options.take("chances", [])
+    if not _are_chances(chances, levels):
+        options.complain("chances", f"expected {levels} numbers from 0.5 to 1 that do not fall, one a step")
+        chances = []
+    assert isinstance(chances, list)
+    return ScaleParser(spec.outputs, levels, tuple(map(float, chances)))
+
+
+def _are_chances(value: object, levels: int) -> bool:
+    """Whether this is a list of one chance for each step, or empty."""
+    if not isinstance(value, list) or not all(isinstance(each, int | float) for each in value):
+        return False
+    limits = [0.5, *value, 1.0]
+    return len(value) in (0, levels) and all(one <= other for one, other in pairwise(limits))
 
 
 def _ranking(spec: AnnotatorSpec, options: Reader) -> CompletionParser:

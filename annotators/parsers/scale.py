@@ -47,11 +47,13 @@ class _Found(NamedTuple):
 class ScaleParser:
     """The last verdict in signs and brackets, else in signs, else in words.
 
-    levels: steps on either side of the tie.
+    levels: steps on either side of the tie. chances: P(preferred) by steps from the tie; empty where every
+    step is certain. `farm annotators calibrate` fits them to people.
     """
 
     names: OutputNames
     levels: int = 2
+    chances: tuple[float, ...] = ()
 
     def __call__(self, reply: Readable) -> list[Verdict]:
         text = plain(reply.text)
@@ -62,7 +64,13 @@ class ScaleParser:
             return [Verdict(found.first)]
         if found.steps > self.levels:
             raise ParseError(f"{found.steps} steps on a scale with {self.levels}")
-        return [Verdict(found.first, degree=Degree(found.steps, self.levels))]
+        return [Verdict(self._chance(found.first, found.steps), degree=Degree(found.steps, self.levels))]
+
+    def _chance(self, first: float, steps: int) -> float:
+        """P(first) of a verdict of so many steps."""
+        if not self.chances or not steps:
+            return first
+        return self.chances[steps - 1] if first > 0.5 else 1 - self.chances[steps - 1]
 
     def _signs(self, text: str) -> Iterator[_Found]:
         """Verdicts such as A>>B, A=B or B<A."""

@@ -68,7 +68,7 @@ def show(
 @commands.command()
 @flags
 def calibrate(context: typer.Context, task: CalibrateTask, output: CommandOutput) -> None:
-    """Fit a pool, a panel or a cascade to people's votes, and check it on other instructions."""
+    """Fit a pool, panel, cascade or judge on a scale to people's votes, and check it on others."""
     from farm.calibrate import calibrate as run
     from farm.terminal.calibrate import calibration_view
 

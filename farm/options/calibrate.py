@@ -12,7 +12,7 @@ class CalibrateTask(Options):
     """What is fitted to whom, and on which questions."""
 
     pool: str = option(argument=True, names="catalogue")
-    """A pool, panel or cascade, by its name in the catalogue or by its path."""
+    """A pool, panel, cascade or judge on a scale, by its name in the catalogue or by its path."""
     out: Path = option()
     """The file to write; its name is the new annotator's."""
     source: str | None = option(None, names="source")

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from farm.calibrate import Calibrated
 from farm.calibration.pool import SCORES, Calibration
+from farm.calibration.strengths import StrengthCalibration
 from farm.calibration.tables import PanelCalibration
 from farm.calibration.thresholds import CascadeCalibration
 from farm.terminal.audit import rate
@@ -27,6 +28,8 @@ def calibration_view(found: Calibrated) -> RenderableType:
         return Group(*_cascade(found), Text(), written)
     if isinstance(found, PanelCalibration):
         return Group(*_panel(found), Text(), written)
+    if isinstance(found, StrengthCalibration):
+        return Group(*_strengths(found), Text(), written)
     return Group(*_pool(found), Text(), written)
 
 
@@ -65,6 +68,19 @@ def _panel(found: PanelCalibration) -> Iterator[RenderableType]:
     )
     if found.consensus.usable != "yes":
         yield plain(f"It is NOT shown to be better than {found.best} alone.")
+
+
+def _strengths(found: StrengthCalibration) -> Iterator[RenderableType]:
+    """The chance of each step, and whether it fits people better than certainty."""
+    yield plain(f"Fitted to people's votes on {found.fitted:,} pairs; checked on {found.held:,} others.")
+    rows = table("steps from the tie#", "judgements#", "people prefer the same#")
+    for step, (count, chance) in enumerate(zip(found.counts, found.chances, strict=True), 1):
+        rows.add_row(str(step), f"{count:,}", f"{chance:.3f}")
+    yield rows
+    gain = found.gain.text("+.3f", "+.2f")
+    yield plain(f"Brier score {found.before:.3f} before, {found.after:.3f} after: a gain of {gain}.")
+    if found.better != "yes":
+        yield plain("It is NOT shown to fit people better than before.")
 
 
 def _pool(found: Calibration) -> Iterator[RenderableType]:
