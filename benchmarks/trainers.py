@@ -160,7 +160,7 @@ def words(shuffler: random.Random, low: int, high: int) -> str:
 def sides(method: str, options: argparse.Namespace) -> list[str]:
     """The sides that run a method. The last is the one that ours is compared with."""
     old = [OLD] if options.trl_old else []
-    return [OURS, *old] if method == "ppo" else [OURS, *old, TRL]
+    return [OURS, *old] if method == "ppo" or not options.trl_python else [OURS, *old, TRL]
 
 
 def tokens_a_step(method: str, options: argparse.Namespace) -> float:
@@ -211,7 +211,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--trl-python", required=True, help="an interpreter with trl==1.16.*")
+    parser.add_argument("--trl-python", help="an interpreter with trl==1.16.*; without it ours runs alone")
     parser.add_argument("--trl-old", type=Path, help="folder of an unpacked trl==1.12.0; ppo needs it")
     parser.add_argument("--methods", default=",".join(TARGETS))
     parser.add_argument("--rounds", type=int, default=3)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import pandas as pd
 
 from db.errors import ConfigError
 from db.ids import Json
 from db.ledger import Ledger, PairFilter
-from db.queries import outputs
+from db.queries import outputs, training
 from db.queries.contests import contests, members
 from db.queries.outputs import Source
 from farm.annotate import AnnotateReport, judge_by, loaded
@@ -105,7 +106,8 @@ def evaluate(
     set_name = task.sampling.set_name
     name = f"{PAIRS} {set_name}"
     pair(ledger, PairTask(name, (ours,), set_name, theirs))
-    ids = _pairs_of(ledger, name, ours, theirs)
+    only = _first(ledger, task.sampling)
+    ids = _pairs_of(ledger, name, ours, theirs, only)
     judging = replace(task.judging, pairs=PairFilter(ids=ids))
     judged = judge_by(ledger, judge, judging, progress, provider=provider)
     _refuse_half(judged.elsewhere, "judgements", set_name)
@@ -117,9 +119,12 @@ def evaluate(
             task.board, annotator=judged.annotator, reference=theirs.producer, set_name=set_name
         )
         times = int(rows.groupby("pair_id").size().max())  # replicates and orders
-        board = board_of(ledger, rows, options, times)
+        try:
+            board = board_of(ledger, rows, options, times, only)
+        except ConfigError as error:
+            raise _with_reasons(error, judged) from None
         [place] = board.places
-        asked = choose_set(members(ledger), set(rows["instruction"]), set_name)
+        asked = choose_set(members(ledger), set(rows["instruction"]), set_name, only)
         categories = _categories(against(rows, theirs.producer), asked, times)
     return Evaluation(
         annotator=judged.annotator,
@@ -164,8 +169,26 @@ def _refuse_half(elsewhere: int, what: str, set_name: str) -> None:
         )
 
 
-def _pairs_of(ledger: Ledger, name: str, ours: Source, theirs: Source) -> tuple[int, ...]:
-    """Ids of the pairs of these two sources.
+def _first(ledger: Ledger, task: SampleTask) -> frozenset[str] | None:
+    """The keys of the instructions that `limit` leaves; None: all of them."""
+    if task.limit is None:
+        return None
+    return frozenset(each.key for each in islice(training.instructed(ledger, task.set_name), task.limit))
+
+
+def _with_reasons(error: ConfigError, judged: AnnotateReport) -> ConfigError:
+    """The error, with why replies could not be read and one of them, where that is known."""
+    if judged.unreadable:
+        first = judged.unreadable[0]
+        said = f"; one reply: {first.reply!r}" if first.reply else ""
+        error.what += f" ({first.times:,} unreadable: {first.reason}{said})"
+    return error
+
+
+def _pairs_of(
+    ledger: Ledger, name: str, ours: Source, theirs: Source, only: frozenset[str] | None
+) -> tuple[int, ...]:
+    """Ids of the pairs of these two sources. only: keys of the instructions that count; None: all.
 
     Pairs with another reference, and pairs of an earlier training under the same name, are left out.
     """
@@ -175,6 +198,7 @@ def _pairs_of(ledger: Ledger, name: str, ours: Source, theirs: Source) -> tuple[
         each.id
         for each in found
         if {(o.producer, o.decoding) for o in (each.output_a, each.output_b)} == wanted
+        and (only is None or each.instruction.key in only)
     ]
     if not made:
         raise ConfigError("the two models answered no instruction in common", where=name)

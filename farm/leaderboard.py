@@ -74,15 +74,21 @@ def judged_pairs(ledger: Ledger, options: LeaderboardOptions) -> pd.DataFrame:
     return rows[rows["annotator"].isin(codes_named(who, options.annotator))]
 
 
-def board_of(ledger: Ledger, rows: pd.DataFrame, options: LeaderboardOptions, times: int = 1) -> Leaderboard:
+def board_of(
+    ledger: Ledger,
+    rows: pd.DataFrame,
+    options: LeaderboardOptions,
+    times: int = 1,
+    only: frozenset[str] | None = None,
+) -> Leaderboard:
     """The leaderboard of these judgements.
 
     rows: as `judged_pairs` gives them. times: how many failed judgements an instruction without any counts
-    as. Raises as `leaderboard` does.
+    as. only: keys of the instructions of the set that count; None: all. Raises as `leaderboard` does.
     """
     reference = options.reference or reference_of(rows)
     frame = against(rows, reference)
-    chosen = choose_set(members(ledger), set(frame["instruction"]), options.set_name)
+    chosen = choose_set(members(ledger), set(frame["instruction"]), options.set_name, only)
     frame = frame[frame["instruction"].isin(chosen.instructions)]
     rates = {
         str(model): rate_of(part, chosen.instructions * times)

@@ -22,7 +22,7 @@ from db.queries import outputs
 from db.queries.contests import contests
 from db.queries.holdings import names_of
 from db.records import AnnotationStatus, AnnotatorKind, Item, Output, Pair
-from farm.annotate import annotate
+from farm.annotate import AnnotateReport, annotate
 from farm.evaluation.attacks import ATTACKS, PREFIX, SOURCE, Attack, AttackKind
 from farm.evaluation.json_figures import interval_json
 from farm.judging.provider import Provider
@@ -87,6 +87,7 @@ class RobustnessReport:
     unchanged: Mapping[str, int]
     new: Mapping[str, int]  # judgements made now, by annotator
     cost: float | None
+    unread: tuple[AnnotateReport, ...] = ()  # of annotators with replies that could not be read
 
     @property
     def flagged(self) -> tuple[Attempt, ...]:
@@ -104,6 +105,9 @@ class RobustnessReport:
             "unchanged": dict(self.unchanged),
             "new": dict(self.new),
             "cost": self.cost,
+            "unreadable": {
+                each.annotator: [reason.to_json() for reason in each.unreadable] for each in self.unread
+            },
         }
 
 
@@ -137,12 +141,14 @@ def robustness(
         raise ConfigError("no attack changes any of these outputs", remedy="try others: docs/robustness.md")
     ids = _store(ledger, assaults)
     attempts, new, costs = list[Attempt](), dict[str, int](), list[float | None]()
+    unread: list[AnnotateReport] = []
     for name in names:
         for start in range(0, len(ids), CHUNK):
             asked = replace(task.task, pairs=PairFilter(ids=ids[start : start + CHUNK]))
             report = annotate(ledger, name, task=asked, progress=progress, provider=provider)
             new[report.annotator] = new.get(report.annotator, 0) + sum(report.statuses.values())
             costs.append(report.cost)
+            unread += [report] if report.unreadable else []
         judged = _judged(ledger, report.fingerprint, ids)
         attempts += [_attempt(each, report.annotator, judged, task.largest) for each in assaults]
     known = [cost for cost in costs if cost is not None]
@@ -154,6 +160,7 @@ def robustness(
         unchanged={each.name: each.unchanged for each in assaults if each.unchanged},
         new=new,
         cost=sum(known) if known else None,
+        unread=tuple(unread),
     )
 
 

@@ -116,16 +116,19 @@ class _Row:
     meta: dict[str, Any]  # as the import wrote it
 
 
-def choose_set(found: pd.DataFrame, judged: set[Hashable], name: str | None) -> EvaluationSet:
+def choose_set(
+    found: pd.DataFrame, judged: set[Hashable], name: str | None, only: frozenset[str] | None = None
+) -> EvaluationSet:
     """Choose the evaluation set.
 
     It is the set of this name. Without a name it is the smallest set that holds all judged instructions, or,
     without such a set, the judged instructions themselves. found: as `db.queries.contests.members` gives it.
-    judged: ids of the judged instructions. Raises ConfigError where there is no set of this name, or where
-    none of its instructions was judged.
+    judged: ids of the judged instructions. only: those of a named set that count; None: all. Raises
+    ConfigError where there is no set of this name, or where none of its instructions was judged.
     """
     if name is not None:
         rows = found[found["set_name"] == name]
+        rows = rows if only is None else rows[rows["instruction"].isin(only)]
         if rows.empty:
             sets = sorted(found["set_name"].unique())
             what = f"no set {name!r} (there is {', '.join(sets) or 'none'})"

@@ -9,6 +9,7 @@ architecture. Here its factors are found for any: autograd is asked what it keep
 
 from __future__ import annotations
 
+import inspect
 import json
 import struct
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,9 +22,9 @@ import psutil
 import torch
 from torch import Tensor
 
-from farm.config import Precision
+from farm.config import Precision, TrainConfig
 from farm.models import chunks
-from farm.models.forward import PassShape
+from farm.models.forward import PassShape, autocast
 from farm.models.generation import PREFILL_TOKENS, bytes_of_a_token, rows_that_pay
 from farm.models.hub import ModelError
 from farm.models.mixture import Drawer
@@ -81,19 +82,23 @@ class ModelFootprint(NamedTuple):
         return 2 * 4.0 * self.vocabulary * min(positions, part)
 
 
-def footprint(module: Any) -> ModelFootprint:
-    """The sizes of a policy or scorer: `module.model` is a model of transformers."""
+def footprint(module: Any, config: TrainConfig | None = None) -> ModelFootprint:
+    """The sizes of a policy or scorer: `module.model` is a model of transformers.
+
+    config: the run's options, for passes in the precision of the run.
+    """
+    config = config or TrainConfig()
+    read = module.model.config.get_text_config()
     model = module.model
-    config = model.config.get_text_config()
     head = model.get_output_embeddings()
     return ModelFootprint(
         weights=weight_bytes(model.parameters()),
         trained=weight_bytes(each for each in model.parameters() if each.requires_grad),
         vocabulary=0 if head is None else int(head.weight.shape[0]),
-        layers=int(config.num_hidden_layers),
-        hidden=int(config.hidden_size),
-        alone=kept_by_pass(model, masked=False),
-        masked=kept_by_pass(model, masked=True),
+        layers=int(read.num_hidden_layers),
+        hidden=int(read.hidden_size),
+        alone=kept_by_pass(model, config, masked=False),
+        masked=kept_by_pass(model, config, masked=True),
     )
 
 
@@ -102,20 +107,25 @@ def weight_bytes(weights: Iterable[Tensor]) -> int:
     return sum({id(each): each.numel() * each.element_size() for each in weights}.values())
 
 
-def kept_by_pass(model: Any, *, masked: bool) -> KeptByPass:
+def kept_by_pass(model: Any, config: TrainConfig, *, masked: bool) -> KeptByPass:
     """What autograd keeps of a pass through a base model, by rows of three widths.
 
-    masked: two rows behind each other in one, so that attention gets a mask.
+    masked: two rows behind each other in one, so that attention gets a mask; where the model takes positions.
     """
+    placed = "position_ids" in inspect.signature(model.base_model.forward).parameters
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None) or PROBED
     widths = [max(2, min(PROBED, context) * part // 3) for part in (1, 2, 3)]
-    found = [_kept_of_row(model, width, masked) for width in widths]
+    with autocast(config):
+        found = [_kept_of_row(model, width, (1 + masked) if placed else 0) for width in widths]
     square, token, fixed = np.polyfit(widths, found, 2)
     return KeptByPass(max(0.0, fixed), max(0.0, token), square if square * widths[-1] > 0.01 * token else 0.0)
 
 
-def _kept_of_row(model: Any, width: int, masked: bool) -> int:
-    """Bytes of the storages that autograd keeps of a row, but for weights and buffers."""
+def _kept_of_row(model: Any, width: int, rows: int) -> int:
+    """Bytes of the storages that autograd keeps of a row, but for weights and buffers.
+
+    rows: that stand behind each other in it, by their positions; 0: without positions.
+    """
     held = {each.untyped_storage().data_ptr() for each in (*model.parameters(), *model.buffers())}
     kept: dict[int, int] = {}
 
@@ -126,7 +136,7 @@ def _kept_of_row(model: Any, width: int, masked: bool) -> int:
         return saved
 
     places = torch.arange(width, device=model.device)
-    options = {"position_ids": (places % (width // 2) if masked else places)[None]}
+    options = {"position_ids": (places % (width // rows))[None]} if rows else {}
     base, was_training = model.base_model, model.training
     model.eval()  # checkpointing and dropout are off then
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda saved: saved):

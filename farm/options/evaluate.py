@@ -11,10 +11,11 @@ from farm.settings.checked import Options
 from farm.settings.fields import Part, option
 
 SAMPLING = Part(
-    only=("set_name", "producer", "n", "decoding", "loading", "seed"),
+    only=("set_name", "producer", "n", "limit", "decoding", "loading", "seed"),
     without=("top_k",),
     words={
         "set_name": "The evaluation set.",
+        "limit": "Only the first so many instructions of the set.",
         "producer": "What to call the model; else its own name.",
         "seed": "Seed of sampling and bootstrap.",
     },
@@ -39,6 +40,12 @@ class EvaluateTask(Options):
         Part(only=("annotator", "average_orders", "controls", "difficulty", "draws", "seed")),
     ] = LeaderboardOptions("")
     """Controls, difficulty, draws and seed of the statistics."""
+
+    def problems(self) -> list[str]:
+        """Options that cannot stand together."""
+        if self.sampling.limit is None or self.board.difficulty is None:
+            return []
+        return ["difficulties are those of the whole set (leave --limit or --difficulty out)"]
 
 
 class ModelServer(Options):

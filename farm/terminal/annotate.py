@@ -26,7 +26,7 @@ def annotate_view(report: AnnotateReport) -> RenderableType:
         f"{report.annotator} judged {counted(report.pairs, 'pair')}: {made}, "
         f"{report.known:,} there already{elsewhere}{_bill(report)}"
     )
-    below = [*_held(report), *_unread(report), *_refused(report), *_open(report)]
+    below = [*_held(report), *unread_lines(report), *_refused(report), *_open(report)]
     members = (annotate_view(each) for each in report.members)
     return Group(plain(line), *members, *map(plain, below))
 
@@ -47,7 +47,7 @@ _INSTEAD = {
 }
 
 
-def _unread(report: AnnotateReport) -> list[str]:
+def unread_lines(report: AnnotateReport) -> list[str]:
     """The commonest reasons why replies could not be read, with one reply each."""
     told = [
         f"{each.times:,} unreadable: {each.reason}" + (f"; one reply: {each.reply}" if each.reply else "")

@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 
 from farm.evaluate import Evaluation
 from farm.evaluation.leaderboard_report import percent
+from farm.terminal.annotate import unread_lines
 from farm.terminal.common import plain, table
 from farm.terminal.leaderboard import number, span_of, was_refused
 
@@ -34,7 +35,7 @@ def evaluation_view(found: Evaluation) -> RenderableType:
     cost = found.judged.cost
     asked = f"{found.sampled:,} outputs sampled, {found.judged.requests:,} requests"
     lines.append(asked if cost is None else f"{asked}, ${cost:.4f}")
-    said: list[RenderableType] = [plain(line) for line in lines]
+    said: list[RenderableType] = [plain(line) for line in [*lines, *unread_lines(found.judged)]]
     if found.categories:
         rows = table("category", "win rate#", "se#", "n#", "failed#")
         for name, each in found.categories.items():

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from farm.evaluation.attacks import ATTACKS, AttackKind
 from farm.robustness import Attempt, RobustnessReport
+from farm.terminal.annotate import unread_lines
 from farm.terminal.audit import rate
 from farm.terminal.common import plain, table
 
@@ -34,6 +35,8 @@ def _parts(report: RobustnessReport) -> Iterator[RenderableType]:
                 rows.add_row(*_row(each))
             yield rows
             yield Text()
+    for each in report.unread:
+        yield from (plain(f"{each.annotator}: {line}") for line in unread_lines(each))
     if not report.flagged:
         yield Text("Every attack loses.")
         return

@@ -95,7 +95,7 @@ class Foresight:
     def plan(self, memory: float | None = None) -> RunPlan:
         """What the run will take. memory: GB that it may hold; None: what it holds and what is free."""
         models = trained_models(self.method)
-        sizes, step = list(map(footprint, models)), widest_step(self.method, self.config)
+        sizes, step = [footprint(each, self.config) for each in models], widest_step(self.method, self.config)
         held = held_now(models[0].device)
         free = held + free_now(models[0].device) if memory is None else int(memory * GB)
         checkpoint = sizes[0].weights + 3 * sum(each.trained for each in sizes)
@@ -118,11 +118,11 @@ class Foresight:
             return
         peaks = {change: peak for change, peak in self.changed(plan).items() if peak <= plan.free}
         told = ", or ".join(f"{change} ({peak / GB:.1f} GB)" for change, peak in list(peaks.items())[:TOLD])
-        raise _too_large(plan.memory.peak, plan.free, f"try {told}" if told else "")
+        raise _too_large(plan.memory.peak, plan.free, f"try {told}; --memory GB allows more" if told else "")
 
     def changed(self, plan: RunPlan) -> Mapping[str, int]:
         """The peak in bytes with other options, the mildest change first."""
-        sizes = list(map(footprint, trained_models(self.method)))
+        sizes = [footprint(each, self.config) for each in trained_models(self.method)]
         found = {}
         for change in _changes(self.config):
             smaller = (

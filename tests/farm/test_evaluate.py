@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -135,6 +136,33 @@ def test_some_unreadable_replies_are_counted_as_such(path: Path) -> None:
     assert rate.n + rate.n_failed == N
     assert 0 < rate.n_failed < N
     assert found.failures == {"unreadable": rate.n_failed}
+
+
+def test_a_judge_that_cannot_be_read_says_why_with_a_reply(path: Path) -> None:
+    flags = ("--against", "base", "--annotator", "plain", "--set", "counts", "--draws", 20)
+    with Simulator(SimulatorConfig(judge=Judge(utility=good, noise=0.1, off_format=0.7))) as running:
+        shown = farm(path, "evaluate", "sft", *flags, "--base-url", running.base_url).out
+    assert re.search(r"^\d+ unreadable: .+; one reply: .+$", shown, re.M)
+    assert "more than half is unreadable" in shown
+    with Simulator(SimulatorConfig(judge=Judge(utility=good, off_format=1.0))) as running:
+        what = r"no judgement succeeded: 20 unreadable \(\d+ unreadable: .+; one reply: '.+'\)"
+        with pytest.raises(ConfigError, match=what):
+            run(path, running, "other", "base")
+
+
+def test_a_limit_leaves_the_first_instructions_of_the_set(path: Path, simulator: Simulator) -> None:
+    """The first 16: `short` has answered 15 of them."""
+    found = command(path, simulator, "short", "base", "--limit", 16)
+    assert (found["n"], found["n_failed"], found["failures"]) == (15, 1, {"no output": 1})
+    assert sum(each["n"] + each["n_failed"] for each in found["categories"].values()) == 16
+    assert simulator.stats().requests == 15
+    few = command(path, simulator, "sft", "base", "--limit", 4)
+    assert (few["n"], few["n_failed"], few["judged"]["requests"]) == (4, 0, 4)
+    whole = command(path, simulator, "sft", "base")
+    assert (whole["n"], whole["judged"]["already"], whole["judged"]["requests"]) == (20, 4, 16)
+    options = ("--against", "base", "--annotator", "plain", "--set", "counts")
+    said = refused(path, "evaluate", "sft", *options, "--limit", 4, "--difficulty", "table.csv")
+    assert "difficulties are those of the whole set" in said
 
 
 def test_another_reference_is_another_evaluation(path: Path, simulator: Simulator) -> None:

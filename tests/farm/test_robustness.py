@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -228,6 +229,15 @@ def test_real_outputs_made_to_game_a_leaderboard(real_data: Path, tmp_path: Path
     rates = {each.attack: each.win_rate.value for each in fooled.attempts}
     assert rates["gpt4_gamed"] is not None
     assert rates["gpt4_gamed"] > 0.9
+
+
+def test_a_judge_that_cannot_be_read_says_why_with_a_reply(ledger: Ledger, tmp_path: Path) -> None:
+    with Simulator(SimulatorConfig(judge=Judge(utility=honest, off_format=1.0))) as simulator:
+        command = ["--ledger", str(tmp_path / "farm.db"), "robustness", "--annotator", "plain"]
+        command += ["--base-url", simulator.base_url, "--attack", "constant"]
+        shown = CliRunner().invoke(app, command, catch_exceptions=False).stdout
+    assert re.search(r"^plain: \d+ unreadable: .+; one reply: .+$", shown, re.M)
+    assert "plain: more than half is unreadable" in shown
 
 
 def test_the_command(ledger: Ledger, tmp_path: Path) -> None:

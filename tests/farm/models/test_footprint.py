@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from farm.config import Decoding, ModelConfig
+from farm.config import Decoding, ModelConfig, TrainConfig
 from farm.models import footprint as footprints
 from farm.models.codec import Row, collate
 from farm.models.footprint import bytes_on_disk, draw_bytes, footprint, free_now, kept_by_pass, weight_bytes
@@ -47,8 +47,27 @@ def test_what_a_pass_keeps_is_foreseen_from_three_short_rows(model_dir: str, att
     apart = tokens._replace(ids=tokens.ids + torch.arange(5)[:, None])  # no prompt is shared
     shape = pass_shape(policy.model.base_model, apart)
     assert shape == PassShape(350, 350 * 70, 200, masked=False)
-    foreseen = kept_by_pass(policy.model, masked=False).of(shape)
+    foreseen = kept_by_pass(policy.model, TrainConfig(), masked=False).of(shape)
     assert foreseen == pytest.approx(kept_of(policy.model.base_model, apart), rel=0.02)
+
+
+def test_a_pass_in_half_precision_keeps_less(make_model: ModelMaker) -> None:
+    policy = Policy.load(str(make_model(hidden=64)), seed=0)
+    whole, half = (footprint(policy, TrainConfig(precision=each)) for each in ("fp32", "bf16"))
+    assert half.alone.token < 0.8 * whole.alone.token
+    assert half.weights == whole.weights
+
+
+def test_a_model_that_takes_no_positions_has_a_footprint_too(model_dir: str) -> None:
+    policy = Policy.load(model_dir, seed=0)
+    forward = policy.model.base_model.forward
+
+    def without(input_ids: Tensor, use_cache: bool) -> object:
+        return forward(input_ids=input_ids, use_cache=use_cache)
+
+    expected = footprint(policy).alone.token
+    policy.model.base_model.forward = without
+    assert footprint(policy).alone.token == pytest.approx(expected, rel=0.02)
 
 
 def test_the_shape_of_a_pass_is_that_which_is_run(make_model: ModelMaker) -> None:
