@@ -35,8 +35,8 @@ def _parts(report: RobustnessReport) -> Iterator[RenderableType]:
                 rows.add_row(*_row(each))
             yield rows
             yield Text()
-    for each in report.unread:
-        yield from (plain(f"{each.annotator}: {line}") for line in unread_lines(each))
+    for judged in report.unread:
+        yield from (plain(f"{judged.annotator}: {line}") for line in unread_lines(judged))
     if not report.flagged:
         yield Text("Every attack loses.")
         return

@@ -31,18 +31,23 @@ def write_model(
     end_bias: float = 0.0,
     hidden: int = 32,
     layers: int = 2,
+    vocabulary: int | None = None,
+    context: int = 256,
 ) -> Path:
-    """A random Llama with a byte tokenizer. end_bias: lets responses end sooner, or never."""
+    """A random Llama with a byte tokenizer. end_bias: lets responses end sooner, or never.
+
+    vocabulary: tokens that the model knows; None: those of the tokenizer. context: tokens of a row at most.
+    """
     torch.manual_seed(seed)
     tokenizer = byte_tokenizer(pad=pad, eos=eos)
     config = LlamaConfig(
-        vocab_size=len(tokenizer),
+        vocab_size=vocabulary or len(tokenizer),
         hidden_size=hidden,
         intermediate_size=64,
         num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=256,
+        max_position_embeddings=context,
         initializer_range=0.2,
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=1,

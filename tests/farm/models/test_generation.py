@@ -1,6 +1,7 @@
 import math
 from copy import deepcopy
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -321,3 +322,20 @@ def test_logits_that_are_no_numbers_draw_nothing(policy: Policy, temperature: fl
         broken.model.model.layers[1].mlp.down_proj.weight.mul_(1e37)
     with pytest.raises(ModelError, match="the logits of token 1 of a response to a prompt of 5 tokens"):
         sample(broken, [[1, 40, 41, 42, 43]], Decoding(max_new_tokens=4, temperature=temperature), seed=0)
+
+
+@pytest.mark.slow
+def test_one_long_prompt_costs_itself_alone(make_model: ModelMaker) -> None:
+    """60 prompts of 34 to 55 tokens, or 59 and one of 3,600; 100 new tokens at a vocabulary of 49,152."""
+    wide = Policy.load(str(make_model(hidden=64, vocabulary=49_152, context=4_096, end_bias=-8.0)))
+    prompts = [[3 + (7 * i + k) % 250 for k in range(34 + i % 22)] for i in range(60)]
+    long = [[3 + k % 250 for k in range(3_600)], *prompts[1:]]
+
+    def seconds(asked: list[list[int]]) -> float:
+        began = process_time()
+        sample(wide, asked, Decoding(max_new_tokens=100), seed=0)
+        return process_time() - began
+
+    seconds(prompts[:4])
+    ratios = sorted(seconds(long) / seconds(prompts) for _ in range(3))
+    assert ratios[1] <= 1.3
