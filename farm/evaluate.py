@@ -107,7 +107,7 @@ def evaluate(
     name = f"{PAIRS} {set_name}"
     pair(ledger, PairTask(name, (ours,), set_name, theirs))
     only = _first(ledger, task.sampling)
-    ids = _pairs_of(ledger, name, ours, theirs, only)
+    ids = _pairs_of(ledger, name, ours, theirs, only=only)
     judging = replace(task.judging, pairs=PairFilter(ids=ids))
     judged = judge_by(ledger, judge, judging, progress, provider=provider)
     _refuse_half(judged.elsewhere, "judgements", set_name)
@@ -120,7 +120,7 @@ def evaluate(
         )
         times = int(rows.groupby("pair_id").size().max())  # replicates and orders
         try:
-            board = board_of(ledger, rows, options, times, only)
+            board = board_of(ledger, rows, options, times, only=only)
         except ConfigError as error:
             raise _with_reasons(error, judged) from None
         [place] = board.places
