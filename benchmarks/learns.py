@@ -8,8 +8,9 @@
 FOLDER has the studies of benchmarks/quickstart.py; those that are missing are made. Methods that the
 quickstart leaves out are trained from the same supervised model, with the reward model of people's
 preferences. With --alone nothing else is: the world, its supervised model and people's preferences are made,
-and the methods of --further are trained on them, with a reward model of them where one asks for it. With
---draws people judge all pairs of so many outputs, of as many instructions as give as many judgements.
+and the methods of --further are trained on them, with a reward model of them where one asks for it. Teachers
+and policies that rate tokens are the one that dpo made. With --draws people judge all pairs of so many
+outputs, of as many instructions as give as many judgements.
 
 The gold utility judges one output to each evaluation instruction against a second draw of the supervised
 model. The options of the recipe were chosen in simulation on the validation split (benchmarks/recipe.py).
@@ -35,6 +36,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.quickstart import over_seeds, said
 from db.ledger import Ledger, PairFilter
 from db.queries.outputs import Source
+from farm.methods import load
 from farm.options.quickstart import ScaleName
 from farm.pair import PairTask, pair
 from farm.quickstart import DRAWS, QuickstartTask, Stages, quickstart
@@ -52,12 +54,14 @@ from farm.studies.validation import (
     reward_step,
 )
 from farm.studies.work import Step, run, workers
+from farm.training.checkpoint import MODEL, whole_checkpoints
 from farm.world.build import set_name
 from farm.world.people import GOLD, judge_by_gold, people
 
 LEARNS = "learns"  # the source of the pairs
 LISTS = "lists"  # the source of pairs of several outputs to an instruction, and who drew them
 PREFERENCE_SET = set_name("preference")
+FROM_DPO = {"teacher", "token_reward"}  # needs for which the policy that dpo made stands
 FURTHER = Path(__file__).parent / "further.yaml"
 
 
@@ -96,9 +100,11 @@ def learned(
         if alone and not all(map(from_pairs, further)):
             done = pool.begin(partial(run, reward_step(study, feedback))).result()
             print(f"{done.name}: {done.seconds:.0f} s", flush=True)
-        steps = [method_step(study, feedback, method) for method in further]
-        for done in pool.each([partial(run, step) for step in steps]):
-            print(f"{done.name}: {done.seconds:.0f} s", flush=True)
+        for later in (False, True):
+            methods = [method for method in further if bool(FROM_DPO & set(load(method).needs)) == later]
+            steps = [further_step(study, feedback, method) for method in methods]
+            for done in pool.each([partial(run, step) for step in steps]):
+                print(f"{done.name}: {done.seconds:.0f} s", flush=True)
         producers = [SFT, *(f"{feedback}/{method}" for method in (*own, *further))]
         for producer in producers:
             pair(ledger, PairTask(LEARNS, (Source(producer),), study.evaluation, Source(BASELINE)))
@@ -106,6 +112,26 @@ def learned(
         found = against_baseline(ledger, LEARNS)
     rates = win_rates(found[found["judge"] == GOLD.name], by="producer")
     return {name.removeprefix(f"{feedback}/"): rates[name].value for name in producers}
+
+
+def further_step(study: Study, feedback: str, method: str) -> Step:
+    """The step of a method with the models that it asks for."""
+    step, trainer = method_step(study, feedback, method), load(method)
+    if from_pairs(method) or step.train is None:
+        return step
+    made = whole_checkpoints(study.folder / feedback / "dpo")
+
+    def asked(need: str) -> str | None:
+        return str(made[-1] / MODEL) if need in trainer.needs else None
+
+    task = replace(
+        step.train,
+        set_name=set_name("sft") if trainer.data_kind == "demonstrations" else step.train.set_name,
+        reward=step.train.reward if {"reward", "judge"} & set(trainer.needs) else None,
+        teacher=asked("teacher"),
+        token_reward=asked("token_reward"),
+    )
+    return replace(step, train=task)
 
 
 def judge_lists(stages: Stages, study: Study, draws: int) -> None:

@@ -80,9 +80,9 @@ class HyPO(Method[HybridPairs]):
         self.reference = models.reference() if config.kl else None
         self.feed = NumberedFeed(self.dpo.pairs, self.with_draws)
 
-    def with_draws(self, step: int, batches: Sequence[PairBatch]) -> list[HybridPairs]:
+    def with_draws(self, step: int | None, batches: Sequence[PairBatch]) -> list[HybridPairs]:
         """The batches of a step with fresh responses of the policy as it is now."""
-        return [self.hybrid(step, batch) for batch in self.dpo.with_reference(batches)]
+        return [self.hybrid(step or 0, batch) for batch in self.dpo.with_reference(batches)]
 
     @torch.no_grad()
     def hybrid(self, step: int, batch: ReferencedPairs) -> HybridPairs:

@@ -88,7 +88,7 @@ class TRDPO(PairMethod[TRDPOConfig]):
             said = "the run has %d steps and sync_every is %d: the reference never moves, so this is dpo"
             logger.warning(said, self.feed.steps, config.sync_every)
 
-    def after_update(self, step: int, batches: Sequence[PairBatch]) -> list[ReferencedPairs]:
+    def after_update(self, step: int | None, batches: Sequence[PairBatch]) -> list[ReferencedPairs]:
         """The batches of a step, counted from 0, under a reference that is updated first if it is due."""
         if step and step % self.config.sync_every == 0:
             self.both.update(self.config.mixing)

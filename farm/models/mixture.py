@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 from transformers import Cache, DynamicCache
 
-from db.errors import ConfigError
 from farm.models.codec import Codec
 from farm.models.forward import key_value_layers
-from farm.models.policy import Policy
+from farm.models.policy import Policy, require_same_tokens
 
 
 class Mixture(nn.Module):
@@ -25,9 +24,7 @@ class Mixture(nn.Module):
     def __init__(self, policy: Policy, other: Policy, share: float) -> None:
         """share: weight of the other policy, in [0, 1]. Raises ConfigError where it writes other tokens."""
         super().__init__()
-        if other.codec.tokenizer.get_vocab() != policy.codec.tokenizer.get_vocab():
-            what = "the reference writes other tokens than the policy"
-            raise ConfigError(what, where="reference", remedy="use a reference with the policy's tokenizer")
+        require_same_tokens(policy, other, "reference")
         self._parts = (policy, other)  # in a tuple, so that they are no modules of this one
         self._weights = (1 - share, share)
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from db.errors import ConfigError
 from farm.config import ModelConfig
 from farm.models.chunks import head_logps, in_chunks
 from farm.models.codec import Codec
@@ -27,7 +28,12 @@ class Policy(nn.Module):
     their logits than apply the head (a scale, a soft cap). Those are run by their own forward pass.
     """
 
-    entry_points = ("of_each_token", "response_logits", "step_logits")  # beside forward, reach the weights
+    entry_points = (
+        "of_each_token",
+        "compared",
+        "response_logits",
+        "step_logits",
+    )  # beside forward, reach the weights
 
     def __init__(self, model: Any, codec: Codec) -> None:
         super().__init__()
@@ -102,6 +108,27 @@ class Policy(nn.Module):
 
         return in_chunks(of_states, (*states, ids), sum(head.weight.shape[0] for head in heads))
 
+    def compared(self, tokens: Tokens, other: Policy, measure: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """What `measure` makes of the logits of two policies that predict each response token: (N, ...).
+
+        other: a frozen policy with the same vocabulary. measure: as of `of_each_token`, of the logits of this
+        policy and of the other, (n, V) each.
+        """
+        with torch.no_grad():
+            theirs = other._predicting(tokens) if other.plain_head else other.response_logits(tokens)
+        mine = self._predicting(tokens) if self.plain_head else self.response_logits(tokens)
+        heads = [
+            policy.model.get_output_embeddings() if policy.plain_head else nn.Identity()
+            for policy in (self, other)
+        ]
+
+        def of_states(mine: Tensor, theirs: Tensor) -> Tensor:
+            logits, others = heads[0](mine), heads[1](theirs)
+            common = min(logits.shape[-1], others.shape[-1])  # one may have embeddings that no token uses
+            return measure(logits[:, :common], others[:, :common].detach())
+
+        return in_chunks(of_states, (mine, theirs), 2 * self.model.config.get_text_config().vocab_size)
+
     def response_logits(self, tokens: Tokens) -> Tensor:
         """Logits that predict each response token: (N, V), in the order of tokens.ids[tokens.mask].
 
@@ -162,6 +189,13 @@ class Policy(nn.Module):
         directory: None only takes part in gathering the weights, on a process other than the first.
         """
         save_model(self.model, self.codec, directory)
+
+
+def require_same_tokens(policy: Policy, other: Policy, role: str) -> None:
+    """Raise ConfigError if another policy writes other tokens. role: what it is to the policy."""
+    if other.codec.tokenizer.get_vocab() != policy.codec.tokenizer.get_vocab():
+        what = f"the {role} writes other tokens than the policy"
+        raise ConfigError(what, where=role, remedy=f"use a {role} with the policy's tokenizer")
 
 
 def _embeddings(model: Any) -> list[Any]:

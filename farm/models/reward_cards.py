@@ -5,6 +5,8 @@ ensemble    the paths of two or more reward models, with the scale of each
 attributes  a model with an output for each of some attributes, and their weights in the reward
 principle   a model that is asked about a principle in words, and the weights of principles
 log_ratio   a policy, whose log-ratio to the reference that is named is the reward
+weighted    the paths of several rewards, and their weights in the sum
+noisy       the path of a reward, and the noise that is put on it
 pair        a model that reads two outputs and compares them: a judge, and no reward
 general_preference   a model with a vector for each output, which compares two: likewise
 """
@@ -22,6 +24,7 @@ from farm.config import Combination, LogRatioRead
 from farm.models.ensemble import Standard
 from farm.models.hub import ModelError
 from farm.models.loading import source_key
+from farm.models.reward_wrappers import Noise, NoiseRule, NoiseUnit
 
 REWARD_FILE = "reward.json"
 Comparing: TypeAlias = Literal["pair", "general_preference"]
@@ -167,6 +170,47 @@ class LogRatioCard(NamedTuple):
             what = "the reference is another model than when the policy was trained"
             raise ModelError(what, where=reference, remedy="name the folder that training started from")
         return made
+
+
+class WeightedCard(NamedTuple):
+    """What the reward.json of a weighted sum of rewards says. It is written by hand."""
+
+    sources: Sequence[str]
+    weights: Sequence[float]
+
+    @classmethod
+    def read(cls, card: Mapping[str, Any], folder: Path) -> WeightedCard:
+        """The card of a folder. Raises ModelError where the file is wrong."""
+        with _values_of(folder):
+            given = [
+                (_beside(str(each["reward"]), folder), float(each["weight"])) for each in card["rewards"]
+            ]
+        if not given:
+            raise unreadable(folder, "it has no rewards")
+        return cls(*zip(*given, strict=True))
+
+
+class NoisyCard(NamedTuple):
+    """What the reward.json of a reward with noise says. It is written by hand."""
+
+    source: str
+    rule: NoiseRule
+
+    @classmethod
+    def read(cls, card: Mapping[str, Any], folder: Path) -> NoisyCard:
+        """The card of a folder. Raises ModelError where the file is wrong."""
+        with _values_of(folder):
+            source = _beside(str(card["reward"]), folder)
+            known = {name: card[name] for name in NoiseRule._fields if name in card}
+            rule = NoiseRule(**known)
+            numbers = float(rule.share), float(rule.centre), int(rule.seed)
+        if further := card.keys() - {"kind", "reward", *NoiseRule._fields}:
+            raise unreadable(folder, f"it has {', '.join(sorted(further))}, which no noise has")
+        if rule.how not in get_args(Noise) or rule.per not in get_args(NoiseUnit) or not 0 <= numbers[0] <= 1:
+            raise unreadable(
+                folder, f"it has {rule.how!r} noise per {rule.per!r}, of a share of {rule.share}"
+            )
+        return cls(source, rule._replace(share=numbers[0], centre=numbers[1], seed=numbers[2]))
 
 
 class PairCard(NamedTuple):

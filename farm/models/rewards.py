@@ -27,11 +27,14 @@ from farm.models.reward_cards import (
     Comparing,
     EnsembleCard,
     LogRatioCard,
+    NoisyCard,
     PairCard,
     PrincipleCard,
+    WeightedCard,
     reward_card,
     unreadable,
 )
+from farm.models.reward_wrappers import NoisyReward, WeightedRewards
 from farm.models.scorer import PrincipleReward, Scorer, ScorerReward, TextReward
 from farm.models.tokens import Tokens
 
@@ -72,6 +75,13 @@ def load_reward(
         policy, reference = (_policy(each, config, prepare) for each in (source, told.reference))
         ratio = LogRatio(policy, reference, told.beta, told.read)
         return TextReward(ratio, ratio, rows)
+    if card.get("kind") == "weighted":
+        several = WeightedCard.read(card, Path(source))
+        each = [load_reward(member, config, rows, prepare) for member in several.sources]
+        return WeightedRewards(each, several.weights)
+    if card.get("kind") == "noisy":
+        noisy = NoisyCard.read(card, Path(source))
+        return NoisyReward(load_reward(noisy.source, config, rows, prepare), noisy.rule)
     if compares(source):
         what = "the model compares two outputs and has no score for one"
         remedy = "let it judge pairs: `farm annotate reward-model --model`"
@@ -136,7 +146,11 @@ def value_source(source: str) -> str | None:
     card = reward_card(source)
     if card is None:
         return source
-    return EnsembleCard.read(card, Path(source)).members[0].source if card["kind"] == "ensemble" else None
+    if card.get("kind") == "ensemble":
+        return EnsembleCard.read(card, Path(source)).members[0].source
+    if card.get("kind") == "noisy":
+        return value_source(NoisyCard.read(card, Path(source)).source)
+    return None
 
 
 def _weighed(model: Scorer, weights: Tensor, tokens: Tokens) -> Tensor:

@@ -12,6 +12,7 @@ rollout           responses drawn from a policy, with scores, values and log-pro
 credit            rollouts with an advantage for each response or token
 on_policy         the feed of methods that learn from responses of the policy in training
 own_draws         fresh responses to the prompts of records at hand
+distillation      what methods that learn from a teacher are told
 dynamic_sampling  the same feed without groups of one score, in whose place others are drawn
 pair_method       methods made of one function: a loss on pairs, with a frozen reference
 score_method      methods made of one function: a loss on the scores of both responses of pairs
@@ -19,6 +20,7 @@ judged_method     methods made of one function: a loss on outputs that were judg
 group_method      methods made of one function: a loss on the outputs of one prompt together
 token_method      methods made of one function: a loss on the tokens of outputs with labels
 fresh_pairs       methods made of one function: a loss on pairs of fresh responses that a judge compares
+reference_values  the same feed with the value of each prompt, from the reference's responses
 judged_rollouts   feeds of rollouts that a judge of pairs scores, in place of a reward model
 rollout_method    methods made of two functions: advantages from a rollout, and a loss
 controls          control tokens: names of quality levels

@@ -120,4 +120,5 @@ class Rollout(NamedTuple):
     score: Tensor  # (B,)
     ended: Tensor  # (B,) bool: the response ended by itself, with an end-of-sequence token
     disagreement: Tensor | None = None  # (B,) among the members of an ensemble of reward models
+    decoupled: Tensor | None = None  # (B,) what several rewards say of it, each on a scale of its own
     preferences: Tensor | None = None  # (B, K) what a judge said of it: P(preferred), NaN for nothing

@@ -127,12 +127,10 @@ class PreparedFeed(Generic[B, C]):
 
 
 class NumberedFeed(PreparedFeed[B, C]):
-    """The same, where `prepare` is told the number of the step too, counted from 0; of held-out batches 0."""
+    """The same, where `prepare` is told the number of the step too, from 0 on; None: held-out batches."""
 
-    def __init__(
-        self, feed: Feed[B], prepare: Callable[[int, Sequence[B]], Sequence[C]], together: bool = False
-    ) -> None:
-        super().__init__(feed, partial(prepare, 0), together)
+    def __init__(self, feed: Feed[B], prepare: Callable[[int | None, Sequence[B]], Sequence[C]]) -> None:
+        super().__init__(feed, partial(prepare, None))
         self._numbered = prepare
 
     def batches(self, start: int) -> Iterator[Sequence[C]]:

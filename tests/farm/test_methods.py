@@ -50,6 +50,8 @@ def test_every_method_says_what_it_is_where_from_and_what_it_needs() -> None:
         assert each.title, each.name
         assert any(year in each.paper for year in ("20", "1952")), each.name
         assert set(each.needs) <= {*get_args(Need)}
+        for flag in ("reward", "token_reward", "teacher"):
+            assert (f" --{flag.replace('_', '-')} DIR" in each.command) == (flag in each.needs)
     assert heading("Title: more.  Writer 2024, arXiv 1.\n\n    L = 0") == (
         "Title: more",
         "Writer 2024, arXiv 1",

@@ -43,6 +43,7 @@ def records(kind: DataKind, count: int = 30) -> list[object]:
     return list(MADE["pairs", kind](found)) if kind != "pairs" else found
 
 
+TEACHER = os.environ.get("TEACHER")  # a model's folder
 NAN = os.environ.get("NAN_REWARD")  # the prompt whose responses have no number for a reward
 
 
@@ -61,7 +62,7 @@ def train(
     method_class = load(name)
     config = build(method_class.Config, DEFAULTS, options)
     data = Data(records(method_class.data_kind), records(method_class.data_kind, 5), processes)
-    models = LoadedModels(model, config, reward=letters, keep=folder / "reference")
+    models = LoadedModels(model, config, reward=letters, keep=folder / "reference", teacher=TEACHER)
     method = method_class(config, data, models)
 
     def log(step: int, metrics: Mapping[str, float]) -> None:

@@ -21,12 +21,12 @@ from tests.support.on_policy import PROMPTS, MethodMaker, MethodTrainer, letters
 
 RATIO_NAMES = ("rloo", "grpo", "ppo")  # those whose loss is about the ratio to the policy that drew
 NAMES = (*RATIO_NAMES, "quark")
-ALL = (*NAMES, "dapo", "online_dpo", "xpo", "pairwise_grpo", "pairwise_ppo")  # one for each way of drawing
+ALL = (*NAMES, "dapo", "online_dpo", "xpo", "pairwise_grpo", "pairwise_ppo", "a_star_po")  # ways of drawing
 SOME = [
     each if each in ("ppo", "quark", "online_dpo") else pytest.param(each, marks=pytest.mark.slow)
     for each in ALL
 ]
-ALIKE = ("dr_grpo", "gspo", "cispo", "reinforce_pp")  # those that draw as grpo does
+ALIKE = ("gdpo", "dr_grpo", "gspo", "cispo", "reinforce_pp")  # those that draw as grpo does
 ROUNDING = "rewards/accuracies"  # of gaps of a fresh policy, whose signs are rounding
 
 

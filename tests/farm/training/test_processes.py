@@ -15,13 +15,20 @@ from farm.training import processes
 from farm.training.checkpoint import whole_checkpoints
 from farm.training.clock import StepPart
 from farm.training.processes import Processes
+from tests.support.tiny_models import ModelMaker
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "tests" / "support" / "train_script.py"
 OPTIONS = ["max_steps=4", "learning_rate=1e-3", "adam_epsilon=1e-3", "micro_batch=2"]
 FRESH = ["max_new_tokens=8", "max_steps=1"]  # one rollout, which is one step
-OWN_OUTPUTS = ("ppo", "rloo", "grpo", "dapo", "quark", "pairwise_grpo", "pairwise_ppo", "pf_ppo")
-FEW_DRAWS = ("xpo", "nash_md", "hypo")  # whose prompts or models differ from step to step
+OWN_OUTPUTS = ("ppo", "rloo", "grpo", "dapo", "quark", "pairwise_grpo", "pairwise_ppo", "pf_ppo", "a_star_po")
+FEW_DRAWS = (
+    "xpo",
+    "nash_md",
+    "hypo",
+    "gkd",
+    "on_policy_distillation",
+)  # whose prompts or models differ from step to step
 ON_POLICY = ["max_new_tokens=8", "rollout_epochs=2", "minibatches=2"]  # one rollout: rounding may turn a draw
 
 
@@ -65,6 +72,9 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
         pytest.param("pairwise_grpo", "ddp", marks=pytest.mark.slow),
         pytest.param("pairwise_ppo", "ddp", marks=pytest.mark.slow),
         pytest.param("pf_ppo", "ddp", marks=pytest.mark.slow),
+        pytest.param("a_star_po", "ddp", marks=pytest.mark.slow),
+        pytest.param("gkd", "fsdp", marks=pytest.mark.slow),
+        pytest.param("on_policy_distillation", "fsdp", marks=pytest.mark.slow),
         pytest.param("hypo", "ddp", marks=pytest.mark.slow),
         pytest.param("sft", "fsdp", marks=pytest.mark.slow),
         pytest.param("dpo", "ddp", marks=pytest.mark.slow),
@@ -72,7 +82,15 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
         pytest.param("reward_model", "fsdp", marks=pytest.mark.slow),
     ],
 )
-def test_two_processes_are_one(name: str, how: str, tmp_path: Path, model_dir: str) -> None:
+def test_two_processes_are_one(
+    name: str,
+    how: str,
+    tmp_path: Path,
+    model_dir: str,
+    make_model: ModelMaker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TEACHER", str(make_model(seed=3)))
     options = OPTIONS + (ON_POLICY if name in OWN_OUTPUTS else FRESH if name in FEW_DRAWS else [])
     launch(1, name, model_dir, tmp_path / "one", *options)
     launch(2, name, model_dir, tmp_path / "two", *options, f"distribute={how}")
