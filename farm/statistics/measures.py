@@ -9,7 +9,8 @@ jackknife's error of the whole coefficient: where all agree, they follow the rul
 A mean of parts of a loss has rare whole losses beside frequent small ones, and few clusters may show none of
 the former. So UNSEEN of a worst cluster is added to the variance of such a mean: UNSEEN (b / G)^2, where b is
 how far the worst cluster that was seen is from the worst that there can be. The weight was chosen by
-simulation (docs/statistics.md).
+simulation (docs/statistics.md). A difference of two such means has many small gains and rare whole losses, so
+one more whole loss is added: (b / G)^2, where b is how far the low end of the range is from the mean.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ class Measure:
 
     scale: the range of the statistic as a function of all sums (k,); None where it has no limits. least: with
     fewer clusters there are no bounds, since they would cover too seldom. in_parts: it is a mean of shares of
-    which an item may lose a part, so that whole losses may be unseen.
+    which an item may lose a part, so that whole losses may be unseen. one_more: it is a difference of such
+    means, and one more whole loss is added.
     """
 
     sums: Floats
@@ -69,6 +71,7 @@ class Measure:
     scale: Callable[[Floats], Span | None] = share_scale
     least: int = 2
     in_parts: bool = False
+    one_more: bool = False
 
 
 def ratio(sums: Floats) -> Floats:
@@ -97,18 +100,21 @@ def mean_of(
     weights: Floats | None = None,
     scale: Callable[[Floats], Span | None] = share_scale,
     in_parts: bool = False,
+    one_more: bool = False,
 ) -> Measure:
     """The weighted mean of scores as a measure over n_items items.
 
     items (n,): the item of each score, from 0 to n_items - 1. scores (n,): NaN is left out. weights (n,): of
-    the scores, 1 where they are not given. scale, in_parts: as of a Measure.
+    the scores, 1 where they are not given. scale, in_parts, one_more: as of a Measure.
     """
     weight = np.ones(len(items)) if weights is None else weights
     known = ~np.isnan(scores)
     place, weight = items[known], weight[known]
     total = np.bincount(place, weight * scores[known], minlength=n_items)
     count = np.bincount(place, weight, minlength=n_items)
-    return Measure(np.column_stack([total, count]), ratio, count > 0, scale, in_parts=in_parts)
+    return Measure(
+        np.column_stack([total, count]), ratio, count > 0, scale, in_parts=in_parts, one_more=one_more
+    )
 
 
 def intervals(measures: Mapping[str, Measure], clusters: Ints) -> dict[str, Interval]:
@@ -140,7 +146,10 @@ def _interval(measure: Measure, clusters: Ints) -> Interval:
         found = student_interval(value, error, groups)
         return Interval(value, found.low, found.high, n)
     share = min(max((value - scale.low) / scale.span, 0.0), 1.0)
-    bounds = share_bounds(share, error / scale.span, groups)
+    error /= scale.span
+    if measure.one_more and error > SAME:
+        error = float(np.hypot(error, share / groups))
+    bounds = share_bounds(share, error, groups)
     assert bounds is not None  # there are two groups
     low, high = (scale.low + scale.span * each for each in bounds)
     return Interval(value, low, high, n)

@@ -182,7 +182,7 @@ def against_reference(
         "over_longest": mean_of(
             place, np.where(np.isnan(score), np.nan, score - longest), n, scale=difference_scale
         ),
-        "over_people": mean_of(place, lead, n, scale=difference_scale),
+        "over_people": mean_of(place, lead, n, scale=difference_scale, one_more=True),
         **_chance_corrected(judged, met, units),
     }
 
