@@ -7,7 +7,7 @@ import time
 import pytest
 
 from annotators.prompt import PromptTemplate, template_problems
-from annotators.render import PromptPair
+from annotators.render import PromptOutput, PromptPair
 from db.errors import ConfigError
 
 FORMS = (
@@ -53,7 +53,7 @@ FORMS = (
 @pytest.mark.parametrize("form", FORMS, ids=range(len(FORMS)))
 def test_a_strangers_template_is_stopped(form: str) -> None:
     """When it is read or when it is rendered, within seconds, and what it was given stays as it was."""
-    pair = PromptPair(1, "instruction", "", "o" * 2000, "p")
+    pair = PromptPair(1, "instruction", "", (PromptOutput("A", "o" * 2000), PromptOutput("B", "p")))
     pairs, began = [pair], time.monotonic()
     text = f"{{% block user %}}{form}{{% endblock %}}"
     problems = template_problems(text)
@@ -72,6 +72,6 @@ def test_an_honest_template_is_rendered() -> None:
         " {{ m(p.first|upper) }} {{ p.second.strip() ~ '!' }} {{ (1 + 2) * 3 }}"
         " {{ [p.first, p.second]|join('-') }} {{ {'a': p.first}|tojson }}{% endfor %}{% endblock %}"
     )
-    pair = PromptPair(1, "i", "", "one", " two ")
+    pair = PromptPair(1, "i", "", (PromptOutput("A", "one"), PromptOutput("B", " two ")))
     shown = PromptTemplate(text).render("user", {"pairs": [pair]})
     assert shown == '1/1 <ONE> two! 9 one- two  {"a": "one"}'
