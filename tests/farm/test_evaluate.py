@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -138,15 +139,21 @@ def test_some_unreadable_replies_are_counted_as_such(path: Path) -> None:
     assert found.failures == {"unreadable": rate.n_failed}
 
 
-def test_a_judge_that_cannot_be_read_says_why_with_a_reply(path: Path) -> None:
+def test_a_judge_that_cannot_be_read_says_why_with_a_reply(path: Path, tmp_path: Path) -> None:
+    """Some replies of `plain`; all of a judge whose letters are read as JSON."""
     flags = ("--against", "base", "--annotator", "plain", "--set", "counts", "--draws", 20)
     with Simulator(SimulatorConfig(judge=Judge(utility=good, noise=0.1, off_format=0.7))) as running:
         shown = farm(path, "evaluate", "sft", *flags, "--base-url", running.base_url).out
     assert re.search(r"^\d+ unreadable: .+; one reply: .+$", shown, re.M)
-    with Simulator(SimulatorConfig(judge=Judge(utility=good, off_format=1.0))) as running:
-        what = r"no judgement succeeded: 20 unreadable \(\d+ unreadable: .+; one reply: '.+'\)"
-        with pytest.raises(ConfigError, match=what):
-            run(path, running, "other", "base")
+    plain = files("annotators") / "catalog" / "plain"
+    text = (plain / "annotator.yaml").read_text().partition("examples:")[0]
+    (tmp_path / "prompt.jinja").write_text((plain / "prompt.jinja").read_text())
+    wrong = text.replace("{name: verdict, start: true}", "{name: json}")
+    (tmp_path / "annotator.yaml").write_text(wrong.replace("name: plain", "name: misread"))
+    with Simulator(SimulatorConfig(judge=Judge(utility=good))) as running:
+        where = ("--annotator", tmp_path / "annotator.yaml", "--base-url", running.base_url)
+        said = refused(path, "evaluate", "sft", "--against", "base", "--set", "counts", *where)
+    assert re.search(r"no judgement succeeded: 20 unreadable \(20 unreadable: .+; one reply: '.+'\)", said)
 
 
 def test_a_limit_leaves_the_first_instructions_of_the_set(path: Path, simulator: Simulator) -> None:
