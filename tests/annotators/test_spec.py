@@ -72,9 +72,9 @@ def test_every_error_is_told_at_once_with_its_place(tmp_path: Path) -> None:
     ("line", "fault"),
     [
         ("shots: [kettel]", "did you mean 'kettle'?"),
-        ("outputs: [A]", "two different names"),
-        ("outputs: [A, A]", "two different names"),
-        ("outputs: [m, M]", "verdict cannot tell m from M"),
+        ("outputs: [A]", "expected 2 to 10 different names"),
+        ("outputs: [A, A]", "expected 2 to 10 different names"),
+        ("outputs: [m, M]", "verdict cannot tell apart m, M"),
         ("batch: 2", "verdict reads one pair of a prompt, not 2"),
         ("examples: [{completion: A, expect: third}]", "examples[0].expect: expected first, second"),
         ("examples: [{completion: A, expect: [first, first]}]", "2 pairs in a prompt of 1"),

@@ -47,7 +47,10 @@ ALL = [
     spec("list"),
     SCORES,
     RUBRIC,
-    spec("scale"),
+    SCALE,
+    spec("checklist", criteria=["use", "tone"]),
+    spec("aspects", criteria=["use", "tone"]),
+    spec("ranking"),
 ]
 
 
