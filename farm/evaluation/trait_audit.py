@@ -23,7 +23,7 @@ from farm.evaluation.traits import TRAITS, traits_of
 from farm.statistics.agreement import Bools, Floats, sides
 from farm.statistics.bootstrap import Interval
 from farm.statistics.bounds import clustered_share
-from farm.statistics.votes_on_traits import Ballot, TraitFit, difference, estimable, fit_votes
+from farm.statistics.votes_on_traits import Ballot, TiedTraits, TraitFit, difference, estimable, fit_votes
 
 PLACE = "shown first"  # a trait of how a pair is shown: 1 where the first output is
 NAMES = (*TRAITS, PLACE)
@@ -137,6 +137,9 @@ def _row(voter: _Voter, people: _Voter | None) -> TraitRow:
     refused = ""
     try:
         effects = _by_trait(fit_votes(voter.ballot.of_traits(known)), known)
+    except TiedTraits as error:
+        named = ", ".join(NAMES[each] for each in np.flatnonzero(known)[error.traits])
+        refused = f"these traits always differ together, so that nobody can tell them apart: {named}"
     except ValueError as error:
         refused = str(error)
     over = _over_people(voter, people) if people else {}

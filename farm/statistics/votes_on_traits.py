@@ -27,6 +27,7 @@ STEPS = 50
 TOLERANCE = 1e-10
 LARGEST = 30.0  # a log-odds beyond is as good as infinite
 SINGULAR = 1e10  # condition number from which traits are the same
+FLAT = 1e-6  # share of a trait in a direction without curvature from which it belongs to it
 LEAST = 10  # clusters in which a trait must differ
 
 
@@ -44,6 +45,14 @@ class Ballot(NamedTuple):
     def of_traits(self, chosen: Bools) -> Ballot:
         """All votes, on some of the traits."""
         return self._replace(differences=self.differences[:, chosen])
+
+
+class TiedTraits(ValueError):
+    """Some traits always differ together, so that nobody can tell them apart. traits: their numbers."""
+
+    def __init__(self, traits: Ints) -> None:
+        super().__init__("some traits always differ together, so that nobody can tell them apart")
+        self.traits = traits
 
 
 @dataclass(frozen=True)
@@ -74,8 +83,19 @@ def estimable(ballot: Ballot) -> Bools:
     return np.array(found, bool)
 
 
+def _tied(bread: Floats) -> Ints:
+    """The traits whose differences are a sum of those of the others, so that the curvature (k, k) is 0."""
+    curvature, direction = np.linalg.eigh(bread)
+    flat = direction[:, curvature * SINGULAR < curvature.max(initial=0)]
+    found: Ints = np.flatnonzero((np.abs(flat) > FLAT).any(1))
+    return found
+
+
 def fit_votes(ballot: Ballot) -> TraitFit:
-    """Fit the model by Newton's method. Raises ValueError where a coefficient is infinite or undefined."""
+    """Fit the model by Newton's method. Raises ValueError where a coefficient is infinite or undefined.
+
+    It is TiedTraits where some traits always differ together.
+    """
     votes, x, _ = ballot
     own, place = np.unique(ballot.clusters, return_inverse=True)
     if len(own) < LEAST:
@@ -84,8 +104,8 @@ def fit_votes(ballot: Ballot) -> TraitFit:
     for _ in range(STEPS):
         p = 1 / (1 + np.exp(-np.clip(x @ b, -LARGEST, LARGEST)))
         bread = x.T @ (x * (p * (1 - p))[:, None])
-        if not b.any() and b.size and np.linalg.cond(bread) > SINGULAR:
-            raise ValueError("some traits always differ together, so that nobody can tell them apart")
+        if not b.any() and len(tied := _tied(bread)):
+            raise TiedTraits(tied)
         step = np.linalg.pinv(bread) @ (x.T @ (votes - p))
         b = b + step
         if np.abs(step).max(initial=0) < TOLERANCE:

@@ -10,7 +10,7 @@ import statsmodels.api as sm
 from scipy.stats import binomtest, t
 
 from farm.statistics.agreement import Bools
-from farm.statistics.votes_on_traits import Ballot, difference, estimable, fit_votes
+from farm.statistics.votes_on_traits import Ballot, TiedTraits, difference, estimable, fit_votes
 
 STUDIES = 1_000 if os.environ.get("FARM_FULL") else 200
 
@@ -99,7 +99,8 @@ def test_what_no_model_can_weigh_is_left_out() -> None:
     assert estimable(wide).tolist() == [True, True, False, False, False]
     with pytest.raises(ValueError, match="decide every vote"):
         fit_votes(wide.of_traits(chosen(True, True, False, True, False)))
-    with pytest.raises(ValueError, match="always differ together"):
-        fit_votes(Ballot(votes, np.column_stack([x[:, 0], x[:, 0]]), group))
+    with pytest.raises(TiedTraits, match="always differ together") as tied:
+        fit_votes(Ballot(votes, np.column_stack([x[:, 0], x[:, 1], 2 * x[:, 0]]), group))
+    assert tied.value.traits.tolist() == [0, 2]
     with pytest.raises(ValueError, match="votes on 5 instructions"):
         fit_votes(ballot(5, clusters=5))
