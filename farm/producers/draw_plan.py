@@ -84,10 +84,9 @@ def _seconds(
     """Seconds of a draw: of each wave of rows that are drawn together a pass a token, and of the prompts."""
     more = decoding.max_new_tokens
     widths = sorted(lengths, reverse=True)
-    rows = [
-        min(len(part), rows_that_pay(policy, widths[part[0]] + more + 32)) for part in _alike(widths, more)
-    ]
-    waves = sum(math.ceil(len(part) / most) for part, most in zip(_alike(widths, more), rows, strict=True))
+    parts = list(alike(range(len(widths)), widths, more))
+    rows = [min(len(part), rows_that_pay(policy, widths[part[0]] + more + 32)) for part in parts]
+    waves = sum(math.ceil(len(part) / most) for part, most in zip(parts, rows, strict=True))
     few = _first(asked, max(rows))
     read, spent = sum(len(prompt) for prompt, _ in few), []
     for tokens in (FEW, FEW, MORE):  # the first one warms up
@@ -98,10 +97,6 @@ def _seconds(
     a_pass = max(0.0, spent[2] - spent[1]) / (MORE - FEW)
     a_prompt_token = max(0.0, spent[1] - FEW * a_pass) / read
     return waves * more * a_pass + sum(len(prompt) for prompt, _ in asked) * a_prompt_token
-
-
-def _alike(widths: Sequence[int], more: int) -> list[list[int]]:
-    return list(alike(range(len(widths)), widths, more))
 
 
 def _first(asked: Sequence[tuple[list[int], int]], rows: int) -> list[tuple[list[int], int]]:

@@ -79,7 +79,7 @@ class GroupVerdicts(JudgedRollouts[L]):
         start = torch.arange(0, len(rollout.score), n)[:, None]
         rows, others = (start + one).flatten(), (start + other).flatten()
         tokens, ended = rollout.tokens, rollout.ended.to(rollout.score)
-        first, second = (Tokens(tokens.ids[each], tokens.mask[each]) for each in (rows, others))
+        first, second = _rows(tokens, rows), _rows(tokens, others)
         said = self.asked(plan, first, second, ended[others] - ended[rows]).view(-1, len(one))
         preferences = said.new_full((len(start), n, n), torch.nan)
         preferences[:, one, other], preferences[:, other, one] = said, 1 - said
@@ -108,12 +108,9 @@ class AnchoredRollouts(JudgedRollouts[L]):
         anchors, n = self.responses(apart, self.reference, count), self.config.n
         row = torch.arange(len(rollout.score))
         rows = row.repeat_interleave(count)
-        others = (row // n * count)[:, None] + torch.arange(count)
-        first, second = (
-            Tokens(of.ids[each], of.mask[each])
-            for of, each in ((rollout.tokens, rows), (anchors.tokens, others.flatten()))
-        )
-        cut = anchors.ended[others.flatten()].to(rollout.score) - rollout.ended[rows].to(rollout.score)
+        others = ((row // n * count)[:, None] + torch.arange(count)).flatten()
+        first, second = _rows(rollout.tokens, rows), _rows(anchors.tokens, others)
+        cut = anchors.ended[others].to(rollout.score) - rollout.ended[rows].to(rollout.score)
         return with_verdicts(rollout, self.asked(plan, first, second, cut).view(-1, count))
 
 
@@ -127,6 +124,11 @@ def with_verdicts(rollout: Rollout, preferences: Tensor) -> Rollout:
     mask = rollout.tokens.mask & known.any(-1, keepdim=True)
     tokens = rollout.tokens._replace(mask=mask)
     return rollout._replace(tokens=tokens, score=score.to(rollout.score), preferences=preferences)
+
+
+def _rows(tokens: Tokens, rows: Tensor) -> Tokens:
+    """Some rows at their whole width, some of them more than once."""
+    return Tokens(tokens.ids[rows], tokens.mask[rows])
 
 
 def _no_reward(prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:

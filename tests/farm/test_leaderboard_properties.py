@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from db.interchange.preferences import instruction_id
 from db.interchange.rows import ReadOptions
 from db.ledger import Ledger
 from farm.import_ import import_files
 from farm.leaderboard import LeaderboardOptions, leaderboard, strengths
+from tests.support.judged_models import judged_row
 
 FOLDER = tempfile.TemporaryDirectory()
 REFERENCE = "ref"
@@ -31,24 +31,8 @@ QUICK = settings(deadline=None, max_examples=6)
 def row(model: str, i: int, verdict: float | None, who: str, replicate: int = 0) -> dict[str, Any]:
     """A verdict on a model's output, the first, as a row of the format `preferences`."""
     extra: dict[str, Any] = {"replicate": replicate} | ({"preference": verdict} if verdict == 0.7 else {})
-    return {
-        "source": "study",
-        "subset": None,
-        "item_id": f"{model}-{i}",
-        "instruction_id": instruction_id(f"Question {i}", ""),
-        "instruction": f"Question {i}",
-        "input": "",
-        "output_1": f"{model} says " + "more " * ((7 * i + len(model) + ord(model)) % 11),
-        "output_2": "something else " + "more " * (i % 5),
-        "output_1_model": model,
-        "output_2_model": REFERENCE,
-        "annotator": who,
-        "annotator_kind": "human",
+    return judged_row(model, i, who, REFERENCE) | {
         "preference": {1.0: 1, 0.7: 1, 0.5: 0, 0.0: 2, None: None}[verdict],
-        "preference_raw": None,
-        "order_swapped": False,
-        "raw_completion": None,
-        "scores": None,
         "meta": {"_farm": extra},
     }
 

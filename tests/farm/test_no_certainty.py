@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from db.interchange.preferences import instruction_id
 from tests.support.command_line import farm, told
-from tests.support.judged_models import REFERENCE
+from tests.support.judged_models import REFERENCE, judged_row
 
 WHO = {"ada": "human", "ben": "human", "cleo": "human", "judge": "llm"}
 MODELS = ("a", "b", "c")
@@ -34,26 +33,8 @@ def bounds(told_: Any, path: str = "") -> Iterator[tuple[str, float, float]]:
 def study(folder: Path, n: int, verdicts: dict[str, int]) -> Path:
     """Everybody gives the same verdict (1, 2; 0 a tie) on every output of a model, in both orders."""
     rows: list[dict[str, Any]] = [
-        {
-            "source": "study",
-            "subset": None,
-            "item_id": f"{model}-{i}",
-            "instruction_id": instruction_id(f"Question {i}", ""),
-            "instruction": f"Question {i}",
-            "input": "",
-            "output_1": f"{model} says " + "more " * ((7 * i + len(model) + ord(model[0])) % 11),
-            "output_2": "something else " + "more " * (i % 5),
-            "output_1_model": model,
-            "output_2_model": REFERENCE,
-            "annotator": who,
-            "annotator_kind": kind,
-            "preference": verdict,
-            "preference_raw": None,
-            "order_swapped": swapped,
-            "raw_completion": None,
-            "scores": None,
-            "meta": {},
-        }
+        judged_row(model, i, who, REFERENCE)
+        | {"annotator_kind": kind, "preference": verdict, "order_swapped": swapped}
         for model, verdict in verdicts.items()
         for i in range(n)
         for who, kind in WHO.items()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from db.interchange.preferences import instruction_id
 from db.ledger import Ledger
 from db.records import (
     Annotation,
@@ -80,3 +82,27 @@ def long(table: pd.DataFrame) -> pd.DataFrame:
     """A table of instructions and models as one row per judgement."""
     rows = table.rename_axis(index="instruction", columns="model")
     return rows.reset_index().melt("instruction", value_name="preference").dropna(ignore_index=True)
+
+
+def judged_row(model: str, i: int, who: str, reference: str) -> dict[str, Any]:
+    """A person's preference for a model's output, the first, as a row of the format `preferences`."""
+    return {
+        "source": "study",
+        "subset": None,
+        "item_id": f"{model}-{i}",
+        "instruction_id": instruction_id(f"Question {i}", ""),
+        "instruction": f"Question {i}",
+        "input": "",
+        "output_1": f"{model} says " + "more " * ((7 * i + len(model) + ord(model[0])) % 11),
+        "output_2": "something else " + "more " * (i % 5),
+        "output_1_model": model,
+        "output_2_model": reference,
+        "annotator": who,
+        "annotator_kind": "human",
+        "preference": 1,
+        "preference_raw": None,
+        "order_swapped": False,
+        "raw_completion": None,
+        "scores": None,
+        "meta": {},
+    }
