@@ -3,6 +3,7 @@
 config          whom it plays, what goes wrong, and when
 prompt_forms    what a judging prompt shows and how it wants its reply
 judges          what each output is worth to a judge, and which it prefers
+proposals       rules for a judge, from disagreements of people and that judge
 replies         the wording of verdicts, plain and hard to read
 faults          everything that can go wrong at a provider, by name
 batches         the Files and Batch API
@@ -17,6 +18,7 @@ from annotators.simulator.config import (
     Casting,
     FaultPlan,
     Judge,
+    Leaning,
     SimulatorConfig,
     Utility,
     request_key,
@@ -35,6 +37,7 @@ __all__ = [
     "Extractor",
     "FaultPlan",
     "Judge",
+    "Leaning",
     "PromptComparison",
     "ShownOutput",
     "Simulator",

@@ -23,8 +23,9 @@ from annotators.simulator.batches import Batches
 from annotators.simulator.config import Judge, SimulatorConfig, Utility, request_key, resolve
 from annotators.simulator.faults import FAULTS, GOOD, Body, refuse
 from annotators.simulator.http import HttpReply, HttpRequest
-from annotators.simulator.judges import TRICKS, Decision, aspects_of, decide, utility_of
-from annotators.simulator.prompt_forms import ChatMessage, Extractor, orders, standing
+from annotators.simulator.judges import TRICKS, Decision, aspects_of, decide, heeding, leanings_of, utility_of
+from annotators.simulator.prompt_forms import ChatMessage, Extractor, find_disagreements, orders, standing
+from annotators.simulator.proposals import proposal
 from annotators.simulator.replies import FORMS, JudgedPrompt, Wording, word
 from db.errors import ConfigError
 
@@ -33,11 +34,23 @@ _FORMS = {"auto", *FORMS}
 
 
 class Player(NamedTuple):
-    """A judge with its utility function, and those of single criteria."""
+    """A judge with its utility function, those of single criteria, and those of rules that it heeds or
+    proposes."""
 
     judge: Judge
     utility: Utility
     aspects: Mapping[str, Utility]
+    heeds: Mapping[str, Utility]
+    proposes: Mapping[str, Utility]
+
+    @classmethod
+    def of(cls, judge: Judge, where: str = "judge") -> Player:
+        """The judge with its functions. Raises ConfigError where a name stands for none."""
+        rules = [
+            leanings_of(judge, each, f"{where}.{what}")
+            for what, each in (("heeds", judge.heeds), ("proposes", judge.proposes))
+        ]
+        return cls(judge, utility_of(judge), aspects_of(judge), *rules)
 
 
 @dataclass(slots=True)
@@ -202,17 +215,21 @@ class App:
 
     def _judge(self, body: dict[str, Any], messages: Sequence[ChatMessage], key: str) -> Wording:
         """The verdicts on what the prompt shows, worded as it asks."""
-        judge, utility, aspects = self._player(body["model"], standing(messages))
+        player = self._player(body["model"], standing(messages))
+        told = orders(messages)
+        if player.proposes and (shown := find_disagreements(messages)):
+            return Wording(text := proposal(player.proposes, shown, told), {text.split()[0]: 1.0})
+        judge, utility = player.judge, heeding(player.utility, player.heeds, told)
         temperature = 1.0 if body.get("temperature") is None else float(body["temperature"])
         questions = self._extract(messages)
         verdicts = [decide(judge, utility, each, temperature=temperature, key=key) for each in questions]
 
         def by_criterion(place: int, name: str) -> Decision:
-            mine = aspects.get(name, utility)
+            mine = player.aspects.get(name, utility)
             return decide(judge, mine, questions[place], temperature=temperature, key=f"{key} {name}")
 
         schema = _schema(body.get("response_format"))
-        asked = JudgedPrompt(questions, verdicts, orders(messages), by_criterion, schema=schema)
+        asked = JudgedPrompt(questions, verdicts, told, by_criterion, schema=schema)
         return word(asked, judge.form, judge.off_format, key)
 
     def _player(self, model: str, before: str) -> Player:
@@ -221,7 +238,7 @@ class App:
         role = (model, before if casting else "")
         if role not in self._cast:
             judge = casting(*role) if casting else self.config.judge_of(model)
-            self._cast[role] = Player(judge, utility_of(judge), aspects_of(judge))
+            self._cast[role] = Player.of(judge)
         return self._cast[role]
 
 
@@ -234,8 +251,7 @@ def _check(config: SimulatorConfig) -> None:
         problems += [] if judge.form in _FORMS else [f"unknown form {judge.form!r}"]
         problems += [f"unknown trick {name!r}" for name in judge.fooled_by if name not in TRICKS]
         problems += [] if judge.noise >= 0 else [f"noise is 0 or more, not {judge.noise:g}"]
-        utility_of(judge)
-        aspects_of(judge)
+        Player.of(judge)
     if problems:
         remedy = "docs/serve_simulator.md lists faults, forms and tricks"
         raise ConfigError("; ".join(problems), where="simulator", remedy=remedy)

@@ -31,6 +31,16 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Leaning:
+    """What a rule asks for: `weight` times a utility."""
+
+    utility: str | Utility
+    """In the forms of `Judge.utility`."""
+    weight: float = 1.0
+    """Negative where the rule asks for less of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Judge:
     """A judge with known utilities: P(i before j) = sigmoid((v_i - v_j) / noise), v = utility + biases.
 
@@ -44,6 +54,10 @@ class Judge:
     """Output text -> utility, for `table`; an output that is not in it has 0."""
     aspects: Mapping[str, str | Utility] = field(default_factory=dict)
     """Criterion -> utility by which it is judged, in the forms of `utility`; the others go by `utility`."""
+    heeds: Mapping[str, Leaning] = field(default_factory=dict)
+    """Words -> what is added to an output's worth where the prompt's own text has them, in any case."""
+    proposes: Mapping[str, Leaning] = field(default_factory=dict)
+    """Rules that it can think of where it is shown disagreements (proposals.py), and what each asks for."""
     noise: float = 1.0
     """Boltzmann temperature in units of utility; 0 is a judge that never errs by chance."""
     position_bias: float = 0.0
@@ -152,6 +166,8 @@ class SimulatorConfig:
         entries: dict[str, object] = {f"{place}.utility": judge.utility for place, judge in judges.items()}
         for place, judge in judges.items():
             entries |= {f"{place}.aspects.{name}": utility for name, utility in judge.aspects.items()}
+            for what, rules in (("heeds", judge.heeds), ("proposes", judge.proposes)):
+                entries |= {f"{place}.{what}.{name}": rule.utility for name, rule in rules.items()}
         entries |= {"casting": self.casting or "", "extractor": self.extractor}
         return ((where, named) for where, named in entries.items() if isinstance(named, str))
 

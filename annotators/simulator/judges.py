@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from types import MappingProxyType
 
-from annotators.simulator.config import Judge, Utility, resolve
+from annotators.simulator.config import Judge, Leaning, Utility, resolve
 from annotators.simulator.prompt_forms import PromptComparison
 from db.ids import keyed_uniform
 
@@ -83,6 +83,25 @@ def utility_of(judge: Judge) -> Utility:
 def aspects_of(judge: Judge) -> dict[str, Utility]:
     """The utility functions of the criteria by which the judge has a taste of its own. Raises likewise."""
     return {name: _utility(judge, each, f"judge.aspects.{name}") for name, each in judge.aspects.items()}
+
+
+def leanings_of(judge: Judge, rules: Mapping[str, Leaning], where: str) -> dict[str, Utility]:
+    """What rules ask for, as utility functions by name. where: the rules' place. Raises likewise."""
+    return {name: _leaning(judge, rule, f"{where}.{name}") for name, rule in rules.items()}
+
+
+def _leaning(judge: Judge, rule: Leaning, where: str) -> Utility:
+    worth = _utility(judge, rule.utility, where)
+    return lambda instruction, input, output: rule.weight * worth(instruction, input, output)
+
+
+def heeding(utility: Utility, heeds: Mapping[str, Utility], orders: str) -> Utility:
+    """The utility with what those rules add whose words the prompt's own text has, in any case."""
+    said = " ".join(orders.lower().split())
+    named = [worth for words, worth in heeds.items() if " ".join(words.lower().split()) in said]
+    if not named:
+        return utility
+    return lambda *texts: utility(*texts) + sum(worth(*texts) for worth in named)
 
 
 def _utility(judge: Judge, named: str | Utility, where: str) -> Utility:

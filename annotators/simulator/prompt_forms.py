@@ -48,17 +48,42 @@ Extractor = Callable[[Sequence[ChatMessage]], Sequence[PromptComparison]]
 
 def find_questions(messages: Sequence[ChatMessage]) -> Sequence[PromptComparison]:
     """The comparisons that the last user message asks for."""
-    blocks: dict[str, dict[str, str]] = {}
-    for block in _BLOCK.finditer(_last_of_user(messages)):
-        blocks.setdefault(block["code"], {})[block["mark"]] = block["text"]
     found: list[PromptComparison] = []
-    for texts in blocks.values():
+    for texts in _blocks(messages).values():
         outputs = {mark: text for mark, text in texts.items() if mark.startswith(_OUTPUT)}
         shown = tuple(ShownOutput(mark.removeprefix(_OUTPUT), text) for mark, text in outputs.items())
         if shown:
             rest = texts.get("instruction", ""), texts.get("input", "")
             found.append(PromptComparison(shown, *rest, number=len(found) + 1))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class PromptDisagreement:
+    """A pair on which people and a judge differ, as a prompt shows it: the texts that each prefers."""
+
+    instruction: str
+    input: str
+    people: str
+    judge: str
+
+
+def find_disagreements(messages: Sequence[ChatMessage]) -> list[PromptDisagreement]:
+    """The disagreements that the last user message shows: marks people_preferred and judge_preferred."""
+    found = []
+    for texts in _blocks(messages).values():
+        if {"people_preferred", "judge_preferred"} <= texts.keys():
+            asked = texts.get("instruction", ""), texts.get("input", "")
+            found.append(PromptDisagreement(*asked, texts["people_preferred"], texts["judge_preferred"]))
+    return found
+
+
+def _blocks(messages: Sequence[ChatMessage]) -> dict[str, dict[str, str]]:
+    """By code, the texts between the marks of the last user message, by the mark's name."""
+    blocks: dict[str, dict[str, str]] = {}
+    for block in _BLOCK.finditer(_last_of_user(messages)):
+        blocks.setdefault(block["code"], {})[block["mark"]] = block["text"]
+    return blocks
 
 
 def orders(messages: Sequence[ChatMessage]) -> str:
