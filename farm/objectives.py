@@ -21,6 +21,7 @@ from farm.training.method import DataKind
 LEARNS_FROM: dict[DataKind, str] = {
     "demonstrations": "demonstrations",
     "pairs": "judged pairs",
+    "referenced": "judged pairs with a reference",
     "judged": "judged outputs",
     "attributes": "rated outputs",
     "questions": "questions about pairs",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from math import isnan
 from statistics import fmean
 from typing import NamedTuple
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import Select, cast, func, null, select
 
-from db.ids import Json, content_hash
+from db.ids import Json, canonical_json, content_hash
 from db.instruction_rows import ASKED, instruction_of
 from db.ledger import Ledger
 from db.queries.aspects import speaks_of
@@ -58,6 +59,14 @@ class Demonstrated:
 
     instruction: Instruction
     output: str
+
+
+@dataclass(frozen=True, slots=True)
+class Authored:
+    """An instruction and what models wrote to it, by author: a producer with one of its decodings."""
+
+    instruction: Instruction
+    authors: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +285,24 @@ def demonstrated(ledger: Ledger, set_name: str) -> Iterator[Demonstrated]:
     )
     for each in ledger.stream(query):
         yield Demonstrated(instruction_of(each), each.text)
+
+
+def written(ledger: Ledger, set_name: str) -> Iterator[Authored]:
+    """Stream what models wrote to the instructions of a set, an instruction after the other."""
+    query = (
+        select(*ASKED, OUTPUT.c.text, OUTPUT.c.producer, OUTPUT.c.decoding, INSTRUCTION.c.id)
+        .join(OUTPUT, OUTPUT.c.instruction_id == INSTRUCTION.c.id)
+        .where(
+            INSTRUCTION.c.id.in_(_members(set_name)),
+            OUTPUT.c.producer_kind == ProducerKind.MODEL.value,
+        )
+        .order_by(INSTRUCTION.c.id, OUTPUT.c.id)
+    )
+    for _, rows in groupby(ledger.stream(query), key=lambda row: row.id):
+        authors: dict[str, list[str]] = {}
+        for each in rows:
+            authors.setdefault(canonical_json([each.producer, each.decoding]), []).append(each.text)
+        yield Authored(instruction_of(each), authors)
 
 
 def instructed(ledger: Ledger, set_name: str) -> Iterator[Instruction]:

@@ -20,6 +20,7 @@ METHODS: dict[str, str] = {
     "weak_to_strong_product": "WeakToStrongProduct",
     "pair_model": "PairModel",
     "general_preference": "GeneralPreference",
+    "polar": "POLAR",
     "genrm": "GenRM",
     "implicit_prm": "ImplicitPRM",
     "dpo": "DPO",
@@ -89,7 +90,7 @@ METHODS: dict[str, str] = {
 REWARD_MODELS = frozenset(
     {
         "reward_model", "reward_regression", "principle_model", "weak_to_strong", "weak_to_strong_product",
-        "pair_model", "general_preference", "genrm", "implicit_prm",
+        "pair_model", "general_preference", "polar", "genrm", "implicit_prm",
     }
 )  # fmt: skip
 """Methods that make a reward or a judge. The others make a policy."""

@@ -20,6 +20,7 @@ policy            a causal language model that rates and draws responses
 log_ratio         a policy and its reference as a reward, token by token
 scorer            a model with a scalar head: a reward model or a value model
 ensemble          the mean, minimum or lower bound of several reward models
+referenced        a reward that reads a reference response beside the one that it scores
 reward_wrappers   rewards made of rewards: several with weights, one with noise
 pair_margins      models that compare two outputs, whose preferences may be cyclic
 reward_cards      reward.json: how a folder is read as a reward

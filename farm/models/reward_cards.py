@@ -4,6 +4,7 @@ kind        what the folder holds
 ensemble    the paths of two or more reward models, with the scale of each
 attributes  a model with an output for each of some attributes, and their weights in the reward
 principle   a model that is asked about a principle in words, and the weights of principles
+referenced  a model that reads a reference response too, and the references of prompts
 log_ratio   a policy, whose log-ratio to the reference that is named is the reward
 weighted    the paths of several rewards, and their weights in the sum
 noisy       the path of a reward, and the noise that is put on it
@@ -17,14 +18,17 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeAlias, get_args
 
+from db.records import turns_from_json, turns_to_json
 from farm.config import Combination, LogRatioRead
 from farm.models.ensemble import Standard
 from farm.models.hub import ModelError
 from farm.models.loading import source_key
 from farm.models.reward_wrappers import Noise, NoiseRule, NoiseUnit
+from farm.models.tokens import Prompt
 
 REWARD_FILE = "reward.json"
 Comparing: TypeAlias = Literal["pair", "general_preference"]
@@ -140,6 +144,40 @@ class PrincipleCard(NamedTuple):
         if not made.weights or "{principle}" not in made.wording:
             raise unreadable(folder, "it has no weights, or a wording without {principle}")
         return made
+
+
+@dataclass(frozen=True)
+class ReferencedCard:
+    """What the reward.json of a model says that reads a reference response. references: of each prompt."""
+
+    references: Mapping[Prompt, str]
+    kind: ClassVar[str] = "referenced"
+
+    def text(self, folder: Path) -> str:
+        """The file's text, the same whatever the order of the references."""
+        rows = [
+            {"instruction": asked.instruction}
+            | ({"input": asked.input} if asked.input else {})
+            | ({"turns": json.loads(turns_to_json(asked.turns))} if asked.turns else {})
+            | {"output": output}
+            for asked, output in self.references.items()
+        ]
+        rows.sort(key=lambda row: json.dumps(row, sort_keys=True))
+        return json.dumps({"kind": self.kind, "references": rows}, indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def read(cls, card: Mapping[str, Any], folder: Path) -> ReferencedCard:
+        """The card of a folder. Raises ModelError where the file is wrong."""
+        with _values_of(folder):
+            found = {_asked(row): str(row["output"]) for row in card["references"]}
+        if len(found) < len(card["references"]):
+            raise unreadable(folder, "a prompt stands twice among its references")
+        return cls(found)
+
+
+def _asked(row: Mapping[str, Any]) -> Prompt:
+    turns = turns_from_json(json.dumps(row["turns"]) if "turns" in row else "")
+    return Prompt(str(row["instruction"]), str(row.get("input", "")), turns)
 
 
 class LogRatioCard(NamedTuple):
@@ -259,6 +297,11 @@ def reward_card(source: str) -> dict[str, Any] | None:
     if not isinstance(read, dict):
         raise unreadable(Path(source), "it is no JSON object")
     return read
+
+
+def kind_of(source: str) -> str | None:
+    """The kind that the reward.json of a folder names; None where it has none."""
+    return (reward_card(source) or {}).get("kind")
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from farm.models.loading import source_key
 from farm.models.log_ratio import LogRatio
 from farm.models.pair_margins import Margins, PairMargins, ScoreMargins, VectorMargins
 from farm.models.policy import Policy
+from farm.models.referenced import ReferencedReward
 from farm.models.reward_cards import (
     AttributesCard,
     Comparing,
@@ -30,7 +31,9 @@ from farm.models.reward_cards import (
     NoisyCard,
     PairCard,
     PrincipleCard,
+    ReferencedCard,
     WeightedCard,
+    kind_of,
     reward_card,
     unreadable,
 )
@@ -70,6 +73,9 @@ def load_reward(
     if card.get("kind") == "principle":
         asked = PrincipleCard.read(card, Path(source))
         return PrincipleReward(scorer(source), asked.weights, asked.wording, rows)
+    if card.get("kind") == ReferencedCard.kind:
+        references = ReferencedCard.read(card, Path(source)).references
+        return ReferencedReward(scorer(source), references, source, rows)
     if card.get("kind") == "log_ratio":
         told = LogRatioCard.read_from(card, Path(source))
         policy, reference = (_policy(each, config, prepare) for each in (source, told.reference))
@@ -114,7 +120,7 @@ def _policy(source: str, config: ModelConfig, prepare: Prepare) -> Policy:
 
 def compares(source: str) -> bool:
     """Whether a model compares two outputs and has no score for one."""
-    return (reward_card(source) or {}).get("kind") in get_args(Comparing)
+    return kind_of(source) in get_args(Comparing)
 
 
 def load_margins(source: str, config: ModelConfig, rows: int = 64) -> Margins:

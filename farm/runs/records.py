@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from annotators.catalogue import load as load_annotator
@@ -19,10 +21,13 @@ from db.records import AnnotatorKind, Output, Pair, Turn, TurnRole
 from farm.models.tokens import Prompt
 from farm.options.train import TrainTask
 from farm.snapshot import snapshot_named
+from farm.training.authors import by_author
 from farm.training.conversions import FROM_SNAPSHOT, MADE
 from farm.training.data import AskedPair, AttributedOutput, Data, Demonstration, JudgedOutput, PreferencePair
 from farm.training.method import DataKind
 from farm.training.processes import Processes
+
+logger = logging.getLogger(__name__)
 
 SnapshotRecord: TypeAlias = tuple[str, JudgedOutput | PreferencePair]
 """The key of an instruction, and what a snapshot holds of it."""
@@ -32,7 +37,9 @@ def learning_data(ledger: Ledger, kind: DataKind, task: TrainTask, processes: Pr
     """The records that the method wants, training and held out, divided by the hash of the instruction."""
     held: DataKind = kind
     records: Sequence[tuple[str, object]]
-    if kind in FROM_SNAPSHOT:
+    if kind == "referenced":
+        records = _referenced(ledger, task)
+    elif kind in FROM_SNAPSHOT:
         if task.snapshot is None:
             raise ConfigError("this method learns from judged pairs", remedy="name a --snapshot")
         card = snapshot_named(ledger, task.snapshot)
@@ -42,10 +49,7 @@ def learning_data(ledger: Ledger, kind: DataKind, task: TrainTask, processes: Pr
         if (held, kind) == ("pairs", "questions"):
             held, records = kind, list(asked_pairs(training.labelled(ledger, card.id), _asked(task)))
         if held != kind and (held, kind) not in MADE:
-            raise ConfigError(
-                f"the snapshot {task.snapshot!r} has single outputs, and this method learns from pairs",
-                remedy="make one of pairs: `farm snapshot NAME` without --unpaired",
-            )
+            raise _single_outputs(task)
     elif task.set_name is None:
         raise ConfigError(f"this method learns from {kind}", remedy="name a --set of instructions")
     else:
@@ -55,7 +59,8 @@ def learning_data(ledger: Ledger, kind: DataKind, task: TrainTask, processes: Pr
     kept_out = {key for key, _ in records if keyed_uniform("held out", key) < task.held_out}
     train_rows = [record for key, record in records if key not in kept_out]
     held_out = [record for key, record in records if key in kept_out]
-    beside = [each for key, each in _beside(ledger, task) if key not in kept_out]
+    known = set() if kind == "referenced" else kept_out  # held-out pairs are read beside references too
+    beside = [each for key, each in _beside(ledger, task) if key not in known]
     data = Data(train_rows, held_out, processes, beside)
     made = data if held == kind else data.made(MADE[held, kind])
     if train_rows and not made.train:
@@ -104,6 +109,50 @@ def snapshot_records(ledger: Ledger, card: SnapshotCard) -> tuple[DataKind, list
         for each in training.labelled(ledger, card.id)
     )
     return "pairs", [(asked.key, PreferencePair(Prompt.of(asked), *judged)) for asked, judged in pairs]
+
+
+def _referenced(ledger: Ledger, task: TrainTask) -> list[tuple[str, PreferencePair]]:
+    """Pairs with a reference, each with the key of its instruction.
+
+    Those of a snapshot have the first demonstration of their instruction; pairs without one are left out, and
+    counted in the log. Those of a set are told apart by their authors, and the reference is the author's too.
+    """
+    if (task.snapshot is None) == (task.set_name is None):
+        what = "this method learns from judged pairs beside references, or from who wrote what"
+        raise ConfigError(what, remedy="name a --snapshot and --demonstrations, or a --set of instructions")
+    if task.set_name is not None:
+        found = list(training.written(ledger, task.set_name))
+        named = [(each.instruction, Prompt.of(each.instruction), each.authors) for each in found]
+        made = [(asked.key, pair) for asked, prompt, of in named for pair in by_author(asked.key, prompt, of)]
+        if not made:
+            what = "no model wrote twice to an instruction that another model wrote to as well"
+            raise ConfigError(what, where=task.set_name, remedy="`farm sample MODEL --n 2` with two models")
+        return made
+    if task.demonstrations is None:
+        what, remedy = "this method reads a reference beside each pair", "name a set with --demonstrations"
+        raise ConfigError(what, remedy=remedy)
+    held, records = snapshot_records(ledger, snapshot_named(ledger, task.snapshot or ""))
+    if held != "pairs":
+        raise _single_outputs(task)
+    references = dict(reversed(_beside(ledger, task)))
+    kept = [
+        (key, replace(record, reference=references[key].output))
+        for key, record in records
+        if isinstance(record, PreferencePair) and key in references
+    ]
+    if not kept:
+        what = f"none of the {len(records)} pairs is about an instruction of {task.demonstrations!r}"
+        raise ConfigError(what, where="--demonstrations", remedy="name the set that the pairs are from")
+    if missing := len(records) - len(kept):
+        logger.warning("left out: %d of %d pairs have no demonstration", missing, len(records))
+    return kept
+
+
+def _single_outputs(task: TrainTask) -> ConfigError:
+    return ConfigError(
+        f"the snapshot {task.snapshot!r} has single outputs, and this method learns from pairs",
+        remedy="make one of pairs: `farm snapshot NAME` without --unpaired",
+    )
 
 
 def _attributed(ledger: Ledger, card: SnapshotCard) -> list[tuple[str, AttributedOutput]]:

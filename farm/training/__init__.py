@@ -4,6 +4,7 @@ batches           the batches that losses take, each with its weight
 method            the protocols: a feed of batches, a loss on each, the models a method asks for
 processes         several processes as one: sums, averages, sharding
 data              the records that methods learn from, and what is refused of them
+authors           pairs that cost no label: which of two outputs is by the author of a third
 conversions       records of one kind made of another: judged outputs, groups
 curriculum        which rows a step learns from, or which prompts a rollout is drawn for
 feed              records in, batches out

@@ -162,5 +162,5 @@ MADE: Mapping[tuple[DataKind, DataKind], Callable[[Sequence[Any]], Sequence[obje
 }
 """What a snapshot holds, and what a method learns from -> what makes the one of the other."""
 
-FROM_SNAPSHOT: tuple[DataKind, ...] = ("pairs", "judged", "attributes", "questions", "groups")
+FROM_SNAPSHOT: tuple[DataKind, ...] = ("pairs", "referenced", "judged", "attributes", "questions", "groups")
 """The data kinds whose records come from a snapshot."""

@@ -40,13 +40,17 @@ class Demonstration:
 
 @dataclass(frozen=True, slots=True)
 class PreferencePair:
-    """Two outputs to one prompt and P(output_a preferred) in [0, 1]; a tie is ½."""
+    """Two outputs to one prompt and P(output_a preferred) in [0, 1]; a tie is ½.
+
+    reference: the response beside which both are read, for a method that reads one.
+    """
 
     prompt: Prompt
     output_a: str
     output_b: str
     preference: float
     strength: float = 0.0  # how much better the preferred output is, a share of its scale; 0 where unknown
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from farm.models.scorer import Scorer
 
 DataKind: TypeAlias = Literal[
-    "demonstrations", "pairs", "judged", "attributes", "questions", "groups", "instructions"
+    "demonstrations", "pairs", "referenced", "judged", "attributes", "questions", "groups", "instructions"
 ]
 """The records that a method learns from, each a class in `farm.training.data`; instructions are prompts."""
 
@@ -105,8 +105,11 @@ class Models(Protocol):
         """Log-probabilities under the reference: Tokens -> (B,)."""
         ...
 
-    def scorer(self, outputs: int = 1) -> Scorer:
-        """A new reward model to train, with so many outputs."""
+    def scorer(self, outputs: int = 1, keeps: str | None = None) -> Scorer:
+        """A new reward model to train, with so many outputs.
+
+        keeps: a kind of reward.json. A model of this kind is trained on, with the head that it has.
+        """
         ...
 
     def value(self) -> Scorer:

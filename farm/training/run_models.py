@@ -15,6 +15,7 @@ from farm.config import TrainConfig
 from farm.models.footprint import bytes_on_disk
 from farm.models.loading import disable_dropout
 from farm.models.policy import Policy
+from farm.models.reward_cards import kind_of
 from farm.models.rewards import load_reward, load_token_reward, value_source
 from farm.models.scorer import Scorer
 from farm.training.method import Need, PairJudge, RewardFn, SequenceLogps, TokenReward
@@ -64,10 +65,13 @@ class LoadedModels:
         """Log-probabilities under the reference, each computed once and kept."""
         return ReferenceLogps(self.reference_source, self.config, self.reference, self.keep)
 
-    def scorer(self, outputs: int = 1) -> Scorer:
-        """A reward model to train, with a new head of so many outputs on the source's backbone."""
-        seed = self.config.seed
-        scorer = Scorer.load(self.source, self.config, seed=seed, new_head=True, outputs=outputs)
+    def scorer(self, outputs: int = 1, keeps: str | None = None) -> Scorer:
+        """A reward model to train, with a new head of so many outputs on the source's backbone.
+
+        keeps: a kind of reward.json. A source of this kind keeps its head.
+        """
+        seed, new = self.config.seed, keeps is None or kind_of(self.source) != keeps
+        scorer = Scorer.load(self.source, self.config, seed=seed, new_head=new, outputs=outputs)
         _prepare(scorer, self.config)
         return scorer
 

@@ -114,7 +114,7 @@ class Shared:
     def value(self) -> Scorer:
         return self._value
 
-    def scorer(self, outputs: int = 1) -> Scorer:
+    def scorer(self, outputs: int = 1, keeps: str | None = None) -> Scorer:
         if outputs not in self._scorers:
             found = Scorer.load(self._source, seed=0, new_head=True, outputs=outputs)
             self._scorers[outputs] = found.double()

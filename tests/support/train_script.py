@@ -37,10 +37,10 @@ def records(kind: DataKind, count: int = 30) -> list[object]:
     if kind == "demonstrations":
         return [Demonstration(p, "hello " * (1 + i % 4)) for i, p in enumerate(prompts)]
     found: list[object] = [
-        PreferencePair(p, "yes " * (1 + i % 3), f"no {i}", [1.0, 0.0, 0.7][i % 3])
+        PreferencePair(p, "yes " * (1 + i % 3), f"no {i}", [1.0, 0.0, 0.7][i % 3], reference=f"yes {i}")
         for i, p in enumerate(prompts)
     ]
-    return list(MADE["pairs", kind](found)) if kind != "pairs" else found
+    return list(MADE["pairs", kind](found)) if kind not in ("pairs", "referenced") else found
 
 
 TEACHER = os.environ.get("TEACHER")  # a model's folder

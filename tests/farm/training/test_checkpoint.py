@@ -82,7 +82,7 @@ def test_killed_and_resumed_is_bit_for_bit_the_uninterrupted_run(
     assert_same_bits(final(tmp_path / "whole"), final(tmp_path / "killed"))
 
 
-@pytest.mark.parametrize("name", ["simpo", "kto", "aot", "pl_dpo", "awr", "tr_dpo"])
+@pytest.mark.parametrize("name", ["simpo", "kto", "aot", "pl_dpo", "awr", "tr_dpo", "f_sft", "polar"])
 def test_a_number_of_a_whole_step_resumes_exactly(name: str, tmp_path: Path, model_dir: str) -> None:
     """Without a reference, with outputs, groups or values, ranks over a step, a moving reference."""
     options = {"save_every": 2, "keep": 9, "max_steps": 5} | ({"sync_every": 2} if name == "tr_dpo" else {})
