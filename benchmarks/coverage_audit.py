@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from farm.statistics.agreement import VALUES, Ints, votes
+from farm.statistics.agreement import VALUES, Ints, leave_one_out, votes
 from farm.statistics.bootstrap import Interval
 from farm.statistics.measures import Measure, intervals, ratio
 from farm.statistics.profile import JudgementColumns, Reference, Units, against_reference
@@ -27,7 +27,16 @@ from farm.statistics.reliability import LEAST, alpha_scale, coincidences, krippe
 SIZES = (5, 10, 20, 50, 200)
 CHANCES = (0.7, 0.9, 0.97, 1.0)
 PEOPLE, PAIRS, MANY = 3, 4, 200_000
-FIGURES = ("agreement", "accuracy", "over_longest", "kappa", "alpha", "pairwise", "people's alpha")
+FIGURES = (
+    "agreement",
+    "accuracy",
+    "over_longest",
+    "over_people",
+    "kappa",
+    "alpha",
+    "pairwise",
+    "people's alpha",
+)
 
 
 class Held(NamedTuple):
@@ -62,13 +71,14 @@ def study(rng: np.random.Generator, instructions: int, chance: float, clustered:
     said = [np.where(rng.random(n) < own[of], truth, 2 - truth) for _ in range(PEOPLE + 1)]
     place = np.arange(n)
     counts = votes(np.tile(place, PEOPLE), np.concatenate(said[:PEOPLE]), n)
+    with_each_other = np.mean([leave_one_out(VALUES[each], counts) for each in said[:PEOPLE]], axis=0)
     lengths = np.stack([rng.integers(1, 3, n), np.full(n, 2)], axis=1)
     units = Units(
         length=lengths, list=np.zeros((n, 2), bool), identical=np.zeros(n, bool), pair=place, instruction=of
     )
     judged = JudgementColumns(place, VALUES[said[-1]], np.full(n, -1), np.zeros(n, np.int64))
     found = against_reference(
-        judged, Reference(counts, None, np.full(n, np.nan)), units, unreadable_is_wrong=True
+        judged, Reference(counts, None, with_each_other), units, unreadable_is_wrong=True
     )
     everyone = np.ones(n, bool)
     found |= {

@@ -34,8 +34,9 @@ from farm.options.calibrate import CalibrateTask
 from farm.statistics.agreement import Floats, Ints, categories, one_vote_each
 from farm.statistics.agreement import votes as count_votes
 from farm.statistics.bootstrap import Interval
+from farm.statistics.bounds import Told, answer, clustered_error, student_interval
 from farm.statistics.crowd_fit import FOLDS, LEAST, CrowdFit, MemberVerdicts, fit_crowd
-from farm.statistics.vote_distribution import Shares, shares, shares_of_counts
+from farm.statistics.vote_distribution import Shares, brier, shares, shares_of_counts
 
 SCORES = ("agreement", "variance", "brier", "kl")
 DECIMALS = 4  # of the weights and the noise in the written file
@@ -61,7 +62,8 @@ class Calibration:
 
     fitted, held: the number of questions for the fit and for the check. votes: the usual number of people on
     a question; the replayed pool labels each question as often. scores: the measures on the held-out
-    questions, by name, of `people` and of the pool `before` and `after`.
+    questions, by name, of `people` and of the pool `before` and `after`. gain: the mean Brier score before
+    less that after, on the questions where both are known, with bounds by instruction.
     """
 
     pool: str
@@ -74,6 +76,7 @@ class Calibration:
     flip_before: float
     fit: CrowdFit
     scores: Mapping[str, Mapping[str, Interval]]
+    gain: Interval
 
     @property
     def judged_once(self) -> bool:
@@ -81,10 +84,9 @@ class Calibration:
         return min(member.judgements for member in self.members) < 1.5
 
     @property
-    def better(self) -> bool:
-        """Whether the Brier score on the held-out questions fell."""
-        before, after = (self.scores[when]["brier"].value for when in ("before", "after"))
-        return before is not None and after is not None and after < before
+    def better(self) -> Told | None:
+        """Whether the Brier score on the held-out questions is shown to have fallen."""
+        return answer(self.gain)
 
     def to_json(self) -> Json:
         """The result as a JSON object."""
@@ -107,6 +109,7 @@ class Calibration:
             "penalty": self.fit.penalty,
             "judged_once": self.judged_once,
             "better": self.better,
+            "gain": interval_json(self.gain),
             "scores": scores,
         }
 
@@ -148,7 +151,8 @@ def calibrate_pool(ledger: Ledger, pool: Pool, task: CalibrateTask) -> Calibrati
     fit = replace(fit, weights=np.round(fit.weights, DECIMALS), flip=round(fit.flip, DECIMALS))
     fresh = _reweighted(pool, fit, task.out.stem)
     kept = tuple(labelled.members[place] for place in np.flatnonzero(fit.weights > 0))
-    scores = _scores(labelled, {"before": (pool, labelled.members), "after": (fresh, kept)}, task)
+    pools = {"before": (pool, labelled.members), "after": (fresh, kept)}
+    check = _Check.of(labelled, pools)
     weights = fit.weights.tolist()
     text = catalogue.reweighted(
         task.pool, pool, title=fresh.name, weights=weights, flip=fit.flip, folder=task.out.parent
@@ -169,7 +173,8 @@ def calibrate_pool(ledger: Ledger, pool: Pool, task: CalibrateTask) -> Calibrati
         members=members,
         flip_before=pool.noise.flip,
         fit=fit,
-        scores=scores,
+        scores=check.scores(task.reference),
+        gain=check.gain(),
     )
 
 
@@ -244,24 +249,9 @@ def _fitted(labelled: _Labelled, task: CalibrateTask) -> CrowdFit:
     """The fit on the questions that are not held out. Each person has one vote on a question."""
     units = labelled.units[~labelled.units["held"]]
     place = pd.Series(np.arange(len(units)), index=units["unit"])
-
-    def cells(rows: pd.DataFrame) -> tuple[Ints, Ints, Floats]:
-        """The place of each judgement's question, its annotator, and its preference."""
-        mine = rows[rows["unit"].isin(place.index)]
-        where, who = place[mine["unit"]].to_numpy(), mine["annotator"].to_numpy(np.int64)
-        return where, who, mine["preference"].to_numpy(float)
-
-    def verdicts(rows: pd.DataFrame) -> Shares:
-        where, _, preference = cells(rows)
-        return shares(where, preference, len(units))
-
-    def votes(rows: pd.DataFrame) -> Shares:
-        where, who, preference = cells(rows)
-        ballots = one_vote_each(where, who, categories(preference), len(units))
-        return shares_of_counts(count_votes(ballots.units, ballots.category, len(units)))
-
+    verdicts = [shares(*_cells(place, rows), len(units)) for rows in labelled.members]
     folds = [keyed_index(FOLDS, "calibration fold", key) for key in units["instruction"]]
-    judged = MemberVerdicts.of([verdicts(rows) for rows in labelled.members], votes(labelled.people))
+    judged = MemberVerdicts.of(verdicts, _votes(place, labelled.people))
     try:
         return fit_crowd(judged, np.array(folds, dtype=np.int64))
     except ValueError as error:
@@ -271,27 +261,70 @@ def _fitted(labelled: _Labelled, task: CalibrateTask) -> CrowdFit:
         raise ConfigError(str(error), where=task.pool, remedy=remedy) from None
 
 
-def _scores(
-    labelled: _Labelled, pools: Mapping[str, tuple[Pool, tuple[pd.DataFrame, ...]]], task: CalibrateTask
-) -> dict[str, dict[str, Interval]]:
-    """The audit's measures on the held-out questions, for people and for each replayed pool.
+def _cells(place: pd.Series, rows: pd.DataFrame) -> tuple[Ints, Floats]:
+    """The place of each judgement's question and its preference, (n,) each. place: of a question's unit."""
+    mine = rows[rows["unit"].isin(place.index)]
+    return place[mine["unit"]].to_numpy(), mine["preference"].to_numpy(float)
 
-    pools: each pool with its members' verdicts. A pool labels each question as often as people did.
-    """
-    units = labelled.units[labelled.units["held"]]
-    people = labelled.people[labelled.people["unit"].isin(units["unit"])]
-    free = max(card.id for card in labelled.cards) + 1
-    rows, cards = [people], list(labelled.cards)
-    for code, (when, (pool, members)) in enumerate(pools.items(), free):
-        rows.append(_rehearsed(pool, members, units=units, times=labelled.votes, code=code))
-        cards.append(replace(pool.card, name=f"pool {when}", id=code))
-    frames = Judgements(pd.concat(rows, ignore_index=True), units, tuple(cards))
-    report = audit(frames, AuditOptions(reference=task.reference)).whole
-    found = {each.name: dict(each.measures) for each in report.annotators}
-    reference = dict(report.reference.measures)
-    reference["variance"] = _complement(reference["agreement"])
-    every = {"people": reference} | {when: found[f"pool {when}"] for when in pools}
-    return {who: {name: each[name] for name in SCORES if name in each} for who, each in every.items()}
+
+def _votes(place: pd.Series, people: pd.DataFrame) -> Shares:
+    """People's votes on each question that has a place: each person has one."""
+    mine = people[people["unit"].isin(place.index)]
+    where, preference = _cells(place, mine)
+    ballots = one_vote_each(where, mine["annotator"].to_numpy(np.int64), categories(preference), len(place))
+    return shares_of_counts(count_votes(ballots.units, ballots.category, len(place)))
+
+
+@dataclass(frozen=True)
+class _Check:
+    """The held-out questions, with people's judgements of them and the labels of each replayed pool."""
+
+    units: pd.DataFrame
+    people: pd.DataFrame
+    labels: Mapping[str, pd.DataFrame]
+    cards: tuple[AnnotatorCard, ...]
+
+    @classmethod
+    def of(cls, labelled: _Labelled, pools: Mapping[str, tuple[Pool, tuple[pd.DataFrame, ...]]]) -> _Check:
+        """Replay the pools, each given with its members' verdicts. Their codes follow those of people.
+
+        A pool labels each question as often as people did.
+        """
+        units = labelled.units[labelled.units["held"]]
+        people = labelled.people[labelled.people["unit"].isin(units["unit"])]
+        labels, cards = {}, list(labelled.cards)
+        for code, (when, (pool, members)) in enumerate(pools.items(), max(card.id for card in cards) + 1):
+            labels[when] = _rehearsed(pool, members, units=units, times=labelled.votes, code=code)
+            cards.append(replace(pool.card, name=f"pool {when}", id=code))
+        return cls(units, people, labels, tuple(cards))
+
+    def scores(self, reference: str) -> dict[str, dict[str, Interval]]:
+        """The audit's measures of people and of each pool."""
+        rows = pd.concat([self.people, *self.labels.values()], ignore_index=True)
+        report = audit(Judgements(rows, self.units, self.cards), AuditOptions(reference=reference)).whole
+        found = {each.name: dict(each.measures) for each in report.annotators}
+        of_people = dict(report.reference.measures)
+        of_people["variance"] = _complement(of_people["agreement"])
+        every = {"people": of_people} | {when: found[f"pool {when}"] for when in self.labels}
+        return {who: {name: each[name] for name in SCORES if name in each} for who, each in every.items()}
+
+    def gain(self) -> Interval:
+        """The mean of the Brier score before less that after, question by question, in clusters."""
+        place = pd.Series(np.arange(len(self.units)), index=self.units["unit"])
+        people = _votes(place, self.people)
+        before, after = (
+            brier(shares(*_cells(place, self.labels[when]), len(place)), people)
+            for when in ("before", "after")
+        )
+        known = ~np.isnan(before - after)
+        clusters = np.unique(self.units["instruction"].to_numpy()[known], return_inverse=True)[1]
+        gained = (before - after)[known]
+        if not len(gained):
+            return Interval(None, None, None, 0)
+        found = student_interval(
+            float(gained.mean()), clustered_error(gained, clusters), len(np.unique(clusters))
+        )
+        return replace(found, n=len(gained))
 
 
 def _complement(found: Interval) -> Interval:

@@ -102,6 +102,9 @@ def _pool(found: Calibration) -> Iterator[RenderableType]:
     parts: list[RenderableType] = [head, Text(), scores, noise, weights]
     if found.judged_once:
         parts.append(Text(ONCE))
-    if not found.better:
-        parts.append(Text("\nIts Brier score is NO better than before on the questions held out."))
+    parts.append(
+        Text(f"\nThe Brier score on the questions held out fell by {found.gain.text('+.3f', '+.3f')}.")
+    )
+    if found.better != "yes":
+        parts.append(Text("It is NOT shown to fit people better than before."))
     yield from parts

@@ -103,7 +103,9 @@ def test_a_persons_second_judgement_is_no_second_vote(study: dict[str, Any], tmp
 
 def test_on_the_part_held_out_it_comes_near_people(study: dict[str, Any]) -> None:
     people, before, after = (study["found"]["scores"][who] for who in ("people", "before", "after"))
-    assert study["found"]["better"]
+    fell = before["brier"]["value"] - after["brier"]["value"]
+    assert study["found"]["gain"]["value"] == pytest.approx(fell)
+    assert (study["found"]["gain"]["low"] > 0, study["found"]["better"]) == (True, "yes")
     assert after["brier"]["value"] == pytest.approx(people["brier"]["value"], abs=0.02)
     assert after["brier"]["value"] < before["brier"]["low"]
     assert after["kl"]["value"] < before["kl"]["value"]

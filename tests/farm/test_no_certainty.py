@@ -7,10 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from annotators import catalogue
+from annotators.composite import Composite
+from annotators.pool import Pool
+from annotators.simulator import Judge
+from db.records import AnnotatorCard, AnnotatorKind
+from farm.quickstart import Quickstart
 from tests.support.command_line import farm, told
 from tests.support.judged_models import REFERENCE, judged_row
+from tests.support.known_members import composite_file
+from tests.support.known_pools import Known, Said, pairs_of, write
 
 WHO = {"ada": "human", "ben": "human", "cleo": "human", "judge": "llm"}
 MODELS = ("a", "b", "c")
@@ -90,3 +99,39 @@ def test_the_reference_against_itself_alone_is_certain(tmp_path: Path) -> None:
     assert [name for name, low, high in bounds(found) if high - low < 1e-9] == [
         f"/models/1 {REFERENCE} lc_interval"
     ]
+
+
+def composite(kind: str, path: Path) -> list[AnnotatorCard]:
+    """Write a pool, panel or cascade of three judges. Return their cards."""
+    names = ("one", "two", "three")
+    if kind == "pool":
+        nobody = Judge(utility=lambda instruction, input, output: 0.0)
+        loaded = catalogue.load(str(Known(dict.fromkeys(names, 1), dict.fromkeys(names, nobody)).file(path)))
+        assert isinstance(loaded, Pool)
+        return [member.card for member in loaded.alone]
+    lines = ("combine: dawid-skene",) if kind == "panel" else ()
+    loaded = catalogue.load(composite_file(path, kind, names, *lines))
+    assert isinstance(loaded, Composite)
+    return [member.card for member in loaded.members]
+
+
+@pytest.mark.parametrize("kind", ["pool", "panel", "cascade"])
+def test_no_calibration_is_certain(tmp_path: Path, kind: str) -> None:
+    """Members and people give the same verdict on each of 200 pairs."""
+    file, pairs = tmp_path / "three.yaml", pairs_of(200)
+    people = [AnnotatorCard(f"person-{k}", AnnotatorKind.HUMAN) for k in range(3)]
+    verdicts = np.resize([0.0, 1.0], len(pairs))
+    said: list[Said] = [(card, verdicts) for card in (*composite(kind, file), *people)]
+    ledger = write(tmp_path / "farm.db", pairs, *said)
+    options = ("--promise", 0.8) if kind == "cascade" else ()
+    found = told(ledger, "annotators", "calibrate", file, "--out", tmp_path / "out.yaml", *options)
+    seen = list(bounds(found))
+    assert len(seen) == {"pool": 6, "panel": 1, "cascade": 2}[kind]
+    assert [each for each in seen if each[2] - each[1] < 1e-9] == []
+
+
+def test_no_interval_of_a_study_has_the_width_0(studied: Quickstart) -> None:
+    """What `farm validate` and `farm quickstart` write of a whole study."""
+    seen = list(bounds(json.loads((studied.ledger.parent / "study.json").read_text())))
+    assert len(seen) > 30
+    assert [each for each in seen if each[2] - each[1] < 1e-9] == []
