@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from annotators.prices import PriceTable
 from db.errors import ConfigError
 from db.ledger import Ledger
 from db.queries.aspects import require_aspect
@@ -15,6 +16,8 @@ from db.queries.frames import Judgements
 from db.queries.holdings import names_of
 from farm.evaluation.audit_report import AuditReport, Slice
 from farm.evaluation.coverage import coverage
+from farm.evaluation.families import Kinship, told_families
+from farm.evaluation.family_audit import family_audit
 from farm.evaluation.pair_audit import pair_audit
 from farm.evaluation.questions import questioned
 from farm.evaluation.rating_audit import audit_ratings
@@ -52,10 +55,12 @@ def audit_ledger(ledger: Ledger, options: AuditOptions) -> AuditReport:
     who = named(found.annotators)
     shown = annotators_named(who, options.annotators)
     reference = reference_members(who, options.reference)
+    known = _kinship(options) if options.families else None
     return replace(
         report,
         ratings=ratings,
         traits=trait_audit(ledger, found, reference, shown) if options.traits else None,
+        families=family_audit(ledger, found, reference, shown, kinship=known) if known else None,
         pairs=pair_audit(ledger, found, shown) if options.pairs else None,
         strengths=strength_audit(ledger, found, reference, shown) if whole else None,
         rules=checked(rules, report.whole),
@@ -63,6 +68,12 @@ def audit_ledger(ledger: Ledger, options: AuditOptions) -> AuditReport:
         aspect=options.aspect,
         aspects=tuple(sorted(names_of(ledger, "aspect"))),
     )
+
+
+def _kinship(options: AuditOptions) -> Kinship:
+    """The families that the options and the price table tell. Raises ConfigError for a wrong price table."""
+    table = PriceTable.load(options.prices).families.of
+    return Kinship(table, told_families(options.family), told_families(options.taught))
 
 
 def _disagreements(

@@ -13,6 +13,8 @@ slices                which questions make a slice, its judgements as arrays
 slice_audit           the measures of one slice
 traits                traits of a text: length, lists, markdown, hedges and others
 trait_audit           what each annotator rewards, people beside judges
+families              who is of which family of models
+family_audit          whether judges prefer outputs of their own family
 near_texts            how alike two outputs are
 pair_audit            what is odd about the pairs: alike outputs, contradictions
 strength_audit        how far annotators agree on how much better an output is

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from db.ids import Json
+from farm.evaluation.family_audit import FamilyAudit
 from farm.evaluation.json_figures import interval_json
 from farm.evaluation.pair_audit import PairAudit
 from farm.evaluation.strength_audit import StrengthAudit
@@ -281,6 +282,7 @@ class AuditReport:
     ratings: RatingAudit | None = None
     coverage: tuple[Coverage, ...] = ()  # of the panels and cascades, on all questions
     traits: TraitAudit | None = None  # where it was asked for
+    families: FamilyAudit | None = None  # where it was asked for
     pairs: PairAudit | None = None  # where it was asked for
     strengths: StrengthAudit | None = None  # where somebody says how much better
     aspect: str | None = None
@@ -297,6 +299,7 @@ class AuditReport:
             "ratings": self.ratings.to_json() if self.ratings else None,
             "coverage": [each.to_json() for each in self.coverage],
             "traits": self.traits.to_json() if self.traits else None,
+            "families": self.families.to_json() if self.families else None,
             "odd_pairs": self.pairs.to_json() if self.pairs else None,
             "strengths": self.strengths.to_json() if self.strengths else None,
             "aspect": self.aspect,

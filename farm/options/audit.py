@@ -36,6 +36,14 @@ class AuditOptions(Options):
     """The verdicts on this criterion in place of the overall ones."""
     traits: bool = False
     """Also what each annotator rewards: length, lists, markdown, hedges and others."""
+    families: bool = False
+    """Also whether judges prefer outputs of models of their own family more than others do."""
+    family: tuple[str, ...] = ()
+    """The family of an annotator, a model or a producer, NAME=FAMILY (none: of none); repeat it."""
+    taught: tuple[str, ...] = ()
+    """The family whose judgements or outputs a model learnt from, NAME=FAMILY; repeat it."""
+    prices: Path | None = option(None, project="prices")
+    """A price table of your own (YAML), for its families."""
     pairs: bool = False
     """Also what is odd about the pairs: cycles, near-duplicate outputs, one-word differences."""
 
@@ -49,7 +57,12 @@ class AuditOptions(Options):
     def problems(self) -> list[str]:
         """See the base class."""
         both = self.labels and self.aspect is not None
-        return ["--labels and --aspect exclude each other: a criterion has no label noise"] if both else []
+        found = ["--labels and --aspect exclude each other: a criterion has no label noise"] if both else []
+        for flag, words in (("--family", self.family), ("--taught", self.taught)):
+            wrong = [word for word in words if not all(word.rpartition("=")[::2])]
+            found += [f"{flag} takes NAME=FAMILY and not {word!r}" for word in wrong]
+            found += [f"{flag} goes with --families"] if words and not self.families else []
+        return found
 
 
 class CsvFile(Options):

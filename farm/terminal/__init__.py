@@ -3,6 +3,7 @@
 Beside them:
 
 common       tables, and foreign text made harmless
+audit_parts  parts of an audit that a flag asks for
 progress     how far the work is
 calibrate    the view of `farm annotators calibrate`
 """

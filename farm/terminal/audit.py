@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -25,13 +24,10 @@ from farm.evaluation.audit_report import (
     ReferenceAudit,
     Slice,
 )
-from farm.evaluation.pair_audit import PairAudit
-from farm.evaluation.strength_audit import StrengthAudit
-from farm.evaluation.trait_audit import PLACE, Reward, TraitAudit
 from farm.evaluation.worst_pairs import ToldPair
 from farm.statistics.bootstrap import Interval
-from farm.statistics.bounds import answer
-from farm.terminal.common import plain, table
+from farm.terminal.audit_parts import families, odd_pairs, strengths, traits
+from farm.terminal.common import figure, number, plain, rate, table
 
 TABLE = Kind(b"source,subset,tries,annotator,")
 
@@ -40,9 +36,6 @@ PAIRS = 12
 BEGUN = 40  # characters of a text in a table
 LONGEST = "longest"
 USABLE = {"yes": "usable", "no": "NOT to be used", "not decided": "not decided", None: "not decided"}
-TRAITS = """
-What each annotator rewards: log-odds for one standard deviation more, all else equal.
-*: shown not to be 0. !: shown to differ from people on the same questions"""
 BIASES = """
 Bias and variance; fit of people's votes; prefers the first shown; the same in both orders, right in both;
 prefers the longer, the list; price and seconds per 1,000"""
@@ -62,9 +55,10 @@ def audit_view(report: AuditReport) -> RenderableType:
         ),
         *told(report.whole),
         *_coverage(report.coverage),
-        *_traits(report.traits),
-        *_odd_pairs(report.pairs),
-        *_strengths(report.strengths),
+        *traits(report.traits),
+        *families(report.families),
+        *odd_pairs(report.pairs),
+        *strengths(report.strengths),
         *(part for each in report.slices for part in told(each)),
         *(_ratings(report.ratings) if report.ratings else ()),
         *_aspects(report),
@@ -121,69 +115,6 @@ def _ratings(ratings: RatingAudit) -> Iterator[RenderableType]:
             f"On the {ratings.shared:,} outputs that several annotators rated: alpha (interval scale) "
             f"{alpha}, mean distance of two ratings {rate(ratings.measures['difference'])}."
         )
-
-
-def _traits(found: TraitAudit | None) -> Iterator[RenderableType]:
-    """What each annotator rewards: the log-odds of each trait, marked where they differ from 0 and people."""
-    if found is None:
-        return
-    told = [
-        name
-        for name in (*found.scales, PLACE)
-        if any(row.rewards[name].effect.value is not None for row in found.rows)
-    ]
-    yield Text(TRAITS)
-    rows = table("annotator", "n#", *(f"{name}#" for name in told))
-    for row in found.rows:
-        rows.add_row(plain(row.annotator), f"{row.n:,}", *(_effect(row.rewards[name]) for name in told))
-    yield rows
-    for row in found.rows:
-        if row.refused:
-            yield plain(f"No model of {row.annotator}: {row.refused}.")
-
-
-def _effect(reward: Reward) -> str:
-    """A log-odds, with * where it is shown not to be 0 and ! where it is shown not to be people's."""
-    if reward.effect.value is None:
-        return ""
-    marks = ("*" if _is_apart(reward.effect) else "", "!" if _is_apart(reward.over_people) else "")
-    return f"{reward.effect.value:+.2f}{''.join(marks)}"
-
-
-def _is_apart(interval: Interval) -> bool:
-    return answer(interval) in ("yes", "no")
-
-
-def _odd_pairs(found: PairAudit | None) -> Iterator[RenderableType]:
-    """Pairs whose outputs are alike, and annotators that contradict themselves."""
-    if found is None:
-        return
-    yield Text(f"\nOf {found.pairs:,} pairs the outputs are alike in")
-    rows = table("likeness", "pairs#", "ties#", "such as")
-    for each in found.alike:
-        some = ", ".join(f"pair:{pair}" for pair in each.examples)
-        rows.add_row(str(each.kind), f"{each.pairs:,}", rate(each.ties), some)
-    yield rows if found.alike else Text("none")
-    if found.cycles:
-        yield Text("\nThree outputs of which each beats the next; a coin makes 0.25 of all triads such")
-        rows = table("annotator", "triads#", "cycles#", "share#")
-        for one in found.cycles:
-            rows.add_row(plain(one.annotator), f"{one.triads:,}", f"{one.cycles:,}", rate(one.share))
-        yield rows
-
-
-def _strengths(found: StrengthAudit | None) -> Iterator[RenderableType]:
-    """How far those agree who say how much better, and how right they are when they are sure."""
-    if found is None:
-        return
-    people = "" if found.alpha.value is None else f"; people with each other {rate(found.alpha)}"
-    yield Text(f"\nHow much better: alpha on the ordinal scale{people}")
-    by = sorted({name for row in found.rows for name in row.by_strength}, key=Fraction)
-    rows = table("annotator", "n#", "alpha#", *(f"right at {name}#" for name in by))
-    for row in found.rows:
-        right = (rate(row.by_strength[name]) if name in row.by_strength else "" for name in by)
-        rows.add_row(plain(row.annotator), f"{row.n:,}", rate(row.alpha), *right)
-    yield rows
 
 
 def _coverage(found: Sequence[Coverage]) -> Iterator[RenderableType]:
@@ -356,21 +287,6 @@ def _consensus(panel: Panel) -> Iterator[str]:
         f"questions. Where {name} judged, it is right on {rival.consensus:.3f} and {name} on "
         f"{rival.accuracy:.3f}, a lead of {consensus.lead.text('+.3f', '+.2f')}: {USABLE[consensus.usable]}."
     )
-
-
-def figure(value: float | None) -> str:
-    """A value with three decimals; empty for None."""
-    return "" if value is None else f"{value:.3f}"
-
-
-def number(interval: Interval) -> str:
-    """The value of an interval with three decimals; empty without one."""
-    return figure(interval.value)
-
-
-def rate(interval: Interval) -> str:
-    """A value with its interval."""
-    return interval.text(".3f", ".2f")
 
 
 def write_csv(report: AuditReport, path: Path) -> None:

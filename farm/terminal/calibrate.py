@@ -12,8 +12,7 @@ from farm.calibration.pool import SCORES, Calibration
 from farm.calibration.strengths import StrengthCalibration
 from farm.calibration.tables import PanelCalibration
 from farm.calibration.thresholds import CascadeCalibration
-from farm.terminal.audit import rate
-from farm.terminal.common import plain, table
+from farm.terminal.common import plain, rate, table
 
 HEADINGS = {"agreement": "agreement#", "variance": "variance#", "brier": "Brier#", "kl": "KL#"}
 ONCE = """

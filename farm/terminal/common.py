@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from farm.escaping import printed
+
+if TYPE_CHECKING:  # it brings numpy, which the shortest commands do not need
+    from farm.statistics.bootstrap import Interval
 
 WIDTH = 108  # columns of text
 ENDLESS = 100_000  # columns that no table needs
@@ -56,3 +61,18 @@ def print_whole(console: Console, view: RenderableType) -> None:
         endless = console.options.update(max_width=ENDLESS)
         console.width = max(WIDTH, Measurement.get(console, endless, view).maximum)
     console.print(view)
+
+
+def figure(value: float | None) -> str:
+    """A value with three decimals; empty for None."""
+    return "" if value is None else f"{value:.3f}"
+
+
+def number(interval: Interval) -> str:
+    """The value of an interval with three decimals; empty without one."""
+    return figure(interval.value)
+
+
+def rate(interval: Interval) -> str:
+    """A value with its interval."""
+    return interval.text(".3f", ".2f")

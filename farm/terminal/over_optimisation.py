@@ -8,8 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from farm.over_optimisation import Curve
-from farm.terminal.audit import figure, rate
-from farm.terminal.common import plain, table
+from farm.terminal.common import figure, plain, rate, table
 
 
 def curves_view(found: Sequence[Curve]) -> RenderableType:

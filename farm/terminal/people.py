@@ -10,8 +10,7 @@ from rich.text import Text
 from farm.evaluation.people_report import PeopleWinRate, Replacement
 from farm.evaluation.rankings import RankComparison, Sensitivity
 from farm.statistics.bootstrap import Interval
-from farm.terminal.audit import figure, rate
-from farm.terminal.common import plain, table
+from farm.terminal.common import figure, plain, rate, table
 
 WORDS = {
     "judge": "judge",

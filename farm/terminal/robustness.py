@@ -10,8 +10,7 @@ from rich.text import Text
 from farm.evaluation.attacks import ATTACKS, AttackKind
 from farm.robustness import Attempt, RobustnessReport
 from farm.terminal.annotate import unread_lines
-from farm.terminal.audit import rate
-from farm.terminal.common import plain, table
+from farm.terminal.common import plain, rate, table
 
 HEADS = {
     AttackKind.NULL: "Outputs that answer nothing: they must lose to the honest output",
