@@ -134,6 +134,19 @@ def with_chances(name: str, spec: AnnotatorSpec, out: Path, chances: Sequence[fl
     return yaml.safe_dump(changed, sort_keys=False, allow_unicode=True, width=110)
 
 
+def with_prompt(name: str, spec: AnnotatorSpec, title: str, prompt: str, summary: str) -> dict[str, str]:
+    """The files of a copy of an annotator with another prompt: file name -> text.
+
+    name: of the annotator, which was loaded as `spec`. title: the new name. prompt: the new template. The
+    copy names its model, since what was tried is good for that model alone.
+    """
+    entries = read_yaml(_path_of(name))
+    assert isinstance(entries, dict)  # it was loaded
+    changed = {**entries, "name": title, "summary": summary, "model": spec.model, "prompt": "prompt.jinja"}
+    text = yaml.safe_dump(changed, sort_keys=False, allow_unicode=True, width=110)
+    return {SPEC_FILE: text, "prompt.jinja": prompt}
+
+
 def refitted(
     name: str,
     whole: Composite,

@@ -1,22 +1,28 @@
-"""Fit an annotator to people: `farm annotators calibrate`.
+"""Make an annotator judge as people do: `farm annotators calibrate` and `farm annotators align`.
 
-Of a pool the weights and the label noise are fitted, of a cascade the thresholds, of a panel the error tables
-of its members, of a judge on a scale the chance of each step. Nobody is asked anything.
+`calibrate` fits what stands in an annotator's file: of a pool the weights and the label noise, of a cascade
+the thresholds, of a panel the error tables of its members, of a judge on a scale the chance of each step.
+Nobody is asked anything. `align` searches for rules that a judge's prompt lacks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
 from annotators.cascade import CascadeRule
-from annotators.catalogue import SPEC_FILE
-from annotators.composite import Composite
+from annotators.catalogue import SPEC_FILE, ModelSlots, default_slots
+from annotators.clients.budget import Estimate
+from annotators.composite import AnyAnnotator, Composite
 from annotators.panel import PanelRule
 from annotators.pool import Pool
 from annotators.spec import AnnotatorSpec
 from db.errors import ConfigError
 from db.ledger import Ledger
 from db.whole_files import refuse_other
+from farm.aligning.foreseen import foreseen
+from farm.aligning.report import Alignment
+from farm.aligning.run import Load, Search
 from farm.annotate import loaded
 from farm.calibration.pool import Calibration, calibrate_pool
 from farm.calibration.strengths import StrengthCalibration, calibrate_strengths
@@ -26,7 +32,9 @@ from farm.judging.composites import named_members
 from farm.judging.provider import Provider, Task
 from farm.judging.transports import whom_of
 from farm.judging.unasked import is_quiet, quiet_spec
+from farm.options.align import AlignTask as AlignTask
 from farm.options.calibrate import CalibrateTask as CalibrateTask
+from farm.progress import Progress
 
 Calibrated: TypeAlias = Calibration | CascadeCalibration | PanelCalibration | StrengthCalibration
 
@@ -64,3 +72,34 @@ def _named(ledger: Ledger, spec: AnnotatorSpec, provider: Provider) -> Annotator
     known = whom_of(spec, provider).annotator
     assert isinstance(known, AnnotatorSpec)
     return known
+
+
+def align(ledger: Ledger, task: AlignTask, provider: Provider, progress: Progress) -> Alignment:
+    """Search for rules with which people agree more with a judge, and write them as annotators.
+
+    Raises ConfigError where it cannot begin or there is nothing to learn from. Raises RunStopped where the
+    provider or the budget ends the run early; the same call goes on from there.
+    """
+    proposer = _model(task.proposer, provider)
+    search = Search(ledger, task, _loading(provider), proposer=proposer, provider=provider, progress=progress)
+    return search.run()
+
+
+def plan_alignment(ledger: Ledger, task: AlignTask, provider: Provider) -> Mapping[str, Estimate]:
+    """What `align` would ask at most, by whom it asks. Nothing is asked and nothing is written."""
+    proposer = _model(task.proposer, provider)
+    return foreseen(ledger, task, _loading(provider), proposer=proposer, provider=provider)
+
+
+def _loading(provider: Provider) -> Load:
+    def load(name: str) -> AnyAnnotator:
+        return loaded(name, Task(), provider)
+
+    return load
+
+
+def _model(name: str, provider: Provider) -> str:
+    """The model that fills a slot, or the model of this name."""
+    given = ModelSlots.of(provider.models)
+    usual = default_slots()
+    return given.slots.get(name) or given.every or usual[name] if name in usual else name

@@ -45,6 +45,7 @@ MAY: dict[str, tuple[str, ...]] = {
     "farm.terminal": ("farm", "annotators", "db"),
     "farm": ("farm", "annotators", "db"),
     "farm.pages": ("farm.studies", *MEASURES, "annotators", "db"),
+    "farm.aligning": (*ASKED, "farm.judging", *MEASURES, "annotators", "db"),
     "farm.calibration": ("farm.audit", "farm.options", "farm.judging", *MEASURES, "annotators", "db"),
     "farm.studies": (*STEPS, *ASKED, *MEASURES, "farm.world", *TORCH, "annotators", "db"),
     "farm.tracing": ("farm.evaluation", "farm.models", "farm.config", "db"),

@@ -126,10 +126,10 @@ def _claims_of(draw_key: str, pair_ids: Sequence[int]) -> Select[*tuple[object, 
 
 
 def claims(ledger: Ledger, claim_ids: Sequence[int]) -> dict[int, Claim]:
-    """Claims with their slots, by id."""
+    """Claims with their slots, by id. A request that is about no pair has none."""
     query = (
         select(CLAIM, CLAIM_SLOT.c.slot, CLAIM_SLOT.c.pair_id, CLAIM_SLOT.c.replicate, CLAIM_SLOT.c.swapped)
-        .select_from(CLAIM.join(CLAIM_SLOT))
+        .select_from(CLAIM.outerjoin(CLAIM_SLOT))
         .where(CLAIM.c.id.in_(claim_ids))
         .order_by(CLAIM.c.id, CLAIM_SLOT.c.slot)
     )
@@ -137,7 +137,9 @@ def claims(ledger: Ledger, claim_ids: Sequence[int]) -> dict[int, Claim]:
     rows = {}
     for row in ledger.stream(query):
         rows[row.id] = row
-        slots.setdefault(row.id, []).append(Question(row.pair_id, row.replicate, bool(row.swapped)))
+        slots.setdefault(row.id, [])
+        if row.pair_id is not None:
+            slots[row.id].append(Question(row.pair_id, row.replicate, bool(row.swapped)))
     return {
         i: Claim(
             request_key=row.request_key,

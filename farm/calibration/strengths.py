@@ -20,15 +20,15 @@ from annotators.spec import AnnotatorSpec
 from db.errors import ConfigError
 from db.ids import Json, keyed_uniform
 from db.ledger import Ledger
-from db.queries.frames import Judgements, identities, judgements
+from db.queries.frames import identities, judgements
 from db.queries.strengths import strengths
 from db.whole_files import write_bytes_whole
 from farm.evaluation.json_figures import interval_json
-from farm.evaluation.references import named, reference_members
+from farm.evaluation.mean_votes import mean_votes
 from farm.options.calibrate import CalibrateTask
-from farm.statistics.agreement import Floats, sides
+from farm.statistics.agreement import Floats
 from farm.statistics.bootstrap import Interval
-from farm.statistics.bounds import Told, answer, clustered_error, difference_interval
+from farm.statistics.bounds import Told, answer, clustered_difference
 from farm.statistics.isotonic import isotonic_means
 
 FEWEST = 30  # pairs with a strength that people judged, for the fit and for the check
@@ -94,9 +94,7 @@ def calibrate_strengths(
     counts = np.bincount(steps, minlength=levels + 1)[1:]
     chances = _chances(fit["agreed"].to_numpy(float), steps, counts)
     before, after = _brier(held, [1.0] * levels), _brier(held, chances)
-    clusters = np.unique(held["instruction"], return_inverse=True)[1].astype(np.intp)
-    error = clustered_error(before - after, clusters)
-    gain = difference_interval(float((before - after).mean()), error, len(np.unique(clusters)))
+    gain = clustered_difference(before - after, held["instruction"].to_numpy(str))
     task.out.parent.mkdir(exist_ok=True)
     write_bytes_whole(task.out, catalogue.with_chances(task.pool, spec, task.out, chances).encode())
     return StrengthCalibration(
@@ -136,7 +134,7 @@ def _rows(ledger: Ledger, known: AnnotatorSpec, task: CalibrateTask) -> pd.DataF
     Raises ConfigError where the judge said no strength of what people judged.
     """
     found = judgements(ledger, has_list, task.source, task.subset)
-    people = _people(found, task.reference)
+    people = mean_votes(found, task.reference)[["pair_id", "mean"]]
     told = strengths(ledger)
     numbers = [card.id for card in ledger.annotators() if card.key == known.fingerprint]
     told = told[told["annotator"].isin(numbers) & (told["steps"] > 0)]
@@ -149,15 +147,3 @@ def _rows(ledger: Ledger, known: AnnotatorSpec, task: CalibrateTask) -> pd.DataF
     ]
     agreed = np.where(rows["lead"] > 0, rows["mean"], 1 - rows["mean"])
     return rows.assign(agreed=agreed, held=held)
-
-
-def _people(found: Judgements, reference: str) -> pd.DataFrame:
-    """The mean of the reference's votes for output_a of each pair, one vote each: pair_id, mean."""
-    members = [each.code for each in reference_members(named(found.annotators), reference)]
-    units = found.units.loc[~found.units["identical"], ["unit", "pair_id", "flipped"]]
-    rows = found.judgements[found.judgements["annotator"].isin(members)].dropna(subset=["preference"])
-    rows = rows.merge(units, on="unit")
-    preference = np.where(rows["flipped"], 1 - rows["preference"], rows["preference"])
-    own = rows.assign(vote=preference).groupby(["pair_id", "annotator"])["vote"].mean().reset_index()
-    votes = own.assign(vote=sides(own["vote"].to_numpy(float)))
-    return votes.groupby("pair_id")["vote"].mean().rename("mean").reset_index()

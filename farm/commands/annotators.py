@@ -1,4 +1,4 @@
-"""`farm annotators [NAME]` and `farm annotators calibrate`."""
+"""`farm annotators [NAME]`, `farm annotators calibrate` and `farm annotators align`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from farm.commands.common import CommandOutput, app, flags
 from farm.judging.provider import Provider
+from farm.options.align import AlignManner, AlignTask
 from farm.options.calibrate import CalibrateTask
 from farm.settings.checked import Options
 from farm.settings.fields import Part, option
@@ -26,6 +27,12 @@ class Catalogue(TyperGroup):
         return super().parse_args(ctx, args)
 
 
+ASKED = Part(
+    without=("batch", "poll_seconds", "local", "rows", "weights"),
+    words={"base_url": "The OpenAI-compatible server of judge and proposer; else as `farm annotate`."},
+)
+
+
 class Shown(Options):
     """What is shown."""
 
@@ -33,9 +40,7 @@ class Shown(Options):
     """Show this one whole, with its prompt."""
 
 
-commands = app(
-    cls=Catalogue, help="List the catalogue, show one annotator, or make a pool judge as people do."
-)
+commands = app(cls=Catalogue, help="List the catalogue, show one annotator, or make one judge as people do.")
 
 
 @commands.command(SHOW)
@@ -75,3 +80,27 @@ def calibrate(context: typer.Context, task: CalibrateTask, output: CommandOutput
     with context.obj.open() as ledger:
         found = run(ledger, task)
     output.show(found.to_json, lambda: calibration_view(found))
+
+
+@commands.command()
+@flags
+def align(
+    context: typer.Context,
+    task: AlignTask,
+    provider: Annotated[Provider, ASKED],
+    manner: AlignManner,
+    output: CommandOutput,
+) -> None:
+    """Search for rules with which a judge agrees more with people, and test the best on others."""
+    from farm.calibrate import align as run
+    from farm.calibrate import plan_alignment
+    from farm.terminal.align import alignment_view, plan_json, plan_view
+
+    if manner.dry_run:
+        with context.obj.open(read_only=True) as ledger:
+            plan = plan_alignment(ledger, task, provider)
+        output.show(lambda: plan_json(plan), lambda: plan_view(plan))
+        return
+    with context.obj.open() as ledger, output.progress("judgements") as progress:
+        found = run(ledger, task, provider, progress)
+    output.show(found.to_json, lambda: alignment_view(found))

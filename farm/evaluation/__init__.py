@@ -1,6 +1,7 @@
 """What the commands that measure share: who and what counts, how it is measured, the reports as records.
 
 references            annotators under distinct names, and who of them is the reference
+mean_votes            the mean of people's votes on each pair
 questions             the judgements that count: those made to test judges are left out
 scope                 which pairs an estimate is about; the error where nothing succeeded
 sets                  the evaluation set of a leaderboard

@@ -7,6 +7,7 @@ completions       a reply as the ledger keeps it, and as a parser reads it
 answered          annotations: read from a reply, failed, or made without asking
 runs              names of runs, and whether the run that claimed a request is alive
 asking            claims first, then completions, then judgements: nothing is paid for twice
+asking_once       one request that is about no pair, claimed and kept as a judge's
 replies           totals over the replies of a run, and the error of a run that brought nothing
 reasons           why replies could not be read: the commonest reasons, with one reply each
 unasked           judges that need no request: rules, and stored replies read again

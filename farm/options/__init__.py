@@ -4,5 +4,6 @@ They stand apart from the commands' own modules, which load torch, pandas or SQL
 completion and a wrong flag take tenths of a second. Task and Provider of judging stand in farm/judging.
 Beside the files with a command's name:
 
+align        which judge is aligned to whom: `farm annotators align`
 calibrate    which pool is fitted to whom: `farm annotators calibrate`
 """

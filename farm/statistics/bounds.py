@@ -91,6 +91,20 @@ def difference_interval(mean: float, error: float, n: int, level: float = LEVEL)
     return Interval(mean, 2 * bounds.low - 1, 2 * bounds.high - 1, n)
 
 
+def clustered_difference(
+    values: Floats, groups: NDArray[np.int64] | NDArray[np.str_], level: float = LEVEL
+) -> Interval:
+    """The mean of paired differences (n,) in [-1, 1] with its interval; one group's are not independent.
+
+    groups (n,): of each difference, any numbers or names. No values, no mean.
+    """
+    if not len(values):
+        return Interval(None, None, None, 0)
+    clusters = np.unique(groups, return_inverse=True)[1]
+    error = clustered_error(values, clusters)
+    return difference_interval(float(values.mean()), error, int(clusters.max()) + 1, level)
+
+
 def student_interval(mean: float, error: float, n: int, level: float = LEVEL) -> Interval:
     """Student's interval of a mean of n independent items that has no least and no largest value.
 

@@ -5,5 +5,6 @@ Beside them:
 common       tables, and foreign text made harmless
 audit_parts  parts of an audit that a flag asks for
 progress     how far the work is
+align        the view of `farm annotators align`
 calibrate    the view of `farm annotators calibrate`
 """
