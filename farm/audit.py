@@ -16,6 +16,7 @@ from db.queries.frames import Judgements
 from db.queries.holdings import names_of
 from farm.evaluation.audit_report import AuditReport, Slice
 from farm.evaluation.coverage import coverage
+from farm.evaluation.drift_audit import drift_audit
 from farm.evaluation.families import Kinship, told_families
 from farm.evaluation.family_audit import family_audit
 from farm.evaluation.pair_audit import pair_audit
@@ -61,6 +62,7 @@ def audit_ledger(ledger: Ledger, options: AuditOptions) -> AuditReport:
         ratings=ratings,
         traits=trait_audit(ledger, found, reference, shown) if options.traits else None,
         families=family_audit(ledger, found, reference, shown, kinship=known) if known else None,
+        drift=drift_audit(ledger, found, reference, shown) if options.drift else None,
         pairs=pair_audit(ledger, found, shown) if options.pairs else None,
         strengths=strength_audit(ledger, found, reference, shown) if whole else None,
         rules=checked(rules, report.whole),

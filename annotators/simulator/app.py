@@ -202,7 +202,7 @@ class App:
             "id": f"chatcmpl-{key}",
             "object": "chat.completion",
             "created": 0,
-            "model": body["model"],
+            "model": body["model"] + self.config.snapshot,
             "choices": [choice],
             "usage": self._usage(messages, length),
         }

@@ -125,6 +125,8 @@ class SimulatorConfig:
     casting: str | Casting | None = None
     """Chooses who plays a model that `judges` does not name, by how it is asked: a callable, or
     module:function. None: `judge` plays."""
+    snapshot: str = ""
+    """What replies add to the name of the model that was asked, such as -2024-08-06."""
     models: tuple[str, ...] = ()
     """The models that exist; empty: any name does. Others are answered with 404."""
     extractor: str | Extractor = find_questions

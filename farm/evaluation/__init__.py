@@ -16,6 +16,7 @@ traits                traits of a text: length, lists, markdown, hedges and othe
 trait_audit           what each annotator rewards, people beside judges
 families              who is of which family of models
 family_audit          whether judges prefer outputs of their own family
+drift_audit           did a judge change with the model behind its name
 near_texts            how alike two outputs are
 pair_audit            what is odd about the pairs: alike outputs, contradictions
 strength_audit        how far annotators agree on how much better an output is

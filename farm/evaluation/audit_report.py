@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from db.ids import Json
+from farm.evaluation.drift_audit import Drift
 from farm.evaluation.family_audit import FamilyAudit
 from farm.evaluation.json_figures import interval_json
 from farm.evaluation.pair_audit import PairAudit
@@ -283,6 +284,7 @@ class AuditReport:
     coverage: tuple[Coverage, ...] = ()  # of the panels and cascades, on all questions
     traits: TraitAudit | None = None  # where it was asked for
     families: FamilyAudit | None = None  # where it was asked for
+    drift: tuple[Drift, ...] | None = None  # where it was asked for
     pairs: PairAudit | None = None  # where it was asked for
     strengths: StrengthAudit | None = None  # where somebody says how much better
     aspect: str | None = None
@@ -300,6 +302,7 @@ class AuditReport:
             "coverage": [each.to_json() for each in self.coverage],
             "traits": self.traits.to_json() if self.traits else None,
             "families": self.families.to_json() if self.families else None,
+            "drift": None if self.drift is None else [each.to_json() for each in self.drift],
             "odd_pairs": self.pairs.to_json() if self.pairs else None,
             "strengths": self.strengths.to_json() if self.strengths else None,
             "aspect": self.aspect,

@@ -72,7 +72,7 @@ class _Strengths:
         """told: as `strengths` gives it. found: all judgements. people: codes of the reference."""
         self.pairs, place = np.unique(told["pair_id"], return_inverse=True)
         self.told, self.place, self.people = told.reset_index(drop=True), place, people
-        self.judgements = _of_pairs(found, self.pairs)
+        self.judgements = judgements_of_pairs(found, self.pairs)
         first = self.told.drop_duplicates("pair_id").set_index("pair_id")
         self.clusters = first["instruction_id"].loc[self.pairs].to_numpy(np.int64)
         codes = self.told["annotator"].to_numpy(np.int64)
@@ -134,7 +134,7 @@ def strength_audit(
     return StrengthAudit(under_way.alpha(together), tuple(rows))
 
 
-def _of_pairs(found: Judgements, pairs: Ints) -> pd.DataFrame:
+def judgements_of_pairs(found: Judgements, pairs: Ints) -> pd.DataFrame:
     """The judgements of these pairs, once each: place (of the pair), annotator, category for output_a."""
     units = found.units[found.units["pair_id"].isin(pairs)].drop_duplicates("pair_id")
     rows = found.judgements.merge(units[["unit", "pair_id", "flipped"]], on="unit")

@@ -44,6 +44,8 @@ class AuditOptions(Options):
     """The family whose judgements or outputs a model learnt from, NAME=FAMILY; repeat it."""
     prices: Path | None = option(None, project="prices")
     """A price table of your own (YAML), for its families."""
+    drift: bool = False
+    """Also whether a judge changed when another model began to answer under its model's name."""
     pairs: bool = False
     """Also what is odd about the pairs: cycles, near-duplicate outputs, one-word differences."""
 

@@ -10,6 +10,7 @@ rating_agreement     how raters of single outputs agree: alpha on the interval s
 vote_distribution    Brier score and KL: does an annotator vary as people do
 profile              one annotator: agreement, biases, consistency
 votes_on_traits      what an annotator rewards: a logistic model of its votes
+mcnemar              did a share change between two measurements of the same items
 self_preference      whether a judge prefers its kin more than others do
 isotonic             means of ordered groups that do not fall
 ordinal              alpha on an ordered scale, such as how much better

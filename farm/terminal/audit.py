@@ -26,7 +26,7 @@ from farm.evaluation.audit_report import (
 )
 from farm.evaluation.worst_pairs import ToldPair
 from farm.statistics.bootstrap import Interval
-from farm.terminal.audit_parts import families, odd_pairs, strengths, traits
+from farm.terminal.audit_parts import drifts, families, odd_pairs, strengths, traits
 from farm.terminal.common import figure, number, plain, rate, table
 
 TABLE = Kind(b"source,subset,tries,annotator,")
@@ -57,6 +57,7 @@ def audit_view(report: AuditReport) -> RenderableType:
         *_coverage(report.coverage),
         *traits(report.traits),
         *families(report.families),
+        *drifts(report.drift),
         *odd_pairs(report.pairs),
         *strengths(report.strengths),
         *(part for each in report.slices for part in told(each)),

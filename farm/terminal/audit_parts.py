@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from rich.console import RenderableType
 from rich.text import Text
 
+from farm.evaluation.drift_audit import Drift
 from farm.evaluation.family_audit import FamilyAudit
 from farm.evaluation.pair_audit import PairAudit
 from farm.evaluation.strength_audit import StrengthAudit
@@ -19,6 +20,8 @@ from farm.terminal.common import plain, rate, table
 TRAITS = """
 What each annotator rewards: log-odds for one standard deviation more, all else equal.
 *: shown not to be 0. !: shown to differ from people on the same questions"""
+DRIFT = """
+Drift: the same pairs, judged again after another model began to answer"""
 FAMILIES = """
 Outputs of a judge's own family (taught: of models that learnt from it), on the same pairs: shares of votes.
 lead: own less others. beyond: less the lead of other outputs against the same opponents. *: not 0"""
@@ -105,3 +108,25 @@ def families(found: FamilyAudit | None) -> Iterator[RenderableType]:
     if found.unknown:
         names = ", ".join(found.unknown)
         yield plain(f"Judges of unknown family, compared with nobody (--family NAME=FAMILY): {names}.")
+
+
+def drifts(found: Sequence[Drift] | None) -> Iterator[RenderableType]:
+    """What changed in each annotator, from one model that answered to the next."""
+    if found is None:
+        return
+    if not found:
+        yield Text("\nDrift: no annotator judged the same pairs while two models answered under its name.")
+        return
+    yield Text(DRIFT)
+    for each in found:
+        retest = f", two of the same model {rate(each.retest)}" if each.retest.value is not None else ""
+        yield plain(
+            f"{each.annotator}, from {each.before} to {each.after}, on {each.pairs:,} pairs: "
+            f"verdicts differ {rate(each.changed)}{retest}"
+        )
+        rows = table("share", "before#", "change#", "lost#", "gained#", "McNemar's p#")
+        for name, shift in each.shifts.items():
+            p = "" if shift.p is None else f"{shift.p:.2g}"
+            counts = (f"{shift.lost:,}", f"{shift.gained:,}")
+            rows.add_row(name, f"{shift.before:.3f}", rate(shift.change), *counts, p)
+        yield rows
