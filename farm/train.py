@@ -30,6 +30,7 @@ from farm.models.loading import pick_device, source_key
 from farm.options.train import TrainTask as TrainTask
 from farm.progress import Progress, silent
 from farm.runs.records import learning_data
+from farm.runs.served import check_rollouts, served_draws
 from farm.snapshot import snapshot_named
 from farm.statistics.agreement import categories
 from farm.statistics.reliability import flip_rate
@@ -175,6 +176,7 @@ def _config(
     where = ([str(yaml)] if yaml else []) + ["flags"]
     config = build(method.Config, *sources, flags, where=where)
     _check_models(name, method, task)
+    check_rollouts(name, method, task.rollouts, config)
     return _with_flip_rate(ledger, config, task, progress)
 
 
@@ -203,6 +205,7 @@ def _loaded(
         token_reward=task.token_reward,
         teacher=task.teacher,
         keep=task.folder / "reference" if keeps else None,
+        served=served_draws(task.rollouts, task.folder) if keeps else None,
     )
     made = method(config, data, models)
     return Foresight(name, made, config, later=models.still_to_load(method.needs))
@@ -236,6 +239,8 @@ def _inputs(ledger: Ledger, task: TrainTask, at_work: AnnotatorAtWork | None) ->
     """A hash of what a run starts from: its models, its data, who judges."""
     further = [source for source in (task.token_reward, task.teacher) if source]
     beside: list[Json] = [task.demonstrations] if task.demonstrations else []
+    drawn = task.rollouts
+    beside += [["served", drawn.rollout_every, drawn.rollout_cap]] if drawn.rollout_url else []
     named = [source_key(source) for source in (task.model, task.reference, task.reward, *further)]
     data = snapshot_named(ledger, task.snapshot).key if task.snapshot else task.set_name or ""
     judges: list[Json] = [at_work.annotator.card.key, task.judging.replicates] if at_work else []

@@ -144,8 +144,9 @@ def perform(command: str) -> str:
 @contextmanager
 def _serving(command: str, port: int) -> Iterator[None]:
     """A line that ends in &, until the page is over."""
-    words = shlex.split(command.removesuffix("&"))
-    with subprocess.Popen([sys.executable, "-m", "cli", *words[1:]], stdout=subprocess.DEVNULL) as process:
+    program, *words = shlex.split(command.removesuffix("&"))
+    run = [sys.executable, *(["-m", "cli"] if program == "farm" else []), *words]
+    with subprocess.Popen(run, stdout=subprocess.DEVNULL) as process:
         try:
             deadline = time.monotonic() + 120
             while not _listens(port):

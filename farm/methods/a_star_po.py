@@ -58,5 +58,5 @@ def loss(logps: Tensor, batch: Graded, config: AStarPOConfig) -> Loss:
     return Loss(a_star_po_loss(log_ratio, batch.advantages, config.beta).mean(), batch.stats)
 
 
-AStarPO = RolloutTrainer(AStarPOConfig, worth, loss, ValuedRollouts)
+AStarPO = RolloutTrainer(AStarPOConfig, worth, loss, ValuedRollouts, at_server=False)
 """Optimal advantage regression (Brantley et al. 2025)."""

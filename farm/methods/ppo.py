@@ -179,7 +179,7 @@ class PPO(Method[Lesson]):
             "value/explained_variance": explained_variance(rollout.values, paid, mask, processes.sum),
         }
         white = masked_whiten(advantages, mask, total=processes.sum)
-        return Lesson(Experience(rollout, white, returns), torch.tensor(1.0), stats)
+        return self.feed.corrected(Lesson(Experience(rollout, white, returns), torch.tensor(1.0), stats))
 
     def loss(self, batch: Lesson) -> Loss:
         """Policy loss plus vf_coef times value loss: means over the response tokens of a batch."""

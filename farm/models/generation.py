@@ -239,7 +239,7 @@ def sample(
     or given tokens none in the response. Raises ModelError on a model that keeps more than keys and values.
     """
     asked = [Start(p, g) for p, g in zip(prompts, given or [()] * len(prompts), strict=True)]
-    rooms = [_room(start, policy, decoding) for start in asked]
+    rooms = [room_for(start, policy, decoding) for start in asked]
     numbers = [range(n)] * len(prompts) if isinstance(n, int) else n
     owners = [(i, k) for i, draws in enumerate(numbers) for k in draws]
     starts, limits = [asked[i] for i, _ in owners], [rooms[i] for i, _ in owners]
@@ -340,7 +340,7 @@ def bytes_of_a_token(model: Any) -> int:
     return 2 * config.num_hidden_layers * heads * size * model.dtype.itemsize  # type: ignore[no-any-return]
 
 
-def _room(start: Start, policy: Drawer, decoding: Decoding) -> int:
+def room_for(start: Start, policy: Drawer, decoding: Decoding) -> int:
     """How many tokens a response may have, given ones included."""
     context, room = policy.codec.context, decoding.max_new_tokens
     if context is not None:

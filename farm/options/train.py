@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from farm.judging.provider import Provider, Task
 from farm.settings.checked import Options
@@ -20,6 +20,27 @@ ASKED = Part(
         "rows": "Rows in one forward pass of a judge in this process.",
     },
 )
+
+
+class RolloutOptions(Options):
+    """Where the rollouts of a run are drawn, where not in its own process."""
+
+    rollout_url: str | None = None
+    """A vLLM or SGLang server of the model that is trained; it draws the rollouts."""
+    rollout_server: Literal["vllm", "sglang"] = "vllm"
+    """What serves there."""
+    rollout_model: str = ""
+    """The name by which vLLM serves the model; else whatever it serves."""
+    rollout_weights: Path | None = None
+    """A folder for the policy's weights, which the server reads too; else one in --out."""
+    rollout_every: int = option(1, at_least=1)
+    """RolloutOptions that are drawn with the same weights, before the server gets new ones."""
+    rollout_cap: float = option(2.0, at_least=1)
+    """The largest importance weight of what was drawn with other weights than the policy's."""
+    rollout_wait: float = option(300.0, above=0)
+    """Seconds without an answer from the server after which the run stops at a checkpoint."""
+    rollout_concurrency: int = option(256, at_least=1)
+    """Prompts in flight at the server."""
 
 
 class TrainTask(Options):
@@ -55,3 +76,5 @@ class TrainTask(Options):
     """How often and in which orders fresh pairs are judged, and by which utility."""
     provider: Annotated[Provider, ASKED] = Provider()
     """Where judges are asked, and what that may take."""
+    rollouts: RolloutOptions = RolloutOptions()
+    """Where rollouts are drawn."""

@@ -9,8 +9,10 @@ conversions       records of one kind made of another: judged outputs, groups
 curriculum        which rows a step learns from, or which prompts a rollout is drawn for
 feed              records in, batches out
 rows              some rows of a batch, cut to their width, in parts that fit into memory
+rollout_server    what a server is asked that draws responses, and which weights it holds
 rollout           responses drawn from a policy, with scores, values and log-probabilities
 credit            rollouts with an advantage for each response or token
+importance        truncated importance weights of what a server drew
 on_policy         the feed of methods that learn from responses of the policy in training
 own_draws         fresh responses to the prompts of records at hand
 distillation      what methods that learn from a teacher are told

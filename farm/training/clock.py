@@ -1,4 +1,4 @@
-"""Where the seconds of a step go: drawing, rating, judging, learning.
+"""Where the seconds of a step go: pushing weights to a server, drawing, rating, judging, learning.
 
 `fit` starts a clock. `spent` adds to it, wherever it is called from; outside `fit` it does nothing.
 """
@@ -13,7 +13,7 @@ from typing import Literal
 
 import torch
 
-StepPart = Literal["drawing", "rating", "judging", "learning"]
+StepPart = Literal["pushing", "drawing", "rating", "judging", "learning"]
 
 
 class Clock:

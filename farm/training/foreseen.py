@@ -162,7 +162,8 @@ class Foresight:
         policy = trained_models(self.method)[0]
         if not (step.rows and isinstance(policy, Policy) and isinstance(config, RolloutConfig)):
             return 0, 0
-        drawing = draw_bytes(policy, step.prompts, step.rows, config.max_new_tokens)
+        served = getattr(self.method.feed, "served", None)  # then nothing is drawn in this process
+        drawing = 0 if served else draw_bytes(policy, step.prompts, step.rows, config.max_new_tokens)
         width = max(step.prompts) + config.max_new_tokens
         tokens = min(TOKENS_AT_A_TIME, step.rows * width)
         shape = PassShape(tokens, tokens * width, tokens, masked=False)

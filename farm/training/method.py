@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from farm.config import TrainConfig
     from farm.models.policy import Policy
     from farm.models.scorer import Scorer
+    from farm.training.rollout_server import ServedDraws
 
 DataKind: TypeAlias = Literal[
     "demonstrations", "pairs", "referenced", "judged", "attributes", "questions", "groups", "instructions"
@@ -126,6 +127,10 @@ class Models(Protocol):
 
     def teacher(self) -> Policy:
         """The frozen policy to learn from. Raises ConfigError where none was named."""
+        ...
+
+    def served(self) -> ServedDraws | None:
+        """The server that draws rollouts; None where this process draws them."""
         ...
 
     def judge(self, rollout: int) -> PairJudge:

@@ -25,9 +25,11 @@ from farm.training.batches import Rollout
 from farm.training.curriculum import Curriculum
 from farm.training.data import Data, DataError
 from farm.training.feed import instructions
+from farm.training.importance import corrected
 from farm.training.method import Models, RewardFn
 from farm.training.processes import Processes, at_rest
 from farm.training.rollout import TOKENS_AT_A_TIME, Responses, RolloutConfig, draw, roll_out, scored
+from farm.training.rollout_server import ServedDraws
 from farm.training.rows import gathered, parts, take, widths
 
 
@@ -169,6 +171,7 @@ class Rollouts(Draws[L]):
             raise ConfigError(what, where="reward", remedy="use a reward model with the policy's tokenizer")
         self.value = value
         self.reference, self.reward = models.reference(), self.reward_of(models)
+        self.served: ServedDraws | None = models.served()
         super().__init__(config, data, policy, learn, curriculum=curriculum)
 
     def reward_of(self, models: Models) -> RewardFn:
@@ -176,10 +179,15 @@ class Rollouts(Draws[L]):
         return models.reward()
 
     def drawn(self, plan: RolloutPlan) -> Rollout:
-        """Draw the rollout from the present policy. Raises DataError on a score that is not finite."""
-        config = self.config
+        """Draw the rollout from the present policy. Raises DataError on a score that is not finite.
+
+        A server draws where the run has one, but for held-out rollouts: those are of the present weights.
+        """
+        config, served = self.config, None if plan.held_out else self.served
+        if served:
+            served.renew(plan.number, self.policy, config, self.processes)
         with autocast(config):
-            return roll_out(
+            rollout = roll_out(
                 self.policy,
                 reference=self.reference,
                 value=self.value,
@@ -191,7 +199,15 @@ class Rollouts(Draws[L]):
                 missing_eos_penalty=config.missing_eos_penalty,
                 rate_again=config.precision == "bf16" or config.dtype == "bfloat16",
                 processes=self.processes,
+                server=served.server if served else None,
             )
+        if served:
+            served.refuse_strangers(rollout, self.processes)
+        return rollout
+
+    def corrected(self, lesson: L) -> L:
+        """A lesson whose advantages make up for the distance of the server's weights from the policy's."""
+        return corrected(lesson, self.served.cap, self.processes) if self.served else lesson
 
     def scores(self, responses: Responses) -> Tensor:
         """The reward of each response, minus the penalty where it was cut: (B,).

@@ -25,6 +25,7 @@ from farm.training.clock import spent
 from farm.training.data import DataError
 from farm.training.method import PairJudge, RewardFn
 from farm.training.processes import Processes, at_rest
+from farm.training.rollout_server import RolloutServer, draws_of
 from farm.training.rows import parts, take, widths
 
 TOKENS_AT_A_TIME = 2**14  # rated without gradients in one pass; bounds memory, changes nothing else
@@ -83,16 +84,22 @@ def draw(
     seed: int,
     n: int = 1,
     given: Sequence[Sequence[int]] = (),
+    server: RolloutServer | None = None,
 ) -> Responses:
     """n responses to each prompt, each a function of (policy, prompt, decoding, seed, k, given tokens).
 
     given: for each prompt, the tokens that its responses begin with; none by default. They belong to the
-    response, so the mask is 1 on them. Their log-probabilities are 0, because they were not drawn. Raises
+    response, so the mask is 1 on them. Their log-probabilities are 0, because they were not drawn. server:
+    draws in place of this process, with the weights that it has; given tokens it cannot take. Raises
     ConfigError if a prompt, or the given tokens, leave no room for a response.
     """
     codec = policy.codec
     prompt_ids = [codec.prompt_ids(prompt) for prompt in prompts]
-    drawn = sample(policy, prompt_ids, decoding, seed=seed, n=n, given=given)
+    if server is None:
+        drawn = sample(policy, prompt_ids, decoding, seed=seed, n=n, given=given)
+    else:
+        assert isinstance(policy, Policy)
+        drawn = draws_of(server, policy, prompt_ids, decoding, seed=seed, n=n)
     tokens = as_rows(policy, prompt_ids, drawn)
     flat = torch.tensor([logp for one in drawn for logp in one.logps], device=policy.device)
     return Responses(
@@ -125,19 +132,22 @@ def roll_out(
     missing_eos_penalty: float = 0.0,
     rate_again: bool = False,
     processes: Processes | None = None,
+    server: RolloutServer | None = None,
 ) -> Rollout:
     """n responses to each prompt, with log-probabilities, reference log-probabilities, values and scores.
 
     All log-probabilities are at the temperature of the draw. Those of the policy come from the draw itself.
     rate_again: take them from a second pass, because half precision rounds differently in the steps of a
     draw. Without a value model the values are 0. processes: those that do the same with other prompts at the
-    same time. Raises DataError on a score that is not finite, of any process, and ModelError on such a logit.
+    same time. server: draws the responses; its log-probabilities are kept beside those of the policy, which
+    come from a second pass then. Raises DataError on a score that is not finite, of any process, and
+    ModelError on such a logit.
     """
     processes = processes or Processes()
     with at_rest(policy), processes.together():
-        drawn = draw(policy, prompts, decoding, seed=seed, n=n)
+        drawn = draw(policy, prompts, decoding, seed=seed, n=n, server=server)
         tokens, logps = drawn.tokens, drawn.logps
-        if rate_again:
+        if rate_again or server is not None:
             logps = rated(lambda part: policy(part, decoding.temperature), tokens)
     ref_logps = rated(lambda part: reference(part, decoding.temperature), tokens)
     values = torch.zeros_like(ref_logps)
@@ -155,6 +165,7 @@ def roll_out(
         score=score,
         ended=drawn.ended,
         disagreement=apart[0].to(score) if apart else None,
+        sampler_logps=None if server is None else drawn.logps,
     )
 
 

@@ -39,7 +39,11 @@ class RolloutLoss(Protocol[C_contra, L_contra]):
 
 @dataclass(frozen=True)
 class RolloutTrainer(Generic[C, L]):
-    """Trainer of a method made of a worth and a loss: `GRPO = RolloutTrainer(GRPOConfig, worth, loss)`."""
+    """Trainer of a method made of a worth and a loss: `GRPO = RolloutTrainer(GRPOConfig, worth, loss)`.
+
+    at_server: the loss is linear in advantages of one sign, so a server can draw the responses: see
+    `farm.training.importance`.
+    """
 
     Config: type[C]
     worth: Worth[C, L]
@@ -47,9 +51,20 @@ class RolloutTrainer(Generic[C, L]):
     feed: type[Rollouts[Any]] = Rollouts
     data_kind: DataKind = "instructions"
     needs: tuple[Need, ...] = ("reference", "reward")
+    at_server: bool = True
 
     def __call__(self, config: C, data: Data[Prompt], models: Models) -> RolloutMethod[C, L]:
         return RolloutMethod(config, self, data, models)
+
+
+def draws_at_server(trainer: object) -> bool:
+    """Whether a server can draw for a method: it learns from a feed of rollouts, by advantages.
+
+    A trainer that is a class names its feed as `rollouts`.
+    """
+    if isinstance(trainer, RolloutTrainer):
+        return trainer.at_server
+    return issubclass(getattr(trainer, "rollouts", object), Rollouts)
 
 
 class RolloutMethod(Method[L], Generic[C, L]):
@@ -63,8 +78,8 @@ class RolloutMethod(Method[L], Generic[C, L]):
         )
 
     def worth(self, rollout: Rollout) -> L:
-        """The advantages of a rollout's responses or tokens."""
-        return self._trainer.worth(rollout, self.config, self.feed.processes)
+        """The advantages of a rollout's responses or tokens, corrected where a server drew them."""
+        return self.feed.corrected(self._trainer.worth(rollout, self.config, self.feed.processes))
 
     def loss(self, batch: L) -> Loss:
         """The mean loss over a batch's weight."""

@@ -21,6 +21,7 @@ from farm.models.scorer import Scorer
 from farm.training.method import Need, PairJudge, RewardFn, SequenceLogps, TokenReward
 from farm.training.reference import ReferenceLogps
 from farm.training.rollout import by_scores
+from farm.training.rollout_server import ServedDraws
 
 
 class LoadedModels:
@@ -29,7 +30,8 @@ class LoadedModels:
     source: the model to start from. It is also the reference unless another is given. reward: where a reward
     is (`farm.models.rewards`), or a function. judge: gives the judge of a rollout by its number; None: the
     reward judges. token_reward: the policy whose log-ratio rates tokens. teacher: the policy to learn from.
-    keep: folder in which reference log-probabilities are kept for later runs. Loading raises
+    keep: folder in which reference log-probabilities are kept for later runs. served: the server that draws
+    rollouts. Loading raises
     ModelError on a model that cannot be used.
     """
 
@@ -45,11 +47,12 @@ class LoadedModels:
         token_reward: str | None = None,
         teacher: str | None = None,
         keep: Path | None = None,
+        served: ServedDraws | None = None,
     ) -> None:
         self.source, self.config, self.keep = source, config, keep
         self.reference_source = reference or source
         self.reward_source, self.value_source, self._judge = reward, value, judge
-        self._token_reward, self._teacher = token_reward, teacher
+        self._token_reward, self._teacher, self._served = token_reward, teacher, served
 
     def policy(self) -> Policy:
         """The policy to train."""
@@ -104,6 +107,10 @@ class LoadedModels:
         """The frozen policy to learn from. Raises ConfigError where none was named."""
         source = _named(self._teacher, "teacher", "a teacher", "--teacher")
         return self._loaded(source)
+
+    def served(self) -> ServedDraws | None:
+        """The server that draws rollouts; None where this process draws them."""
+        return self._served
 
     def still_to_load(self, needs: Sequence[Need]) -> int:
         """Bytes of the frozen weights that a method needs and that are not loaded yet, as files tell them."""

@@ -12,6 +12,7 @@ tiny_study           a whole quickstart in seconds
 habits               chat servers with the habits of known providers
 simulated_provider   the simulated provider, and the client side that asks it
 completions_server   the completions API over HTTP, with a real model behind it
+rollout_server       the server of examples/rollout_server.py in a thread, which can die
 judged_sums          sums that a person judged, with the right answers preferred
 judged_rows          judgements written by hand, as the frames that an audit reads
 judged_models        ledgers in which judges prefer one model to another

@@ -74,10 +74,10 @@ def padded(rows: Sequence[Sequence[float]], left: int = 0, right: int = 0) -> to
 def made_on(name: str, model: str, prompts: Sequence[Prompt], **given: Any) -> Any:
     """A method on a model. held_out: prompts; reward: a function or a reward model; the rest are options.
 
-    token_reward, teacher: models. demonstrations: what is imitated beside.
+    token_reward, teacher: models. demonstrations: what is imitated beside. served: who draws the rollouts.
     """
     held_out, reward = given.pop("held_out", []), given.pop("reward", letters)
-    further = {each: given.pop(each, None) for each in ("token_reward", "teacher")}
+    further = {each: given.pop(each, None) for each in ("token_reward", "teacher", "served")}
     shown = given.pop("demonstrations", ())
     method = load(name)
     config = method.Config(**(SHORT | given))
