@@ -3,6 +3,7 @@
     python train_script.py METHOD MODEL FOLDER [option=value ...]
 
 Prints a line for every step's metrics, which are written to FOLDER/log.jsonl too by the first process.
+Several methods, with commas between them, are trained one after the other, each in FOLDER/METHOD.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from pathlib import Path
 
 import torch
 
+from db.records import Turn, TurnRole
 from farm.config import build
 from farm.methods import load
 from farm.models.tokens import Prompt
 from farm.training.checkpoint import RunFolder
 from farm.training.conversions import MADE
-from farm.training.data import Data, Demonstration, PreferencePair
+from farm.training.data import AskedPair, Data, Demonstration, PreferencePair
 from farm.training.loop import fit
 from farm.training.method import DataKind
 from farm.training.processes import Processes
@@ -36,6 +38,9 @@ def records(kind: DataKind, count: int = 30) -> list[object]:
         return list(prompts)
     if kind == "demonstrations":
         return [Demonstration(p, "hello " * (1 + i % 4)) for i, p in enumerate(prompts)]
+    if kind == "questions":
+        told = [(Turn(TurnRole.USER, f"{p.instruction}: A yes, B no"),) for p in prompts]
+        return [AskedPair(each, ("A", "B"), [1.0, 0.0, 0.7][i % 3]) for i, each in enumerate(told)]
     found: list[object] = [
         PreferencePair(p, "yes " * (1 + i % 3), f"no {i}", [1.0, 0.0, 0.7][i % 3], reference=f"yes {i}")
         for i, p in enumerate(prompts)
@@ -79,4 +84,6 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     given = dict(argument.split("=", 1) for argument in sys.argv[4:])
     with Processes.joined() as processes:
-        train(sys.argv[1], sys.argv[2], Path(sys.argv[3]), given, processes)
+        names, into = sys.argv[1].split(","), Path(sys.argv[3])
+        for name in names:
+            train(name, sys.argv[2], into / name if names[1:] else into, given, processes)

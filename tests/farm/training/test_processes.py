@@ -4,6 +4,7 @@ import platform
 import socket
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import get_args
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from farm.methods import METHODS, load
 from farm.training import processes
 from farm.training.checkpoint import whole_checkpoints
 from farm.training.clock import StepPart
@@ -94,14 +96,50 @@ def test_two_processes_are_one(
     options = OPTIONS + (ON_POLICY if name in OWN_OUTPUTS else FRESH if name in FEW_DRAWS else [])
     launch(1, name, model_dir, tmp_path / "one", *options)
     launch(2, name, model_dir, tmp_path / "two", *options, f"distribute={how}")
-    for one, two in zip(lines(tmp_path / "one"), lines(tmp_path / "two"), strict=True):
+    assert_one_run(tmp_path / "one", tmp_path / "two")
+
+
+def assert_one_run(alone: Path, shared: Path, but: Collection[str] = ()) -> None:
+    """Metrics and weights of a run on one process are those of a run on two. but: metrics that may differ."""
+    for one, two in zip(lines(alone), lines(shared), strict=True):
         assert two["step"] == one["step"]
         assert one.keys() == two.keys()
-        for metric in one.keys() - {f"seconds/{part}" for part in get_args(StepPart)}:
-            assert two[metric] == pytest.approx(one[metric], rel=1e-5, abs=1e-5), metric
-    alone, shared = weights(tmp_path / "one"), weights(tmp_path / "two")
-    assert alone.keys() == shared.keys()
-    assert all(torch.allclose(alone[key], shared[key], atol=1e-6) for key in alone)
+        others = {f"seconds/{part}" for part in get_args(StepPart)} | {
+            *but,
+            *(f"eval/{name}" for name in but),
+        }
+        for metric in one.keys() - others:
+            assert two[metric] == pytest.approx(one[metric], rel=1e-5, abs=1e-5), (alone.name, metric)
+    of_one, of_two = weights(alone), weights(shared)
+    assert of_one.keys() == of_two.keys()
+    assert all(torch.allclose(of_one[key], of_two[key], atol=1e-6) for key in of_one), alone.name
+
+
+OFFLINE = [name for name in METHODS if load(name).data_kind != "instructions" and name not in FEW_DRAWS]
+EACH_KIND = [
+    "f_sft",
+    "wpo",
+    "polar",
+    "apo_zero_unpaired",
+    "pl_dpo",
+    "principle_model",
+    "genrm",
+    "implicit_prm",
+]
+BY_BATCH = {"tokens/response_length"}  # a mean over batches by tokens, which follows how rows are divided
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("how", "names"), [("ddp", OFFLINE), ("fsdp", EACH_KIND)])
+def test_two_processes_are_one_for_every_method_of_data_at_hand(
+    how: str, names: list[str], tmp_path: Path, model_dir: str
+) -> None:
+    """All in one start of the processes, which takes longer than the steps."""
+    options = [*OPTIONS, "max_steps=3"]
+    launch(1, ",".join(names), model_dir, tmp_path / "one", *options)
+    launch(2, ",".join(names), model_dir, tmp_path / "two", *options, f"distribute={how}")
+    for name in names:
+        assert_one_run(tmp_path / "one" / name, tmp_path / "two" / name, but=BY_BATCH)
 
 
 @pytest.mark.slow
