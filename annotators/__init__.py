@@ -14,6 +14,7 @@ composite       annotators made of others: stages of members, and a rule over th
 composite_examples  what panels and cascades test themselves by
 panel           the rule of a panel: every member votes
 cascade         the rule of a cascade: the first member that is sure decides
+sequential      the rule of one judge that is asked until its side is clear
 composite_files  panels and cascades from their files
 catalogue       annotators by name, or by a path of the user's
 schema          JSON Schemas of the files, for editors

@@ -48,6 +48,11 @@ class CascadeRule:
         )
 
     @property
+    def draws(self) -> int:
+        """See MakingRule."""
+        return 1
+
+    @property
     def lacking(self) -> str:
         """See MakingRule. The last member needs no threshold: it decides what is left."""
         return (

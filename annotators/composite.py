@@ -1,7 +1,7 @@
 """An annotator made of others: members are asked in stages, and a rule makes one judgement of their votes.
 
-panel.py and cascade.py have the rules. A stage that leaves a pair open passes it to the next stage. What the
-last stage leaves open is contested: it gets no preference.
+panel.py, cascade.py and sequential.py have the rules. A stage that leaves a pair open passes it to the next
+stage. What the last stage leaves open is contested: it gets no preference.
 """
 
 from __future__ import annotations
@@ -44,10 +44,16 @@ class Ruling(NamedTuple):
 
 @dataclass(frozen=True)
 class Stage:
-    """Members that are asked about the same pairs, and the rule over their votes."""
+    """Members that are asked about the same pairs, and the rule over their votes.
+
+    draws: which of the draws of each member are asked for. gathers: the members are those of the stage
+    before, and the rule gets the votes of the stages before too, the oldest first.
+    """
 
     members: tuple[AnyAnnotator, ...]
     rule: Callable[[Sequence[Vote]], Ruling]
+    draws: range = range(1)
+    gathers: bool = False
 
 
 class MakingRule(Protocol):
@@ -61,6 +67,11 @@ class MakingRule(Protocol):
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The stages, in the order in which they are asked."""
+        ...
+
+    @property
+    def draws(self) -> int:
+        """How often a member is asked for one judgement, at most."""
         ...
 
     @property
@@ -90,8 +101,10 @@ class Composite:
 
     @cached_property
     def members(self) -> tuple[AnyAnnotator, ...]:
-        """All members, stage by stage."""
-        return tuple(member for stage in self.rule.stages for member in stage.members)
+        """All members, stage by stage, each once."""
+        stages = self.rule.stages
+        new = (stage for number, stage in enumerate(stages) if not (number and stage.gathers))
+        return tuple(member for stage in new for member in stage.members)
 
     def changed(self, change: Callable[[AnyAnnotator], AnyAnnotator]) -> Composite:
         """The annotator with each member changed."""

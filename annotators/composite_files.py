@@ -1,4 +1,4 @@
-"""Panels and cascades from YAML files: their members, each with its changes, and their rule."""
+"""Annotators made of others from YAML files: their members, each with its changes, and their rule."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from annotators.families import Families
 from annotators.noise import NO_NOISE
 from annotators.panel import read_panel
 from annotators.pool import CHANGEABLE
+from annotators.sequential import read_sequential
 from annotators.spec import read_noise
 from annotators.strict_yaml import Reader, nearest
 from db.records import AnnotatorKind
@@ -30,7 +31,7 @@ class Recusal(StrEnum):
 
 
 def read_composite(entry: Reader, read_judge: ReadJudge, families: Families) -> Composite | None:
-    """Read the panel or cascade of a mapping; None where a member cannot be read.
+    """Read the annotator of a mapping that is made of others; None where a member cannot be read.
 
     families: of the price table. Errors are collected in the reader.
     """
@@ -40,7 +41,8 @@ def read_composite(entry: Reader, read_judge: ReadJudge, families: Families) -> 
     recuse = entry.choice("recuse", Recusal, Recusal.NONE)
     lines = entry.readers("members")
     panel = kind is AnnotatorKind.PANEL
-    least = [None if panel else line.maybe_number("least_confidence", LEAST, 1.0) for line in lines]
+    cascade = kind is AnnotatorKind.CASCADE
+    least = [None if not cascade else line.maybe_number("least_confidence", LEAST, 1.0) for line in lines]
     members = [_member(line, read_judge) for line in lines]
     contested = _member(entry.reader("contested"), read_judge) if panel and "contested" in entry else None
     known = [member for member in members if member is not None]
@@ -48,8 +50,12 @@ def read_composite(entry: Reader, read_judge: ReadJudge, families: Families) -> 
     if len(set(names)) < len(names):
         entry.complain("members", "two members have one name: give one of them another `name`")
     sure = [each for each, member in zip(least, members, strict=True) if member is not None]
-    rule: MakingRule = read_panel(entry, known, contested) if panel else read_cascade(entry, known, sure)
-    if len(known) < len(members):
+    rule: MakingRule | None
+    if kind is AnnotatorKind.SEQUENTIAL:
+        rule = read_sequential(entry, known)
+    else:
+        rule = read_panel(entry, known, contested) if panel else read_cascade(entry, known, sure)
+    if rule is None or len(known) < len(members):
         return None
     return Composite(
         name=name,

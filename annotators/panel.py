@@ -79,6 +79,11 @@ class PanelRule:
         return (Stage(self.members, self.ruling), *last)
 
     @property
+    def draws(self) -> int:
+        """See MakingRule."""
+        return 1
+
+    @property
     def lacking(self) -> str:
         """See MakingRule."""
         fitted = self.combine is not Combine.DAWID_SKENE or self.reliability is not None

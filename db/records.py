@@ -30,9 +30,10 @@ class AnnotatorKind(StrEnum):
     RULE = "rule"  # a baseline with no model
     PANEL = "panel"  # made of the judgements of several annotators
     CASCADE = "cascade"  # the judgement of the first of several annotators that is sure
+    SEQUENTIAL = "sequential"  # one annotator, asked again until its side is clear
 
 
-COMPOSITES = (AnnotatorKind.PANEL, AnnotatorKind.CASCADE)
+COMPOSITES = (AnnotatorKind.PANEL, AnnotatorKind.CASCADE, AnnotatorKind.SEQUENTIAL)
 """The kinds that are made of others' judgements."""
 
 

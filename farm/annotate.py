@@ -85,15 +85,21 @@ def plan_members(ledger: Ledger, name: str, task: Task, provider: Provider) -> E
     return _sum(_estimate(ledger, member, task, provider) for member in _members(name, task, provider))
 
 
-def _estimate(ledger: Ledger, annotator: AnyAnnotator, task: Task, provider: Provider) -> Estimate:
-    """Of a panel or a cascade it is the most: as if each stage had to judge all the pairs."""
+def _estimate(
+    ledger: Ledger, annotator: AnyAnnotator, task: Task, provider: Provider, times: int = 1
+) -> Estimate:
+    """Of an annotator made of others it is the most: as if each stage had to judge all the pairs.
+
+    times: how often the annotator is asked for one judgement of a whole that it is a member of.
+    """
     if isinstance(annotator, Composite):
         known = resolved(ledger, annotator, provider, task.utility).annotator
         left = replace(task, pairs=open_pairs(ledger, known, task.pairs, task.replicates))
-        return _sum(_estimate(ledger, member, left, provider) for member in annotator.members)
+        times = times * annotator.rule.draws
+        return _sum(_estimate(ledger, member, left, provider, times=times) for member in annotator.members)
     if isinstance(annotator, AnnotatorSpec) and is_quiet(annotator):
         return Estimate(0, 0, 0, 0.0)
-    return _plan(ledger, whom_of(annotator, provider), task, provider)
+    return _plan(ledger, whom_of(annotator, provider), task, provider=provider, times=times)
 
 
 def _sum(estimates: Iterable[Estimate]) -> Estimate:
@@ -106,11 +112,10 @@ def _sum(estimates: Iterable[Estimate]) -> Estimate:
     )
 
 
-def _plan(ledger: Ledger, whom: Whom, task: Task, provider: Provider) -> Estimate:
+def _plan(ledger: Ledger, whom: Whom, task: Task, *, provider: Provider, times: int) -> Estimate:
     replies = {spec.decoding: spec.reply_tokens * spec.batch for spec in specs_of(whom.annotator)}
-    requests = unanswered(
-        ledger, whom.annotator, whom.endpoint, wanted=task.pairs, replicates=task.replicates
-    )
+    asked = task.replicates * times
+    requests = unanswered(ledger, whom.annotator, whom.endpoint, wanted=task.pairs, replicates=asked)
 
     def reply_tokens(request: Request) -> float:
         return replies[request.decoding] or float(request.decoding.max_tokens or 0)

@@ -13,6 +13,7 @@ from annotators.draws import Orders
 from annotators.pool import Pool
 from annotators.prices import Price, PriceTable
 from annotators.render import messages
+from annotators.sequential import SequentialRule, outlook
 from annotators.shown import ShownOutputs, ShownPair, ShownTogether
 from annotators.spec import AnnotatorSpec
 from db.ids import Json
@@ -21,6 +22,7 @@ from db.records import AnnotatorKind, Instruction, Output, Pair, PairFilter
 if TYPE_CHECKING:
     from db.ledger import Ledger
 
+CHANCES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 TYPICAL = {"instruction": 200, "output": 600}  # characters, about what instruction sets hold
 
 
@@ -47,13 +49,34 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Prospect:
+    """What comes of asking a judge until its side is clear, if it prefers output_a with this chance.
+
+    draws: their mean number. first, second, open: the chance of each end. mean: of the judgements that say a
+    mean, which is `chance`. bias: of the mean of the votes at the stop, which is not what they say.
+    """
+
+    chance: float
+    draws: float
+    first: float
+    second: float
+    open: float
+    mean: float
+    bias: float
+
+
+@dataclass(frozen=True)
 class AnnotatorDetail:
-    """An annotator with its identity, its members, and its prompt on a real pair."""
+    """An annotator with its identity, its members, and its prompt on a real pair.
+
+    prospects: of one that asks a judge until its side is clear.
+    """
 
     line: Line
     fingerprint: str
     members: tuple[Line, ...]
     prompt: tuple[tuple[str, str], ...]  # (role, text)
+    prospects: tuple[Prospect, ...] = ()
 
     def to_json(self) -> Json:
         """The annotator as a JSON object."""
@@ -78,7 +101,28 @@ def annotator(name: str, ledger: Ledger | None, models: tuple[str, ...] = ()) ->
     if isinstance(spec, AnnotatorSpec) and spec.prompt:
         said = messages(spec, [ShownPair(pair or _typical(), swapped=False)])
         prompt = tuple((str(message.role), message.content) for message in said)
-    return AnnotatorDetail(_line(found), found.fingerprint, _members(found), prompt)
+    return AnnotatorDetail(
+        _line(found), found.fingerprint, _members(found), prompt, prospects=_prospects(found)
+    )
+
+
+def _prospects(found: AnyAnnotator) -> tuple[Prospect, ...]:
+    """By theory, of one that asks a judge until its side is clear; of others none."""
+    if not (isinstance(found, Composite) and isinstance(found.rule, SequentialRule)):
+        return ()
+    seen = {chance: outlook(found.rule.stopping, chance) for chance in CHANCES}
+    return tuple(
+        Prospect(
+            chance=chance,
+            draws=each.draws,
+            first=each.first,
+            second=each.second,
+            open=max(0.0, 1 - each.first - each.second),
+            mean=each.mean,
+            bias=each.of_votes - chance,
+        )
+        for chance, each in seen.items()
+    )
 
 
 def _members(found: AnyAnnotator) -> tuple[Line, ...]:
@@ -137,9 +181,10 @@ def _line(found: AnyAnnotator) -> Line:
 
 
 def _composite_line(found: Composite) -> Line:
-    """A panel or a cascade. Its price is that of the members that are asked first."""
+    """An annotator made of others. Its price is that of the members and draws that are asked first."""
     each = tuple(map(_line, found.members))
-    first = [line.price_per_1000 for line in each[: len(found.rule.stages[0].members)]]
+    begin = found.rule.stages[0]
+    first = [line.price_per_1000 for line in each[: len(begin.members)]]
     known = [price for price in first if price is not None]
     return Line(
         name=found.name,
@@ -150,7 +195,7 @@ def _composite_line(found: Composite) -> Line:
         orders="",
         noise=found.noise.flip,
         share=None,
-        price_per_1000=sum(known) if len(known) == len(first) else None,
+        price_per_1000=len(begin.draws) * sum(known) if len(known) == len(first) else None,
         priced=min(line.priced for line in each),
         summary=found.summary,
     )

@@ -55,7 +55,9 @@ def calibrate(ledger: Ledger, task: CalibrateTask) -> Calibrated:
         known = named_members(ledger, found, provider).annotator
         if isinstance(found.rule, CascadeRule):
             return calibrate_cascade(ledger, found, known, task)
-        assert isinstance(found.rule, PanelRule)
+        if not isinstance(found.rule, PanelRule):
+            what = f"{found.name} has nothing to fit: it asks one judge until its side is clear"
+            raise ConfigError(what, remedy="calibrate its member, if that is a pool or a judge on a scale")
         return calibrate_panel(ledger, found, known, task)
     if isinstance(found, AnnotatorSpec) and found.parser.name == "scale":
         return calibrate_strengths(ledger, found, _named(ledger, found, provider), task)

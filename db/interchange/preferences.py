@@ -32,7 +32,7 @@ from db.interchange.files import file_rows, with_objects
 from db.interchange.rows import Placed, PreferenceRow, ReadOptions
 from db.interchange.turns import Prompted, prompted, text_of, turns, turns_of
 from db.interchange.writing import write_json_lines
-from db.records import AnnotatorKind, AspectVerdict, Degree, Turn
+from db.records import COMPOSITES, AnnotatorKind, AspectVerdict, Degree, Turn
 
 FIELDS: Final = (
     "source", "subset", "item_id", "instruction_id", "instruction", "input", "output_1", "output_2",
@@ -46,7 +46,7 @@ TEXTS = ("source", "item_id", "instruction_id", "instruction", "input", "output_
 OPTIONAL_TEXTS = ("subset", "output_1_model", "output_2_model", "raw_completion")
 # 1 output_1, 2 output_2, 0 tie, null no verdict
 CODES: Mapping[float | None, float | None] = {1: 1.0, 2: 0.0, 0: 0.5, None: None}
-NEAREST = {AnnotatorKind.RULE: "rm", AnnotatorKind.PANEL: "llm", AnnotatorKind.CASCADE: "llm"}
+NEAREST = {AnnotatorKind.RULE: "rm", **dict.fromkeys(COMPOSITES, "llm")}
 """What other tools are told of kinds that they do not know."""
 KINDS = {kind.value: kind for kind in AnnotatorKind if kind not in NEAREST}
 EXTRA = "_farm"

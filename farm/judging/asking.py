@@ -116,7 +116,7 @@ class Judging:
         free = self._questions.left.freed(self.ledger)
         return PairFilter(ids=tuple(sorted(set(free)))) if free else None
 
-    def requests(self, wanted: PairFilter, replicates: int, again: bool = False) -> Requests:
+    def requests(self, wanted: PairFilter, replicates: range, again: bool = False) -> Requests:
         """The requests that are still to be sent, claimed. All other questions are judged on the way.
 
         After each QUESTIONS of them, at most, there is a None.

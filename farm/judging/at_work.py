@@ -115,8 +115,11 @@ class AnnotatorAtWork:
             self._whom = whom_of(annotator, provider)
             self.annotator = self._whom.annotator
 
-    def judge(self, pairs: PairFilter, progress: Progress) -> AnnotateReport:
-        """Judge those of these pairs that are not judged yet. Raises as `annotate` does."""
+    def judge(self, pairs: PairFilter, progress: Progress, replicates: range | None = None) -> AnnotateReport:
+        """Judge those of these pairs that are not judged yet. Raises as `annotate` does.
+
+        replicates: which, where a language model or a pool is asked; None: those of the task.
+        """
         task = replace(self._task, pairs=pairs)
         if self._whole:
             return self._by_members(self._whole, task, progress)
@@ -126,14 +129,14 @@ class AnnotatorAtWork:
             )
             return _asking_nobody(self._ledger, judge, _of_source(self._quiet, pairs), progress)
         assert self._whom
-        return self._by_model(self._whom, task, progress)
+        return self._by_model(self._whom, task, progress, replicates or range(task.replicates))
 
     def _by_members(self, whole: Resolved, task: Task, progress: Progress) -> AnnotateReport:
         """Members judge what they have not judged, then their votes are made one."""
         asked: list[AnnotateReport] = []
 
-        def ask(member: AnyAnnotator, pairs: PairFilter) -> None:
-            asked.append(self._member(whole, member.fingerprint).judge(pairs, progress))
+        def ask(member: AnyAnnotator, pairs: PairFilter, replicates: range) -> None:
+            asked.append(self._member(whole, member.fingerprint).judge(pairs, progress, replicates))
 
         run = CompositeRun(
             self._ledger,
@@ -170,7 +173,7 @@ class AnnotatorAtWork:
             )
         return self._members[fingerprint]
 
-    def _by_model(self, whom: Whom, task: Task, progress: Progress) -> AnnotateReport:
+    def _by_model(self, whom: Whom, task: Task, progress: Progress, replicates: range) -> AnnotateReport:
         before = self.account.spent
 
         async def before_send(request: Request, attempt: int) -> None:
@@ -192,9 +195,9 @@ class AnnotatorAtWork:
             judging.deliver(request, reply)
 
         with judging:
-            run_all(client, judging.requests(task.pairs, task.replicates), deliver, judging.commit)
+            run_all(client, judging.requests(task.pairs, replicates), deliver, judging.commit)
             while left := judging.wait_for_others():
-                run_all(client, judging.requests(left, task.replicates, again=True), deliver, judging.commit)
+                run_all(client, judging.requests(left, replicates, again=True), deliver, judging.commit)
         others = judging.known + sum(judging.statuses.values()) - judging.statuses[FAILED]
         replies.refuse_if_nothing_worked(whom.endpoint, others)
         spent = self.account.spent - before

@@ -1,9 +1,12 @@
-"""Judging by annotators that are made of others: panels and cascades.
+"""Judging by annotators that are made of others: panels, cascades, and one judge asked again and again.
 
 Members judge as annotators of their own, so what one has judged already it is not asked again. A member's
 vote is the mean of its judgements of a pair in one replicate, both orders together; it has no vote where one
-of them has no verdict. The judgement that is made of the votes points to the judgements that they came from.
-A question is judged only when all that it waits for is in the ledger. So a run that is killed goes on.
+of them has no verdict. Where one judgement takes several draws of a member, replicate r of the whole is made
+of the member's replicates from r times that number on. So no two judgements share a draw.
+
+The judgement that is made of the votes points to the judgements that they came from. A question is judged
+only when all that it waits for is in the ledger. So a run that is killed goes on.
 """
 
 from __future__ import annotations
@@ -33,8 +36,10 @@ WINDOW = 5_000  # pairs looked at together
 FAILED, CONTESTED = AnnotationStatus.FAILED, AnnotationStatus.CONTESTED
 UNASKED, UNANSWERED = "not asked yet", "failed"  # why a member has no vote so far
 
-Ask: TypeAlias = Callable[[AnyAnnotator, PairFilter], None]
-"""Lets one member judge these pairs, as an annotator of its own."""
+Ask: TypeAlias = Callable[[AnyAnnotator, PairFilter, range], None]
+"""Lets one member judge these pairs in these replicates, as an annotator of its own."""
+Draw: TypeAlias = tuple[int, int]
+"""A member's place among all members, and its replicate."""
 
 
 class MemberSaid(NamedTuple):
@@ -47,13 +52,15 @@ class MemberSaid(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A question that a stage has to judge. parts: of earlier stages, which left it open for this reason."""
+    """A question that a stage has to judge. parts, votes: of earlier stages, which left it open for this
+    reason."""
 
     pair: PairSides
     replicate: int
     attempt: int
     parts: tuple[int, ...] = ()
     reason: str = ""
+    votes: tuple[Vote, ...] = ()
 
 
 class Resolved(NamedTuple):
@@ -138,11 +145,11 @@ class CompositeRun:
         """Judge the pairs, stage by stage."""
         cards = [self.annotator.card, *(member.card for member in self.annotator.members)]
         self._id, *self._members = self.ledger.write_patiently(lambda writer: writer.annotators(cards))
-        first, windows = 0, self._all()
+        places, windows = range(0), self._all()
         for stage in self.annotator.rule.stages:
-            at = At(stage, range(first, first + len(stage.members)))
-            windows = _windows(self._through(at, windows))
-            first += len(stage.members)
+            if not (places and stage.gathers):
+                places = range(places.stop, places.stop + len(stage.members))
+            windows = _windows(self._through(At(stage, places), windows))
         for some in windows:
             self.contested.update(each.reason for each in some)
             self._write([self._annotation(each, _without(CONTESTED, each.reason)) for each in some])
@@ -161,30 +168,44 @@ class CompositeRun:
         Questions that wait for nobody are judged at once; for the others the members are asked together.
         """
         passed, later = list[Waiting](), list[Waiting]()
-        asked: dict[int, set[int]] = defaultdict(set)
+        asked: dict[tuple[int, range], set[int]] = defaultdict(set)
         for some in windows:
-            ready = list[tuple[Waiting, dict[int, MemberSaid]]]()
-            for question, votes in zip(some, self._said(some, at.places), strict=True):
-                missing = [place for place, each in votes.items() if each.missing]
+            ready = list[tuple[Waiting, dict[Draw, MemberSaid]]]()
+            for question, votes in zip(some, self._said(some, at), strict=True):
+                missing = {place for (place, _), each in votes.items() if each.missing}
                 for place in missing:
-                    asked[place].add(question.pair.id)
+                    asked[place, self._asked(at, question)].add(question.pair.id)
                 if missing:
                     later.append(question)
                 else:
                     ready.append((question, votes))
             passed += self._ruled(at, ready)
-        for place, pair_ids in sorted(asked.items()):
-            self.ask(self.annotator.members[place], PairFilter(ids=tuple(sorted(pair_ids))))
+        for (place, replicates), ids in sorted(
+            asked.items(), key=lambda each: (each[0][0], each[0][1].start)
+        ):
+            self.ask(self.annotator.members[place], PairFilter(ids=tuple(sorted(ids))), replicates)
         for some in _windows(later):
-            passed += self._ruled(at, zip(some, self._said(some, at.places), strict=True))
+            passed += self._ruled(at, zip(some, self._said(some, at), strict=True))
         return passed
 
-    def _ruled(self, at: At, said: Iterable[tuple[Waiting, dict[int, MemberSaid]]]) -> list[Waiting]:
+    def _asked(self, at: At, question: Waiting) -> range:
+        """The replicates in which a member is asked: all of them, where one draw makes a judgement."""
+        many = self.annotator.rule.draws > 1
+        return self._draws(at, question) if many else range(self.replicates)
+
+    def _draws(self, at: At, question: Waiting) -> range:
+        """The replicates of a member that the stage makes a judgement of."""
+        first = question.replicate * self.annotator.rule.draws
+        return range(first + at.stage.draws.start, first + at.stage.draws.stop)
+
+    def _ruled(self, at: At, said: Iterable[tuple[Waiting, dict[Draw, MemberSaid]]]) -> list[Waiting]:
         """Write what the stage makes of its votes. Returns the questions that it leaves open."""
         facts, passed = list[Annotation](), list[Waiting]()
         for question, votes in said:
             members = self.annotator.members
-            missing = {members[place].name: each.missing for place, each in votes.items() if each.missing}
+            missing = {
+                members[place].name: each.missing for (place, _), each in votes.items() if each.missing
+            }
             if UNASKED in missing.values():
                 self.elsewhere += 1
                 continue
@@ -192,10 +213,10 @@ class CompositeRun:
                 facts.append(self._annotation(question, _without(FAILED, f"{', '.join(missing)} failed")))
                 continue
             parts = tuple(part for each in votes.values() for part in each.parts)
-            ruling = at.stage.rule(
-                [Vote(place - at.places.start, each.preference) for place, each in votes.items()]
-            )
-            reached = question._replace(parts=question.parts + parts, reason=ruling.reason)
+            own = [Vote(place - at.places.start, each.preference) for (place, _), each in votes.items()]
+            told = (*question.votes, *own) if at.stage.gathers else tuple(own)
+            ruling = at.stage.rule(told)
+            reached = question._replace(parts=question.parts + parts, reason=ruling.reason, votes=told)
             if ruling.verdict is None:
                 passed.append(reached)
                 continue
@@ -206,20 +227,25 @@ class CompositeRun:
         self._write(facts)
         return passed
 
-    def _said(self, some: Sequence[Waiting], places: range) -> list[dict[int, MemberSaid]]:
-        """For each question, what each member of a stage says. A member that is recused is left out."""
+    def _said(self, some: Sequence[Waiting], at: At) -> list[dict[Draw, MemberSaid]]:
+        """For each question, what each draw of a stage's members says. Members that are recused have none."""
         found: dict[tuple[int, int, int], list[MemberJudgement]] = defaultdict(list)
-        ids = [self._members[place] for place in places]
+        ids = [self._members[place] for place in at.places]
         pair_ids = sorted({each.pair.id for each in some})
-        for told in told_by(self.ledger, ids, pair_ids, self.replicates):
+        for told in told_by(self.ledger, ids, pair_ids, self.replicates * self.annotator.rule.draws):
             found[told.pair_id, told.replicate, told.annotator_id].append(told)
 
-        def of(question: Waiting, place: int) -> MemberSaid:
-            mine = found.get((question.pair.id, question.replicate, self._members[place]), [])
+        def of(question: Waiting, place: int, replicate: int) -> MemberSaid:
+            mine = found.get((question.pair.id, replicate, self._members[place]), [])
             return _said_by(self.annotator.members[place], mine)
 
         return [
-            {place: of(each, place) for place in places if not self._is_recused(place, each.pair)}
+            {
+                (place, replicate): of(each, place, replicate)
+                for place in at.places
+                if not self._is_recused(place, each.pair)
+                for replicate in self._draws(at, each)
+            }
             for each in some
         ]
 

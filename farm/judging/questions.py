@@ -201,11 +201,11 @@ class OpenQuestions:
         return QuestionBatch(spec, tuple(questions), request)
 
 
-def spans(pairs: Sequence[Pair], replicates: int) -> Iterator[range]:
+def spans(pairs: Sequence[Pair], replicates: range) -> Iterator[range]:
     """The replicates of these pairs, so many at a time that they are QUESTIONS questions at most."""
     step = max(1, QUESTIONS // len(pairs))
-    for first in range(0, replicates, step):
-        yield range(first, min(first + step, replicates))
+    for first in replicates[::step]:
+        yield range(first, min(first + step, replicates.stop))
 
 
 def stored(answer: RequestStanding | None) -> Completion | None:
@@ -229,7 +229,7 @@ def unanswered(
     annotator_id = next((each.id for each in ledger.annotators() if each.key == card.key), None)
     questions = OpenQuestions(ledger, annotator, annotator_id, endpoint=endpoint)
     for pairs in questions.windows(wanted):
-        for some in spans(pairs, replicates):
+        for some in spans(pairs, range(replicates)):
             batches = list(questions.batches(questions.of(pairs, some)))
             answers = asking.answers(ledger, [batch.request.key for batch in batches])
             asked = {each.request.key: each.request for each in batches}  # equal ones are sent once

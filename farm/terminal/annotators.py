@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from farm.annotators import AnnotatorDetail, Line
+    from farm.annotators import AnnotatorDetail, Line, Prospect
 from farm.terminal.common import plain, table
 
 
@@ -41,7 +41,22 @@ def annotator_view(shown: AnnotatorDetail) -> RenderableType:
     """One annotator whole."""
     parts: list[RenderableType] = [annotators_view([shown.line, *shown.members])]
     parts.append(plain(f"fingerprint {shown.fingerprint}"))
+    if shown.prospects:
+        parts += _prospects(shown.prospects)
     for role, text in shown.prompt:
         parts.append(Text(f"\n[{role}]", style="bold"))
         parts += [plain(line) for line in text.splitlines()]
     return Group(*parts)
+
+
+def _prospects(prospects: Sequence[Prospect]) -> list[RenderableType]:
+    """What comes of asking a judge until its side is clear, by its chance to prefer the first output."""
+    rows = table("P(first)#", "draws#", "first#", "second#", "not clear#", "mean said#", "bias of the votes#")
+    for each in prospects:
+        shares = (f"{share:.3f}" for share in (each.first, each.second, each.open, each.mean))
+        rows.add_row(f"{each.chance:g}", f"{each.draws:.2f}", *shares, f"{each.bias:+.3f}")
+    told = (
+        "\nBy theory, of a judge that prefers the first output with this chance. What is said as a mean has\n"
+        "no bias; the mean of the votes at the stop would have the bias of the last column."
+    )
+    return [Text(), rows, Text(told)]

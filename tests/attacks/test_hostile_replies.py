@@ -127,7 +127,7 @@ def test_what_cannot_be_stored_is_a_failure_with_its_cost(ledger_url: str) -> No
     fill(ledger_url, 5)
     with Ledger.open(ledger_url) as ledger:
         with judging(ledger) as asked:
-            for number, request in enumerate(filter(None, asked.requests(PairFilter(), 1))):
+            for number, request in enumerate(filter(None, asked.requests(PairFilter(), range(1)))):
                 reply = Reply(request_key=request.key, text="Output (a)", usage=Usage(9, 1), cost=0.5)
                 bad = replace(reply, usage=Usage(2**70, 1))
                 asked.deliver(request, bad if number == 2 else reply)
@@ -149,7 +149,7 @@ def test_what_was_not_written_is_kept_for_the_next_commit(
     monkeypatch.setattr(sqlite_file, "WAIT_SECONDS", 0.1)
     with Ledger.open(path) as ledger:
         with judging(ledger) as asked:
-            for request in list(filter(None, asked.requests(PairFilter(), 1))):
+            for request in list(filter(None, asked.requests(PairFilter(), range(1)))):
                 asked.deliver(request, Reply(request_key=request.key, text="Output (a)"))
             holder = sqlite3.connect(path, isolation_level=None)
             holder.execute("BEGIN IMMEDIATE")

@@ -128,7 +128,7 @@ def test_the_first_request_comes_before_the_other_windows_are_looked_at(ledger: 
     plain = loaded("plain", Task(), Provider())
     assert isinstance(plain, AnnotatorSpec)
     with Judging(ledger, plain, "", lambda name, done: None) as judging:
-        assert next(judging.requests(PairFilter(), 10_000)) is not None
+        assert next(judging.requests(PairFilter(), range(10_000))) is not None
         assert count(ledger, CLAIM) <= questions.QUESTIONS
 
 

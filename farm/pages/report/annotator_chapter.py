@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
+from db.records import COMPOSITES
 from farm.evaluation.audit_report import (
     HEADLINES,
     AnnotatorAudit,
@@ -19,7 +20,7 @@ from farm.pages.report.drawing import Figure
 from farm.statistics.bootstrap import Interval
 from farm.studies.results import CROWD_PRICE
 
-SIMULATED = ("llm", "rm", "panel", "cascade")
+SIMULATED = ("llm", "rm", *(kind.value for kind in COMPOSITES))
 PEOPLE = 8  # up to so many people are drawn one by one
 ANNOTATORS = 60  # so many are shown; the audit's CSV has all
 SAME = 0.9  # annotators can be compared where each judged this share of the questions
