@@ -45,7 +45,7 @@ def foreseen(
 
     rows = votes.of(Side.TRAIN)
     read = shown(ledger, rows, [int(each) for each in rows["pair_id"].head(task.read)])
-    request = request_for(proposer, spec, read, task, endpoint=whom.endpoint)
+    request = request_for(proposer, spec, read, task, provider=provider)
     judged = [of_judge(candidate, Side.VALIDATION)] * (task.rules * task.rounds)
     judged += [of_judge(candidate, Side.TRAIN)] * (task.rounds - 1)
     return {

@@ -15,6 +15,7 @@ from itertools import count
 import numpy as np
 import pandas as pd
 
+from annotators.clients.endpoint import Endpoint
 from annotators.clients.request import Message, Request, RequestDecoding, Role
 from annotators.prompt import fenced
 from annotators.spec import AnnotatorSpec
@@ -22,6 +23,7 @@ from db.ids import content_hash, keyed_uniform
 from db.ledger import Ledger, PairFilter
 from db.records import Pair
 from farm.aligning.verdicts import agreed
+from farm.judging.provider import Provider
 from farm.options.align import AlignTask
 from farm.statistics.agreement import Bools, Floats
 
@@ -88,18 +90,19 @@ def shown(ledger: Ledger, rows: pd.DataFrame, pair_ids: Sequence[int]) -> list[R
 
 
 def request_for(
-    model: str, judge: AnnotatorSpec, read: Sequence[ReadPair], task: AlignTask, endpoint: str
+    model: str, judge: AnnotatorSpec, read: Sequence[ReadPair], task: AlignTask, provider: Provider
 ) -> Request:
-    """The request for rules."""
+    """The request for rules, with the room and the effort for thinking that the provider gives."""
     rules = "1 rule" if task.rules == 1 else f"{task.rules} rules"
     blocks = [_block(place, each) for place, each in enumerate(read, 1)]
     prompt = fenced(judge.prompt, "judge_prompt", _nonce(judge.draw_key, [judge.prompt]))
     said = USER.format(judge=prompt, pairs="\n\n".join(blocks), rules=rules)
+    decoding = RequestDecoding(max_tokens=RULE_TOKENS * (task.rules + 1))
     return Request(
         model=model,
         messages=(Message(Role.SYSTEM, SYSTEM), Message(Role.USER, said)),
-        decoding=RequestDecoding(max_tokens=RULE_TOKENS * (task.rules + 1)),
-        endpoint=endpoint,
+        decoding=decoding.with_thinking(provider.thinking, provider.effort),
+        endpoint=Endpoint.from_environment(provider.base_url).name,
     )
 
 

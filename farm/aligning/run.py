@@ -19,7 +19,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TypeAlias
 
-from annotators.clients.endpoint import Endpoint
 from annotators.composite import AnyAnnotator
 from annotators.spec import AnnotatorSpec
 from db.errors import ConfigError
@@ -139,8 +138,7 @@ class Search:
             yield self._written(parent, rule.text, answered, read=read, place=(round_, number))
 
     def _propose(self, parent: Candidate, read: list[ReadPair]) -> Answered:
-        endpoint = Endpoint.from_environment(self._provider.base_url).name
-        request = request_for(self._proposer, parent.spec, read, self._task, endpoint=endpoint)
+        request = request_for(self._proposer, parent.spec, read, self._task, provider=self._provider)
         answered = ask_once(self._ledger, request, DRAW_KEY, self._provider, account=self._account)
         self._pay("proposer", answered)
         return answered
@@ -155,7 +153,7 @@ class Search:
         place: tuple[int, int],
     ) -> Candidate:
         """Write a candidate's folder and load it as `farm annotate` would. place: round and number."""
-        name = f"{self._task.out.name}-{place[0]}-{place[1]}"
+        name = f"{self._task.out.absolute().name}-{place[0]}-{place[1]}"
         rules, folder = (*parent.rules, rule), self._task.out / "candidates" / name
         keys = tuple(each.pair.key for each in read)
         lineage: dict[str, Json] = {

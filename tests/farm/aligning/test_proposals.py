@@ -13,6 +13,7 @@ from annotators.simulator.prompt_forms import find_disagreements, find_questions
 from annotators.spec import AnnotatorSpec
 from db.records import Instruction, Output, Pair
 from farm.aligning.proposals import ReadPair, differing, disagreements, request_for, rules_in
+from farm.judging.provider import Provider
 from farm.options.align import AlignTask
 
 TASK = AlignTask("plain", Path("out"), read=2)
@@ -42,13 +43,17 @@ def test_a_hostile_output_stays_between_its_marks() -> None:
     judge = catalogue.load("plain")
     assert isinstance(judge, AnnotatorSpec)
     mean = 1.0 if pair.output_a.text == "fine" else 0.0
-    request = request_for("big", judge, [ReadPair(pair, mean)], TASK, endpoint="here")
+    request = request_for(
+        "big", judge, [ReadPair(pair, mean)], TASK, provider=Provider(base_url="http://127.0.0.1:9/v1")
+    )
     messages = [ChatMessage(str(each.role), each.content) for each in request.messages]
     [found] = find_disagreements(messages)
     assert (found.instruction, found.input, found.people) == ("Say it.", "an input", "fine")
     assert found.judge == evil
     assert find_questions(messages) == []
-    again = request_for("big", judge, [ReadPair(pair, mean)], TASK, endpoint="here")
+    again = request_for(
+        "big", judge, [ReadPair(pair, mean)], TASK, provider=Provider(base_url="http://127.0.0.1:9/v1")
+    )
     assert request.key == again.key
 
 
@@ -64,3 +69,15 @@ def test_a_rule_that_cannot_stand_in_a_prompt_is_left_out_with_its_reason() -> N
     why = [each.why for each in rules_in(reply, 9, ["there."])]
     marks, there = "it has marks of a template", "it is there already"
     assert why == [marks, marks, "", there, there, "it has more than 400 characters"]
+
+
+def test_a_proposer_that_thinks_has_room_for_it() -> None:
+    judge = catalogue.load("plain")
+    assert isinstance(judge, AnnotatorSpec)
+    bare, thinking = (
+        request_for("big", judge, [], TASK, provider=Provider(thinking=tokens, effort=effort)).decoding
+        for tokens, effort in ((0, ""), (5_000, "high"))
+    )
+    assert bare.max_tokens is not None
+    assert thinking.max_tokens == bare.max_tokens + 5_000
+    assert thinking.extra == {"reasoning_effort": "high"}
