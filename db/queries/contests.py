@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from db.ledger import Ledger
 from db.queries.orders import averaged_over_orders
@@ -72,12 +72,7 @@ def contests(
         .join(INSTRUCTION, INSTRUCTION.c.id == a.c.instruction_id)
         .order_by(*JUDGEMENT)
     )
-    if source is not None or subset is not None:
-        items = select(ITEM.c.pair_id)
-        if source is not None:
-            items = items.where(ITEM.c.source == source)
-        if subset is not None:
-            items = items.where(ITEM.c.subset == subset)
+    if (items := _items(source, subset)) is not None:
         query = query.where(row.pair_id.in_(items))
     rows = [tuple(each) for each in ledger.stream(query)]
     frame = pd.DataFrame(rows, columns=[*COLUMNS, "item", "attempt"])
@@ -87,6 +82,36 @@ def contests(
     if average_orders:
         frame = averaged_over_orders(frame, ASKED[:-1], ("preference", "label"))
     return frame[list(COLUMNS)].sort_values(list(ORDER), kind="stable", ignore_index=True)
+
+
+def contest_pairs(ledger: Ledger, source: str | None = None, subset: str | None = None) -> pd.DataFrame:
+    """Every pair in a source and subset, judged or not; None means any.
+
+    One row per pair, by key: pair_id, key, instruction (key), model_a and model_b (producers).
+    """
+    a, b = OUTPUT.alias(), OUTPUT.alias()
+    query = (
+        select(PAIR.c.id, PAIR.c.key, INSTRUCTION.c.key, a.c.producer, b.c.producer)
+        .join(a, a.c.id == PAIR.c.output_a_id)
+        .join(b, b.c.id == PAIR.c.output_b_id)
+        .join(INSTRUCTION, INSTRUCTION.c.id == a.c.instruction_id)
+        .order_by(PAIR.c.key)
+    )
+    if (items := _items(source, subset)) is not None:
+        query = query.where(PAIR.c.id.in_(items))
+    return pd.DataFrame([tuple(each) for each in ledger.stream(query)], columns=list(COLUMNS[:5]))
+
+
+def _items(source: str | None, subset: str | None) -> Select[tuple[int]] | None:
+    """The pairs of the items of a source and subset; None where any pair is meant."""
+    if source is None and subset is None:
+        return None
+    items = select(ITEM.c.pair_id)
+    if source is not None:
+        items = items.where(ITEM.c.source == source)
+    if subset is not None:
+        items = items.where(ITEM.c.subset == subset)
+    return items
 
 
 def _once(frame: pd.DataFrame) -> pd.DataFrame:

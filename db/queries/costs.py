@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from sqlalchemy import case, func, select
 
 from db.ledger import Ledger
+from db.queries.frames import pairs_of_requests
 from db.records import AnnotatorKind
-from db.tables import ANNOTATION, ANNOTATOR, COMPLETION
+from db.tables import ANNOTATION, ANNOTATOR, COMPLETION, IMPORTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,27 @@ def paid_in_all(ledger: Ledger) -> float:
     query = select(func.coalesce(func.sum(reply.cost), 0.0).label("cost")).where(reply.claim_id.in_(read))
     [found] = ledger.stream(query)
     return float(found.cost)
+
+
+def prices_of_pairs(ledger: Ledger) -> dict[int, float]:
+    """What an annotator's judgements of one pair cost on average, in US dollars, by the annotator's id.
+
+    All its judgements of a pair count: both orders, all replicates. Pairs without a price in the ledger do
+    not count; an annotator without any is missing.
+    """
+    row, share = ANNOTATION.c, pairs_of_requests()
+    price = func.coalesce(IMPORTED.c.price, COMPLETION.c.cost / share.c.slots)
+    query = (
+        select(
+            row.annotator_id, func.sum(price).label("cost"), func.count(row.pair_id.distinct()).label("pairs")
+        )
+        .outerjoin(IMPORTED, IMPORTED.c.annotation_id == row.id)
+        .outerjoin(COMPLETION, COMPLETION.c.claim_id == row.completion_id)
+        .outerjoin(share, share.c.claim_id == row.completion_id)
+        .where(price.is_not(None))
+        .group_by(row.annotator_id)
+    )
+    return {int(each.annotator_id): float(each.cost) / int(each.pairs) for each in ledger.stream(query)}
 
 
 def spent(ledger: Ledger) -> list[Spent]:

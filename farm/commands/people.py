@@ -10,10 +10,12 @@ from farm.commands.common import CommandOutput, app, flags
 from farm.options.people import (
     Beside,
     Bootstrap,
+    Buyable,
     ComparedAnnotators,
     Estimating,
     Evaluators,
     Labelling,
+    Planning,
     Replacing,
     Scope,
 )
@@ -69,6 +71,18 @@ def next_(
     with context.obj.open() as ledger:
         found = next_pairs(ledger, who.annotator, wanted.n, scope)
     output.show(lambda: {"pairs": found}, lambda: next_view(found))
+
+
+@commands.command()
+@flags
+def plan(context: typer.Context, who: Buyable, wanted: Planning, scope: Scope, output: CommandOutput) -> None:
+    """How many labels people must still give, by how many people, and which annotators to buy."""
+    from farm.evaluation.people_plan import people_plan
+    from farm.terminal.people_plan import plan_view
+
+    with context.obj.open() as ledger:
+        found = people_plan(ledger, wanted, who.annotators, scope)
+    output.show(found.to_json, lambda: plan_view(found))
 
 
 @commands.command()

@@ -25,6 +25,11 @@ requirements          rules that an audit has to meet
 coverage              what panels and cascades decided, who did, and what it cost
 label_order           the questions that people can label, and in which order
 people_report         the reports of `farm people`
+plan_pool             what a plan of labels starts from: pairs, votes, judges, prices
+plan_targets          the estimates that labels are planned for
+plan_judges           which annotators may be bought, and who is chosen
+plan_report           the report of `farm people plan`
+people_plan           how many labels people must give, and which annotators to buy
 rankings              do two evaluators rank models alike, and what moves a ranking
 leaderboard_report    the report of a leaderboard
 published             leaderboards that others published

@@ -28,6 +28,13 @@ class ComparedAnnotators(Options):
     """These annotators; else everybody there is to compare."""
 
 
+class Buyable(Options):
+    """Who may be bought."""
+
+    annotators: tuple[str, ...] = option((), argument=True, metavar="[ANNOTATOR]...", names="judged")
+    """These annotators; else everybody there is but people and gold standards."""
+
+
 class Beside(Options):
     """Who stands beside people."""
 
@@ -76,3 +83,52 @@ class Bootstrap(Options):
     """Bootstrap draws for the intervals."""
     seed: int = 0
     """Seed of the bootstrap."""
+
+
+class Planning(Options):
+    """What labels are planned for, and what may be paid."""
+
+    half_width: float = option(above=0, below=0.5)
+    """Intervals of +- this share: 0.02 is 2 points."""
+    of: Literal["win-rate", "agreement", "alpha", "gap"] = "win-rate"
+    """win-rate: of each model, or of --model. agreement: of annotators with people. alpha: among people.
+    gap: P(better beats worse) of neighbours in the Bradley-Terry ranking by people."""
+    people: int | None = option(None, at_least=1)
+    """So many people on each question; else the number that needs the fewest labels."""
+    pool: int | None = option(None, at_least=1)
+    """So many questions could be had; else those of the ledger."""
+    budget: float | None = option(None, at_least=0)
+    """What annotators may cost together, in US dollars."""
+    price: tuple[str, ...] = option((), metavar="NAME=DOLLARS")
+    """What an annotator costs for one question; else what the ledger says. Repeat it."""
+    label_price: float | None = option(None, above=0)
+    """What a person's label costs, in US dollars; then the whole bill is made small, not the labels alone."""
+    assurance: float = option(0.9, above=0.5, below=1)
+    """The share of studies whose intervals are to be that narrow."""
+    runs: int = option(400, at_least=100, at_most=10_000)
+    """Simulated pilots."""
+    seed: int = 0
+    """Seed of the simulation."""
+
+    def problems(self) -> list[str]:
+        """What does not go together, one clause each."""
+        found = []
+        if self.of != "win-rate" and (self.budget is not None or self.price):
+            found.append(f"--budget and --price buy annotators for a win rate; --of {self.of} needs none")
+        if self.of == "alpha" and self.people == 1:
+            found.append("--people 1, expected 2 or more: alpha compares people on one question")
+        return found + [each for name in self.price if (each := _wrong_price(name))]
+
+    def prices(self) -> dict[str, float]:
+        """The prices that were told, by annotator."""
+        told = (each.rpartition("=") for each in self.price)
+        return {name: float(dollars) for name, _, dollars in told}
+
+
+def _wrong_price(told: str) -> str:
+    name, _, dollars = told.rpartition("=")
+    try:
+        right = bool(name) and 0 <= float(dollars) < float("inf")
+    except ValueError:
+        right = False
+    return "" if right else f"--price {told!r}, expected a name and dollars for one question: judge=0.002"

@@ -30,5 +30,7 @@ ranking              rank correlations, and which models differ significantly
 prediction_powered   one interval from few human labels and many simulated ones
 rogan_gladen         a win rate corrected for the judge's errors
 label_budget         how many human labels an interval needs, and which pairs to label next
+study_size           how many labels a study needs, by simulated pilots
+judge_choice         which judges to buy beside people
 over_optimisation    gold reward against the KL from the starting policy
 """

@@ -83,6 +83,28 @@ class BradleyTerry:
         return self.estimates.models.index(model)
 
 
+class StrengthParts(NamedTuple):
+    """Strengths (M,) of models, and what each judgement moves each of them by: influence (n, M)."""
+
+    models: tuple[str, ...]
+    strengths: Floats
+    influence: Floats
+
+
+def strength_parts(
+    frame: pd.DataFrame, *, first: str = "first", second: str = "second", preference: str = "preference"
+) -> StrengthParts:
+    """The strengths of `bradley_terry`, and what each judgement with a preference moves them by.
+
+    The sum over the judgements is 0. Arguments and errors are those of `bradley_terry`.
+    """
+    games, names = _games(frame, first, second, preference)
+    total = _wins(games, len(names))
+    _require_connected(total, names)
+    strengths = _fit(total)
+    return StrengthParts(tuple(names), strengths, _influence(_bread(strengths, total), strengths, games))
+
+
 def bradley_terry(
     frame: pd.DataFrame,
     *,
@@ -100,19 +122,13 @@ def bradley_terry(
     Raises ValueError with fewer than two models, a model paired with itself, or models that wins do not
     connect; ArithmeticError where the fit does not converge.
     """
-    rows = frame.assign(**{preference: as_preferences(frame[preference].to_numpy(float))})
-    rows = rows.dropna(subset=[preference])
-    place, names = pd.factorize(pd.concat([rows[first], rows[second]]), sort=True)
-    left, right = place[: len(rows)].astype(np.intp), place[len(rows) :].astype(np.intp)
-    if len(names) < 2:
-        raise ValueError(f"Bradley-Terry needs two models with judged pairs, not {len(names)}")
-    if (left == right).any():
-        raise ValueError(f"{names[left[left == right][0]]!r} is paired with itself; leave such pairs out")
-    label = rows[preference].to_numpy(float)
-    clusters = codes(None if instruction is None else rows[instruction].to_numpy(object), len(rows))
-    games = _Games(left, right, label, clusters)
+    rows = frame.dropna(subset=[preference])
+    games, names = _games(frame, first, second, preference)
+    if instruction is not None:
+        games = games._replace(clusters=codes(rows[instruction].to_numpy(object), len(rows)))
+    place = np.concatenate([games.left, games.right])
     total = _wins(games, len(names))
-    _require_connected(total, [str(name) for name in names])
+    _require_connected(total, names)
     strengths = _fit(total)
     bread = _bread(strengths, total)
     influence = _influence(bread, strengths, games)
@@ -123,11 +139,25 @@ def bradley_terry(
         for i in range(len(names))
     ]
     return BradleyTerry(
-        estimates=Estimates(tuple(map(str, names)), strengths, np.stack(pairs), n),
+        estimates=Estimates(tuple(names), strengths, np.stack(pairs), n),
         errors=_errors(influence, bread, wins=total, n=n),
         n=len(rows),
         n_failed=len(frame) - len(rows),
     )
+
+
+def _games(frame: pd.DataFrame, first: str, second: str, preference: str) -> tuple[_Games, list[str]]:
+    """The judged pairs, each its own cluster, with the names of the models."""
+    rows = frame.assign(**{preference: as_preferences(frame[preference].to_numpy(float))})
+    rows = rows.dropna(subset=[preference])
+    place, found = pd.factorize(pd.concat([rows[first], rows[second]]), sort=True)
+    left, right = place[: len(rows)].astype(np.intp), place[len(rows) :].astype(np.intp)
+    names = [str(name) for name in found]
+    if len(names) < 2:
+        raise ValueError(f"Bradley-Terry needs two models with judged pairs, not {len(names)}")
+    if (left == right).any():
+        raise ValueError(f"{names[left[left == right][0]]!r} is paired with itself; leave such pairs out")
+    return _Games(left, right, rows[preference].to_numpy(float), np.arange(len(rows))), names
 
 
 def _wins(games: _Games, models: int) -> Floats:

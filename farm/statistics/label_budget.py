@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from farm.statistics.bootstrap import LEVEL
-from farm.statistics.bounds import SAME, share_bounds
+from farm.statistics.bounds import SAME, Bounds, share_bounds
 from farm.statistics.prediction_powered import FEWEST_LABELS, LARGEST_GAIN, paired_labels, require_spread
 from farm.statistics.student import student_quantile
 from farm.statistics.win_rates import as_preferences, codes
@@ -40,7 +40,7 @@ class LabelPlan:
     high: float
 
 
-class _Spread(NamedTuple):
+class PilotSpread(NamedTuple):
     """What a pilot tells of a pool: numbers, or K of each for K pilots. All are of people's labels."""
 
     mean: Floats
@@ -50,17 +50,21 @@ class _Spread(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Pool:
-    """The pairs of a pool by instruction. sizes (G,): pairs of each."""
+class PairPool:
+    """The pairs of a pool by instruction. sizes (G,): pairs of each.
+
+    rule: the bounds of an estimate from its value, its error and the number of instructions.
+    """
 
     sizes: Floats
+    rule: Callable[[float, float, int], Bounds | None] = share_bounds
 
     def labelled(self, n: int) -> float:
         """How many instructions have one of n labels, as expected."""
         share = float(n / self.sizes.sum())
         return float((1 - (1 - min(1.0, share)) ** self.sizes).sum()) * max(1.0, share)
 
-    def half_widths(self, n: int, spread: _Spread) -> Floats:
+    def half_widths(self, n: int, spread: PilotSpread) -> Floats:
         """Half the widths of the intervals that n labels are expected to give, (K,)."""
         total = float(self.sizes.sum())
         whole = spread.together * np.square(self.sizes).sum() / total**2
@@ -73,10 +77,10 @@ class _Pool:
         errors: Floats = np.sqrt(np.maximum(np.maximum(found, alone / LARGEST_GAIN), 0))
         items = max(2, round(self.labelled(n)))
         pairs = zip(np.atleast_1d(spread.mean), np.atleast_1d(errors), strict=True)
-        bounds = [share_bounds(float(mean), float(error), items) for mean, error in pairs]
+        bounds = [self.rule(float(mean), float(error), items) for mean, error in pairs]
         return np.array([(each.high - each.low) / 2 for each in bounds if each])  # of 2 items or more
 
-    def half_width(self, n: int, spread: _Spread) -> float:
+    def half_width(self, n: int, spread: PilotSpread) -> float:
         """As `half_widths`, for one pilot."""
         return float(self.half_widths(n, spread)[0])
 
@@ -116,7 +120,7 @@ def labels_needed(
     sums = pilot_sums(people, np.nan_to_num(simulated, nan=0.5), clusters)
     total = {str(name): float(values.sum()) for name, values in sums.items()}
     without = {name: total[name] - values for name, values in sums.items()}  # one instruction, each
-    pool, spread = _Pool(sums["m"]), pilot_spread(total)
+    pool, spread = PairPool(sums["m"]), pilot_spread(total)
     alone = spread._replace(explained=np.zeros(()))
     if (reach := pool.half_width(len(people), spread)) > half_width:
         raise ValueError(
@@ -161,7 +165,7 @@ def pilot_sums(people: Floats, judge: Floats, clusters: Ints) -> dict[str, Float
     return {name: each.astype(float) for name, each in {**sums, **products, **crossed}.items()}
 
 
-def pilot_spread(sums: Mapping[str, Any]) -> _Spread:
+def pilot_spread(sums: Mapping[str, Any]) -> PilotSpread:
     """The spread of the pilot with these sums; of many pilots at once where they are arrays."""
     n, total = sums["k"], sums["m"]
     mean, verdict = sums["y"] / n, sums["f"] / total
@@ -169,7 +173,7 @@ def pilot_spread(sums: Mapping[str, Any]) -> _Spread:
     both = (sums["yf"] - mean * sums["g"]) / n
     correlation = _ratio(both, np.sqrt(own * _variance(sums["gg"], sums["g"] / n, n)))
     variance = own * n / np.maximum(n - 1, 1)
-    return _Spread(
+    return PilotSpread(
         mean=mean,
         variance=variance,
         together=variance
