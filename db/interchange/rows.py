@@ -161,10 +161,14 @@ class Placed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TableMap:
-    """Which column of a table fills which place, and P(output_1 preferred) of each value of its verdicts."""
+    """Which column of a table fills which place, and P(output_1 preferred) of each value of its verdicts.
+
+    degrees: how much better a value says that the preferred output is.
+    """
 
     columns: Mapping[str, str]  # place -> column
     codes: Mapping[str, float | None] = field(default_factory=dict)
+    degrees: Mapping[str, Degree] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from db.errors import ConfigError, FormatError
 from db.interchange import fields, verdicts
 from db.interchange.asked import PLACES, RowOrigin, renamed
+from db.interchange.degrees import degree_of
 from db.interchange.files import file_rows
 from db.interchange.places import entries_of
 from db.interchange.rows import Numbered, Placed, ReadOptions, Refusal, TableMap
@@ -59,10 +60,17 @@ def _filled(path: Path, mapping: TableMap) -> Iterator[Numbered | Refusal]:
         if unseen:
             names |= dict.fromkeys(row)
         filled = {place: value_at(row, column) for place, column in mapping.columns.items()}
-        yield number, filled | {"row": number, "meta": fields.others(row, *taken)}
+        beside = {"row": number, "meta": fields.others(row, *taken)}
+        yield number, filled | _strength(filled.get("verdict"), mapping) | beside
     if unseen:
         found = ", ".join(list(names)[:12])
         raise FormatError(f"no row has the column {min(unseen)!r}, but {found}", where=str(path))
+
+
+def _strength(verdict: object, mapping: TableMap) -> dict[str, Any]:
+    """The places that say how much better, where the mapping knows it of this verdict."""
+    degree = None if verdict is None else mapping.degrees.get(verdicts.plain(verdict))
+    return {} if degree is None else degree._asdict()
 
 
 def _has(row: Mapping[str, Any], column: str) -> bool:
@@ -150,10 +158,10 @@ def mapping_of(maps: tuple[str, ...], verdict: str | None) -> TableMap:
         if place in columns:
             raise ConfigError(f"--map fills {place!r} twice", remedy="fill each place once")
         columns[place] = column
-    codes: dict[str, float | None] = {}
-    if verdict is not None:
-        columns["verdict"], codes = verdicts.parsed(verdict)
-    return TableMap(columns, codes)
+    if verdict is None:
+        return TableMap(columns)
+    columns["verdict"], codes, degrees = verdicts.parsed(verdict)
+    return TableMap(columns, codes, degrees)
 
 
 def is_place(name: str) -> bool:
@@ -167,13 +175,16 @@ def arguments(mapping: TableMap) -> list[str]:
     columns = dict(mapping.columns)
     verdict = columns.pop("verdict", None)
     told = [part for place, column in columns.items() for part in ("--map", f"{place}={column}")]
-    return told + (["--verdict", verdicts.spelled(verdict, mapping.codes)] if verdict else [])
+    return told + (
+        ["--verdict", verdicts.spelled(verdict, mapping.codes, mapping.degrees)] if verdict else []
+    )
 
 
 def save(mapping: TableMap, name: str) -> Path:
     """Write the mapping to NAME.map.json and return its path. Raises ConfigError where the file is there."""
     path = Path(name if name.endswith(ENDING) else name + ENDING)
-    text = json.dumps({"columns": dict(mapping.columns), "codes": dict(mapping.codes)}, indent=2)
+    told = {"columns": dict(mapping.columns), "codes": dict(mapping.codes)}
+    text = json.dumps(told | ({"degrees": dict(mapping.degrees)} if mapping.degrees else {}), indent=2)
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text + "\n")
@@ -190,15 +201,17 @@ def load(name: str) -> TableMap:
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
         columns, codes = dict(told["columns"]), dict(told["codes"])
+        steps = {value: (*each, codes[value]) for value, each in told.get("degrees", {}).items()}
+        degrees = {value: degree_of(*each) for value, each in steps.items()}
     except OSError:
         raise ConfigError(
             "there is no such mapping", where=str(path), remedy="--save-map writes one"
         ) from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError(
             "this is no saved mapping", where=str(path), remedy="--save-map writes one"
         ) from None
     mapping = mapping_of(tuple(f"{place}={column}" for place, column in columns.items()), None)
     if not all(code in verdicts.MEANINGS.values() for code in codes.values()):
         raise ConfigError("this is no saved mapping", where=str(path), remedy="--save-map writes one")
-    return TableMap(mapping.columns, codes)
+    return TableMap(mapping.columns, codes, degrees)

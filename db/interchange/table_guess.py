@@ -17,7 +17,7 @@ from db.interchange import verdicts
 from db.interchange.asked import NO, YES
 from db.interchange.files import readable_objects
 from db.interchange.rows import TableMap
-from db.interchange.verdicts import Codes, is_blank, plain
+from db.interchange.verdicts import VerdictColumn, is_blank, plain
 
 VALUES = 60  # different values of a column that are kept; one with more is no verdict
 LONG = 100  # characters; a value as long is a text and no name
@@ -127,7 +127,7 @@ def folded(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", parted.lower()).strip("_")
 
 
-def guess_table(path: Path, verdict: tuple[str, Codes] | None = None) -> GuessedMap:
+def guess_table(path: Path, verdict: VerdictColumn | None = None) -> GuessedMap:
     """The mapping that a table's names and values suggest. verdict: column and codes that the user gave.
 
     Raises FormatError where nothing looks like a prompt with an output or two models with a verdict.
@@ -232,11 +232,11 @@ def _alone(columns: _Columns, taken: list[str]) -> dict[str, str]:
 
 
 def _with_verdict(
-    path: Path, columns: _Columns, found: dict[str, str], given: tuple[str, Codes] | None
+    path: Path, columns: _Columns, found: dict[str, str], given: VerdictColumn | None
 ) -> GuessedMap:
     """The mapping of a pair or a battle with its verdict, if it has one; open values if that is not clear."""
     if given is not None and given[1]:
-        return GuessedMap(TableMap(found | {"verdict": given[0]}, given[1]))
+        return GuessedMap(TableMap(found | {"verdict": given.column}, given.codes, given.degrees))
     name = given[0] if given else columns.first(NAMES["verdict"], list(found.values()), LIKE["verdict"])
     values = list(columns.values.get(name or "", {}))
     if name is None or not (values or columns.longest.get(name)):

@@ -10,17 +10,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from db.errors import ConfigError
+from db.interchange.degrees import MOST
 from db.interchange.fields import is_blank as is_blank
 from db.interchange.fields import number_of as number_of
 from db.interchange.fields import shown
+from db.records import Degree
 
 Codes: TypeAlias = Mapping[str, float | None]  # a value as `plain` gives it -> P(output_1 preferred)
 
 MEANINGS: Mapping[str, float | None] = {"first": 1.0, "second": 0.0, "tie": 0.5, "none": None}
 POSITIVE, NEGATIVE, PROBABILITY = "positive", "negative", "probability"
+MEANING = re.compile(r"(first|second|tie|none)(?: (\d{1,3})/(\d{1,3}))?")
+SCALE = re.compile(r"(-?\d{1,3})\.\.(-?\d{1,3})")
 STEM = r"(?:output|response|answer|completion|assistant|model|option|candidate|text|reply|result|choice)"
 SIDES = {"first": 1.0, "1st": 1.0, "left": 1.0, "a": 1.0, "second": 0.0, "2nd": 0.0, "right": 0.0, "b": 0.0}
 NUMBERED = {"1": 1.0, "one": 1.0, "2": 0.0, "two": 0.0}
@@ -94,33 +98,90 @@ def _readings(said: str, models: tuple[str | None, str | None], texts: tuple[str
     return found
 
 
-def parsed(text: str) -> tuple[str, dict[str, float | None]]:
+class VerdictColumn(NamedTuple):
+    """A column of verdicts, what its values mean, and how much better they say that the output is."""
+
+    column: str
+    codes: dict[str, float | None]
+    degrees: dict[str, Degree]
+
+
+def parsed(text: str) -> VerdictColumn:
     """The column and the codes of `COLUMN:VALUE=MEANING,...`; `COLUMN` alone has no codes.
 
-    A meaning is first, second, tie or none. The values positive and negative stand for numbers above and
-    below 0. `COLUMN:probability` says that the numbers are P(output_1 preferred). Raises ConfigError.
+    A meaning is first, second, tie or none; `first 1/2` is one step of two towards the first output. The
+    values positive and negative stand for numbers above and below 0. `COLUMN:probability` says that the
+    numbers are P(output_1 preferred), and `COLUMN:1..5` that they are a scale, from the first output much
+    better to the second much better. Raises ConfigError.
     """
     column, _, told = text.partition(":")
     if told == PROBABILITY:
-        return column, {PROBABILITY: None}
+        return VerdictColumn(column, {PROBABILITY: None}, {})
+    if match := SCALE.fullmatch(told):
+        return VerdictColumn(column, *_scale(int(match[1]), int(match[2])))
     codes: dict[str, float | None] = {}
+    degrees: dict[str, Degree] = {}
     for each in told.split(",") if told else ():
-        value, equals, meaning = each.rpartition("=")
-        if not equals or meaning.strip() not in MEANINGS:
+        value, _, meaning = each.rpartition("=")
+        match = MEANING.fullmatch(meaning.strip())
+        if match is None:
             raise ConfigError(
                 f"--verdict has {each!r}, not VALUE=MEANING",
                 remedy="a meaning is first, second, tie or none, such as --verdict label:0=first,1=second",
             )
         if plain(value) in codes:
             raise ConfigError(f"--verdict says twice what {value!r} means", remedy="say it once")
-        codes[plain(value)] = MEANINGS[meaning.strip()]
-    return column, codes
+        codes[plain(value)] = MEANINGS[match[1]]
+        if match[2]:
+            degrees[plain(value)] = _degree(each, codes[plain(value)], int(match[2]), int(match[3]))
+    return VerdictColumn(column, codes, _with_ties(codes, degrees))
 
 
-def spelled(column: str, codes: Codes) -> str:
-    """The text that `parsed` reads as this column and these codes."""
+def _degree(given: str, preference: float | None, steps: int, levels: int) -> Degree:
+    """Raises ConfigError for steps that are no part of a scale."""
+    if preference not in (0.0, 1.0) or not 1 <= steps <= levels <= MOST:
+        raise ConfigError(
+            f"--verdict has {given!r}", remedy="write first or second, and 1 to N steps of N: first 1/2"
+        )
+    return Degree(steps, levels)
+
+
+def _with_ties(codes: Codes, degrees: dict[str, Degree]) -> dict[str, Degree]:
+    """A tie is no step, where all other strengths are of one scale."""
+    levels = {each.levels for each in degrees.values()}
+    if len(levels) != 1:
+        return degrees
+    return degrees | {value: Degree(0, *levels) for value, meaning in codes.items() if meaning == 0.5}
+
+
+def _scale(start: int, end: int) -> tuple[dict[str, float | None], dict[str, Degree]]:
+    """Codes and strengths of the whole numbers from `start`, the first much better, to `end`.
+
+    An odd number of points has a tie in the middle; an even number has none. Raises ConfigError.
+    """
+    points = abs(end - start) + 1
+    levels = points // 2
+    if not 2 <= points <= 2 * MOST + 1:
+        raise ConfigError(f"--verdict has the scale {start}..{end}", remedy="write one such as 1..5")
+    codes: dict[str, float | None] = {}
+    degrees = {}
+    for place in range(points):
+        lead = levels - place if points % 2 or place < levels else levels - 1 - place
+        value = plain(start + place * (1 if end > start else -1))
+        codes[value] = 0.5 if lead == 0 else float(lead > 0)
+        degrees[value] = Degree(abs(lead), levels)
+    return codes, degrees
+
+
+def spelled(column: str, codes: Codes, degrees: Mapping[str, Degree]) -> str:
+    """The text that `parsed` reads as this column, these codes and strengths."""
     if PROBABILITY in codes:
         return f"{column}:{PROBABILITY}"
     names = {meaning: name for name, meaning in MEANINGS.items()}
-    told = ",".join(f"{value}={names[meaning]}" for value, meaning in codes.items())
+
+    def meaning(value: str) -> str:
+        steps, levels = degrees.get(value, (0, 0))
+        return names[codes[value]] + (f" {steps}/{levels}" if steps else "")
+
+    told = ",".join(f"{value}={meaning(value)}" for value in codes)
     return f"{column}:{told}" if told else column

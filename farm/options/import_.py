@@ -39,7 +39,7 @@ class TableOptions(Options):
     maps: tuple[str, ...] = option((), flag="--map", metavar="PLACE=COLUMN")
     """A column for a place, such as prompt, output_1, output_2, annotator; again for each."""
     verdict: str | None = option(None, metavar="COLUMN:VALUE=MEANING,...")
-    """The column of verdicts and what its values mean: first, second, tie or none."""
+    """The column of verdicts and what its values mean: first, second, tie or none; COLUMN:1..5 is a scale."""
     save_map: str | None = option(None, metavar="NAME")
     """Write the mapping to NAME.map.json."""
     saved_map: str | None = option(None, metavar="NAME")
