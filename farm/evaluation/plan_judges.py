@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from db.errors import ConfigError
 from db.records import AnnotatorKind
-from farm.evaluation.plan_pool import PossibleJudge, PlanPool
+from farm.evaluation.plan_pool import PlanPool, PossibleJudge
 from farm.evaluation.plan_targets import PlanTarget
 from farm.options.people import Planning
 from farm.statistics.judge_choice import ChosenJudges, choose_judges
