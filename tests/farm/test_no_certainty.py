@@ -61,7 +61,16 @@ def test_no_interval_has_the_width_0(tmp_path: Path, n: int, verdicts: tuple[int
     path = study(tmp_path, n, dict(zip(MODELS, verdicts, strict=True)))
     against = ("--annotator", "judge", "--reference", REFERENCE, "--draws", 20)
     commands: dict[str, tuple[object, ...]] = {
-        "audit": ("--traits", "--pairs"),
+        "audit": (
+            "--traits",
+            "--pairs",
+            "--drift",
+            "--families",
+            "--family",
+            "judge=kin",
+            "--family",
+            "a=kin",
+        ),
         "leaderboard": against,
         "people": ("win-rate", "judge", "--model", "a", "--half-width", 0.2),
     }
