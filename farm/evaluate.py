@@ -81,6 +81,17 @@ class Evaluation:
         }
 
 
+@dataclass(frozen=True)
+class Met:
+    """The pairs of two models. name: of the source that they stand under. drawn: outputs drawn for them."""
+
+    ours: Source
+    theirs: Source
+    name: str
+    ids: tuple[int, ...]
+    drawn: int
+
+
 def evaluate(
     ledger: Ledger,
     task: EvaluateTask,
@@ -94,6 +105,51 @@ def evaluate(
     judged. Raises RunStopped where a provider or a budget ends the run early; the next call goes on.
     """
     judge = loaded(task.annotator, task.judging, provider)  # a wrong name before any work
+    met = meet(ledger, task, progress, sampler)
+    set_name = task.sampling.set_name
+    only = _first(ledger, task.sampling)
+    judging = replace(task.judging, pairs=PairFilter(ids=met.ids))
+    judged = judge_by(ledger, judge, judging, progress, provider=provider)
+    refuse_half(judged.elsewhere, "judgements", set_name)
+    with ledger.frozen():
+        [annotator] = [card.id for card in ledger.annotators() if card.key == judged.fingerprint]
+        rows = contests(ledger, met.name, met.ours.producer, task.board.average_orders)
+        rows = rows[(rows["annotator"] == annotator) & rows["pair_id"].isin(met.ids)]
+        options = replace(
+            task.board, annotator=judged.annotator, reference=met.theirs.producer, set_name=set_name
+        )
+        times = int(rows.groupby("pair_id").size().max())  # replicates and orders
+        try:
+            board = board_of(ledger, rows, options, times, only=only)
+        except ConfigError as error:
+            raise _with_reasons(error, judged) from None
+        [place] = board.places
+        asked = choose_set(members(ledger), set(rows["instruction"]), set_name, only)
+        categories = _categories(against(rows, met.theirs.producer), asked, times)
+    return Evaluation(
+        annotator=judged.annotator,
+        reference=met.theirs.producer,
+        set_name=set_name,
+        difficulty=board.difficulty,
+        place=place,
+        failures=_failures(rows, place.rate),
+        categories=categories,
+        judged=judged,
+        sampled=met.drawn,
+    )
+
+
+def meet(
+    ledger: Ledger,
+    task: EvaluateTask,
+    progress: Progress,
+    sampler: Provider | None = None,
+    name: str | None = None,
+) -> Met:
+    """Draw the outputs that are missing and pair them, under a source of this name; else that of the set.
+
+    Raises as `evaluate` does before it asks anybody.
+    """
     theirs, more = _source(
         ledger, task.against, replace(task.sampling, producer=""), progress=progress, sampler=None
     )
@@ -103,40 +159,10 @@ def evaluate(
             f"the model and the reference are both called {ours.producer!r}",
             remedy="give the model another name with --producer",
         )
-    set_name = task.sampling.set_name
-    name = f"{PAIRS} {set_name}"
-    pair(ledger, PairTask(name, (ours,), set_name, theirs))
-    only = _first(ledger, task.sampling)
-    ids = _pairs_of(ledger, name, ours, theirs, only=only)
-    judging = replace(task.judging, pairs=PairFilter(ids=ids))
-    judged = judge_by(ledger, judge, judging, progress, provider=provider)
-    _refuse_half(judged.elsewhere, "judgements", set_name)
-    with ledger.frozen():
-        [annotator] = [card.id for card in ledger.annotators() if card.key == judged.fingerprint]
-        rows = contests(ledger, name, ours.producer, task.board.average_orders)
-        rows = rows[(rows["annotator"] == annotator) & rows["pair_id"].isin(ids)]
-        options = replace(
-            task.board, annotator=judged.annotator, reference=theirs.producer, set_name=set_name
-        )
-        times = int(rows.groupby("pair_id").size().max())  # replicates and orders
-        try:
-            board = board_of(ledger, rows, options, times, only=only)
-        except ConfigError as error:
-            raise _with_reasons(error, judged) from None
-        [place] = board.places
-        asked = choose_set(members(ledger), set(rows["instruction"]), set_name, only)
-        categories = _categories(against(rows, theirs.producer), asked, times)
-    return Evaluation(
-        annotator=judged.annotator,
-        reference=theirs.producer,
-        set_name=set_name,
-        difficulty=board.difficulty,
-        place=place,
-        failures=_failures(rows, place.rate),
-        categories=categories,
-        judged=judged,
-        sampled=drawn + more,
-    )
+    name = name or f"{PAIRS} {task.sampling.set_name}"
+    pair(ledger, PairTask(name, (ours,), task.sampling.set_name, theirs))
+    ids = pairs_of(ledger, name, ours, theirs, only=_first(ledger, task.sampling))
+    return Met(ours, theirs, name, ids=ids, drawn=drawn + more)
 
 
 def _source(
@@ -155,11 +181,11 @@ def _source(
     except ModelError as error:
         what = f"no producer of this ledger, and {error.what}"
         raise ConfigError(what, where=model, remedy=error.remedy) from None
-    _refuse_half(report.elsewhere, "outputs", set_name=task.set_name)
+    refuse_half(report.elsewhere, "outputs", set_name=task.set_name)
     return report.source, report.new
 
 
-def _refuse_half(elsewhere: int, what: str, set_name: str) -> None:
+def refuse_half(elsewhere: int, what: str, set_name: str) -> None:
     """Raise ConfigError where another run is at work: a figure now would take its part for failures."""
     if elsewhere:
         raise ConfigError(
@@ -185,7 +211,7 @@ def _with_reasons(error: ConfigError, judged: AnnotateReport) -> ConfigError:
     return error
 
 
-def _pairs_of(
+def pairs_of(
     ledger: Ledger, name: str, ours: Source, theirs: Source, only: frozenset[str] | None
 ) -> tuple[int, ...]:
     """Ids of the pairs of these two sources. only: keys of the instructions that count; None: all.

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
 import numpy as np
 import torch
 
-from annotators.composite import all_specs
 from db.errors import ConfigError, Paused, did_you_mean
-from db.ids import Json, canonical_json, content_hash
+from db.ids import Json, content_hash
 from db.ledger import Ledger
-from db.queries import history, training
-from db.records import Run
-from db.schema import package_version
-from farm.annotate import loaded
+from db.queries import training
 from farm.config import Decoding, Option, TrainConfig, build, options, read_yaml
-from farm.evaluation.cards import model_card_path, write_model_card
 from farm.judging.at_work import AnnotatorAtWork
 from farm.judging.in_training import TrainingJudge
 from farm.methods import METHODS, load
@@ -29,7 +24,9 @@ from farm.models.footprint import bytes_on_disk
 from farm.models.loading import pick_device, source_key
 from farm.options.train import TrainTask as TrainTask
 from farm.progress import Progress, silent
+from farm.runs.evaluations import Evaluated, Evaluations, at_work
 from farm.runs.records import learning_data
+from farm.runs.rows import RunRows
 from farm.runs.served import check_rollouts, served_draws
 from farm.snapshot import snapshot_named
 from farm.statistics.agreement import categories
@@ -37,7 +34,7 @@ from farm.statistics.reliability import flip_rate
 from farm.training.checkpoint import RunFolder
 from farm.training.data import Data
 from farm.training.foreseen import Foresight, RunPlan, refuse_weights
-from farm.training.loop import Log, fit
+from farm.training.loop import Log, fit, never
 from farm.training.method import FROZEN, PairJudge, Trainer
 from farm.training.pace import Pace
 from farm.training.processes import Processes
@@ -45,12 +42,13 @@ from farm.training.run_models import LoadedModels
 from farm.training.timed_steps import timed
 from farm.training.tracking import tracked
 
-METRICS_SECONDS = 1.0
-
 
 @dataclass(frozen=True)
 class TrainReport:
-    """The result of a run. metrics: the last value of each. seconds: from the loading of the models on."""
+    """The result of a run. metrics: the last value of each. seconds: from the loading of the models on.
+
+    evaluated: evaluations during training, with the best checkpoint, where some were asked for.
+    """
 
     method: str
     run: int
@@ -60,6 +58,7 @@ class TrainReport:
     held_out: int
     metrics: dict[str, float]
     seconds: float
+    evaluated: Evaluated | None = None
 
     def to_json(self) -> Json:
         """The report as a JSON object."""
@@ -96,38 +95,46 @@ def train(
     method_class = method_named(name)
     config = _config(ledger, method_class, name, task=task, yaml=yaml, flags=flags, progress=progress)
     begun = monotonic()
-    at_work = _annotator(ledger, task) if "judge" in method_class.needs else None
+    judging_by = _annotator(ledger, task) if "judge" in method_class.needs else None
     with Processes.joined() as processes, tracked(config.track, task.folder) as track:
         data = learning_data(ledger, method_class.data_kind, task, processes)
-        folder = RunFolder(task.folder, config, processes, _inputs(ledger, task, at_work))
-        judge = _judge(ledger, task, config, at_work, name=f"{name} {folder.identity[:12]}")
+        folder = RunFolder(task.folder, config, processes, _inputs(ledger, task, judging_by))
+        called = f"{name} {folder.identity[:12]}"
+        evaluations = _evaluations(ledger, task, config, name=called, folder=folder, progress=progress)
+        judge = _judge(ledger, task, config, judging_by, name=called)
         judging = judge.of_rollout if judge else None
         run_to_be = _loaded(name, method_class, config, task=task, data=data, judge=judging)
         run_to_be.refuse(run_to_be.plan(task.memory))
         method = run_to_be.method
         others = [track, shown(name, method.feed.steps, Pace(method, config), progress)]
-        run = _Run(ledger, name, config, task=task, judge=judge, processes=processes, others=others)
+        rows = partial(RunRows, ledger, name, config, task=task, processes=processes, others=others)
+        run = rows(judge=judge, evaluations=evaluations)
         folder.before_save = run.flush
         try:
-            fit(method, config, run, checkpoints=folder, processes=processes)
+            stops = evaluations.begin(method, run, processes) if evaluations else never
+            steps = fit(method, config, run, checkpoints=folder, processes=processes, stops=stops)
             if summary := method.summary():
-                run(method.feed.steps, summary)
+                run(steps, summary)
         except Paused as error:
             run.pause(folder)
             error.what = f"{error.what}; the checkpoint is {folder.latest}"
             raise
         finally:
             run.flush()
-        run.finish(method.feed.steps, folder.latest)
+        run.finish(steps, folder.latest)
+        evaluated = evaluations.result() if evaluations else None
+        if evaluated and evaluated.best:
+            run.keep(evaluated.best.step, evaluated.best.path)
     return TrainReport(
         method=name,
         run=run.id,
-        steps=method.feed.steps,
+        steps=steps,
         checkpoint=folder.latest,
         rows=len(data.train),
         held_out=len(data.held_out),
         metrics=run.last,
         seconds=monotonic() - begun,
+        evaluated=evaluated,
     )
 
 
@@ -212,30 +219,30 @@ def _loaded(
 
 
 def _annotator(ledger: Ledger, task: TrainTask) -> AnnotatorAtWork | None:
-    """The judge of fresh responses that is named, ready to be asked; None where a reward model judges.
-
-    Raises ConfigError on one that cannot judge what is new.
-    """
+    """The judge of fresh responses that is named, ready to be asked; None where a reward model judges."""
     if task.annotator is None:
         return None
-    ledger.refuse_read_only()
-    annotator = loaded(task.annotator, task.judging, task.provider)
-    if any(spec.recorded for spec in all_specs(annotator)):
-        what = f"{annotator.name} reads stored replies, and there are none about fresh responses"
-        raise ConfigError(what, where="--annotator", remedy="name one that can be asked")
-    return AnnotatorAtWork(ledger, annotator, task.judging, task.provider)
+    return at_work(ledger, task.annotator, task.judging, task.provider, flag="--annotator")
+
+
+def _evaluations(
+    ledger: Ledger, task: TrainTask, config: TrainConfig, *, name: str, folder: RunFolder, progress: Progress
+) -> Evaluations | None:
+    if task.evaluating.every is None:
+        return None
+    return Evaluations(ledger, task, config, name=name, folder=folder, progress=progress)
 
 
 def _judge(
-    ledger: Ledger, task: TrainTask, config: TrainConfig, at_work: AnnotatorAtWork | None, *, name: str
+    ledger: Ledger, task: TrainTask, config: TrainConfig, worker: AnnotatorAtWork | None, *, name: str
 ) -> TrainingJudge | None:
-    if at_work is None or not isinstance(config, Decoding):
+    if worker is None or not isinstance(config, Decoding):
         return None
     times, limit = task.judging.replicates, task.max_judgements
-    return TrainingJudge(ledger, at_work, name=name, decoding=config, replicates=times, limit=limit)
+    return TrainingJudge(ledger, worker, name=name, decoding=config, replicates=times, limit=limit)
 
 
-def _inputs(ledger: Ledger, task: TrainTask, at_work: AnnotatorAtWork | None) -> str:
+def _inputs(ledger: Ledger, task: TrainTask, worker: AnnotatorAtWork | None) -> str:
     """A hash of what a run starts from: its models, its data, who judges."""
     further = [source for source in (task.token_reward, task.teacher) if source]
     beside: list[Json] = [task.demonstrations] if task.demonstrations else []
@@ -243,7 +250,7 @@ def _inputs(ledger: Ledger, task: TrainTask, at_work: AnnotatorAtWork | None) ->
     beside += [["served", drawn.rollout_every, drawn.rollout_cap]] if drawn.rollout_url else []
     named = [source_key(source) for source in (task.model, task.reference, task.reward, *further)]
     data = snapshot_named(ledger, task.snapshot).key if task.snapshot else task.set_name or ""
-    judges: list[Json] = [at_work.annotator.card.key, task.judging.replicates] if at_work else []
+    judges: list[Json] = [worker.annotator.card.key, task.judging.replicates] if worker else []
     return content_hash("inputs", [*named, data, *judges, *beside])
 
 
@@ -298,81 +305,3 @@ def shown(name: str, steps: int, pace: Pace, progress: Progress) -> Log:
             progress(f"{name}; {pace.figures(step, metrics)}", step, steps)
 
     return log
-
-
-class _Run:
-    """The run's rows in the ledger, written by the first process alone; called with each step's metrics.
-
-    Metrics wait METRICS_SECONDS at most, because a commit waits for the disk. They are written before each
-    checkpoint: what a killed run loses, it trains again.
-    """
-
-    def __init__(
-        self,
-        ledger: Ledger,
-        name: str,
-        config: TrainConfig,
-        task: TrainTask,
-        judge: TrainingJudge | None,
-        processes: Processes,
-        others: Sequence[Log],
-    ) -> None:
-        """judge: of fresh responses, whose figures are logged. others: where else metrics go."""
-        self._ledger, self._first, self._others = ledger, processes.rank == 0, others
-        self._judge = judge
-        self.last: dict[str, float] = {}
-        self._waiting: list[tuple[int, Mapping[str, float]]] = []
-        self._written = monotonic()
-        self.id = 0
-        card = snapshot_named(ledger, task.snapshot) if task.snapshot else None
-        if self._first:
-            chosen: dict[str, Json] = asdict(config) | ({"annotator": judge.named} if judge else {})
-            chosen |= {"demonstrations": task.demonstrations} if task.demonstrations else {}
-            fact = Run(
-                command=f"train {name}",
-                config=canonical_json(chosen),
-                version=package_version(),
-                model=task.model,
-                folder=str(task.folder),
-                started=datetime.now(UTC).isoformat(timespec="seconds"),
-                seed=config.seed,
-                snapshot_id=card.id if card else None,
-                set_name=task.set_name,
-            )
-            same = [each for each in history.runs(ledger) if replace(each.run, started=fact.started) == fact]
-            self._steps = same[-1].steps if same else None  # it went on where it had stopped
-            with ledger.writing() as writer:
-                self.id = same[-1].id if same else writer.run(fact)
-
-    def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
-        if self._judge and "loss" in metrics:
-            metrics = {**metrics, **self._judge.figures()}
-        self.last |= metrics
-        if self._first:
-            self._waiting.append((step, metrics))
-            if monotonic() - self._written > METRICS_SECONDS:
-                self.flush()
-            for other in self._others:
-                other(step, metrics)
-
-    def flush(self) -> None:
-        """Write the metrics that wait."""
-        if self._waiting:
-            with self._ledger.writing() as writer:
-                for step, metrics in self._waiting:
-                    writer.metrics(self.id, step, metrics)
-        self._waiting, self._written = [], monotonic()
-
-    def pause(self, folder: RunFolder) -> None:
-        """Write the checkpoint from which the run will go on, if there is one."""
-        if folder.steps:
-            self.finish(folder.steps, folder.latest)
-
-    def finish(self, step: int, path: str) -> None:
-        if not self._first:
-            return
-        if self._steps != step:
-            with self._ledger.writing() as writer:
-                writer.checkpoint(self.id, step, path)
-        if self._steps != step or not model_card_path(Path(path)).exists():  # killed before it was written
-            write_model_card(self._ledger, self.id, Path(path))

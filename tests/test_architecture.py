@@ -36,6 +36,9 @@ FACTS = ("db.errors", "db.ids", "db.records")
 STEPS = tuple(
     f"farm.{each}" for each in ("sample", "pair", "snapshot", "train", "audit", "over_optimisation")
 )
+PARTS = tuple(
+    f"farm.{each}" for each in ("sample", "pair", "annotate", "evaluate", "leaderboard", "snapshot")
+)
 TORCH = ("farm.methods", "farm.training", "farm.models", "farm.config", "farm.settings")
 ASKED = ("farm.options", "farm.progress")
 MEASURES = ("farm.evaluation", "farm.statistics", "farm.escaping")
@@ -49,7 +52,7 @@ MAY: dict[str, tuple[str, ...]] = {
     "farm.calibration": ("farm.audit", "farm.options", "farm.judging", *MEASURES, "annotators", "db"),
     "farm.studies": (*STEPS, *ASKED, *MEASURES, "farm.world", *TORCH, "annotators", "db"),
     "farm.tracing": ("farm.evaluation", "farm.models", "farm.config", "db"),
-    "farm.runs": ("farm.snapshot", "farm.options", *TORCH, "annotators", "db"),
+    "farm.runs": (*PARTS, *ASKED, *MEASURES, "farm.judging", *TORCH, "annotators", "db"),
     "farm.producers": ("farm.judging", "farm.progress", *TORCH, "annotators", "db"),
     "farm.world": ("farm.statistics", *TORCH, "annotators", "db"),
     "farm.evaluation": (*MEASURES, "farm.options", "annotators.lists", "db"),

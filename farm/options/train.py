@@ -43,6 +43,68 @@ class RolloutOptions(Options):
     """Prompts in flight at the server."""
 
 
+JUDGING = Part(
+    only=("replicates", "orders"),
+    flags={"replicates": "--evaluate-replicates", "orders": "--evaluate-orders"},
+    words={
+        "replicates": "Independent judgements of each pair of an evaluation.",
+        "orders": "Which output an evaluation shows first: random, both or stored.",
+    },
+)
+EVALUATOR = Part(
+    only=("models", "base_url", "max_cost", "max_requests", "local"),
+    flags={
+        "models": "--evaluate-judge-model",
+        "base_url": "--evaluate-base-url",
+        "max_cost": "--evaluate-max-cost",
+        "max_requests": "--evaluate-max-requests",
+        "local": "--evaluate-local",
+    },
+    words={
+        "models": "The model that judges evaluations, or SLOT=MODEL; repeat it for several slots.",
+        "base_url": "The server of the evaluations' judge; else that of --base-url.",
+        "max_cost": "US dollars that the evaluations may cost, over the whole run.",
+        "max_requests": "Requests for evaluations, over the whole run.",
+        "local": "Run the evaluations' judge in this process.",
+    },
+    unshared=("models", "base_url", "max_cost"),
+)
+
+
+class Evaluating(Options):
+    """Evaluations during training: a judge compares each checkpoint with a reference, on held-out prompts."""
+
+    every: int | None = option(None, at_least=1, flag="--evaluate-every")
+    """Steps between evaluations of a checkpoint by a judge. None: no such evaluations."""
+    annotator: str | None = option(None, flag="--evaluate-annotator", names="catalogue")
+    """Who judges the evaluations."""
+    set_name: str | None = option(None, flag="--evaluate-set", names="set")
+    """The instructions to answer, without those that are learnt from; else the held-out share."""
+    against: str | None = option(None, flag="--evaluate-against", names="producer")
+    """The reference: a producer of the ledger, a directory or a hub id; else --model as it begins."""
+    limit: int | None = option(None, at_least=1, flag="--evaluate-limit")
+    """Only the first so many instructions."""
+    temperature: float = option(1.0, at_least=0, flag="--evaluate-temperature")
+    """Temperature of the answers that are evaluated."""
+    max_new_tokens: int = option(300, at_least=1, flag="--evaluate-max-new-tokens")
+    """Tokens at most in an answer that is evaluated."""
+    stop: bool = option(False, flag="--evaluate-stop")
+    """Stop when a checkpoint is worse than the best one, by an interval that holds for all evaluations."""
+    judging: Annotated[Task, JUDGING] = Task()
+    """How often and in which orders evaluations are judged."""
+    provider: Annotated[Provider, EVALUATOR] = Provider()
+    """Where the evaluations' judge is asked, and what that may take."""
+
+    def problems(self) -> list[str]:
+        """Options that cannot stand together, one clause each."""
+        said = (self.annotator, self.set_name, self.against, self.limit, self.stop or None)
+        if self.every is None and any(each is not None for each in said):
+            return ["evaluations lack their distance (give --evaluate-every)"]
+        if self.every is not None and self.annotator is None:
+            return ["evaluations need a judge (name one with --evaluate-annotator)"]
+        return []
+
+
 class TrainTask(Options):
     """The model and data of a run. Models are directories or hub ids."""
 
@@ -78,3 +140,5 @@ class TrainTask(Options):
     """Where judges are asked, and what that may take."""
     rollouts: RolloutOptions = RolloutOptions()
     """Where rollouts are drawn."""
+    evaluating: Annotated[Evaluating, Part()] = Evaluating()
+    """Evaluations during training, which choose the best checkpoint."""

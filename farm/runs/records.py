@@ -17,7 +17,7 @@ from db.ledger import Ledger
 from db.queries import training
 from db.queries.ratings import rated, rated_attributes
 from db.queries.training import Labelled, SnapshotCard
-from db.records import AnnotatorKind, Output, Pair, Turn, TurnRole
+from db.records import AnnotatorKind, Instruction, Output, Pair, Turn, TurnRole
 from farm.models.tokens import Prompt
 from farm.options.train import TrainTask
 from farm.snapshot import snapshot_named
@@ -67,6 +67,23 @@ def learning_data(ledger: Ledger, kind: DataKind, task: TrainTask, processes: Pr
         remedy = "judge all pairs of an instruction's outputs, or rate two of them or more"
         raise ConfigError(f"there are no {kind} to learn from", where=task.snapshot or "", remedy=remedy)
     return made
+
+
+def learnt_from(ledger: Ledger, task: TrainTask) -> tuple[frozenset[str], list[Instruction]]:
+    """The keys of the instructions that a run learns from, and the instructions that its data holds out.
+
+    Both are as `learning_data` divides them.
+    """
+    data: dict[str, Instruction]
+    if task.snapshot is None:
+        data = {each.key: each for each in training.instructed(ledger, task.set_name or "")}
+    else:
+        card = snapshot_named(ledger, task.snapshot)
+        rows = (rated if card.unpaired else training.labelled)(ledger, card.id)
+        data = {each.instruction.key: each.instruction for each in rows}
+    kept_out = {key for key in data if keyed_uniform("held out", key) < task.held_out}
+    beside = {key for key, _ in _beside(ledger, task)}
+    return frozenset((data.keys() | beside) - kept_out), [data[key] for key in data if key in kept_out]
 
 
 def asked_pairs(rows: Iterable[Labelled], spec: AnnotatorSpec) -> Iterator[tuple[str, AskedPair]]:

@@ -29,6 +29,7 @@ bradley_terry        strengths of models from pairs, with ties
 ranking              rank correlations, and which models differ significantly
 prediction_powered   one interval from few human labels and many simulated ones
 rogan_gladen         a win rate corrected for the judge's errors
+turning              the best checkpoint, and whether a run has turned for the worse
 label_budget         how many human labels an interval needs, and which pairs to label next
 study_size           how many labels a study needs, by simulated pilots
 judge_choice         which judges to buy beside people

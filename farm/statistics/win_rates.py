@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from farm.statistics.agreement import categories
-from farm.statistics.bootstrap import Interval
+from farm.statistics.bootstrap import LEVEL, Interval
 from farm.statistics.bounds import (
     SAME,
     clustered_error,
@@ -163,11 +163,14 @@ def nothing_judged(n_failed: int) -> WinRate:
     )
 
 
-def win_rate_difference(first: pd.Series[float], second: pd.Series[float]) -> WinRateDifference:
+def win_rate_difference(
+    first: pd.Series[float], second: pd.Series[float], level: float = LEVEL
+) -> WinRateDifference:
     """Compare two models against the same rival, paired by instruction.
 
-    first, second: preferences in [0, 1] by instruction (the index), NaN where the judgement failed. Raises
-    ValueError where an instruction repeats, a preference is outside [0, 1], or no judged one is shared.
+    first, second: preferences in [0, 1] by instruction (the index), NaN where the judgement failed. level: of
+    the interval. Raises ValueError where an instruction repeats, a preference is outside [0, 1], or no judged
+    one is shared.
     """
     for name, series in (("first", first), ("second", second)):
         if not series.index.is_unique:
@@ -179,7 +182,7 @@ def win_rate_difference(first: pd.Series[float], second: pd.Series[float]) -> Wi
         raise ValueError("the two models share no judged instruction, so they cannot be compared in pairs")
     differences = judged[:, 0] - judged[:, 1]
     mean, error = float(differences.mean()), clustered_error(differences, np.arange(n))
-    return WinRateDifference(difference_interval(mean, error, n), error, n, len(both) - n)
+    return WinRateDifference(difference_interval(mean, error, n, level), error, n, len(both) - n)
 
 
 def win_rate_estimates(

@@ -10,6 +10,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from farm.config import Option
+    from farm.runs.evaluations import Evaluated
     from farm.train import TrainReport
     from farm.training.foreseen import RunPlan
 from farm.terminal.common import counted, lasting, plain, table
@@ -22,7 +23,27 @@ def train_view(report: TrainReport) -> RenderableType:
         rows.add_row(name, f"{value:.4g}")
     took = f"{counted(report.steps, 'step')} on {counted(report.rows, 'row')}"
     head = f"{report.method}: {took} ({report.held_out:,} held out)"
-    return Group(plain(head), rows, plain(f"checkpoint: {report.checkpoint}"))
+    parts: list[RenderableType] = [plain(head), rows, plain(f"checkpoint: {report.checkpoint}")]
+    return Group(*parts, *(evaluated_view(report.evaluated) if report.evaluated else ()))
+
+
+def evaluated_view(evaluated: Evaluated) -> list[RenderableType]:
+    """The win rate of each checkpoint that was evaluated, the best one, and why the run stopped."""
+    rows = table("step", "win rate %#", "95 %", "n#", "failed#")
+    for each in evaluated.rates:
+        bounds = "" if each.low is None or each.high is None else f"{each.low:.1%} to {each.high:.1%}"
+        rows.add_row(
+            str(each.step), f"{100 * each.win_rate:.1f}", bounds, f"{each.n:,}", f"{each.n_failed:,}"
+        )
+    lines = [f"evaluated by {evaluated.annotator} on {evaluated.set_name}"]
+    if best := evaluated.best:
+        lines.append(f"best checkpoint: {best.path}")
+    if (fall := evaluated.fall) and fall.value is not None and fall.low is not None:
+        lines.append(
+            f"stopped: the last checkpoint is {100 * fall.value:.1f} points below the best win rate so far,"
+            f" at least {100 * fall.low:.1f} by an interval that holds for all evaluations"
+        )
+    return [rows, *map(plain, lines)]
 
 
 def plan_view(plan: RunPlan) -> RenderableType:

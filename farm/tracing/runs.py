@@ -6,6 +6,7 @@ The run leads to its first model, and to what it learnt from: a snapshot, or jud
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from db.ids import Json
@@ -50,12 +51,19 @@ def run(facts: Facts, number: int, above: frozenset[int] = frozenset()) -> Node 
     basis = [snapshot(facts, found.snapshot)] if found.snapshot else []
     if judged := config.get("annotator"):
         basis.append(source(facts, judged["source"], judged["key"]))
+    if evaluated := config.get("evaluation"):
+        basis.append(counted(source(facts, evaluated["source"], evaluated["key"])))
     basis += [
         checkpoint(facts, each.id, above | {number})
         for each in facts.checkpoints
         if is_checkpoint(Path(fact.model), Path(each.path)) and each.run_id not in above | {number}
     ]
     return Node(f"run:{number}", about, basis=tuple(filter(None, basis)))
+
+
+def counted(node: Node | None) -> Node | None:
+    """The node without what it rests on: the outputs of an evaluation lead back to the run itself."""
+    return node and replace(node, basis=(), hidden=node.hidden + len(node.basis))
 
 
 def metric(facts: Facts, name: str) -> Node | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,12 @@ class RunFolder:
 
     inputs: a hash of the model and data that the run starts from. A run with other inputs is refused here.
     before_save: is called before a checkpoint is written, for what must not be younger than it.
+    also: steps after which a checkpoint is written too. best: the step whose checkpoint is kept beside the
+    latest ones.
     """
+
+    also: Collection[int] = ()
+    best: int | None = None
 
     def __init__(
         self,
@@ -63,6 +68,10 @@ class RunFolder:
         steps = whole_checkpoints(self.folder)
         return str(steps[-1]) if steps else f"{self.folder} (no checkpoint yet)"
 
+    def at(self, step: int) -> Path:
+        """The folder of the checkpoint of a step, whether it is there or not."""
+        return self.folder / f"step-{step:08d}"
+
     @property
     def steps(self) -> int:
         """Steps made until the latest complete checkpoint; 0 without one."""
@@ -71,8 +80,9 @@ class RunFolder:
         )
 
     def due(self, step: int) -> bool:
-        """Whether `config.save_every` asks for a checkpoint after this step."""
-        return self.config.save_every is not None and step % self.config.save_every == 0
+        """Whether `config.save_every` or `also` asks for a checkpoint after this step."""
+        every = self.config.save_every
+        return step in self.also or (every is not None and step % every == 0)
 
     def restore(self, method: Method[Any], optimizer: Optimizer, schedule: LambdaLR) -> int:
         """Restore everything from the latest checkpoint. Returns the steps made until then, 0 without one.
@@ -96,7 +106,7 @@ class RunFolder:
         return int(state["step"])
 
     def save(self, step: int, method: Method[Any], optimizer: Optimizer, schedule: LambdaLR) -> None:
-        """Write a checkpoint, then remove the oldest beyond `keep`. Raises CheckpointError on a full disk."""
+        """Write a checkpoint, then `prune`. Raises CheckpointError on a full disk."""
         self.before_save()
         sharded = self.config.distribute == "fsdp" and self.processes.size > 1
         state = _state(method, optimizer, sharded) | {"schedule": schedule.state_dict(), "step": step}
@@ -104,7 +114,7 @@ class RunFolder:
             if sharded:
                 method.product.save(None)  # takes part in gathering the weights
             return
-        target = self.folder / f"step-{step:08d}"
+        target = self.at(step)
         partial = self.folder / f"{PARTIAL}{target.name}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -124,8 +134,13 @@ class RunFolder:
             raise CheckpointError(
                 what, where=str(self.folder), remedy="free some space and run again"
             ) from None
+        self.prune()
+
+    def prune(self) -> None:
+        """Remove the oldest checkpoints beyond `config.keep`, but not the best one."""
         for old in whole_checkpoints(self.folder)[: -self.config.keep]:
-            shutil.rmtree(old.rename(self.folder / f"{PARTIAL}{old.name}"))
+            if self.best is None or old != self.at(self.best):
+                shutil.rmtree(old.rename(self.folder / f"{PARTIAL}{old.name}"))
 
 
 def whole_checkpoints(folder: Path) -> list[Path]:

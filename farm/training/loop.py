@@ -56,14 +56,23 @@ class Checkpoints(Protocol):
         ...
 
 
+def never(step: int) -> bool:
+    """Stop after no step."""
+    return False
+
+
 def fit(
     method: Method[B],
     config: TrainConfig,
     log: Log,
     checkpoints: Checkpoints,
     processes: Processes | None = None,
-) -> None:
-    """Train to the end, from the latest checkpoint if there is one.
+    stops: Callable[[int], bool] = never,
+) -> int:
+    """Train to the end, from the latest checkpoint if there is one. Returns the steps that were made in all.
+
+    stops: called with the step of each checkpoint when it is written, and of the one that the run goes on
+    from. The run ends there if it says so. What it does is in no second of the log.
 
     The gradient of a step is that of the mean over all its tokens or pairs, whatever the micro-batches and
     processes they are spread over. Raises TrainingDiverged before a gradient that is not finite is applied,
@@ -72,7 +81,8 @@ def fit(
     of a step, and where responses are drawn seconds/PART for each part of it: see `farm.training.clock`.
     """
     with ticking() as clock:
-        _fit(method, config, log, checkpoints, processes=processes or Processes(), clock=clock)
+        known = processes or Processes()
+        return _fit(method, config, log, checkpoints, processes=known, clock=clock, stops=stops)
 
 
 def _fit(
@@ -83,13 +93,16 @@ def _fit(
     *,
     processes: Processes,
     clock: Clock,
-) -> None:
+    stops: Callable[[int], bool],
+) -> int:
     """As `fit`, by a clock that goes already."""
     feed = method.feed
     processes.distribute(method.trained, config.distribute)
     optimizer = make_optimizer(method.trained, config)
     schedule = LambdaLR(optimizer, learning_rate_factor(config, feed.steps))
     start = checkpoints.restore(method, optimizer, schedule)
+    if start and stops(start):
+        return start
     meter = Meter(processes)
     stream = iter(feed.batches(start))
     method.trained.train()
@@ -125,6 +138,10 @@ def _fit(
         if saved:
             checkpoints.save(step, method, optimizer, schedule)
             due, kept = False, step
+            if stops(step):
+                return step
+            clock.read()
+    return feed.steps
 
 
 def add_up(method: Method[B], batches: Sequence[B], config: TrainConfig, meter: Meter) -> dict[str, float]:

@@ -134,7 +134,7 @@ def test_metrics_wait_for_a_checkpoint_or_the_end_and_none_is_lost(
     ledger: Path, tmp_path: Path, model_dir: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The run is ended after step 3, one step after a checkpoint, when nothing was due by time."""
-    monkeypatch.setattr("farm.train.METRICS_SECONDS", 3600.0)
+    monkeypatch.setattr("farm.runs.rows.METRICS_SECONDS", 3600.0)
     known: list[list[int]] = []
     with Ledger.open(ledger) as opened:
         snapshot(opened, "people", Choice())
