@@ -139,6 +139,8 @@ def _fit(
             checkpoints.save(step, method, optimizer, schedule)
             due, kept = False, step
             if stops(step):
+                if rest := meter.flush():
+                    log(step, rest)
                 return step
             clock.read()
     return feed.steps

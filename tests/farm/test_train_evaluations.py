@@ -18,6 +18,7 @@ from db.errors import ConfigError, Paused
 from db.ids import keyed_uniform
 from db.ledger import Ledger
 from db.queries import training
+from db.queries.history import metrics
 from db.records import Instruction, Membership
 from db.tables import CHECKPOINT, METRIC, OUTPUT
 from farm.judging.provider import Provider, Task
@@ -171,7 +172,7 @@ def test_a_run_stops_where_it_turns_and_says_so(judged: Path, model_dir: str, tm
     own = Evaluating(every=4, annotator="longest", max_new_tokens=16, stop=True)
     wanted = TrainTask(model_dir, tmp_path / "run", set_name="sums", held_out=0.5, evaluating=own)
     with Ledger.open(judged) as ledger:
-        options = {"max_steps": "24", "learning_rate": "1e-2"}
+        options = {"max_steps": "24", "learning_rate": "1e-2", "log_every": "5"}
         report = learnt(ledger, wanted, "sft", **options)
         found = report.evaluated
         assert found is not None
@@ -181,6 +182,8 @@ def test_a_run_stops_where_it_turns_and_says_so(judged: Path, model_dir: str, tm
         assert found.fall.low > 0
         assert (report.steps, found.best.step) == (8, 4)
         assert report.checkpoint.endswith("step-00000008")
+        logged = metrics(ledger).query("name == 'loss'")["step"].tolist()
+        assert logged == [5, 8]
         again = learnt(ledger, wanted, "sft", **options)
     assert (again.steps, again.evaluated) == (report.steps, found)
     console = Console(width=200, file=StringIO())

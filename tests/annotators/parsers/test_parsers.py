@@ -343,7 +343,7 @@ OTHERS = ["1. A\n", '{"better":', "not ", "A 1 ", "\ud800"]
 
 
 @pytest.mark.parametrize(
-    "seed", [*SLOW[:6], *(pytest.param(each, marks=pytest.mark.slow) for each in (*SLOW[6:], *OTHERS))]
+    "seed", [*SLOW[:2], *(pytest.param(each, marks=pytest.mark.slow) for each in (*SLOW[2:], *OTHERS))]
 )
 def test_time_is_linear_in_the_length(seed: str) -> None:
     """Eight times the text takes at most some twenty times as long, and never minutes."""
