@@ -28,7 +28,7 @@ from farm.training.run_models import LoadedModels
 class Models(LoadedModels):
     """Models of a run. A reward model begins with the head of its folder, which both sides begin with."""
 
-    def scorer(self, outputs: int = 1) -> Scorer:
+    def scorer(self, outputs: int = 1, keeps: str | None = None) -> Scorer:
         """The scorer to train."""
         return Scorer.load(self.source, self.config, seed=self.config.seed)
 
