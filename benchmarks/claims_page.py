@@ -63,7 +63,7 @@ KL a seed counts where the arm's KL lies on the line. Who judges:
 - gold: the gold utility
 - people: three simulated people a pair
 
-The judgements of an arm are those that it and its reward model learnt from. A dash stands where there is no
+The judgements of an arm are those that it and the arms before it learnt from. A dash stands where there is no
 interval: with fewer than two seeds, or with equal ones. Options were not searched for each arm (the file
 says where they are from), so a difference may be one of options. Intervals of arms are at 95 %.
 """
@@ -111,10 +111,17 @@ def _part(claim: Claim, found: Found) -> str:
         lines += ["|---" * (len(used) + 2) + "|"]
     for arm in claim.arms if used else ():
         figures = _of(found, arm)
-        cells = [shown(over_seeds(figures[each]), each) if each in figures else "" for each in used]
+        cells = [_cell(figures[each], each) if each in figures else "" for each in used]
         seeds = max((len(each) for each in figures.values()), default=0)
         lines.append(f"| {arm} | {seeds} | {' | '.join(cells)} |")
     return "\n".join([*lines, ""] if used else lines)
+
+
+def _cell(values: list[float], measure: str) -> str:
+    """A measure over seeds. Judgements are counted and not estimated, so their mean stands alone."""
+    if measure == "judgements":
+        return f"{sum(values) / len(values):,.0f}"
+    return shown(over_seeds(values), measure)
 
 
 def _rule(difference: Difference) -> str:
@@ -151,6 +158,4 @@ def shown(interval: Interval | None, measure: str, signed: bool = False) -> str:
 
 def _number(value: float, measure: str, signed: bool = False) -> str:
     plus = "+" if signed else ""
-    if measure in SHARES:
-        return f"{100 * value:{plus}.1f}"
-    return f"{value:{plus}.0f}" if measure == "judgements" else f"{value:{plus}.3f}"
+    return f"{100 * value:{plus}.1f}" if measure in SHARES else f"{value:{plus}.3f}"

@@ -21,9 +21,9 @@ from db.queries.outputs import Source
 from farm.judging.provider import Provider
 from farm.methods import REWARD_MODELS
 from farm.pair import PairTask, pair
-from farm.quickstart import QuickstartTask, Stages
+from farm.quickstart import SCALES, QuickstartTask, Stages
 from farm.statistics.win_rates import win_rates
-from farm.studies.recipe import BEST_OF_N, options_of
+from farm.studies.recipe import BEST_OF_N, FOLDER, Recipe, options_of
 from farm.studies.results import PEOPLE
 from farm.studies.validation import BASELINE, SFT, against_baseline
 from farm.studies.work import Step, Workers, run
@@ -47,6 +47,7 @@ class SeedWorld:
         self.claims, self.scale, self.ledger, self.pool = claims, task.scale, ledger, pool
         self.stages = Stages(task, ledger, pool, said)
         self.study = self.stages.make_study()
+        self.recipe = Recipe.read(FOLDER / SCALES["small"].recipe)
         self.stages.sample_and_pair(self.study)
         self.models = {SFT: self.study.sft, "base": str(base_model())}
         self.data = ClaimData(self.stages, self.study, provider, self.models)
@@ -71,7 +72,7 @@ class SeedWorld:
         start, reward = self.models[arm.start], self.reward(name)
         drawn = study.sampled(self.producer(name), study.seed)
         if arm.method == BEST_OF_N:
-            n = int(str(study.recipe.methods[BEST_OF_N]["n"]))
+            n = int(str(self.recipe.methods[BEST_OF_N]["n"]))
             return Step(name, study.ledger, samples=(replace(drawn, best_of=n, reward=reward),), model=start)
         train = TrainTask(
             start,
@@ -100,8 +101,7 @@ class SeedWorld:
 
     def options(self, arm: Arm) -> dict[str, str]:
         """The options of an arm, as the command line has them: its own, or the recipe's."""
-        recipe = self.study.recipe
-        shared = {SFT: recipe.sft, "reward_model": recipe.reward_model, **recipe.methods}
+        shared = {SFT: self.recipe.sft, "reward_model": self.recipe.reward_model, **self.recipe.methods}
         found = options_of(shared[arm.method] if arm.options is None else arm.options)
         if self.scale == "tiny":
             found["max_steps"] = str(min(TINY_STEPS, int(found.get("max_steps", TINY_STEPS))))

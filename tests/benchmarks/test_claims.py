@@ -11,11 +11,15 @@ import pytest
 import yaml
 from scipy import stats
 
+from annotators import catalogue
+from annotators.composite import questions_of
 from benchmarks import claims as script
 from benchmarks.claims_page import table
 from benchmarks.claims_parts import Claims, Difference, read
 from benchmarks.claims_verdict import OPEN, REFUTED, SEEDS, SHOWN, decided, over_seeds, paired, verdict
 from db.errors import ConfigError
+from db.ledger import Ledger
+from db.queries.contests import contests
 from farm.config import build
 from farm.methods import load
 from farm.options.quickstart import QuickstartTask
@@ -41,7 +45,8 @@ def test_every_arm_is_used_and_judged_arms_buy_no_more_than_they_may() -> None:
             assert config.max_steps
             rollouts = config.max_steps // getattr(config, "rollout_epochs", 1)
             pairs = 6 if arm.method == "pairwise_grpo" else 1  # all pairs of four responses
-            assert 0.99 * arm.judgements < rollouts * config.batch_size * pairs <= arm.judgements
+            asked = rollouts * config.batch_size * pairs * questions_of(catalogue.load(arm.judge))
+            assert 0.99 * arm.judgements < asked <= arm.judgements
 
 
 @pytest.mark.parametrize(
@@ -212,3 +217,25 @@ def test_an_experiment_runs_from_nothing_to_figures_and_not_twice(
     script.tested(claims, list(claims.claims), task, path)
     assert capsys.readouterr().out == ""
     assert json.loads(path.read_text()).keys() == {"tiny"}
+
+
+@pytest.mark.slow
+def test_labels_are_copied_up_to_a_count_and_a_share_of_them_is_flipped(tmp_path: Path) -> None:
+    path, task = tmp_path / "claims.json", QuickstartTask(tmp_path / "tiny-0", "tiny", 0, 1)
+    arms = ("dpo, 20 % flips", "reward_model, 50 pairs")
+    claim = replace(CLAIMS.claims["polar"], name="few", arms=arms)
+    script.tested(Claims(CLAIMS.arms, {"few": claim}), ["few"], task, path)
+    found = script.figures(CLAIMS, script.kept(path, "tiny"))[0]
+    assert found[arms[1]].keys() == {"accuracy", "judgements"}
+    assert found[arms[1]]["judgements"] == 50
+    with Ledger.open(task.out / "farm.db", read_only=True) as ledger:
+        cards = ledger.annotators()
+        labels = contests(ledger, "preferences").pivot_table(index="key", columns="annotator", values="label")
+    flipped = next(card.id for card in cards if card.spec.get("flips") == 0.2)
+    gold = next(card.id for card in cards if card.name == "world-gold")
+    told = labels[[gold, flipped]].dropna()
+    turned = told[told[gold] != 0.5]
+    assert found[arms[0]]["judgements"] == len(told)
+    share = (turned[gold] != turned[flipped]).mean()
+    assert abs(share - 0.2) < 4 * (0.2 * 0.8 / len(turned)) ** 0.5
+    assert set((turned[gold] + turned[flipped]).unique()) == {0.0, 1.0, 2.0}
