@@ -250,7 +250,7 @@ def rollout_stats(rollout: Rollout, processes: Processes) -> dict[str, Tensor]:
 
 def mean_over(processes: Processes, *values: Tensor) -> list[Tensor]:
     """The mean of each tensor of (B,) over the rows of all processes."""
-    rows = values[0].shape[0]
-    sums = torch.stack([value.double().sum() for value in values] + [values[0].new_tensor(rows).double()])
+    rows = torch.tensor(values[0].shape[0], dtype=torch.double, device=values[0].device)
+    sums = torch.stack([*(value.double().sum() for value in values), rows])
     sums = processes.sum(sums)
     return list(sums[:-1] / sums[-1])

@@ -1,5 +1,6 @@
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -9,9 +10,9 @@ from torch.autograd import gradcheck
 
 from farm.methods.grpo import group_advantages, grpo_loss
 from farm.models.ops import kl_k3, masked_row_mean
-from farm.models.tokens import Tokens
+from farm.models.tokens import Prompt, Tokens
 from farm.training.batches import Rollout
-from tests.support.on_policy import MethodMaker, MethodTrainer, padded, vectors
+from tests.support.on_policy import PROMPTS, MethodMaker, MethodTrainer, padded, vectors
 
 
 @pytest.mark.parametrize("case", vectors("grpo"))
@@ -131,3 +132,14 @@ def test_what_counts_the_same(made: MethodMaker, every_token: bool, expected: fl
 def test_learns(trained: MethodTrainer) -> None:
     run = trained("grpo", learning_rate=3e-3, epochs=40.0, beta=0.02, schedule="constant")
     assert run.mean("objective/scores", slice(-5, None)) > run.mean("objective/scores", slice(5)) + 3
+
+
+def test_groups_of_one_score_are_counted_as_a_share(made: MethodMaker) -> None:
+    """Scores of half of the prompts differ between responses."""
+
+    def some(prompts: Sequence[Prompt], texts: Sequence[str]) -> torch.Tensor:
+        return tensor([float(i) * (p in PROMPTS[:4]) for i, p in enumerate(prompts)])
+
+    method = made("grpo", reward=some)
+    lesson = method.feed.learn(next(method.feed.plans(0)))
+    assert lesson.stats["frac_reward_zero_std"].item() == 0.5
