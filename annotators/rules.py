@@ -152,13 +152,13 @@ class LoadedUtility:
         return number
 
 
-def load_utility(name: str) -> LoadedUtility:
-    """Load the callable `package.module:function`.
+def load_utility(name: str, where: str = "oracle") -> LoadedUtility:
+    """Load the callable `package.module:function`. where: what named it, for an error.
 
     It is of the form (instruction, input, output) -> utility, or (instruction, input, output_1, output_2) ->
     P(output_1 is preferred). Raises ConfigError where there is none.
     """
-    where, remedy = "oracle", "name a Python callable as package.module:function"
+    remedy = "name a Python callable as package.module:function"
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute:
         raise ConfigError(f"{name!r} names no utility", where=where, remedy=remedy)

@@ -27,6 +27,7 @@ from farm.progress import Progress, silent
 from farm.runs.evaluations import Evaluated, Evaluations, at_work
 from farm.runs.records import learning_data
 from farm.runs.rows import RunRows
+from farm.runs.rules import constraints_key, constraints_named, reward_key, reward_named
 from farm.runs.served import check_rollouts, served_draws
 from farm.snapshot import snapshot_named
 from farm.statistics.agreement import categories
@@ -103,7 +104,7 @@ def train(
         evaluations = _evaluations(ledger, task, config, name=called, folder=folder, progress=progress)
         judge = _judge(ledger, task, config, judging_by, name=called)
         judging = judge.of_rollout if judge else None
-        run_to_be = _loaded(name, method_class, config, task=task, data=data, judge=judging)
+        run_to_be = _loaded(ledger, name, method_class, config, task=task, data=data, judge=judging)
         run_to_be.refuse(run_to_be.plan(task.memory))
         method = run_to_be.method
         others = [track, shown(name, method.feed.steps, Pace(method, config), progress)]
@@ -156,7 +157,7 @@ def foresee(
     begun = monotonic()
     data = learning_data(ledger, method_class.data_kind, task, Processes())
     judge = None if task.annotator is None else _ties
-    run = _loaded(name, method_class, config, task=task, data=data, judge=judge, keeps=False)
+    run = _loaded(ledger, name, method_class, config, task=task, data=data, judge=judge, keeps=False)
     plan = run.plan(task.memory)
     run.refuse(plan)
     progress(f"{name}: a few steps on a copy", 0)
@@ -188,6 +189,7 @@ def _config(
 
 
 def _loaded(
+    ledger: Ledger,
     name: str,
     method: Trainer,
     config: TrainConfig,
@@ -207,10 +209,11 @@ def _loaded(
         task.model,
         config,
         reference=task.reference,
-        reward=task.reward,
+        reward=reward_named(task.reward) if task.reward else None,
         judge=judge,
         token_reward=task.token_reward,
         teacher=task.teacher,
+        constraints=constraints_named(ledger, task.constraints),
         keep=task.folder / "reference" if keeps else None,
         served=served_draws(task.rollouts, task.folder) if keeps else None,
     )
@@ -247,8 +250,10 @@ def _inputs(ledger: Ledger, task: TrainTask, worker: AnnotatorAtWork | None) -> 
     further = [source for source in (task.token_reward, task.teacher) if source]
     beside: list[Json] = [task.demonstrations] if task.demonstrations else []
     drawn = task.rollouts
+    beside += constraints_key(task.constraints)
     beside += [["served", drawn.rollout_every, drawn.rollout_cap]] if drawn.rollout_url else []
-    named = [source_key(source) for source in (task.model, task.reference, task.reward, *further)]
+    named = [source_key(task.model), source_key(task.reference), reward_key(task.reward)]
+    named += map(source_key, further)
     data = snapshot_named(ledger, task.snapshot).key if task.snapshot else task.set_name or ""
     judges: list[Json] = [worker.annotator.card.key, task.judging.replicates] if worker else []
     return content_hash("inputs", [*named, data, *judges, *beside])
@@ -266,6 +271,9 @@ def _check_models(name: str, method: Trainer, task: TrainTask) -> None:
     if task.demonstrations and "demonstrations" not in method.needs:
         remedy = "leave --demonstrations out, or train feedme or ppo_ptx"
         raise ConfigError(f"{name} imitates no demonstrations", where="--demonstrations", remedy=remedy)
+    if task.constraints and "constraints" not in method.needs:
+        remedy = "leave --constraint out, or train crpg, codpo or crraft"
+        raise ConfigError(f"{name} heeds no constraint", where="--constraint", remedy=remedy)
     if task.annotator and not judged and method.data_kind != "questions":
         what, remedy = f"{name} asks no annotator, and learns no annotator's prompt", "leave --annotator out"
         raise ConfigError(what, where="--annotator", remedy=remedy)

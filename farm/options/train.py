@@ -121,7 +121,9 @@ class TrainTask(Options):
     reference: str | None = None
     """The reference model, if not --model."""
     reward: str | None = None
-    """The reward model, where the method wants one."""
+    """The reward, where the method wants one: a model, or a rule as package.module:function."""
+    constraints: tuple[str, ...] = option((), flag="--constraint", metavar="[SET=]JUDGE[>=NUMBER]")
+    """A judge that permits responses, for crpg, codpo or crraft: a rule, or a model and its least score."""
     token_reward: str | None = None
     """The policy whose log-ratio to the reference rates each token, where the method wants one."""
     teacher: str | None = None

@@ -1,6 +1,7 @@
 """What a run of `farm train` takes from the ledger, what it leaves there, and a server that draws.
 
 records         the records that a method learns from, and which of them are held out
+rules           rewards and constraints that the command line names: models, or rules in Python
 evaluations     a judge compares checkpoints with a reference, and chooses the best
 rows            the run, its metrics and its checkpoints as rows of the ledger
 rollout_server  a vLLM or SGLang server that draws rollouts, over HTTP

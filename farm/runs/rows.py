@@ -56,6 +56,7 @@ class RunRows:
             chosen: dict[str, Json] = asdict(config) | ({"annotator": judge.named} if judge else {})
             chosen |= {"evaluation": evaluations.named} if evaluations else {}
             chosen |= {"demonstrations": task.demonstrations} if task.demonstrations else {}
+            chosen |= {"constraints": [*task.constraints]} if task.constraints else {}
             fact = Run(
                 command=f"train {name}",
                 config=canonical_json(chosen),

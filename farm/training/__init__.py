@@ -17,6 +17,7 @@ on_policy         the feed of methods that learn from responses of the policy in
 own_draws         fresh responses to the prompts of records at hand
 distillation      what methods that learn from a teacher are told
 dynamic_sampling  the same feed without groups of one score, in whose place others are drawn
+constraints       the same feed with the verdicts of judges, and with a baseline response to each prompt
 pair_method       methods made of one function: a loss on pairs, with a frozen reference
 score_method      methods made of one function: a loss on the scores of both responses of pairs
 judged_method     methods made of one function: a loss on outputs that were judged one by one

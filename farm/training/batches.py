@@ -122,4 +122,5 @@ class Rollout(NamedTuple):
     disagreement: Tensor | None = None  # (B,) among the members of an ensemble of reward models
     decoupled: Tensor | None = None  # (B,) what several rewards say of it, each on a scale of its own
     preferences: Tensor | None = None  # (B, K) what a judge said of it: P(preferred), NaN for nothing
+    passes: Tensor | None = None  # (B,) bool: every judge that constrains it accepts the response
     sampler_logps: Tensor | None = None  # (B, T) under the weights of the server that drew it, if one did

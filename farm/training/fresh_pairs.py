@@ -82,18 +82,27 @@ class SecondDrawer(Protocol[C_contra]):
     def __call__(self, policy: Policy, reference: Policy, config: C_contra, /) -> Drawer: ...
 
 
+class PairFeed(Protocol[C_contra]):
+    """Makes the feed of a method."""
+
+    def __call__(
+        self, config: C_contra, data: Data[Prompt], models: Models, policy: Policy, rival: Drawer | None
+    ) -> Draws[FreshPairs]: ...
+
+
 @dataclass(frozen=True)
 class FreshTrainer(Generic[C]):
     """Trainer of a method made of a loss on fresh pairs: `FreshTrainer(OnlineDPOConfig, online_dpo_loss)`.
 
-    rival: None: the policy draws both responses. rates_both: False where the loss needs no log-probability of
-    the second response under the policy; it is NaN then.
+    rival: None: the policy draws both responses. feed: None: a judge compares the pairs. rates_both: False
+    where the loss needs no log-probability of the second response under the policy; it is NaN then.
     """
 
     Config: type[C]
     loss: FreshLoss[C]
     rival: SecondDrawer[C] | None = None
     rates_both: bool = True
+    feed: PairFeed[C] | None = None
     data_kind: DataKind = "instructions"
     needs: tuple[Need, ...] = ("reference", "judge")
 
@@ -109,7 +118,7 @@ class FreshMethod(Method[FreshPairs], Generic[C]):
         self.policy = self.trained = self.product = models.policy()
         reference = models.reference()
         rival = trainer.rival(self.policy, reference, config) if trainer.rival else None
-        self.feed = JudgedDraws(config, data, models, policy=self.policy, rival=rival)
+        self.feed = (trainer.feed or JudgedDraws)(config, data, models, policy=self.policy, rival=rival)
 
     def loss(self, batch: FreshPairs) -> Loss:
         """The mean loss over the B pairs of a batch."""

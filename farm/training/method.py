@@ -23,9 +23,12 @@ DataKind: TypeAlias = Literal[
 ]
 """The records that a method learns from, each a class in `farm.training.data`; instructions are prompts."""
 
-Need: TypeAlias = Literal["reference", "reward", "judge", "token_reward", "teacher", "demonstrations"]
+Need: TypeAlias = Literal[
+    "reference", "reward", "judge", "token_reward", "teacher", "demonstrations", "constraints"
+]
 """What a method asks for beside its policy: a frozen reference, a reward model, a judge of pairs, a reward of
-each token, a frozen policy to learn from, demonstrations beside its data (`Data.demonstrations`)."""
+each token, a frozen policy to learn from, demonstrations beside its data (`Data.demonstrations`), judges that
+permit responses. Of demonstrations and such judges there may be none."""
 
 FROZEN: Mapping[Need, str] = {
     "reference": "reference model",
@@ -65,6 +68,12 @@ class PairJudge(Protocol):
     def __call__(
         self, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str], /
     ) -> Tensor: ...
+
+
+class Constraint(Protocol):
+    """Says which responses are permitted: (B,) bool. It may have nothing to say of some prompts."""
+
+    def accepts(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor: ...
 
 
 class TokenReward(Protocol):
@@ -127,6 +136,10 @@ class Models(Protocol):
 
     def teacher(self) -> Policy:
         """The frozen policy to learn from. Raises ConfigError where none was named."""
+        ...
+
+    def constraints(self) -> Sequence[Constraint]:
+        """The judges that permit a response or not; none where none was named."""
         ...
 
     def served(self) -> ServedDraws | None:

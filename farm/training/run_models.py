@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import nn
 
@@ -18,10 +19,20 @@ from farm.models.policy import Policy
 from farm.models.reward_cards import kind_of
 from farm.models.rewards import load_reward, load_token_reward, value_source
 from farm.models.scorer import Scorer
-from farm.training.method import Need, PairJudge, RewardFn, SequenceLogps, TokenReward
+from farm.models.tokens import Prompt
+from farm.training.constraints import BoundedJudge
+from farm.training.method import Constraint, Need, PairJudge, RewardFn, SequenceLogps, TokenReward
 from farm.training.reference import ReferenceLogps
 from farm.training.rollout import by_scores
 from farm.training.rollout_server import ServedDraws
+
+
+class ConstraintSource(NamedTuple):
+    """A judge that permits responses, not loaded yet: see BoundedJudge. source: as of a reward."""
+
+    source: str | RewardFn
+    at_least: float = 0.5
+    prompts: frozenset[Prompt] | None = None
 
 
 class LoadedModels:
@@ -30,9 +41,9 @@ class LoadedModels:
     source: the model to start from. It is also the reference unless another is given. reward: where a reward
     is (`farm.models.rewards`), or a function. judge: gives the judge of a rollout by its number; None: the
     reward judges. token_reward: the policy whose log-ratio rates tokens. teacher: the policy to learn from.
-    keep: folder in which reference log-probabilities are kept for later runs. served: the server that draws
-    rollouts. Loading raises
-    ModelError on a model that cannot be used.
+    constraints: the judges that permit responses. keep: folder in which reference log-probabilities are kept
+    for later runs. served: the server that draws rollouts. Loading raises ModelError on a model that cannot
+    be used.
     """
 
     def __init__(
@@ -46,6 +57,7 @@ class LoadedModels:
         judge: Callable[[int], PairJudge] | None = None,
         token_reward: str | None = None,
         teacher: str | None = None,
+        constraints: Sequence[ConstraintSource] = (),
         keep: Path | None = None,
         served: ServedDraws | None = None,
     ) -> None:
@@ -53,6 +65,7 @@ class LoadedModels:
         self.reference_source = reference or source
         self.reward_source, self.value_source, self._judge = reward, value, judge
         self._token_reward, self._teacher, self._served = token_reward, teacher, served
+        self._constraints = constraints
 
     def policy(self) -> Policy:
         """The policy to train."""
@@ -108,6 +121,13 @@ class LoadedModels:
         source = _named(self._teacher, "teacher", "a teacher", "--teacher")
         return self._loaded(source)
 
+    def constraints(self) -> Sequence[Constraint]:
+        """The judges that permit a response or not; none where none was named."""
+        return [
+            BoundedJudge(self._scores_of(each.source), each.at_least, each.prompts)
+            for each in self._constraints
+        ]
+
     def served(self) -> ServedDraws | None:
         """The server that draws rollouts; None where this process draws them."""
         return self._served
@@ -127,11 +147,12 @@ class LoadedModels:
 
     @cached_property
     def _reward(self) -> RewardFn:
-        given = self.reward_source
-        if given is not None and not isinstance(given, str):
-            return given
-        source = _named(given, "reward", "a reward model", "--reward")
-        return load_reward(source, self.config, prepare=self._compiled)
+        if self.reward_source is None:
+            raise _unnamed("reward", "a reward model", "--reward")
+        return self._scores_of(self.reward_source)
+
+    def _scores_of(self, source: str | RewardFn) -> RewardFn:
+        return load_reward(source, self.config, prepare=self._compiled) if isinstance(source, str) else source
 
     def _loaded(self, source: str) -> Policy:
         found = Policy.load(source, self.config)
@@ -144,8 +165,12 @@ class LoadedModels:
 
 def _named(source: str | None, where: str, what: str, flag: str) -> str:
     if source is None:
-        raise ConfigError(f"this method needs {what}", where=where, remedy=f"name one with {flag}")
+        raise _unnamed(where, what, flag)
     return source
+
+
+def _unnamed(where: str, what: str, flag: str) -> ConfigError:
+    return ConfigError(f"this method needs {what}", where=where, remedy=f"name one with {flag}")
 
 
 def _prepare(module: Policy | Scorer, config: TrainConfig) -> None:

@@ -26,7 +26,7 @@ SOME = [
     each if each in ("ppo", "quark", "online_dpo") else pytest.param(each, marks=pytest.mark.slow)
     for each in ALL
 ]
-ALIKE = ("gdpo", "dr_grpo", "gspo", "cispo", "reinforce_pp")  # those that draw as grpo does
+ALIKE = ("gdpo", "crpg", "dr_grpo", "gspo", "cispo", "reinforce_pp")  # those that draw as grpo does
 ROUNDING = "rewards/accuracies"  # of gaps of a fresh policy, whose signs are rounding
 
 

@@ -1,0 +1,117 @@
+"""Rewards and constraints that the command line names: models, or rules in Python."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from annotators.rules import LoadedUtility, load_utility
+from db.errors import ConfigError
+from db.ids import Json, content_hash
+from db.ledger import Ledger
+from db.queries import training
+from farm.models.loading import source_key
+from farm.models.tokens import Prompt
+from farm.training.data import DataError, quote
+from farm.training.method import RewardFn
+from farm.training.run_models import ConstraintSource
+
+RULE = re.compile(r"[\w.]+:[\w.]+")
+CONSTRAINT = re.compile(r"(?:(?P<set>[^=<>]+)=)?(?P<judge>.+?)(?:\s*>=\s*(?P<least>\S+))?")
+YES = 0.5  # a rule says 1 or True for yes, 0 or False for no
+
+
+class RuleReward:
+    """A reward that a Python callable is: (instruction, input, output) -> a number, True or False."""
+
+    def __init__(self, name: str, utility: LoadedUtility) -> None:
+        self.name, self.utility = name, utility
+
+    def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor:
+        """Scores: (B,). Raises DataError where the callable raises an error or gives no number."""
+        return torch.tensor([self._score(*each) for each in zip(prompts, responses, strict=True)])
+
+    def _score(self, prompt: Prompt, response: str) -> float:
+        try:
+            return float(self.utility.function(prompt.instruction, prompt.input, response))  # type: ignore[arg-type]
+        except Exception as error:
+            told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            remedy = "let it give a number for each response"
+            raise DataError(f"{self.name} failed: {told}", where=quote(prompt), remedy=remedy) from error
+
+
+def reward_named(source: str, flag: str = "--reward") -> str | RewardFn:
+    """A rule, where the source is `package.module:function`; else the source, a model to load.
+
+    Only what the command line names is imported. Raises ConfigError on a rule that cannot be used.
+    """
+    if not RULE.fullmatch(source):
+        return source
+    utility = load_utility(source, flag)
+    if utility.pairwise:
+        what, remedy = f"{source} compares two outputs", "name a callable of (instruction, input, output)"
+        raise ConfigError(what, where=flag, remedy=remedy)
+    return RuleReward(source, utility)
+
+
+def reward_key(source: str | None) -> str:
+    """Identity of a reward: that of a model's files, or of a rule's name and code. None: an empty text."""
+    named = reward_named(source) if source else None
+    if isinstance(named, RuleReward):
+        return content_hash("rule", [named.name, named.utility.source])
+    return source_key(source)
+
+
+class ReadConstraint(NamedTuple):
+    """What `[SET=]JUDGE[ >= NUMBER]` says."""
+
+    judge: str
+    at_least: float
+    set_name: str | None
+
+    @classmethod
+    def read(cls, text: str) -> ReadConstraint:
+        """Raises ConfigError on a bound that is no number, and on a model without one."""
+        found = CONSTRAINT.fullmatch(text.strip())
+        if found is None:
+            raise ConfigError(f"{text!r} names no judge", where="--constraint", remedy=REMEDY)
+        of, judge, least = (found[part] and found[part].strip() for part in ("set", "judge", "least"))
+        if least is None and not RULE.fullmatch(judge):
+            raise ConfigError(f"the model {judge} has no bound", where="--constraint", remedy=REMEDY)
+        try:
+            bound = YES if least is None else float(least)
+        except ValueError:
+            bound = math.nan
+        if not math.isfinite(bound):
+            raise ConfigError(f"{least!r} is no number", where="--constraint", remedy=REMEDY)
+        return cls(judge, bound, of)
+
+
+REMEDY = "write RULE, 'MODEL >= NUMBER', or either after SET="
+
+
+def constraints_named(ledger: Ledger, given: Sequence[str]) -> list[ConstraintSource]:
+    """The judges that permit responses, each for all prompts or for those of a set.
+
+    Raises ConfigError on a constraint that cannot be read and on a set that is empty.
+    """
+    found = []
+    for judge, at_least, set_name in map(ReadConstraint.read, given):
+        prompts = None
+        if set_name is not None:
+            prompts = frozenset(Prompt.of(each) for each in training.instructed(ledger, set_name))
+            if not prompts:
+                remedy = "`farm status` lists the sets"
+                raise ConfigError(f"the set {set_name!r} is empty", where="--constraint", remedy=remedy)
+        found.append(ConstraintSource(reward_named(judge, "--constraint"), at_least, prompts))
+    return found
+
+
+def constraints_key(given: Sequence[str]) -> list[Json]:
+    """Identity of constraints: what they say, and what their judges are."""
+    return [[text, reward_key(ReadConstraint.read(text).judge)] for text in given]
