@@ -17,7 +17,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from farm.aligning.verdicts import accepted, compared
+from farm.aligning.verdicts import compared
+from farm.statistics.bounds import answer
 
 LEVEL = 0.95
 AGREED = 0.65  # how often people agree with the judge
@@ -86,7 +87,7 @@ def alignments(world: World, runs: int, seed: int = 0) -> Iterator[bool]:
             yield False
             continue
         rows, (judge, *mine) = side(rng, world)
-        yield accepted(compared(rows, judge, mine[best], LEVEL).gain)
+        yield answer(compared(rows, judge, mine[best], LEVEL).gain) == "yes"
 
 
 def main() -> None:

@@ -182,16 +182,16 @@ ANNOTATION = _table(
 )
 """One attempt at a judgement. Unique by `JUDGEMENT`, in which a NULL counts as a value."""
 
-# The natural key of a judgement. Frames also sort by it: the latest attempt comes last, and the order does
-# not depend on when a judgement arrived.
-JUDGEMENT = (
+# What a judgement answers, and its natural key. Frames also sort by that key: the latest attempt comes last,
+# and the order does not depend on when a judgement arrived.
+ANSWERED = (
     ANNOTATION.c.pair_id,
     ANNOTATION.c.annotator_id,
     func.coalesce(ANNOTATION.c.item_id, 0),
     ANNOTATION.c.replicate,
     func.coalesce(ANNOTATION.c.swapped, -1),
-    ANNOTATION.c.attempt,
 )
+JUDGEMENT = (*ANSWERED, ANNOTATION.c.attempt)
 Index("uq_annotation_judgement", *JUDGEMENT, unique=True)
 
 

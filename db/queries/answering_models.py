@@ -6,17 +6,17 @@ import pandas as pd
 from sqlalchemy import func, select
 
 from db.ledger import Ledger
+from db.queries.attempts import ASKED, latest_attempts
 from db.records import AnnotationStatus
-from db.tables import ANNOTATION, COMPLETION
+from db.tables import ANNOTATION, ANSWERED, COMPLETION
 
-ASKED = ["pair_id", "annotator", "item", "replicate", "swapped"]
 COLUMNS = [*ASKED, "preference", "status", "model", "claim"]
 
 
 def answering_models(ledger: Ledger) -> pd.DataFrame:
     """The latest attempt at each judgement of the annotators for which several models answered.
 
-    Columns: pair_id, annotator (id), item, replicate, swapped (1, 0, or -1 where the order is unknown),
+    Columns: pair_id, annotator (id), item_id, replicate, swapped (1, 0, or -1 where the order is unknown),
     preference (P(output_a preferred)), model (the name in the reply) and claim (rises with time). Only
     judgements with a verdict are there, by claim.
     """
@@ -29,22 +29,12 @@ def answering_models(ledger: Ledger) -> pd.DataFrame:
     )
     several = [one for (one,) in ledger.stream(answered)]
     query = (
-        select(
-            row.pair_id,
-            row.annotator_id,
-            func.coalesce(row.item_id, 0),
-            row.replicate,
-            func.coalesce(row.swapped, -1),
-            row.preference,
-            row.status,
-            reply.model,
-            row.completion_id,
-        )
+        select(*ANSWERED, row.preference, row.status, reply.model, row.completion_id)
         .outerjoin(COMPLETION, reply.claim_id == row.completion_id)
         .where(row.annotator_id.in_(several))
         .order_by(row.attempt, row.id)
     )
     rows = [tuple(each) for each in ledger.stream(query)]
-    found = pd.DataFrame(rows, columns=COLUMNS).drop_duplicates(ASKED, keep="last")
+    found = latest_attempts(pd.DataFrame(rows, columns=COLUMNS))
     found = found[found["status"] == AnnotationStatus.OK.value].dropna(subset=["model", "preference"])
     return found.drop(columns="status").sort_values(["claim", "pair_id"], ignore_index=True)

@@ -19,6 +19,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Subquery, and_, case, 
 
 from db.ledger import Ledger
 from db.queries.aspects import speaks_of
+from db.queries.attempts import ASKED, latest_attempts
 from db.queries.orders import averaged_over_orders
 from db.records import AnnotationStatus, AnnotatorCard
 from db.tables import (
@@ -83,8 +84,7 @@ def judgements(
     units = _units(items, texts, source, subset)
     latest = _latest(rows)
     if average_orders:
-        asked = ("pair_id", "annotator", "item_id", "replicate")
-        latest = averaged_over_orders(latest, asked, ("preference",), ("price", "seconds", "retries"))
+        latest = averaged_over_orders(latest, ASKED[:-1], ("preference",), ("price", "seconds", "retries"))
     placed = _place(latest, items, units)
     present = set(placed["annotator"].unique())
     cards = tuple(card for card in known if card.id in present)
@@ -129,12 +129,7 @@ def _annotations(connection: Connection, labels: bool, aspect: str | None) -> pd
     share = pairs_of_requests()
     query = (
         select(
-            row.pair_id,
-            row.annotator_id,
-            func.coalesce(row.item_id, 0),
-            row.replicate,
-            func.coalesce(row.swapped, -1),
-            row.attempt,
+            *JUDGEMENT,
             case((silent, 1), else_=0),
             said,
             func.coalesce(extra.price, paid.cost / share.c.slots),
@@ -150,7 +145,7 @@ def _annotations(connection: Connection, labels: bool, aspect: str | None) -> pd
     if aspect:
         judging = select(row.annotator_id).join(ASPECT, speaks_of(aspect)).distinct()
         query = query.outerjoin(ASPECT, speaks_of(aspect)).where(row.annotator_id.in_(judging))
-    integers = ["pair_id", "annotator", "item_id", "replicate", "swapped", "attempt", "silent"]
+    integers = [*ASKED, "attempt", "silent"]
     numbers = ["preference", "price", "seconds", "retries"]
     kinds: dict[str, str] = dict.fromkeys(integers, "int32") | dict.fromkeys(numbers, "float64")
     kinds |= {"swapped": "int8", "attempt": "int16", "silent": "int8", "replicate": "int16"}
@@ -185,8 +180,7 @@ def _chunks(connection: Connection, query: Select[*tuple[Any, ...]]) -> Iterator
 def _latest(rows: pd.DataFrame) -> pd.DataFrame:
     """Keep the latest attempt at each judgement, then drop silent ones. Rows must be sorted by JUDGEMENT."""
     if rows["attempt"].any():
-        asked = ["pair_id", "annotator", "item_id", "replicate", "swapped"]
-        rows = rows.drop_duplicates(asked, keep="last")
+        rows = latest_attempts(rows)
     return rows[rows["silent"] == 0].drop(columns=["attempt", "silent"])
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from db.ledger import Ledger
-from db.tables import ANNOTATION, OUTPUT, PAIR, STRENGTH
+from db.queries.attempts import ASKED, latest_attempts
+from db.tables import ANNOTATION, ANSWERED, OUTPUT, PAIR, STRENGTH
 
-ASKED = ["pair_id", "annotator", "item_id", "replicate", "swapped"]
-COLUMNS = [*ASKED, "preference", "steps", "levels"]
+COLUMNS = [*ASKED, "preference", "steps", "levels", "instruction_id"]
 
 
 def strengths(ledger: Ledger) -> pd.DataFrame:
@@ -24,11 +24,7 @@ def strengths(ledger: Ledger) -> pd.DataFrame:
     saying = [one for (one,) in ledger.stream(select(row.annotator_id).where(row.id.in_(kept)).distinct())]
     query = (
         select(
-            row.pair_id,
-            row.annotator_id,
-            func.coalesce(row.item_id, 0),
-            row.replicate,
-            func.coalesce(row.swapped, -1),
+            *ANSWERED,
             row.preference,
             STRENGTH.c.steps,
             STRENGTH.c.levels,
@@ -41,7 +37,7 @@ def strengths(ledger: Ledger) -> pd.DataFrame:
         .order_by(row.attempt, row.id)
     )
     rows = [tuple(each) for each in ledger.stream(query)]
-    found = pd.DataFrame(rows, columns=[*COLUMNS, "instruction_id"]).drop_duplicates(ASKED, keep="last")
+    found = latest_attempts(pd.DataFrame(rows, columns=COLUMNS))
     found = found.dropna(subset=["steps", "preference"]).astype({"steps": "int64", "levels": "int64"})
     side = np.sign(found["preference"].to_numpy(float) - 0.5)
     found["lead"] = side * found["steps"].to_numpy(float) / found["levels"].to_numpy(float)

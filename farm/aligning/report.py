@@ -9,7 +9,8 @@ from pathlib import Path
 from db.ids import Json
 from farm.aligning.candidates import Candidate
 from farm.aligning.proposals import ProposedRule
-from farm.aligning.verdicts import JudgesCompared, accepted
+from farm.aligning.verdicts import JudgesCompared
+from farm.statistics.bounds import answer
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Alignment:
     @property
     def accepted(self) -> bool:
         """Whether the best candidate is shown to be better on people who were held out."""
-        return self.test is not None and accepted(self.test.gain)
+        return self.test is not None and answer(self.test.gain) == "yes"
 
     def to_json(self) -> dict[str, Json]:
         """The result as a JSON object."""

@@ -76,8 +76,3 @@ def compared(rows: pd.DataFrame, judge: Floats, candidate: Floats, level: float)
         gain=clustered_difference(after - before, numbers, level),
         failed=(int(np.isnan(judge).sum()), int(np.isnan(candidate).sum())),
     )
-
-
-def accepted(gain: Interval) -> bool:
-    """Whether people are shown to agree more: the whole interval lies above 0."""
-    return gain.low is not None and gain.low > 0

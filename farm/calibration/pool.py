@@ -34,7 +34,7 @@ from farm.options.calibrate import CalibrateTask
 from farm.statistics.agreement import Floats, Ints, categories, one_vote_each
 from farm.statistics.agreement import votes as count_votes
 from farm.statistics.bootstrap import Interval
-from farm.statistics.bounds import Told, answer, clustered_error, student_interval
+from farm.statistics.bounds import Told, answer, clustered_difference
 from farm.statistics.crowd_fit import FOLDS, LEAST, CrowdFit, MemberVerdicts, fit_crowd
 from farm.statistics.vote_distribution import Shares, brier, shares, shares_of_counts
 
@@ -309,7 +309,10 @@ class _Check:
         return {who: {name: each[name] for name in SCORES if name in each} for who, each in every.items()}
 
     def gain(self) -> Interval:
-        """The mean of the Brier score before less that after, question by question, in clusters."""
+        """The mean of the Brier score before less that after, question by question, in clusters.
+
+        Both scores are of the same people, so each difference is in [-1, 1].
+        """
         place = pd.Series(np.arange(len(self.units)), index=self.units["unit"])
         people = _votes(place, self.people)
         before, after = (
@@ -317,14 +320,8 @@ class _Check:
             for when in ("before", "after")
         )
         known = ~np.isnan(before - after)
-        clusters = np.unique(self.units["instruction"].to_numpy()[known], return_inverse=True)[1]
-        gained = (before - after)[known]
-        if not len(gained):
-            return Interval(None, None, None, 0)
-        found = student_interval(
-            float(gained.mean()), clustered_error(gained, clusters), len(np.unique(clusters))
-        )
-        return replace(found, n=len(gained))
+        instructions = self.units["instruction"].to_numpy(str)
+        return clustered_difference((before - after)[known], instructions[known])
 
 
 def _complement(found: Interval) -> Interval:

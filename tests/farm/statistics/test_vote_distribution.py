@@ -73,3 +73,17 @@ def test_naming_the_other_output_first_changes_nothing(own: list[float], people:
     assert brier(*turned) == pytest.approx(brier(of(*own), of(*people)))
     assert divergence(*turned) == pytest.approx(divergence(of(*own), of(*people)))
     assert (divergence(*turned) > -1e-12).all()
+
+
+ANY = st.floats(0, 1)
+
+
+@given(st.lists(ANY, min_size=2), st.lists(ANY, min_size=2), st.lists(ANY, min_size=1))
+def test_two_scores_beside_the_same_people_differ_by_1_at_most(
+    one: list[float], other: list[float], people: list[float]
+) -> None:
+    """Each score is a mean of (v - h)(w - h) over two of the judgements and a person, and can be below 0."""
+    scores = [brier(of(*each), of(*people))[0] for each in (one, other)]
+    assert abs(scores[0] - scores[1]) <= 1 + 1e-12
+    pairs = [(v - h) * (w - h) for i, v in enumerate(one) for w in one[:i] for h in people]
+    assert scores[0] == pytest.approx(np.mean(pairs), abs=1e-12)
