@@ -20,7 +20,7 @@ from farm.models.ops import masked_mean
 from farm.models.tokens import Tokens
 from farm.training.data import Data, DataError, Demonstration
 from farm.training.feed import demonstrations
-from farm.training.method import DataKind, Loss, Method, Models, Need, Stats
+from farm.training.method import DataKind, Loss, Method, Models, Need
 
 R = TypeVar("R")
 C = TypeVar("C", bound="SFTConfig")
@@ -40,14 +40,6 @@ class SFTConfig(TrainConfig):
 def sft_loss(logps: Tensor, mask: Tensor) -> Tensor:
     """Mean negative log-likelihood of the masked tokens, in nats: (B, T) -> scalar."""
     return -masked_mean(logps, mask)
-
-
-def sft_stats(logps: Tensor, mask: Tensor) -> Stats:
-    """Mean log-likelihood of a response token, in nats, and mean number of response tokens."""
-    return {
-        "logps/response": -sft_loss(logps, mask),
-        "tokens/response_length": mask.sum(-1).double().mean(),
-    }
 
 
 class SFT(Method[Tokens]):
@@ -72,7 +64,8 @@ class SFT(Method[Tokens]):
     def loss(self, batch: Tokens) -> Loss:
         """Mean loss over the response tokens of a batch."""
         logps = self.policy(batch)
-        return Loss(sft_loss(logps, batch.mask), sft_stats(logps.detach(), batch.mask))
+        loss = sft_loss(logps, batch.mask)
+        return Loss(loss, {"logps/response": -loss.detach()})
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar, cast
+from datetime import timedelta
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,16 +24,22 @@ from db.errors import FarmError
 T = TypeVar("T")
 
 BUCKET = 2**25  # gradient numbers that are averaged in one message
+PATIENCE = timedelta(days=7)  # for which the others wait for one process: a judge may take a day to answer
 MALLOPT = ((-1, 2**30), (-3, 2**25))  # glibc's M_TRIM_THRESHOLD and M_MMAP_THRESHOLD: number, bytes
 
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes of a run and this one's place among them."""
+    """The processes of a run and this one's place among them.
+
+    patient: the group by which they wait for work of one process. Other messages keep torch's own time limit,
+    so that a GPU that hangs in a step is noticed in minutes. None for one process.
+    """
 
     rank: int = 0
     size: int = 1
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    patient: Any = field(default=None, repr=False)
 
     @classmethod
     @contextmanager
@@ -46,8 +53,10 @@ class Processes:
 
         keep_freed_memory()
         state = PartialState(cpu=not torch.cuda.is_available())
-        yield cls(state.process_index, state.num_processes, state.device)
-        if state.num_processes > 1:
+        several = state.num_processes > 1
+        patient = torch.distributed.new_group(timeout=PATIENCE, backend="gloo") if several else None
+        yield cls(state.process_index, state.num_processes, state.device, patient)
+        if several:
             torch.distributed.barrier()
             torch.distributed.destroy_process_group()
             gc.collect()  # what still holds a group must let it go before the interpreter ends
@@ -70,7 +79,7 @@ class Processes:
             mine = error
         found: list[FarmError | None] = [mine] * self.size
         if self.size > 1:
-            torch.distributed.all_gather_object(found, mine)
+            torch.distributed.all_gather_object(found, mine, group=self.patient)
         if first := next(filter(None, found), None):
             raise first
 
@@ -104,7 +113,7 @@ class Processes:
             if self.rank == 0:
                 found = [find()]
         if self.size > 1:
-            torch.distributed.broadcast_object_list(found, device=self.device)
+            torch.distributed.broadcast_object_list(found, group=self.patient)
         return cast(T, found[0])
 
     def average_gradients(self, module: nn.Module, how: Literal["ddp", "fsdp"]) -> None:

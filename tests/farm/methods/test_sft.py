@@ -70,5 +70,4 @@ def test_stats(model_dir: str) -> None:
     (batch,) = next(method.feed.batches(0))
     loss, stats = method.loss(batch)
     assert stats["logps/response"].item() == pytest.approx(-loss.item())
-    assert stats["tokens/response_length"].item() == pytest.approx((7 + 13 + 19) / 3)
     assert not any(torch.is_tensor(value) and value.requires_grad for value in stats.values())

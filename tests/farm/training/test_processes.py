@@ -4,7 +4,6 @@ import platform
 import socket
 import subprocess
 import sys
-from collections.abc import Collection
 from pathlib import Path
 from typing import get_args
 
@@ -34,16 +33,16 @@ FEW_DRAWS = (
 ON_POLICY = ["max_new_tokens=8", "rollout_epochs=2", "minibatches=2"]  # one rollout: rounding may turn a draw
 
 
-def launch(count: int, *arguments: object) -> None:
+def torchrun(count: int, *arguments: object) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(count)]
-    start = (
-        [*torchrun, "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]
-        if count > 1
-        else [sys.executable]
-    )
-    command = [*start, str(SCRIPT), *map(str, arguments)]
-    out = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    many = ["-m", "torch.distributed.run", "--nproc-per-node", str(count)]
+    many += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]
+    command = [sys.executable, *(many if count > 1 else []), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+
+def launch(count: int, *arguments: object) -> None:
+    out = torchrun(count, SCRIPT, *arguments)
     assert out.returncode == 0, out.stderr[-3000:]
 
 
@@ -99,15 +98,12 @@ def test_two_processes_are_one(
     assert_one_run(tmp_path / "one", tmp_path / "two")
 
 
-def assert_one_run(alone: Path, shared: Path, but: Collection[str] = ()) -> None:
-    """Metrics and weights of a run on one process are those of a run on two. but: metrics that may differ."""
+def assert_one_run(alone: Path, shared: Path) -> None:
+    """Metrics and weights of a run on one process are those of a run on two."""
     for one, two in zip(lines(alone), lines(shared), strict=True):
         assert two["step"] == one["step"]
         assert one.keys() == two.keys()
-        others = {f"seconds/{part}" for part in get_args(StepPart)} | {
-            *but,
-            *(f"eval/{name}" for name in but),
-        }
+        others = {f"seconds/{part}" for part in get_args(StepPart)}
         for metric in one.keys() - others:
             assert two[metric] == pytest.approx(one[metric], rel=1e-5, abs=1e-5), (alone.name, metric)
     of_one, of_two = weights(alone), weights(shared)
@@ -126,7 +122,6 @@ EACH_KIND = [
     "genrm",
     "implicit_prm",
 ]
-BY_BATCH = {"tokens/response_length"}  # a mean over batches by tokens, which follows how rows are divided
 
 
 @pytest.mark.slow
@@ -139,7 +134,7 @@ def test_two_processes_are_one_for_every_method_of_data_at_hand(
     launch(1, ",".join(names), model_dir, tmp_path / "one", *options)
     launch(2, ",".join(names), model_dir, tmp_path / "two", *options, f"distribute={how}")
     for name in names:
-        assert_one_run(tmp_path / "one" / name, tmp_path / "two" / name, but=BY_BATCH)
+        assert_one_run(tmp_path / "one" / name, tmp_path / "two" / name)
 
 
 @pytest.mark.slow
@@ -189,6 +184,34 @@ def test_an_error_in_one_process_ends_all_with_the_same_line(
     )  # torch writes [rank0]: before
     assert first == second
     assert "instruction 'say 3': the reward of a response of" in first
+
+
+WAITING = """
+import sys, time
+from datetime import timedelta
+import torch.distributed as dist
+from farm.training.processes import Processes
+dist.init_process_group("gloo", timeout=timedelta(seconds=2))  # of all messages, but for those that wait
+with Processes.joined() as processes:
+    if {patient}:
+        said = processes.told_by_first(lambda: time.sleep(6) or "a verdict")
+    else:
+        time.sleep(0 if processes.rank else 6)
+        said = processes.sum(dist.torch.ones(1)).item()
+print(said)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("patient", [True, False])
+def test_the_others_wait_longer_for_one_process_than_for_a_message(tmp_path: Path, patient: bool) -> None:
+    (tmp_path / "waiting.py").write_text(WAITING.format(patient=patient))
+    out = torchrun(2, tmp_path / "waiting.py")
+    if patient:
+        assert (out.returncode, out.stdout.count("a verdict")) == (0, 2), out.stderr[-3000:]
+    else:
+        assert out.returncode == 1
+        assert "timed out" in out.stderr.lower()
 
 
 PAGES_TOUCHED = """
