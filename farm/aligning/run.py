@@ -22,8 +22,9 @@ from typing import TypeAlias
 from annotators.composite import AnyAnnotator
 from annotators.spec import AnnotatorSpec
 from db.errors import ConfigError
-from db.ids import Json, content_hash
+from db.ids import Json
 from db.ledger import Ledger, PairFilter
+from db.queries.costs import PROPOSING
 from db.records import AnnotatorKind
 from db.whole_files import Kind, write_bytes_whole
 from farm.aligning.candidates import LINEAGE, Candidate, files_of, write_files
@@ -51,7 +52,6 @@ Load: TypeAlias = Callable[[str], AnyAnnotator]
 
 TASK, REPORT = "task.json", "alignment.json"
 OURS = Kind(b'{\n "alignment": ')
-DRAW_KEY = content_hash("asked", "alignment")
 
 
 def judge_of(load: Load, name: str) -> AnnotatorSpec:
@@ -139,7 +139,7 @@ class Search:
 
     def _propose(self, parent: Candidate, read: list[ReadPair]) -> Answered:
         request = request_for(self._proposer, parent.spec, read, self._task, provider=self._provider)
-        answered = ask_once(self._ledger, request, DRAW_KEY, self._provider, account=self._account)
+        answered = ask_once(self._ledger, request, PROPOSING, self._provider, account=self._account)
         self._pay("proposer", answered)
         return answered
 

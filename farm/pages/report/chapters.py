@@ -9,7 +9,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from db.ledger import Ledger
 from db.queries import history, training
-from db.queries.costs import Spent, paid_in_all, spent
+from db.queries.costs import Spent, paid_in_all, spent, spent_on_proposals
 from db.queries.history import Trained
 from db.records import AnnotatorKind
 from farm.pages.report import figures
@@ -102,7 +102,8 @@ def calibration(ledger: Ledger) -> Section | None:
 
 def costs(ledger: Ledger) -> Section | None:
     """What was paid for judging, by annotator, in US dollars; None where nobody was asked."""
-    paid = spent(ledger)
+    proposed = spent_on_proposals(ledger)
+    paid = [*spent(ledger), *([proposed] if proposed else [])]
     if not paid:
         return None
     rows = [
@@ -120,6 +121,8 @@ def costs(ledger: Ledger) -> Section | None:
         f"${paid_in_all(ledger):,.2f} in all at list prices. A reply that two annotators read was paid once;"
         " it stands in the rows of both."
     )
+    if proposed:
+        words += " The proposer wrote rules for judges, and judged nothing."
     columns = ("annotator", "judgements", "requests", "prompt tokens", "reply tokens", "cost")
     table = Table("What judging took", columns, rows, (False, *(True for _ in columns[1:])))
     return Section(name="costs", heading="Costs", sentences=(words,), figures=(), tables=(table,))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from db.ledger import Ledger
-from db.queries.costs import Spent, paid_in_all, spent
+from db.queries.costs import PROPOSING, Spent, paid_in_all, spent, spent_on_proposals
 from db.records import (
     Annotation,
     AnnotatorCard,
@@ -67,7 +67,26 @@ def test_a_request_of_several_pairs_is_paid_once_and_a_second_sending_counts(tmp
         ]
 
 
+def test_the_replies_of_a_proposer_are_paid_though_no_judgement_rests_on_them(tmp_path: Path) -> None:
+    """Two of a proposer, one of them sent twice. One of a model that drew an output is no judging."""
+    with Ledger.open(tmp_path / "x.db", create=True) as ledger:
+        assert spent_on_proposals(ledger) is None
+        with ledger.writing() as writer:
+            asked = [Claim("a", PROPOSING, "run", "{}", ()), Claim("b", PROPOSING, "run", "{}", ())]
+            first, second, other = writer.claims([*asked, Claim("c", "sample", "run", "{}", ())])
+            writer.completions(
+                [
+                    Completion(first or 0, "Rule: x", prompt_tokens=100, completion_tokens=2, cost=0.25),
+                    Completion(second or 0, "Rule: y", prompt_tokens=50, completion_tokens=3, sendings=2),
+                    Completion(other or 0, "an output", prompt_tokens=7, completion_tokens=7, cost=9.0),
+                ]
+            )
+        assert paid_in_all(ledger) == 0.25
+        assert spent_on_proposals(ledger) == Spent("proposer", AnnotatorKind.LLM, 0, 3, 150, 5, 0.25, 1)
+
+
 def test_nobody_was_paid_in_a_new_ledger(tmp_path: Path) -> None:
     with Ledger.open(tmp_path / "x.db", create=True) as ledger:
         assert spent(ledger) == []
+        assert spent_on_proposals(ledger) is None
         assert paid_in_all(ledger) == 0
