@@ -149,8 +149,8 @@ def foresee(
 ) -> RunPlan:
     """What the run of `train` would take, after a few timed steps on a copy. Nothing is written or asked.
 
-    An annotator's judgements are replaced by ties, so the time is without it. Raises ConfigError as `train`
-    does, also where the run does not fit.
+    An annotator's judgements are replaced by ties, so the time is without it. Where a server draws, no step
+    is timed. Raises ConfigError as `train` does, also where the run does not fit.
     """
     method_class = method_named(name)
     config = _config(ledger, method_class, name, task=task, yaml=yaml, flags=flags, progress=progress)
@@ -160,6 +160,8 @@ def foresee(
     run = _loaded(ledger, name, method_class, config, task=task, data=data, judge=judge, keeps=False)
     plan = run.plan(task.memory)
     run.refuse(plan)
+    if run.served:
+        return plan
     progress(f"{name}: a few steps on a copy", 0)
     return replace(plan, time=timed(run.method, config, monotonic() - begun))
 
@@ -203,8 +205,6 @@ def _loaded(
 
     Raises ConfigError before anything is loaded where not even the weights fit.
     """
-    trained = bytes_on_disk(task.model, config.dtype)
-    refuse_weights(trained * (1 if config.lora_rank else 4), pick_device(config.device), task.memory)
     models = LoadedModels(
         task.model,
         config,
@@ -215,8 +215,10 @@ def _loaded(
         teacher=task.teacher,
         constraints=constraints_named(ledger, task.constraints),
         keep=task.folder / "reference" if keeps else None,
-        served=served_draws(task.rollouts, task.folder) if keeps else None,
+        served=served_draws(task.rollouts, task.folder),
     )
+    trained = bytes_on_disk(task.model, config.dtype) * (1 if config.lora_rank else 4)
+    refuse_weights(trained + models.loaded_at_once(method.needs), pick_device(config.device), task.memory)
     made = method(config, data, models)
     return Foresight(name, made, config, later=models.still_to_load(method.needs))
 

@@ -30,7 +30,7 @@ from farm.models.tokens import Tokens
 from farm.training.data import Data, Demonstration
 from farm.training.distillation import DistillationConfig, chance
 from farm.training.feed import NumberedFeed, demonstrations
-from farm.training.method import DataKind, Loss, Method, Models, Need
+from farm.training.method import DataKind, Loss, Method, Models, Need, OwnDraws
 from farm.training.own_draws import drawn_beside
 
 
@@ -78,7 +78,8 @@ class GKD(Method[Tokens]):
         self.teacher = models.teacher()
         require_same_tokens(self.policy, self.teacher, "teacher")
         made = demonstrations(data, self.policy.codec, config, self.policy.device)
-        self.feed = NumberedFeed(made, self.sourced)
+        share = config.student_share + config.teacher_share
+        self.feed = NumberedFeed(made, self.sourced, OwnDraws(1, share, beside=False) if share else None)
 
     def sourced(self, step: int | None, batches: Sequence[Tokens]) -> Sequence[Tokens]:
         """The batches of a step, with the responses of whoever draws in it. Held-out ones are the data's."""

@@ -29,7 +29,7 @@ from farm.models.tokens import Tokens
 from farm.training.batches import PairBatch
 from farm.training.data import Data, PreferencePair
 from farm.training.feed import NumberedFeed
-from farm.training.method import DataKind, Loss, Method, Models, Need
+from farm.training.method import DataKind, Loss, Method, Models, Need, OwnDraws
 from farm.training.own_draws import drawn_beside
 from farm.training.pair_method import PairMethod, PairTrainer, ReferencedPairs
 from farm.training.rollout import DrawingConfig
@@ -78,7 +78,8 @@ class HyPO(Method[HybridPairs]):
         self.dpo = PairMethod(config, PairTrainer(HyPOConfig, dpo_loss), data, models)
         self.policy = self.trained = self.product = self.dpo.policy
         self.reference = models.reference() if config.kl else None
-        self.feed = NumberedFeed(self.dpo.pairs, self.with_draws)
+        draws = OwnDraws(config.draws, share=1.0, beside=True) if config.kl else None
+        self.feed = NumberedFeed(self.dpo.pairs, self.with_draws, draws)
 
     def with_draws(self, step: int | None, batches: Sequence[PairBatch]) -> list[HybridPairs]:
         """The batches of a step with fresh responses of the policy as it is now."""

@@ -67,6 +67,7 @@ def plan_view(plan: RunPlan) -> RenderableType:
         if size:
             rows.add_row(name, f"{size / 1e9:.2f}")
     disk = f"disk: {plan.disk / 1e9:.2f} GB, {plan.checkpoint / 1e9:.2f} a checkpoint"
+    disk += f"; {plan.pushed / 1e9:.2f} GB more for the server that draws" if plan.pushed else ""
     lines = [f"free: {plan.free / 1e9:.2f} GB", disk, f"tokens to learn from: {plan.tokens:,}"]
     if time := plan.time:
         parts_of_it = f"start {lasting(time.start)}, steps {lasting(time.steps)}"

@@ -33,7 +33,7 @@ from farm.training.data import (
     nothing_to_learn,
     turned,
 )
-from farm.training.method import Feed
+from farm.training.method import Feed, OwnDraws
 from farm.training.processes import Processes
 
 R = TypeVar("R")
@@ -127,11 +127,19 @@ class PreparedFeed(Generic[B, C]):
 
 
 class NumberedFeed(PreparedFeed[B, C]):
-    """The same, where `prepare` is told the number of the step too, from 0 on; None: held-out batches."""
+    """The same, where `prepare` is told the number of the step too, from 0 on; None: held-out batches.
 
-    def __init__(self, feed: Feed[B], prepare: Callable[[int | None, Sequence[B]], Sequence[C]]) -> None:
+    draws: what `prepare` draws; None: nothing.
+    """
+
+    def __init__(
+        self,
+        feed: Feed[B],
+        prepare: Callable[[int | None, Sequence[B]], Sequence[C]],
+        draws: OwnDraws | None = None,
+    ) -> None:
         super().__init__(feed, partial(prepare, None))
-        self._numbered = prepare
+        self._numbered, self.draws = prepare, draws
 
     def batches(self, start: int) -> Iterator[Sequence[C]]:
         """The prepared batches of each step, from step `start` on."""

@@ -20,12 +20,13 @@ from farm.models.footprint import ModelFootprint, draw_bytes, footprint, free_no
 from farm.models.forward import PassShape
 from farm.models.policy import Policy
 from farm.training.method import Method
-from farm.training.rollout import TOKENS_AT_A_TIME, RolloutConfig
+from farm.training.rollout import TOKENS_AT_A_TIME, DrawingConfig
 from farm.training.timed_steps import TimePlan
 from farm.training.widest_step import StepSizes, record_feed, trained_models, widest_step
 
 GB = 1e9
 TOLD = 3  # changes that an error names
+COPIES = 2  # of the weights for a server: it still has the old ones while new ones are written
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class RunPlan:
     """What a run will take.
 
     tokens: that its steps learn from. free: bytes that the run may hold. checkpoint, disk: bytes of one
-    checkpoint, and of all that are on the disk at once. time: None where no step was timed.
+    checkpoint, and of all that are on the disk at once. pushed: bytes of the weights that stand on the disk
+    for a server that draws; 0 without one. time: None where no step was timed.
     """
 
     method: str
@@ -71,6 +73,7 @@ class RunPlan:
     free: int
     checkpoint: int
     disk: int
+    pushed: int
     time: TimePlan | None = None
 
     def to_json(self) -> Json:
@@ -110,7 +113,13 @@ class Foresight:
             free=free,
             checkpoint=checkpoint,
             disk=checkpoint * kept,
+            pushed=COPIES * sizes[0].weights if self.served else 0,
         )
+
+    @property
+    def served(self) -> bool:
+        """Whether a server draws, and nothing is drawn in this process."""
+        return getattr(self.method.feed, "served", None) is not None
 
     def refuse(self, plan: RunPlan) -> None:
         """Raise ConfigError where the run does not fit; it names changes of options with which it would."""
@@ -158,12 +167,11 @@ class Foresight:
     def _rollout(
         self, config: TrainConfig, step: StepSizes, sizes: Sequence[ModelFootprint]
     ) -> tuple[float, float]:
-        """What drawing a rollout holds, and rating it; 0 where nothing is drawn."""
+        """What drawing holds, and rating what was drawn; 0 where nothing is drawn."""
         policy = trained_models(self.method)[0]
-        if not (step.rows and isinstance(policy, Policy) and isinstance(config, RolloutConfig)):
+        if not (step.rows and isinstance(policy, Policy) and isinstance(config, DrawingConfig)):
             return 0, 0
-        served = getattr(self.method.feed, "served", None)  # then nothing is drawn in this process
-        drawing = 0 if served else draw_bytes(policy, step.prompts, step.rows, config.max_new_tokens)
+        drawing = 0 if self.served else draw_bytes(policy, step.prompts, step.rows, config.max_new_tokens)
         width = max(step.prompts) + config.max_new_tokens
         tokens = min(TOKENS_AT_A_TIME, step.rows * width)
         shape = PassShape(tokens, tokens * width, tokens, masked=False)
@@ -183,7 +191,10 @@ def _changes(config: TrainConfig) -> list[dict[str, Any]]:
 
 
 def refuse_weights(least: int, device: torch.device, memory: float | None = None) -> None:
-    """Raise ConfigError where not even weights fit. least: bytes that these, when trained, take."""
+    """Raise ConfigError where not even weights fit.
+
+    least: bytes of the frozen ones, and of those that are trained with what training makes of them.
+    """
     free = free_now(device) if memory is None else int(memory * GB)
     if least > free:
         raise _too_large(least, free, "")

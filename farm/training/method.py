@@ -180,6 +180,18 @@ class Feed(Protocol[B_co]):
         ...
 
 
+class OwnDraws(NamedTuple):
+    """What is drawn for a batch of rows at hand: n responses to the prompt of each row.
+
+    share: of the steps in which this is done. beside: the responses are learnt from together with the rows at
+    hand, else in their place.
+    """
+
+    n: int
+    share: float
+    beside: bool
+
+
 class Method(Protocol[B]):
     """A method at work on one run. A class that implements it names it as its base."""
 

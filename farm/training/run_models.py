@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -132,14 +132,28 @@ class LoadedModels:
         """The server that draws rollouts; None where this process draws them."""
         return self._served
 
+    def loaded_at_once(self, needs: Sequence[Need]) -> int:
+        """Bytes of the frozen weights that a method loads when it is made, as files tell them.
+
+        A reference is not among them: what it says of the data may be known already.
+        """
+        named = {"reward": self.reward_source, "token_reward": self._token_reward, "teacher": self._teacher}
+        return self._on_disk(source for need, source in named.items() if need in needs)
+
     def still_to_load(self, needs: Sequence[Need]) -> int:
-        """Bytes of the frozen weights that a method needs and that are not loaded yet, as files tell them."""
+        """Bytes of the frozen weights that a method needs and that are not loaded yet, as files tell them.
+
+        The method is made. So these are a reference whose values may be known, and a reward model that
+        judges.
+        """
         named = {
             "_reference": self.reference_source if "reference" in needs else None,
-            "_reward": self.reward_source if isinstance(self.reward_source, str) else None,
+            "_reward": self.reward_source,
         }
-        sources = [source for name, source in named.items() if source and name not in vars(self)]
-        return sum(bytes_on_disk(source, self.config.dtype) for source in sources)
+        return self._on_disk(source for name, source in named.items() if name not in vars(self))
+
+    def _on_disk(self, sources: Iterable[object]) -> int:
+        return sum(bytes_on_disk(each, self.config.dtype) for each in sources if isinstance(each, str))
 
     @cached_property
     def _reference(self) -> Policy:

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from cli import app
 from tests.support.foreseen_runs import measured, write_study
 
-METHODS = ("sft", "dpo", "reward_model", "grpo", "ppo")
+METHODS = ("sft", "dpo", "reward_model", "grpo", "ppo", "hypo", "gkd")
+DRAWS = ("grpo", "ppo", "hypo", "gkd")
 NEEDS_REWARD = ("grpo", "ppo")
 # hidden size, layers, vocabulary, rows, characters of a row, rows of a step, steps
 TINY = (64, 2, 1_000, 64, 200, 8, 8)
@@ -36,12 +38,16 @@ def command(folder: Path, method: str, size: tuple[int, ...]) -> list[str]:
         "--max_steps": steps,
         "--max_length": 2048,
     }
-    if method in ("dpo", "reward_model"):
+    if method in ("dpo", "reward_model", "hypo"):
         options["--snapshot"] = "people"
     else:
         options["--set"] = "asked"
     if method in NEEDS_REWARD:
-        options |= {"--reward": folder / "reward", "--max_new_tokens": characters // 2}
+        options["--reward"] = folder / "reward"
+    if method in DRAWS:
+        options["--max_new_tokens"] = characters // 2
+    if method == "gkd":
+        options["--teacher"] = folder / "model"
     if method == "grpo":
         options["--n"] = 4
     flags = [str(part) for pair in options.items() for part in pair]
@@ -121,8 +127,44 @@ def test_a_run_that_does_not_fit_is_refused_with_what_would_fit(
 def test_weights_that_do_not_fit_are_refused_before_they_are_loaded(
     asked: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("farm.train.LoadedModels", None)
+    monkeypatch.setattr("farm.train.LoadedModels.policy", None)
     assert "take a smaller model, LoRA" in asked("dpo", "--memory", "0.0001")
+
+
+def test_a_teacher_that_does_not_fit_is_refused_before_it_is_loaded(
+    asked: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The policy has its weights, a gradient and two moments of each; the teacher its weights alone."""
+    monkeypatch.setattr("farm.train.LoadedModels.policy", None)
+    weights = sum(each.nbytes for each in load_file(tmp_path / "model" / "model.safetensors").values())
+    assert "would take" in asked("gkd", "--memory", str(4.9 * weights / 1e9))
+    assert "NoneType" in asked("gkd", "--memory", str(5.1 * weights / 1e9))  # it was to be loaded
+
+
+@pytest.mark.parametrize(("method", "of"), [("hypo", "dpo"), ("gkd", "sft")])
+def test_responses_that_are_drawn_beside_rows_at_hand_are_foreseen(
+    asked: Callable[..., Any], method: str, of: str
+) -> None:
+    """hypo learns from two draws to each prompt beside dpo's pairs, gkd in half of the steps from a draw."""
+    found, without = asked(method, "--dry-run", "--max_new_tokens", "500"), asked(of, "--dry-run")
+    assert found["memory"]["drawing"] > 0 == without["memory"]["drawing"]
+    assert found["memory"]["activations"] > 2 * without["memory"]["activations"]
+    rows = 64 * (2 if method == "hypo" else 0.5) * 500
+    assert rows < found["tokens"] - without["tokens"] * (1 if method == "hypo" else 0.5) < 1.4 * rows
+
+
+def test_a_server_that_draws_takes_no_memory_here_but_copies_of_the_weights(
+    asked: Callable[..., Any],
+) -> None:
+    """Nobody listens there: a dry run asks no server, so it tells no time."""
+    here, there = (
+        asked("grpo", "--dry-run"),
+        asked("grpo", "--dry-run", "--rollout-url", "http://127.0.0.1:9"),
+    )
+    assert here["memory"]["drawing"] > 0 == there["memory"]["drawing"]
+    assert here["pushed"] == 0 < there["pushed"] == 2 * there["memory"]["weights"]
+    assert there["time"] is None
+    assert there["memory"]["rating"] == here["memory"]["rating"]
 
 
 def test_lora_and_micro_batches_take_less(asked: Callable[..., Any]) -> None:
