@@ -19,6 +19,7 @@ __all__ = [
     "Option",
     "TrainConfig",
     "build",
+    "loading_of",
     "option",
     "options",
     "read_yaml",
@@ -53,6 +54,16 @@ class ModelConfig(Config):
     """Dropout on the input of the LoRA adapters."""
     lora_targets: tuple[str, ...] = ()
     """Names of the linear layers that get adapters; none: all but the output layer."""
+
+
+def loading_of(config: ModelConfig) -> ModelConfig:
+    """How a model that a run made is loaded to draw from: as the run loads it, with its own template."""
+    return ModelConfig(
+        dtype=config.dtype,
+        attention=config.attention,
+        device=config.device,
+        trust_remote_code=config.trust_remote_code,
+    )
 
 
 class TrainConfig(ModelConfig):

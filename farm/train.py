@@ -94,7 +94,7 @@ def train(
     DataError where the data cannot be used, TrainingDiverged before a gradient that is not finite is applied.
     """
     method_class = method_named(name)
-    config = _config(ledger, method_class, name, task=task, yaml=yaml, flags=flags, progress=progress)
+    config = config_of(ledger, method_class, name, task=task, yaml=yaml, flags=flags, progress=progress)
     begun = monotonic()
     judging_by = _annotator(ledger, task) if "judge" in method_class.needs else None
     with Processes.joined() as processes, tracked(config.track, task.folder) as track:
@@ -153,7 +153,7 @@ def foresee(
     is timed. Raises ConfigError as `train` does, also where the run does not fit.
     """
     method_class = method_named(name)
-    config = _config(ledger, method_class, name, task=task, yaml=yaml, flags=flags, progress=progress)
+    config = config_of(ledger, method_class, name, task=task, yaml=yaml, flags=flags, progress=progress)
     begun = monotonic()
     data = learning_data(ledger, method_class.data_kind, task, Processes())
     judge = None if task.annotator is None else _ties
@@ -171,7 +171,7 @@ def _ties(_: int) -> PairJudge:
     return lambda prompts, first, second: torch.full((len(first),), 0.5)
 
 
-def _config(
+def config_of(
     ledger: Ledger,
     method: Trainer,
     name: str,

@@ -51,6 +51,7 @@ MAY: dict[str, tuple[str, ...]] = {
     "farm.aligning": (*ASKED, "farm.judging", *MEASURES, "annotators", "db"),
     "farm.calibration": ("farm.audit", "farm.options", "farm.judging", *MEASURES, "annotators", "db"),
     "farm.studies": (*STEPS, *ASKED, *MEASURES, "farm.world", *TORCH, "annotators", "db"),
+    "farm.rounds": (*PARTS, "farm.train", "farm.runs", *ASKED, "farm.judging", *TORCH, "annotators", "db"),
     "farm.tracing": ("farm.evaluation", "farm.models", "farm.config", "db"),
     "farm.runs": (*PARTS, *ASKED, *MEASURES, "farm.judging", *TORCH, "annotators", "db"),
     "farm.producers": ("farm.judging", "farm.progress", *TORCH, "annotators", "db"),

@@ -19,7 +19,7 @@ from db.instruction_rows import ASKED, instruction_of
 from db.ledger import Ledger
 from db.queries.aspects import speaks_of
 from db.queries.orders import averaged_over_orders
-from db.records import AnnotationStatus, Instruction, ProducerKind
+from db.records import AnnotationStatus, Instruction, ProducerKind, Use
 from db.tables import (
     ANNOTATION,
     ANNOTATOR,
@@ -310,6 +310,13 @@ def instructed(ledger: Ledger, set_name: str) -> Iterator[Instruction]:
     query = select(*ASKED).where(INSTRUCTION.c.id.in_(_members(set_name)))
     for each in ledger.stream(query.order_by(INSTRUCTION.c.id)):
         yield instruction_of(each)
+
+
+def set_apart(ledger: Ledger) -> frozenset[str]:
+    """The keys of the instructions that stand in a set for evaluation or validation."""
+    query = select(INSTRUCTION.c.key).join(MEMBERSHIP, MEMBERSHIP.c.instruction_id == INSTRUCTION.c.id)
+    wanted = MEMBERSHIP.c.use.in_([Use.EVAL.value, Use.VALIDATION.value])
+    return frozenset(each.key for each in ledger.stream(query.where(wanted)))
 
 
 def _members(set_name: str):  # type: ignore[no-untyped-def]

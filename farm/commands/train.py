@@ -46,6 +46,9 @@ def train(context: typer.Context, learning: Learning, task: TrainTask | None, ou
     if task is None:
         raise typer.BadParameter("train needs --model and --out")
     given = flags_of(context.args)
+    if task.rounds.count is not None:
+        _in_rounds(context, learning, task, given, output=output)
+        return
     if learning.dry_run:
         with context.obj.open(read_only=True) as ledger, output.progress("steps") as progress:
             plan = foresee(
@@ -56,6 +59,29 @@ def train(context: typer.Context, learning: Learning, task: TrainTask | None, ou
     with context.obj.open() as ledger, output.progress("steps") as progress:
         report = run(ledger, learning.method, task, yaml=learning.config, flags=given, progress=progress)
     output.show(report.to_json, lambda: train_view(report))
+
+
+def _in_rounds(
+    context: typer.Context,
+    learning: Learning,
+    task: TrainTask,
+    given: dict[str, str],
+    *,
+    output: CommandOutput,
+) -> None:
+    from farm.rounds.run import foresee_rounds, train_in_rounds
+    from farm.terminal.train import rounds_plan_view, rounds_view
+
+    if learning.dry_run:
+        with context.obj.open(read_only=True) as ledger:
+            plan = foresee_rounds(ledger, learning.method, task, yaml=learning.config, flags=given)
+        output.show(plan.to_json, lambda: rounds_plan_view(plan))
+        return
+    with context.obj.open() as ledger, output.progress("steps") as progress:
+        report = train_in_rounds(
+            ledger, learning.method, task, yaml=learning.config, flags=given, progress=progress
+        )
+    output.show(report.to_json, lambda: rounds_view(report))
 
 
 def _show_options(method: str) -> None:

@@ -22,7 +22,7 @@ from annotators.composite import AnyAnnotator, all_specs, questions_of
 from db.ids import Json, canonical_json
 from db.ledger import Ledger, PairFilter
 from db.queries import fresh
-from db.queries.fresh import Bought
+from db.queries.fresh import LOOKUP, Bought
 from db.records import AnnotationStatus, Instruction, Item, Output, Pair
 from db.writer import Writer
 from farm.config import Decoding
@@ -30,6 +30,25 @@ from farm.models.tokens import Prompt
 from farm.progress import Progress, silent
 
 TIE = 0.5
+
+
+def lacking(
+    ledger: Ledger, annotator_id: int, pair_ids: Sequence[int], *, replicates: range, times: int
+) -> int:
+    """The judgements that an annotator has still to give of these pairs. times: judgements of each pair."""
+    parts = (pair_ids[at : at + LOOKUP] for at in range(0, len(pair_ids), LOOKUP))
+    standing = (each for part in parts for each in ledger.standing(annotator_id, part, replicates).values())
+    return len(pair_ids) * times - sum(each.status is not AnnotationStatus.FAILED for each in standing)
+
+
+def refuse_beyond(limit: int | None, bought: Bought, wanted: int, what: str) -> None:
+    """Raise BudgetExhausted where a run may not buy so many judgements more. what: needs them."""
+    if limit is not None and bought.judgements + wanted > limit:
+        raise BudgetExhausted(
+            f"the budget is used up: {bought.judgements:,} of {limit:,} judgements, and {what}"
+            f" needs {wanted:,}",
+            remedy="raise --max-judgements and run the same command again: nothing is asked twice",
+        )
 
 
 class AskedReport(Protocol):
@@ -164,15 +183,10 @@ class TrainingJudge:
         """
         if not ids or fresh.is_known(self._ledger, self.name, f"{number + 1}/"):
             return
-        standing = self._ledger.standing(self._annotator_id, ids, self._replicates)
-        answered = sum(each.status is not AnnotationStatus.FAILED for each in standing.values())
-        wanted = len(ids) * self._times - answered
-        if self._limit is not None and self.bought.judgements + wanted > self._limit:
-            raise BudgetExhausted(
-                f"the budget is used up: {self.bought.judgements:,} of {self._limit:,} judgements, and the"
-                f" next rollout needs {wanted:,}",
-                remedy="raise --max-judgements and run the same command again: nothing is asked twice",
-            )
+        wanted = lacking(
+            self._ledger, self._annotator_id, ids, replicates=self._replicates, times=self._times
+        )
+        refuse_beyond(self._limit, self.bought, wanted, "the next rollout")
         asked = self._at_work.judge(PairFilter(ids=tuple(sorted(ids))), silent)
         said = sum(asked.statuses.get(status, 0) for status in fresh.SAID)
         cost = asked.cost if asked.cost_bound is None else asked.cost_bound

@@ -6,4 +6,5 @@ Beside the files with a command's name:
 
 align        which judge is aligned to whom: `farm annotators align`
 calibrate    which pool is fitted to whom: `farm annotators calibrate`
+rounds       rounds of drawing, judging and learning: `farm train --rounds`
 """

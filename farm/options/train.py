@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from farm.judging.provider import Provider, Task
+from farm.options.rounds import Rounds
 from farm.settings.checked import Options
 from farm.settings.fields import Part, option
 
@@ -142,5 +143,7 @@ class TrainTask(Options):
     """Where judges are asked, and what that may take."""
     rollouts: RolloutOptions = RolloutOptions()
     """Where rollouts are drawn."""
+    rounds: Rounds = Rounds()
+    """Rounds of drawing, judging and learning, for methods that learn from a snapshot."""
     evaluating: Annotated[Evaluating, Part()] = Evaluating()
     """Evaluations during training, which choose the best checkpoint."""

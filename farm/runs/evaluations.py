@@ -23,7 +23,7 @@ from db.queries.contests import contests
 from db.queries.outputs import latest
 from db.records import Instruction, Membership
 from farm.annotate import loaded
-from farm.config import Decoding, ModelConfig, TrainConfig
+from farm.config import Decoding, TrainConfig, loading_of
 from farm.evaluate import EvaluateTask, meet, pairs_of, refuse_half
 from farm.judging.at_work import AnnotatorAtWork
 from farm.judging.provider import Provider, Task
@@ -100,8 +100,7 @@ class Evaluations:
         self._ledger, self._task, self._folder, self._progress = ledger, task, folder, progress
         self._judge = evaluator(ledger, task)
         self.set_name = held_out_set(ledger, task)
-        names = ("dtype", "attention", "device", "trust_remote_code")
-        loading = ModelConfig(**{each: getattr(config, each) for each in names})
+        loading = loading_of(config)
         self._sampling = SampleTask(
             self.set_name,
             limit=wanted.limit,

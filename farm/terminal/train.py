@@ -10,6 +10,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from farm.config import Option
+    from farm.rounds.run import RoundsPlan, RoundsReport
     from farm.runs.evaluations import Evaluated
     from farm.train import TrainReport
     from farm.training.foreseen import RunPlan
@@ -44,6 +45,32 @@ def evaluated_view(evaluated: Evaluated) -> list[RenderableType]:
             f" at least {100 * fall.low:.1f} by an interval that holds for all evaluations"
         )
     return [rows, *map(plain, lines)]
+
+
+def rounds_view(report: RoundsReport) -> RenderableType:
+    """A line for each round, then where the last checkpoint is."""
+    rows = table("round", "instructions#", "judgements#", "US$ at most#", "steps#", "loss#")
+    for number, each in enumerate(report.rounds, 1):
+        loss = each.trained.metrics.get("loss")
+        rows.add_row(
+            str(number),
+            f"{each.instructions:,}",
+            f"{each.judgements:,}",
+            f"{each.cost:.4f}",
+            f"{each.trained.steps:,}",
+            "" if loss is None else f"{loss:.4g}",
+        )
+    last = report.rounds[-1]
+    head = f"{last.trained.method}: {counted(len(report.rounds), 'round')}, the last one under {last.name!r}"
+    return Group(plain(head), rows, plain(f"checkpoint: {last.trained.checkpoint}"))
+
+
+def rounds_plan_view(plan: RoundsPlan) -> RenderableType:
+    """What each round takes, and all of them."""
+    each = f"{counted(plan.instructions, 'instruction')}, {counted(plan.outputs, 'output')}"
+    asked = f"{plan.judgements:,} judgements at most"
+    whole = f"in {counted(plan.rounds, 'round')}: {plan.rounds * plan.judgements:,} judgements at most"
+    return Group(plain(f"a round: {each}, {asked}"), plain(whole))
 
 
 def plan_view(plan: RunPlan) -> RenderableType:

@@ -27,6 +27,7 @@ tiny_models          random models to train
 tiny_judges          random judges and reward models that read long prompts
 objectives           losses on given pairs and outputs, and the vectors that they are held to
 online_runs          runs of online methods on a ledger of sums, judged by annotators of every kind
+rounds_runs          runs of rounds on a ledger of sums
 on_policy            methods that learn from their own rollouts, made and trained
 benchmark_scripts    the scripts of benchmarks/ as modules
 sources              our code as data: files, modules, syntax trees

@@ -17,7 +17,14 @@ from typing import NamedTuple
 
 COMMANDS = ("annotate", "backup", "export", "import_", "merge", "report", "sample", "snapshot", "train")
 LOADED = [f"farm.{place}{name}" for name in COMMANDS for place in ("commands.", "terminal.", "")]
-LOADED += ["cli", "farm.methods.dpo", "farm.producers.served", "farm.evaluation.cards", "db.maintenance"]
+LOADED += [
+    "cli",
+    "farm.rounds.run",
+    "farm.methods.dpo",
+    "farm.producers.served",
+    "farm.evaluation.cards",
+    "db.maintenance",
+]
 LOADED += ["matplotlib.pyplot", "openai", "psycopg", "tests.support.tiny_models", __name__]
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(LOADED)  # what is not there is passed over
