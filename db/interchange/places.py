@@ -108,8 +108,17 @@ def _chosen(asked: Asked) -> Iterator[PreferenceRow]:
         )
     several = len(sides[0]) > 1 or len(sides[1]) > 1
     for (i, better), (j, worse) in product(*map(enumerate, sides)):
-        meta = {"chosen_place": i, "rejected_place": j} if several else {}
+        places = {"chosen": _alike(sides[0], i), "rejected": _alike(sides[1], j)}
+        if places["chosen"][0] < i or places["rejected"][0] < j:
+            continue  # the same pair came before, and says so
+        meta: dict[str, Any] = {"chosen_place": i, "rejected_place": j} if several else {}
+        meta |= {f"{name}_places": found for name, found in places.items() if len(found) > 1}
         yield _judged(asked, better, worse, 1.0, raw="chosen", **meta)
+
+
+def _alike(outputs: Sequence[PlacedOutput], place: int) -> list[int]:
+    """The places of all outputs that are the same as that of this place: they make one pair."""
+    return [i for i, each in enumerate(outputs) if each == outputs[place]]
 
 
 def _compared(

@@ -2,7 +2,8 @@
 
 RewardBench has one chosen and one rejected text with their models and a subset. RewardBench 2 (subset) and
 RM-Bench (domain) have lists: each chosen text is compared with each rejected one, and chosen_place and
-rejected_place in meta say which (in RM-Bench, the style). What is chosen is right by construction.
+rejected_place in meta say which (in RM-Bench, the style). A list that repeats a text makes one pair of it,
+with all its places (chosen_places, rejected_places). What is chosen is right by construction.
 """
 
 from __future__ import annotations

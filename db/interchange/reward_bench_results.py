@@ -79,11 +79,11 @@ def _set_of(path: Path) -> Path:
 
 
 def _begins_as_set(path: Path) -> bool:
-    if path.suffix != ".parquet":
-        with opened(path) as stream:
-            begin = stream.read(BEGINNING)
-        return all(f'"{name}"'.encode() in begin for name in SET)
-    with suppress(FormatError):
+    with suppress(FormatError):  # what cannot be read is not the set, such as the ledger itself
+        if path.suffix != ".parquet":
+            with opened(path) as stream:
+                begin = stream.read(BEGINNING)
+            return all(f'"{name}"'.encode() in begin for name in SET)
         return next(readable_objects(path))[1].keys() >= set(SET)
     return False
 

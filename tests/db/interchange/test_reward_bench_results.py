@@ -13,6 +13,7 @@ from db.interchange import FORMATS, guess
 from db.interchange.rows import PreferenceRow, ReadOptions, Refusal
 from db.interchange.writing import write_objects
 from db.records import AnnotatorKind
+from tests.support.command_line import told
 
 ITEMS = [
     {"prompt": f"{number}+1?", "chosen": f"{number + 1}", "rejected": "no", "chosen_model": "m",
@@ -92,6 +93,14 @@ def test_each_chosen_text_of_reward_bench_2_is_compared_with_each_rejected_one(t
         ("b", "d"),
     ]
     assert {each.source for each in found} == {"rb2"}
+
+
+def test_the_set_is_found_beside_the_ledger(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    write_objects(ITEMS, tmp_path / "set.jsonl")
+    (tmp_path / "results" / "scorer.json").write_text(json.dumps(RESULTS))
+    report = told(tmp_path / "farm.db", "import", "rewardbench-results", tmp_path / "results" / "scorer.json")
+    assert (report["kept"], report["refused"]) == (3, 0)
 
 
 def test_what_the_set_does_not_hold_once_is_refused(tmp_path: Path) -> None:

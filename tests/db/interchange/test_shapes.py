@@ -168,6 +168,14 @@ def test_lists_of_chosen_and_rejected_are_compared_each_with_each(tmp_path: Path
     assert {row.subset for row in rows} == {"Focus"}
 
 
+def test_a_list_that_repeats_a_text_makes_one_pair_of_it_with_all_its_places(tmp_path: Path) -> None:
+    given = {"id": 1, "prompt": "x", "chosen": ["a", "b", "b"], "rejected": ["c", "d"], "domain": "chat"}
+    rows = judged(tmp_path / "rm.jsonl", "reward-lists", [given])
+    assert sides(rows) == [(c, r, 1.0) for c in "ab" for r in "cd"]
+    assert [row.meta.get("chosen_places") for row in rows] == [None, None, [1, 2], [1, 2]]
+    assert [row.meta["chosen_place"] for row in rows] == [0, 0, 1, 1]
+
+
 def test_orca_has_a_system_text_perhaps(tmp_path: Path) -> None:
     given = {"system": "", "question": "Say hi.", "chosen": "hi", "rejected": "no"}
     bare, led = judged(tmp_path / "x.jsonl", "orca", [given, given | {"system": "Be kind."}])
