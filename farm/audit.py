@@ -15,6 +15,7 @@ from db.queries.aspects import require_aspect
 from db.queries.frames import Judgements
 from db.queries.holdings import names_of
 from farm.evaluation.audit_report import AuditReport, Slice
+from farm.evaluation.benchmarks import benchmark_audit, of_benchmark, require_benchmark
 from farm.evaluation.coverage import coverage
 from farm.evaluation.drift_audit import drift_audit
 from farm.evaluation.families import Kinship, told_families
@@ -35,6 +36,7 @@ from farm.options.audit import AuditOptions as AuditOptions
 def audit_ledger(ledger: Ledger, options: AuditOptions) -> AuditReport:
     """Audit the judgements in a ledger. Raises ConfigError where none fits the options."""
     rules = rules_of(options.require, options.require_file)
+    options = of_benchmark(options)
     if options.aspect is not None:
         require_aspect(ledger, options.aspect)
     found = questioned(
@@ -45,6 +47,7 @@ def audit_ledger(ledger: Ledger, options: AuditOptions) -> AuditReport:
         average_orders=options.average_orders,
         aspect=options.aspect,
     )
+    require_benchmark(options, ledger, found)
     whole = options.aspect is None  # what follows is about outputs and judgements as wholes
     ratings = audit_ratings(ledger, options) if whole else None
     if found.judgements.empty and ratings is not None:
@@ -60,6 +63,7 @@ def audit_ledger(ledger: Ledger, options: AuditOptions) -> AuditReport:
     return replace(
         report,
         ratings=ratings,
+        benchmark=benchmark_audit(ledger, found, options, reference=reference, shown=shown),
         traits=trait_audit(ledger, found, reference, shown) if options.traits else None,
         families=family_audit(ledger, found, reference, shown, kinship=known) if known else None,
         drift=drift_audit(ledger, found, reference, shown) if options.drift else None,

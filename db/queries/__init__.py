@@ -6,6 +6,8 @@ holdings      what a ledger holds, by name
 aspects       the verdicts of judgements on single criteria
 frames        every judgement of every question, as pandas frames
 contests      every judgement with the two models that wrote the outputs, as a pandas frame
+item_places   which output of which list an imported item compares, as a pandas frame
+output_scores  the scores that annotators gave to both outputs of a pair, as a pandas frame
 strengths     how much better judgements find the preferred output, as a pandas frame
 outputs       what models answered, and how many outputs each producer made
 replies       every judgement of single pairs, with the judge's own words

@@ -20,6 +20,9 @@ drift_audit           did a judge change with the model behind its name
 near_texts            how alike two outputs are
 pair_audit            what is odd about the pairs: alike outputs, contradictions
 strength_audit        how far annotators agree on how much better an output is
+ties_score            RewardBench 2's score of answers that are equally right
+benchmark_rules       how benchmarks of judges score
+benchmarks            the benchmark's own number of each annotator that judged it
 worst_pairs           the pairs on which people and judges differ most
 requirements          rules that an audit has to meet
 coverage              what panels and cascades decided, who did, and what it cost

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from db.ids import Json
+from farm.evaluation.benchmarks import BenchmarkAudit
 from farm.evaluation.drift_audit import Drift
 from farm.evaluation.family_audit import FamilyAudit
 from farm.evaluation.json_figures import interval_json
@@ -282,6 +283,7 @@ class AuditReport:
     nulls: str
     ratings: RatingAudit | None = None
     coverage: tuple[Coverage, ...] = ()  # of the panels and cascades, on all questions
+    benchmark: BenchmarkAudit | None = None  # where it was asked for
     traits: TraitAudit | None = None  # where it was asked for
     families: FamilyAudit | None = None  # where it was asked for
     drift: tuple[Drift, ...] | None = None  # where it was asked for
@@ -300,6 +302,7 @@ class AuditReport:
             "nulls": self.nulls,
             "ratings": self.ratings.to_json() if self.ratings else None,
             "coverage": [each.to_json() for each in self.coverage],
+            "benchmark": self.benchmark.to_json() if self.benchmark else None,
             "traits": self.traits.to_json() if self.traits else None,
             "families": self.families.to_json() if self.families else None,
             "drift": None if self.drift is None else [each.to_json() for each in self.drift],

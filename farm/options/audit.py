@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from farm.settings.checked import Options
 from farm.settings.fields import option
+
+BenchmarkName: TypeAlias = Literal[
+    "reward-bench", "reward-bench-2", "rm-bench", "judge-bench", "llmbar", "ppe"
+]
 
 
 class AuditOptions(Options):
@@ -26,6 +30,8 @@ class AuditOptions(Options):
     """No effect: the bounds need no draws any more. It goes in the next version."""
     seed: int = 0
     """No effect: nothing is drawn any more. It goes in the next version."""
+    benchmark: BenchmarkName | None = None
+    """Also what this benchmark's own rule makes of each annotator that judged it."""
     by: tuple[Literal["source", "subset", "tries"], ...] = ()
     """Slice by source, subset or tries; repeat it."""
     labels: bool = False
@@ -60,6 +66,9 @@ class AuditOptions(Options):
         """See the base class."""
         both = self.labels and self.aspect is not None
         found = ["--labels and --aspect exclude each other: a criterion has no label noise"] if both else []
+        apart = (self.labels, self.aspect is not None, self.average_orders, self.subset is not None)
+        if self.benchmark and any(apart):
+            found += ["--benchmark goes without --labels, --aspect, --average-orders and --subset"]
         for flag, words in (("--family", self.family), ("--taught", self.taught)):
             wrong = [word for word in words if not all(word.rpartition("=")[::2])]
             found += [f"{flag} takes NAME=FAMILY and not {word!r}" for word in wrong]

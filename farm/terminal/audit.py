@@ -26,7 +26,7 @@ from farm.evaluation.audit_report import (
 )
 from farm.evaluation.worst_pairs import ToldPair
 from farm.statistics.bootstrap import Interval
-from farm.terminal.audit_parts import drifts, families, odd_pairs, strengths, traits
+from farm.terminal.audit_parts import benchmark, drifts, families, odd_pairs, strengths, traits
 from farm.terminal.common import figure, number, plain, rate, table
 
 TABLE = Kind(b"source,subset,tries,annotator,")
@@ -54,6 +54,9 @@ def audit_view(report: AuditReport) -> RenderableType:
             else []
         ),
         *told(report.whole),
+        *benchmark(
+            report.benchmark, {each.name: each.measures["agreement"] for each in report.whole.annotators}
+        ),
         *_coverage(report.coverage),
         *traits(report.traits),
         *families(report.families),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from rich.console import RenderableType
 from rich.text import Text
 
+from farm.evaluation.benchmark_rules import SCORE
+from farm.evaluation.benchmarks import BenchmarkAudit
 from farm.evaluation.drift_audit import Drift
 from farm.evaluation.family_audit import FamilyAudit
 from farm.evaluation.pair_audit import PairAudit
@@ -15,7 +17,7 @@ from farm.evaluation.strength_audit import StrengthAudit
 from farm.evaluation.trait_audit import PLACE, Reward, TraitAudit
 from farm.statistics.bootstrap import Interval
 from farm.statistics.bounds import answer
-from farm.terminal.common import plain, rate, table
+from farm.terminal.common import number, plain, rate, table
 
 TRAITS = """
 What each annotator rewards: log-odds for one standard deviation more, all else equal.
@@ -25,6 +27,34 @@ Drift: the same pairs, judged again after another model began to answer"""
 FAMILIES = """
 Outputs of a judge's own family (taught: of models that learnt from it), on the same pairs: shares of votes.
 lead: own less others. beyond: less the lead of other outputs against the same opponents. *: not 0"""
+
+
+def benchmark(found: BenchmarkAudit | None, agreement: Mapping[str, Interval]) -> Iterator[RenderableType]:
+    """What a benchmark's own rule makes of each judge, beside our agreement by the judge's name."""
+    if found is None:
+        return
+    if not found.rows:
+        yield Text(f"\nNobody judged {found.name} beside its reference.")
+        return
+    partly = "" if found.prompts >= found.size else f" of {found.size:,}"
+    yield Text(
+        f"\n{found.name} by its own rule; the ledger holds {found.prompts:,}{partly} prompts. "
+        f"(part): not the benchmark's number,\nsince the judge judged a part of it. ours: agreement"
+    )
+    orders = ["both orders#"] if found.in_orders else []
+    yield (rows := table("annotator", "judged#", *orders, "score#", "ours#"))
+    for row in found.rows:
+        both = [f"{row.in_both_orders:,}"] if found.in_orders else []
+        score = rate(row.figures[SCORE]) or "not defined"
+        part = "" if found.is_whole(row) else " (part)"
+        ours = rate(agreement[row.annotator])
+        rows.add_row(plain(row.annotator), f"{row.judged:,}", *both, score + part, ours)
+    names = [name for row in found.rows[:1] for name in row.figures if name != SCORE]
+    if names:
+        yield Text("")
+        yield (parts := table("annotator", *(f"{name}#" for name in names)))
+        for row in found.rows:
+            parts.add_row(plain(row.annotator), *(number(row.figures[name]) for name in names))
 
 
 def traits(found: TraitAudit | None) -> Iterator[RenderableType]:

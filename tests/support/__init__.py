@@ -15,6 +15,7 @@ completions_server   the completions API over HTTP, with a real model behind it
 rollout_server       the server of examples/rollout_server.py in a thread, which can die
 judged_sums          sums that a person judged, with the right answers preferred
 judged_rows          judgements written by hand, as the frames that an audit reads
+benchmark_files      small benchmarks of judges in their public formats, and judges of them
 judged_models        ledgers in which judges prefer one model to another
 shapes               rows in the shapes of the field, written to files and read back
 known_members        panels and cascades of judges whose utilities are known
