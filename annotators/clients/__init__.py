@@ -26,7 +26,7 @@ tokens         how many tokens a text is, without any model's own tokenizer
 batch_api      the Files and Batch endpoints, with patience
 batch_lines    the lines of the Batch API's files
 
-OnlineClient and BatchClient load the openai SDK: import them from their modules.
+OnlineClient loads httpx2, and BatchClient the openai SDK: import them from their modules.
 """
 
 import warnings

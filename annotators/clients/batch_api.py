@@ -21,13 +21,15 @@ from annotators.clients.endpoint import Endpoint
 from annotators.clients.failures import NotFound, ProviderDown, Remedy, stopping_error
 from annotators.clients.sending import MAX_BODY, Sending, failed
 from annotators.clients.transport import Shared
-from annotators.clients.wire import WIRE_ERRORS, sending_of_error
+from annotators.clients.wire import WIRE_ERRORS, sending_of_error, sending_of_status
 
 RUN_TAG = "preference_farm_run"  # the metadata entry that names our run
 PATIENCE = 20  # calls in a row that may fail
 MAX_FILE = 4 * 2**30  # bytes of a file of results; a provider's have up to 50,000 replies
 SLOWEST = 2**16  # bytes per second of a file, below which a call is given up and made again
 _CHUNK = 2**20
+SDK_ERRORS = (openai.OpenAIError, *WIRE_ERRORS)
+"""What a call of the SDK can raise, beside a ValueError for a body that is not JSON."""
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
@@ -86,7 +88,7 @@ class BatchApi:
                 completion_window="24h",
                 metadata={RUN_TAG: self._run_id},
             )
-        except WIRE_ERRORS:
+        except SDK_ERRORS:
             for batch in await self.ours():
                 if batch.input_file_id == file_id:
                     return batch
@@ -175,7 +177,7 @@ class BatchApi:
                     result = await call()
                 if isinstance(result, kind):
                     return result
-            except (*WIRE_ERRORS, ValueError) as error:  # ValueError: status 200, and the body not JSON
+            except (*SDK_ERRORS, ValueError) as error:  # ValueError: status 200, and the body not JSON
                 sending = _sending_of(error, self._endpoint)
             if sending.failure and sending.remedy is Remedy.STOP:
                 raise stopping_error(sending.failure, sending.detail, where=self._endpoint.name)
@@ -191,8 +193,14 @@ class BatchApi:
         )
 
 
-def _sending_of(error: Exception, endpoint: Endpoint) -> Sending:
-    return failed("invalid_json") if isinstance(error, ValueError) else sending_of_error(error, endpoint)
+def _sending_of(error: BaseException, endpoint: Endpoint) -> Sending:
+    """The failed sending for an error of SDK_ERRORS or a ValueError. The SDK wraps httpx2's errors."""
+    if isinstance(error, ValueError):
+        return failed("invalid_json")
+    if isinstance(error, openai.APIStatusError):
+        return sending_of_status(error.response, endpoint)
+    wrapped = error.__cause__ if isinstance(error, openai.OpenAIError) else None
+    return sending_of_error(wrapped or error, endpoint)
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:

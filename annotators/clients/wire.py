@@ -1,4 +1,4 @@
-"""Errors of the wire, as httpx2 and the SDK raise them, turned into failed sendings."""
+"""Errors of the wire, as httpx2 raises them, turned into failed sendings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx2
-import openai
 
 from annotators.clients.endpoint import Endpoint
 from annotators.clients.retry import retry_after
@@ -14,21 +13,18 @@ from annotators.clients.sending import Sending, failed
 from annotators.clients.statuses import classify_status
 from annotators.clients.transport import ForbiddenAddress
 
-WIRE_ERRORS = (openai.OpenAIError, httpx2.HTTPError, OSError)
+WIRE_ERRORS = (httpx2.HTTPError, OSError)
 """What an exchange can raise."""
 
 
-def sending_of_error(error: Exception, endpoint: Endpoint) -> Sending:
+def sending_of_error(error: BaseException, endpoint: Endpoint) -> Sending:
     """The failed sending for an error of WIRE_ERRORS."""
-    if isinstance(error, openai.APIStatusError):
-        return sending_of_status(error.response, endpoint)
     if isinstance(error, TimeoutError):
         return failed("timeout", "no complete reply in time")
-    cause = (error.__cause__ if isinstance(error, openai.OpenAIError) else None) or error
-    detail = endpoint.hide(f"{type(cause).__name__}: {cause}".rstrip(": "))
-    if isinstance(cause, ForbiddenAddress | httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
+    detail = endpoint.hide(f"{type(error).__name__}: {error}".rstrip(": "))
+    if isinstance(error, ForbiddenAddress | httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
         return failed("unreachable", detail)
-    late = isinstance(cause, httpx2.TimeoutException)
+    late = isinstance(error, httpx2.TimeoutException)
     return failed("timeout" if late else "connection_lost", detail)
 
 

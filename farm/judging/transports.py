@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from annotators import catalogue
-from annotators.clients.batch import BatchClient, BatchOptions
 from annotators.clients.budget import Account
 from annotators.clients.endpoint import Endpoint
 from annotators.clients.limits import RateLimits
@@ -90,6 +89,8 @@ def transport_of(
             cut_prompts=provider.cut_prompts,
         )
         return OnlineClient(endpoint, options, price=prices.price, account=account, before_send=before_send)
+    from annotators.clients.batch import BatchClient, BatchOptions  # they load the openai SDK
+
     return BatchClient(
         endpoint,
         BatchOptions(

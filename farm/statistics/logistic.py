@@ -19,8 +19,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
 Floats = NDArray[np.float64]
 
@@ -109,6 +107,9 @@ def liblinear(features: Floats, labels: Floats, weights: Floats) -> Floats:
     coefficient. Published figures contain that error, so liblinear itself is needed to reproduce them. Where
     it misses its own tolerance, or all labels are wins or all losses, `l1_logistic` is used instead.
     """
+    from sklearn.exceptions import ConvergenceWarning  # loading it takes a second
+    from sklearn.linear_model import LogisticRegression
+
     row = weights[0]
     model = LogisticRegression(
         l1_ratio=1, solver="liblinear", fit_intercept=False, random_state=123, max_iter=LIBLINEAR_STEPS

@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtr
-from scipy.stats import rankdata
 
 from farm.statistics.bootstrap import LEVEL, Interval, resamplings
 from farm.statistics.bounds import SAME
@@ -209,6 +208,8 @@ def _correlations(x: Floats, y: Floats, method: CorrelationKind) -> Floats:
     """Rank correlations (B,) of the rows of x and y, both (B, M). NaN where one side ties all models."""
     x, y = levels(x), levels(y)
     if method == "spearman":
+        from scipy.stats import rankdata  # loading it takes a second
+
         return _pearson(rankdata(x, axis=1), rankdata(y, axis=1))
     size = max(1, BLOCK // x.shape[1] ** 2)
     parts = [_kendall(x[i : i + size], y[i : i + size]) for i in range(0, len(x), size)]
