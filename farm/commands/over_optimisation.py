@@ -16,6 +16,8 @@ class CurveOptions(Options):
     """curve, level, instruction, gold and kl."""
     share: bool = False
     """Gold is a preference: a win rate."""
+    filters: bool = False
+    """R^2 of pf_ppo's filters, from a row for each response: curve, instruction, proxy, gold."""
 
 
 commands = app()
@@ -26,7 +28,13 @@ commands = app()
 def over_optimisation(_: object, options: CurveOptions, output: CommandOutput) -> None:
     """Gold utility or win rate against sqrt(KL) for several reward models, and which of them has turned."""
     from farm.over_optimisation import curves, read_curves
-    from farm.terminal.over_optimisation import curves_view
+    from farm.terminal.over_optimisation import curves_view, filters_view
 
+    if options.filters:
+        from farm.studies.filters import filters
+
+        trusted = filters(read_curves(options.path))
+        output.show(lambda: {"filters": [each.to_json() for each in trusted]}, lambda: filters_view(trusted))
+        return
     found = curves(read_curves(options.path), share=options.share)
     output.show(lambda: {"curves": [each.to_json() for each in found]}, lambda: curves_view(found))

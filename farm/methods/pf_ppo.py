@@ -11,7 +11,7 @@ keep    kept_rows      of each prompt's group. Of equal scores the first is the 
                        response than the best. The one at random is a function of the seed and the rollout
 A_t     PPO.lesson     whitened over the whole rollout, then chosen, as in the authors' code
 ρ       no correction  for the choice, as in the paper: best_random is biased by design
-R²      r_squared      of the fit of a line
+R²      --filters      `farm over-optimisation --filters` measures it, with an interval
 """
 
 from __future__ import annotations
@@ -58,17 +58,6 @@ def kept_rows(scores: Tensor, n: int, how: Filter, uniform: Tensor) -> Tensor:
     if how == "best_random":
         others = (best + 1 + (uniform.to(scores.device) * (n - 1)).long()) % n
     return (start[:, None] + torch.stack([best, others], 1)).flatten()
-
-
-def r_squared(scores: Tensor, truth: Tensor) -> Tensor:
-    """Share of the variance of scores that a line in the truth explains: (B,), (B,) -> scalar.
-
-    0 where one of them does not vary.
-    """
-    both = torch.stack([scores, truth]).double()
-    centred = both - both.mean(1, keepdim=True)
-    product, squares = centred.prod(0).sum(), centred.square().sum(1).prod()
-    return product.square() / squares if squares > 0 else torch.zeros_like(product)
 
 
 class PFPPO(PPO):

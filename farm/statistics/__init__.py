@@ -33,5 +33,6 @@ turning              the best checkpoint, and whether a run has turned for the w
 label_budget         how many human labels an interval needs, and which pairs to label next
 study_size           how many labels a study needs, by simulated pilots
 judge_choice         which judges to buy beside people
+explained            R^2 with an interval by cluster
 over_optimisation    gold reward against the KL from the starting policy
 """

@@ -1,15 +1,14 @@
-"""PF-PPO: what each filter keeps, by hand; R² against numpy; ppo without a filter."""
+"""PF-PPO: what each filter keeps, by hand; ppo without a filter."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import tensor
 
-from farm.methods.pf_ppo import Filter, PFPPOConfig, kept_rows, r_squared
+from farm.methods.pf_ppo import Filter, PFPPOConfig, kept_rows
 from farm.training.rows import take
 from tests.support.on_policy import PROMPTS, MethodMaker, MethodTrainer, gradients_of_splits
 
@@ -36,23 +35,6 @@ def test_the_response_at_random_is_each_of_the_rest_as_often() -> None:
     uniform = (torch.arange(400) + 0.5) / 400
     rows = kept_rows(tensor([0.0, 1.0, 0.0, 0.0, 0.0]).repeat(400), 5, "best_random", uniform) % 5
     assert rows.bincount(minlength=5).tolist() == [100, 400, 100, 100, 100]
-
-
-def test_r_squared_is_numpys_and_chooses_the_filter() -> None:
-    """Scores that are right at both ends and noise between: the ends explain more than all do."""
-    torch.manual_seed(0)
-    truth = torch.randn(2000, 5, dtype=torch.float64)
-    scores = torch.where(truth.abs() < 1, 2 * torch.rand_like(truth) - 1, truth).flatten()
-    found = {}
-    for how in ("best_worst", "all"):
-        rows = kept_rows(scores, 5, how, torch.rand(2000))
-        mine = r_squared(scores[rows], truth.flatten()[rows])
-        line = np.polyfit(truth.flatten()[rows], scores[rows], 1)
-        rest = scores[rows].numpy() - np.polyval(line, truth.flatten()[rows].numpy())
-        assert mine.item() == pytest.approx(1 - rest.var() / scores[rows].numpy().var(), abs=1e-9)
-        found[how] = mine.item()
-    assert found["best_worst"] > found["all"] + 0.05
-    assert r_squared(torch.ones(3), torch.arange(3.0)) == 0
 
 
 def test_without_a_filter_it_is_ppo(trained: MethodTrainer) -> None:
