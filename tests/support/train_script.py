@@ -20,6 +20,7 @@ import torch
 from db.records import Turn, TurnRole
 from farm.config import build
 from farm.methods import load
+from farm.models.reward_wrappers import WeightedRewards
 from farm.models.tokens import Prompt
 from farm.training.checkpoint import RunFolder
 from farm.training.conversions import MADE
@@ -27,7 +28,7 @@ from farm.training.data import AskedPair, Data, Demonstration, PreferencePair
 from farm.training.loop import fit
 from farm.training.method import DataKind
 from farm.training.processes import Processes
-from farm.training.run_models import LoadedModels
+from farm.training.run_models import ConstraintSource, LoadedModels
 
 DEFAULTS = {"epochs": 3, "batch_size": 8, "micro_batch": 2, "learning_rate": 3e-3, "log_every": 1}
 
@@ -60,6 +61,11 @@ def letters(prompts: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor
     )
 
 
+def even(prompts: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
+    """Whether a response has an even number of characters."""
+    return torch.tensor([float(len(text) % 2 == 0) for text in responses])
+
+
 def train(
     name: str, model: str, folder: Path, options: Mapping[str, object], processes: Processes | None = None
 ) -> None:
@@ -67,7 +73,16 @@ def train(
     method_class = load(name)
     config = build(method_class.Config, DEFAULTS, options)
     data = Data(records(method_class.data_kind), records(method_class.data_kind, 5), processes)
-    models = LoadedModels(model, config, reward=letters, keep=folder / "reference", teacher=TEACHER)
+    reward = WeightedRewards([letters, even], [1.0, 0.5]) if name == "gdpo" else letters
+    models = LoadedModels(
+        model,
+        config,
+        reward=reward,
+        teacher=TEACHER,
+        token_reward=TEACHER,
+        constraints=[ConstraintSource(even)],
+        keep=folder / "reference",
+    )
     method = method_class(config, data, models)
 
     def log(step: int, metrics: Mapping[str, float]) -> None:

@@ -22,7 +22,10 @@ ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "tests" / "support" / "train_script.py"
 OPTIONS = ["max_steps=4", "learning_rate=1e-3", "adam_epsilon=1e-3", "micro_batch=2"]
 FRESH = ["max_new_tokens=8", "max_steps=1"]  # one rollout, which is one step
-OWN_OUTPUTS = ("ppo", "rloo", "grpo", "dapo", "quark", "pairwise_grpo", "pairwise_ppo", "pf_ppo", "a_star_po")
+OWN_OUTPUTS = (
+    *("ppo", "rloo", "grpo", "dapo", "quark", "pairwise_grpo", "pairwise_ppo", "pf_ppo", "a_star_po"),
+    *("rto", "gdpo", "crpg", "codpo", "crraft"),
+)
 FEW_DRAWS = (
     "xpo",
     "nash_md",
@@ -74,6 +77,12 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
         pytest.param("pairwise_ppo", "ddp", marks=pytest.mark.slow),
         pytest.param("pf_ppo", "ddp", marks=pytest.mark.slow),
         pytest.param("a_star_po", "ddp", marks=pytest.mark.slow),
+        pytest.param("rto", "ddp", marks=pytest.mark.slow),
+        pytest.param("gdpo", "ddp", marks=pytest.mark.slow),
+        pytest.param("crpg", "ddp", marks=pytest.mark.slow),
+        pytest.param("crpg", "fsdp", marks=pytest.mark.slow),
+        pytest.param("codpo", "ddp", marks=pytest.mark.slow),
+        pytest.param("crraft", "ddp", marks=pytest.mark.slow),
         pytest.param("gkd", "fsdp", marks=pytest.mark.slow),
         pytest.param("on_policy_distillation", "fsdp", marks=pytest.mark.slow),
         pytest.param("hypo", "ddp", marks=pytest.mark.slow),
