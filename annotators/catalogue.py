@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 import yaml
 
@@ -29,6 +30,7 @@ from db.records import COMPOSITES, AnnotatorKind
 
 FOLDER = Path(__file__).parent / "catalog"
 SPEC_FILE = "annotator.yaml"
+SHOTS_FILE = "shots.yaml"
 SHELVES = ("pools", "panels", "cascades")  # folders of annotators that are one file
 REMEDY = "the form is in docs/annotators.md"
 
@@ -134,14 +136,24 @@ def with_chances(name: str, spec: AnnotatorSpec, out: Path, chances: Sequence[fl
     return yaml.safe_dump(changed, sort_keys=False, allow_unicode=True, width=110)
 
 
-def with_prompt(name: str, spec: AnnotatorSpec, title: str, prompt: str, summary: str) -> dict[str, str]:
+def with_prompt(
+    name: str,
+    spec: AnnotatorSpec,
+    title: str,
+    prompt: str,
+    summary: str,
+    changes: Mapping[str, object] = MappingProxyType({}),
+) -> dict[str, str]:
     """The files of a copy of an annotator with another prompt: file name -> text.
 
-    name: of the annotator, which was loaded as `spec`. title: the new name. prompt: the new template. The
-    copy names its model, since what was tried is good for that model alone.
+    name: of the annotator, which was loaded as `spec`. title: the new name. prompt: the new template.
+    changes: other entries; of an entry that is a mapping, only the keys that are named change. The copy names
+    its model, since what was tried is good for that model alone.
     """
     entries = read_yaml(_path_of(name))
     assert isinstance(entries, dict)  # it was loaded
+    for key, value in changes.items():
+        entries[key] = {**entries.get(key, {}), **value} if isinstance(value, Mapping) else value
     changed = {**entries, "name": title, "summary": summary, "model": spec.model, "prompt": "prompt.jinja"}
     text = yaml.safe_dump(changed, sort_keys=False, allow_unicode=True, width=110)
     return {SPEC_FILE: text, "prompt.jinja": prompt}
@@ -208,7 +220,7 @@ def _load_annotator(path: Path, library: Library, check: bool) -> AnnotatorSpec:
 
 
 def _read_annotator(entry: Reader, folder: Path, library: Library, check: bool) -> AnnotatorSpec:
-    spec = read_spec(entry, _prompts(folder), library)
+    spec = read_spec(entry, _prompts(folder), _with_shots(library, folder))
     entry.close()
     if not check:
         return spec
@@ -319,8 +331,18 @@ def default_slots() -> Mapping[str, str]:
 
 @cache
 def shots() -> Mapping[str, Shot]:
-    """The worked examples that specs may name."""
-    path = FOLDER / "shots.yaml"
+    """The worked examples that every spec may name."""
+    return _shots_in(FOLDER / SHOTS_FILE)
+
+
+def _with_shots(library: Library, folder: Path) -> Library:
+    """The library with the worked examples that stand beside an annotator."""
+    path = folder / SHOTS_FILE
+    return replace(library, shots={**library.shots, **_shots_in(path)}) if path.is_file() else library
+
+
+def _shots_in(path: Path) -> Mapping[str, Shot]:
+    """The worked examples of a file, by name. Raises ConfigError with all that is wrong with it."""
     entry = Reader(read_yaml(path))
     found = {line.text("name"): Shot.read(line) for line in entry.readers("shots")}
     entry.finish(str(path), REMEDY)

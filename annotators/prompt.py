@@ -83,6 +83,11 @@ def template_problems(text: str) -> tuple[str, ...]:
     return parsed.problems or _problems(_ENVIRONMENT.parse(text))
 
 
+def has_persona(text: str) -> bool:
+    """Whether a template, which was loaded before, shows a persona."""
+    return "persona" in find_undeclared_variables(_ENVIRONMENT.parse(text))
+
+
 class _Parsed(NamedTuple):
     """A template's code, or why it has none."""
 

@@ -49,13 +49,14 @@ class Position(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """A worked example for a prompt. first: output_1, which is shown first, is better. why: one sentence."""
+    """A worked example for a prompt. first: output_1, which is shown first, is better. why: one sentence, or
+    none."""
 
     instruction: str
     output_1: str
     output_2: str
     first: bool
-    why: str
+    why: str = ""
     input: str = ""
 
     @classmethod
@@ -66,11 +67,17 @@ class Shot:
             entry.text("output_1"),
             entry.text("output_2"),
             entry.choice("better", Position) is Position.FIRST,
-            entry.text("why"),
+            entry.text("why", ""),
             entry.text("input", ""),
         )
         entry.close()
         return shot
+
+    def entry(self, name: str) -> dict[str, Json]:
+        """The example under a name, as a file of worked examples has it."""
+        better = Position.FIRST if self.first else Position.SECOND
+        said = {"name": name, **self.to_json(), "better": str(better)}
+        return {key: value for key, value in said.items() if key != "first" and value != ""}
 
     def to_json(self) -> dict[str, Json]:
         """The example, as it enters the annotator's identity."""

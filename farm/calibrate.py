@@ -1,8 +1,9 @@
-"""Make an annotator judge as people do: `farm annotators calibrate` and `farm annotators align`.
+"""Make an annotator judge as people do: `farm annotators calibrate`, `align` and `imitate`.
 
 `calibrate` fits what stands in an annotator's file: of a pool the weights and the label noise, of a cascade
 the thresholds, of a panel the error tables of its members, of a judge on a scale the chance of each step.
-Nobody is asked anything. `align` searches for rules that a judge's prompt lacks.
+Nobody is asked anything. `align` searches for rules that a judge's prompt lacks. `imitate` makes a judge for
+each person.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from db.errors import ConfigError
 from db.ledger import Ledger
 from db.whole_files import refuse_other
 from farm.aligning.foreseen import foreseen
+from farm.aligning.imitate import Imitation, foreseen_imitation, imitate_people
 from farm.aligning.report import Alignment
 from farm.aligning.run import Load, Search
 from farm.annotate import loaded
@@ -34,6 +36,7 @@ from farm.judging.transports import whom_of
 from farm.judging.unasked import is_quiet, quiet_spec
 from farm.options.align import AlignTask as AlignTask
 from farm.options.calibrate import CalibrateTask as CalibrateTask
+from farm.options.imitate import ImitateTask as ImitateTask
 from farm.progress import Progress
 
 Calibrated: TypeAlias = Calibration | CascadeCalibration | PanelCalibration | StrengthCalibration
@@ -91,6 +94,20 @@ def plan_alignment(ledger: Ledger, task: AlignTask, provider: Provider) -> Mappi
     """What `align` would ask at most, by whom it asks. Nothing is asked and nothing is written."""
     proposer = _model(task.proposer, provider)
     return foreseen(ledger, task, _loading(provider), proposer=proposer, provider=provider)
+
+
+def imitate(ledger: Ledger, task: ImitateTask, provider: Provider, progress: Progress) -> Imitation:
+    """Make a judge for each person, and compare them on judgements that were held out.
+
+    Raises ConfigError where it cannot begin. Raises RunStopped where the provider or the budget ends the run
+    early; the same call goes on from there.
+    """
+    return imitate_people(ledger, task, _loading(provider), provider=provider, progress=progress)
+
+
+def plan_imitation(ledger: Ledger, task: ImitateTask, provider: Provider) -> Mapping[str, Estimate]:
+    """What `imitate` would ask, by whom it asks. Nothing is asked and nothing is written."""
+    return foreseen_imitation(ledger, task, _loading(provider), provider)
 
 
 def _loading(provider: Provider) -> Load:

@@ -23,8 +23,24 @@ from annotators.simulator.batches import Batches
 from annotators.simulator.config import Judge, SimulatorConfig, Utility, request_key, resolve
 from annotators.simulator.faults import FAULTS, GOOD, Body, refuse
 from annotators.simulator.http import HttpReply, HttpRequest
-from annotators.simulator.judges import TRICKS, Decision, aspects_of, decide, heeding, leanings_of, utility_of
-from annotators.simulator.prompt_forms import ChatMessage, Extractor, find_disagreements, orders, standing
+from annotators.simulator.judges import (
+    TRICKS,
+    Decision,
+    aspects_of,
+    decide,
+    having_learnt,
+    heeding,
+    leanings_of,
+    utility_of,
+)
+from annotators.simulator.prompt_forms import (
+    ChatMessage,
+    Extractor,
+    find_disagreements,
+    find_examples,
+    orders,
+    standing,
+)
 from annotators.simulator.proposals import proposal
 from annotators.simulator.replies import FORMS, JudgedPrompt, Wording, word
 from db.errors import ConfigError
@@ -34,13 +50,14 @@ _FORMS = {"auto", *FORMS}
 
 
 class Player(NamedTuple):
-    """A judge with its utility function, those of single criteria, and those of rules that it heeds or
-    proposes."""
+    """A judge with its utility function, those of single criteria, and those of rules that it heeds, learns
+    from worked examples, or proposes."""
 
     judge: Judge
     utility: Utility
     aspects: Mapping[str, Utility]
     heeds: Mapping[str, Utility]
+    learns: Mapping[str, Utility]
     proposes: Mapping[str, Utility]
 
     @classmethod
@@ -48,7 +65,11 @@ class Player(NamedTuple):
         """The judge with its functions. Raises ConfigError where a name stands for none."""
         rules = [
             leanings_of(judge, each, f"{where}.{what}")
-            for what, each in (("heeds", judge.heeds), ("proposes", judge.proposes))
+            for what, each in (
+                ("heeds", judge.heeds),
+                ("learns", judge.learns),
+                ("proposes", judge.proposes),
+            )
         ]
         return cls(judge, utility_of(judge), aspects_of(judge), *rules)
 
@@ -220,6 +241,7 @@ class App:
         if player.proposes and (shown := find_disagreements(messages)):
             return Wording(text := proposal(player.proposes, shown, told), {text.split()[0]: 1.0})
         judge, utility = player.judge, heeding(player.utility, player.heeds, told)
+        utility = having_learnt(utility, player.learns, find_examples(messages)) if player.learns else utility
         temperature = 1.0 if body.get("temperature") is None else float(body["temperature"])
         questions = self._extract(messages)
         verdicts = [decide(judge, utility, each, temperature=temperature, key=key) for each in questions]

@@ -56,6 +56,9 @@ class Judge:
     """Criterion -> utility by which it is judged, in the forms of `utility`; the others go by `utility`."""
     heeds: Mapping[str, Leaning] = field(default_factory=dict)
     """Words -> what is added to an output's worth where the prompt's own text has them, in any case."""
+    learns: Mapping[str, Leaning] = field(default_factory=dict)
+    """What it can pick up from worked examples. Each adds its `weight` times the utility times how the
+    examples lean: the share of them whose better output has more of the utility, less the share with less."""
     proposes: Mapping[str, Leaning] = field(default_factory=dict)
     """Rules that it can think of where it is shown disagreements (proposals.py), and what each asks for."""
     noise: float = 1.0
@@ -168,7 +171,8 @@ class SimulatorConfig:
         entries: dict[str, object] = {f"{place}.utility": judge.utility for place, judge in judges.items()}
         for place, judge in judges.items():
             entries |= {f"{place}.aspects.{name}": utility for name, utility in judge.aspects.items()}
-            for what, rules in (("heeds", judge.heeds), ("proposes", judge.proposes)):
+            taught = {"heeds": judge.heeds, "learns": judge.learns, "proposes": judge.proposes}
+            for what, rules in taught.items():
                 entries |= {f"{place}.{what}.{name}": rule.utility for name, rule in rules.items()}
         entries |= {"casting": self.casting or "", "extractor": self.extractor}
         return ((where, named) for where, named in entries.items() if isinstance(named, str))

@@ -14,7 +14,7 @@ from statistics import NormalDist
 from types import MappingProxyType
 
 from annotators.simulator.config import Judge, Leaning, Utility, resolve
-from annotators.simulator.prompt_forms import PromptComparison
+from annotators.simulator.prompt_forms import PromptComparison, WorkedExample
 from db.ids import keyed_uniform
 
 _LIST = re.compile(r"^\s*(?:[-*\u2022]|\d+[.)])\s+\S", re.MULTILINE)
@@ -102,6 +102,25 @@ def heeding(utility: Utility, heeds: Mapping[str, Utility], orders: str) -> Util
     if not named:
         return utility
     return lambda *texts: utility(*texts) + sum(worth(*texts) for worth in named)
+
+
+def having_learnt(
+    utility: Utility, learns: Mapping[str, Utility], examples: Sequence[WorkedExample]
+) -> Utility:
+    """The utility with what worked examples teach: of each entry, its utility times how they lean.
+
+    How they lean is the mean over the examples of sign(u(better) - u(worse)), in [-1, 1]; 0 without examples.
+    """
+    leans = {name: _lean(worth, examples) for name, worth in learns.items()}
+    return lambda *texts: utility(*texts) + sum(leans[name] * worth(*texts) for name, worth in learns.items())
+
+
+def _lean(worth: Utility, examples: Sequence[WorkedExample]) -> float:
+    leads = [
+        worth(each.instruction, each.input, each.better) - worth(each.instruction, each.input, each.worse)
+        for each in examples
+    ]
+    return sum((lead > 0) - (lead < 0) for lead in leads) / max(len(leads), 1)
 
 
 def _utility(judge: Judge, named: str | Utility, where: str) -> Utility:

@@ -7,13 +7,15 @@ The marks of one comparison share a code. The last user message holds what is as
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 _BLOCK = re.compile(
     r"<(?P<mark>\w{1,40}) (?P<code>[0-9a-f]{6,64})>\n(?P<text>.*?)\n</(?P=mark) (?P=code)>", re.DOTALL
 )
 _OUTPUT = "output_"
+_BEFORE_VERDICT = r"\A|\bverdict:\s*|\"better\":\s*\"|\[\[|\b(?:best|ranking):\s*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,13 @@ Extractor = Callable[[Sequence[ChatMessage]], Sequence[PromptComparison]]
 
 def find_questions(messages: Sequence[ChatMessage]) -> Sequence[PromptComparison]:
     """The comparisons that the last user message asks for."""
+    return _comparisons(_last_of_user(messages))
+
+
+def _comparisons(text: str) -> list[PromptComparison]:
+    """The comparisons that a message shows."""
     found: list[PromptComparison] = []
-    for texts in _blocks(messages).values():
+    for texts in _blocks(text).values():
         outputs = {mark: text for mark, text in texts.items() if mark.startswith(_OUTPUT)}
         shown = tuple(ShownOutput(mark.removeprefix(_OUTPUT), text) for mark, text in outputs.items())
         if shown:
@@ -71,17 +78,54 @@ class PromptDisagreement:
 def find_disagreements(messages: Sequence[ChatMessage]) -> list[PromptDisagreement]:
     """The disagreements that the last user message shows: marks people_preferred and judge_preferred."""
     found = []
-    for texts in _blocks(messages).values():
+    for texts in _blocks(_last_of_user(messages)).values():
         if {"people_preferred", "judge_preferred"} <= texts.keys():
             asked = texts.get("instruction", ""), texts.get("input", "")
             found.append(PromptDisagreement(*asked, texts["people_preferred"], texts["judge_preferred"]))
     return found
 
 
-def _blocks(messages: Sequence[ChatMessage]) -> dict[str, dict[str, str]]:
-    """By code, the texts between the marks of the last user message, by the mark's name."""
+@dataclass(frozen=True, slots=True)
+class WorkedExample:
+    """A pair that a prompt shows together with its verdict: the texts of the better and the worse output."""
+
+    instruction: str
+    input: str
+    better: str
+    worse: str
+
+
+def find_examples(messages: Sequence[ChatMessage]) -> list[WorkedExample]:
+    """The worked examples of a prompt: each message of the user that is answered within it.
+
+    Of more than two outputs, or of an answer that is none of a verdict, nothing is read.
+    """
+    found = []
+    for said, answer in pairwise(messages):
+        if (said.role, answer.role) != ("user", "assistant"):
+            continue
+        shown = _comparisons(said.content)
+        for each in shown:
+            texts = {output.label: output.text for output in each.shown}
+            better = _told_better(answer.content, texts, each.number if len(shown) > 1 else None)
+            if better and len(texts) == 2:
+                [worse] = texts.keys() - {better}
+                found.append(WorkedExample(each.instruction, each.input, texts[better], texts[worse]))
+    return found
+
+
+def _told_better(answer: str, labels: Collection[str], number: int | None) -> str:
+    """The label that an answer calls the better one; empty where it names none. number: of several pairs."""
+    names = "|".join(map(re.escape, labels))
+    begins = rf"\bpair\W+{number}\W+(?:[^\n]*better\W+)?" if number else _BEFORE_VERDICT
+    said = re.search(rf"(?:{begins})({names})\b(?=\W*\Z|\s*>|\"|\]|\n)", answer, re.IGNORECASE)
+    return said[1] if said and said[1] in labels else ""
+
+
+def _blocks(text: str) -> dict[str, dict[str, str]]:
+    """By code, the texts between the marks of a message, by the mark's name."""
     blocks: dict[str, dict[str, str]] = {}
-    for block in _BLOCK.finditer(_last_of_user(messages)):
+    for block in _BLOCK.finditer(text):
         blocks.setdefault(block["code"], {})[block["mark"]] = block["text"]
     return blocks
 

@@ -12,6 +12,7 @@ strengths     how much better judgements find the preferred output, as a pandas 
 outputs       what models answered, and how many outputs each producer made
 replies       every judgement of single pairs, with the judge's own words
 given         the judgements of one annotator so far
+people        what single people said of pairs
 answering_models  which model answered, where an annotator had several
 asking        requests that were claimed or answered before
 fresh         what was said of the pairs of one source, and what that cost

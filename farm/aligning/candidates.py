@@ -19,7 +19,7 @@ from db.errors import ConfigError, FarmError
 from db.ids import Json
 from db.whole_files import write_bytes_whole
 
-LINEAGE = "lineage.json"
+TASK, LINEAGE = "task.json", "lineage.json"
 HEADING = "People whose judgement counts here also go by this:"
 _BEGIN = re.compile(r"\{%[-+]?\s*block\s+system\s*[-+]?%\}")
 _END = re.compile(r"\{%[-+]?\s*endblock\b[^%]*%\}")
@@ -78,6 +78,22 @@ def write_files(folder: Path, files: Mapping[str, str]) -> None:
             what = "there is another file of this name, which is never overwritten"
             raise ConfigError(what, where=str(path), remedy="name a new folder with --out")
         write_bytes_whole(path, content)
+
+
+def begin_folder(out: Path, asked: Mapping[str, Json], what: str) -> None:
+    """Say in a folder what was asked for. Raises ConfigError where it is of something else.
+
+    what: what the folder is of, such as an alignment.
+    """
+    remedy = "name a new folder with --out"
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / TASK).is_file()):
+        said = "there is a file of this name, or a folder of something else"
+        raise ConfigError(said, where=str(out), remedy=remedy)
+    try:
+        write_files(out, {TASK: json.dumps(dict(asked), indent=1, ensure_ascii=False) + "\n"})
+    except ConfigError:
+        said = f"this folder has {what} of another judge, with other options or other votes of people"
+        raise ConfigError(said, where=str(out), remedy=remedy) from None
 
 
 def _read(path: Path) -> bytes:

@@ -6,11 +6,11 @@ counted though it may not take place. What the judge has judged already costs no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from annotators.clients.budget import Estimate, estimate
-from annotators.prices import PriceTable
+from annotators.prices import Price, PriceTable
 from annotators.spec import AnnotatorSpec
 from db.ledger import Ledger, PairFilter
 from farm.aligning.candidates import with_rule
@@ -19,7 +19,7 @@ from farm.aligning.run import Load, judge_of
 from farm.aligning.votes import Side, people_votes
 from farm.judging.provider import Provider
 from farm.judging.questions import unanswered
-from farm.judging.transports import whom_of
+from farm.judging.transports import Whom, whom_of
 from farm.options.align import AlignTask
 
 USUAL_RULE = "Prefer the output that keeps to what people want, and not the one that only looks as if it did."
@@ -38,10 +38,7 @@ def foreseen(
     candidate = replace(spec, name="", prompt=with_rule(spec.prompt, USUAL_RULE))
 
     def of_judge(judge: AnnotatorSpec, *sides: Side) -> Estimate:
-        pairs = PairFilter(ids=votes.ids(*sides))
-        asked = unanswered(ledger, judge, whom.endpoint, wanted=pairs, replicates=1)
-        typical = spec.reply_tokens * spec.batch or float(spec.decoding.max_tokens or 0)
-        return estimate(asked, price, lambda request: typical)
+        return of_pairs(ledger, judge, votes.ids(*sides), whom, price=price)
 
     rows = votes.of(Side.TRAIN)
     read = shown(ledger, rows, [int(each) for each in rows["pair_id"].head(task.read)])
@@ -53,6 +50,20 @@ def foreseen(
         "proposer": estimate([request] * task.rounds, price),
         "candidates": summed([*judged, of_judge(candidate, Side.TEST)]),
     }
+
+
+def of_pairs(
+    ledger: Ledger,
+    judge: AnnotatorSpec,
+    ids: tuple[int, ...],
+    whom: Whom,
+    *,
+    price: Callable[[str], Price | None],
+) -> Estimate:
+    """What the judge would be asked of these pairs, once each. What it has judged already is left out."""
+    asked = unanswered(ledger, judge, whom.endpoint, wanted=PairFilter(ids=ids), replicates=1)
+    typical = judge.reply_tokens * judge.batch or float(judge.decoding.max_tokens or 0)
+    return estimate(asked, price, lambda request: typical)
 
 
 def summed(parts: Iterable[Estimate]) -> Estimate:

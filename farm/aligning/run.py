@@ -27,7 +27,7 @@ from db.ledger import Ledger, PairFilter
 from db.queries.costs import PROPOSING
 from db.records import AnnotatorKind
 from db.whole_files import Kind, write_bytes_whole
-from farm.aligning.candidates import LINEAGE, Candidate, files_of, write_files
+from farm.aligning.candidates import LINEAGE, Candidate, begin_folder, files_of, write_files
 from farm.aligning.proposals import (
     ProposedRule,
     ReadPair,
@@ -50,7 +50,7 @@ from farm.statistics.agreement import Floats
 Load: TypeAlias = Callable[[str], AnyAnnotator]
 """Loads an annotator by its name or path, with the changes of the provider."""
 
-TASK, REPORT = "task.json", "alignment.json"
+REPORT = "alignment.json"
 OURS = Kind(b'{\n "alignment": ')
 
 
@@ -194,23 +194,13 @@ class Search:
 
     def _begin_folder(self) -> None:
         """Say in the folder which alignment it is of. Raises ConfigError where it is something else's."""
-        out = self._task.out
-        if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / TASK).is_file()):
-            what = "there is a file of this name, or a folder of something else"
-            raise ConfigError(what, where=str(out), remedy="name a new folder with --out")
         asked: dict[str, Json] = {
             **{name: value for name, value in asdict(self._task).items() if name != "out"},
             "judge_fingerprint": self._base.spec.fingerprint,
             "proposer": self._proposer,
             "votes": self._votes.key,
         }
-        try:
-            write_files(out, {TASK: json.dumps(asked, indent=1, ensure_ascii=False) + "\n"})
-        except ConfigError:
-            what = (
-                "this folder has an alignment of another judge, with other options or other votes of people"
-            )
-            raise ConfigError(what, where=str(out), remedy="name a new folder with --out") from None
+        begin_folder(self._task.out, asked, "an alignment")
 
     def _end_folder(self, found: Alignment) -> None:
         """Write the report. An accepted candidate's files become those of the folder itself."""

@@ -1,4 +1,4 @@
-"""`farm annotators [NAME]`, `farm annotators calibrate` and `farm annotators align`."""
+"""`farm annotators [NAME]`, and what makes annotators of people's judgements: calibrate, align, imitate."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from farm.commands.common import CommandOutput, app, flags
 from farm.judging.provider import Provider
 from farm.options.align import AlignManner, AlignTask
 from farm.options.calibrate import CalibrateTask
+from farm.options.imitate import ImitateManner, ImitateTask
 from farm.settings.checked import Options
 from farm.settings.fields import Part, option
 
@@ -27,9 +28,13 @@ class Catalogue(TyperGroup):
         return super().parse_args(ctx, args)
 
 
+UNASKED = ("batch", "poll_seconds", "local", "rows", "weights")
 ASKED = Part(
-    without=("batch", "poll_seconds", "local", "rows", "weights"),
+    without=UNASKED,
     words={"base_url": "The OpenAI-compatible server of judge and proposer; else as `farm annotate`."},
+)
+IMITATING = Part(
+    without=UNASKED, words={"base_url": "The OpenAI-compatible server of the judge; else as `farm annotate`."}
 )
 
 
@@ -104,3 +109,28 @@ def align(
     with context.obj.open() as ledger, output.progress("judgements") as progress:
         found = run(ledger, task, provider, progress)
     output.show(found.to_json, lambda: alignment_view(found))
+
+
+@commands.command()
+@flags
+def imitate(
+    context: typer.Context,
+    task: ImitateTask,
+    provider: Annotated[Provider, IMITATING],
+    manner: ImitateManner,
+    output: CommandOutput,
+) -> None:
+    """Make a judge for each person, and see how far the person agrees with it on other pairs."""
+    from farm.calibrate import imitate as run
+    from farm.calibrate import plan_imitation
+    from farm.terminal.align import plan_json, plan_view
+    from farm.terminal.imitate import imitation_view
+
+    if manner.dry_run:
+        with context.obj.open(read_only=True) as ledger:
+            plan = plan_imitation(ledger, task, provider)
+        output.show(lambda: plan_json(plan), lambda: plan_view(plan))
+        return
+    with context.obj.open() as ledger, output.progress("judgements") as progress:
+        found = run(ledger, task, provider, progress)
+    output.show(found.to_json, lambda: imitation_view(found))

@@ -5,6 +5,7 @@ completion and a wrong flag take tenths of a second. Task and Provider of judgin
 Beside the files with a command's name:
 
 align        which judge is aligned to whom: `farm annotators align`
+imitate      who is imitated by which judge: `farm annotators imitate`
 calibrate    which pool is fitted to whom: `farm annotators calibrate`
 rounds       rounds of drawing, judging and learning: `farm train --rounds`
 """

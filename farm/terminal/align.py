@@ -59,7 +59,7 @@ def _ends(found: Alignment) -> Iterator[str]:
             f"{seen.gain.text(GAIN, '+.2f')} ({found.level:.0%} bounds)."
         )
         yield _verdict(found, found.best.name)
-    yield from (_bill(who, bill) for who, bill in found.paid.items() if bill.requests)
+    yield from (bill_line(who, bill) for who, bill in found.paid.items() if bill.requests)
 
 
 def _verdict(found: Alignment, best: str) -> str:
@@ -73,7 +73,7 @@ def _share(interval: Interval) -> str:
     return interval.text(SHARE, BOUNDS)
 
 
-def _bill(who: str, bill: PaidNow) -> str:
+def bill_line(who: str, bill: PaidNow) -> str:
     cost = "cost unknown" if bill.cost is None else f"${bill.cost:.4f}"
     return f"paid for {who}: {counted(bill.requests, 'request')}, {counted(bill.tokens, 'token')}, {cost}"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -117,6 +118,24 @@ def test_kinds_that_are_not_made_of_files(tmp_path: Path) -> None:
 )
 def test_what_a_prompt_may_not_be(tmp_path: Path, prompt: str, fault: str) -> None:
     assert fault in refused(tmp_path, SMALLEST, prompt)
+
+
+def test_examples_beside_an_annotator_have_the_first_word(tmp_path: Path) -> None:
+    """A file shots.yaml adds to those of the catalogue, and its faults are told with its path."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    prompt = "{% block user %}{% endblock %}{% block answer %}{{ pairs[0].better }}{% endblock %}"
+    (folder / "prompt.jinja").write_text(prompt)
+    (folder / "annotator.yaml").write_text(SMALLEST + "shots: [mine, kettle]\n")
+    mine = {"name": "mine", "instruction": "i", "output_1": "x", "output_2": "y", "better": "second"}
+    (folder / "shots.yaml").write_text(yaml.safe_dump({"shots": [mine]}))
+    spec = catalogue.load(str(folder))
+    assert isinstance(spec, AnnotatorSpec)
+    assert spec.shots == (Shot("i", "x", "y", first=False), catalogue.shots()["kettle"])
+    assert spec.shots[0].entry("mine") == mine
+    (folder / "shots.yaml").write_text(yaml.safe_dump({"shots": [{**mine, "better": "both"}]}))
+    with pytest.raises(ConfigError, match=r"shots\.yaml: shots\[0\]\.better"):
+        catalogue.load(str(folder))
 
 
 def test_shots_need_an_answer(tmp_path: Path) -> None:

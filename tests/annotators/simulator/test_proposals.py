@@ -1,15 +1,32 @@
-"""A simulated judge heeds the rules that its prompt names; a simulated proposer writes those that explain."""
+"""A simulated judge heeds the rules that its prompt names and learns from worked examples.
+
+A simulated proposer writes the rules that explain.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from annotators import catalogue
+from annotators.render import messages
+from annotators.shown import ShownPair
 from annotators.simulator import ChatMessage, Leaning, SimulatorConfig
 from annotators.simulator.config import Utility
-from annotators.simulator.judges import heeding
-from annotators.simulator.prompt_forms import PromptDisagreement, find_disagreements, orders
+from annotators.simulator.judges import having_learnt, heeding
+from annotators.simulator.prompt_forms import (
+    PromptDisagreement,
+    WorkedExample,
+    find_disagreements,
+    find_examples,
+    find_questions,
+    orders,
+)
 from annotators.simulator.proposals import proposal
+from annotators.spec import AnnotatorSpec
 from db.errors import ConfigError
+from db.records import Instruction, Output, Pair
 
 
 def length(instruction: str, input: str, output: str) -> float:
@@ -48,9 +65,43 @@ def test_disagreements_are_read_from_their_marks() -> None:
     assert found == [PromptDisagreement("Say it.", "", "yes", "no")]
 
 
+EXAMPLES = ("structured-list", "ranked-list", "structured", "explained", "plain", "five-point", "criteria")
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_worked_examples_are_read_from_the_prompts_of_the_catalogue(name: str) -> None:
+    """Their verdicts are read as the template writes them, and no question is taken for an example."""
+    found = catalogue.load(name)
+    assert isinstance(found, AnnotatorSpec)
+    shots = tuple(catalogue.shots()[each] for each in ("haiku", "capital", "sum"))
+    asked = Instruction("Say it.")
+    pair, _ = Pair.of(Output(asked, "yes", "m"), Output(asked, "no", "n"))
+    said = messages(replace(found, shots=shots), [ShownPair(pair, swapped=False)])
+    chat = [ChatMessage(str(each.role), each.content) for each in said]
+    expected = [
+        WorkedExample(each.instruction, each.input, *ordered(each.output_1, each.output_2, each.first))
+        for each in shots
+    ]
+    assert find_examples(chat) == expected
+    assert [each.instruction for each in find_questions(chat)] == ["Say it."]
+
+
+def ordered(one: str, other: str, first: bool) -> tuple[str, str]:
+    return (one, other) if first else (other, one)
+
+
+def test_what_examples_teach_is_how_they_lean_on_average() -> None:
+    """Two of three examples have more words in the better output, one has fewer: a lean of 1/3."""
+    shown = [WorkedExample("i", "", *texts) for texts in (("a b", "a"), ("a b c", "a"), ("a", "a b"))]
+    learns: dict[str, Utility] = {"words": words}
+    assert having_learnt(length, learns, shown)("i", "", "two words") == pytest.approx(9 + 2 / 3)
+    assert having_learnt(length, learns, [])("i", "", "two words") == 9
+    assert having_learnt(length, learns, shown[2:])("i", "", "two words") == 7
+
+
 def test_code_in_a_rule_needs_the_users_word() -> None:
     rule = {"utility": "os:getcwd", "weight": 2}
-    for entry in ("heeds", "proposes"):
+    for entry in ("heeds", "learns", "proposes"):
         with pytest.raises(ConfigError, match="Python code"):
             SimulatorConfig.from_mapping({"judge": {entry: {"short": rule}}})
     allowed = SimulatorConfig.from_mapping({"judge": {"heeds": {"short": rule}}}, ["os:getcwd"])
