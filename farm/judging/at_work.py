@@ -58,7 +58,7 @@ class AnnotateReport:
     contested: Mapping[str, int] | None = None  # and those that stay open, by reason
     members: tuple[AnnotateReport, ...] = ()  # what its members were asked for this
 
-    def to_json(self) -> Json:
+    def to_json(self) -> dict[str, Json]:
         """The report as a JSON object."""
         return {
             "annotator": self.annotator,

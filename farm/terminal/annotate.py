@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -12,12 +12,13 @@ from db.ids import Json
 if TYPE_CHECKING:
     from annotators.clients.budget import Estimate
     from farm.annotate import AnnotateReport
+    from farm.evaluation.audit_report import AuditReport
 from farm.terminal.common import counted, plain
 
 
-def annotate_view(report: AnnotateReport) -> RenderableType:
+def annotate_view(report: AnnotateReport, scored: AuditReport | None = None) -> RenderableType:
     """One line of what became of the pairs. Below it: the members, what could not be read, what was refused,
-    and what a panel or a cascade left open."""
+    what a panel or a cascade left open, and what the judge scored on a benchmark."""
     new = sum(report.statuses.values())
     parts = ", ".join(f"{count:,} {status}" for status, count in report.statuses.items()) or "none"
     elsewhere = f", {report.elsewhere:,} being asked by another run" if report.elsewhere else ""
@@ -28,7 +29,15 @@ def annotate_view(report: AnnotateReport) -> RenderableType:
     )
     below = [*_held(report), *unread_lines(report), *_refused(report), *_open(report)]
     members = (annotate_view(each) for each in report.members)
-    return Group(plain(line), *members, *map(plain, below))
+    return Group(plain(line), *members, *map(plain, below), *_scored(scored))
+
+
+def _scored(report: AuditReport | None) -> Iterator[RenderableType]:
+    """The tables of a benchmark; they need numpy, which a short command does without."""
+    if report is not None:
+        from farm.terminal.audit_parts import benchmark
+
+        yield from benchmark(report)
 
 
 def _held(report: AnnotateReport) -> list[str]:

@@ -54,9 +54,7 @@ def audit_view(report: AuditReport) -> RenderableType:
             else []
         ),
         *told(report.whole),
-        *benchmark(
-            report.benchmark, {each.name: each.measures["agreement"] for each in report.whole.annotators}
-        ),
+        *benchmark(report),
         *_coverage(report.coverage),
         *traits(report.traits),
         *families(report.families),

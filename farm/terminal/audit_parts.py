@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from rich.console import RenderableType
 from rich.text import Text
 
+from farm.evaluation.audit_report import AuditReport
 from farm.evaluation.benchmark_rules import SCORE
-from farm.evaluation.benchmarks import BenchmarkAudit
 from farm.evaluation.drift_audit import Drift
 from farm.evaluation.family_audit import FamilyAudit
 from farm.evaluation.pair_audit import PairAudit
@@ -29,10 +29,12 @@ Outputs of a judge's own family (taught: of models that learnt from it), on the 
 lead: own less others. beyond: less the lead of other outputs against the same opponents. *: not 0"""
 
 
-def benchmark(found: BenchmarkAudit | None, agreement: Mapping[str, Interval]) -> Iterator[RenderableType]:
-    """What a benchmark's own rule makes of each judge, beside our agreement by the judge's name."""
+def benchmark(report: AuditReport) -> Iterator[RenderableType]:
+    """What a benchmark's own rule makes of each judge, beside our agreement."""
+    found = report.benchmark
     if found is None:
         return
+    agreement = {each.name: each.measures["agreement"] for each in report.whole.annotators}
     if not found.rows:
         yield Text(f"\nNobody judged {found.name} beside its reference.")
         return

@@ -290,8 +290,9 @@ def test_a_reward_model_of_a_folder_is_scored_like_any_other_judge(tmp_path: Pat
     """Its own scores, asked for output by output, give the same best of 4 and gaps of Ties."""
     path, model = tmp_path / "farm.db", write_reward_model(tmp_path / "rm")
     rows, _ = reward_bench_2(path)
-    told(path, "annotate", "reward-model", "--model", model, "--source", "reward-bench-2")
-    [row] = scored(path, "reward-bench-2")[1].values()
+    report = told(path, "annotate", "reward-model", "--model", model, "--benchmark", "reward-bench-2")
+    [row] = report["benchmark"]["annotators"]
+    assert scored(path, "reward-bench-2")[1] == {"reward-model": row}
     score = load_score(model, 1, ModelConfig())
 
     def scores(prompt: str, side: str) -> list[float]:
@@ -315,6 +316,18 @@ def test_a_reward_model_of_a_folder_is_scored_like_any_other_judge(tmp_path: Pat
     )
     assert values(row)["Ties"] == pytest.approx(expected / 2, abs=1e-4)
     assert row["judged"] == 11
+
+
+def test_a_judge_is_scored_by_the_command_that_lets_it_judge(tmp_path: Path) -> None:
+    """The right outputs are longer. Pairs of other sources stay unjudged."""
+    path = imported(tmp_path / "farm.db", "rewardbench", SET)
+    imported(path, "rewardbench", [reward_bench_row("else", 1)], "--source", "other", file="other.jsonl")
+    said = farm(path, "annotate", "longest", "--benchmark", "reward-bench")
+    assert (said.code, said.out.splitlines()[0][:23]) == (0, "longest judged 14 pairs")
+    [line] = [line for line in said.out.splitlines() if "(part)" in line and line.startswith("longest")]
+    assert line.split()[1:3] == ["14", "1.000"]
+    error = refused(path, "annotate", "longest", "--benchmark", "reward-bench", "--members")
+    assert "exclude each other" in error
 
 
 def test_what_is_no_benchmark_is_one_line(tmp_path: Path) -> None:
