@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from benchmarks.claims_jobs import responses
-from benchmarks.claims_parts import Arm, Pairs
+from benchmarks.claims_parts import Arm, Pairs, plain
 from db.ids import Json, canonical_json, content_hash, keyed_uniform
 from db.ledger import Ledger, PairFilter
 from db.queries import training
@@ -53,7 +53,7 @@ class ClaimData:
 
     def snapshot(self, pairs: Pairs) -> str:
         """The snapshot of judged pairs: the judges' own labels, or a copy of some of them with flips."""
-        name = f"claims {content_hash('pairs', [canonical_json(vars(pairs))])[:12]}"
+        name = f"claims {content_hash('pairs', [canonical_json(plain(pairs))])[:12]}"
         if name not in self.rows:
             source = self.drawn(pairs.drawn)
             judges = self.judged(pairs.by, source)
@@ -84,8 +84,10 @@ class ClaimData:
         self.stages.ask(by, wanted, self.asked(by))
         return (by,)
 
-    def asked(self, judge: str) -> Provider:
-        """Where a judge is asked: the strong one by its own model."""
+    def asked(self, judge: str, model: str | None = None) -> Provider:
+        """Where a judge is asked: the strong one by its own model. model: that of the judge in this world."""
+        if model is not None:
+            return Provider((self.models[model],))
         return replace(self.provider, models=(QUIET_MODEL,)) if judge == STRONG else self.provider
 
     def copied(self, name: str, pairs: Pairs, source: str, judges: Sequence[str]) -> str:
@@ -108,7 +110,7 @@ class ClaimData:
 
     def instructions(self, arm: Arm) -> str:
         """The set that an arm learns from. Some are made for it first."""
-        if arm.judge:
+        if arm.buys:
             return set_name("preference")
         if arm.set == "without courtesy":
             found = training.demonstrated(self.ledger, set_name("sft"))

@@ -38,8 +38,9 @@ class Arm:
     """What is trained. Other arms are named by their names.
 
     options: None: those of the recipe. start: the model to begin with. set: instructions or demonstrations
-    to learn from. authors: models that write to the instructions of the set first. judgements: of fresh
-    responses, at most. flips: the share of groups whose reward is flipped. weight: of the reward.
+    to learn from. authors: models that write to the instructions of the set first. judge: of fresh
+    responses; with a judge_model it is that one, and its judgements are not bought. judgements: at most.
+    flips: the share of groups whose reward is flipped. weight: of the reward.
     """
 
     method: str
@@ -52,6 +53,7 @@ class Arm:
     token_reward: str | None = None
     teacher: str | None = None
     judge: str | None = None
+    judge_model: str | None = None
     judgements: int | None = None
     flips: float = 0.0
     weight: float = 1.0
@@ -59,8 +61,13 @@ class Arm:
     @property
     def needs(self) -> tuple[str, ...]:
         """The arms that are made before this one."""
-        named = (self.start, self.reward, self.token_reward, self.teacher, *self.authors)
+        named = (self.start, self.reward, self.token_reward, self.teacher, self.judge_model, *self.authors)
         return tuple(each for each in named if each and each not in GIVEN)
+
+    @property
+    def buys(self) -> bool:
+        """Whether judgements of fresh responses are bought."""
+        return self.judge is not None and self.judge_model is None
 
 
 @dataclass(frozen=True)
@@ -116,11 +123,12 @@ class Claims(NamedTuple):
             yield need
 
 
-def plain(arm: Arm) -> dict[str, Any]:
-    """An arm as JSON has it, without what is as usual."""
-    found = {each.name: getattr(arm, each.name) for each in fields(arm)}
-    found["pairs"] = vars(arm.pairs) if arm.pairs else None
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+def plain(entry: Arm | Pairs) -> dict[str, Any]:
+    """An entry as JSON has it, without what is as usual: a field that comes later changes no key."""
+    given = {each.name: getattr(entry, each.name) for each in fields(entry)}
+    usual = {each.name: each.default for each in fields(entry)}
+    found = {name: value for name, value in given.items() if value != usual[name]}
+    return {name: plain(value) if isinstance(value, Pairs) else value for name, value in found.items()}
 
 
 def read(path: Path = FILE) -> Claims:

@@ -86,7 +86,7 @@ class SeedWorld:
             annotator=arm.judge,
             max_judgements=arm.judgements,
             held_out=0.0,
-            provider=data.asked(arm.judge) if arm.judge else Provider(),
+            provider=data.asked(arm.judge, arm.judge_model) if arm.judge else Provider(),
         )
         samples = (drawn,) if sampled and arm.method not in REWARD_MODELS else ()
         return Step(name, study.ledger, arm.method, self.options(arm), train=train, samples=samples)
@@ -192,7 +192,7 @@ class SeedWorld:
             return 0.0
         arms = {each: self.claims.arms[each] for each in (*self.claims.before(name), name)}
         stored = {self.data.snapshot(arm.pairs) for arm in arms.values() if arm.pairs}
-        fresh = [self.folder(each) for each, arm in arms.items() if arm.judge]
+        fresh = [self.folder(each) for each, arm in arms.items() if arm.buys]
         return float(sum(self.data.rows[each] for each in stored)) + sum(map(self.judgements, fresh))
 
     def judgements(self, folder: Path) -> float:
