@@ -44,6 +44,7 @@ from farm.statistics.win_rates import as_preferences
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
+Folds = NDArray[np.int8]
 
 STRENGTHS = np.logspace(-4, 4, 10)
 FOLDS = 5
@@ -53,6 +54,7 @@ ANCHOR_WEIGHT = 0.2 / 2  # of one anchor row: lambda = 0.2, shared by two gamed 
 TOLERANCE = 1e-4  # of the last Newton step; the coefficients then have an error of about 1e-8
 OWN_COLUMNS = {"difficulty", "model"}
 BLOCK = 64  # bootstrap draws, and foldings, that are fitted together
+HELD = 8_000_000  # weights of rows in those at most
 
 LIST_ITEM = re.compile(r"^[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]+\S", re.MULTILINE)
 MARKDOWN = re.compile(r"^#{1,6} |^```|\*\*\S|^\|.+\|[ \t]*$|\[[^\]\n]+\]\([^)\s]+\)", re.MULTILINE)
@@ -176,7 +178,7 @@ class _Fit:
     labels: Floats  # (a + n,), 0 where the judgement failed
     weights: Floats  # (a + n,), 0 where the judgement failed
     groups: Ints  # (a + n,) instructions
-    foldings: Ints  # (r, a + n) folds of cross-validation, -1 where the judgement failed
+    foldings: Folds  # (r, a + n) folds of cross-validation, -1 where the judgement failed
     n_anchors: int
 
     @classmethod
@@ -237,6 +239,11 @@ class _Fit:
     @property
     def judged(self) -> NDArray[np.bool_]:
         return self.weights[self.n_anchors :] > 0
+
+    @property
+    def together(self) -> int:
+        """How many weightings of the rows are fitted together."""
+        return min(BLOCK, max(1, HELD // len(self.weights)))
 
     def against_itself(self) -> bool:
         """Whether this is the reference against itself: no difference in any feature, and only ties."""
@@ -320,9 +327,10 @@ class _Fit:
         whose penalty leaves nothing of the model is not taken where another leaves something.
         """
         folds = (self.foldings[:, None] == np.arange(FOLDS)[:, None]).reshape(-1, len(self.weights))
+        block = self.together
         loss, starts = np.zeros(len(STRENGTHS)), np.zeros((len(STRENGTHS), len(self.names)))
-        for first in range(0, len(folds), BLOCK):
-            held = folds[first : first + BLOCK]  # (b, rows)
+        for first in range(0, len(folds), block):
+            held = folds[first : first + block]  # (b, rows)
             fitted = np.zeros((len(held), len(self.names)))
             for place, strength in enumerate(STRENGTHS):
                 fitted = self.solve(np.where(held, 0, self.weights), strength, fitted)
@@ -340,15 +348,15 @@ class _Fit:
         own, clusters = np.unique(self.groups[self.n_anchors :], return_inverse=True)
         anchors = self.weights[: self.n_anchors]
         for counts in resamplings(len(own), draws, seed):
-            for first in range(0, len(counts), BLOCK):
-                times = counts[first : first + BLOCK, clusters].astype(np.float64)  # (b, n)
+            for first in range(0, len(counts), self.together):
+                times = counts[first : first + self.together, clusters].astype(np.float64)  # (b, n)
                 held = np.broadcast_to(anchors, (len(times), len(anchors)))
                 weights = np.concatenate([held, times * self.judged], axis=1)
                 fitted = self.solve(weights, strength, np.repeat(start, len(times), axis=0))
                 yield (times * self.predict(fitted)).sum(axis=1) / times.sum(axis=1)
 
 
-def _foldings(groups: Ints, counted: NDArray[np.bool_], asked: pd.Series, n_anchors: int) -> Ints:
+def _foldings(groups: Ints, counted: NDArray[np.bool_], asked: pd.Series, n_anchors: int) -> Folds:
     """The foldings (r, rows): the fold of every row, -1 where the judgement failed.
 
     asked: the instruction of each row. A unit is one anchor row, or all rows of the model on one instruction.
@@ -358,15 +366,15 @@ def _foldings(groups: Ints, counted: NDArray[np.bool_], asked: pd.Series, n_anch
     if n_anchors:
         return _alpaca_eval_folds(groups, counted, n_anchors)[None]
     labels, place = np.unique(asked[counted].astype(str), return_inverse=True)
-    found = np.full((max(FOLDINGS, FOLDED_ROWS // max(len(labels), 1)), len(groups)), -1)
+    found = np.full((max(FOLDINGS, FOLDED_ROWS // max(len(labels), 1)), len(groups)), -1, np.int8)
     for number, fold in enumerate(found):
         keys = (f"{number} {label}".encode("utf-8", "surrogatepass") for label in labels)
-        hashes = [hashlib.sha256(key).hexdigest() for key in keys]
+        hashes = np.array([hashlib.sha256(key).digest() for key in keys], "S32")
         fold[counted] = (np.argsort(np.argsort(hashes)) % FOLDS)[place]
-    return np.asarray(found, np.intp)
+    return found
 
 
-def _alpaca_eval_folds(groups: Ints, counted: NDArray[np.bool_], n_anchors: int) -> Ints:
+def _alpaca_eval_folds(groups: Ints, counted: NDArray[np.bool_], n_anchors: int) -> Folds:
     """AlpacaEval's fold of every row, -1 where the judgement failed.
 
     Units go to the folds in turn, starting from the last unit, as scikit-learn's GroupKFold does with groups
@@ -379,4 +387,4 @@ def _alpaca_eval_folds(groups: Ints, counted: NDArray[np.bool_], n_anchors: int)
     present, place = np.unique(groups[own], return_inverse=True)
     units = np.full(len(groups), -1)
     units[:n_anchors], units[own] = anchors, n_anchors + place
-    return np.asarray(np.where(units < 0, -1, (n_anchors + len(present) - 1 - units) % FOLDS), np.intp)
+    return np.asarray(np.where(units < 0, -1, (n_anchors + len(present) - 1 - units) % FOLDS), np.int8)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ HALVINGS = 50
 LIBLINEAR_STEPS = 100  # scikit-learn's default
 SINGULAR = 1e-12  # added to a Hessian's diagonal for collinear features, relative to its largest entry
 ROUNDING = 1e-12  # relative rounding error of an objective
+BLOCK = 262_144  # predictions held at a time: those of more would leave the processor's cache
 
 
 class Local(NamedTuple):
@@ -49,15 +51,22 @@ class Problem:
 
     def at(self, w: Floats) -> Local:
         """Evaluate the objective at coefficients w (B, d)."""
-        z = w @ self.features.T  # (B, n)
+        size = max(1, BLOCK // len(w))
+        parts = [self._part(w, slice(start, start + size)) for start in range(0, len(self.labels), size)]
+        loss, gradient, curvature = (reduce(np.add, each) for each in zip(*parts, strict=True))
+        return Local(np.abs(w).sum(axis=1) + loss, gradient, curvature.reshape(*w.shape, w.shape[1]))
+
+    def _part(self, w: Floats, rows: slice) -> tuple[Floats, Floats, Floats]:
+        """The sums over some rows: of the loss (B,), its gradient (B, d) and its curvature (B, d * d)."""
+        features, labels, weights = self.features[rows], self.labels[rows], self.weights[:, rows]
+        z = w @ features.T  # (B, rows)
         small = np.exp(-np.abs(z))
         larger = 1 / (1 + small)  # the larger of the two probabilities
         predicted = np.where(z >= 0, larger, small * larger)
-        loss = np.maximum(z, 0) - np.log(larger) - self.labels * z
-        value = np.abs(w).sum(axis=1) + (self.weights * loss).sum(axis=1)
-        gradient = (self.weights * (predicted - self.labels)) @ self.features
-        curvature = (self.weights * (small * larger * larger)) @ self.products
-        return Local(value, gradient, curvature.reshape(*w.shape, w.shape[1]))
+        loss = np.maximum(z, 0) - np.log(larger) - labels * z
+        gradient = (weights * (predicted - labels)) @ features
+        curvature = (weights * (small * larger * larger)) @ self.products[rows]
+        return (weights * loss).sum(axis=1), gradient, curvature
 
     def rows(self, chosen: NDArray[np.bool_]) -> Problem:
         """The same data with some of the weightings. chosen: (B,)."""
