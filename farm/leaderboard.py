@@ -15,7 +15,7 @@ import pandas as pd
 
 from db.errors import ConfigError, did_you_mean
 from db.ledger import Ledger
-from db.queries.contests import contests, members, texts_of
+from db.queries.contests import contest_pairs, contested, members, texts_of, told_of_pairs
 from farm.evaluation.leaderboard_report import (
     NOT_ASKED,
     Controlled,
@@ -63,15 +63,19 @@ def judged_pairs(ledger: Ledger, options: LeaderboardOptions) -> pd.DataFrame:
 
     Raises ConfigError where there is none.
     """
-    rows = contests(ledger, options.source, options.subset, options.average_orders)
-    rows = rows[~made_to_test(rows)]
-    if rows.empty:
+    with ledger.frozen():
+        told = told_of_pairs(ledger, options.source, options.subset)
+        pairs = contest_pairs(ledger, options.source, options.subset)
+    pairs = pairs[~made_to_test(pairs)]
+    told = told[np.isin(told["pair_id"], pairs["pair_id"])]
+    if told.empty:
         raise ConfigError(
             "no judgement fits", where=str(ledger.address), remedy="`farm status` says what there is"
         )
-    present = set(rows["annotator"])
+    present = set(told["annotator"].unique())
     who = named([card for card in ledger.annotators() if card.id in present])
-    return rows[rows["annotator"].isin(codes_named(who, options.annotator))]
+    theirs = told[np.isin(told["annotator"], codes_named(who, options.annotator))]
+    return contested(theirs, pairs, options.average_orders)
 
 
 def board_of(

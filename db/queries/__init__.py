@@ -1,5 +1,6 @@
 """Questions to the ledger, one a file. Each function takes a ledger and returns records or frames.
 
+columns       reads many rows as arrays
 attempts      the latest attempt at each judgement
 orders        averages the two orders of a pair into one judgement
 holdings      what a ledger holds, by name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 ASKED = ["pair_id", "annotator", "item_id", "replicate", "swapped"]
@@ -11,3 +12,15 @@ ASKED = ["pair_id", "annotator", "item_id", "replicate", "swapped"]
 def latest_attempts(rows: pd.DataFrame) -> pd.DataFrame:
     """The last row of each judgement. rows: with the columns ASKED, later attempts further below."""
     return rows.drop_duplicates(ASKED, keep="last")
+
+
+def latest_of_sorted(rows: pd.DataFrame) -> pd.DataFrame:
+    """The same of rows in the order of `db.tables.JUDGEMENT`, with a column `attempt`: needs no look-up."""
+    if not rows["attempt"].any():
+        return rows
+    last = np.ones(len(rows), bool)
+    last[:-1] = False
+    for name in ASKED:
+        column = rows[name].to_numpy()
+        last[:-1] |= column[1:] != column[:-1]
+    return rows[last]

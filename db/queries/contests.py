@@ -13,16 +13,31 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, case, select
 
 from db.ledger import Ledger
+from db.queries.attempts import latest_of_sorted
+from db.queries.columns import numbers, texts
 from db.queries.orders import averaged_over_orders
 from db.records import AnnotationStatus
 from db.tables import ANNOTATION, INSTRUCTION, ITEM, JUDGEMENT, MEMBERSHIP, OUTPUT, PAIR
 
 LOOKUP = 5_000
-ORDER = ("key", "swapped", "replicate", "preference", "label", "status")  # of rows: content, no ids
+ORDER = ("swapped", "replicate", "preference", "label", "status")  # of a pair's rows: content, no ids
 ASKED = ("pair_id", "annotator", "replicate", "swapped")  # what one judgement answers
+STATUSES = tuple(sorted(each.value for each in AnnotationStatus))
+KINDS = {
+    "pair_id": "int32",
+    "annotator": "int32",
+    "item_id": "int32",
+    "replicate": "int64",
+    "swapped": "int8",
+    "attempt": "int32",
+    "preference": "float64",
+    "label": "float64",
+    "status": "int8",
+}
+"""The columns of all attempts at all judgements, and their types."""
 COLUMNS = (
     "pair_id",
     "key",
@@ -49,39 +64,44 @@ def contests(
     that differ in their item alone there is one row with their mean.
     average_orders: see db/queries/orders.py; where one order has no verdict, the mean has its status.
     """
-    row, a, b = ANNOTATION.c, OUTPUT.alias(), OUTPUT.alias()
-    query = (
-        select(
-            row.pair_id,
-            PAIR.c.key,
-            INSTRUCTION.c.key,
-            a.c.producer,
-            b.c.producer,
-            row.annotator_id,
-            row.replicate,
-            func.coalesce(row.swapped, -1),
-            row.preference,
-            row.label,
-            row.status,
-            func.coalesce(row.item_id, 0),
-            row.attempt,
-        )
-        .join(PAIR, PAIR.c.id == row.pair_id)
-        .join(a, a.c.id == PAIR.c.output_a_id)
-        .join(b, b.c.id == PAIR.c.output_b_id)
-        .join(INSTRUCTION, INSTRUCTION.c.id == a.c.instruction_id)
-        .order_by(*JUDGEMENT)
-    )
+    with ledger.frozen():
+        told, pairs = told_of_pairs(ledger, source, subset), contest_pairs(ledger, source, subset)
+    return contested(told, pairs, average_orders)
+
+
+def told_of_pairs(ledger: Ledger, source: str | None = None, subset: str | None = None) -> pd.DataFrame:
+    """What was said of the pairs in a source and subset, in numbers alone; None means any.
+
+    The rows and columns are those of `contests` without the pairs' own and before anything is averaged, and
+    item_id (0 where there is none). status: the place of the status in `STATUSES`.
+    """
+    row = ANNOTATION.c
+    status = case({each: place for place, each in enumerate(STATUSES)}, value=row.status)
+    query = select(*JUDGEMENT, row.preference, row.label, status).order_by(*JUDGEMENT)
     if (items := _items(source, subset)) is not None:
         query = query.where(row.pair_id.in_(items))
-    rows = [tuple(each) for each in ledger.stream(query)]
-    frame = pd.DataFrame(rows, columns=[*COLUMNS, "item", "attempt"])
-    frame = frame.drop_duplicates([*ASKED, "item"], keep="last")
-    frame = frame[frame["status"] != AnnotationStatus.RETRACTED.value]
-    frame = _once(frame.astype({"preference": np.float64, "label": np.float64}))
+    with ledger.reading() as connection:
+        told = latest_of_sorted(numbers(connection, query, KINDS))
+    return told[told["status"] != STATUSES.index(AnnotationStatus.RETRACTED.value)].drop(columns="attempt")
+
+
+def contested(told: pd.DataFrame, pairs: pd.DataFrame, average_orders: bool = False) -> pd.DataFrame:
+    """Give judgements their pairs, in the order of their content: the frame of `contests`.
+
+    told: some of the rows of `told_of_pairs`. pairs: as `contest_pairs` gives them; judgements of others are
+    left out.
+    """
+    order = np.argsort(pairs["pair_id"].to_numpy(np.int64), kind="stable")
+    ids = pairs["pair_id"].to_numpy(np.int64)[order]
+    told = _once(told[np.isin(told["pair_id"], ids)])
     if average_orders:
-        frame = averaged_over_orders(frame, ASKED[:-1], ("preference", "label"))
-    return frame[list(COLUMNS)].sort_values(list(ORDER), kind="stable", ignore_index=True)
+        told = averaged_over_orders(told, ASKED[:-1], ("preference", "label"))
+    place = order[np.searchsorted(ids, told["pair_id"])]
+    sort = np.lexsort([*(told[name].to_numpy() for name in reversed(ORDER)), place])
+    place, told = place[sort], told.iloc[sort].reset_index(drop=True)
+    told["status"] = np.array(STATUSES, object)[told["status"]]
+    found = pairs.iloc[place].drop(columns="pair_id").reset_index(drop=True)
+    return pd.concat([told, found], axis=1)[list(COLUMNS)]
 
 
 def contest_pairs(ledger: Ledger, source: str | None = None, subset: str | None = None) -> pd.DataFrame:
@@ -95,11 +115,12 @@ def contest_pairs(ledger: Ledger, source: str | None = None, subset: str | None 
         .join(a, a.c.id == PAIR.c.output_a_id)
         .join(b, b.c.id == PAIR.c.output_b_id)
         .join(INSTRUCTION, INSTRUCTION.c.id == a.c.instruction_id)
-        .order_by(PAIR.c.key)
     )
     if (items := _items(source, subset)) is not None:
         query = query.where(PAIR.c.id.in_(items))
-    return pd.DataFrame([tuple(each) for each in ledger.stream(query)], columns=list(COLUMNS[:5]))
+    with ledger.reading() as connection:
+        found = texts(connection, query, COLUMNS[:5])
+    return found.sort_values("key", kind="stable", ignore_index=True)
 
 
 def _items(source: str | None, subset: str | None) -> Select[tuple[int]] | None:
@@ -117,6 +138,8 @@ def _items(source: str | None, subset: str | None) -> Select[tuple[int]] | None:
 def _once(frame: pd.DataFrame) -> pd.DataFrame:
     """One row for the judgements of a pair that differ in their item alone, with the mean of the readable."""
     asked = list(ASKED)
+    if not frame["item_id"].any():
+        return frame
     several = frame[frame.duplicated(asked, keep=False)]
     if several.empty:
         return frame

@@ -9,17 +9,17 @@ labels are asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, Select, Subquery, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Subquery, and_, case, func, or_, select
 
 from db.ledger import Ledger
 from db.queries.aspects import speaks_of
-from db.queries.attempts import ASKED, latest_attempts
+from db.queries.attempts import ASKED, latest_of_sorted
+from db.queries.columns import chunks, numbers
 from db.queries.orders import averaged_over_orders
 from db.records import AnnotationStatus, AnnotatorCard
 from db.tables import (
@@ -36,7 +36,17 @@ from db.tables import (
     PAIR,
 )
 
-CHUNK = 50_000
+KINDS = {
+    "pair_id": "int32",
+    "annotator": "int32",
+    "item_id": "int32",
+    "replicate": "int16",
+    "swapped": "int8",
+    "attempt": "int16",
+    "silent": "int8",
+    **dict.fromkeys(("preference", "price", "seconds", "retries"), "float64"),
+}
+"""The columns of all attempts at all judgements, and their types."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +92,12 @@ def judgements(
         known = ledger.annotators()
     items["unit"] = items.groupby(["name", "pair_id"], sort=False).ngroup()
     units = _units(items, texts, source, subset)
-    latest = _latest(rows)
+    standing = _latest(rows)
+    del rows
     if average_orders:
-        latest = averaged_over_orders(latest, ASKED[:-1], ("preference",), ("price", "seconds", "retries"))
-    placed = _place(latest, items, units)
+        paid = ("price", "seconds", "retries")
+        standing = averaged_over_orders(standing, ASKED[:-1], ("preference",), paid)
+    placed = _place(standing, items, units)
     present = set(placed["annotator"].unique())
     cards = tuple(card for card in known if card.id in present)
     return Judgements(placed, units, cards)
@@ -108,13 +120,17 @@ def _text_features(connection: Connection, has_list: Callable[[str], bool]) -> p
         .join(b, b.c.id == PAIR.c.output_b_id)
         .order_by(PAIR.c.id)
     )
-    parts = []
-    for rows in _chunks(connection, query):
-        parts.append([(i, of, len(x), len(y), has_list(x), has_list(y), x == y) for i, of, x, y in rows])
-    names = ["pair_id", "instruction_id", "length_a", "length_b", "list_a", "list_b", "identical"]
-    return pd.DataFrame([row for part in parts for row in part], columns=names).astype(
-        dict.fromkeys(names[:2], "int64")
-    )
+    kinds = {
+        "pair_id": "int64",
+        "instruction_id": "int64",
+        **dict.fromkeys(("length_a", "length_b"), "int64"),
+        **dict.fromkeys(("list_a", "list_b", "identical"), "bool"),
+    }
+    parts = [
+        [(i, of, len(x), len(y), has_list(x), has_list(y), x == y) for i, of, x, y in rows]
+        for rows in chunks(connection, query)
+    ]
+    return pd.concat([pd.DataFrame(part, columns=list(kinds)).astype(kinds) for part in parts or [[]]])
 
 
 def _annotations(connection: Connection, labels: bool, aspect: str | None) -> pd.DataFrame:
@@ -145,21 +161,7 @@ def _annotations(connection: Connection, labels: bool, aspect: str | None) -> pd
     if aspect:
         judging = select(row.annotator_id).join(ASPECT, speaks_of(aspect)).distinct()
         query = query.outerjoin(ASPECT, speaks_of(aspect)).where(row.annotator_id.in_(judging))
-    integers = [*ASKED, "attempt", "silent"]
-    numbers = ["preference", "price", "seconds", "retries"]
-    kinds: dict[str, str] = dict.fromkeys(integers, "int32") | dict.fromkeys(numbers, "float64")
-    kinds |= {"swapped": "int8", "attempt": "int16", "silent": "int8", "replicate": "int16"}
-    chunks = [
-        [
-            np.array(column, dtype=kind)
-            for column, kind in zip(zip(*rows, strict=True), kinds.values(), strict=True)
-        ]
-        for rows in _chunks(connection, query)
-    ]
-    columns = [np.concatenate(parts) for parts in zip(*chunks, strict=True)] if chunks else []
-    if not columns:
-        columns = [np.empty(0, kind) for kind in kinds.values()]
-    return pd.DataFrame(dict(zip(kinds, columns, strict=True)), copy=False)
+    return numbers(connection, query, KINDS)
 
 
 def pairs_of_requests() -> Subquery:
@@ -168,19 +170,9 @@ def pairs_of_requests() -> Subquery:
     return counted.subquery()
 
 
-def _chunks(connection: Connection, query: Select[*tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
-    """Rows of a query as the driver's tuples, in lists of CHUNK. SQLAlchemy's rows take twice as long."""
-    compiled = query.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
-    cursor = connection.exec_driver_sql(str(compiled)).cursor
-    assert cursor is not None
-    while rows := list(cursor.fetchmany(CHUNK)):
-        yield rows
-
-
 def _latest(rows: pd.DataFrame) -> pd.DataFrame:
     """Keep the latest attempt at each judgement, then drop silent ones. Rows must be sorted by JUDGEMENT."""
-    if rows["attempt"].any():
-        rows = latest_attempts(rows)
+    rows = latest_of_sorted(rows)
     return rows[rows["silent"] == 0].drop(columns=["attempt", "silent"])
 
 
