@@ -1,26 +1,33 @@
-"""Compares how fast the ledger writes judgements with a bare sqlite3 executemany of the same rows.
+"""Compares how fast the ledger writes judgements with sqlite3's executemany, and measures what reads many.
 
 PAIRS x ANNOTATORS annotations are written in two ways: (a) as ready tuples by sqlite3's own executemany, and
 (b) as records through `Ledger`. Tables, indexes and durability are the same (WAL, synchronous=FULL, one
-transaction), and the ways take turns. Then `farm audit` is timed on the ledger that (b) wrote.
+transaction), and the ways take turns.
 
     python benchmarks/ledger.py --pairs 100000 --annotators 10 --json benchmarks/results/ledger.json
+
+With --rows, ledgers of so many judgements are made instead, and the commands that read all of them are run as
+a user does. The leaderboard is that of one annotator.
+
+    python benchmarks/ledger.py --rows 500000 2000000 --json benchmarks/results/ledger.json
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
-import resource
 import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from db.ids import keyed_uniform
 from db.ledger import Ledger
@@ -30,6 +37,7 @@ COLUMNS = (
     "id, pair_id, annotator_id, item_id, replicate, swapped, attempt, preference, label, status, reason, "
     "completion_id, slot"
 )
+BATCH = 200_000  # judgements of one transaction
 INSERT = f"INSERT INTO annotation ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
 
 
@@ -87,25 +95,57 @@ def through_ledger(path: Path, facts: list[Annotation]) -> float:
     return seconds
 
 
-def audit(path: Path) -> dict[str, float]:
-    """Seconds and peak memory of `farm audit`, started as a user does."""
-    command = [str(Path(sys.executable).parent / "farm"), "--ledger", str(path), "audit", "--json"]
+def fill(path: Path, rows: int, annotators: int) -> None:
+    """Make a ledger of so many judgements, a batch at a time."""
+    prepare(path, rows // annotators, annotators)
+    facts = records(rows // annotators, annotators)
+    with Ledger.open(path) as ledger:
+        while batch := list(islice(facts, BATCH)):
+            with ledger.writing() as writer:
+                writer.annotations(batch)
+
+
+def commands(folder: Path) -> dict[str, list[str]]:
+    """The arguments of each command that reads all judgements, by its name."""
+    return {
+        "audit": ["audit", "--json"],
+        "report": ["report", str(folder / "report.html"), "--json"],
+        "leaderboard": ["leaderboard", "--annotator", "annotator-1", "--reference", "model-0", "--json"],
+        "export": ["export", "preferences", str(folder / "judgements.jsonl"), "--json"],
+    }
+
+
+def measured(path: Path, arguments: Sequence[str]) -> dict[str, float]:
+    """Seconds, seconds of the processor, and peak memory of a command, started as a user does."""
+    command = [str(Path(sys.executable).parent / "farm"), "--ledger", str(path), *arguments]
     start = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return {"seconds": seconds, "peak_gib": peak / 2**20}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"farm {arguments[0]} failed")
+    return {
+        "seconds": time.perf_counter() - start,
+        "processor_seconds": used.ru_utime + used.ru_stime,
+        "peak_gib": used.ru_maxrss / 2**20,
+    }
 
 
-def main() -> None:
-    """Write in both ways in turn, audit, and print and write the results."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=100_000)
-    parser.add_argument("--annotators", type=int, default=10)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    facts = list(records(options.pairs, options.annotators))
+def scale(sizes: Sequence[int], annotators: int) -> Iterator[dict[str, Any]]:
+    """Measure each command on a ledger of each size."""
+    for rows in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "ledger.db")
+            fill(path, rows, annotators)
+            for name, arguments in commands(Path(folder)).items():
+                found: dict[str, Any] = {"rows": rows, "command": name, **measured(path, arguments)}
+                yield found
+                print("{rows:10,} {command:12} {seconds:6.0f} s".format(**found), end=" ")
+                print("{processor_seconds:6.0f} s {peak_gib:5.2f} GiB".format(**found), flush=True)
+
+
+def write_in_turns(pairs: int, annotators: int, rounds: int) -> dict[str, float]:
+    """Rows a second of each way: the median of the rounds."""
+    facts = list(records(pairs, annotators))
     rows = [
         (
             i,
@@ -127,31 +167,46 @@ def main() -> None:
     times: dict[str, list[float]] = {"bare": [], "ledger": []}
     with tempfile.TemporaryDirectory() as folder:
         empty = Path(folder, "empty.db")
-        prepare(empty, options.pairs, options.annotators)
-        for round_number in range(options.rounds):
+        prepare(empty, pairs, annotators)
+        for round_number in range(rounds):
             for name in times:
                 path = Path(folder, f"{name}.db")
                 path.write_bytes(empty.read_bytes())
                 seconds = bare(path, rows) if name == "bare" else through_ledger(path, facts)
                 times[name].append(seconds)
                 print(f"round {round_number + 1}: {name:6} {len(rows) / seconds:10,.0f} rows/s", flush=True)
-        del facts, rows
-        audited = audit(Path(folder, "ledger.db"))
-    rate = {name: options.pairs * options.annotators / statistics.median(times[name]) for name in times}
-    result = {
-        "command": "python " + " ".join(sys.argv),
-        "rows_per_second": rate,
-        "ratio": rate["ledger"] / rate["bare"],
-        "audit": audited,
-        "environment": {
-            "python": platform.python_version(),
-            "sqlite": sqlite3.sqlite_version,
-            "machine": platform.machine(),
-        },
+    return {name: len(rows) / statistics.median(times[name]) for name in times}
+
+
+def noted(part: str, found: Mapping[str, object], path: Path | None) -> None:
+    """Print a part of the results, and put it in the place of its name in the file."""
+    environment = {
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
     }
+    result = {part: {"command": "python " + " ".join(sys.argv), **found, "environment": environment}}
     print(json.dumps(result, indent=1))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
+    if path:
+        before = json.loads(path.read_text()) if path.exists() else {}
+        path.write_text(json.dumps(before | result, indent=1) + "\n")
+
+
+def main() -> None:
+    """Write in both ways in turn, or measure the commands; print and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=100_000)
+    parser.add_argument("--annotators", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rows", type=int, nargs="+")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    if options.rows:
+        noted("reading", {"table": list(scale(options.rows, options.annotators))}, options.json)
+        return
+    rate = write_in_turns(options.pairs, options.annotators, options.rounds)
+    noted("writing", {"rows_per_second": rate, "ratio": rate["ledger"] / rate["bare"]}, options.json)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Select
 
-CHUNK = 50_000  # rows fetched at a time
+CHUNK = 20_000  # rows fetched at a time
+CURSORS = count()  # so that each has a name of its own; the end of the transaction closes what is left
 
 Query = Select[*tuple[Any, ...]]
 
@@ -19,10 +21,11 @@ def chunks(connection: Connection, query: Query) -> Iterator[list[tuple[Any, ...
     """Rows of a query as the driver's tuples, in lists of CHUNK. SQLAlchemy's rows take twice as long."""
     statement = str(query.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True}))
     if connection.dialect.name == "postgresql":  # whose driver holds all rows of a query without a cursor
-        connection.exec_driver_sql(f"DECLARE chunks NO SCROLL CURSOR FOR {statement}")
-        while rows := _driver(connection, f"FETCH {CHUNK} FROM chunks").fetchall():
+        name = f"chunks_{next(CURSORS)}"
+        connection.exec_driver_sql(f"DECLARE {name} NO SCROLL CURSOR FOR {statement}")
+        while rows := _driver(connection, f"FETCH {CHUNK} FROM {name}").fetchall():
             yield rows
-        connection.exec_driver_sql("CLOSE chunks")
+        connection.exec_driver_sql(f"CLOSE {name}")
         return
     cursor = _driver(connection, statement)
     while rows := cursor.fetchmany(CHUNK):

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections import namedtuple
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import starmap
 from typing import Any
 
-from sqlalchemy import Executable, FromClause, Subquery, func, select
+from sqlalchemy import FromClause, Subquery, func, select
 
 from db.instruction_rows import ASKED, instruction_of, sides
 from db.interchange.made_here import HERE, MADE
 from db.interchange.rows import MadeHere, OutputOrigin, PreferenceRow
 from db.ledger import Ledger
 from db.queries.aspects import aspects_of
+from db.queries.columns import Query, chunks
 from db.queries.frames import pairs_of_requests
 from db.records import (
     AnnotationStatus,
@@ -26,7 +28,9 @@ from db.records import (
 )
 from db.tables import ANNOTATION, ANNOTATOR, COMPLETION, IMPORTED, INSTRUCTION, ITEM, OUTPUT, PAIR, STRENGTH
 
-BATCH = 5_000  # judgements whose aspects are looked up together
+ANNOTATOR_KINDS = {each.value: each for each in AnnotatorKind}  # an enumeration's own look-up is slow
+PRODUCER_KINDS = {each.value: each for each in ProducerKind}
+STATUSES = {each.value: each for each in AnnotationStatus}
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,20 @@ class PreferenceRows:
 
     def __iter__(self) -> Iterator[PreferenceRow]:
         makers = {card.id: str(card.spec.get(MADE, card.key)) for card in self.ledger.annotators()}
-        rows = self.ledger.stream(_query(self.wanted))
-        while batch := list(islice(rows, BATCH)):
-            aspects = {} if self.wanted.labels else aspects_of(self.ledger, [row.id for row in batch])
-            for row in batch:
-                made = None if self.wanted.labels or not row.here else _made(row, makers[row.annotator_id])
-                yield replace(_row(row, made, self.wanted.labels), aspects=_oriented(row, aspects))
+        query, labels = _query(self.wanted), self.wanted.labels
+        told = _record(query)
+        with self.ledger.reading() as connection:
+            for batch in chunks(connection, query):
+                rows = list(starmap(told, batch))
+                aspects = {} if labels else aspects_of(self.ledger, [row.id for row in rows])
+                for row in rows:
+                    made = None if labels or not row.here else _made(row, makers[row.annotator_id])
+                    yield _row(row, made, aspects=_oriented(row, aspects), labels=labels)
+
+
+def _record(query: Query) -> Callable[..., Any]:
+    """Makes a record of the columns of a row of the query, under their names."""
+    return namedtuple("Told", query.selected_columns.keys())
 
 
 def _oriented(row: Any, aspects: Mapping[int, tuple[AspectVerdict, ...]]) -> tuple[AspectVerdict, ...]:
@@ -73,7 +85,7 @@ def preference_rows(ledger: Ledger, wanted: RowFilter) -> PreferenceRows:
     return PreferenceRows(ledger, wanted)
 
 
-def _query(wanted: RowFilter) -> Executable:
+def _query(wanted: RowFilter) -> Query:
     a, b, later = OUTPUT.alias(), OUTPUT.alias(), ANNOTATION.alias()
     first, reply, share = _first_items(wanted), COMPLETION.c, pairs_of_requests()
     superseded = select(later.c.id).where(
@@ -84,7 +96,7 @@ def _query(wanted: RowFilter) -> Executable:
         func.coalesce(later.c.swapped, -1) == func.coalesce(ANNOTATION.c.swapped, -1),
         later.c.attempt > ANNOTATION.c.attempt,
     )
-    query = (
+    query: Query = (
         select(
             *_judged(),
             *_asked(a, b),
@@ -164,7 +176,9 @@ def _first_items(wanted: RowFilter) -> Subquery:
     return query.subquery()
 
 
-def _row(row: Any, made: MadeHere | None, labels: bool) -> PreferenceRow:
+def _row(
+    row: Any, made: MadeHere | None, *, aspects: tuple[AspectVerdict, ...], labels: bool
+) -> PreferenceRow:
     flipped = bool(row.flipped)
     both = ((row.text_a, row.producer_a, row.turns_a), (row.text_b, row.producer_b, row.turns_b))
     (output_1, model_1, turns_1), (output_2, model_2, turns_2) = reversed(both) if flipped else both
@@ -184,7 +198,7 @@ def _row(row: Any, made: MadeHere | None, labels: bool) -> PreferenceRow:
         output_1_model=model_1 or None,
         output_2_model=model_2 or None,
         annotator=row.annotator,
-        annotator_kind=AnnotatorKind(row.kind),
+        annotator_kind=ANNOTATOR_KINDS[row.kind],
         preference=preference,
         reason=row.reason if preference is None else None,
         preference_raw=_load(row.preference_raw),
@@ -193,6 +207,7 @@ def _row(row: Any, made: MadeHere | None, labels: bool) -> PreferenceRow:
         scores=_load(row.scores),
         meta=_load(row.meta) or {},
         degree=None if labels or row.steps is None else Degree(row.steps, row.levels),
+        aspects=aspects,
         replicate=row.replicate,
         price=row.price,
         seconds=row.seconds,
@@ -205,11 +220,11 @@ def _row(row: Any, made: MadeHere | None, labels: bool) -> PreferenceRow:
 def _made(row: Any, maker: str) -> MadeHere:
     """What is known of a judgement that the farm made. maker: the key of the annotator that made it."""
     flipped = bool(row.flipped)
-    a = OutputOrigin(ProducerKind(row.kind_a), row.decoding_a, row.sample_a)
-    b = OutputOrigin(ProducerKind(row.kind_b), row.decoding_b, row.sample_b)
+    a = OutputOrigin(PRODUCER_KINDS[row.kind_a], row.decoding_a, row.sample_a)
+    b = OutputOrigin(PRODUCER_KINDS[row.kind_b], row.decoding_b, row.sample_b)
     return MadeHere(
         annotator=maker,
-        status=AnnotationStatus(row.status),
+        status=STATUSES[row.status],
         label=_turned(row.label, flipped),
         attempt=row.attempt,
         drawn=(b, a) if flipped else (a, b),

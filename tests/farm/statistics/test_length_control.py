@@ -78,6 +78,17 @@ def test_row_order_plays_no_part(anchors: pd.DataFrame | None, monkeypatch: pyte
         assert figures(rows.sample(frac=1, random_state=seed)) == pytest.approx(first, abs=1e-9)
 
 
+def test_how_many_weightings_are_fitted_together_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(length_control, "FOLDINGS", 3)
+    monkeypatch.setattr(length_control, "FOLDED_ROWS", 3)
+    rows = rows_of(VECTORS["cases"][0]).head(60)
+    whole = controlled_win_rate(rows, difficulty=DIFFICULTY, draws=6)
+    monkeypatch.setattr(length_control, "HELD", 130)  # two weightings of 60 rows
+    few = controlled_win_rate(rows, difficulty=DIFFICULTY, draws=6)
+    assert (few.value, few.bootstrap_error) == pytest.approx((whole.value, whole.bootstrap_error), abs=1e-9)
+    assert few.strength == whole.strength
+
+
 def test_a_model_with_missing_rows_is_joined_by_instruction() -> None:
     rows = rows_of(VECTORS["cases"][1]).drop(index=[3, 50])
     found = controlled_win_rate(rows, difficulty=DIFFICULTY, anchors=ANCHORS, evaluation_set=NAMES)

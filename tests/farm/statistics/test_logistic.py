@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from farm.statistics import logistic
 from farm.statistics.logistic import l1_logistic, liblinear
 
 Floats = NDArray[np.float64]
@@ -55,6 +56,14 @@ def test_a_batch_is_its_problems_one_by_one() -> None:
     for row, found in zip(batch, together, strict=True):
         assert found == pytest.approx(l1_logistic(features, labels, row[None])[0], abs=1e-9)
     assert l1_logistic(features, labels, batch, start=together) == pytest.approx(together, abs=1e-9)
+
+
+def test_blocks_of_rows_are_one_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, labels, weights = problem(5, 50, 3)
+    batch = np.stack([weights, np.where(np.arange(50) % 5 == 0, 0, weights)])
+    whole = l1_logistic(features, labels, batch)
+    monkeypatch.setattr(logistic, "BLOCK", 14)  # seven rows at a time
+    assert l1_logistic(features, labels, batch) == pytest.approx(whole, abs=1e-12)
 
 
 @pytest.mark.parametrize("strength", [1e-2, 1, 1e4])
