@@ -56,7 +56,9 @@ def turns_to_json(turns: Sequence[Turn]) -> str:
 
 def turns_from_json(text: str) -> tuple[Turn, ...]:
     """The turns that `turns_to_json` wrote."""
-    said = json.loads(text) if text else []
+    if not text:
+        return ()
+    said = json.loads(text)
     return tuple(
         Turn(TurnRole(each["role"]), each["content"], each.get("name", ""), each.get("tool_call_id", ""))
         for each in said

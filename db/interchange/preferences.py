@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,6 +40,7 @@ FIELDS: Final = (
     "output_1_model", "output_2_model", "annotator", "annotator_kind", "preference", "preference_raw",
     "order_swapped", "raw_completion", "scores", "meta",
 )  # fmt: skip
+VALUES_OF = attrgetter(*FIELDS)
 NAMES = frozenset(FIELDS)
 MARKS = frozenset({"annotator_kind", "output_1", "item_id"})
 SHAPE = tuple((name,) for name in ("item_id", "annotator_kind", "output_1", "output_2", "order_swapped"))
@@ -257,7 +259,7 @@ def to_dict(row: PreferenceRow) -> dict[str, Any]:
             extra[name] = [turn.message for turn in said]
     if row.made is not None:
         extra["made"] = made_here.to_json(row.made, p)
-    return {name: getattr(row, name) for name in FIELDS} | {
+    return dict(zip(FIELDS, VALUES_OF(row), strict=True)) | {
         "item_id": row.item_id or instruction_id(row.output_1, row.output_2),
         "instruction_id": known,
         "annotator_kind": NEAREST.get(row.annotator_kind, row.annotator_kind.value),

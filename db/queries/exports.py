@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import FromClause, Subquery, func, select
 
-from db.instruction_rows import ASKED, instruction_of, sides
+from db.instruction_rows import ASKED, sides
 from db.interchange.made_here import HERE, MADE
 from db.interchange.rows import MadeHere, OutputOrigin, PreferenceRow
 from db.ledger import Ledger
@@ -184,15 +184,14 @@ def _row(
     (output_1, model_1, turns_1), (output_2, model_2, turns_2) = reversed(both) if flipped else both
     loose = row.item is None
     preference = _turned(row.label if labels else row.preference, flipped)
-    asked = instruction_of(row)
     return PreferenceRow(
         source=HERE if loose else row.source,
         subset=row.subset,
         item_id=row.pair if loose else row.item,
         instruction_id=row.instruction_ref,
-        instruction=asked.text,
-        input=asked.input,
-        turns=asked.turns,
+        instruction=row.asked_text,
+        input=row.asked_input,
+        turns=turns_from_json(row.asked_turns),
         output_1=output_1,
         output_2=output_2,
         output_1_model=model_1 or None,

@@ -8,9 +8,15 @@ from sqlalchemy import select
 
 from db.ledger import Ledger
 from db.queries.attempts import ASKED, latest_attempts
+from db.queries.columns import numbers
 from db.tables import ANNOTATION, ANSWERED, OUTPUT, PAIR, STRENGTH
 
-COLUMNS = [*ASKED, "preference", "steps", "levels", "instruction_id"]
+KINDS = {
+    **dict.fromkeys(ASKED, "int64"),
+    **dict.fromkeys(("preference", "steps", "levels"), "float64"),
+    "instruction_id": "int64",
+}
+"""The columns of all attempts at all judgements, and their types."""
 
 
 def strengths(ledger: Ledger) -> pd.DataFrame:
@@ -36,8 +42,8 @@ def strengths(ledger: Ledger) -> pd.DataFrame:
         .where(row.annotator_id.in_(saying))
         .order_by(row.attempt, row.id)
     )
-    rows = [tuple(each) for each in ledger.stream(query)]
-    found = latest_attempts(pd.DataFrame(rows, columns=COLUMNS))
+    with ledger.reading() as connection:
+        found = latest_attempts(numbers(connection, query, KINDS))
     found = found.dropna(subset=["steps", "preference"]).astype({"steps": "int64", "levels": "int64"})
     side = np.sign(found["preference"].to_numpy(float) - 0.5)
     found["lead"] = side * found["steps"].to_numpy(float) / found["levels"].to_numpy(float)
