@@ -5,7 +5,7 @@ A folder of weights is a reward model. A folder with a reward.json says how it i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias, get_args
@@ -81,6 +81,7 @@ def load_reward(
         policy, reference = (_policy(each, config, prepare) for each in (source, told.reference))
         ratio = LogRatio(policy, reference, told.beta, told.read)
         return TextReward(ratio, ratio, rows)
+    _members(source)
     if card.get("kind") == "weighted":
         several = WeightedCard.read(card, Path(source))
         each = [load_reward(member, config, rows, prepare) for member in several.sources]
@@ -138,13 +139,38 @@ def load_margins(source: str, config: ModelConfig, rows: int = 64) -> Margins:
 
 
 def reward_fingerprint(source: str, config: ModelConfig, loaded: ScoreTexts) -> str:
-    """Identity of a reward: a hash of its weights, or of its reward.json, which has hashes of its members.
+    """Identity of a reward: a hash of its weights, or of its files and those of its members.
 
     loaded: what `load_reward` made of it.
     """
     if isinstance(loaded, ScorerReward):
         return fingerprint(source, config, lambda: loaded.scorer)
-    return content_hash("reward", [config.dtype, source_key(source)])
+    return content_hash("reward", [config.dtype, reward_source_key(source)])
+
+
+def reward_source_key(source: str) -> str:
+    """Identity of a reward's files, and of the members' that its reward.json names without a hash of them."""
+    own, members = source_key(source), _members(source)
+    return content_hash("members", [own, *map(reward_source_key, members)]) if members else own
+
+
+def _members(source: str, within: tuple[Path, ...] = ()) -> Sequence[str]:
+    """The rewards that a card written by hand is made of. Cards that a command writes have their hashes.
+
+    within: the folders that the source is a part of. Raises ModelError where a reward is made of itself.
+    """
+    card, folder = reward_card(source) or {}, Path(source)
+    found: Sequence[str] = ()
+    if card.get("kind") == "weighted":
+        found = WeightedCard.read(card, folder).sources
+    if card.get("kind") == "noisy":
+        found = [NoisyCard.read(card, folder).source]
+    path = (*within, folder.resolve())
+    for each in found:
+        if Path(each).resolve() in path:
+            raise unreadable(folder, "the reward is made of itself")
+        _members(each, path)
+    return found
 
 
 def value_source(source: str) -> str | None:

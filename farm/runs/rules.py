@@ -15,7 +15,7 @@ from db.errors import ConfigError
 from db.ids import Json, content_hash
 from db.ledger import Ledger
 from db.queries import training
-from farm.models.loading import source_key
+from farm.models.rewards import reward_source_key
 from farm.models.tokens import Prompt
 from farm.training.data import DataError, quote
 from farm.training.method import RewardFn
@@ -64,7 +64,7 @@ def reward_key(source: str | None) -> str:
     named = reward_named(source) if source else None
     if isinstance(named, RuleReward):
         return content_hash("rule", [named.name, named.utility.source])
-    return source_key(source)
+    return reward_source_key(source) if source else ""
 
 
 class ReadConstraint(NamedTuple):

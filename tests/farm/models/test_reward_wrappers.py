@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from farm.config import ModelConfig
 from farm.methods.grpo import group_advantages
 from farm.models.hub import ModelError
 from farm.models.reward_wrappers import NoiseRule, NoiseUnit, NoisyReward, WeightedRewards
-from farm.models.rewards import load_reward, value_source
+from farm.models.rewards import load_reward, reward_fingerprint, value_source
 from farm.models.scorer import Scorer
 from farm.models.tokens import Prompt
+from farm.runs.rules import reward_key
 
 GROUPS, N = 4000, 3
 PROMPTS = [Prompt(f"ask {i // N}") for i in range(GROUPS * N)]
@@ -101,6 +103,33 @@ def test_folders_are_loaded_and_stand_on_each_other(scorer: Path, tmp_path: Path
     assert plain.abs().sum() > 0
     assert value_source(noisy) == str(scorer)
     assert value_source(weighted) is None
+
+
+def test_another_member_is_another_reward(scorer: Path, tmp_path: Path) -> None:
+    """Its scores and its runs are not taken for those of the reward that it was before."""
+    member = tmp_path / "member"
+    shutil.copytree(scorer, member)
+    noisy = card(tmp_path / "noisy", kind="noisy", reward="../member", how="invert")
+    outer = card(tmp_path / "outer", kind="weighted", rewards=[{"reward": "../noisy", "weight": 1}])
+
+    def keys() -> list[str]:
+        loaded = load_reward(outer, ModelConfig())
+        found = [reward_fingerprint(outer, ModelConfig(), loaded), reward_key(outer), reward_key(noisy)]
+        return [*found, reward_key(str(scorer))]
+
+    before = keys()
+    assert keys() == before
+    Scorer.load(str(scorer), new_head=True, seed=3).save(member)
+    after = keys()
+    assert [old != new for old, new in zip(before, after, strict=True)] == [True, True, True, False]
+
+
+@pytest.mark.parametrize("use", [lambda source: load_reward(source, ModelConfig()), reward_key])
+def test_a_reward_that_is_made_of_itself_is_one_line(use: Callable[[str], object], tmp_path: Path) -> None:
+    outer = card(tmp_path / "outer", kind="weighted", rewards=[{"reward": "../inner", "weight": 1}])
+    card(tmp_path / "inner", kind="noisy", reward="../outer", how="invert")
+    with pytest.raises(ModelError, match="the reward is made of itself"):
+        use(outer)
 
 
 @pytest.mark.parametrize(
