@@ -35,7 +35,7 @@ JUDGES = ((PEOPLE, PEOPLE), (PEOPLE, SIMULATORS))  # both kinds of judges on the
 
 
 def over_seeds(values: Sequence[float]) -> dict[str, float]:
-    """Mean and Student's 95 % interval. With one value the interval is that value."""
+    """Mean and Student's 95 % interval, which says nothing where n is 1."""
     mean, n = float(np.mean(values)), len(values)
     reach = float(student.ppf(0.975, n - 1) * np.std(values, ddof=1) / n**0.5) if n > 1 else 0.0
     return {"mean": mean, "low": mean - reach, "high": mean + reach, "n": n}
@@ -132,8 +132,10 @@ def shown(summed: dict[str, Any], scale: str) -> str:
 
 
 def said(rate: dict[str, float], times: float = 1) -> str:
-    """A mean with its interval as text. times: 100 for percent."""
+    """A mean with its interval as text. One value has none. times: 100 for percent."""
     digits = 1 if times == 100 else 2
+    if rate["n"] == 1:
+        return f"{times * rate['mean']:.{digits}f}"
     low, value, high = (f"{times * rate[name]:.{digits}f}" for name in ("low", "mean", "high"))
     return f"{value} [{low}, {high}]"
 
