@@ -311,7 +311,7 @@ def test_a_small_model_judges_by_the_catalogue(ledger: Ledger, judge_dir: str) -
         assert (
             f"held to the names: the model gives other first tokens {report.outside:.1%}" in shown.getvalue()
         )
-        assert report.to_json()["outside"] == report.outside  # type: ignore[call-overload, index]
+        assert report.to_json()["outside"] == report.outside
 
 
 def test_only_replies_of_one_token_are_held() -> None:
