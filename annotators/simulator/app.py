@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from annotators.clients.budget import MESSAGE_TOKENS, REPLY_TOKENS
 from annotators.clients.tokens import count_tokens, first_tokens
 from annotators.simulator.batches import Batches
-from annotators.simulator.config import Judge, SimulatorConfig, Utility, request_key, resolve
+from annotators.simulator.config import Judge, Rewriter, SimulatorConfig, Utility, request_key, resolve
 from annotators.simulator.faults import FAULTS, GOOD, Body, refuse
 from annotators.simulator.http import HttpReply, HttpRequest
 from annotators.simulator.judges import (
@@ -38,6 +38,7 @@ from annotators.simulator.prompt_forms import (
     Extractor,
     find_disagreements,
     find_examples,
+    find_rewriting,
     orders,
     standing,
 )
@@ -51,7 +52,7 @@ _FORMS = {"auto", *FORMS}
 
 class Player(NamedTuple):
     """A judge with its utility function, those of single criteria, and those of rules that it heeds, learns
-    from worked examples, or proposes."""
+    from worked examples, or proposes; and what it makes of an instruction that it is to rewrite."""
 
     judge: Judge
     utility: Utility
@@ -59,6 +60,7 @@ class Player(NamedTuple):
     heeds: Mapping[str, Utility]
     learns: Mapping[str, Utility]
     proposes: Mapping[str, Utility]
+    rewrites: Rewriter | None
 
     @classmethod
     def of(cls, judge: Judge, where: str = "judge") -> Player:
@@ -71,7 +73,17 @@ class Player(NamedTuple):
                 ("proposes", judge.proposes),
             )
         ]
-        return cls(judge, utility_of(judge), aspects_of(judge), *rules)
+        named = judge.rewrites
+        rewrites = resolve(named, f"{where}.rewrites") if isinstance(named, str) and named else named
+        return cls(
+            judge,
+            utility_of(judge),
+            aspects_of(judge),
+            heeds=rules[0],
+            learns=rules[1],
+            proposes=rules[2],
+            rewrites=rewrites or None,
+        )
 
 
 @dataclass(slots=True)
@@ -240,6 +252,8 @@ class App:
         told = orders(messages)
         if player.proposes and (shown := find_disagreements(messages)):
             return Wording(text := proposal(player.proposes, shown, told), {text.split()[0]: 1.0})
+        if player.rewrites and (material := find_rewriting(messages)):
+            return Wording(text := player.rewrites(*material, key), {text.split()[0]: 1.0})
         judge, utility = player.judge, heeding(player.utility, player.heeds, told)
         utility = having_learnt(utility, player.learns, find_examples(messages)) if player.learns else utility
         temperature = 1.0 if body.get("temperature") is None else float(body["temperature"])

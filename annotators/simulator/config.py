@@ -21,6 +21,9 @@ from db.ids import content_hash, keyed_index, keyed_uniform
 Utility = Callable[[str, str, str], float]
 """(instruction, input, output), as the prompt shows them -> how good the output is."""
 
+Rewriter = Callable[[str, str, str], str]
+"""(instruction, input, key of the request) -> a new instruction for this input."""
+
 Casting = Callable[[str, str], "Judge"]
 """(model, all that stands before the last user message) -> who answers. Called once for each such prompt."""
 
@@ -61,6 +64,8 @@ class Judge:
     examples lean: the share of them whose better output has more of the utility, less the share with less."""
     proposes: Mapping[str, Leaning] = field(default_factory=dict)
     """Rules that it can think of where it is shown disagreements (proposals.py), and what each asks for."""
+    rewrites: str | Rewriter = ""
+    """What it makes of an instruction that it is to rewrite: module:function. Empty: it is no rewriter."""
     noise: float = 1.0
     """Boltzmann temperature in units of utility; 0 is a judge that never errs by chance."""
     position_bias: float = 0.0
@@ -169,6 +174,7 @@ class SimulatorConfig:
         """Each entry that may name a callable, with the name that it has."""
         judges = {"judge": self.judge} | {f"judges.{name}": judge for name, judge in self.judges.items()}
         entries: dict[str, object] = {f"{place}.utility": judge.utility for place, judge in judges.items()}
+        entries |= {f"{place}.rewrites": judge.rewrites for place, judge in judges.items()}
         for place, judge in judges.items():
             entries |= {f"{place}.aspects.{name}": utility for name, utility in judge.aspects.items()}
             taught = {"heeds": judge.heeds, "learns": judge.learns, "proposes": judge.proposes}

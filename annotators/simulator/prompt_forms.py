@@ -122,6 +122,14 @@ def _told_better(answer: str, labels: Collection[str], number: int | None) -> st
     return said[1] if said and said[1] in labels else ""
 
 
+def find_rewriting(messages: Sequence[ChatMessage]) -> tuple[str, str] | None:
+    """The instruction and the input that the last user message shows to be rewritten: mark to_rewrite."""
+    for texts in _blocks(_last_of_user(messages)).values():
+        if "to_rewrite" in texts:
+            return texts["to_rewrite"], texts.get("input", "")
+    return None
+
+
 def _blocks(text: str) -> dict[str, dict[str, str]]:
     """By code, the texts between the marks of a message, by the mark's name."""
     blocks: dict[str, dict[str, str]] = {}

@@ -60,7 +60,15 @@ class JudgedRounds:
         name = self.name(number)
         if all(card.name != name for card in training.snapshots(self._ledger)):
             seed, before = self._config.seed, self.name(number - 1)
-            set_of_round(self._ledger, self._task, seed, number=number, name=name, before=before)
+            set_of_round(
+                self._ledger,
+                self._task,
+                seed,
+                number=number,
+                name=name,
+                before=before,
+                progress=self._progress,
+            )
             self._draw(number, model)
             self._judge(name)
             judges, both = (self._worker.annotator.name,), self._task.judging.orders == "both"

@@ -5,6 +5,7 @@ families          templates of instructions, and which answers are right
 answers           the features of an answer, computed from its text
 gold              the gold utility: the true worth of an answer; for evaluation only
 crowd             simulated people, each with weights of their own for the features
+rewriting         another instruction of the same family, as a model rewrites one
 judges            simulated language models as judges, for the simulated provider
 fit               fits people and judges to AlpacaFarm's figures: `python -m farm.world.fit`
 demonstrations    answers as people write them, with faults

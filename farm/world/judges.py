@@ -15,6 +15,7 @@ from annotators.simulator import Judge, SimulatorConfig
 from db.ids import content_hash
 from farm.world.crowd import Person, Tastes, somebody
 from farm.world.families import NotOfThisWorld
+from farm.world.rewriting import rewritten
 
 QUIET_MODEL = "world-quiet"
 MEMBERS = 13
@@ -72,5 +73,6 @@ def _judge(person: Person, off_format: float, seed: int) -> Judge:
         noise=person.noise,
         position_bias=person.first_lean,
         off_format=off_format,
+        rewrites=rewritten,
         seed=seed,
     )
