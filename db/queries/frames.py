@@ -40,9 +40,9 @@ KINDS = {
     "pair_id": "int32",
     "annotator": "int32",
     "item_id": "int32",
-    "replicate": "int16",
+    "replicate": "int64",
     "swapped": "int8",
-    "attempt": "int16",
+    "attempt": "int32",
     "silent": "int8",
     **dict.fromkeys(("preference", "price", "seconds", "retries"), "float64"),
 }

@@ -63,6 +63,7 @@ def written(ledger: Ledger) -> list[Annotation]:
             for replicate in range(1 + i % 3):
                 for swapped in (False, True)[: 1 + i % 2]:
                     facts += attempts(pair, judge, replicate, swapped)
+        facts.append(Annotation(ids[2], judge, 1.0, 1.0, False, replicate=2**40))
         facts.append(Annotation(ids[1], people[0], None, None, None, RETRACTED, attempt=1))
         writer.annotations(facts)
     return facts
