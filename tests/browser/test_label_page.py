@@ -88,14 +88,19 @@ def test_thirty_pairs_by_keyboard_with_undo_and_reload_and_two_at_once(
             assert {each.status for each in given} == {AnnotationStatus.OK}
 
 
+PRESSED = "new KeyboardEvent('keydown', {key: '1', bubbles: true})"
+AT_ONCE = f"addEventListener('DOMContentLoaded', () => document.body.dispatchEvent({PRESSED}))"
+"""Presses a key on every page as soon as it stands, before anybody can have read it."""
+
+
 def test_a_key_that_is_held_or_comes_too_early_judges_one_pair_only(
-    tmp_path: Path, open_page: OpenPage
+    tmp_path: Path, browser: Browser, open_page: OpenPage
 ) -> None:
     path = tmp_path / "farm.db"
     fill(path, 5)
-    with labelling(path, "--annotator", "ada") as running:
-        page = open_page(running.link("ada"))
-        page.keyboard.press("1")  # before anybody can have read it
+    with labelling(path, "--annotator", "ada") as running, browser.new_context() as context:
+        context.add_init_script(AT_ONCE)
+        page = open_page(running.link("ada"), context=context)
         page.wait_for_selector("body[data-ready]")
         assert page.inner_text(".count") == "0 of 5"
         with page.expect_navigation():

@@ -75,7 +75,7 @@ def disturbed(ledger: Ledger) -> Iterator[list[int]]:
     address = ledger.address.path or ledger.address.url.render_as_string(hide_password=False)
 
     def after(connection: object, cursor: object, statement: str, *rest: object) -> None:
-        if not statement.startswith("SELECT"):
+        if not statement.startswith(("SELECT", "FETCH")):
             return
         number = next(numbers)
         with other.writing() as writer:

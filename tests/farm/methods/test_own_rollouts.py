@@ -45,7 +45,7 @@ def test_padding_side_amount_and_row_order_change_no_loss(name: str, made: Metho
 
     for left in (0, 3):
         found = method.loss(with_attention(moved(batch, left), left))
-        assert found.loss.item() == pytest.approx(expected.loss.item(), abs=2e-6)
+        assert found.loss.item() == pytest.approx(expected.loss.item(), rel=5e-6, abs=2e-6)
         for key, value in expected.stats.items():
             if key == ROUNDING:
                 continue
