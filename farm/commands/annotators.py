@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from typer.core import TyperGroup
@@ -15,6 +16,16 @@ from farm.options.imitate import ImitateManner, ImitateTask
 from farm.settings.checked import Options
 from farm.settings.fields import Part, option
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from annotators.clients.budget import Estimate
+    from db.ledger import Ledger
+    from farm.aligning.imitate import Imitation
+    from farm.aligning.report import Alignment
+    from farm.progress import Progress
+
+Made = TypeVar("Made", bound="Alignment | Imitation")
 SHOW = "show"
 
 
@@ -99,16 +110,16 @@ def align(
     """Search for rules with which a judge agrees more with people, and test the best on others."""
     from farm.calibrate import align as run
     from farm.calibrate import plan_alignment
-    from farm.terminal.align import alignment_view, plan_json, plan_view
+    from farm.terminal.align import alignment_view
 
-    if manner.dry_run:
-        with context.obj.open(read_only=True) as ledger:
-            plan = plan_alignment(ledger, task, provider)
-        output.show(lambda: plan_json(plan), lambda: plan_view(plan))
-        return
-    with context.obj.open() as ledger, output.progress("judgements") as progress:
-        found = run(ledger, task, provider, progress)
-    output.show(found.to_json, lambda: alignment_view(found))
+    _planned_or_done(
+        context,
+        output,
+        dry_run=manner.dry_run,
+        plan=lambda ledger: plan_alignment(ledger, task, provider),
+        do=lambda ledger, progress: run(ledger, task, provider, progress),
+        view=alignment_view,
+    )
 
 
 @commands.command()
@@ -123,14 +134,35 @@ def imitate(
     """Make a judge for each person, and see how far the person agrees with it on other pairs."""
     from farm.calibrate import imitate as run
     from farm.calibrate import plan_imitation
-    from farm.terminal.align import plan_json, plan_view
     from farm.terminal.imitate import imitation_view
 
-    if manner.dry_run:
+    _planned_or_done(
+        context,
+        output,
+        dry_run=manner.dry_run,
+        plan=lambda ledger: plan_imitation(ledger, task, provider),
+        do=lambda ledger, progress: run(ledger, task, provider, progress),
+        view=imitation_view,
+    )
+
+
+def _planned_or_done(
+    context: typer.Context,
+    output: CommandOutput,
+    *,
+    dry_run: bool,
+    plan: Callable[[Ledger], Mapping[str, Estimate]],
+    do: Callable[[Ledger, Progress], Made],
+    view: Callable[[Made], RenderableType],
+) -> None:
+    """Show what would be asked, or ask and show what came of it."""
+    from farm.terminal.align import plan_json, plan_view
+
+    if dry_run:
         with context.obj.open(read_only=True) as ledger:
-            plan = plan_imitation(ledger, task, provider)
-        output.show(lambda: plan_json(plan), lambda: plan_view(plan))
+            planned = plan(ledger)
+        output.show(lambda: plan_json(planned), lambda: plan_view(planned))
         return
     with context.obj.open() as ledger, output.progress("judgements") as progress:
-        found = run(ledger, task, provider, progress)
-    output.show(found.to_json, lambda: imitation_view(found))
+        found = do(ledger, progress)
+    output.show(found.to_json, lambda: view(found))
