@@ -7,6 +7,15 @@ import pandas as pd
 
 ASKED = ["pair_id", "annotator", "item_id", "replicate", "swapped"]
 """How frames name the columns `db.tables.ANSWERED`: what a judgement answers."""
+KINDS = {
+    "pair_id": "int32",
+    "annotator": "int32",
+    "item_id": "int32",
+    "replicate": "int64",
+    "swapped": "int8",
+    "attempt": "int32",
+}
+"""The columns `db.tables.JUDGEMENT`, and the narrowest types that hold them."""
 
 
 def latest_attempts(rows: pd.DataFrame) -> pd.DataFrame:

@@ -16,6 +16,7 @@ import pandas as pd
 from sqlalchemy import Select, case, select
 
 from db.ledger import Ledger
+from db.queries import attempts
 from db.queries.attempts import latest_of_sorted
 from db.queries.columns import numbers, texts
 from db.queries.orders import averaged_over_orders
@@ -27,12 +28,7 @@ ORDER = ("swapped", "replicate", "preference", "label", "status")  # of a pair's
 ASKED = ("pair_id", "annotator", "replicate", "swapped")  # what one judgement answers
 STATUSES = tuple(sorted(each.value for each in AnnotationStatus))
 KINDS = {
-    "pair_id": "int32",
-    "annotator": "int32",
-    "item_id": "int32",
-    "replicate": "int64",
-    "swapped": "int8",
-    "attempt": "int32",
+    **attempts.KINDS,
     "preference": "float64",
     "label": "float64",
     "status": "int8",

@@ -17,6 +17,7 @@ import pandas as pd
 from sqlalchemy import ColumnElement, Connection, Subquery, and_, case, func, or_, select
 
 from db.ledger import Ledger
+from db.queries import attempts
 from db.queries.aspects import speaks_of
 from db.queries.attempts import ASKED, latest_of_sorted
 from db.queries.columns import chunks, numbers
@@ -37,12 +38,7 @@ from db.tables import (
 )
 
 KINDS = {
-    "pair_id": "int32",
-    "annotator": "int32",
-    "item_id": "int32",
-    "replicate": "int64",
-    "swapped": "int8",
-    "attempt": "int32",
+    **attempts.KINDS,
     "silent": "int8",
     **dict.fromkeys(("preference", "price", "seconds", "retries"), "float64"),
 }
