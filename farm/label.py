@@ -46,12 +46,13 @@ def label(ledger: Ledger, task: LabelTask, announce: Callable[[str], None]) -> L
     address cannot be used.
     """
     guideline = _guideline(task.guideline)
-    cards = {card.name: card for card in (person(name, guideline, task.scale) for name in task.annotators)}
+    people = (person(name, guideline, task.scale, task.aspects) for name in task.annotators)
+    cards = {card.name: card for card in people}
     if len(cards) != len(task.annotators):
         raise ConfigError("two people of one name", where="--annotator", remedy="name each once")
     pairs = chosen_pairs(ledger, task)
     sittings = {
-        name: Sitting(ledger, card, questions(pairs, task.catch, card.key), task.scale)
+        name: Sitting(ledger, card, questions(pairs, task.catch, card.key), task.scale, aspects=task.aspects)
         for name, card in cards.items()
     }
     with listening(task.host, task.port) as socket_:

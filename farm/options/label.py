@@ -9,6 +9,8 @@ from farm.settings.fields import option
 
 MOST_CATCH = 0.5  # catch items for each pair
 SCALES = (3, 5, 7)
+MOST_ASPECTS = 12
+LONGEST_ASPECT = 80  # characters
 
 
 class LabelTask(Options):
@@ -30,6 +32,8 @@ class LabelTask(Options):
     """Catch items for each pair: identical outputs and repeats. 0: none."""
     scale: int = 3
     """3: which is better; 5 or 7 points: also how much better."""
+    aspects: tuple[str, ...] = option((), flag="--aspect", names="aspect")
+    """Also ask which output is better at this; repeat it for each criterion."""
     guideline: Path | None = None
     """A text that people judge by, in place of ours."""
     host: str = "127.0.0.1"
@@ -38,10 +42,17 @@ class LabelTask(Options):
     """The port; 0 takes a free one."""
 
     def problems(self) -> list[str]:
-        """A share of catch items outside [0, MOST_CATCH], and a scale that there is not."""
+        """A share outside [0, MOST_CATCH], a scale that there is not, and criteria that cannot be shown."""
         found = []
         if not 0 <= self.catch <= MOST_CATCH:
             found.append(f"--catch is {self.catch:g}, expected a share between 0 and {MOST_CATCH:g}")
         if self.scale not in SCALES:
             found.append(f"--scale is {self.scale}, expected 3, 5 or 7 points")
+        for name in self.aspects:
+            if not (name.strip() and name.isprintable() and len(name) <= LONGEST_ASPECT):
+                found.append(f"--aspect {name!r:.100} is no name of up to {LONGEST_ASPECT} characters")
+        if len({name.strip().casefold() for name in self.aspects}) < len(self.aspects):
+            found.append("--aspect names one criterion twice")
+        if len(self.aspects) > MOST_ASPECTS:
+            found.append(f"--aspect is given {len(self.aspects)} times, and {MOST_ASPECTS} is the most")
         return found

@@ -10,6 +10,7 @@ import httpx2
 from playwright.sync_api import Browser, Page, expect
 
 from db.ledger import Ledger
+from db.queries.aspects import aspects_of
 from db.queries.contests import contests
 from db.queries.given import given_by
 from db.records import AnnotationStatus, Instruction, Item, Output, Pair
@@ -129,6 +130,64 @@ def test_seven_points_stand_in_a_row_and_take_their_keys(tmp_path: Path, open_pa
         page.set_viewport_size({"width": 360, "height": 700})
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert running.stop()["people"][0]["judged"] == 1
+
+
+CRITERIA = ("helpfulness", "correctness, as far as a layman of the subject can tell", "tone")
+
+
+def test_criteria_are_judged_by_keyboard_and_by_mouse(
+    tmp_path: Path, browser: Browser, open_page: OpenPage, screenshots: Path
+) -> None:
+    path = tmp_path / "farm.db"
+    fill(path, 3)
+    flags = [flag for name in CRITERIA for flag in ("--aspect", name)]
+    with labelling(path, "--annotator", "ada", "--catch", "0", "--scale", "5", *flags) as running:
+        page = open_page(running.link("ada"))
+        page.wait_for_selector("body[data-ready]")
+        page.screenshot(path=screenshots / "label-aspects.png")
+        assert not grave(page)
+        current = page.locator(".aspect.current .criterion")
+        checked = page.locator(".aspect :checked")
+        for name, key in zip(CRITERIA, ("1", "2", "0"), strict=True):
+            expect(current).to_have_text(name)
+            page.keyboard.press(key)
+        expect(current).to_have_count(0)
+        page.keyboard.press("Backspace")
+        expect(current).to_have_text("tone")
+        page.keyboard.press("5")  # no verdict on a criterion, and none on the pair before all of them
+        expect(checked).to_have_count(2)
+        page.keyboard.press("2")
+        first = page.inner_text("#output-1 .text").startswith("good")
+        press(page, "5")
+        assert "2 clearly" in (page.text_content("[role=status]") or "")
+        page.wait_for_selector("body[data-ready]")
+        expect(checked).to_have_count(0)
+        page.set_viewport_size({"width": 360, "height": 640})
+        page.screenshot(path=screenshots / "label-aspects-phone.png")
+        assert not grave(page)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.click("button[value='3']")  # the browser asks for the criteria first
+        assert page.inner_text(".count") == "1 of 3"
+        for row in page.locator(".aspect").all():
+            row.get_by_text("Tie").click()
+        with page.expect_navigation():
+            page.click("button[value='3']")
+        assert page.inner_text(".count") == "2 of 3"
+        context = browser.new_context(java_script_enabled=False)
+        plain = open_page(running.link("ada"), context=context)
+        plain.click("button[value='u']")  # needs no criteria, and no script
+        assert plain.inner_text(".count") == "1 of 3"
+        context.close()
+        assert running.stop()["people"][0]["judged"] == 1
+    with Ledger.open(path) as ledger:
+        [pair] = [each for each in ledger.pairs() if each.key == given_by(ledger, 1)[0].pair_key]
+        found = aspects_of(ledger, [given_by(ledger, 1)[0].id])
+    [aspects] = found.values()
+    turned = first != pair.output_a.text.startswith("good")
+    said = dict(zip(CRITERIA, (1.0, 0.0, 0.0), strict=True))
+    assert {each.name: 1 - said[each.name] if turned else said[each.name] for each in aspects} == {
+        each.name: each.preference for each in aspects
+    }
 
 
 def test_hostile_texts_are_text(tmp_path: Path, open_page: OpenPage) -> None:

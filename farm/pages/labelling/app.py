@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import compare_digest
 from urllib.parse import parse_qs
@@ -22,12 +22,15 @@ from starlette.types import ASGIApp
 
 from db.errors import FarmError
 from farm.pages.guard import Guard
+from farm.pages.labelling.criteria import FIELD, pressed
 from farm.pages.labelling.door import Door, Visit
+from farm.pages.labelling.scales import SIDES, scale_of
 from farm.pages.labelling.sitting import Outcome, Sitting, VerdictKey
 from farm.pages.templates import source_hash, stylesheet, templates
 
 FOLDER = Path(__file__).parent / "templates"
 FORM_BYTES = 4_096
+FORM_FIELDS = 8  # at most, beside the criteria
 COOKIE = "farm_label"
 NOTES: dict[str, str] = {
     VerdictKey.SKIP: "Skipped",
@@ -41,13 +44,14 @@ NOTES: dict[str, str] = {
 @dataclass(frozen=True)
 class Form:
     """The fields of a form. token: proves that it is this page's. seconds: the time that the page
-    measured. last: names the judgement that an undo takes back."""
+    measured. last: names the judgement that an undo takes back. aspects: the fields of the criteria."""
 
     token: str
     question: str
     verdict: str
     seconds: float | None
     last: str | None = None
+    aspects: Mapping[str, str] = field(default_factory=dict)
 
 
 class Page:
@@ -89,18 +93,26 @@ class Page:
         visit = self._visit(request)
         if visit is None:
             return _refused("open the link that `farm label` printed last; each opens once")
-        form = await read_form(request)
+        sitting = self._sittings[visit.person]
+        form = await read_form(request, len(sitting.aspects))
         if form is None or not compare_digest(form.token.encode(), visit.form.encode()):
             return _refused("that form is not of this page; load the page again")
-        sitting = self._sittings[visit.person]
         if form.verdict == "u":
             said: str = await run_in_threadpool(sitting.undo, form.last, form.question)
         elif form.verdict not in {*sitting.choices, VerdictKey.SKIP} or not sitting.knows(form.question):
             return PlainTextResponse("There is no such question or verdict.\n", 400)
+        elif (on_aspects := self._on_aspects(sitting, form)) is None:
+            return PlainTextResponse("Nothing was saved: judge every criterion first, or skip.\n", 400)
         else:
-            outcome = await run_in_threadpool(sitting.answer, form.question, form.verdict, form.seconds)
+            given = form.question, form.verdict, form.seconds, on_aspects
+            outcome = await run_in_threadpool(sitting.answer, *given)
             said = form.verdict if outcome is Outcome.SAVED else outcome
         return RedirectResponse(f"/?said={said}", 303)
+
+    @staticmethod
+    def _on_aspects(sitting: Sitting, form: Form) -> tuple[str, ...] | None:
+        """The key for each criterion, none of a skip; None where one is missing."""
+        return () if form.verdict == VerdictKey.SKIP else pressed(sitting.aspects, form.aspects)
 
     def _enter(self, token: str) -> Response:
         cookie = self._door.enter(token)
@@ -117,6 +129,8 @@ class Page:
         return self._template.render(
             shown=self._sittings[visit.person].shown(),
             choices=self._sittings[visit.person].choices.values(),
+            aspects=self._sittings[visit.person].aspects,
+            sides=scale_of(SIDES).values(),
             person=visit.person,
             form=visit.form,
             note=note,
@@ -126,8 +140,11 @@ class Page:
         )
 
 
-async def read_form(request: Request) -> Form | None:
-    """Read the fields of a form. None where the body is not URL-encoded, too long or has too many fields."""
+async def read_form(request: Request, criteria: int = 0) -> Form | None:
+    """Read the fields of a form. None where the body is not URL-encoded, too long or has too many fields.
+
+    criteria: how many the page asks for.
+    """
     if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         return None
     body = b""
@@ -136,13 +153,14 @@ async def read_form(request: Request) -> Form | None:
         if len(body) > FORM_BYTES:
             return None
     try:
-        fields = parse_qs(body.decode("ascii"), max_num_fields=8)
+        fields = parse_qs(body.decode("ascii"), max_num_fields=FORM_FIELDS + criteria)
     except ValueError:
         return None
     token, question, verdict, seconds, last = (
         fields.get(name, [""])[0] for name in ("token", "question", "verdict", "seconds", "last")
     )
-    return Form(token, question, verdict, seconds=_seconds(seconds), last=last or None)
+    aspects = {name: values[0] for name, values in fields.items() if name.startswith(FIELD)}
+    return Form(token, question, verdict, seconds=_seconds(seconds), last=last or None, aspects=aspects)
 
 
 def _seconds(text: str) -> float | None:

@@ -31,6 +31,7 @@ from db.records import (
     Question,
 )
 from farm.evaluation.questions import CATCH_SOURCE
+from farm.pages.labelling.criteria import aspects_of, reply_of
 from farm.pages.labelling.questions import LabelQuestion, QuestionKind, question_key
 from farm.pages.labelling.scales import SIDES, scale_of
 
@@ -96,7 +97,8 @@ class Sitting:
     """One person's questions, and the ledger that their answers go to.
 
     card: the person as an annotator. wanted: the questions in order; those that were skipped in an earlier
-    sitting come last. points: of the scale. clock: seconds, for tests.
+    sitting come last. points: of the scale. aspects: criteria that every verdict comes with. clock: seconds,
+    for tests.
     """
 
     def __init__(
@@ -105,9 +107,12 @@ class Sitting:
         card: AnnotatorCard,
         wanted: Sequence[LabelQuestion],
         points: int = SIDES,
+        *,
+        aspects: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.card = card
+        self.aspects = tuple(aspects)
         self.choices = scale_of(points)
         self._ledger = ledger
         self._clock = clock
@@ -140,11 +145,14 @@ class Sitting:
             last=_named(last[1]) if last else "",
         )
 
-    def answer(self, key: str, verdict: str, seconds: float | None = None) -> Outcome:
+    def answer(
+        self, key: str, verdict: str, seconds: float | None = None, on_aspects: Sequence[str] = ()
+    ) -> Outcome:
         """Write a verdict on the current question.
 
         key: of the question that was answered; the outcome is STALE where it is not the current one. seconds:
-        the time that the page measured; at most the time that passed here is stored.
+        the time that the page measured; at most the time that passed here is stored. on_aspects: the key that
+        was pressed for each criterion; a skip says nothing of them.
         """
         with self._lock:
             given = self._given()
@@ -154,7 +162,8 @@ class Sitting:
             waited = self._waited(key)
             took = waited if seconds is None else min(max(seconds, 0.0), waited)
             before = given.get(key)
-            saved = self._write(question, verdict, before.attempt + 1 if before else 0, took)
+            attempt = before.attempt + 1 if before else 0
+            saved = self._write(question, verdict, attempt, took, on_aspects=on_aspects)
             self._since.pop(key, None)
             return Outcome.SAVED if saved else Outcome.STALE
 
@@ -215,9 +224,18 @@ class Sitting:
         now = self._clock()
         return now - self._since.setdefault(key, now)
 
-    def _write(self, question: LabelQuestion, verdict: str, attempt: int, seconds: float) -> bool:
+    def _write(
+        self,
+        question: LabelQuestion,
+        verdict: str,
+        attempt: int,
+        seconds: float,
+        *,
+        on_aspects: Sequence[str],
+    ) -> bool:
         """Write claim, reply and judgement in one transaction. False where another process was quicker."""
         choice = self.choices.get(verdict)
+        names = self.aspects if choice else ()
         said = choice.first if choice else None
         preference = None if said is None else 1 - said if question.swapped else said
         status = AnnotationStatus.FAILED if said is None else AnnotationStatus.OK
@@ -228,7 +246,8 @@ class Sitting:
             [claim_id] = writer.claims([self._claim(question, pair_id, attempt)])
             if claim_id is None:
                 return False
-            writer.completions([Completion(claim_id, str(verdict), seconds=seconds)])
+            reply = reply_of(names, on_aspects, str(verdict))
+            writer.completions([Completion(claim_id, reply, seconds=seconds)])
             judged = Annotation(
                 pair_id=pair_id,
                 annotator_id=self._id,
@@ -241,6 +260,7 @@ class Sitting:
                 completion_id=claim_id,
                 slot=0,
                 strength=choice.degree if choice else None,
+                aspects=aspects_of(names, on_aspects, question.swapped),
             )
             writer.annotations([judged])
         return True
@@ -295,14 +315,14 @@ def _skipped(given: Given | None) -> bool:
     return given is not None and given.status is AnnotationStatus.FAILED
 
 
-def person(name: str, guideline: str, points: int = SIDES) -> AnnotatorCard:
-    """The annotator of a person who judges by this guideline on a scale of so many points.
+def person(name: str, guideline: str, points: int = SIDES, aspects: Sequence[str] = ()) -> AnnotatorCard:
+    """The annotator of a person who judges by this guideline, on a scale of so many points, and by criteria.
 
     Raises ConfigError where the name is empty, unprintable or longer than 80 characters.
     """
     if not name.strip() or not name.isprintable() or len(name) > 80:
         raise ConfigError(f"{name!r:.100} is no name for an annotator", where="--annotator")
     spec: dict[str, Json] = {"page": "farm label", "guideline": guideline}
-    return AnnotatorCard(
-        name.strip(), AnnotatorKind.HUMAN, spec | ({"scale": points} if points != SIDES else {})
-    )
+    spec |= {"scale": points} if points != SIDES else {}
+    spec |= {"aspects": list(aspects)} if aspects else {}
+    return AnnotatorCard(name.strip(), AnnotatorKind.HUMAN, spec)

@@ -29,6 +29,21 @@
     guideline.addEventListener("toggle", () => sessionStorage.setItem("guideline", guideline.open ? "open" : "shut"));
   }
 
+  const rows = [...document.querySelectorAll(".aspect")];
+  const open = () => rows.find((row) => !row.querySelector(":checked"));
+  const mark = () => {
+    const current = open();
+    rows.forEach((row) => row.classList.toggle("current", row === current));
+    current?.scrollIntoView({ block: "nearest" });
+  };
+  const takeBack = () => {
+    const last = rows.filter((row) => row.querySelector(":checked")).pop();
+    if (last) last.querySelector(":checked").checked = false;
+    mark();
+  };
+  mark();
+  form.addEventListener("change", mark);
+
   form.addEventListener("submit", (event) => {
     if (sent) {
       event.preventDefault();
@@ -45,6 +60,13 @@
     const key = event.key.toLowerCase();
     if (key === "g" && guideline) guideline.open = !guideline.open;
     if (!("ready" in document.body.dataset)) return;
+    if (key === "backspace") takeBack();
+    const side = open()?.querySelector(`input[value="${CSS.escape(key)}"]`);
+    if (side) {
+      side.checked = true;
+      mark();
+      return;
+    }
     const button = [...form.querySelectorAll("button:enabled")].find((each) => each.value === key);
     if (button) form.requestSubmit(button);
   });
