@@ -3,11 +3,11 @@
     python benchmarks/reward_models.py FOLDER --json benchmarks/results/reward_models.json
     python benchmarks/reward_models.py FOLDER --real DATA --json benchmarks/results/reward_models.json
 
-In the embedded world every kind learns from the same 50, 200 or 800 pairs, each judged by one person, and is
-measured on other instructions, by people's labels and by the gold utility. The epochs of each kind and size
-are chosen by the log loss on people's labels in a world of their own (seed 5), which is not measured. Every
-seed is a world with its own supervised model, people and pairs. Intervals are Student's 95 % over seeds, and
-those of differences are of equal seeds.
+In the embedded world every kind learns from the same 50, 200, 800 or 2,400 pairs, each judged by one person,
+and is measured on the evaluation instructions, by people's labels and by the gold utility. The epochs of each
+kind and size are chosen by the log loss on people's labels in a world of their own (seed 5), which is not
+measured. Every seed is a world with its own supervised model, people and pairs. Intervals are Student's 95 %
+over seeds, and those of differences are of equal seeds.
 
 --real does the same with human judgements of real text (benchmarks/reward_model.py says which), on a model
 from scratch. A seed is then another model on the same pairs. FOLDER keeps what was measured, and another call
@@ -38,7 +38,7 @@ from db.queries.training import Labelled
 from farm.models.ops import in_order, preference_loss
 from farm.training.score_method import calibration
 
-EPOCHS = {50: (4, 16), 200: (2, 8), 800: (1, 4)}
+EPOCHS = {50: (4, 16), 200: (2, 8), 800: (1, 4), 2400: (1, 2)}
 CHOOSING = 5
 REAL = 800  # pairs of real text to learn from
 

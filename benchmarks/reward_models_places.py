@@ -10,15 +10,15 @@ from annotators import catalogue
 from annotators.spec import AnnotatorSpec
 from benchmarks import reward_model as real_people
 from db.ids import keyed_uniform
-from db.ledger import Ledger
+from db.ledger import Ledger, PairFilter
 from db.queries.training import Labelled, labelled
 from farm.options.quickstart import QuickstartTask
 from farm.quickstart import Stages
 from farm.snapshot import Choice, snapshot
-from farm.studies.results import PEOPLE
+from farm.studies.validation import EVALUATION, SFT, pair_with_baseline
 from farm.studies.work import workers
+from farm.world.people import people
 
-HELD_OUT = 0.4  # share of a world's instructions
 LETTERS = 1200  # at most in a pair of real text
 PROMPT = """{% block user %}
 {% for pair in pairs %}
@@ -45,21 +45,24 @@ class Place(NamedTuple):
 
 
 def world(folder: Path, seed: int) -> Place:
-    """The world of a seed, its supervised model, and its pairs with the label of one person each."""
+    """The world of a seed, its supervised model, and pairs with the label of one person each.
+
+    Pairs of the evaluation instructions are held out.
+    """
     task = QuickstartTask(folder / f"world-{seed}", "small", seed)
     task.out.mkdir(parents=True, exist_ok=True)
     with Ledger.open(task.out / "farm.db", create=True) as ledger, workers(1) as pool:
         stages = Stages(task, ledger, pool, said)
         study = stages.make_study()
         stages.sample_and_pair(study)
-        stages.ask_people()
-        card = snapshot(ledger, PEOPLE, Choice(stages.people.trains, study.pairs)).card
-        rows = list(labelled(ledger, card.id))
-    held = [keyed_uniform("held out", row.instruction.key) < HELD_OUT for row in rows]
-    train = [row for row, out in zip(rows, held, strict=True) if not out]
-    return Place(
-        train, [row for row, out in zip(rows, held, strict=True) if out], study.sft, task.out / "models"
-    )
+        pair_with_baseline(ledger, study, [SFT])
+        for source in (study.pairs, EVALUATION):
+            people(ledger, stages.world, PairFilter(source=source), 1)
+        train, held_out = (
+            list(labelled(ledger, snapshot(ledger, source, Choice(stages.people.trains, source)).card.id))
+            for source in (study.pairs, EVALUATION)
+        )
+    return Place(train, held_out, study.sft, task.out / "models")
 
 
 def said(line: str) -> None:
