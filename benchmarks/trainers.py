@@ -6,9 +6,11 @@ Every round runs each method once in our interpreter and once in one with TRL, i
 median over rounds of each run's median step. A step is one optimizer step with all its parts: batches,
 forward, backward, optimizer, metrics. Inputs are made up: a Llama with random weights (--hidden, --layers)
 and a vocabulary of 4096 words (--vocabulary), prompts of 24-40 words (--prompt) and responses of 64-128
-words. dpo computes the log-probabilities of the reference before the clock starts, on both sides; dpo_online
-computes them in the step. RLOO and GRPO learn from --batch responses of 64 tokens in a step, 4 for each
-prompt. PPO learns from --batch responses, 1 for each prompt. Drawing the responses is part of the step.
+words. dpo and kto compute the log-probabilities of the reference before the clock starts, on both sides;
+dpo_online is dpo that computes them in the step. kto learns from --batch single outputs. RLOO, GRPO, DAPO and
+GSPO learn from --batch responses of 64 tokens in a step, 4 for each prompt; the last two without a KL term.
+online_dpo draws 2 for each prompt, and a function that costs nothing judges them. PPO learns from --batch
+responses, 1 for each prompt. Drawing the responses is part of the step.
 --trl-old is the folder of an unpacked trl==1.12.0. It is timed too, because TRL 1.16 is slower on a CPU, and
 because TRL 1.16 has no PPO: for PPO the ratio is to 1.12.
 
@@ -55,6 +57,13 @@ TARGETS = {
     "rloo": 0.60,
     "grpo": 0.65,
     "ppo": 0.50,
+    "kto": 0.60,
+    "simpo": 0.60,
+    "orpo": 0.60,
+    "cpo": 0.60,
+    "dapo": 0.65,
+    "gspo": 0.65,
+    "online_dpo": 0.65,
 }
 PASSES = {  # forward passes over a step's tokens; a backward pass counts as two
     "sft": 3,
@@ -64,7 +73,15 @@ PASSES = {  # forward passes over a step's tokens; a backward pass counts as two
     "rloo": 5,  # one more to draw
     "grpo": 5,
     "ppo": 10,  # 6 to train policy and value model, 1 to draw, 3 for reference, value and reward model
+    "kto": 4,  # one more for outputs to other prompts
+    "simpo": 3,
+    "orpo": 3,
+    "cpo": 3,
+    "dapo": 4,  # one more to draw, and no reference
+    "gspo": 4,
+    "online_dpo": 5,
 }
+OWN_ROLLOUTS = ("rloo", "grpo", "ppo", "dapo", "gspo", "online_dpo")
 WORDS = 4096
 ROWS = 512  # least number of pairs: batches are sorted by length over many steps, so that fewer would differ
 PROMPT, RESPONSE, DRAWN = (24, 40), (64, 128), 64  # words
@@ -168,9 +185,9 @@ def tokens_a_step(method: str, options: argparse.Namespace) -> float:
     batch: int = options.batch
     prompt: float = sum(options.prompt) / 2
     response = sum(RESPONSE) / 2
-    if method in ("rloo", "grpo", "ppo"):
+    if method in OWN_ROLLOUTS:
         return batch * (prompt + DRAWN)
-    return batch * (prompt + response + 1) * (1 if method == "sft" else 2)
+    return batch * (prompt + response + 1) * (1 if method in ("sft", "kto") else 2)
 
 
 def compare(

@@ -17,17 +17,23 @@ from benchmarks.trainer_side import JOB, StepClock, answer_jobs, step_and_peak
 from farm.config import TrainConfig
 from farm.methods import load
 from farm.models.tokens import Prompt
+from farm.training.conversions import MADE
 from farm.training.data import Data, Demonstration, PreferencePair
 from farm.training.loop import fit
 from farm.training.method import Method, RewardFn
 from farm.training.run_models import LoadedModels
 
 DRAWN = {"max_new_tokens": 64, "rollout_epochs": 1, "minibatches": 1}
-OWN_ROLLOUTS = {
+OWN_ROLLOUTS: dict[str, dict[str, Any]] = {
     "rloo": DRAWN | {"n": 4, "beta": 0.05},
     "grpo": DRAWN | {"n": 4, "beta": 0.05},
     "ppo": DRAWN | {"n": 1, "beta": 0.05, "lam": 0.95},
+    "dapo": DRAWN | {"n": 4},
+    "gspo": DRAWN | {"n": 4},
+    "online_dpo": DRAWN,
 }
+DRAWS = {"online_dpo": 2}  # responses to a prompt, where `n` does not say it
+BEFORE = ("dpo", "kto")  # the reference's log-probabilities are computed before the clock starts
 
 
 class Clock(StepClock):
@@ -69,10 +75,10 @@ def make(
     further: options of the method that no other side has.
     """
     rows = [json.loads(line) for line in (folder / "pairs.jsonl").read_text().splitlines()]
-    method = load(name.removesuffix("_online"))
+    method = load("dpo" if name == "dpo_online" else name)
     own: dict[str, Any] = OWN_ROLLOUTS.get(name, {})
     config = method.Config(
-        batch_size=batch // own.get("n", 1),
+        batch_size=batch // DRAWS.get(name, own.get("n", 1)),
         max_steps=steps,
         epochs=1.0,
         learning_rate=1e-5,
@@ -88,9 +94,8 @@ def make(
     elif method.data_kind == "instructions":
         data = Data([Prompt(row["prompt"]) for row in rows])
     else:
-        data = Data(
-            [PreferencePair(Prompt(row["prompt"]), row["chosen"], row["rejected"], 1.0) for row in rows]
-        )
+        pairs = [PreferencePair(Prompt(row["prompt"]), row["chosen"], row["rejected"], 1.0) for row in rows]
+        data = Data(pairs if method.data_kind == "pairs" else list(MADE["pairs", method.data_kind](pairs)))
     reward: str | RewardFn = str(folder / "reward") if name == "ppo" else mean_word
     return method(config, data, LoadedModels(str(folder / "model"), config, reward=reward)), config
 
@@ -99,7 +104,7 @@ def run(job: dict[str, Any]) -> dict[str, object]:
     """The median step in seconds, peak memory in MB, the version of what ran."""
     name = str(job["method"])
     method, config = make(name, Path(str(job["folder"])), **{key: job[key] for key in JOB})
-    if name == "dpo":
+    if name in BEFORE:
         for _ in method.feed.batches(0):  # computes the reference's log-probabilities before the clock starts
             pass
     clock = Clock()

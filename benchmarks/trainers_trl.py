@@ -24,6 +24,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.trainer_side import JOB, StepClock, answer_jobs, step_and_peak
 
 Row = dict[str, Any]
+GROUPS: dict[str, Row] = {
+    "rloo": {"beta": 0.05},
+    "grpo": {"beta": 0.05},
+    "dapo": {"beta": 0.0, "loss_type": "dapo", "epsilon_high": 0.28},
+    "gspo": {
+        "beta": 0.0, "loss_type": "grpo", "importance_sampling_level": "sequence", "epsilon": 3e-4,
+        "epsilon_high": 4e-4,
+    },
+}  # fmt: skip
+ROLLOUTS = (*GROUPS, "online_dpo", "ppo")
 
 
 class Clock(StepClock, TrainerCallback):
@@ -61,10 +71,37 @@ def trainer(
     if name in ("dpo", "dpo_online"):
         config = trl.DPOConfig(precompute_ref_log_probs=name == "dpo", beta=0.1, **settings)
         return trl.DPOTrainer(lm(), ref_model=lm(), args=config, train_dataset=spaced, **common)
-    if name in ("rloo", "grpo", "ppo"):
+    if name in ("simpo", "cpo", "orpo"):
+        return without_reference(name, lm(), spaced, settings, common)
+    if name == "kto":
+        sides = {"chosen": True, "rejected": False}
+        judged = [
+            {"prompt": f"{row['prompt']} ", "completion": row[side], "label": good}
+            for row in rows
+            for side, good in sides.items()
+        ]
+        config = trl.KTOConfig(precompute_ref_log_probs=True, beta=0.1, **settings)
+        data = datasets.Dataset.from_list(judged)
+        return trl.KTOTrainer(lm(), ref_model=lm(), args=config, train_dataset=data, **common)
+    if name in ROLLOUTS:
         return own_rollouts(name, folder, steps, batch, rows, settings, common)
     scorer = AutoModelForSequenceClassification.from_pretrained(model_dir, num_labels=1, dtype=torch.float32)
     return trl.RewardTrainer(scorer, args=trl.RewardConfig(**settings), train_dataset=spaced, **common)
+
+
+def without_reference(name: str, model: Any, data: Any, settings: Row, common: Row) -> Any:
+    """A trainer on pairs that needs no reference. SimPO is a loss of TRL's CPO."""
+    if name == "orpo":
+        from trl.experimental.orpo import ORPOConfig, ORPOTrainer
+
+        config = ORPOConfig(beta=0.1, **settings)
+        return ORPOTrainer(model, args=config, train_dataset=data, **common)
+    from trl.experimental.cpo import CPOConfig, CPOTrainer
+
+    own: Row = {"cpo_alpha": 1.0, "beta": 0.1}
+    if name == "simpo":
+        own = {"loss_type": "simpo", "cpo_alpha": 0.0, "beta": 2.0, "simpo_gamma": 1.0}
+    return CPOTrainer(model, args=CPOConfig(**own, **settings), train_dataset=data, **common)
 
 
 def mean_word(completion_ids: list[list[int]], **_: object) -> list[float]:
@@ -84,12 +121,23 @@ def own_rollouts(
     """A trainer that draws its own responses: in each step `batch` responses of 64 tokens."""
     lm = partial(AutoModelForCausalLM.from_pretrained, folder / "model", dtype=torch.float32)
     settings.pop("max_length")
-    if name in ("rloo", "grpo"):
+    if name == "online_dpo":
+        from trl.experimental.online_dpo import OnlineDPOConfig, OnlineDPOTrainer
+
+        # a batch of so many prompts, two responses each; max_length counts prompt and response
+        drawn = {"max_new_tokens": 64, "max_length": 512, "beta": 0.1, "temperature": 0.9}
+        settings["per_device_train_batch_size"] = batch // 2
         data = datasets.Dataset.from_list([{"prompt": row["prompt"]} for row in rows])
-        drawn = {"num_generations": 4, "max_completion_length": 64, "beta": 0.05}
-        trainer, config = {
-            "rloo": (trl.RLOOTrainer, trl.RLOOConfig), "grpo": (trl.GRPOTrainer, trl.GRPOConfig),
-        }[name]  # fmt: skip
+        return OnlineDPOTrainer(
+            lm(), ref_model=lm(), reward_funcs=mean_word, args=OnlineDPOConfig(**drawn, **settings),
+            train_dataset=data, **common,
+        )  # fmt: skip
+    if name in GROUPS:
+        data = datasets.Dataset.from_list([{"prompt": row["prompt"]} for row in rows])
+        drawn = {"num_generations": 4, "max_completion_length": 64, **GROUPS[name]}
+        trainer, config = (
+            (trl.RLOOTrainer, trl.RLOOConfig) if name == "rloo" else (trl.GRPOTrainer, trl.GRPOConfig)
+        )
         return trainer(
             lm(), reward_funcs=mean_word, args=config(**drawn, **settings), train_dataset=data, **common
         )
