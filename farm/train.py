@@ -9,7 +9,6 @@ from pathlib import Path
 from time import monotonic
 
 import numpy as np
-import torch
 
 from db.errors import ConfigError, Paused, did_you_mean
 from db.ids import Json, content_hash
@@ -25,6 +24,7 @@ from farm.models.loading import pick_device, source_key
 from farm.options.train import TrainTask as TrainTask
 from farm.progress import Progress, silent
 from farm.runs.evaluations import Evaluated, Evaluations, at_work
+from farm.runs.foreseen import Listener, evaluations_plan
 from farm.runs.records import learning_data
 from farm.runs.rows import RunRows
 from farm.runs.rules import constraints_key, constraints_named, reward_key, reward_named
@@ -149,26 +149,24 @@ def foresee(
 ) -> RunPlan:
     """What the run of `train` would take, after a few timed steps on a copy. Nothing is written or asked.
 
-    An annotator's judgements are replaced by ties, so the time is without it. Where a server draws, no step
-    is timed. Raises ConfigError as `train` does, also where the run does not fit.
+    An annotator's judgements are replaced by ties, so the time is without it; they are counted. Where a
+    server draws, no step is timed. Raises ConfigError as `train` does, also where the run does not fit.
     """
     method_class = method_named(name)
     config = config_of(ledger, method_class, name, task=task, yaml=yaml, flags=flags, progress=progress)
     begun = monotonic()
     data = learning_data(ledger, method_class.data_kind, task, Processes())
-    judge = None if task.annotator is None else _ties
+    listener = Listener()
+    judge = None if task.annotator is None else listener.of_rollout
     run = _loaded(ledger, name, method_class, config, task=task, data=data, judge=judge, keeps=False)
-    plan = run.plan(task.memory)
+    plan, loading = run.plan(task.memory), monotonic() - begun
     run.refuse(plan)
+    plan = replace(plan, evaluations=evaluations_plan(ledger, task, config, run.method, progress))
     if run.served:
         return plan
     progress(f"{name}: a few steps on a copy", 0)
-    return replace(plan, time=timed(run.method, config, monotonic() - begun))
-
-
-def _ties(_: int) -> PairJudge:
-    """A judge that nobody is asked for."""
-    return lambda prompts, first, second: torch.full((len(first),), 0.5)
+    time = timed(run.method, config, loading)
+    return replace(plan, time=time, judging=listener.plan(task, run.method))
 
 
 def config_of(
@@ -312,6 +310,6 @@ def shown(name: str, steps: int, pace: Pace, progress: Progress) -> Log:
 
     def log(step: int, metrics: Mapping[str, float]) -> None:
         if "loss" in metrics:
-            progress(f"{name}; {pace.figures(step, metrics)}", step, steps)
+            progress(f"{name}; {pace.figures(metrics)}", step, steps)
 
     return log

@@ -133,9 +133,7 @@ class Evaluations:
         Gives `after`, which the first process calls for all. Raises ConfigError where the method makes no
         model that answers.
         """
-        if not isinstance(method.product, Policy):
-            what = "this method makes no model that answers instructions"
-            raise ConfigError(what, where="--evaluate-every", remedy="leave it out")
+        refuse_silent(method)
         every = self._task.evaluating.every or method.feed.steps
         self._planned = planned(every, method.feed.steps, method.feed.rollout_steps)
         self._folder.also, self._log = frozenset(self._planned), log
@@ -248,6 +246,13 @@ class Evaluations:
         return {f"evaluate/{name}": value for name, value in figures.items()}
 
 
+def refuse_silent(method: Method[Any]) -> None:
+    """Raise ConfigError on a method that makes no model that answers."""
+    if not isinstance(method.product, Policy):
+        what = "this method makes no model that answers instructions"
+        raise ConfigError(what, where="--evaluate-every", remedy="leave it out")
+
+
 def planned(every: int, steps: int, rollout_steps: int) -> tuple[int, ...]:
     """The steps that are evaluated: each multiple of `every`, at the end of its rollout, and the last one.
 
@@ -259,13 +264,16 @@ def planned(every: int, steps: int, rollout_steps: int) -> tuple[int, ...]:
 
 
 def evaluator(ledger: Ledger, task: TrainTask) -> AnnotatorAtWork:
-    """The judge of the evaluations. What is not said of it is as for the judge of fresh responses.
+    """The judge of the evaluations. Raises ConfigError on one that cannot judge what is new."""
+    wanted, provider = task.evaluating, asked_of(task)
+    return at_work(ledger, str(wanted.annotator), wanted.judging, provider, flag="--evaluate-annotator")
 
-    Raises ConfigError on one that cannot judge what is new.
-    """
-    wanted, own = task.evaluating, task.evaluating.provider
+
+def asked_of(task: TrainTask) -> Provider:
+    """Where the judge of evaluations is asked. What is not said of it is as for that of fresh responses."""
+    own = task.evaluating.provider
     url = own.base_url or (None if own.local else task.provider.base_url)
-    provider: Provider = replace(
+    return replace(
         task.provider,
         models=own.models,
         base_url=url,
@@ -273,7 +281,6 @@ def evaluator(ledger: Ledger, task: TrainTask) -> AnnotatorAtWork:
         max_requests=own.max_requests,
         local=own.local,
     )
-    return at_work(ledger, str(wanted.annotator), wanted.judging, provider, flag="--evaluate-annotator")
 
 
 def at_work(ledger: Ledger, name: str, task: Task, provider: Provider, *, flag: str) -> AnnotatorAtWork:
@@ -290,7 +297,15 @@ def at_work(ledger: Ledger, name: str, task: Task, provider: Provider, *, flag: 
 
 
 def held_out_set(ledger: Ledger, task: TrainTask) -> str:
-    """The name of the set of instructions to evaluate on. The run learns from none of them.
+    """The name of the set of instructions to evaluate on, written where it is new. Raises ConfigError."""
+    name, left = held_out_instructions(ledger, task)
+    if name != task.evaluating.set_name:
+        ledger.write_patiently(lambda writer: writer.memberships([Membership(each, name) for each in left]))
+    return name
+
+
+def held_out_instructions(ledger: Ledger, task: TrainTask) -> tuple[str, list[Instruction]]:
+    """The instructions to evaluate on, of which the run learns from none, and the name of their set.
 
     It is the set that is named, or a new one of those of its instructions that are held out. Without a name
     it is a new one of the data's held-out share. Raises ConfigError where there is none.
@@ -304,11 +319,10 @@ def held_out_set(ledger: Ledger, task: TrainTask) -> str:
         remedy = "raise --held-out, or name another set with --evaluate-set"
         raise ConfigError(what, where=wanted or task.set_name or task.snapshot or "", remedy=remedy)
     if wanted is not None and len(left) == len(found):
-        return wanted
+        return wanted, left
     of = task.set_name or f"snapshot {task.snapshot}"
     name = f"{wanted} not in {of}" if wanted not in (None, of) else of
     name = f"{name} held out {canonical_json(task.held_out)}"
     if task.demonstrations and wanted is not None:
         name = f"{name} and {task.demonstrations}"
-    ledger.write_patiently(lambda writer: writer.memberships([Membership(each, name) for each in left]))
-    return name
+    return name, left

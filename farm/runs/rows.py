@@ -24,6 +24,8 @@ from farm.training.loop import Log
 from farm.training.processes import Processes
 
 METRICS_SECONDS = 1.0
+BESIDE = ("reference", "reward", "token_reward", "teacher", "demonstrations", "constraints")
+"""What a run's options name beside its model and its data."""
 
 
 class RunRows:
@@ -55,8 +57,7 @@ class RunRows:
         if self._first:
             chosen: dict[str, Json] = asdict(config) | ({"annotator": judge.named} if judge else {})
             chosen |= {"evaluation": evaluations.named} if evaluations else {}
-            chosen |= {"demonstrations": task.demonstrations} if task.demonstrations else {}
-            chosen |= {"constraints": [*task.constraints]} if task.constraints else {}
+            chosen |= {name: told for name in BESIDE if (told := getattr(task, name))}
             fact = Run(
                 command=f"train {name}",
                 config=canonical_json(chosen),

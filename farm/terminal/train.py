@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from farm.rounds.run import RoundsPlan, RoundsReport
     from farm.runs.evaluations import Evaluated
     from farm.train import TrainReport
-    from farm.training.foreseen import RunPlan
+    from farm.training.foreseen import JudgingPlan, RunPlan
 from farm.terminal.common import counted, lasting, plain, table
 
 
@@ -96,12 +96,25 @@ def plan_view(plan: RunPlan) -> RenderableType:
     disk = f"disk: {plan.disk / 1e9:.2f} GB, {plan.checkpoint / 1e9:.2f} a checkpoint"
     disk += f"; {plan.pushed / 1e9:.2f} GB more for the server that draws" if plan.pushed else ""
     lines = [f"free: {plan.free / 1e9:.2f} GB", disk, f"tokens to learn from: {plan.tokens:,}"]
-    if time := plan.time:
+    evaluations = plan.evaluations
+    if (time := plan.time) and plan.seconds is not None:
         parts_of_it = f"start {lasting(time.start)}, steps {lasting(time.steps)}"
-        held_out = f", held-out rows {lasting(time.evaluation)}" if time.evaluation else ""
+        parts_of_it += f", held-out rows {lasting(time.evaluation)}" if time.evaluation else ""
+        parts_of_it += f", evaluations {lasting(evaluations.seconds)}" if evaluations else ""
         speed = f"{plan.tokens / time.steps:,.0f} tokens a second"
-        lines.append(f"time: {lasting(time.total)} ({parts_of_it}{held_out}), {speed}")
+        lines.append(f"time: {lasting(plan.seconds)} ({parts_of_it}), {speed}")
+    if plan.judging:
+        lines.append(f"fresh responses: about {_asked_line(plan.judging)}")
+    if evaluations:
+        many = counted(evaluations.times, "evaluation"), counted(evaluations.instructions, "instruction")
+        lines.append(f"{many[0]} on {many[1]}: {counted(evaluations.outputs, 'output')}")
+        lines.append(f"evaluations: about {_asked_line(evaluations.judging)}")
     return Group(plain(head), rows, *map(plain, lines))
+
+
+def _asked_line(plan: JudgingPlan) -> str:
+    cost = "an unknown price" if plan.cost is None else f"US$ {plan.cost:.4f}"
+    return f"{counted(plan.judgements, 'judgement')}, {counted(plan.requests, 'request')}, {cost}"
 
 
 def options_view(method: str, options: list[Option]) -> RenderableType:

@@ -57,12 +57,45 @@ class MemoryPlan:
 
 
 @dataclass(frozen=True)
+class JudgingPlan:
+    """Judgements that will be asked for, the requests that this takes, and US dollars.
+
+    cost: None where a price is unknown.
+    """
+
+    judgements: int
+    requests: int
+    cost: float | None
+
+    def times(self, often: float) -> JudgingPlan:
+        """The plan of so many times as much."""
+        cost = None if self.cost is None else self.cost * often
+        return JudgingPlan(round(self.judgements * often), round(self.requests * often), cost)
+
+
+@dataclass(frozen=True)
+class EvaluationsPlan:
+    """What the evaluations of a run by a judge will take, if answers have the most tokens that they may have.
+
+    times: how many evaluations. outputs: answers that are drawn for all of them, the reference's among them.
+    seconds: of drawing.
+    """
+
+    times: int
+    instructions: int
+    outputs: int
+    judging: JudgingPlan
+    seconds: float
+
+
+@dataclass(frozen=True)
 class RunPlan:
     """What a run will take.
 
     tokens: that its steps learn from. free: bytes that the run may hold. checkpoint, disk: bytes of one
     checkpoint, and of all that are on the disk at once. pushed: bytes of the weights that stand on the disk
-    for a server that draws; 0 without one. time: None where no step was timed.
+    for a server that draws; 0 without one. time: None where no step was timed. judging: of fresh responses,
+    as long as those of the timed steps. evaluations: by a judge, while it trains.
     """
 
     method: str
@@ -75,13 +108,21 @@ class RunPlan:
     disk: int
     pushed: int
     time: TimePlan | None = None
+    judging: JudgingPlan | None = None
+    evaluations: EvaluationsPlan | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """Of the whole run, without what judges and checkpoints take; None where no step was timed."""
+        evaluated = self.evaluations.seconds if self.evaluations else 0.0
+        return None if self.time is None else self.time.total + evaluated
 
     def to_json(self) -> Json:
         """The plan as a JSON object: bytes and seconds."""
         memory: dict[str, Json] = {**asdict(self.memory), "peak": self.memory.peak, "free": self.free}
         found: dict[str, Json] = {**asdict(self), "memory": memory}
         if self.time is not None:
-            found["time"] = {**asdict(self.time), "total": self.time.total}
+            found["time"] = {**asdict(self.time), "total": self.seconds}
         del found["free"]
         return found
 

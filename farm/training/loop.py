@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any, Protocol
 
 import torch
@@ -78,7 +79,8 @@ def fit(
     processes they are spread over. Raises TrainingDiverged before a gradient that is not finite is applied,
     and before weights are saved whose loss is not finite. Errors of a step's batches name the step. Before a
     Paused is raised, a checkpoint of the steps until then is written. The log has `tokens`, those of the rows
-    of a step, and where responses are drawn seconds/PART for each part of it: see `farm.training.clock`.
+    of a step, `seconds/step` and seconds/PART for each part of it (see `farm.training.clock`), and
+    `tokens_per_second`, over all processes.
     """
     with ticking() as clock:
         known = processes or Processes()
@@ -109,6 +111,7 @@ def _fit(
     due, kept = False, start
     for step in range(start + 1, feed.steps + 1):
         seed_step(config.seed, step, processes.rank)
+        begun = monotonic()
         try:
             with _at_step(step):
                 batches = next(stream)
@@ -121,7 +124,7 @@ def _fit(
             _refuse_infinite(norms["grad_norm"], step, checkpoints.latest)
             optimizer.step()
         seconds = {f"seconds/{part}": value for part, value in clock.read().items()}
-        found = {**norms, "lr": schedule.get_last_lr()[0], **(seconds if len(seconds) > 1 else {})}
+        found = {**norms, "lr": schedule.get_last_lr()[0], **seconds, "seconds/step": monotonic() - begun}
         meter.add({name: torch.tensor(value) for name, value in found.items()}, 1.0)
         meter.add({"tokens": torch.stack(list(map(tokens_of, batches))).sum() * processes.size}, 1.0)
         schedule.step()
@@ -131,7 +134,7 @@ def _fit(
         if saved and not math.isfinite(again := _loss_of(method, batches[-1], config, processes)):
             raise _diverged(f"the loss after step {step} is {again}; nothing was saved", checkpoints.latest)
         if step % config.log_every == 0 or step == feed.steps:
-            log(step, meter.flush())
+            log(step, figures(meter))
         if step == feed.steps or (config.eval_every and step % config.eval_every == 0):
             log_held_out(step, method, config=config, log=log, processes=processes)
             clock.read()  # what was drawn for it is of no step
@@ -139,11 +142,17 @@ def _fit(
             checkpoints.save(step, method, optimizer, schedule)
             due, kept = False, step
             if stops(step):
-                if rest := meter.flush():
+                if rest := figures(meter):
                     log(step, rest)
                 return step
             clock.read()
     return feed.steps
+
+
+def figures(meter: Meter) -> dict[str, float]:
+    """The means of the steps since the last call, with the tokens a second that they make; {} without any."""
+    found = meter.flush()
+    return found and {**found, "tokens_per_second": found["tokens"] / found["seconds/step"]}
 
 
 def add_up(method: Method[B], batches: Sequence[B], config: TrainConfig, meter: Meter) -> dict[str, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from time import monotonic
 from typing import Any
 
 import torch
@@ -16,36 +15,34 @@ from farm.training.widest_step import trained_models
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "B200": 2250e12}
 """Operations a second of dense bfloat16 products, by part of a GPU's name; by the makers' data sheets."""
 SECONDS = "seconds/"  # begins the metrics of the parts of a step
+WHOLE = "seconds/step"
 
 
 class Pace:
-    """Figures of the steps between two lines of a log."""
+    """Figures of the steps of a line of a log, in words."""
 
     def __init__(self, method: Method[Any], config: TrainConfig) -> None:
         models = trained_models(method)
         self._device = models[0].device
         self._operations = sum(operations_a_token(each.model, bool(config.lora_rank)) for each in models)
         self._peak = peak_of(self._device, config)
-        self._step, self._time = 0, monotonic()
 
-    def figures(self, step: int, metrics: Mapping[str, float]) -> str:
-        """The figures of the steps since the last call, at whose end the run is at this step."""
-        now = monotonic()
-        tokens = metrics.get("tokens", 0.0) * (step - self._step) / max(now - self._time, 1e-9)
-        self._step, self._time = step, now
-        return ", ".join(self._told(tokens, metrics))
+    def figures(self, metrics: Mapping[str, float]) -> str:
+        """The figures of these metrics."""
+        return ", ".join(self._told(metrics))
 
-    def _told(self, tokens_a_second: float, metrics: Mapping[str, float]) -> Iterator[str]:
+    def _told(self, metrics: Mapping[str, float]) -> Iterator[str]:
         if "loss" in metrics:
             yield f"loss {metrics['loss']:.4g}"
+        tokens_a_second = metrics.get("tokens_per_second", 0.0)
         if tokens_a_second:
             yield f"{tokens_a_second:,.0f} tokens a second"
         if tokens_a_second and self._peak:
             yield f"{tokens_a_second * self._operations / self._peak:.1%} of the peak"
         yield f"{held_now(self._device) / 1e9:.2f} GB"
-        for name, seconds in metrics.items():
-            if name.startswith(SECONDS):
-                yield f"{name.removeprefix(SECONDS)} {seconds:.1f} s"
+        parts = [name for name in metrics if name.startswith(SECONDS) and name != WHOLE]
+        if len(parts) > 1:
+            yield from (f"{name.removeprefix(SECONDS)} {metrics[name]:.1f} s" for name in parts)
 
 
 def operations_a_token(model: Any, frozen: bool) -> float:

@@ -89,9 +89,11 @@ def test_a_rule_is_a_reward_and_a_constraint(judged: Path, model_dir: str, rules
             metrics(told(judged, model_dir, "crraft", *reward, *one, out=of))["constraints/passed"] == passed
         )
     with Ledger.open(judged) as ledger:
-        kept = [json.loads(each.run.config).get("constraints") for each in history.runs(ledger)]
-    assert [f"others={scorer} >= 1e6"] in kept
-    assert None in kept
+        rows = [json.loads(each.run.config) for each in history.runs(ledger)]
+    assert [f"others={scorer} >= 1e6"] in [each.get("constraints") for each in rows]
+    assert "constraints" not in rows[0]
+    assert {each["reward"] for each in rows} == {"house_rules:letters"}
+    assert not any({"reference", "teacher", "token_reward"} & each.keys() for each in rows)
 
 
 def test_a_run_does_not_go_on_with_other_judges_or_other_code(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 import torch
@@ -56,6 +55,8 @@ def test_every_step_says_how_long_it_drew_rated_judged_and_learnt(name: str, mod
         assert line.keys() & PARTS == parts
         assert all(line[part] > 0 for part in parts)
         assert line["seconds/judging"] >= WAIT
+        assert sum(line[part] for part in parts) <= line["seconds/step"] < time.monotonic() - start
+        assert line["tokens_per_second"] == line["tokens"] / line["seconds/step"] > 0
 
 
 def test_what_is_held_out_is_drawn_in_no_step(model_dir: str) -> None:
@@ -75,10 +76,15 @@ def test_a_rollout_of_several_steps_is_drawn_in_the_first(model_dir: str) -> Non
     assert steps[1]["seconds/drawing"] == 0 < steps[1]["seconds/learning"]
 
 
-def test_where_nothing_is_drawn_no_seconds_are_logged(model_dir: str, tmp_path: Path) -> None:
-    config, log = DPOConfig(max_steps=1, batch_size=8), list[dict[str, float]]()
+def test_where_nothing_is_drawn_a_step_has_its_learning_alone(model_dir: str) -> None:
+    """Two steps of 8 pairs are one line of the log, whose tokens and seconds are those of a step."""
+    config = DPOConfig(max_steps=2, epochs=2.0, batch_size=8, log_every=2)
+    log = list[dict[str, float]]()
     pairs = [PreferencePair(prompt, "good", "bad", 1.0) for prompt in PROMPTS]
     method = DPO(config, Data(pairs), LoadedModels(model_dir, config))
+    start = time.monotonic()
     fit(method, config, lambda step, metrics: log.append(dict(metrics)), NoCheckpoints())
-    assert log
-    assert not any(name.startswith("seconds/") for name in log[0])
+    took, (line,) = time.monotonic() - start, log
+    assert {name for name in line if name.startswith("seconds/")} == {"seconds/learning", "seconds/step"}
+    assert 0 < line["seconds/learning"] <= line["seconds/step"] <= took / 2
+    assert line["tokens_per_second"] == line["tokens"] / line["seconds/step"] >= 2 * line["tokens"] / took
