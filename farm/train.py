@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,17 +14,16 @@ from db.errors import ConfigError, Paused, did_you_mean
 from db.ids import Json, content_hash
 from db.ledger import Ledger
 from db.queries import training
-from farm.config import Decoding, Option, TrainConfig, build, options, read_yaml
-from farm.judging.at_work import AnnotatorAtWork
-from farm.judging.in_training import TrainingJudge
+from farm.config import Option, TrainConfig, build, options, read_yaml
 from farm.methods import METHODS, load
 from farm.methods.robust_dpo import RobustDPOConfig
 from farm.models.footprint import bytes_on_disk
 from farm.models.loading import pick_device, source_key
 from farm.options.train import TrainTask as TrainTask
 from farm.progress import Progress, silent
-from farm.runs.evaluations import Evaluated, Evaluations, at_work
-from farm.runs.foreseen import Listener, evaluations_plan
+from farm.runs.evaluations import Evaluated, Evaluations
+from farm.runs.foreseen import Listeners, evaluations_plan
+from farm.runs.judges import JudgesOfRun, RunAnnotators, by_annotators, run_annotators
 from farm.runs.records import learning_data
 from farm.runs.rows import RunRows
 from farm.runs.rules import constraints_key, constraints_named, reward_key, reward_named
@@ -36,7 +35,7 @@ from farm.training.checkpoint import RunFolder
 from farm.training.data import Data
 from farm.training.foreseen import Foresight, RunPlan, refuse_weights
 from farm.training.loop import Log, fit, never
-from farm.training.method import FROZEN, PairJudge, Trainer
+from farm.training.method import FROZEN, Trainer
 from farm.training.pace import Pace
 from farm.training.processes import Processes
 from farm.training.run_models import LoadedModels
@@ -96,20 +95,19 @@ def train(
     method_class = method_named(name)
     config = config_of(ledger, method_class, name, task=task, yaml=yaml, flags=flags, progress=progress)
     begun = monotonic()
-    judging_by = _annotator(ledger, task) if "judge" in method_class.needs else None
+    judging_by = run_annotators(ledger, method_class, task)
     with Processes.joined() as processes, tracked(config.track, task.folder) as track:
         data = learning_data(ledger, method_class.data_kind, task, processes)
         folder = RunFolder(task.folder, config, processes, _inputs(ledger, task, judging_by))
         called = f"{name} {folder.identity[:12]}"
         evaluations = _evaluations(ledger, task, config, name=called, folder=folder, progress=progress)
-        judge = _judge(ledger, task, config, judging_by, name=called)
-        judging = judge.of_rollout if judge else None
-        run_to_be = _loaded(ledger, name, method_class, config, task=task, data=data, judge=judging)
+        judges = judging_by.begin(ledger, task, config, called)
+        run_to_be = _loaded(ledger, name, method_class, config, task=task, data=data, judges=judges)
         run_to_be.refuse(run_to_be.plan(task.memory))
         method = run_to_be.method
         others = [track, shown(name, method.feed.steps, Pace(method, config), progress)]
         rows = partial(RunRows, ledger, name, config, task=task, processes=processes, others=others)
-        run = rows(judge=judge, evaluations=evaluations)
+        run = rows(judges=judges, evaluations=evaluations)
         folder.before_save = run.flush
         try:
             stops = evaluations.begin(method, run, processes) if evaluations else never
@@ -156,17 +154,19 @@ def foresee(
     config = config_of(ledger, method_class, name, task=task, yaml=yaml, flags=flags, progress=progress)
     begun = monotonic()
     data = learning_data(ledger, method_class.data_kind, task, Processes())
-    listener = Listener()
-    judge = None if task.annotator is None else listener.of_rollout
-    run = _loaded(ledger, name, method_class, config, task=task, data=data, judge=judge, keeps=False)
+    listeners = Listeners.of(method_class, task)
+    judges = listeners.begin(ledger)
+    run = _loaded(ledger, name, method_class, config, task=task, data=data, judges=judges, keeps=False)
     plan, loading = run.plan(task.memory), monotonic() - begun
     run.refuse(plan)
-    plan = replace(plan, evaluations=evaluations_plan(ledger, task, config, run.method, progress))
+    plan = replace(
+        plan, evaluations=evaluations_plan(ledger, task, config, method=run.method, progress=progress)
+    )
     if run.served:
         return plan
     progress(f"{name}: a few steps on a copy", 0)
     time = timed(run.method, config, loading)
-    return replace(plan, time=time, judging=listener.plan(task, run.method))
+    return replace(plan, time=time, judging=listeners.plan(task, run.method))
 
 
 def config_of(
@@ -196,7 +196,7 @@ def _loaded(
     *,
     task: TrainTask,
     data: Data[object],
-    judge: Callable[[int], PairJudge] | None,
+    judges: JudgesOfRun,
     keeps: bool = True,
 ) -> Foresight:
     """The run with its models loaded. keeps: keep the reference's log-probabilities for later runs.
@@ -208,10 +208,11 @@ def _loaded(
         config,
         reference=task.reference,
         reward=reward_named(task.reward) if task.reward else None,
-        judge=judge,
+        judge=judges.fresh,
         token_reward=task.token_reward,
         teacher=task.teacher,
         constraints=constraints_named(ledger, task.constraints),
+        compared=judges.compared,
         keep=task.folder / "reference" if keeps else None,
         served=served_draws(task.rollouts, task.folder),
     )
@@ -219,13 +220,6 @@ def _loaded(
     refuse_weights(trained + models.loaded_at_once(method.needs), pick_device(config.device), task.memory)
     made = method(config, data, models)
     return Foresight(name, made, config, later=models.still_to_load(method.needs))
-
-
-def _annotator(ledger: Ledger, task: TrainTask) -> AnnotatorAtWork | None:
-    """The judge of fresh responses that is named, ready to be asked; None where a reward model judges."""
-    if task.annotator is None:
-        return None
-    return at_work(ledger, task.annotator, task.judging, task.provider, flag="--annotator")
 
 
 def _evaluations(
@@ -236,16 +230,7 @@ def _evaluations(
     return Evaluations(ledger, task, config, name=name, folder=folder, progress=progress)
 
 
-def _judge(
-    ledger: Ledger, task: TrainTask, config: TrainConfig, worker: AnnotatorAtWork | None, *, name: str
-) -> TrainingJudge | None:
-    if worker is None or not isinstance(config, Decoding):
-        return None
-    times, limit = task.judging.replicates, task.max_judgements
-    return TrainingJudge(ledger, worker, name=name, decoding=config, replicates=times, limit=limit)
-
-
-def _inputs(ledger: Ledger, task: TrainTask, worker: AnnotatorAtWork | None) -> str:
+def _inputs(ledger: Ledger, task: TrainTask, annotators: RunAnnotators) -> str:
     """A hash of what a run starts from: its models, its data, who judges."""
     further = [source for source in (task.token_reward, task.teacher) if source]
     beside: list[Json] = [task.demonstrations] if task.demonstrations else []
@@ -255,8 +240,7 @@ def _inputs(ledger: Ledger, task: TrainTask, worker: AnnotatorAtWork | None) -> 
     named = [source_key(task.model), source_key(task.reference), reward_key(task.reward)]
     named += map(source_key, further)
     data = snapshot_named(ledger, task.snapshot).key if task.snapshot else task.set_name or ""
-    judges: list[Json] = [worker.annotator.card.key, task.judging.replicates] if worker else []
-    return content_hash("inputs", [*named, data, *judges, *beside])
+    return content_hash("inputs", [*named, data, *annotators.key(task.judging.replicates), *beside])
 
 
 def _check_models(name: str, method: Trainer, task: TrainTask) -> None:
@@ -277,7 +261,7 @@ def _check_models(name: str, method: Trainer, task: TrainTask) -> None:
     if task.annotator and not judged and method.data_kind != "questions":
         what, remedy = f"{name} asks no annotator, and learns no annotator's prompt", "leave --annotator out"
         raise ConfigError(what, where="--annotator", remedy=remedy)
-    if task.max_judgements and not (judged and task.annotator):
+    if task.max_judgements and not ((judged and task.annotator) or any(by_annotators(task.constraints))):
         what, remedy = "a cap on judgements needs a judge", "name an --annotator"
         raise ConfigError(what, where="--max-judgements", remedy=remedy)
     if judged and bool(task.reward) == bool(task.annotator):

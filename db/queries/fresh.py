@@ -25,6 +25,11 @@ class Bought:
     requests: int
     cost: float
 
+    def __add__(self, other: Bought) -> Bought:
+        return Bought(
+            self.judgements + other.judgements, self.requests + other.requests, self.cost + other.cost
+        )
+
 
 def labels(ledger: Ledger, annotator_id: int, pair_ids: Sequence[int]) -> dict[int, float]:
     """P(output_a preferred) after label noise, by pair; a pair without a judgement is not in it.
@@ -74,7 +79,7 @@ def bought(ledger: Ledger, source: str, annotator_id: int, draw_keys: Sequence[s
     return Bought(int(judgements), int(requests), float(cost))
 
 
-def is_known(ledger: Ledger, source: str, name: str) -> bool:
-    """Whether a source has an item whose name begins so."""
-    query = select(ITEM.c.id).where(ITEM.c.source == source, ITEM.c.name.startswith(name, autoescape=True))
-    return any(True for _ in ledger.stream(query.limit(1)))
+def last_item(ledger: Ledger, source: str) -> str | None:
+    """The name of the item of a source that was written last; None where it has none."""
+    query = select(ITEM.c.name).where(ITEM.c.source == source).order_by(ITEM.c.id.desc()).limit(1)
+    return next((name for (name,) in ledger.stream(query)), None)

@@ -7,7 +7,7 @@ the number of the rollout, so a run that is started again finds what was judged,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from typing import Protocol
@@ -91,13 +91,19 @@ class AtWork(Protocol):
         ...
 
 
+def bought_by(judges: Iterable[TrainingJudge]) -> Bought:
+    """What these judges said for the run so far, and what it cost."""
+    return sum((each.bought for each in judges), Bought(0, 0, 0.0))
+
+
 class TrainingJudge:
-    """The judge of one run. It is asked about whole rollouts.
+    """A judge of one run. It is asked about whole rollouts.
 
     name: of the run; its pairs stand under this source, and its outputs under this producer. It must follow
     from all that can change what is drawn and judged. decoding: how outputs are drawn.
     replicates: judgements of each pair. limit: judgements at most; None: no limit. This cap and that of the
-    account hold for the whole run: what earlier processes of it spent counts.
+    account hold for the whole run: what earlier processes of it spent counts, and so does what the judges
+    spent with which it shares its account. among: these judges; the new one is added.
     """
 
     def __init__(
@@ -109,6 +115,7 @@ class TrainingJudge:
         decoding: Decoding,
         replicates: int = 1,
         limit: int | None = None,
+        among: list[TrainingJudge] | None = None,
     ) -> None:
         annotator = at_work.annotator
         drawn: dict[str, Json] = {each.name: getattr(decoding, each.name) for each in fields(Decoding)}
@@ -121,7 +128,9 @@ class TrainingJudge:
         draw_keys = [spec.draw_key for spec in all_specs(annotator)]
         self.bought = fresh.bought(ledger, name, self._annotator_id, draw_keys)
         """For the whole run, that of earlier processes included."""
-        at_work.account.spent = Charge(requests=self.bought.requests, cost=self.bought.cost)
+        at_work.account.spent += Charge(requests=self.bought.requests, cost=self.bought.cost)
+        self._among = [] if among is None else among
+        self._among.append(self)
 
     def of_rollout(self, number: int) -> Callable[[Sequence[Prompt], Sequence[str], Sequence[str]], Tensor]:
         """The judge of a rollout, by its number: a PairJudge.
@@ -130,10 +139,6 @@ class TrainingJudge:
         RunStopped where the provider or a budget ends the run, or another run is asking about the same pairs.
         """
         return partial(self._judge, number)
-
-    def figures(self) -> dict[str, float]:
-        """What to log of it: judgements bought for the run so far, and US dollars that they cost at most."""
-        return {"judging/bought": float(self.bought.judgements), "judging/cost": self.bought.cost}
 
     def _judge(
         self, number: int, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]
@@ -181,19 +186,17 @@ class TrainingJudge:
         A rollout that the run has left behind is not asked about: its failed judgements stay failed, so that
         a resumed run learns what it had learnt.
         """
-        if not ids or fresh.is_known(self._ledger, self.name, f"{number + 1}/"):
+        last = fresh.last_item(self._ledger, self.name)
+        if not ids or (last is not None and int(last.partition("/")[0]) > number):
             return
         wanted = lacking(
             self._ledger, self._annotator_id, ids, replicates=self._replicates, times=self._times
         )
-        refuse_beyond(self._limit, self.bought, wanted, "the next rollout")
+        refuse_beyond(self._limit, bought_by(self._among), wanted, "the next rollout")
         asked = self._at_work.judge(PairFilter(ids=tuple(sorted(ids))), silent)
         said = sum(asked.statuses.get(status, 0) for status in fresh.SAID)
         cost = asked.cost if asked.cost_bound is None else asked.cost_bound
-        before = self.bought
-        self.bought = Bought(
-            before.judgements + said, before.requests + asked.requests, before.cost + (cost or 0.0)
-        )
+        self.bought += Bought(said, asked.requests, cost or 0.0)
         if asked.elsewhere:
             raise RunStopped(
                 f"another run is asking about {asked.elsewhere:,} of these pairs",

@@ -124,7 +124,7 @@ class TrainTask(Options):
     reward: str | None = None
     """The reward, where the method wants one: a model, or a rule as package.module:function."""
     constraints: tuple[str, ...] = option((), flag="--constraint", metavar="[SET=]JUDGE[>=NUMBER]")
-    """A judge that permits responses, for crpg, codpo or crraft: a rule, or a model and its least score."""
+    """Who permits responses of crpg, codpo or crraft: a rule, a model and its least score, `by ANNOTATOR`."""
     token_reward: str | None = None
     """The policy whose log-ratio to the reference rates each token, where the method wants one."""
     teacher: str | None = None

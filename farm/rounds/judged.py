@@ -85,12 +85,8 @@ class JudgedRounds:
         return fresh.bought(self._ledger, self.name(number), self._annotator_id, keys)
 
     def _bought_for_all(self) -> Bought:
-        rounds = [self.bought(number) for number in range(1, (self._task.rounds.count or 0) + 1)]
-        return Bought(
-            sum(each.judgements for each in rounds),
-            sum(each.requests for each in rounds),
-            sum(each.cost for each in rounds),
-        )
+        rounds = range(1, (self._task.rounds.count or 0) + 1)
+        return sum(map(self.bought, rounds), Bought(0, 0, 0.0))
 
     def _draw(self, number: int, model: str) -> None:
         """Draw the outputs of a round, and let all outputs to one instruction meet."""

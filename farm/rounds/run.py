@@ -26,7 +26,7 @@ from farm.options.train import TrainTask
 from farm.progress import Progress, silent
 from farm.rounds.instructions import instructions_of
 from farm.rounds.judged import JudgedRounds
-from farm.runs.evaluations import at_work
+from farm.runs.judges import at_work
 from farm.train import TrainReport, config_of, method_named, train
 from farm.training.checkpoint import RunFolder
 from farm.training.method import DataKind

@@ -2,6 +2,7 @@
 
 records         the records that a method learns from, and which of them are held out
 rules           rewards and constraints that the command line names: models, or rules in Python
+judges          the annotators that judge fresh responses, or permit them
 evaluations     a judge compares checkpoints with a reference, and chooses the best
 foreseen        what judgements and evaluations will take, before anybody is asked
 rows            the run, its metrics and its checkpoints as rows of the ledger

@@ -22,15 +22,15 @@ from db.queries import fresh, training
 from db.queries.contests import contests
 from db.queries.outputs import latest
 from db.records import Instruction, Membership
-from farm.annotate import loaded
 from farm.config import Decoding, TrainConfig, loading_of
 from farm.evaluate import EvaluateTask, meet, pairs_of, refuse_half
 from farm.judging.at_work import AnnotatorAtWork
-from farm.judging.provider import Provider, Task
+from farm.judging.provider import Provider
 from farm.leaderboard import against, rate_of
 from farm.models.policy import Policy
 from farm.options.train import TrainTask
 from farm.progress import Progress
+from farm.runs.judges import at_work
 from farm.runs.records import learnt_from
 from farm.sample import SampleTask, sample
 from farm.statistics.bootstrap import Interval
@@ -281,19 +281,6 @@ def asked_of(task: TrainTask) -> Provider:
         max_requests=own.max_requests,
         local=own.local,
     )
-
-
-def at_work(ledger: Ledger, name: str, task: Task, provider: Provider, *, flag: str) -> AnnotatorAtWork:
-    """The annotator of this name, ready to be asked about what a run draws. flag: that names it.
-
-    Raises ConfigError on one that cannot judge what is new.
-    """
-    ledger.refuse_read_only()
-    annotator = loaded(name, task, provider)
-    if any(spec.recorded for spec in all_specs(annotator)):
-        what = f"{annotator.name} reads stored replies, and there are none about fresh responses"
-        raise ConfigError(what, where=flag, remedy="name one that can be asked")
-    return AnnotatorAtWork(ledger, annotator, task, provider)
 
 
 def held_out_set(ledger: Ledger, task: TrainTask) -> str:

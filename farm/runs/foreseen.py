@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,15 +23,18 @@ from db.queries.outputs import latest
 from db.records import Instruction, Item, Membership, Output, Pair
 from farm.annotate import loaded, plan
 from farm.config import Decoding, TrainConfig, loading_of
+from farm.judging.at_work import total
 from farm.judging.provider import Provider, Task
 from farm.models.tokens import Prompt
 from farm.options.train import TrainTask
 from farm.progress import Progress
 from farm.runs.evaluations import asked_of, held_out_instructions, planned, refuse_silent
+from farm.runs.judges import JudgesOfRun, by_annotators, comparing
+from farm.runs.rules import ReadConstraint
 from farm.sample import SampleTask
 from farm.sample import foresee as foresee_draws
 from farm.training.foreseen import EvaluationsPlan, JudgingPlan
-from farm.training.method import Method, PairJudge
+from farm.training.method import Method, PairJudge, Trainer
 
 TIE = 0.5
 SIDES = ("one", "other")
@@ -46,9 +50,10 @@ class PairToBe(NamedTuple):
 
 
 class Listener:
-    """A judge that nobody is asked for: it finds every pair a tie, and notes what it was asked."""
+    """A judge in the place of an annotator: it finds every pair a tie, and notes what it was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, annotator: str) -> None:
+        self.annotator = annotator
         self.heard: dict[int, list[PairToBe]] = {}
 
     def of_rollout(self, number: int) -> PairJudge:
@@ -64,18 +69,48 @@ class Listener:
 
         return judge
 
-    def plan(self, task: TrainTask, method: Method[Any]) -> JudgingPlan | None:
-        """What judging all rollouts of the run takes, by those that were heard; None where none was."""
-        if not self.heard or task.annotator is None:
-            return None
+    def plan(self, task: TrainTask, rollouts: int) -> JudgingPlan:
+        """What judging so many rollouts takes, by those that were heard."""
         pairs = [each for rollout in self.heard.values() for each in rollout if each.first != each.second]
+        found = priced(pairs, self.annotator, task.judging, task.provider)
+        return found.times(rollouts / max(1, len(self.heard)))
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """Listeners in the place of all annotators of a run."""
+
+    fresh: Listener | None
+    constraints: Sequence[tuple[ReadConstraint, Listener]]
+
+    @classmethod
+    def of(cls, method: Trainer, task: TrainTask) -> Listeners:
+        """One for each annotator that is named."""
+        named = task.annotator if "judge" in method.needs else None
+        read = [(each, Listener(name)) for each, name in by_annotators(task.constraints)]
+        return cls(Listener(named) if named else None, read)
+
+    def begin(self, ledger: Ledger) -> JudgesOfRun:
+        """Let them listen. Raises ConfigError on a constraint's set that is empty."""
+        compared = [comparing(ledger, read, each.of_rollout) for read, each in self.constraints]
+        return JudgesOfRun(self.fresh.of_rollout if self.fresh else None, compared)
+
+    def plan(self, task: TrainTask, method: Method[Any]) -> JudgingPlan | None:
+        """What all judgements of fresh responses take; None where no annotator is named."""
+        every = [*([self.fresh] if self.fresh else []), *(each for _, each in self.constraints)]
         rollouts = ceil(method.feed.steps / method.feed.rollout_steps)
-        found = priced(pairs, task.annotator, task.judging, task.provider)
-        return found.times(rollouts / len(self.heard))
+        plans = [each.plan(task, rollouts) for each in every]
+        if not plans:
+            return None
+        return JudgingPlan(
+            sum(each.judgements for each in plans),
+            sum(each.requests for each in plans),
+            total(each.cost for each in plans),
+        )
 
 
 def evaluations_plan(
-    ledger: Ledger, task: TrainTask, config: TrainConfig, method: Method[Any], progress: Progress
+    ledger: Ledger, task: TrainTask, config: TrainConfig, *, method: Method[Any], progress: Progress
 ) -> EvaluationsPlan | None:
     """What the evaluations of a run by a judge take; None where there are none.
 

@@ -15,9 +15,10 @@ from db.records import Run
 from db.schema import package_version
 from farm.config import TrainConfig
 from farm.evaluation.cards import model_card_path, write_model_card
-from farm.judging.in_training import TrainingJudge
+from farm.judging.in_training import bought_by
 from farm.options.train import TrainTask
 from farm.runs.evaluations import Evaluations
+from farm.runs.judges import JudgesOfRun
 from farm.snapshot import snapshot_named
 from farm.training.checkpoint import RunFolder
 from farm.training.loop import Log
@@ -41,21 +42,21 @@ class RunRows:
         name: str,
         config: TrainConfig,
         task: TrainTask,
-        judge: TrainingJudge | None,
+        judges: JudgesOfRun,
         evaluations: Evaluations | None,
         processes: Processes,
         others: Sequence[Log],
     ) -> None:
-        """judge: of fresh responses, whose figures are logged. others: where else metrics go."""
+        """judges: of fresh responses, whose figures are logged. others: where else metrics go."""
         self._ledger, self._first, self._others = ledger, processes.rank == 0, others
-        self._judge = judge
+        self._judges = judges.every
         self.last: dict[str, float] = {}
         self._waiting: list[tuple[int, Mapping[str, float]]] = []
         self._written = monotonic()
         self.id = 0
         card = snapshot_named(ledger, task.snapshot) if task.snapshot else None
         if self._first:
-            chosen: dict[str, Json] = asdict(config) | ({"annotator": judge.named} if judge else {})
+            chosen: dict[str, Json] = asdict(config) | judges.named()
             chosen |= {"evaluation": evaluations.named} if evaluations else {}
             chosen |= {name: told for name in BESIDE if (told := getattr(task, name))}
             fact = Run(
@@ -75,8 +76,9 @@ class RunRows:
                 self.id = same[-1].id if same else writer.run(fact)
 
     def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
-        if self._judge and "loss" in metrics:
-            metrics = {**metrics, **self._judge.figures()}
+        if self._judges and "loss" in metrics:
+            bought = bought_by(self._judges)
+            metrics = {**metrics, "judging/bought": float(bought.judgements), "judging/cost": bought.cost}
         self.last |= metrics
         if self._first:
             self._waiting.append((step, metrics))

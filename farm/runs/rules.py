@@ -23,7 +23,8 @@ from farm.training.run_models import ConstraintSource
 
 RULE = re.compile(r"[\w.]+:[\w.]+")
 CONSTRAINT = re.compile(r"(?:(?P<set>[^=<>]+)=)?(?P<judge>.+?)(?:\s*>=\s*(?P<least>\S+))?")
-YES = 0.5  # a rule says 1 or True for yes, 0 or False for no
+YES = 0.5  # a rule says 1 or True for yes, 0 or False for no; of an annotator it is a tie
+BY = "by "  # begins the name of an annotator
 
 
 class RuleReward:
@@ -68,11 +69,26 @@ def reward_key(source: str | None) -> str:
 
 
 class ReadConstraint(NamedTuple):
-    """What `[SET=]JUDGE[ >= NUMBER]` says."""
+    """What `[SET=]JUDGE[ >= NUMBER]` says. judge: a rule or a model, or an annotator as `by NAME`."""
 
     judge: str
     at_least: float
     set_name: str | None
+
+    @property
+    def annotator(self) -> str | None:
+        """The name of the annotator that judges; None where a rule or a model does."""
+        return self.judge.removeprefix(BY).strip() if self.judge.startswith(BY) else None
+
+    def prompts(self, ledger: Ledger) -> frozenset[Prompt] | None:
+        """The prompts of its set; None where it has none. Raises ConfigError on a set that is empty."""
+        if self.set_name is None:
+            return None
+        found = frozenset(Prompt.of(each) for each in training.instructed(ledger, self.set_name))
+        if not found:
+            remedy = "`farm status` lists the sets"
+            raise ConfigError(f"the set {self.set_name!r} is empty", where="--constraint", remedy=remedy)
+        return found
 
     @classmethod
     def read(cls, text: str) -> ReadConstraint:
@@ -81,7 +97,7 @@ class ReadConstraint(NamedTuple):
         if found is None:
             raise ConfigError(f"{text!r} names no judge", where="--constraint", remedy=REMEDY)
         of, judge, least = (found[part] and found[part].strip() for part in ("set", "judge", "least"))
-        if least is None and not RULE.fullmatch(judge):
+        if least is None and not RULE.fullmatch(judge) and not judge.startswith(BY):
             raise ConfigError(f"the model {judge} has no bound", where="--constraint", remedy=REMEDY)
         try:
             bound = YES if least is None else float(least)
@@ -92,26 +108,22 @@ class ReadConstraint(NamedTuple):
         return cls(judge, bound, of)
 
 
-REMEDY = "write RULE, 'MODEL >= NUMBER', or either after SET="
+REMEDY = "write RULE, 'MODEL >= NUMBER', 'by ANNOTATOR', or one of them after SET="
 
 
 def constraints_named(ledger: Ledger, given: Sequence[str]) -> list[ConstraintSource]:
-    """The judges that permit responses, each for all prompts or for those of a set.
+    """The rules and models that permit responses, each for all prompts or for those of a set.
 
     Raises ConfigError on a constraint that cannot be read and on a set that is empty.
     """
-    found = []
-    for judge, at_least, set_name in map(ReadConstraint.read, given):
-        prompts = None
-        if set_name is not None:
-            prompts = frozenset(Prompt.of(each) for each in training.instructed(ledger, set_name))
-            if not prompts:
-                remedy = "`farm status` lists the sets"
-                raise ConfigError(f"the set {set_name!r} is empty", where="--constraint", remedy=remedy)
-        found.append(ConstraintSource(reward_named(judge, "--constraint"), at_least, prompts))
-    return found
+    return [
+        ConstraintSource(reward_named(each.judge, "--constraint"), each.at_least, each.prompts(ledger))
+        for each in map(ReadConstraint.read, given)
+        if each.annotator is None
+    ]
 
 
 def constraints_key(given: Sequence[str]) -> list[Json]:
-    """Identity of constraints: what they say, and what their judges are."""
-    return [[text, reward_key(ReadConstraint.read(text).judge)] for text in given]
+    """Identity of constraints: what they say, and what the rules and models among their judges are."""
+    read = [(text, ReadConstraint.read(text)) for text in given]
+    return [[text, "" if each.annotator else reward_key(each.judge)] for text, each in read]

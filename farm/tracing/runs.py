@@ -49,8 +49,8 @@ def run(facts: Facts, number: int, above: frozenset[int] = frozenset()) -> Node 
     if fact.set_name:
         about["set"] = fact.set_name
     basis = [snapshot(facts, found.snapshot)] if found.snapshot else []
-    if judged := config.get("annotator"):
-        basis.append(source(facts, judged["source"], judged["key"]))
+    judged = [config["annotator"]] if "annotator" in config else config.get("constraint_judges", [])
+    basis += [source(facts, each["source"], each["key"]) for each in judged]
     if evaluated := config.get("evaluation"):
         basis.append(counted(source(facts, evaluated["source"], evaluated["key"])))
     basis += [

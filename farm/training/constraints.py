@@ -5,7 +5,7 @@ Xu et al. 2024, arXiv 2409.20370: v(x, y) is 1 where every judge of the prompt a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -20,11 +20,14 @@ from farm.training.batches import Rollout
 from farm.training.clock import spent
 from farm.training.data import Data, DataError, quote
 from farm.training.dynamic_sampling import stacked_rows
-from farm.training.method import Models, RewardFn
+from farm.training.judged_rollouts import judged_by_first, rows_of
+from farm.training.method import Models, PairJudge, RewardFn
 from farm.training.on_policy import L, RolloutPlan, Rollouts, seed_of
 from farm.training.processes import Processes, at_rest
 from farm.training.rollout import Responses, RolloutConfig, finite_rewards, mean_over, rated, rollout_stats
 from farm.training.rows import take
+
+TIE = 0.5
 
 
 class BoundedJudge(NamedTuple):
@@ -50,20 +53,87 @@ class BoundedJudge(NamedTuple):
         return found
 
 
+class ComparedJudge(NamedTuple):
+    """A constraint that a judge of pairs is: it accepts what it finds no worse than the prompt's baseline.
+
+    judge: of a rollout, by its number. at_least: P(response preferred to the baseline) from which on it
+    accepts; a response that is equal to the baseline has TIE. prompts: as of BoundedJudge.
+    """
+
+    judge: Callable[[int], PairJudge]
+    at_least: float = 0.5
+    prompts: frozenset[Prompt] | None = None
+
+    def of_rollout(self, number: int) -> PairJudge:
+        """The judge of a rollout. Of prompts that are not to be judged every response is preferred."""
+        asked = self.judge(number)
+
+        def judge(prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]) -> Tensor:
+            rows = [i for i, prompt in enumerate(prompts) if self._concerns(prompt)]
+            found = torch.ones(len(prompts), dtype=torch.float64)
+            if rows:
+                mine, theirs = [first[i] for i in rows], [second[i] for i in rows]
+                found[rows] = asked([prompts[i] for i in rows], mine, theirs).double()
+            return found
+
+        return judge
+
+    def accepts_baselines(self, prompts: Sequence[Prompt]) -> Tensor:
+        """Whether the baseline of each prompt is accepted, which is its own equal: (B,) bool."""
+        return torch.tensor([self.at_least <= TIE or not self._concerns(each) for each in prompts])
+
+    def _concerns(self, prompt: Prompt) -> bool:
+        return self.prompts is None or prompt in self.prompts
+
+
 class ConstrainedRollouts(Rollouts[L]):
     """A feed of rollouts whose `passes` tells which responses every judge accepts."""
 
+    _of_plan: tuple[RolloutPlan, Responses] | None = None  # the baselines of the latest rollout
+
     def reward_of(self, models: Models) -> RewardFn:
         """The reward; the judges are kept beside it."""
-        self.constraints = models.constraints()
+        self.constraints, self.compared = models.constraints(), models.compared_constraints()
         return models.reward()
+
+    def held_out(self) -> Iterator[L]:
+        """As of rollouts. Nothing where an annotator judges: its judgements would have to be paid for too."""
+        return iter(()) if self.compared else super().held_out()
 
     def drawn(self, plan: RolloutPlan) -> Rollout:
         """A rollout with the judges' verdicts."""
         rollout = super().drawn(plan)
         prompts = [prompt for prompt in plan.prompts for _ in range(self.config.n)]
         passes = self.permitted(prompts, self.texts(rollout.tokens))
+        for each in self.compared:
+            passes &= self._compared(plan, rollout, each.of_rollout(plan.number)) >= each.at_least
         return rollout._replace(passes=passes.to(rollout.score.device))
+
+    def _compared(self, plan: RolloutPlan, rollout: Rollout, judge: PairJudge) -> Tensor:
+        """P(response preferred to its baseline): (B,); NaN, which is no acceptance, without a judgement.
+
+        Raises DataError where not one judgement came.
+        """
+        n = self.config.n
+        places = torch.arange(len(plan.prompts)).repeat_interleave(n)
+        baselines = rows_of(self.baselines(plan).tokens, places)
+        said = judged_by_first(self, plan, rollout.tokens, baselines, judge=judge)
+        (without,) = mean_over(self.processes, said.isnan())
+        if without == 1:
+            what = "not one response of a rollout got a judgement of its constraint"
+            remedy = "`farm annotators NAME` tests how the annotator's replies are read"
+            raise DataError(what, where=f"rollout {plan.number}", remedy=remedy)
+        return said
+
+    def baselines(self, plan: RolloutPlan) -> Responses:
+        """The baseline of each prompt of this process, which is drawn once for a rollout."""
+        if self._of_plan is None or self._of_plan[0] is not plan:
+            self._of_plan = plan, self.new_baselines(plan)
+        return self._of_plan[1]
+
+    def new_baselines(self, plan: RolloutPlan) -> Responses:
+        """A response of the reference: a function of the seed and the prompt, the same in the whole run."""
+        return self.responses(plan._replace(seed=seed_of("baseline", self.config.seed, 0)), self.reference, 1)
 
     @spent("judging")
     def permitted(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> Tensor:
@@ -114,7 +184,10 @@ class CalibratedRollouts(ConstrainedRollouts[L]):
     @torch.no_grad()
     def _baseline(self, plan: RolloutPlan) -> Rollout:
         """The baseline of each prompt, with what the other models and the judges say of it."""
-        said, temperature = self._said(plan), self.config.temperature
+        said, temperature = self.baselines(plan), self.config.temperature
+        passes = self.permitted(said.prompts, said.texts)
+        for each in self.compared:
+            passes &= each.accepts_baselines(said.prompts)
         with at_rest(self.policy), autocast(self.config):
             logps = rated(lambda part: self.policy(part, temperature), said.tokens)
             ref_logps = rated(lambda part: self.reference(part, temperature), said.tokens)
@@ -125,13 +198,13 @@ class CalibratedRollouts(ConstrainedRollouts[L]):
             values=torch.zeros_like(logps),
             score=self.scores(said),
             ended=said.ended,
-            passes=self.permitted(said.prompts, said.texts).to(logps.device),
+            passes=passes.to(logps.device),
         )
 
-    def _said(self, plan: RolloutPlan) -> Responses:
+    def new_baselines(self, plan: RolloutPlan) -> Responses:
+        """The demonstration of each prompt, where there are some; else what the reference says."""
         if not self.shown or plan.held_out:
-            apart = plan._replace(seed=seed_of("baseline", self.config.seed, 0))
-            return self.responses(apart, self.reference, 1)
+            return super().new_baselines(plan)
         codec, texts = self.policy.codec, [self.shown[prompt] for prompt in plan.prompts]
         rows = [codec.row(prompt, text) for prompt, text in zip(plan.prompts, texts, strict=True)]
         tokens = collate(rows, codec.pad_id, self.policy.device)

@@ -6,6 +6,7 @@ Every process draws its share. The first one asks the judge about the rollout of
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,8 +18,8 @@ from farm.training.batches import Rollout
 from farm.training.clock import spent
 from farm.training.data import DataError
 from farm.training.fresh_pairs import penalised
-from farm.training.method import Models, RewardFn
-from farm.training.on_policy import L, RolloutPlan, Rollouts, seed_of
+from farm.training.method import Models, PairJudge, RewardFn
+from farm.training.on_policy import Draws, L, RolloutPlan, Rollouts, seed_of
 from farm.training.rollout import RolloutConfig
 from farm.training.rows import gathered, take
 
@@ -55,18 +56,28 @@ class JudgedRollouts(Rollouts[L]):
         first, second: equally many rows to each prompt, those of a prompt together. cut: (B,) 1 where the
         first alone was cut, −1 where the second alone was, else 0.
         """
-        each = len(cut) // len(plan.prompts)
-        sides = [self.texts(gathered(side, self.processes, each)) for side in (first, second)]
-        prompts = [prompt for prompt in plan.whole for _ in range(each)]
+        said = judged_by_first(self, plan, first, second, judge=self.judge(plan.number))
+        return penalised(said.to(cut), cut, self.config.missing_eos_penalty)
 
-        def ask() -> Tensor:
-            with autocast(self.config):
-                return self.judge(plan.number)(prompts, sides[0], sides[1]).cpu()
 
-        with spent("judging"):
-            whole = self.processes.told_by_first(ask)
-        of_prompts = whole.view(-1, each)[self.processes.rank :: self.processes.size]
-        return penalised(of_prompts.flatten().to(cut), cut, self.config.missing_eos_penalty)
+def judged_by_first(
+    draws: Draws[Any], plan: RolloutPlan, first: Tokens, second: Tokens, *, judge: PairJudge
+) -> Tensor:
+    """P(first preferred) of this process's pairs, by a judge that the first process asks: (B,).
+
+    first, second: equally many rows to each prompt, those of a prompt together. NaN: no judgement.
+    """
+    shared, each = draws.processes, len(first.ids) // len(plan.prompts)
+    sides = [draws.texts(gathered(side, shared, each)) for side in (first, second)]
+    prompts = [prompt for prompt in plan.whole for _ in range(each)]
+
+    def ask() -> Tensor:
+        with autocast(draws.config):
+            return judge(prompts, sides[0], sides[1]).cpu()
+
+    with spent("judging"):
+        whole = shared.told_by_first(ask)
+    return whole.view(-1, each)[shared.rank :: shared.size].flatten()
 
 
 class GroupVerdicts(JudgedRollouts[L]):
@@ -79,7 +90,7 @@ class GroupVerdicts(JudgedRollouts[L]):
         start = torch.arange(0, len(rollout.score), n)[:, None]
         rows, others = (start + one).flatten(), (start + other).flatten()
         tokens, ended = rollout.tokens, rollout.ended.to(rollout.score)
-        first, second = _rows(tokens, rows), _rows(tokens, others)
+        first, second = rows_of(tokens, rows), rows_of(tokens, others)
         said = self.asked(plan, first, second, ended[others] - ended[rows]).view(-1, len(one))
         preferences = said.new_full((len(start), n, n), torch.nan)
         preferences[:, one, other], preferences[:, other, one] = said, 1 - said
@@ -109,7 +120,7 @@ class AnchoredRollouts(JudgedRollouts[L]):
         row = torch.arange(len(rollout.score))
         rows = row.repeat_interleave(count)
         others = ((row // n * count)[:, None] + torch.arange(count)).flatten()
-        first, second = _rows(rollout.tokens, rows), _rows(anchors.tokens, others)
+        first, second = rows_of(rollout.tokens, rows), rows_of(anchors.tokens, others)
         cut = anchors.ended[others].to(rollout.score) - rollout.ended[rows].to(rollout.score)
         return with_verdicts(rollout, self.asked(plan, first, second, cut).view(-1, count))
 
@@ -126,7 +137,7 @@ def with_verdicts(rollout: Rollout, preferences: Tensor) -> Rollout:
     return rollout._replace(tokens=tokens, score=score.to(rollout.score), preferences=preferences)
 
 
-def _rows(tokens: Tokens, rows: Tensor) -> Tokens:
+def rows_of(tokens: Tokens, rows: Tensor) -> Tokens:
     """Some rows at their whole width, some of them more than once."""
     return Tokens(tokens.ids[rows], tokens.mask[rows])
 

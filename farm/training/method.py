@@ -76,6 +76,23 @@ class Constraint(Protocol):
     def accepts(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Tensor: ...
 
 
+class ComparedConstraint(Protocol):
+    """Says which responses are permitted by comparing each with the baseline of its prompt."""
+
+    @property
+    def at_least(self) -> float:
+        """P(response preferred to the baseline) from which on a response is permitted."""
+        ...
+
+    def of_rollout(self, number: int) -> PairJudge:
+        """The judge of a rollout, by its number."""
+        ...
+
+    def accepts_baselines(self, prompts: Sequence[Prompt]) -> Tensor:
+        """Whether the baseline of each prompt is permitted: (B,) bool."""
+        ...
+
+
 class TokenReward(Protocol):
     """Rates each response token, such as by a log-ratio of two policies: (B, T), 0 off the mask."""
 
@@ -140,6 +157,10 @@ class Models(Protocol):
 
     def constraints(self) -> Sequence[Constraint]:
         """The judges that permit a response or not; none where none was named."""
+        ...
+
+    def compared_constraints(self) -> Sequence[ComparedConstraint]:
+        """The judges of pairs that permit what is no worse than a baseline; none where none was named."""
         ...
 
     def served(self) -> ServedDraws | None:

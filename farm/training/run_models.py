@@ -21,7 +21,15 @@ from farm.models.rewards import load_reward, load_token_reward, value_source
 from farm.models.scorer import Scorer
 from farm.models.tokens import Prompt
 from farm.training.constraints import BoundedJudge
-from farm.training.method import Constraint, Need, PairJudge, RewardFn, SequenceLogps, TokenReward
+from farm.training.method import (
+    ComparedConstraint,
+    Constraint,
+    Need,
+    PairJudge,
+    RewardFn,
+    SequenceLogps,
+    TokenReward,
+)
 from farm.training.reference import ReferenceLogps
 from farm.training.rollout import by_scores
 from farm.training.rollout_server import ServedDraws
@@ -41,9 +49,9 @@ class LoadedModels:
     source: the model to start from. It is also the reference unless another is given. reward: where a reward
     is (`farm.models.rewards`), or a function. judge: gives the judge of a rollout by its number; None: the
     reward judges. token_reward: the policy whose log-ratio rates tokens. teacher: the policy to learn from.
-    constraints: the judges that permit responses. keep: folder in which reference log-probabilities are kept
-    for later runs. served: the server that draws rollouts. Loading raises ModelError on a model that cannot
-    be used.
+    constraints: the judges that permit responses. compared: those of pairs that do so. keep: folder in which
+    reference log-probabilities are kept for later runs. served: the server that draws rollouts. Loading
+    raises ModelError on a model that cannot be used.
     """
 
     def __init__(
@@ -58,6 +66,7 @@ class LoadedModels:
         token_reward: str | None = None,
         teacher: str | None = None,
         constraints: Sequence[ConstraintSource] = (),
+        compared: Sequence[ComparedConstraint] = (),
         keep: Path | None = None,
         served: ServedDraws | None = None,
     ) -> None:
@@ -65,7 +74,7 @@ class LoadedModels:
         self.reference_source = reference or source
         self.reward_source, self.value_source, self._judge = reward, value, judge
         self._token_reward, self._teacher, self._served = token_reward, teacher, served
-        self._constraints = constraints
+        self._constraints, self._compared = constraints, compared
 
     def policy(self) -> Policy:
         """The policy to train."""
@@ -127,6 +136,10 @@ class LoadedModels:
             BoundedJudge(self._scores_of(each.source), each.at_least, each.prompts)
             for each in self._constraints
         ]
+
+    def compared_constraints(self) -> Sequence[ComparedConstraint]:
+        """The judges of pairs that permit a response or not; none where none was named."""
+        return self._compared
 
     def served(self) -> ServedDraws | None:
         """The server that draws rollouts; None where this process draws them."""

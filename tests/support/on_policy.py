@@ -75,11 +75,12 @@ def made_on(name: str, model: str, prompts: Sequence[Prompt], **given: Any) -> A
     """A method on a model. held_out: prompts; reward: a function or a reward model; the rest are options.
 
     token_reward, teacher: models. demonstrations: what is imitated beside. served: who draws the rollouts.
-    constraints: sources of judges that permit responses.
+    constraints: sources of judges that permit responses. compared: judges of pairs that do so.
     """
     held_out, reward = given.pop("held_out", []), given.pop("reward", letters)
     further = {each: given.pop(each, None) for each in ("token_reward", "teacher", "served")}
-    shown, further["constraints"] = given.pop("demonstrations", ()), given.pop("constraints", ())
+    shown = given.pop("demonstrations", ())
+    further |= {each: given.pop(each, ()) for each in ("constraints", "compared")}
     method = load(name)
     config = method.Config(**(SHORT | given))
     data = Data(prompts, held_out, demonstrations=shown)
