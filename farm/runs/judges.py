@@ -112,4 +112,4 @@ def at_work(
     if any(spec.recorded for spec in all_specs(annotator)):
         what = f"{annotator.name} reads stored replies, and there are none about fresh responses"
         raise ConfigError(what, where=flag, remedy="name one that can be asked")
-    return AnnotatorAtWork(ledger, annotator, task, provider, account)
+    return AnnotatorAtWork(ledger, annotator, task, provider, account=account)

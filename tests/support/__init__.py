@@ -29,6 +29,7 @@ tiny_judges          random judges and reward models that read long prompts
 objectives           losses on given pairs and outputs, and the vectors that they are held to
 online_runs          runs of online methods on a ledger of sums, judged by annotators of every kind
 rounds_runs          runs of rounds on a ledger of sums
+rewards              rules in Python that a test names as a reward
 on_policy            methods that learn from their own rollouts, made and trained
 benchmark_scripts    the scripts of benchmarks/ as modules
 sources              our code as data: files, modules, syntax trees
