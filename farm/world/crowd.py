@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from statistics import NormalDist
 
 from db.ids import Json, content_hash, keyed_uniform
@@ -100,13 +100,18 @@ class Person:
         spec: dict[str, Json] = {**asdict(self), "weights": self.weights._asdict()}
         return AnnotatorCard(self.name, AnnotatorKind.HUMAN, spec)
 
+    @cached_property
+    def draw_key(self) -> str:
+        """What this person's draws depend on: the hash of the card."""
+        return content_hash("person", self.card.key)
+
     def worth(self, instruction: str, input: str, output: str) -> float:
         """The worth of an answer to this person, without the leaning to the answer shown first."""
         return weighed(self.tastes, traits(instruction, input, output))
 
     def judge(self, pair: Pair) -> PersonVerdict:
         """Judge a pair. The verdict depends on (pair, person) alone; equal texts are a tie."""
-        key = (pair.key, content_hash("person", self.card.key))
+        key = (pair.key, self.draw_key)
         swapped = keyed_uniform("world order", *key) < 0.5
         if pair.output_a.text == pair.output_b.text:
             return PersonVerdict(0.5, swapped)
