@@ -17,6 +17,7 @@ from pathlib import Path
 from time import perf_counter
 
 from annotators import catalogue
+from annotators.draws import Orders
 from annotators.simulator import simulator_process
 from db.ledger import Ledger, PairFilter
 from db.queries.outputs import Source
@@ -67,7 +68,8 @@ class Scale:
     """How large a study is, with numbers of judges for each pair.
 
     crossed: people, and as many simulators, where agreement is measured. jury: people, in the evaluation.
-    panel: simulators, in the evaluation.
+    panel: simulators, in the evaluation. quiet_ppo: whether a PPO policy learns from the quiet judge too, for
+    the curves of over-optimisation.
     """
 
     sizes: Sizes
@@ -77,11 +79,14 @@ class Scale:
     panel: int = 1
     curve_samples: int = 128
     curve_instructions: int = 100
+    quiet_ppo: bool = True
 
 
 SCALES = {
     "tiny": Scale(TINY, "tiny.yaml", curve_samples=16, curve_instructions=50),
-    "small": Scale(SMALL, "small.yaml"),
+    "small": Scale(
+        replace(SMALL, evaluation=500), "small.yaml", curve_samples=64, curve_instructions=64, quiet_ppo=False
+    ),
     "paper": Scale(PAPER, "paper.yaml", panel=3, curve_samples=256, curve_instructions=200),
 }
 
@@ -160,8 +165,8 @@ class Stages:
         found = compare_annotators(self.ledger, CROSSED, CROWD)
         self.say(f"agreement with people in %: people {found.people}, simulators {found.simulators}")
         self.ask(self.task.simulators, training, provider)
-        self.ask(STRONG, training, strong)
-        self.ask(STRONG, crossed, strong)
+        self.ask(STRONG, training, strong, orders=Orders.RANDOM)
+        self.ask(STRONG, crossed, strong, orders=Orders.RANDOM)
 
     def judge_evaluation(self, provider: Provider) -> None:
         """Let people and simulators judge the pairs of the evaluation."""
@@ -182,12 +187,15 @@ class Stages:
             seed=self.task.seed,
         )
         arms = [
-            Arm(each.name, reward_model_of(study, each.name), study.folder / each.name / PPO)
-            for each in kinds
+            Arm(each.name, reward_model_of(study, each.name), self._ppo_run(study, each)) for each in kinds
         ]
         each_response = replace(task, instructions=scale.curve_instructions * RESPONSES)
         jobs = partial(best_of_n_curves, task, arms), partial(ppo_curves, each_response, arms)
         return [self.pool.begin(job) for job in jobs]
+
+    def _ppo_run(self, study: Study, feedback: Feedback) -> Path | None:
+        learnt = feedback is not self.quiet or self.scale.quiet_ppo
+        return study.folder / feedback.name / PPO if learnt else None
 
     def judge_by_truth(self) -> None:
         """Let the truth judge, for the columns called gold."""
@@ -198,9 +206,16 @@ class Stages:
         made = people(self.ledger, self.world, pairs, persons)
         self.say(f"people judged {made.pairs:,} pairs of {pairs.source}: {made.new:,} new judgements")
 
-    def ask(self, name: str, pairs: PairFilter, provider: Provider, replicates: int = 1) -> None:
-        """Let an annotator of the catalogue judge pairs."""
-        asked = Task(pairs, replicates, seed=self.task.seed)
+    def ask(
+        self,
+        name: str,
+        pairs: PairFilter,
+        provider: Provider,
+        replicates: int = 1,
+        orders: Orders | None = None,
+    ) -> None:
+        """Let an annotator of the catalogue judge pairs. orders: in place of those of its spec."""
+        asked = Task(pairs, replicates, orders, seed=self.task.seed)
         made = annotate(self.ledger, name, asked, silent, provider=provider)
         new = sum(made.statuses.values())
         self.say(f"{name} judged {made.pairs:,} pairs of {pairs.source}: {new:,} new judgements")
@@ -227,7 +242,13 @@ def quickstart(task: QuickstartTask, say: Say) -> Quickstart:
         with judging(task.seed) as provider:
             steps.ask_simulators(provider)
             producers = train_all(
-                ledger, study, both, pool=pool, say=told, studied=(steps.quiet,), begun=begun
+                ledger,
+                study,
+                both,
+                pool=pool,
+                say=told,
+                studied={steps.quiet: steps.scale.quiet_ppo},
+                begun=begun,
             )
             curves = steps.begin_curves(study)
             pair_with_baseline(ledger, study, [SFT, *producers])

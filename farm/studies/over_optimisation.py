@@ -1,9 +1,9 @@
 """Over-optimisation in the embedded world: the gold utility as reward models are optimised.
 
-An arm is one kind of feedback, with a reward model that has learnt from it. Everything else is the same in
-all arms: best-of-n chooses among the same draws of the SFT policy, and PPO has the same options and seed
-(Gao, Schulman and Hilton 2023, arXiv 2210.10760; Dubois et al. 2023, figure 4). The instructions are those
-of the validation set.
+An arm is one kind of feedback, with a reward model that has learnt from it and, where there is one, a PPO
+policy that has learnt by that. Everything else is the same in all arms: best-of-n chooses among the same
+draws of the SFT policy, and PPO has the same options and seed (Gao, Schulman and Hilton 2023, arXiv
+2210.10760; Dubois et al. 2023, figure 4). The instructions are those of the validation set.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Arm(NamedTuple):
 
     feedback: str
     reward: str  # directory of the reward model
-    run: Path  # folder of the PPO run
+    run: Path | None  # folder of the PPO run; None: there is none
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,13 @@ def best_of_n_curves(task: CurveTask, arms: Sequence[Arm]) -> Curves:
 
 
 def ppo_curves(task: CurveTask, arms: Sequence[Arm]) -> Curves:
-    """Curves of each PPO run: the SFT policy, then every kept checkpoint with its KL from the SFT policy."""
+    """Curves of the PPO runs: the SFT policy, then kept checkpoints, each with its KL from the SFT policy."""
     prompts, sft = task.prompts(), Policy.load(task.sft)
     start = _drawn(sft, sft, prompts, task)  # the same in all arms
     frames = []
     for arm in arms:
+        if arm.run is None:
+            continue
         reward = load_reward(arm.reward, ModelConfig())
         runs = [(_step(path), Policy.load(str(path / MODEL))) for path in whole_checkpoints(arm.run)]
         for step, policy in [(0, sft), *runs]:

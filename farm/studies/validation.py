@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -81,26 +82,30 @@ def train_all(
     feedback: Sequence[Feedback],
     pool: Workers,
     say: Say,
-    studied: Sequence[Feedback] = (),
+    studied: Mapping[Feedback, bool] = MappingProxyType({}),
     begun: Mapping[str, Sequence[Future[Done]]] | None = None,
 ) -> list[str]:
     """Train a reward model and every method on every kind of feedback.
 
     Returns the names of the producers of the outputs.
-    studied: further kinds of feedback, on which only a reward model and a PPO policy are trained.
+    studied: further kinds of feedback, on which a reward model is trained and, where True, a PPO policy, from
+    which nothing is sampled.
     begun: by the name of its feedback, what `begin` has begun before.
     """
     known = begun or {}
     first = [f for each in feedback for f in known.get(each.name) or begin(ledger, study, each, pool)]
     for each in studied:
         snapshot(ledger, each.name, Choice(each.trains, study.pairs))
-    further = [pool.begin(partial(studied_policy, study, each.name)) for each in studied]
+    further = [pool.begin(partial(run, reward_step(study, each.name))) for each in studied]
+    curved = {each.name for each, ppo in studied.items() if ppo}
     scored = [method for method in study.recipe.methods if not from_pairs(method)]
 
     def with_rewards(done: Done) -> Iterator[Callable[[], Done]]:
         name, _, what = done.name.partition("/")
-        if what == REWARD_MODEL:
+        if what == REWARD_MODEL and name in {each.name for each in feedback}:
             yield from (partial(run, method_step(study, name, method)) for method in scored)
+        elif what == REWARD_MODEL and name in curved:
+            yield partial(run, replace(method_step(study, name, PPO), samples=()))
 
     for done in pool.finished([*first, *further], with_rewards):
         say(_said(done))
@@ -110,12 +115,6 @@ def train_all(
 def from_pairs(method: str) -> bool:
     """Whether a method learns from a snapshot of labelled judgements, without a reward model."""
     return method != BEST_OF_N and load(method).data_kind in ("pairs", "judged", "groups")
-
-
-def studied_policy(study: Study, feedback: str) -> Done:
-    """Train a reward model on one kind of feedback, then a PPO policy, from which nothing is sampled."""
-    run(reward_step(study, feedback))
-    return run(replace(method_step(study, feedback, PPO), samples=()))
 
 
 def reward_model_of(study: Study, feedback: str) -> str:

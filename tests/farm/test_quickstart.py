@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,13 +23,15 @@ from db.queries.history import metrics
 from db.queries.training import snapshots
 from db.tables import ANNOTATION
 from farm import quickstart as module
-from farm.quickstart import Quickstart
+from farm.quickstart import Quickstart, QuickstartTask, Stages
 from farm.studies.recipe import FOLDER, Recipe
 from farm.studies.results import StudyResults
+from farm.studies.validation import train_all
+from farm.studies.work import workers
 from farm.terminal.quickstart import quickstart_view
 from farm.world import gold as truth
 from tests.support.command_line import refused
-from tests.support.tiny_study import METHODS, SIZES, TINY, study
+from tests.support.tiny_study import METHODS, SIZES, TINY, study, tiny_scale
 
 RECIPES = sorted(FOLDER.glob("*.yaml"))
 
@@ -82,6 +85,25 @@ def test_the_report_and_the_results_are_there(studied: Quickstart) -> None:
         assert {point.level for point in steps} == {0, 4} | {step for step in (1, 2, 3) if step % 4 == 0}
         assert min(steps, key=lambda point: point.level).sqrt_kl < 1e-3  # the SFT policy itself
     assert len(studied.results.turns) == 6
+
+
+def test_a_scale_may_leave_out_the_ppo_of_the_quiet_judge(
+    studied: Quickstart, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its reward model is trained, and has the curve of best-of-n alone."""
+    monkeypatch.setitem(module.SCALES, "tiny", replace(tiny_scale(tmp_path), quiet_ppo=False))
+    copy = shutil.copy(studied.ledger, tmp_path / "farm.db")
+    task = QuickstartTask(studied.ledger.parent, "tiny", processes=1)
+    with Ledger.open(copy) as ledger, workers(1) as pool:
+        stages = Stages(task, ledger, pool, print)
+        known = stages.make_study()
+        alone = replace(known, folder=tmp_path / "runs")
+        train_all(ledger, alone, (), pool, print, studied={stages.quiet: False})
+        curves = [each.result() for each in stages.begin_curves(known)]
+    assert [path.name for path in (tmp_path / "runs" / "quiet").iterdir()] == ["reward_model"]
+    drawn = {(each.curve, each.feedback) for found in curves for each in found.points}
+    kinds = ("people", "simulators", "quiet")
+    assert drawn == {("best-of-n", kind) for kind in kinds} | {("PPO", kind) for kind in kinds[:2]}
 
 
 def test_every_figure_is_printed(studied: Quickstart) -> None:

@@ -25,13 +25,18 @@ METHODS = {"sft", "best_of_n", "ppo", "dpo", "feedme"}
 SIZES = Sizes(sft=80, preference=40, unlabelled=20, validation=20, evaluation=30)
 
 
+def tiny_scale(folder: Path) -> module.Scale:
+    """The scale of these studies, whose recipe is written to the folder."""
+    (folder / "tiny.yaml").write_text(TINY)
+    return module.Scale(SIZES, str(folder / "tiny.yaml"), curve_samples=4, curve_instructions=10)
+
+
 def study(
     folder: Path, seed: int = 0, say: Callable[[str], None] | None = None, simulators: str = module.CROWD
 ) -> tuple[Quickstart, list[str]]:
     """A quickstart of seconds, and the lines that it said."""
     folder.mkdir(exist_ok=True)
-    (folder / "tiny.yaml").write_text(TINY)
-    scale = module.Scale(SIZES, str(folder / "tiny.yaml"), curve_samples=4, curve_instructions=10)
+    scale = tiny_scale(folder)
     lines: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(module.SCALES, "tiny", scale)
