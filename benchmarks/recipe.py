@@ -9,14 +9,14 @@ the best of 16. Evaluation instructions, people and the gold utility are not use
 goes on where it stopped.
 
 The grid is a YAML file. It lists candidates by method: options that replace those of the scale's recipe, or
-those of the file that --further names.
+those of the file that --further names. --chosen writes the best options of each method as such a file.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -100,20 +100,34 @@ def choose(
             study = replace(study, recipe=replace(study.recipe, methods=methods))
         run(Step(BASELINE, study.ledger, samples=(study.sampled(BASELINE, seed + 1),), model=study.sft))
         run(reward_step(study, SIMULATORS))
-        tried = []
-        for candidate, seconds in pool.each([partial(attempt, study, each) for each in candidates(grid)]):
-            tried.append(candidate.name)
+        tried = candidates(grid)
+        for candidate, seconds in pool.each([partial(attempt, study, each) for each in tried]):
             print(f"{candidate.name}: {seconds:.0f} s", flush=True)
-        for producer in tried:
-            pair(ledger, PairTask(CHOICE, (Source(producer),), study.evaluation, Source(BASELINE)))
+        for each in tried:
+            pair(ledger, PairTask(CHOICE, (Source(each.name),), study.evaluation, Source(BASELINE)))
         with judging(seed) as provider:
             stages.ask(CROWD, PairFilter(source=CHOICE), provider, REPLICATES)
         rates = win_rates(against_baseline(ledger, CHOICE, BASELINE), by="producer")
-    found = sorted(tried, key=lambda name: (name.split("/")[1], -rates[name].value))
+    own = {REWARD_MODEL: study.recipe.reward_model, **study.recipe.methods}
+    found = sorted(tried, key=lambda each: (each.method, -rates[each.name].value))
     return [
-        {"candidate": name, "win_rate": rates[name].value, "standard_error": rates[name].standard_error}
-        for name in found
+        {
+            "candidate": each.name,
+            "win_rate": rates[each.name].value,
+            "standard_error": rates[each.name].standard_error,
+            "method": each.method,
+            "options": {**own[each.method], **each.options},
+        }
+        for each in found
     ]
+
+
+def best(found: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The options of the first candidate of each method, in a list that has the best first."""
+    options: dict[str, Any] = {}
+    for each in found:
+        options.setdefault(each["method"], each["options"])
+    return options
 
 
 def main() -> None:
@@ -127,6 +141,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--further", type=Path)
+    parser.add_argument("--chosen", type=Path)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     found = choose(
@@ -141,6 +156,8 @@ def main() -> None:
         print("{win_rate:.3f} +- {standard_error:.3f}  {candidate}".format(**each))
     if given.json:
         given.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    if given.chosen:
+        given.chosen.write_text(yaml.safe_dump(best(found), sort_keys=False), encoding="utf-8")
 
 
 if __name__ == "__main__":
