@@ -15,6 +15,7 @@ from pathlib import Path
 from benchmarks.claims_data import ClaimData, place
 from benchmarks.claims_jobs import accuracy, distance
 from benchmarks.claims_parts import Arm, Claims
+from benchmarks.scales import measured
 from db.ledger import Ledger, PairFilter
 from db.queries import history, training
 from db.queries.outputs import Source
@@ -45,7 +46,7 @@ class SeedWorld:
         self, claims: Claims, task: QuickstartTask, *, ledger: Ledger, pool: Workers, provider: Provider
     ) -> None:
         self.claims, self.scale, self.ledger, self.pool = claims, task.scale, ledger, pool
-        self.stages = Stages(task, ledger, pool, said)
+        self.stages = Stages(task, ledger, pool, said, measured(task.scale))
         self.study = self.stages.make_study()
         self.recipe = Recipe.read(FOLDER / SCALES["small"].recipe)
         self.stages.sample_and_pair(self.study)

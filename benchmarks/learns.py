@@ -34,12 +34,13 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.quickstart import over_seeds, said
+from benchmarks.scales import measured
 from db.ledger import Ledger, PairFilter
 from db.queries.outputs import Source
 from farm.methods import load
 from farm.options.quickstart import ScaleName
 from farm.pair import PairTask, pair
-from farm.quickstart import DRAWS, QuickstartTask, Stages, quickstart
+from farm.quickstart import DRAWS, QuickstartTask, Say, Stages, quickstart
 from farm.sample import SampleTask
 from farm.snapshot import Choice, snapshot
 from farm.statistics.win_rates import win_rates
@@ -88,7 +89,8 @@ def learned(
     if not alone and not (folder / "study.json").exists():
         quickstart(task, said_at_once)
     with Ledger.open(folder / "farm.db", create=True) as ledger, workers(processes) as pool:
-        stages = Stages(task, ledger, pool, said_at_once if alone else lambda line: None)
+        say: Say = said_at_once if alone else lambda line: None
+        stages = Stages(task, ledger, pool, say, measured(scale) if alone else None)
         study = stages.make_study()
         own = [] if alone else list(study.recipe.methods)
         if alone:
@@ -161,10 +163,10 @@ def main() -> None:
     parser.add_argument("--processes", type=int)
     given = parser.parse_args()
     further = yaml.safe_load(given.further.read_text(encoding="utf-8"))
-    measured = partial(
+    of_seed = partial(
         learned, further=further, alone=given.alone, draws=given.draws, processes=given.processes
     )
-    found = [measured(given.folder / f"{given.scale}-{seed}", given.scale, seed) for seed in given.seeds]
+    found = [of_seed(given.folder / f"{given.scale}-{seed}", given.scale, seed) for seed in given.seeds]
     rates = {method: over_seeds([each[method] for each in found]) for method in found[0]}
     gains = {method: over_seeds([each[method] - each[SFT] for each in found]) for method in found[0]}
     for method in sorted(rates, key=lambda name: -rates[name]["mean"]):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from annotators import catalogue
 from annotators.spec import AnnotatorSpec
 from benchmarks import reward_model as real_people
+from benchmarks.scales import measured
 from db.ids import keyed_uniform
 from db.ledger import Ledger, PairFilter
 from db.queries.training import Labelled, labelled
@@ -52,7 +53,7 @@ def world(folder: Path, seed: int) -> Place:
     task = QuickstartTask(folder / f"world-{seed}", "small", seed)
     task.out.mkdir(parents=True, exist_ok=True)
     with Ledger.open(task.out / "farm.db", create=True) as ledger, workers(1) as pool:
-        stages = Stages(task, ledger, pool, said)
+        stages = Stages(task, ledger, pool, said, measured(task.scale))
         study = stages.make_study()
         stages.sample_and_pair(study)
         pair_with_baseline(ledger, study, [SFT])

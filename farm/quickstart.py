@@ -101,11 +101,13 @@ class Quickstart:
 
 
 class Stages:
-    """The stages of one quickstart, and what they share."""
+    """The stages of one quickstart, and what they share. scale: in place of the one that the task names."""
 
-    def __init__(self, task: QuickstartTask, ledger: Ledger, pool: Workers, say: Say) -> None:
+    def __init__(
+        self, task: QuickstartTask, ledger: Ledger, pool: Workers, say: Say, scale: Scale | None = None
+    ) -> None:
         self.task, self.ledger, self.pool, self.say = task, ledger, pool, say
-        self.scale = SCALES[task.scale]
+        self.scale = scale or SCALES[task.scale]
         self.world = WorldSpec(seed=task.seed, sizes=self.scale.sizes)
         self.recipe = Recipe.read(FOLDER / self.scale.recipe)
         names = tuple(person.name for person in crowd(task.seed))
