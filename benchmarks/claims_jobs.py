@@ -2,19 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from time import perf_counter
 
 import torch
 
+from annotators.rules import load_utility
 from db.ledger import Ledger, PairFilter
-from db.records import Instruction
+from db.records import Instruction, Output
 from farm.config import Decoding, ModelConfig
 from farm.models.ops import at_temperature, full_kl, full_logps, in_order
 from farm.models.policy import Policy
 from farm.models.rewards import load_margins
 from farm.models.tokens import Prompt
+from farm.progress import silent
+from farm.rounds.run import train_in_rounds
+from farm.sample import SampleTask, sample
+from farm.studies.work import Done
+from farm.train import TrainTask
 from farm.training.rollout import draw
 from farm.world.gold import gold
+
+
+@dataclass(frozen=True)
+class RoundsStep:
+    """A run of rounds, and what to sample from its last policy."""
+
+    name: str
+    ledger: str
+    method: str
+    options: Mapping[str, str]
+    train: TrainTask
+    samples: tuple[SampleTask, ...]
+
+
+def run_rounds(step: RoundsStep) -> Done:
+    """Go through the rounds, then sample. `judgements` of its metrics are those of all rounds."""
+    began = perf_counter()
+    with Ledger.open(step.ledger) as ledger:
+        rounds = train_in_rounds(ledger, step.method, step.train, None, step.options).rounds
+        model = f"{rounds[-1].trained.checkpoint}/model"
+        drawn = [sample(ledger, model, task, silent).decoding for task in step.samples]
+    judgements = {"judgements": float(sum(each.judgements for each in rounds))}
+    return Done(step.name, model, perf_counter() - began, metrics=judgements, decodings=tuple(drawn))
+
+
+def kept_rules(outputs: Sequence[Output], rules: Sequence[str]) -> float:
+    """The share of outputs that keep all rules."""
+    found = [load_utility(each).function for each in rules]
+    return fmean(
+        float(all(rule(each.instruction.text, each.instruction.input, each.text) for rule in found))
+        for each in outputs
+    )
 
 
 def responses(model: str, asked: Sequence[Instruction], decoding: Decoding, seed: int) -> list[str]:

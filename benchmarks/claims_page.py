@@ -17,7 +17,7 @@ from benchmarks.claims_verdict import (
 )
 from farm.statistics.bootstrap import Interval
 
-SHARES = ("gold", "people", "accuracy")  # told in points
+SHARES = ("gold", "people", "accuracy", "passed")  # told in points
 HEADS = {
     "gold": "gold, points over sft",
     "people": "people, points over sft",
@@ -26,6 +26,8 @@ HEADS = {
     "accuracy": "accuracy, %",
     "to_teacher": "KL from the teacher, nats a token",
     "to_oracle": "KL from the oracle, nats a token",
+    "passed": "kept all rules, %",
+    "words": "words of an answer",
 }
 HEAD = f"""# Claims of papers, tested
 

@@ -14,7 +14,7 @@ from db.ids import canonical_json, content_hash
 
 FILE = Path(__file__).with_name("claims.yaml")
 GIVEN = ("sft", "base")  # models that every world has, where an arm names another
-MEASURES = ("gold", "people", "kl", "judgements", "accuracy", "to_teacher", "to_oracle")
+MEASURES = ("gold", "people", "kl", "judgements", "accuracy", "to_teacher", "to_oracle", "passed", "words")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,9 @@ class Arm:
     options: None: those of the recipe. start: the model to begin with. set: instructions or demonstrations
     to learn from. authors: models that write to the instructions of the set first. judge: of fresh
     responses; with a judge_model it is that one, and its judgements are not bought. judgements: at most.
-    flips: the share of groups whose reward is flipped. weight: of the reward.
+    flips: the share of groups whose reward is flipped. weight: of the reward. utility: of the oracle that
+    judges. rounds: the options of `--rounds`. constraints: as of `--constraint`. checks: rules, of which the
+    share of outputs that keep all of them is measured.
     """
 
     method: str
@@ -57,6 +59,10 @@ class Arm:
     judgements: int | None = None
     flips: float = 0.0
     weight: float = 1.0
+    utility: str = ""
+    rounds: Mapping[str, object] | None = None
+    constraints: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -67,7 +73,7 @@ class Arm:
     @property
     def buys(self) -> bool:
         """Whether judgements of fresh responses are bought."""
-        return self.judge is not None and self.judge_model is None
+        return self.judge is not None and self.judge_model is None and not self.utility
 
 
 @dataclass(frozen=True)
@@ -151,7 +157,7 @@ def read(path: Path = FILE) -> Claims:
 
 def _arm(name: str, entry: Mapping[str, Any]) -> Arm:
     pairs = entry.get("pairs")
-    made = {**entry, "authors": tuple(entry.get("authors", ()))}
+    made = {**entry, **{each: tuple(entry.get(each, ())) for each in ("authors", "constraints", "checks")}}
     if pairs is not None:
         made["pairs"] = _made(name, Pairs, pairs)
     return _made(name, Arm, made)

@@ -7,20 +7,22 @@ claims use it, and what was made before is found again in the folder and the led
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 
 from benchmarks.claims_data import ClaimData, place
-from benchmarks.claims_jobs import accuracy, distance
+from benchmarks.claims_jobs import RoundsStep, accuracy, distance, kept_rules, run_rounds
 from benchmarks.claims_parts import Arm, Claims
 from benchmarks.scales import measured
 from db.ledger import Ledger, PairFilter
 from db.queries import history, training
-from db.queries.outputs import Source
-from farm.judging.provider import Provider
+from db.queries.outputs import Source, outputs_of
+from farm.judging.provider import Provider, Task
 from farm.methods import REWARD_MODELS
+from farm.options.rounds import Rounds
 from farm.pair import PairTask, pair
 from farm.quickstart import SCALES, QuickstartTask, Stages
 from farm.statistics.win_rates import win_rates
@@ -36,7 +38,7 @@ from farm.world.people import GOLD, judge_by_gold, people
 CLAIMS = "claims"  # names sources of pairs with the baseline, producers, and the folder of the runs
 HELD = 0.4  # share of the pairs, on which reward models are measured
 MEASURED = 200  # instructions on which distances are measured
-TINY_STEPS = 4
+TINY_STEPS, TINY_PROMPTS = 4, 8
 
 
 class SeedWorld:
@@ -51,6 +53,7 @@ class SeedWorld:
         self.recipe = Recipe.read(FOLDER / SCALES["small"].recipe)
         self.stages.sample_and_pair(self.study)
         self.models = {SFT: self.study.sft, "base": str(base_model())}
+        self.in_rounds: dict[str, float] = {}  # judgements of runs of rounds
         self.data = ClaimData(self.stages, self.study, provider, self.models)
 
     def figures(self, wanted: Iterable[str]) -> dict[str, dict[str, float]]:
@@ -61,13 +64,17 @@ class SeedWorld:
         while waiting:
             ready = [each for each in waiting if self.models.keys() >= set(self.claims.arms[each].needs)]
             steps = [self.step(each, sampled=each in names) for each in ready]
-            for done in self.pool.each([partial(run, step) for step in steps]):
+            jobs = [
+                partial(run, each) if isinstance(each, Step) else partial(run_rounds, each) for each in steps
+            ]
+            for done in self.pool.each(jobs):
                 said(f"{done.name}: {done.seconds:.0f} s")
                 self.models[done.name] = done.model
+                self.in_rounds[done.name] = done.metrics.get("judgements", 0.0)
             waiting = [each for each in waiting if each not in ready]
         return self.measured(names)
 
-    def step(self, name: str, sampled: bool) -> Step:
+    def step(self, name: str, sampled: bool) -> Step | RoundsStep:
         """The step that trains an arm. sampled: draw its outputs to the evaluation set too."""
         arm, study, data = self.claims.arms[name], self.study, self.data
         start, reward = self.models[arm.start], self.reward(name)
@@ -87,10 +94,26 @@ class SeedWorld:
             annotator=arm.judge,
             max_judgements=arm.judgements,
             held_out=0.0,
+            constraints=arm.constraints,
+            judging=Task(utility=arm.utility),
             provider=data.asked(arm.judge, arm.judge_model) if arm.judge else Provider(),
         )
+        if arm.rounds is not None:
+            wanted = replace(train, rounds=self.rounds(arm.rounds))
+            return RoundsStep(name, study.ledger, arm.method, self.options(arm), wanted, samples=(drawn,))
         samples = (drawn,) if sampled and arm.method not in REWARD_MODELS else ()
         return Step(name, study.ledger, arm.method, self.options(arm), train=train, samples=samples)
+
+    def rounds(self, given: Mapping[str, object]) -> Rounds:
+        """The rounds of an arm; of the tiny scale with few instructions. The simulated provider rewrites."""
+        found = Rounds(**given)  # type: ignore[arg-type]
+        found = replace(found, rewriter_url=self.data.provider.base_url if found.rewriter else None)
+        return replace(found, prompts=TINY_PROMPTS) if self.tiny else found
+
+    @property
+    def tiny(self) -> bool:
+        """Whether runs are cut short, to see that they run."""
+        return self.scale == "tiny"
 
     def folder(self, name: str) -> Path:
         """The folder of an arm's run, by all that the arm is made of."""
@@ -104,7 +127,7 @@ class SeedWorld:
         """The options of an arm, as the command line has them: its own, or the recipe's."""
         shared = {SFT: self.recipe.sft, "reward_model": self.recipe.reward_model, **self.recipe.methods}
         found = options_of(shared[arm.method] if arm.options is None else arm.options)
-        if self.scale == "tiny":
+        if self.tiny:
             found["max_steps"] = str(min(TINY_STEPS, int(found.get("max_steps", TINY_STEPS))))
         return {**found, "seed": str(self.study.seed)}
 
@@ -138,6 +161,10 @@ class SeedWorld:
         for name in names:
             if bought := self.bought(name):
                 found[name]["judgements"] = bought
+            if name != SFT and (rules := self.claims.arms[name].checks):
+                answers = list(outputs_of(self.ledger, Source(self.producer(name)), self.study.evaluation))
+                found[name]["passed"] = kept_rules(answers, rules)
+                found[name]["words"] = fmean(len(each.text.split()) for each in answers)
         return found
 
     def jobs(self, name: str) -> dict[str, partial[float]]:
@@ -193,8 +220,9 @@ class SeedWorld:
             return 0.0
         arms = {each: self.claims.arms[each] for each in (*self.claims.before(name), name)}
         stored = {self.data.snapshot(arm.pairs) for arm in arms.values() if arm.pairs}
-        fresh = [self.folder(each) for each, arm in arms.items() if arm.buys]
-        return float(sum(self.data.rows[each] for each in stored)) + sum(map(self.judgements, fresh))
+        fresh = [self.folder(each) for each, arm in arms.items() if arm.buys and arm.rounds is None]
+        asked = sum(self.in_rounds.get(each, 0.0) for each, arm in arms.items() if arm.buys)
+        return float(sum(self.data.rows[each] for each in stored)) + sum(map(self.judgements, fresh)) + asked
 
     def judgements(self, folder: Path) -> float:
         """The fresh judgements of a run."""
