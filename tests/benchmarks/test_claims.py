@@ -14,15 +14,19 @@ from scipy import stats
 from annotators import catalogue
 from annotators.composite import questions_of
 from benchmarks import claims as script
+from benchmarks import claims_rules
+from benchmarks.claims_jobs import kept_rules
 from benchmarks.claims_page import table
 from benchmarks.claims_parts import Claims, Difference, read
 from benchmarks.claims_verdict import OPEN, REFUTED, SEEDS, SHOWN, decided, over_seeds, paired, verdict
 from db.errors import ConfigError
 from db.ledger import Ledger
 from db.queries.contests import contests
+from db.records import Instruction, Output
 from farm.config import build
 from farm.methods import load
 from farm.options.quickstart import QuickstartTask
+from farm.world.gold import gold
 
 CLAIMS = read()
 PAGE = Path(__file__).parents[2] / "docs" / "claims.md"
@@ -196,6 +200,30 @@ def test_results_of_other_scales_and_seeds_stay(tmp_path: Path) -> None:
 def test_the_page_in_the_docs_is_that_of_the_results() -> None:
     found = script.figures(CLAIMS, script.kept(script.RESULTS, "small"))
     assert PAGE.read_text() == table(CLAIMS, found)
+
+
+def test_rules_of_claims_read_the_true_features() -> None:
+    asked = "Name two fruits for Mia. Be polite."
+    said = {
+        "Of course, happy to help. cherry and fig.": (True, True, True),
+        "cherry, cherry and fig.": (True, False, False),
+        "Of course, happy to help. cherry and": (False, True, True),
+    }
+    rules = (claims_rules.well_formed, claims_rules.not_repetitive, claims_rules.follows)
+    assert {text: tuple(rule(asked, "", text) for rule in rules) for text in said} == said
+    outputs = [Output(Instruction(asked), text) for text in said]
+    names = [f"benchmarks.claims_rules:{rule.__name__}" for rule in rules]
+    assert kept_rules(outputs, names) == pytest.approx(1 / 3)
+    assert kept_rules(outputs, names[:1]) == pytest.approx(2 / 3)
+
+
+def test_the_soft_oracle_has_the_gold_difference_as_log_odds() -> None:
+    asked, first, second = "Name two fruits for Mia.", "cherry and fig.", "cherry."
+    chance = claims_rules.soft_gold(asked, "", first, second)
+    lead = gold(asked, "", first) - gold(asked, "", second)
+    assert np.log(chance / (1 - chance)) == pytest.approx(lead)
+    assert chance > 0.5
+    assert claims_rules.soft_gold(asked, "", second, first) == pytest.approx(1 - chance)
 
 
 @pytest.mark.slow
