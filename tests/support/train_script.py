@@ -23,10 +23,11 @@ from farm.methods import load
 from farm.models.reward_wrappers import WeightedRewards
 from farm.models.tokens import Prompt
 from farm.training.checkpoint import RunFolder
+from farm.training.constraints import ComparedJudge
 from farm.training.conversions import MADE
 from farm.training.data import AskedPair, Data, Demonstration, PreferencePair
 from farm.training.loop import fit
-from farm.training.method import DataKind
+from farm.training.method import DataKind, PairJudge
 from farm.training.processes import Processes
 from farm.training.run_models import ConstraintSource, LoadedModels
 
@@ -66,6 +67,16 @@ def even(prompts: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
     return torch.tensor([float(len(text) % 2 == 0) for text in responses])
 
 
+def longer(number: int) -> PairJudge:
+    """A judge of pairs that prefers what has more characters."""
+
+    def judge(prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]) -> torch.Tensor:
+        leads = [len(a) - len(b) for a, b in zip(first, second, strict=True)]
+        return torch.tensor([0.5 + 0.5 * ((lead > 0) - (lead < 0)) for lead in leads])
+
+    return judge
+
+
 def train(
     name: str, model: str, folder: Path, options: Mapping[str, object], processes: Processes | None = None
 ) -> None:
@@ -81,6 +92,7 @@ def train(
         teacher=TEACHER,
         token_reward=TEACHER,
         constraints=[ConstraintSource(even)],
+        compared=[ComparedJudge(longer)] if name == "crraft" else [],
         keep=folder / "reference",
     )
     method = method_class(config, data, models)
