@@ -24,6 +24,8 @@ win_rates            win rates with standard errors and intervals
 difficulty           how easily models beat the reference on an instruction
 logistic             L1-penalised logistic regression with soft labels
 firth                logistic regression that is finite where wins and losses are few
+equal_rows           rows of a regression with the same features as one
+foldings             the folds of cross-validation, by instruction
 length_control       win rates at equal length
 bradley_terry        strengths of models from pairs, with ties
 ranking              rank correlations, and which models differ significantly

@@ -72,8 +72,8 @@ def scaled_feature(differences: Floats, name: str) -> Floats:
 
 
 def _spread(differences: Floats) -> float:
-    """The standard deviation (ddof 1), 0 where it is only rounding error."""
-    spread = float(np.std(differences, ddof=1)) if len(differences) > 1 else 0.0
+    """The standard deviation (ddof 1), the same in any order of rows; 0 where it is only rounding error."""
+    spread = float(np.std(np.sort(differences), ddof=1)) if len(differences) > 1 else 0.0
     return spread if spread > 1e-12 * np.abs(differences).max() else 0.0
 
 

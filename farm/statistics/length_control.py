@@ -24,10 +24,10 @@ bias of the judge remains.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 
 import numpy as np
@@ -38,18 +38,17 @@ from scipy.special import expit
 from farm.statistics.bootstrap import Interval, resamplings
 from farm.statistics.bounds import SAME, share_bounds
 from farm.statistics.difficulty import Difficulty, scaled_feature
+from farm.statistics.equal_rows import EqualRows
 from farm.statistics.firth import FirthFit, firth_logistic
-from farm.statistics.logistic import l1_logistic, liblinear
+from farm.statistics.foldings import FOLDS, Folds, foldings
+from farm.statistics.logistic import l1_logistic_of_sums, liblinear
 from farm.statistics.win_rates import as_preferences
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
-Folds = NDArray[np.int8]
 
 STRENGTHS = np.logspace(-4, 4, 10)
-FOLDS = 5
 FEWEST = 50  # judged instructions; with fewer the figure hangs on the folds
-FOLDINGS, FOLDED_ROWS = 20, 10_000  # least number of foldings; more where instructions are few
 ANCHOR_WEIGHT = 0.2 / 2  # of one anchor row: lambda = 0.2, shared by two gamed variants
 TOLERANCE = 1e-4  # of the last Newton step; the coefficients then have an error of about 1e-8
 OWN_COLUMNS = {"difficulty", "model"}
@@ -216,7 +215,7 @@ class _Fit:
             labels=np.nan_to_num(labels)[sort],
             weights=weights[sort],
             groups=groups[sort],
-            foldings=_foldings(groups, weights > 0, asked, len(held))[:, sort],
+            foldings=foldings(groups, weights > 0, asked, len(held))[:, sort],
             n_anchors=len(held),
         )
         if fit.n_instructions < FEWEST:
@@ -243,15 +242,27 @@ class _Fit:
     @property
     def together(self) -> int:
         """How many weightings of the rows are fitted together."""
-        return min(BLOCK, max(1, HELD // len(self.weights)))
+        return min(BLOCK, max(1, HELD // len(self.rows.features)))
+
+    @cached_property
+    def rows(self) -> EqualRows:
+        """The different rows of the design: what a fit sees."""
+        return EqualRows.of(self.design)
+
+    @cached_property
+    def whole(self) -> tuple[Floats, Floats]:
+        """Wins and weights (1, u) of all judgements."""
+        return self.rows.sums(self.labels * self.weights)[None], self.rows.sums(self.weights)[None]
 
     def against_itself(self) -> bool:
         """Whether this is the reference against itself: no difference in any feature, and only ties."""
         labels = self.labels[self.n_anchors :][self.judged]
         return not self.design[self.n_anchors :, self.features].any() and bool((labels == 0.5).all())
 
-    def solve(self, weights: Floats, strength: float, start: Floats) -> Floats:
-        return l1_logistic(self.design, self.labels, strength * weights, start=start, tolerance=TOLERANCE)
+    def solve(self, sums: tuple[Floats, Floats], strength: float | Floats, start: Floats) -> Floats:
+        """The coefficients (B, d). sums: wins and weights (B, u) of the different rows."""
+        wins, weights = (strength * each for each in sums)
+        return l1_logistic_of_sums(self.rows.features, wins, weights, start=start, tolerance=TOLERANCE)
 
     def point(self, strength: float, start: Floats) -> Floats:
         """The coefficients (1, d) fitted to all rows.
@@ -261,7 +272,7 @@ class _Fit:
         """
         if self.n_anchors:
             return liblinear(self.design, self.labels, strength * self.weights[None])
-        return self.solve(self.weights[None], strength, start)
+        return self.solve(self.whole, strength, start)
 
     def predict(self, coefficients: Floats) -> Floats:
         """P(model wins) with every difference at 0: (B, d) -> (B, n)."""
@@ -270,7 +281,11 @@ class _Fit:
     @property
     def neutral(self) -> Floats:
         """The design of the model's rows with every difference at 0: (n, d)."""
-        found = self.design[self.n_anchors :].copy()
+        return self._neutral(self.design[self.n_anchors :])
+
+    def _neutral(self, design: Floats) -> Floats:
+        """Rows of the design with every difference at 0."""
+        found = design.copy()
         found[:, self.features] = 0
         return found
 
@@ -288,7 +303,7 @@ class _Fit:
         sample size n_eff = m (1 - m) / se^2 of Firth's mean prediction m, and Student's quantile. They reach
         to the value where it is outside.
         """
-        loose = self.solve(self.weights[None], STRENGTHS[-1], np.zeros((1, len(self.names))))
+        loose = self.solve(self.whole, STRENGTHS[-1], np.zeros((1, len(self.names))))
         centre = float(self.predict(loose)[0].mean())
         firth = firth_logistic(self.design, self.labels, self.weights)
         mean, error = self.prediction_spread(firth)
@@ -326,65 +341,42 @@ class _Fit:
         The loss is the weighted log-loss, averaged over the rows of a fold, the folds and the foldings. A C
         whose penalty leaves nothing of the model is not taken where another leaves something.
         """
-        folds = (self.foldings[:, None] == np.arange(FOLDS)[:, None]).reshape(-1, len(self.weights))
-        block = self.together
+        rows, (wins, weights) = self.rows.features, self.whole
+        splits = [(fold, k) for fold in self.foldings for k in range(FOLDS)]
         loss, starts = np.zeros(len(STRENGTHS)), np.zeros((len(STRENGTHS), len(self.names)))
-        for first in range(0, len(folds), block):
-            held = folds[first : first + block]  # (b, rows)
-            fitted = np.zeros((len(held), len(self.names)))
+        for first in range(0, len(splits), self.together):
+            out = (self._left_out(*each) for each in splits[first : first + self.together])
+            counts, won, weighed = map(np.array, zip(*out, strict=True))
+            fitted = np.zeros((len(counts), len(self.names)))
             for place, strength in enumerate(STRENGTHS):
-                fitted = self.solve(np.where(held, 0, self.weights), strength, fitted)
-                z = fitted @ self.design.T
-                each = (np.logaddexp(0, z) - self.labels * z) * self.weights
-                loss[place] += ((each * held).sum(axis=1) / held.sum(axis=1)).sum()
+                fitted = self.solve((wins - won, weights - weighed), strength, fitted)
+                z = fitted @ rows.T
+                loss[place] += ((weighed * np.logaddexp(0, z) - won * z).sum(axis=1) / counts).sum()
                 starts[place] += fitted.sum(axis=0)
-        whole = self.solve(np.outer(STRENGTHS, self.weights), 1.0, starts / len(folds))  # (C, d)
-        told = (self.predict(whole) != 0.5).any(axis=1)
+        each = STRENGTHS[:, None]
+        fits = self.solve((wins, weights), each, starts / len(splits))  # (C, d)
+        told = (self.predict(fits) != 0.5).any(axis=1)
         best = int(np.where(told | ~told.any(), loss, np.inf).argmin())
-        return float(STRENGTHS[best]), whole[best : best + 1]
+        return float(STRENGTHS[best]), fits[best : best + 1]
+
+    def _left_out(self, folds: NDArray[np.int8], fold: int) -> tuple[int, Floats, Floats]:
+        """What is left out with a fold: the number of rows, and the wins and weights (u,)."""
+        held = (folds == fold).astype(np.float64) * self.weights
+        return int((folds == fold).sum()), self.rows.sums(self.labels * held), self.rows.sums(held)
 
     def bootstrap(self, strength: float, start: Floats, draws: int, seed: int) -> Iterator[Floats]:
         """Controlled win rates of resampled instructions, in blocks of (b,)."""
-        own, clusters = np.unique(self.groups[self.n_anchors :], return_inverse=True)
-        anchors = self.weights[: self.n_anchors]
+        own, among = np.unique(self.groups[self.n_anchors :], return_inverse=True)
+        clusters = np.concatenate([np.zeros(self.n_anchors, np.intp), among])
+        is_own = np.arange(len(clusters)) >= self.n_anchors
+        drawn = (self.labels * self.weights * is_own, self.weights * is_own, is_own.astype(np.float64))
+        parts = [self.rows.by_cluster(values, clusters) for values in drawn]
+        fixed = [self.rows.sums(each * ~is_own) for each in (self.labels * self.weights, self.weights)]
         for counts in resamplings(len(own), draws, seed):
             for first in range(0, len(counts), self.together):
-                times = counts[first : first + self.together, clusters].astype(np.float64)  # (b, n)
-                held = np.broadcast_to(anchors, (len(times), len(anchors)))
-                weights = np.concatenate([held, times * self.judged], axis=1)
-                fitted = self.solve(weights, strength, np.repeat(start, len(times), axis=0))
-                yield (times * self.predict(fitted)).sum(axis=1) / times.sum(axis=1)
-
-
-def _foldings(groups: Ints, counted: NDArray[np.bool_], asked: pd.Series, n_anchors: int) -> Folds:
-    """The foldings (r, rows): the fold of every row, -1 where the judgement failed.
-
-    asked: the instruction of each row. A unit is one anchor row, or all rows of the model on one instruction.
-    With anchors the only folding is AlpacaEval's. Without, units go to the folds in turn, in an order of the
-    hashes of their instructions, another one in each folding.
-    """
-    if n_anchors:
-        return _alpaca_eval_folds(groups, counted, n_anchors)[None]
-    labels, place = np.unique(asked[counted].astype(str), return_inverse=True)
-    found = np.full((max(FOLDINGS, FOLDED_ROWS // max(len(labels), 1)), len(groups)), -1, np.int8)
-    for number, fold in enumerate(found):
-        keys = (f"{number} {label}".encode("utf-8", "surrogatepass") for label in labels)
-        hashes = np.array([hashlib.sha256(key).digest() for key in keys], "S32")
-        fold[counted] = (np.argsort(np.argsort(hashes)) % FOLDS)[place]
-    return found
-
-
-def _alpaca_eval_folds(groups: Ints, counted: NDArray[np.bool_], n_anchors: int) -> Folds:
-    """AlpacaEval's fold of every row, -1 where the judgement failed.
-
-    Units go to the folds in turn, starting from the last unit, as scikit-learn's GroupKFold does with groups
-    of equal size. The order of units is that of AlpacaEval's rows, so the folds are the same: the first
-    anchor of every instruction, then the second ones, then the model's rows.
-    """
-    held = pd.Series(groups[:n_anchors])
-    anchors = np.lexsort((held, held.groupby(held).cumcount())).argsort()
-    own = np.flatnonzero(counted[n_anchors:]) + n_anchors
-    present, place = np.unique(groups[own], return_inverse=True)
-    units = np.full(len(groups), -1)
-    units[:n_anchors], units[own] = anchors, n_anchors + place
-    return np.asarray(np.where(units < 0, -1, (n_anchors + len(present) - 1 - units) % FOLDS), np.int8)
+                times = counts[first : first + self.together].T.astype(np.float64)  # (clusters, b)
+                wins, weights, shown = ((part @ times).T for part in parts)  # (b, u)
+                sums = (wins + fixed[0], weights + fixed[1])
+                fitted = self.solve(sums, strength, np.repeat(start, times.shape[1], axis=0))
+                predicted = expit(fitted @ self._neutral(self.rows.features).T)
+                yield (shown * predicted).sum(axis=1) / shown.sum(axis=1)

@@ -46,31 +46,31 @@ class Problem:
 
     features: Floats  # (n, d)
     products: Floats  # (n, d * d), x_i x_i' by row
-    labels: Floats  # (n,)
+    wins: Floats  # (B, n), labels times weights
     weights: Floats  # (B, n)
 
     def at(self, w: Floats) -> Local:
         """Evaluate the objective at coefficients w (B, d)."""
         size = max(1, BLOCK // len(w))
-        parts = [self._part(w, slice(start, start + size)) for start in range(0, len(self.labels), size)]
+        parts = [self._part(w, slice(start, start + size)) for start in range(0, len(self.features), size)]
         loss, gradient, curvature = (reduce(np.add, each) for each in zip(*parts, strict=True))
         return Local(np.abs(w).sum(axis=1) + loss, gradient, curvature.reshape(*w.shape, w.shape[1]))
 
     def _part(self, w: Floats, rows: slice) -> tuple[Floats, Floats, Floats]:
         """The sums over some rows: of the loss (B,), its gradient (B, d) and its curvature (B, d * d)."""
-        features, labels, weights = self.features[rows], self.labels[rows], self.weights[:, rows]
+        features, wins, weights = self.features[rows], self.wins[:, rows], self.weights[:, rows]
         z = w @ features.T  # (B, rows)
         small = np.exp(-np.abs(z))
         larger = 1 / (1 + small)  # the larger of the two probabilities
         predicted = np.where(z >= 0, larger, small * larger)
-        loss = np.maximum(z, 0) - np.log(larger) - labels * z
-        gradient = (weights * (predicted - labels)) @ features
+        loss = weights * (np.maximum(z, 0) - np.log(larger)) - wins * z
+        gradient = (weights * predicted - wins) @ features
         curvature = (weights * (small * larger * larger)) @ self.products[rows]
-        return (weights * loss).sum(axis=1), gradient, curvature
+        return loss.sum(axis=1), gradient, curvature
 
     def rows(self, chosen: NDArray[np.bool_]) -> Problem:
         """The same data with some of the weightings. chosen: (B,)."""
-        return Problem(self.features, self.products, self.labels, self.weights[chosen])
+        return Problem(self.features, self.products, self.wins[chosen], self.weights[chosen])
 
 
 def l1_logistic(
@@ -88,8 +88,20 @@ def l1_logistic(
     coefficient or to 1 if that is larger; the error is then about the square of that step. Raises
     ArithmeticError where the fit does not converge.
     """
+    return l1_logistic_of_sums(features, labels * weights, weights, start=start, tolerance=tolerance)
+
+
+def l1_logistic_of_sums(
+    features: Floats,
+    wins: Floats,
+    weights: Floats,
+    *,
+    start: Floats | None = None,
+    tolerance: float = 1e-5,
+) -> Floats:
+    """As `l1_logistic`, for rows that stand for several. wins (B, n): the sums of weight times label."""
     products = (features[:, :, None] * features[:, None, :]).reshape(len(features), -1)
-    problem = Problem(features, products, labels, weights)
+    problem = Problem(features, products, wins, weights)
     bound = 0.25 * (weights @ np.square(features).sum(axis=1))  # at least a Hessian's largest eigenvalue
     step = 1 / np.maximum(bound, np.finfo(float).tiny)[:, None]  # (B, 1)
     w = np.zeros((len(weights), features.shape[1])) if start is None else start

@@ -16,7 +16,7 @@ from scipy.stats import t as student
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from farm.statistics import length_control
+from farm.statistics import foldings, length_control
 from farm.statistics.difficulty import Difficulty, fit_difficulty
 from farm.statistics.firth import firth_logistic
 from farm.statistics.length_control import (
@@ -65,8 +65,8 @@ def test_equals_alpaca_eval(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("anchors", [ANCHORS, None], ids=["anchors", "hashes"])
 def test_row_order_plays_no_part(anchors: pd.DataFrame | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same to 1e-9 under 20 shuffles, whether folds are AlpacaEval's or drawn from hashes."""
-    monkeypatch.setattr(length_control, "FOLDINGS", 3)
-    monkeypatch.setattr(length_control, "FOLDED_ROWS", 3)
+    monkeypatch.setattr(foldings, "FOLDINGS", 3)
+    monkeypatch.setattr(foldings, "FOLDED_ROWS", 3)
     rows = rows_of(VECTORS["cases"][0]).head(60)
 
     def figures(rows: pd.DataFrame) -> list[float | None]:
@@ -79,8 +79,8 @@ def test_row_order_plays_no_part(anchors: pd.DataFrame | None, monkeypatch: pyte
 
 
 def test_how_many_weightings_are_fitted_together_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(length_control, "FOLDINGS", 3)
-    monkeypatch.setattr(length_control, "FOLDED_ROWS", 3)
+    monkeypatch.setattr(foldings, "FOLDINGS", 3)
+    monkeypatch.setattr(foldings, "FOLDED_ROWS", 3)
     rows = rows_of(VECTORS["cases"][0]).head(60)
     whole = controlled_win_rate(rows, difficulty=DIFFICULTY, draws=6)
     monkeypatch.setattr(length_control, "HELD", 130)  # two weightings of 60 rows
@@ -279,8 +279,8 @@ def test_controlled_rate_by_scikit_learn_with_the_same_foldings() -> None:
                 chance = fitted(strength, fold != k).predict_proba(design[fold == k])
                 loss[place] += log_loss(labels[fold == k], chance, labels=[0, 1])
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(length_control, "FOLDINGS", 3)
-        patched.setattr(length_control, "FOLDED_ROWS", 3)
+        patched.setattr(foldings, "FOLDINGS", 3)
+        patched.setattr(foldings, "FOLDED_ROWS", 3)
         found = controlled_win_rate(rows)
     assert found.strength == STRENGTHS[loss.argmin()]
     weight = fitted(found.strength, np.ones(n, bool)).coef_[0, 1]
