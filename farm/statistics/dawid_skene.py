@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from farm.statistics.agreement import over_columns
 from farm.statistics.bootstrap import Interval
 from farm.statistics.bounds import Told, answer, clustered_error, difference_interval
 
@@ -107,8 +108,8 @@ def dawid_skene(
         confusion /= confusion.sum(axis=1, keepdims=True)
         spoken = np.log(np.maximum(confusion, TINY)).reshape(-1, 3)[said]
         log = np.log(np.maximum(prior, TINY)) + _summed(spoken, units, n_units)
-        new = np.exp(log - log.max(axis=1, keepdims=True))
-        new /= new.sum(axis=1, keepdims=True)
+        new = np.exp(log - over_columns(np.maximum, log)[:, None])
+        new /= over_columns(np.add, new)[:, None]
         moved = float(np.abs(new - posterior)[judged].max())
         posterior = new
         if moved < TOLERANCE:

@@ -133,8 +133,10 @@ def _interval(measure: Measure, clusters: Ints) -> Interval:
         return Interval(None, None, None, n)
     places, own = np.unique(clusters[measure.counted], return_inverse=True)
     groups = len(places)
-    parts = np.zeros((groups, measure.sums.shape[1]))
-    np.add.at(parts, own, measure.sums[measure.counted])
+    columns = measure.sums[measure.counted].T
+    parts: Floats = np.column_stack([np.bincount(own, column, groups) for column in columns]).astype(
+        np.float64
+    )
     without = measure.statistic(whole - parts) if groups >= measure.least else np.array([np.nan])
     if np.isnan(without).any():
         return Interval(value, None, None, n)

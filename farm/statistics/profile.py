@@ -26,6 +26,7 @@ from farm.statistics.agreement import (
     error_of_mode,
     less_one,
     modes,
+    over_columns,
     self_error,
     sides,
     votes,
@@ -202,7 +203,8 @@ def _chance_corrected(judged: JudgementColumns, met: list[Faced], units: Units) 
     cells = np.zeros((len(mine), 9))
     for each in met:
         chosen = modes(each.counts)
-        theirs = np.where(chosen.sum(axis=1) == 1, chosen.argmax(axis=1), -1)
+        several = over_columns(np.add, chosen.astype(np.int64)) != 1
+        theirs = np.where(several, -1, chosen @ np.arange(3))
         cells += confusion(mine, theirs) * each.weight[:, None]
     table: Floats = np.column_stack([np.bincount(judged.units, cell, minlength=n) for cell in cells.T])
     one_hot = np.eye(3, dtype=np.int64)
