@@ -148,6 +148,23 @@ def write_beside(rows: RowWriter, beside: Mapping[int, SideRows]) -> None:
         rows.insert(table, found, conflict=" ON CONFLICT DO NOTHING")
 
 
+def write_parts(rows: RowWriter, wholes: Mapping[int, Sequence[Cells]]) -> None:
+    """Point judgements to those of the same pair that they were made of. A part that is not here is left out.
+
+    wholes: the natural keys of the parts, by the id of what was made of them.
+    """
+    pairs = sorted({key[0] for keys in wholes.values() for key in keys})
+    ids: dict[Cells, int] = {}
+    for i in range(0, len(pairs), LOOKUP):
+        query = select(ANNOTATION.c.id, *(ANNOTATION.c[name] for name in NATURAL_KEY))
+        for number, *key in rows.connection.execute(
+            query.where(ANNOTATION.c.pair_id.in_(pairs[i : i + LOOKUP]))
+        ):
+            ids[tuple(key)] = number
+    found = {whole: tuple((ids[key],) for key in keys if key in ids) for whole, keys in wholes.items()}
+    write_beside(rows, {whole: SideRows(parts=parts) for whole, parts in found.items()})
+
+
 def _write_one_by_one(
     rows: RowWriter, judgements: Sequence[Cells], extras: Mapping[int, Cells], offset: int
 ) -> Written:

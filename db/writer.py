@@ -12,9 +12,16 @@ from itertools import islice
 from operator import attrgetter
 from typing import NamedTuple, Protocol, TypeVar
 
-from sqlalchemy import Connection, Table, delete, select, update
+from sqlalchemy import Connection, Table, delete, or_, select, update
 
-from db.judgement_rows import EXTRA_COLUMNS, Written, annotation_cells, beside_of, write_judgements
+from db.judgement_rows import (
+    EXTRA_COLUMNS,
+    Written,
+    annotation_cells,
+    beside_of,
+    write_judgements,
+    write_parts,
+)
 from db.records import (
     Annotation,
     AnnotatorCard,
@@ -150,6 +157,12 @@ class Writer:
         query = select(*columns).where(ANNOTATOR.c.key.in_(keys))
         return {(key, name, kind): number for key, name, kind, number in self.rows.connection.execute(query)}
 
+    def annotators_like(self, keys: Collection[str], specs: Collection[str]) -> list[tuple[int, str, str]]:
+        """The annotators that have one of these keys or specs (canonical JSON): id, key, spec."""
+        columns = (ANNOTATOR.c.id, ANNOTATOR.c.key, ANNOTATOR.c.spec)
+        query = select(*columns).where(or_(ANNOTATOR.c.key.in_(keys), ANNOTATOR.c.spec.in_(specs)))
+        return [tuple(each) for each in self.rows.connection.execute(query)]
+
     def items(self, facts: Sequence[Item]) -> list[int]:
         """Write items of a source, and their pairs."""
 
@@ -216,6 +229,10 @@ class Writer:
         beside = {i: found for i, fact in enumerate(facts) if (found := beside_of(fact.annotation))}
         cells = [annotation_cells(fact.annotation) for fact in facts]
         return write_judgements(self.rows, cells, extras, beside=beside, offset=offset)
+
+    def parts(self, wholes: Mapping[int, Sequence[Cells]]) -> None:
+        """As `write_parts`."""
+        write_parts(self.rows, wholes)
 
     def claims(self, facts: Sequence[Claim]) -> list[int | None]:
         """Write what is about to be asked; None for an attempt at a request that somebody has claimed."""

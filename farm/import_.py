@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from db.errors import ConfigError, did_you_mean
-from db.ids import Json
+from db.ids import Json, canonical_json
 from db.interchange import FORMATS, Format, expand, facts
 from db.interchange.fields import stem
 from db.interchange.made_here import HERE
@@ -24,6 +24,7 @@ from db.interchange.rows import (
     ImportedInstruction,
     ImportedOutput,
     ImportedPair,
+    MadeOf,
     Placed,
     PreferenceRow,
     RatedOutput,
@@ -177,7 +178,7 @@ def _read_whole(rows: Iterable[Placed], room: int) -> tuple[list[Placed] | None,
 def _characters(entry: Entry | Refusal) -> int:
     """About how many characters an entry has, in its texts and in what it keeps beside them."""
     count = 0
-    for name in entry.__slots__:
+    for name in entry._fields if isinstance(entry, PreferenceRow) else entry.__slots__:
         value = getattr(entry, name)
         if isinstance(value, str):
             count += len(value)
@@ -276,11 +277,39 @@ def _write_preferences(
             )
         ]
     )
+    _write_parts(
+        writer,
+        [
+            (number, pair_id, flipped, row.made.parts)
+            for number, pair_id, (_, flipped), (_, row) in zip(
+                written.ids, pair_ids, pairs, rows, strict=True
+            )
+            if number and row.made and row.made.parts
+        ],
+    )
     for conflict in written.conflicts:
         place = rows[conflict.place][0]
         report.refuse(Refusal(place.row, conflict.reason, place.file))
     report.kept += written.added
     report.known += written.known
+
+
+def _write_parts(writer: Writer, wholes: Sequence[tuple[int, int, bool, tuple[MadeOf, ...]]]) -> None:
+    """Point judgements to what they were made of. wholes: id, pair, whether the row is flipped, parts."""
+    keys = {part.annotator for *_, parts in wholes for part in parts}
+    stand_ins = {canonical_json(facts.stand_in(key)): key for key in keys}
+    who: dict[str, list[int]] = {}
+    for number, key, spec in writer.annotators_like(keys, stand_ins.keys()):
+        who.setdefault(stand_ins.get(spec, key), []).append(number)
+    found = {}
+    for whole, pair_id, flipped, parts in wholes:
+        found[whole] = [
+            (pair_id, maker, None, part.replicate, swapped, part.attempt)
+            for part in parts
+            for maker in who.get(part.annotator, ())
+            for swapped in [None if part.order_swapped is None else int(part.order_swapped != flipped)]
+        ]
+    writer.parts(found)
 
 
 def _item_ids(writer: Writer, rows: Sequence[tuple[PreferenceRow, Pair, bool]]) -> list[int | None]:
@@ -298,10 +327,22 @@ def _item_ids(writer: Writer, rows: Sequence[tuple[PreferenceRow, Pair, bool]]) 
 
 
 def _annotator_ids(writer: Writer, rows: Sequence[PreferenceRow]) -> list[int]:
-    """The annotator of each row. Where the ledger has the one that made a judgement, it is that one."""
+    """The annotator of each row. Where the ledger has the one that made a judgement, it is that one.
+
+    It is written where a row has its spec, and nothing stands for it from an earlier file.
+    """
     cards = [facts.annotator(row) for row in rows]
     keys = {card.key for card in cards} | {row.made.annotator for row in rows if row.made}
     known = writer.known_annotators(keys)
+    own = [
+        made
+        for row, card in zip(rows, cards, strict=True)
+        if (card.key, card.name, card.kind.value) not in known and (made := facts.own_annotator(row))
+    ]
+    known |= {
+        (card.key, card.name, card.kind.value): number
+        for card, number in zip(own, writer.annotators(own), strict=True)
+    }
     ids: list[int | None] = []
     for row, card in zip(rows, cards, strict=True):
         who = row.annotator, row.annotator_kind.value

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from db.interchange import fields, made_here
@@ -48,8 +47,7 @@ def as_it_was(entry: Entry, packed: object) -> PreferenceRow:
     if not known or preference is None or preference > 1 or preference == 0.5:
         raise ValueError(f"{FARM} is {fields.shown(packed)}, not what `farm export` writes")
     assert isinstance(entry, PreferenceRow)
-    row = replace(
-        entry,
+    row = entry._replace(
         preference=preference,
         preference_raw=told.get("preference_raw"),
         instruction_id=fields.maybe_text(told, "instruction_id"),
@@ -57,15 +55,14 @@ def as_it_was(entry: Entry, packed: object) -> PreferenceRow:
         replicate=int(fields.maybe_number(told, "replicate") or 0),
         price=fields.maybe_number(told, "price"),
         seconds=fields.maybe_number(told, "seconds"),
-        made=made_here.from_json(told["made"], preference) if "made" in told else None,
+        made=made_here.of_row(told, preference, entry.annotator, kind=entry.annotator_kind),
     )
     return row if preference > 0.5 else _turned(row)
 
 
 def _turned(row: PreferenceRow) -> PreferenceRow:
     """The row with its outputs in the other order."""
-    return replace(
-        row,
+    return row._replace(
         output_1=row.output_2,
         output_2=row.output_1,
         output_1_model=row.output_2_model,

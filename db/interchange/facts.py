@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 
-from db.ids import canonical_json
+from db.ids import Json, canonical_json
 from db.interchange.made_here import MADE
 from db.interchange.rows import (
     ImportedInstruction,
@@ -83,7 +83,19 @@ def annotator(row: PreferenceRow | RatedOutput) -> AnnotatorCard:
 
 @lru_cache(maxsize=256)
 def _card(name: str, kind: AnnotatorKind, made: str | None) -> AnnotatorCard:
-    return AnnotatorCard(name, kind, {"imported": True} | ({} if made is None else {MADE: made}))
+    return AnnotatorCard(name, kind, {"imported": True} if made is None else stand_in(made))
+
+
+def stand_in(maker: str) -> dict[str, Json]:
+    """The spec of an annotator that stands for the one of this key, of which no more is known."""
+    return {"imported": True, MADE: maker}
+
+
+def own_annotator(row: PreferenceRow) -> AnnotatorCard | None:
+    """The annotator as it is known where it judged; None where the row has no spec of it."""
+    if row.made is None or row.made.spec is None:
+        return None
+    return AnnotatorCard(row.annotator, row.annotator_kind, row.made.spec)
 
 
 def annotation(

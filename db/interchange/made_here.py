@@ -5,10 +5,12 @@ Such a judgement has facts that no field of a row holds. With them, a file gives
 
 from __future__ import annotations
 
-from db.ids import Json
+from collections.abc import Mapping
+
+from db.ids import Json, canonical_json
 from db.interchange.fields import is_number, require_storable, shown
-from db.interchange.rows import MadeHere, OutputOrigin
-from db.records import AnnotationStatus, ProducerKind
+from db.interchange.rows import MadeHere, MadeOf, OutputOrigin
+from db.records import AnnotationStatus, AnnotatorCard, AnnotatorKind, ProducerKind
 
 WITHOUT_VERDICT = {
     each.value: each
@@ -17,7 +19,8 @@ WITHOUT_VERDICT = {
 }
 MADE = "made"  # in the spec of an annotator whose judgements the farm made elsewhere: its key there
 HERE = "farm"  # the source of judgements of pairs that no source has
-FIELDS = {"annotator", "status", "label", "attempt", "drawn"}
+FIELDS = {"annotator", "status", "label", "attempt", "drawn", "spec", "parts"}
+UNDRAWN = (OutputOrigin(), OutputOrigin())
 
 
 def to_json(made: MadeHere, preference: float | None) -> dict[str, Json]:
@@ -29,9 +32,28 @@ def to_json(made: MadeHere, preference: float | None) -> dict[str, Json]:
         told["label"] = made.label
     if made.attempt:
         told["attempt"] = made.attempt
-    if made.drawn != (OutputOrigin(), OutputOrigin()):
+    if made.drawn != UNDRAWN:
         told["drawn"] = [[each.kind.value, each.decoding, each.sample] for each in made.drawn]
+    if made.spec is not None:
+        told["spec"] = made.spec
+    if made.parts:
+        told["parts"] = [list(each) for each in made.parts]
     return told
+
+
+def of_row(
+    told: Mapping[str, object], preference: float | None, annotator: str, *, kind: AnnotatorKind
+) -> MadeHere | None:
+    """What the field `made` says of a row; None where there is none. annotator, kind: who judged the row.
+
+    Raises ValueError, with the reason, where `farm export` did not write it.
+    """
+    if "made" not in told:
+        return None
+    made = from_json(told["made"], preference)
+    if made.spec is not None and AnnotatorCard(annotator, kind, made.spec).key != made.annotator:
+        raise ValueError("meta._farm.made.spec is not the spec of this annotator")
+    return made
 
 
 def from_json(told: object, preference: float | None) -> MadeHere:
@@ -59,7 +81,36 @@ def from_json(told: object, preference: float | None) -> MadeHere:
         label=None if label is None else float(label),
         attempt=attempt,
         drawn=(_drawn(drawn[0]), _drawn(drawn[1])),
+        spec=_spec(told.get("spec")),
+        parts=_parts(told.get("parts", [])),
     )
+
+
+def _spec(told: object) -> Mapping[str, Json] | None:
+    if told is not None and not isinstance(told, dict):
+        raise ValueError(f"meta._farm.made.spec is {shown(told)}, not an object")
+    if told is not None:
+        require_storable("meta._farm.made.spec", canonical_json(told))
+    return told
+
+
+def _parts(told: object) -> tuple[MadeOf, ...]:
+    found = [_part(each) for each in told] if isinstance(told, list) else [None]
+    if None in found:
+        said = shown(told)
+        raise ValueError(
+            f"meta._farm.made.parts is {said}, not lists of annotator, replicate, order, attempt"
+        )
+    return tuple(each for each in found if each)
+
+
+def _part(told: object) -> MadeOf | None:
+    match told:
+        case [str(key), int(replicate), bool() | None as swapped, int(attempt)]:
+            if _is_count(replicate) and _is_count(attempt):
+                require_storable("meta._farm.made.parts", key)
+                return MadeOf(key, replicate, swapped, attempt)
+    return None
 
 
 def _status(preference: float | None) -> AnnotationStatus:

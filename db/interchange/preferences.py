@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from operator import attrgetter
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,7 +40,6 @@ FIELDS: Final = (
     "output_1_model", "output_2_model", "annotator", "annotator_kind", "preference", "preference_raw",
     "order_swapped", "raw_completion", "scores", "meta",
 )  # fmt: skip
-VALUES_OF = attrgetter(*FIELDS)
 NAMES = frozenset(FIELDS)
 MARKS = frozenset({"annotator_kind", "output_1", "item_id"})
 SHAPE = tuple((name,) for name in ("item_id", "annotator_kind", "output_1", "output_2", "order_swapped"))
@@ -48,8 +47,10 @@ TEXTS = ("source", "item_id", "instruction_id", "instruction", "input", "output_
 OPTIONAL_TEXTS = ("subset", "output_1_model", "output_2_model", "raw_completion")
 # 1 output_1, 2 output_2, 0 tie, null no verdict
 CODES: Mapping[float | None, float | None] = {1: 1.0, 2: 0.0, 0: 0.5, None: None}
+HARD = frozenset({None, 0.0, 0.5, 1.0})  # preferences that a code says
 NEAREST = {AnnotatorKind.RULE: "rm", **dict.fromkeys(COMPOSITES, "llm")}
 """What other tools are told of kinds that they do not know."""
+SAID = {kind: NEAREST.get(kind, kind.value) for kind in AnnotatorKind}
 KINDS = {kind.value: kind for kind in AnnotatorKind if kind not in NEAREST}
 EXTRA = "_farm"
 OUTPUT_TURNS = {"turns_1": "output_1", "turns_2": "output_2"}
@@ -119,6 +120,7 @@ def _row(row: dict[str, Any]) -> PreferenceRow:
         raise ValueError(f"instruction_id is {said}, not {known!r}, the hash of this instruction and input")
     asked = _asked(row, extra)
     preference = _preference(row["preference"], extra)
+    kind = AnnotatorKind(extra["kind"]) if "kind" in extra else KINDS[row["annotator_kind"]]
     return PreferenceRow(
         source=row["source"],
         subset=row["subset"],
@@ -130,7 +132,7 @@ def _row(row: dict[str, Any]) -> PreferenceRow:
         output_1_model=row["output_1_model"],
         output_2_model=row["output_2_model"],
         annotator=row["annotator"],
-        annotator_kind=AnnotatorKind(extra["kind"]) if "kind" in extra else KINDS[row["annotator_kind"]],
+        annotator_kind=kind,
         preference=preference,
         reason=maybe_text(extra, "reason"),
         preference_raw=_scalar("preference_raw", row["preference_raw"]),
@@ -143,7 +145,7 @@ def _row(row: dict[str, Any]) -> PreferenceRow:
         replicate=int(maybe_number(extra, "replicate") or 0),
         price=maybe_number(extra, "price"),
         seconds=maybe_number(extra, "seconds"),
-        made=made_here.from_json(extra["made"], preference) if "made" in extra else None,
+        made=made_here.of_row(extra, preference, row["annotator"], kind=kind),
         turns_1=_output_turns(row, extra, "turns_1"),
         turns_2=_output_turns(row, extra, "turns_2"),
     )
@@ -237,19 +239,46 @@ def write(rows: Iterable[PreferenceRow], path: Path) -> int:
 
 def to_dict(row: PreferenceRow) -> dict[str, Any]:
     """The row with the fields and codes of this format."""
-    p = row.preference
-    code = None if p is None else 1 if p > 0.5 else 2 if p < 0.5 else 0
-    extra: dict[str, Any] = {} if p in (None, 0.0, 0.5, 1.0) else {"preference": p}
+    p, known = row.preference, instruction_id(row.instruction, row.input)
+    extra = _beside(row, known)
+    return {
+        "source": row.source,
+        "subset": row.subset,
+        "item_id": row.item_id or instruction_id(row.output_1, row.output_2),
+        "instruction_id": known,
+        "instruction": row.instruction,
+        "input": row.input,
+        "output_1": row.output_1,
+        "output_2": row.output_2,
+        "output_1_model": row.output_1_model,
+        "output_2_model": row.output_2_model,
+        "annotator": row.annotator,
+        "annotator_kind": SAID[row.annotator_kind],
+        "preference": None if p is None else 1 if p > 0.5 else 2 if p < 0.5 else 0,
+        "preference_raw": row.preference_raw,
+        "order_swapped": row.order_swapped,
+        "raw_completion": row.raw_completion,
+        "scores": row.scores if row.scores is None else list(row.scores),
+        "meta": {**row.meta, EXTRA: extra} if extra else dict(row.meta),
+    }
+
+
+def _beside(row: PreferenceRow, known: str) -> dict[str, Any]:
+    """What the row says that has no field. known: the instruction's id in this format."""
+    p, extra = row.preference, dict[str, Any]()
+    if p not in HARD:
+        extra["preference"] = p
     if row.annotator_kind in NEAREST:
         extra["kind"] = row.annotator_kind.value
     if row.degree is not None:
         extra["degree"] = list(row.degree)
     if row.aspects:
         extra["aspects"] = {name: list(said) for name, *said in row.aspects}
-    for name, plain in (("replicate", 0), ("price", None), ("seconds", None), ("reason", None)):
-        if getattr(row, name) != plain:
-            extra[name] = getattr(row, name)
-    known = instruction_id(row.instruction, row.input)
+    if row.replicate:
+        extra["replicate"] = row.replicate
+    for name in ("price", "seconds", "reason"):
+        if (value := getattr(row, name)) is not None:
+            extra[name] = value
     if row.instruction_id != known:
         extra["instruction_id"] = row.instruction_id
     if row.turns:
@@ -259,16 +288,10 @@ def to_dict(row: PreferenceRow) -> dict[str, Any]:
             extra[name] = [turn.message for turn in said]
     if row.made is not None:
         extra["made"] = made_here.to_json(row.made, p)
-    return dict(zip(FIELDS, VALUES_OF(row), strict=True)) | {
-        "item_id": row.item_id or instruction_id(row.output_1, row.output_2),
-        "instruction_id": known,
-        "annotator_kind": NEAREST.get(row.annotator_kind, row.annotator_kind.value),
-        "preference": code,
-        "scores": None if row.scores is None else list(row.scores),
-        "meta": dict(row.meta) | ({EXTRA: extra} if extra else {}),
-    }
+    return extra
 
 
+@lru_cache(maxsize=4_096)
 def instruction_id(instruction: str, input: str) -> str:
     """12 hex digits of SHA-256 of "INSTRUCTION INPUT", in lower case and with each white space one blank."""
     folded = " ".join(f"{instruction} {input}".lower().split())

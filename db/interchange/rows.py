@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 from db.ids import Json
@@ -24,8 +25,16 @@ class OutputOrigin(NamedTuple):
     sample: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class MadeHere:
+class MadeOf(NamedTuple):
+    """A judgement of the same pair that another one was made of, by what it answers."""
+
+    annotator: str  # the annotator's key
+    replicate: int
+    order_swapped: bool | None  # output_2 was shown first
+    attempt: int
+
+
+class MadeHere(NamedTuple):
     """What a judgement has beside the fields of a row where the farm made it. It belongs to no one item."""
 
     annotator: str  # the annotator's key
@@ -33,10 +42,11 @@ class MadeHere:
     label: float | None  # P(output_1 preferred) after label noise
     attempt: int = 0
     drawn: tuple[OutputOrigin, OutputOrigin] = (OutputOrigin(), OutputOrigin())  # of output_1, output_2
+    spec: Mapping[str, Json] | None = None  # of the annotator; only its first row in a file has it
+    parts: tuple[MadeOf, ...] = ()  # what a panel or a cascade made it of
 
 
-@dataclass(frozen=True, slots=True)
-class PreferenceRow:
+class PreferenceRow(NamedTuple):
     """One judgement of one question; output_1 and output_2 are as in the source."""
 
     source: str
@@ -57,7 +67,7 @@ class PreferenceRow:
     order_swapped: bool | None = None  # output_2 was shown first; None where the source does not say
     raw_completion: str | None = None
     scores: tuple[float | None, ...] | None = None  # of output_1, output_2
-    meta: Mapping[str, Json] = field(default_factory=dict)
+    meta: Mapping[str, Json] = MappingProxyType({})
     degree: Degree | None = None  # how much better; None where the source does not say
     aspects: tuple[AspectVerdict, ...] = ()  # verdicts on single criteria; a is output_1, b is output_2
     replicate: int = 0

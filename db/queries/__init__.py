@@ -18,6 +18,7 @@ answering_models  which model answered, where an annotator had several
 asking        requests that were claimed or answered before
 fresh         what was said of the pairs of one source, and what that cost
 composites    what panels and cascades are made of
+parts         what single judgements of these were made of
 recordings    stored and imported replies, to be parsed again
 training      what training reads: snapshots, demonstrations, instructions
 history       training runs and their metrics

@@ -31,10 +31,21 @@ def speaks_of(name: str) -> ColumnElement[bool]:
 
 def aspects_of(ledger: Ledger, annotation_ids: Collection[int]) -> dict[int, tuple[AspectVerdict, ...]]:
     """The aspects of these judgements, by id and in the order of their names; none where it has none."""
-    found: dict[int, list[AspectVerdict]] = {}
+    found: dict[int, tuple[AspectVerdict, ...]] = {}
     wanted = sorted(annotation_ids)
     for at in range(0, len(wanted), LOOKUP):
-        query = select(ASPECT).where(ASPECT.c.annotation_id.in_(wanted[at : at + LOOKUP]))
-        for number, *said in ledger.stream(query.order_by(ASPECT.c.annotation_id, ASPECT.c.name)):
-            found.setdefault(number, []).append(AspectVerdict(*said))
+        found |= _aspects(ledger, ASPECT.c.annotation_id.in_(wanted[at : at + LOOKUP]))
+    return found
+
+
+def aspects_between(ledger: Ledger, first: int, last: int) -> dict[int, tuple[AspectVerdict, ...]]:
+    """The same of all judgements with ids from `first` to `last`."""
+    return _aspects(ledger, ASPECT.c.annotation_id.between(first, last))
+
+
+def _aspects(ledger: Ledger, wanted: ColumnElement[bool]) -> dict[int, tuple[AspectVerdict, ...]]:
+    found: dict[int, list[AspectVerdict]] = {}
+    query = select(ASPECT).where(wanted).order_by(ASPECT.c.annotation_id, ASPECT.c.name)
+    for number, *said in ledger.stream(query):
+        found.setdefault(number, []).append(AspectVerdict(*said))
     return {number: tuple(each) for number, each in found.items()}

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import namedtuple
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import starmap
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import FromClause, Subquery, func, select
 
 from db.instruction_rows import ASKED, sides
 from db.interchange.made_here import HERE, MADE
-from db.interchange.rows import MadeHere, OutputOrigin, PreferenceRow
+from db.interchange.rows import MadeHere, MadeOf, OutputOrigin, PreferenceRow
 from db.ledger import Ledger
-from db.queries.aspects import aspects_of
+from db.queries.aspects import aspects_between
 from db.queries.columns import Query, chunks
 from db.queries.frames import pairs_of_requests
+from db.queries.parts import PartAnswered, parts_between
 from db.records import (
     AnnotationStatus,
     AnnotatorKind,
@@ -29,7 +30,6 @@ from db.records import (
 from db.tables import ANNOTATION, ANNOTATOR, COMPLETION, IMPORTED, INSTRUCTION, ITEM, OUTPUT, PAIR, STRENGTH
 
 ANNOTATOR_KINDS = {each.value: each for each in AnnotatorKind}  # an enumeration's own look-up is slow
-PRODUCER_KINDS = {each.value: each for each in ProducerKind}
 STATUSES = {each.value: each for each in AnnotationStatus}
 
 
@@ -51,33 +51,54 @@ class PreferenceRows:
     """Streams judgements in the order in which they were written, each time that it is iterated.
 
     A judgement has the orientation of its item; one made here that of the first item of its pair. Only the
-    latest attempt is given, and judgements that were taken back are left out.
+    latest attempt is given, and judgements that were taken back are left out. The first judgement that an
+    annotator made here comes with the annotator's spec.
     """
 
     ledger: Ledger
     wanted: RowFilter
 
     def __iter__(self) -> Iterator[PreferenceRow]:
-        makers = {card.id: str(card.spec.get(MADE, card.key)) for card in self.ledger.annotators()}
+        cards = self.ledger.annotators()
+        makers = {card.id: str(card.spec.get(MADE, card.key)) for card in cards}
+        specs = {card.id: card.spec for card in cards if card.key == makers[card.id]}
         query, labels = _query(self.wanted), self.wanted.labels
         told = _record(query)
         with self.ledger.reading() as connection:
             for batch in chunks(connection, query):
-                rows = list(starmap(told, batch))
-                aspects = {} if labels else aspects_of(self.ledger, [row.id for row in rows])
+                rows = list(map(told, batch))
+                if labels:
+                    yield from (_row(row, None, aspects=(), labels=True) for row in rows)
+                    continue
+                ends = rows[0].id, rows[-1].id
+                aspects, parts = aspects_between(self.ledger, *ends), parts_between(self.ledger, *ends)
                 for row in rows:
-                    made = None if labels or not row.here else _made(row, makers[row.annotator_id])
-                    yield _row(row, made, aspects=_oriented(row, aspects), labels=labels)
+                    made = _made(row, makers[row.annotator_id]) if row.here else None
+                    if made and row.annotator_id in specs:
+                        made = made._replace(spec=specs.pop(row.annotator_id))
+                    if made and row.id in parts:
+                        made = made._replace(parts=_parts(row, parts[row.id], makers))
+                    yield _row(row, made, aspects=_oriented(row, aspects), labels=False)
 
 
 def _record(query: Query) -> Callable[..., Any]:
     """Makes a record of the columns of a row of the query, under their names."""
-    return namedtuple("Told", query.selected_columns.keys())
+    told: Any = namedtuple("Told", query.selected_columns.keys())  # type: ignore[misc]
+    make: Callable[..., Any] = told._make
+    return make
 
 
 def _oriented(row: Any, aspects: Mapping[int, tuple[AspectVerdict, ...]]) -> tuple[AspectVerdict, ...]:
     """The aspects of a judgement, as its row shows the outputs."""
     return tuple(each.turned if row.flipped else each for each in aspects.get(row.id, ()))
+
+
+def _parts(row: Any, parts: Sequence[PartAnswered], makers: Mapping[int, str]) -> tuple[MadeOf, ...]:
+    """What a judgement was made of, as its row shows the outputs."""
+    return tuple(
+        MadeOf(makers[each.annotator_id], each.replicate, _order(each.swapped, row.flipped), each.attempt)
+        for each in parts
+    )
 
 
 def preference_rows(ledger: Ledger, wanted: RowFilter) -> PreferenceRows:
@@ -86,16 +107,8 @@ def preference_rows(ledger: Ledger, wanted: RowFilter) -> PreferenceRows:
 
 
 def _query(wanted: RowFilter) -> Query:
-    a, b, later = OUTPUT.alias(), OUTPUT.alias(), ANNOTATION.alias()
-    first, reply, share = _first_items(wanted), COMPLETION.c, pairs_of_requests()
-    superseded = select(later.c.id).where(
-        later.c.pair_id == ANNOTATION.c.pair_id,
-        later.c.annotator_id == ANNOTATION.c.annotator_id,
-        func.coalesce(later.c.item_id, 0) == func.coalesce(ANNOTATION.c.item_id, 0),
-        later.c.replicate == ANNOTATION.c.replicate,
-        func.coalesce(later.c.swapped, -1) == func.coalesce(ANNOTATION.c.swapped, -1),
-        later.c.attempt > ANNOTATION.c.attempt,
-    )
+    a, b = OUTPUT.alias(), OUTPUT.alias()
+    first, reply, share, before = _first_items(wanted), COMPLETION.c, pairs_of_requests(), _superseded()
     query: Query = (
         select(
             *_judged(),
@@ -114,7 +127,8 @@ def _query(wanted: RowFilter) -> Query:
         .outerjoin(share, share.c.claim_id == ANNOTATION.c.completion_id)
         .outerjoin(IMPORTED, IMPORTED.c.annotation_id == ANNOTATION.c.id)
         .outerjoin(STRENGTH, STRENGTH.c.annotation_id == ANNOTATION.c.id)
-        .where(ANNOTATION.c.status != AnnotationStatus.RETRACTED.value, ~superseded.exists())
+        .outerjoin(before, before.c.id == ANNOTATION.c.id)
+        .where(ANNOTATION.c.status != AnnotationStatus.RETRACTED.value, before.c.id.is_(None))
         .order_by(ANNOTATION.c.id)
     )
     for column, value in _named(wanted):
@@ -122,6 +136,21 @@ def _query(wanted: RowFilter) -> Query:
     if wanted.annotators:
         query = query.where(ANNOTATOR.c.name.in_(wanted.annotators))
     return query
+
+
+def _superseded() -> Subquery:
+    """The judgements that have a later attempt. Few have one, so they are found from the later attempts."""
+    earlier, later = ANNOTATION.alias().c, ANNOTATION.alias().c
+    query = select(earlier.id).where(
+        later.attempt > 0,
+        earlier.pair_id == later.pair_id,
+        earlier.annotator_id == later.annotator_id,
+        func.coalesce(earlier.item_id, 0) == func.coalesce(later.item_id, 0),
+        earlier.replicate == later.replicate,
+        func.coalesce(earlier.swapped, -1) == func.coalesce(later.swapped, -1),
+        earlier.attempt < later.attempt,
+    )
+    return query.distinct().subquery()
 
 
 def _judged() -> tuple[Any, ...]:
@@ -201,7 +230,7 @@ def _row(
         preference=preference,
         reason=row.reason if preference is None else None,
         preference_raw=_load(row.preference_raw),
-        order_swapped=None if row.swapped is None else bool(row.swapped) != flipped,
+        order_swapped=_order(row.swapped, flipped),
         raw_completion=row.raw_completion,
         scores=_load(row.scores),
         meta=_load(row.meta) or {},
@@ -219,8 +248,8 @@ def _row(
 def _made(row: Any, maker: str) -> MadeHere:
     """What is known of a judgement that the farm made. maker: the key of the annotator that made it."""
     flipped = bool(row.flipped)
-    a = OutputOrigin(PRODUCER_KINDS[row.kind_a], row.decoding_a, row.sample_a)
-    b = OutputOrigin(PRODUCER_KINDS[row.kind_b], row.decoding_b, row.sample_b)
+    a = _origin(row.kind_a, row.decoding_a, row.sample_a)
+    b = _origin(row.kind_b, row.decoding_b, row.sample_b)
     return MadeHere(
         annotator=maker,
         status=STATUSES[row.status],
@@ -228,6 +257,16 @@ def _made(row: Any, maker: str) -> MadeHere:
         attempt=row.attempt,
         drawn=(b, a) if flipped else (a, b),
     )
+
+
+@lru_cache(maxsize=4_096)
+def _origin(kind: str, decoding: str, sample: int) -> OutputOrigin:
+    return OutputOrigin(ProducerKind(kind), decoding, sample)
+
+
+def _order(swapped: bool | None, flipped: bool) -> bool | None:
+    """Whether output_2 was shown first."""
+    return None if swapped is None else bool(swapped) != flipped
 
 
 def _turned(preference: float | None, flipped: bool) -> float | None:

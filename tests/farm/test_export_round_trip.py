@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,7 @@ def facts(fact: Annotation) -> dict[str, Any]:
 
 def rows_of(ledger: Ledger) -> list[Any]:
     """Every judgement with all that an export knows of it, sorted."""
-    return sorted((astuple(row) for row in preference_rows(ledger, ANY)), key=repr)
+    return sorted((tuple(row) for row in preference_rows(ledger, ANY)), key=repr)
 
 
 def audited(ledger: Ledger, labels: bool) -> Any:
@@ -251,7 +251,11 @@ def test_a_file_gives_nobody_elses_judgements_to_an_annotator(tmp_path: Path) ->
         [row] = [row for row in preference_rows(ledger, ANY) if row.annotator == "judge"]
         write = FORMATS["preferences"].write
         assert write is not None
-        write([replace(row, annotator="mallory", replicate=1)], tmp_path / "x.jsonl")
+        assert row.made is not None
+        forged = row._replace(annotator="mallory", replicate=1)
+        write([forged], tmp_path / "spec.jsonl")
+        assert take(ledger, "preferences", tmp_path / "spec.jsonl") == (1, 0, 1)  # it is not mallory's spec
+        write([forged._replace(made=row.made._replace(spec=None))], tmp_path / "x.jsonl")
         assert take(ledger, "preferences", tmp_path / "x.jsonl") == (1, 1, 0)
         kept = {card.name: card.spec for card in ledger.annotators()}
         assert kept["mallory"] == {"imported": True, "made": JUDGE.key}

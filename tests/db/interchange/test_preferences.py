@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,12 +125,12 @@ def test_a_table_of_others_is_no_file_of_ours(tmp_path: Path) -> None:
 
 
 def test_what_the_fields_cannot_hold_stands_in_meta() -> None:
-    soft = replace(ROW, preference=0.75, annotator_kind=AnnotatorKind.RULE, replicate=2, price=0.5)
+    soft = ROW._replace(preference=0.75, annotator_kind=AnnotatorKind.RULE, replicate=2, price=0.5)
     made = to_dict(soft)
     assert (made["preference"], made["annotator_kind"]) == (1, "rm")
     assert made["meta"] == {"_farm": {"preference": 0.75, "kind": "rule", "replicate": 2, "price": 0.5}}
     assert to_dict(ROW)["meta"] == {}
-    strong = replace(ROW, annotator_kind=AnnotatorKind.PANEL, degree=Degree(2, 3))
+    strong = ROW._replace(annotator_kind=AnnotatorKind.PANEL, degree=Degree(2, 3))
     assert to_dict(strong)["annotator_kind"] == "llm"  # the kind that other tools know
     assert to_dict(strong)["meta"] == {"_farm": {"kind": "panel", "degree": [2, 3]}}
 
@@ -139,16 +138,16 @@ def test_what_the_fields_cannot_hold_stands_in_meta() -> None:
 @pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
 def test_a_degree_comes_back(tmp_path: Path, ending: str) -> None:
     rows = [
-        replace(ROW, degree=Degree(2, 3)),
-        replace(ROW, preference=0.0, degree=Degree(1, 2)),
-        replace(ROW, preference=0.5, degree=Degree(0, 2)),
+        ROW._replace(degree=Degree(2, 3)),
+        ROW._replace(preference=0.0, degree=Degree(1, 2)),
+        ROW._replace(preference=0.5, degree=Degree(0, 2)),
     ]
     assert back(rows, tmp_path / f"x{ending}") == rows
 
 
 def test_rows_written_are_valid_by_the_schema(real_data: Path) -> None:
     schema = json.loads((real_data / "schema_preference_row.json").read_text())
-    row = to_dict(replace(ROW, instruction_id=None, annotator_kind=AnnotatorKind.RULE, preference=0.3))
+    row = to_dict(ROW._replace(instruction_id=None, annotator_kind=AnnotatorKind.RULE, preference=0.3))
     assert set(row) == set(schema["required"]) == set(schema["properties"])
     assert row["annotator_kind"] in schema["properties"]["annotator_kind"]["enum"]
     assert row["preference"] in schema["properties"]["preference"]["enum"]
