@@ -7,9 +7,12 @@ transaction), and the ways take turns.
     python benchmarks/ledger.py --pairs 100000 --annotators 10 --json benchmarks/results/ledger.json
 
 With --rows, ledgers of so many judgements are made instead, and the commands that read all of them are run as
-a user does. The leaderboard is that of one annotator.
+a user does. The leaderboard is that of one annotator, and then that of all people, who are half of them. A
+ledger that stands in --folder already is read again, and not made anew.
 
-    python benchmarks/ledger.py --rows 500000 2000000 --json benchmarks/results/ledger.json
+    python benchmarks/ledger.py --rows 10000000 --folder FOLDER --json benchmarks/results/ledger.json
+
+--only measures some of the commands again. What the file has of the others stays.
 """
 
 from __future__ import annotations
@@ -96,21 +99,26 @@ def through_ledger(path: Path, facts: list[Annotation]) -> float:
 
 
 def fill(path: Path, rows: int, annotators: int) -> None:
-    """Make a ledger of so many judgements, a batch at a time."""
-    prepare(path, rows // annotators, annotators)
+    """Make a ledger of so many judgements, a batch at a time. Under its name it is whole."""
+    unfinished = path.with_suffix(".part")
+    unfinished.unlink(missing_ok=True)
+    prepare(unfinished, rows // annotators, annotators)
     facts = records(rows // annotators, annotators)
-    with Ledger.open(path) as ledger:
+    with Ledger.open(unfinished) as ledger:
         while batch := list(islice(facts, BATCH)):
             with ledger.writing() as writer:
                 writer.annotations(batch)
+    unfinished.rename(path)
 
 
 def commands(folder: Path) -> dict[str, list[str]]:
     """The arguments of each command that reads all judgements, by its name."""
+    board = ["leaderboard", "--reference", "model-0", "--json", "--annotator"]
     return {
         "audit": ["audit", "--json"],
         "report": ["report", str(folder / "report.html"), "--json"],
-        "leaderboard": ["leaderboard", "--annotator", "annotator-1", "--reference", "model-0", "--json"],
+        "leaderboard": [*board, "annotator-1"],
+        "leaderboard of people": [*board, "human"],
         "export": ["export", "preferences", str(folder / "judgements.jsonl"), "--json"],
     }
 
@@ -130,16 +138,21 @@ def measured(path: Path, arguments: Sequence[str]) -> dict[str, float]:
     }
 
 
-def scale(sizes: Sequence[int], annotators: int) -> Iterator[dict[str, Any]]:
-    """Measure each command on a ledger of each size."""
+def scale(
+    sizes: Sequence[int], annotators: int, kept: Path | None, only: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """Measure commands on a ledger of each size. kept: the folder of ledgers; None: they are not kept."""
     for rows in sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "ledger.db")
-            fill(path, rows, annotators)
-            for name, arguments in commands(Path(folder)).items():
+        with tempfile.TemporaryDirectory() as made:
+            path = Path(kept or made, f"{rows}.db")
+            if not path.exists():
+                fill(path, rows, annotators)
+            for name, arguments in commands(Path(made)).items():
+                if name not in only:
+                    continue
                 found: dict[str, Any] = {"rows": rows, "command": name, **measured(path, arguments)}
                 yield found
-                print("{rows:10,} {command:12} {seconds:6.0f} s".format(**found), end=" ")
+                print("{rows:10,} {command:21} {seconds:6.0f} s".format(**found), end=" ")
                 print("{processor_seconds:6.0f} s {peak_gib:5.2f} GiB".format(**found), flush=True)
 
 
@@ -178,6 +191,14 @@ def write_in_turns(pairs: int, annotators: int, rounds: int) -> dict[str, float]
     return {name: len(rows) / statistics.median(times[name]) for name in times}
 
 
+def with_others(table: Sequence[Mapping[str, Any]], path: Path | None) -> list[Mapping[str, Any]]:
+    """The table, after those rows of the file's that it does not have."""
+    told = {(each["rows"], each["command"]) for each in table}
+    before = json.loads(path.read_text()) if path and path.exists() else {}
+    held = before.get("reading", {}).get("table", [])
+    return [*(each for each in held if (each["rows"], each["command"]) not in told), *table]
+
+
 def noted(part: str, found: Mapping[str, object], path: Path | None) -> None:
     """Print a part of the results, and put it in the place of its name in the file."""
     environment = {
@@ -200,10 +221,13 @@ def main() -> None:
     parser.add_argument("--annotators", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rows", type=int, nargs="+")
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--only", nargs="+", choices=commands(Path()), default=list(commands(Path())))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if options.rows:
-        noted("reading", {"table": list(scale(options.rows, options.annotators))}, options.json)
+        table = list(scale(options.rows, options.annotators, options.folder, options.only))
+        noted("reading", {"table": with_others(table, options.json)}, options.json)
         return
     rate = write_in_turns(options.pairs, options.annotators, options.rounds)
     noted("writing", {"rows_per_second": rate, "ratio": rate["ledger"] / rate["bare"]}, options.json)
