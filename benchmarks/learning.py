@@ -3,12 +3,13 @@
     python benchmarks/learning.py FOLDER --trl-python PYTHON --trl-old-python PYTHON \
         --json benchmarks/results/learning.json
 
-The task is that of learning_task.py: its optimum is known, and a run takes seconds. learning.yaml has all
-options of both sides; start weights, tokens and rows are the same. --trl-python is an interpreter with
-trl==1.16.*, --trl-old-python one with trl==1.12.* (PPO; TRL 1.16 has none). Runs are made one after another,
-on one thread. Models are kept on the way, while the clock stands, and measured by learning_measures.py, which
-is neither side's. Seconds are CPU seconds of the steps alone: without loading and measuring, and for dpo and
-ipo without the reference's log-probabilities.
+--task chain is that of learning_task.py: its optimum is known, and a run takes seconds. --task world is that
+of learning_world.py: the embedded world's instructions, people and small model. learning.yaml and
+learning_world.yaml have all options of both sides; start weights, tokens and rows are the same. --trl-python
+is an interpreter with trl==1.16.*, --trl-old-python one with trl==1.12.* (PPO; TRL 1.16 has none). Runs are
+made one after another, on one thread. Models are kept on the way, while the clock stands, and measured by
+learning_measures.py, which is neither side's. Seconds are CPU seconds of the steps alone: without loading and
+measuring, and for methods that learn from pairs without the reference's log-probabilities.
 
 A run that stands in the JSON file is not made again, so runs can be made in pieces: --arms, --sides, --seeds.
 --arms-file names a file of further arms, in the form of learning.yaml, that are measured beside its own.
@@ -26,6 +27,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,9 +40,15 @@ sys.path.insert(0, str(ROOT))
 
 OURS, TRL = "ours", "trl"
 OPTIONS = Path(__file__).with_suffix(".yaml")
+FILES = {"chain": OPTIONS, "world": OPTIONS.with_name("learning_world.yaml")}
 DRAWN = ("reward", "kl", "entropy", "length", "explained_variance")
 PAIRS = ("loss", "accuracy", "reward", "kl")
-FIGURES = {"sft": ("nll",), "reward_model": ("loss", "accuracy"), "dpo": PAIRS, "ipo": PAIRS}  # else DRAWN
+FIGURES = {
+    "sft": ("nll", "reward", "entropy", "length"),
+    "reward_model": ("loss", "accuracy"),
+    "dpo": PAIRS,
+    "ipo": PAIRS,
+}  # else DRAWN
 """Figures that the table shows, by method. Seconds are those to the first one."""
 
 Runs = Mapping[str, Mapping[str, Any]]
@@ -178,24 +186,31 @@ def table(runs: Runs, options: Mapping[str, Any]) -> list[str]:
 
 
 def paces(ours: Curve, theirs: Curve) -> list[str]:
-    """CPU seconds of ours and of TRL's: of the run, to TRL's end value, to the weaker of both end values."""
+    """CPU seconds of ours and of TRL's: of the run, to TRL's end value, to the weaker of both end values.
+
+    Each with ours as a share of TRL's, where both are known.
+    """
     falls = ours.values[-1] < ours.values[0]
     weaker = (max if falls else min)(ours.values[-1], theirs.values[-1])
     goals = (theirs.values[-1], weaker)
-    said = [[seconds_to(goal, *curve) for curve in (ours, theirs)] for goal in goals]
-    shown = [["-" if each is None else f"{each:.1f}" for each in pair] for pair in said]
-    whole = [f"{ours.seconds[-1]:.1f}", f"{theirs.seconds[-1]:.1f}"]
-    return [" / ".join(pair) for pair in (whole, *shown)]
+    reached = [(seconds_to(goal, *ours), seconds_to(goal, *theirs)) for goal in goals]
+    return [beside(*pair) for pair in ((ours.seconds[-1], theirs.seconds[-1]), *reached)]
 
 
-def prepared(folder: Path) -> object:
+def beside(ours: float | None, theirs: float | None) -> str:
+    """Seconds of both sides and ours as a share of TRL's; a dash where a value was not reached."""
+    shown = " / ".join("-" if each is None else f"{each:.1f}" for each in (ours, theirs))
+    return f"{shown} ({ours / theirs:.2f})" if ours is not None and theirs else shown
+
+
+def prepared(folder: Path, task: str) -> object:
     """Make the task if it is not there, and read what is known of it."""
     import torch
 
-    from benchmarks.learning_task import make
+    from benchmarks.learning_tasks import TASKS
 
     torch.set_num_threads(1)
-    make(folder / "task")
+    import_module(TASKS[task]).make(folder / "task")
     return json.loads((folder / "task" / "task.json").read_text())
 
 
@@ -205,25 +220,28 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path, nargs="?", help="where the task and the models of a run go")
+    parser.add_argument("--task", choices=list(FILES), default="chain")
     parser.add_argument("--trl-python", default="", help="an interpreter with trl==1.16.*")
     parser.add_argument("--trl-old-python", default="", help="an interpreter with trl==1.12.*, for ppo")
     parser.add_argument("--arms", help="names of arms, with commas; default all")
     parser.add_argument("--arms-file", type=Path, help="further arms, or others of the same name")
     parser.add_argument("--sides", nargs="+", choices=[OURS, TRL], default=[OURS, TRL])
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
+    parser.add_argument("--steps", type=int, help="of each run, to try the command; default as in the file")
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--table", action="store_true", help="print what is there")
     given = parser.parse_args()
-    options = yaml.safe_load(OPTIONS.read_text())
+    options = yaml.safe_load(FILES[given.task].read_text())
     if given.arms_file:
         options["arms"] |= yaml.safe_load(given.arms_file.read_text())["arms"]
     runs = json.loads(given.json.read_text())["runs"] if given.json.exists() else {}
     arms = given.arms.split(",") if given.arms else list(options["arms"])
     wanted = [] if given.table else jobs(options, arms, given.sides, given.seeds)
+    wanted = [{**job, "steps": given.steps, "marks": 1} for job in wanted] if given.steps else wanted
     pythons = {OURS: sys.executable, TRL: given.trl_python, "ppo": given.trl_old_python}
     sides: dict[str, Side] = {}
     for job in (job for job in wanted if key_of(job) not in runs):
-        task = prepared(given.folder)
+        task = prepared(given.folder, given.task)
         which = "ppo" if (job["side"], job["method"]) == (TRL, "ppo") else job["side"]
         if which not in sides:
             sides[which] = Side(job["side"], pythons[which], given.folder / f"{which}.log")

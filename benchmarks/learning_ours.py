@@ -13,15 +13,15 @@ import transformers
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.learning_side import Keeper
-from benchmarks.learning_task import read, start, true_reward
+from benchmarks.learning_tasks import learnt_pairs, read, start, task_of
 from benchmarks.trainer_side import answer_jobs
 from farm.config import TrainConfig, build
 from farm.methods import load
 from farm.models.scorer import Scorer
 from farm.models.tokens import Prompt
-from farm.training.data import Data, Demonstration, PreferencePair
+from farm.training.data import Data, Demonstration, JudgedOutput, PreferencePair
 from farm.training.loop import fit
-from farm.training.method import Method
+from farm.training.method import Method, RewardFn
 from farm.training.run_models import LoadedModels
 
 
@@ -56,30 +56,31 @@ class Marks:
         """Save nothing."""
 
 
-def reward(prompts: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
-    """The true reward of each response."""
-    return torch.tensor([true_reward(text) for text in responses])
+def reward_of(task: Path) -> RewardFn:
+    """The true reward of a task, as a function of prompts and responses."""
+    worth = task_of(task).reward
+
+    def reward(prompts: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
+        asked = zip(prompts, responses, strict=True)
+        return torch.tensor([worth(prompt.instruction, text) for prompt, text in asked])
+
+    return reward
 
 
 def data(kind: str, task: Path, method: str) -> Data[Any]:
-    """The records that a method learns from. Only the reward model gets the noisy labels."""
+    """The records that a method learns from."""
     if kind == "demonstrations":
         rows = read(task, "demonstrations")
         return Data([Demonstration(Prompt(row["prompt"]), row["response"]) for row in rows])
     if kind == "instructions":
         return Data([Prompt(row["prompt"]) for row in read(task, "prompts")])
-    noisy = method == "reward_model"
-    return Data(
-        [
-            PreferencePair(
-                Prompt(row["prompt"]),
-                row["better"],
-                row["worse"],
-                0.0 if noisy and row["flipped"] else 1.0,
-            )
-            for row in read(task, "pairs")
-        ]
-    )
+    pairs = learnt_pairs(task, method)
+    if kind == "judged":
+        judged = (
+            each for asked, *both in pairs for each in zip((asked, asked), both, (1.0, 0.0), strict=True)
+        )
+        return Data([JudgedOutput(Prompt(asked), text, label) for asked, text, label in judged])
+    return Data([PreferencePair(Prompt(asked), chosen, other, 1.0) for asked, chosen, other in pairs])
 
 
 def run(job: dict[str, Any]) -> dict[str, object]:
@@ -92,7 +93,7 @@ def run(job: dict[str, Any]) -> dict[str, object]:
     models = Models(
         str(start(task, job["start"], seed)),
         config,
-        reward=reward,
+        reward=reward_of(task),
         value=str(start(task, "scorer", seed)) if name == "ppo" else None,
     )
     method: Method[Any] = trainer(config, data(trainer.data_kind, task, name), models)
@@ -102,7 +103,9 @@ def run(job: dict[str, Any]) -> dict[str, object]:
         if name == "ppo":
             method.value.save(folder / "value")  # type: ignore[attr-defined]
 
-    if name in ("dpo", "ipo"):  # the reference's log-probabilities are known before the clock starts
+    if (
+        trainer.data_kind in ("pairs", "judged") and name != "tr_dpo"
+    ):  # the reference's log-probabilities are known before the clock starts
         for _ in method.feed.batches(0):
             pass
     keeper = Keeper(out, job["steps"], job["marks"], save)

@@ -1,4 +1,4 @@
-"""The task of learning.py: a small language whose truth is known. Needs torch and transformers alone.
+"""The task `chain` of learning.py: a small language whose truth is known. Needs torch and transformers alone.
 
 Words w3 to w66 follow each other as a random bigram chain says. A text ends after each word with probability
 1/11, and after RESPONSE tokens at the latest. The base model is a small Llama that learnt the chain. The true
@@ -12,6 +12,7 @@ import json
 import math
 import random
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ from torch import Tensor
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
-    LlamaForSequenceClassification,
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
+
+from benchmarks.learning_tasks import Rows, Task, write
 
 PAD, END, FIRST, VOCABULARY = 0, 2, 3, 67
 PROMPT, RESPONSE = (3, 6), 24  # words; tokens, the end among them
@@ -33,7 +35,6 @@ CONCENTRATION = 0.15  # of the Dirichlet distribution of the words that follow a
 LEARN, HELD_OUT, PROMPTS = 1024, 256, 1200
 BASE_STEPS, BASE_BATCH, BASE_RATE = 500, 64, 2e-3
 SURENESS = 6.0  # factor of the difference in reward in the log-odds of a noisy label
-Rows = list[dict[str, Any]]
 
 
 def true_reward(text: str) -> float:
@@ -136,25 +137,9 @@ def learn_base(chain: Tensor) -> LlamaForCausalLM:
     return model
 
 
-@torch.no_grad()
-def drawn(model: Any, prompts: Sequence[str], seed: int) -> list[list[int]]:
-    """One response to each prompt, as tokens with the end where there is one. A function of the seed."""
-    torch.manual_seed(seed)
-    asked = tokenizer()(list(prompts), padding=True, padding_side="left", return_tensors="pt")
-    ids, mask = asked["input_ids"], asked["attention_mask"]
-    made = model.generate(
-        input_ids=ids,
-        attention_mask=mask,
-        do_sample=True,
-        temperature=1.0,
-        top_k=0,
-        top_p=1.0,
-        max_new_tokens=RESPONSE,
-        pad_token_id=PAD,
-        eos_token_id=END,
-    )
-    rows = [row[ids.shape[1] :].tolist() for row in made]
-    return [row[: row.index(END) + 1] if END in row else row for row in rows]
+TASK = Task(
+    cache(tokenizer), RESPONSE, lambda prompt, response: true_reward(response), noisy=("reward_model",)
+)
 
 
 def pair_rows(model: Any, prompts: Sequence[str], shuffler: random.Random) -> Rows:
@@ -162,7 +147,7 @@ def pair_rows(model: Any, prompts: Sequence[str], shuffler: random.Random) -> Ro
     found: dict[str, dict[str, Any]] = {}
     seed = 0
     while open_prompts := [prompt for prompt in prompts if prompt not in found]:
-        first, second = ([said(ids) for ids in drawn(model, open_prompts, 2 * seed + k)] for k in (0, 1))
+        first, second = ([said(ids) for ids in TASK.drawn(model, open_prompts, 2 * seed + k)] for k in (0, 1))
         seed += 1
         for prompt, *both in zip(open_prompts, first, second, strict=True):
             worse, better = sorted(both, key=true_reward)
@@ -187,52 +172,31 @@ def make(folder: Path) -> None:
         texts.setdefault(said(prompt), said(response))
     every: Rows = [{"prompt": prompt, "response": response} for prompt, response in texts.items()]
     pairs = pair_rows(base, [row["prompt"] for row in every[: LEARN + HELD_OUT]], shuffler)
-    parts = {
-        "demonstrations": every[:LEARN],
-        "demonstrations_held_out": every[-HELD_OUT:],
-        "prompts": every[:PROMPTS],
-        "prompts_held_out": every[-HELD_OUT:],
-        "pairs": pairs[:LEARN],
-        "pairs_held_out": pairs[LEARN:],
-    }
-    for name, rows in parts.items():
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write(
+        folder,
+        {
+            "demonstrations": every[:LEARN],
+            "demonstrations_held_out": every[-HELD_OUT:],
+            "prompts": every[:PROMPTS],
+            "prompts_held_out": every[-HELD_OUT:],
+            "pairs": pairs[:LEARN],
+            "pairs_held_out": pairs[LEARN:],
+        },
+    )
     known = {
+        "task": "chain",
         "chain_nll": chain_nll(chain, every[-HELD_OUT:]),
         "flipped": sum(bool(row["flipped"]) for row in pairs) / len(pairs),
     }
     (folder / "task.json").write_text(json.dumps(known) + "\n")
 
 
-def read(folder: Path, name: str) -> Rows:
-    """The rows of a part of the task."""
-    return [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
-
-
-def start(folder: Path, kind: str, seed: int) -> Path:
-    """The folder of the model that a run begins with; random weights and heads are made of the seed.
-
-    kind: base, random (a language model), or scorer (the base model with a scalar head).
-    """
-    if kind == "base":
-        return folder / "base"
-    where = folder / f"{kind}-{seed}"
-    if not (where / "config.json").exists():
-        save(new_model(seed + 1) if kind == "random" else new_scorer(folder / "base", seed), where)
-    return where
-
-
-def new_scorer(base: Path, seed: int) -> LlamaForSequenceClassification:
-    """The base model with a head drawn from N(0, 1 / (hidden + 1))."""
-    model = LlamaForSequenceClassification.from_pretrained(base, num_labels=1)
-    with torch.no_grad():
-        generator = torch.Generator().manual_seed(seed)
-        noise = torch.randn(model.score.weight.shape, generator=generator)
-        model.score.weight.copy_(noise / (model.config.hidden_size + 1) ** 0.5)
-    return model
-
-
 def save(model: PreTrainedModel, folder: Path) -> None:
     """Write a model with the tokenizer."""
     model.save_pretrained(folder)
     tokenizer().save_pretrained(folder)
+
+
+def random_start(folder: Path, seed: int) -> None:
+    """Write a model with random weights, which are made of the seed."""
+    save(new_model(seed + 1), folder)

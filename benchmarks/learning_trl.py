@@ -18,17 +18,35 @@ from transformers import (
     AutoTokenizer,
     TrainerCallback,
 )
+from trl.experimental.cpo import CPOConfig, CPOTrainer
+from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.learning_side import Keeper
-from benchmarks.learning_task import read, said, start, true_reward
+from benchmarks.learning_tasks import learnt_pairs, read, start, task_of
 from benchmarks.trainer_side import answer_jobs
 
 QUIET = {
     "report_to": "none", "save_strategy": "no", "logging_steps": 10, "disable_tqdm": True, "use_cpu": True,
     "dataloader_pin_memory": False,
 }  # fmt: skip
+
+
+UNPAIRED = ("kto", "apo_zero_unpaired")
+GROUPS = ("grpo", "dr_grpo", "gspo", "cispo")
+ON_POLICY = ("rloo", *GROUPS)
+TRAINERS = {
+    "sft": (trl.SFTConfig, trl.SFTTrainer),
+    "reward_model": (trl.RewardConfig, trl.RewardTrainer),
+    "cpo": (CPOConfig, CPOTrainer),
+    "simpo": (CPOConfig, CPOTrainer),
+    "orpo": (ORPOConfig, ORPOTrainer),
+    "rloo": (trl.RLOOConfig, trl.RLOOTrainer),
+    **dict.fromkeys(UNPAIRED, (trl.KTOConfig, trl.KTOTrainer)),
+    **dict.fromkeys(GROUPS, (trl.GRPOConfig, trl.GRPOTrainer)),
+}
+"""TRL's trainer of a method; of all others, DPOTrainer."""
 
 
 class Marks(TrainerCallback):
@@ -46,54 +64,55 @@ class Marks(TrainerCallback):
         self.keeper.after(state.global_step)
 
 
-def reward(completions: list[str], **_: object) -> list[float]:
-    """The true reward of each response."""
-    return [true_reward(text) for text in completions]
+def reward_of(task: Path) -> Callable[..., list[float]]:
+    """The true reward of a task, as TRL calls it."""
+    worth = task_of(task).reward
+
+    def reward(prompts: list[str], completions: list[str], **_: object) -> list[float]:
+        return [worth(*each) for each in zip(prompts, completions, strict=True)]
+
+    return reward
 
 
-def rows(task: Path, method: str) -> datasets.Dataset:
-    """The rows that a method learns from. Only the reward model gets the noisy labels."""
-    if method in ("rloo", "grpo"):
+def rows(task: Path, method: str, seed: int) -> datasets.Dataset:
+    """The rows that a method learns from. A response has the space before it, which the tokens hold."""
+    if method in ON_POLICY:
         return datasets.Dataset.from_list([{"prompt": row["prompt"]} for row in read(task, "prompts")])
     if method == "sft":
-        return datasets.Dataset.from_list(
-            [
-                {"prompt": f"{row['prompt']} ", "completion": row["response"]}
-                for row in read(task, "demonstrations")
-            ]
-        )
-    found = []
-    for row in read(task, "pairs"):
-        chosen, rejected = row["better"], row["worse"]
-        if method == "reward_model" and row["flipped"]:
-            chosen, rejected = rejected, chosen
-        found.append({"prompt": f"{row['prompt']} ", "chosen": chosen, "rejected": rejected})
-    return datasets.Dataset.from_list(found)
+        shown = read(task, "demonstrations")
+        found = [{"prompt": row["prompt"], "completion": f" {row['response']}"} for row in shown]
+        return datasets.Dataset.from_list(found)
+    pairs = [(asked, f" {chosen}", f" {other}") for asked, chosen, other in learnt_pairs(task, method)]
+    if method in UNPAIRED:  # TRL takes these in order
+        judged = [
+            {"prompt": asked, "completion": text, "label": good}
+            for asked, *both in pairs
+            for text, good in zip(both, (True, False), strict=True)
+        ]
+        return datasets.Dataset.from_list(judged).shuffle(seed=seed)
+    return datasets.Dataset.from_list(
+        [{"prompt": asked, "chosen": chosen, "rejected": other} for asked, chosen, other in pairs]
+    )
 
 
 def trainer(job: dict[str, Any], began: Path, out: str) -> tuple[Any, Callable[[Path], None]]:
     """TRL's trainer of a job, and what writes its present model to a folder."""
     method, task = job["method"], Path(job["task"])
     options = {**QUIET, **job["options"], "output_dir": out, "seed": job["seed"], "data_seed": job["seed"]}
-    reader = AutoTokenizer.from_pretrained(began)
     if method == "ppo":
         return ppo(job, options, out)
     options["max_steps"] = job["steps"]
+    reader = AutoTokenizer.from_pretrained(began)
+    reader.bos_token = None  # neither task's texts begin with one, and some trainers would put it
     kind = AutoModelForSequenceClassification if method == "reward_model" else AutoModelForCausalLM
-    model = kind.from_pretrained(began, dtype=torch.float32)
-    common = {"model": model, "train_dataset": rows(task, method), "processing_class": reader}
-    if method == "sft":
-        made = trl.SFTTrainer(args=trl.SFTConfig(**options), **common)
-    elif method == "reward_model":
-        made = trl.RewardTrainer(args=trl.RewardConfig(**options), **common)
-    elif method in ("dpo", "ipo"):
-        reference = kind.from_pretrained(began, dtype=torch.float32)
-        made = trl.DPOTrainer(args=trl.DPOConfig(**options), ref_model=reference, **common)
-    elif method == "rloo":
-        made = trl.RLOOTrainer(args=trl.RLOOConfig(**options), reward_funcs=reward, **common)
-    else:
-        made = trl.GRPOTrainer(args=trl.GRPOConfig(**options), reward_funcs=reward, **common)
-    return made, model.save_pretrained
+    model, data = kind.from_pretrained(began, dtype=torch.float32), rows(task, method, job["seed"])
+    common = {"model": model, "train_dataset": data, "processing_class": reader}
+    config, made = TRAINERS.get(method, (trl.DPOConfig, trl.DPOTrainer))
+    if method in UNPAIRED or method not in TRAINERS:
+        common["ref_model"] = kind.from_pretrained(began, dtype=torch.float32)
+    elif method in ON_POLICY:
+        common["reward_funcs"] = reward_of(task)
+    return made(args=config(**options), **common), model.save_pretrained
 
 
 def ppo(job: dict[str, Any], options: dict[str, Any], out: str) -> tuple[Any, Callable[[Path], None]]:
@@ -102,6 +121,7 @@ def ppo(job: dict[str, Any], options: dict[str, Any], out: str) -> tuple[Any, Ca
     from trl.experimental.utils import get_reward
 
     task, seed = Path(job["task"]), job["seed"]
+    known = task_of(task)
     scored, base = start(task, "scorer", seed), start(task, "base", seed)
     reader = AutoTokenizer.from_pretrained(base, padding_side="left")
     prompts = [row["prompt"] for row in read(task, "prompts")]
@@ -115,8 +135,8 @@ def ppo(job: dict[str, Any], options: dict[str, Any], out: str) -> tuple[Any, Ca
     def score(model: Any, ids: torch.Tensor, pad: int, prompt: int) -> Any:
         if model is not judge:
             return get_reward(model, ids, pad, prompt)
-        texts = [said(row) for row in ids[:, prompt:].tolist()]
-        return None, torch.tensor([true_reward(text) for text in texts]), None
+        both = ([known.said(row) for row in part.tolist()] for part in (ids[:, :prompt], ids[:, prompt:]))
+        return None, torch.tensor([known.reward(*each) for each in zip(*both, strict=True)]), None
 
     ppo_trainer.get_reward = score
     batch = options["per_device_train_batch_size"]

@@ -36,8 +36,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.learning import OPTIONS, TRL, Side, jobs
 from benchmarks.learning_measures import KL_PENALTY, Figures, loaded, measured, of_draws
-from benchmarks.learning_ours import data, reward
-from benchmarks.learning_task import SURENESS, make, start
+from benchmarks.learning_ours import data, reward_of
+from benchmarks.learning_task import SURENESS, make
+from benchmarks.learning_tasks import start
 from benchmarks.quickstart import over_seeds
 from farm.methods.ppo import PPO, Lesson, PPOConfig
 from farm.methods.reward_model import RewardModel, RewardModelConfig
@@ -198,7 +199,7 @@ EVERY = [*ARMS, THEIRS]
 def run(arm: Arm, task: Path, seed: int) -> Figures:
     """Train one run and measure it."""
     config = arm.method.Config(**{**TASK, **arm.options, "seed": seed})
-    judge: str | RewardFn = reward_model(task) if arm.learnt else reward
+    judge: str | RewardFn = reward_model(task) if arm.learnt else reward_of(task)
     models = LoadedModels(str(start(task, "base", seed)), config, reward=judge)
     method = arm.method(config, data("instructions", task, "ppo"), models)
     scores: list[float] = []
