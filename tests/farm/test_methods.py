@@ -40,6 +40,11 @@ def test_the_page_has_the_table_and_each_method_a_page() -> None:
         assert page.startswith(f"# {name}\n"), name
 
 
+def test_the_page_has_what_the_benchmarks_measured() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "site" / "learned.py"))
+    assert made["text"]() == made["PAGE"].read_text(), "run docs/site/learned.py"
+
+
 def test_the_example_of_the_howto_is_a_file_of_ours() -> None:
     page = (ROOT / "docs" / "howto" / "method.md").read_text()
     assert f"```python\n{(ROOT / 'farm' / 'methods' / 'hinge.py').read_text()}```" in page

@@ -1,0 +1,71 @@
+"""Write the tables of what methods learn into docs/methods.md, from the results of benchmarks/learns.py.
+
+python docs/site/learned.py
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks.quickstart import over_seeds, said
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "methods.md"
+BENCHMARKS = ROOT / "benchmarks"
+TABLES = {  # results, by the file of options that gave them
+    "objectives_chosen": "learns_objectives",
+}
+PLAIN = "objectives"  # the options of this file are not told again
+CONTROL = "dpo"
+HEAD = ("method", "options", "gold win rate in %", "over `sft`", f"over `{CONTROL}`")
+
+
+def options_of(name: str) -> dict[str, dict[str, object]]:
+    """A file of options, by method."""
+    found: dict[str, dict[str, object]] = yaml.safe_load((BENCHMARKS / f"{name}.yaml").read_text("utf-8"))
+    return found
+
+
+def told(chosen: Mapping[str, object], plain: Mapping[str, object]) -> str:
+    """The options that differ from the plain ones."""
+    other = {name: value for name, value in chosen.items() if plain.get(name) != value}
+    return ", ".join(f"`{name}` {value}" for name, value in other.items()) or "as it is"
+
+
+def table(chosen: str, results: str) -> str:
+    """A table with a row for each method, best first."""
+    found = json.loads((BENCHMARKS / "results" / f"{results}.json").read_text("utf-8"))
+    used, plain, rates = options_of(chosen), options_of(PLAIN), found["win_rates"]
+    lines = [f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|"]
+    for method in sorted(used, key=lambda name: -rates[name]["mean"]):
+        beside = [each[method] - each[CONTROL] for each in found["by_seed"]]
+        cells = [
+            f"[{method}](methods/{method}.md)",
+            told(used[method], plain.get(method, {})),
+            said(rates[method], 100),
+            said(found["over_sft"][method], 100),
+            "" if method == CONTROL else said(over_seeds(beside), 100) if any(beside) else "the same outputs",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def text() -> str:
+    """The page with its tables made anew."""
+    page = PAGE.read_text("utf-8")
+    for chosen, results in TABLES.items():
+        before, begin, rest = page.partition(f"<!-- learned: {chosen} -->\n")
+        _, end, after = rest.partition("<!-- end of learned -->\n")
+        page = f"{before}{begin}\n{table(chosen, results)}\n\n{end}{after}"
+    return page
+
+
+if __name__ == "__main__":
+    PAGE.write_text(text(), encoding="utf-8")
