@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from db.ledger import Ledger
-from db.queries.fresh import Bought, bought, is_known, labels
+from db.queries.fresh import Bought, bought, labels, last_item
 from db.records import (
     Annotation,
     AnnotationStatus,
@@ -85,6 +85,6 @@ def test_what_was_bought_is_of_one_source_and_annotator(ledger: Ledger) -> None:
         )
     assert bought(ledger, "run", code, ["a", "b"]) == Bought(2, 6, 1.5)
     assert bought(ledger, "none", code, ["a", "b"]) == Bought(0, 0, 0.0)
-    assert is_known(ledger, "run", "0/")
-    assert not is_known(ledger, "run", "1/")
-    assert is_known(ledger, "other", "1/")
+    assert last_item(ledger, "run") == "0/2"
+    assert last_item(ledger, "other") == "1/0"
+    assert last_item(ledger, "none") is None
