@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
 from sqlalchemy import func, select
@@ -12,6 +13,9 @@ from sqlalchemy import func, select
 from db.ledger import Ledger
 from db.records import Run
 from db.tables import CHECKPOINT, METRIC, RUN, SNAPSHOT
+
+CLOCKED: Final = ("seconds/", "tokens_per_second")
+"""How the names of metrics begin that follow the clock: an equal run has other values."""
 
 
 @dataclass(frozen=True, slots=True)

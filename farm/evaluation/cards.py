@@ -180,7 +180,8 @@ def model_card(ledger: Ledger, run_id: int, checkpoint: Path) -> str:
     lines += ["## Figures", "", "The last of each that was logged.", ""]
     last = history.metrics(ledger).query("run == @run_id").drop_duplicates("name", keep="last")
     told = zip(last["name"].astype(str), last["value"].astype(float), strict=True)
-    figures = [(name, f"{value:.4g}") for name, value in told if not name.startswith("calibration/")]
+    left_out = ("calibration/", *history.CLOCKED)  # an equal run has an equal card
+    figures = [(name, f"{value:.4g}") for name, value in told if not name.startswith(left_out)]
     lines += _table(("figure", "value"), figures)
     config: dict[str, Json] = json.loads(run.config)
     lines += ["## Options", "", *_table(("option", "value"), [(k, json.dumps(v)) for k, v in config.items()])]

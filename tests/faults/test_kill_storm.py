@@ -20,13 +20,14 @@ from typing import Any
 
 import pytest
 import torch
-from sqlalchemy import func, select
+from sqlalchemy import func, not_, or_, select
 
 from annotators.simulator import Judge, Simulator, SimulatorConfig
 from db.ledger import Ledger
 from db.queries.exports import RowFilter
+from db.queries.history import CLOCKED
 from db.records import Annotation, AnnotatorCard, AnnotatorKind, Membership, ProducerKind
-from db.tables import COMPLETION, LEASE, METADATA, OUTPUT, RUN
+from db.tables import COMPLETION, LEASE, METADATA, METRIC, OUTPUT, RUN
 from farm.export import export_file
 from farm.options.snapshot import Choice
 from farm.snapshot import snapshot
@@ -148,7 +149,11 @@ def rows_of(ledger: Ledger) -> Facts:
         for table in METADATA.sorted_tables:
             if table is not LEASE:
                 columns = [each for each in table.columns if each is not RUN.c.started]
-                facts |= {(table.name, *row) for row in connection.execute(select(*columns))}
+                query = select(*columns)
+                if table is METRIC:
+                    clocked = or_(*(METRIC.c.name.startswith(each) for each in CLOCKED))
+                    query = query.where(not_(clocked))
+                facts |= {(table.name, *row) for row in connection.execute(query)}
     return facts
 
 

@@ -101,7 +101,7 @@ def test_a_model_card_walks_back_to_where_training_began(tmp_path: Path) -> None
         with ledger.writing() as writer:
             ids = [writer.run(run) for run in (first, second)]
             writer.metrics(ids[1], 5, {"loss": 0.7})
-            writer.metrics(ids[1], 10, {"loss": 0.5})
+            writer.metrics(ids[1], 10, {"loss": 0.5, "seconds/step": 0.3, "tokens_per_second": 90.0})
         checkpoint = folders[1] / "step-00000010"
         write_model_card(ledger, ids[1], checkpoint)
         assert not checkpoint.exists()
@@ -112,6 +112,8 @@ def test_a_model_card_walks_back_to_where_training_began(tmp_path: Path) -> None
     assert cells(card, f"run {ids[1]}")[1] == "train dpo"
     assert cells(card, f"run {ids[0]}")[1:4] == ["train sft", "hub/base", "demos"]
     assert cells(card, "loss") == ["loss", "0.5"]
+    assert "seconds" not in card, "an equal run has an equal card"
+    assert "tokens_per_second" not in card
     assert cells(card, "beta") == ["beta", "0.1"]
     assert 'from_pretrained("step-00000010/model")' in card
     assert "seed 7" in card
