@@ -19,7 +19,7 @@ from farm.config import TrainConfig, build
 from farm.methods import load
 from farm.models.scorer import Scorer
 from farm.models.tokens import Prompt
-from farm.training.data import Data, Demonstration, JudgedOutput, PreferencePair
+from farm.training.data import Data, Demonstration, PreferencePair, judged_outputs
 from farm.training.loop import fit
 from farm.training.method import Method, RewardFn
 from farm.training.run_models import LoadedModels
@@ -74,13 +74,9 @@ def data(kind: str, task: Path, method: str) -> Data[Any]:
         return Data([Demonstration(Prompt(row["prompt"]), row["response"]) for row in rows])
     if kind == "instructions":
         return Data([Prompt(row["prompt"]) for row in read(task, "prompts")])
-    pairs = learnt_pairs(task, method)
-    if kind == "judged":
-        judged = (
-            each for asked, *both in pairs for each in zip((asked, asked), both, (1.0, 0.0), strict=True)
-        )
-        return Data([JudgedOutput(Prompt(asked), text, label) for asked, text, label in judged])
-    return Data([PreferencePair(Prompt(asked), chosen, other, 1.0) for asked, chosen, other in pairs])
+    told = learnt_pairs(task, method)
+    pairs = [PreferencePair(Prompt(asked), chosen, other, 1.0) for asked, chosen, other in told]
+    return Data(judged_outputs(pairs) if kind == "judged" else pairs)
 
 
 def run(job: dict[str, Any]) -> dict[str, object]:
@@ -103,9 +99,8 @@ def run(job: dict[str, Any]) -> dict[str, object]:
         if name == "ppo":
             method.value.save(folder / "value")  # type: ignore[attr-defined]
 
-    if (
-        trainer.data_kind in ("pairs", "judged") and name != "tr_dpo"
-    ):  # the reference's log-probabilities are known before the clock starts
+    # the reference's log-probabilities are known before the clock starts
+    if trainer.data_kind in ("pairs", "judged") and name != "tr_dpo":
         for _ in method.feed.batches(0):
             pass
     keeper = Keeper(out, job["steps"], job["marks"], save)

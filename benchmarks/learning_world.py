@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from benchmarks.learning_measures import batch, ended
 from benchmarks.learning_tasks import Rows, Task, write
 from db.records import Output, Pair
 from farm.world.build import Sizes, WorldSpec, splits
@@ -94,22 +95,15 @@ def is_clear(prompt: str, response: str) -> bool:
 
 def taught(rows: Rows) -> Any:
     """The base model that ships, after a pass of supervised learning."""
-    reader, end = tokenizer(), tokenizer().eos_token_id
     model = AutoModelForCausalLM.from_pretrained(base_model(), dtype=torch.float32)
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     for step in range(STEPS):
         part = [rows[(step * BATCH + k) % len(rows)] for k in range(BATCH)]
-        asked = [reader(row["prompt"])["input_ids"] for row in part]
-        whole = [[*a, *reader(row["response"])["input_ids"], end] for a, row in zip(asked, part, strict=True)]
-        width = max(map(len, whole))
-        pad = reader.pad_token_id
-        ids = torch.tensor([row + [pad] * (width - len(row)) for row in whole])
-        starts = torch.tensor([[len(a)] for a in asked])
-        ends = torch.tensor([[len(row)] for row in whole])
-        places = torch.arange(width)
-        labels = ids.masked_fill((places < starts) | (places >= ends), -100)
-        model(input_ids=ids, attention_mask=(places < ends).long(), labels=labels).loss.backward()
+        texts = ended(TASK, [row["response"] for row in part])
+        ids, attention, mask = batch(TASK, [row["prompt"] for row in part], texts)
+        labels = ids.masked_fill(~mask, -100)
+        model(input_ids=ids, attention_mask=attention, labels=labels).loss.backward()
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()

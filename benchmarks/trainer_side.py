@@ -14,6 +14,7 @@ from typing import TextIO
 
 import torch
 
+ROLLOUTS = ("rloo", "grpo", "ppo", "dapo", "gspo", "online_dpo")  # methods that draw their own responses
 WARM_UP = 3  # steps that are not counted
 JOB = ("steps", "precision", "batch", "compile")  # options of a job, in the order in which sides take them
 

@@ -45,7 +45,7 @@ from transformers import (
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.trainer_side import JOB
+from benchmarks.trainer_side import JOB, ROLLOUTS
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS, TRL, OLD = "ours", "trl_1.16", "trl_1.12"
@@ -81,7 +81,6 @@ PASSES = {  # forward passes over a step's tokens; a backward pass counts as two
     "gspo": 4,
     "online_dpo": 5,
 }
-OWN_ROLLOUTS = ("rloo", "grpo", "ppo", "dapo", "gspo", "online_dpo")
 WORDS = 4096
 ROWS = 512  # least number of pairs: batches are sorted by length over many steps, so that fewer would differ
 PROMPT, RESPONSE, DRAWN = (24, 40), (64, 128), 64  # words
@@ -185,7 +184,7 @@ def tokens_a_step(method: str, options: argparse.Namespace) -> float:
     batch: int = options.batch
     prompt: float = sum(options.prompt) / 2
     response = sum(RESPONSE) / 2
-    if method in OWN_ROLLOUTS:
+    if method in ROLLOUTS:
         return batch * (prompt + DRAWN)
     return batch * (prompt + response + 1) * (1 if method in ("sft", "kto") else 2)
 

@@ -21,7 +21,7 @@ from transformers import (
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.trainer_side import JOB, StepClock, answer_jobs, step_and_peak
+from benchmarks.trainer_side import JOB, ROLLOUTS, StepClock, answer_jobs, step_and_peak
 
 Row = dict[str, Any]
 GROUPS: dict[str, Row] = {
@@ -33,7 +33,6 @@ GROUPS: dict[str, Row] = {
         "epsilon_high": 4e-4,
     },
 }  # fmt: skip
-ROLLOUTS = (*GROUPS, "online_dpo", "ppo")
 
 
 class Clock(StepClock, TrainerCallback):

@@ -304,10 +304,16 @@ def _write_parts(writer: Writer, wholes: Sequence[tuple[int, int, bool, tuple[Ma
     found = {}
     for whole, pair_id, flipped, parts in wholes:
         found[whole] = [
-            (pair_id, maker, None, part.replicate, swapped, part.attempt)
+            (
+                pair_id,
+                maker,
+                None,
+                part.replicate,
+                facts.turned_order(part.order_swapped, flipped),
+                part.attempt,
+            )
             for part in parts
             for maker in who.get(part.annotator, ())
-            for swapped in [None if part.order_swapped is None else int(part.order_swapped != flipped)]
         ]
     writer.parts(found)
 

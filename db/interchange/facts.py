@@ -98,6 +98,11 @@ def own_annotator(row: PreferenceRow) -> AnnotatorCard | None:
     return AnnotatorCard(row.annotator, row.annotator_kind, row.made.spec)
 
 
+def turned_order(swapped: bool | None, flipped: bool) -> bool | None:
+    """Whether the second output was shown first, for outputs that are exchanged where `flipped`."""
+    return None if swapped is None else bool(swapped) != flipped
+
+
 def annotation(
     row: PreferenceRow, flipped: bool, pair_id: int, annotator_id: int, item_id: int | None
 ) -> Annotation:
@@ -110,7 +115,7 @@ def annotation(
         annotator_id=annotator_id,
         preference=preference,
         label=label,
-        swapped=None if row.order_swapped is None else row.order_swapped != flipped,
+        swapped=turned_order(row.order_swapped, flipped),
         status=row.made.status if row.made else status,
         reason=row.reason,
         strength=row.degree,

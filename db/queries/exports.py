@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import FromClause, Subquery, func, select
 
 from db.instruction_rows import ASKED, sides
+from db.interchange.facts import turned_order
 from db.interchange.made_here import HERE, MADE
 from db.interchange.rows import MadeHere, MadeOf, OutputOrigin, PreferenceRow
 from db.ledger import Ledger
@@ -96,7 +97,9 @@ def _oriented(row: Any, aspects: Mapping[int, tuple[AspectVerdict, ...]]) -> tup
 def _parts(row: Any, parts: Sequence[PartAnswered], makers: Mapping[int, str]) -> tuple[MadeOf, ...]:
     """What a judgement was made of, as its row shows the outputs."""
     return tuple(
-        MadeOf(makers[each.annotator_id], each.replicate, _order(each.swapped, row.flipped), each.attempt)
+        MadeOf(
+            makers[each.annotator_id], each.replicate, turned_order(each.swapped, row.flipped), each.attempt
+        )
         for each in parts
     )
 
@@ -230,7 +233,7 @@ def _row(
         preference=preference,
         reason=row.reason if preference is None else None,
         preference_raw=_load(row.preference_raw),
-        order_swapped=_order(row.swapped, flipped),
+        order_swapped=turned_order(row.swapped, flipped),
         raw_completion=row.raw_completion,
         scores=_load(row.scores),
         meta=_load(row.meta) or {},
@@ -262,11 +265,6 @@ def _made(row: Any, maker: str) -> MadeHere:
 @lru_cache(maxsize=4_096)
 def _origin(kind: str, decoding: str, sample: int) -> OutputOrigin:
     return OutputOrigin(ProducerKind(kind), decoding, sample)
-
-
-def _order(swapped: bool | None, flipped: bool) -> bool | None:
-    """Whether output_2 was shown first."""
-    return None if swapped is None else bool(swapped) != flipped
 
 
 def _turned(preference: float | None, flipped: bool) -> float | None:

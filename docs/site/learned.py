@@ -1,4 +1,4 @@
-"""Write the tables of what methods learn into docs/methods.md, from the results of benchmarks/learns.py.
+"""Write the table of what methods learn from judged data into docs/methods.md, by benchmarks/learns.py.
 
 python docs/site/learned.py
 """
@@ -19,10 +19,9 @@ from benchmarks.quickstart import over_seeds, said
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "methods.md"
 BENCHMARKS = ROOT / "benchmarks"
-TABLES = {  # results, by the file of options that gave them
-    "objectives_chosen": "learns_objectives",
-}
+OPTIONS, RESULTS = "objectives_chosen", "learns_objectives"
 PLAIN = "objectives"  # the options of this file are not told again
+BEGIN, END = "<!-- learned -->\n", "<!-- end of learned -->\n"
 CONTROL = "dpo"
 HEAD = ("method", "options", "gold win rate in %", "over `sft`", f"over `{CONTROL}`")
 
@@ -39,10 +38,10 @@ def told(chosen: Mapping[str, object], plain: Mapping[str, object]) -> str:
     return ", ".join(f"`{name}` {value}" for name, value in other.items()) or "as it is"
 
 
-def table(chosen: str, results: str) -> str:
-    """A table with a row for each method, best first."""
-    found = json.loads((BENCHMARKS / "results" / f"{results}.json").read_text("utf-8"))
-    used, plain, rates = options_of(chosen), options_of(PLAIN), found["win_rates"]
+def table() -> str:
+    """A row for each method, best first."""
+    found = json.loads((BENCHMARKS / "results" / f"{RESULTS}.json").read_text("utf-8"))
+    used, plain, rates = options_of(OPTIONS), options_of(PLAIN), found["win_rates"]
     lines = [f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|"]
     for method in sorted(used, key=lambda name: -rates[name]["mean"]):
         beside = [each[method] - each[CONTROL] for each in found["by_seed"]]
@@ -58,13 +57,10 @@ def table(chosen: str, results: str) -> str:
 
 
 def text() -> str:
-    """The page with its tables made anew."""
-    page = PAGE.read_text("utf-8")
-    for chosen, results in TABLES.items():
-        before, begin, rest = page.partition(f"<!-- learned: {chosen} -->\n")
-        _, end, after = rest.partition("<!-- end of learned -->\n")
-        page = f"{before}{begin}\n{table(chosen, results)}\n\n{end}{after}"
-    return page
+    """The page with its table made anew."""
+    before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{table()}\n\n{END}{after}"
 
 
 if __name__ == "__main__":
