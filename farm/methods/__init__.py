@@ -18,6 +18,7 @@ METHODS: dict[str, str] = {
     "principle_model": "PrincipleModel",
     "weak_to_strong": "WeakToStrong",
     "weak_to_strong_product": "WeakToStrongProduct",
+    "p2c": "P2C",
     "pair_model": "PairModel",
     "general_preference": "GeneralPreference",
     "polar": "POLAR",
@@ -93,7 +94,7 @@ METHODS: dict[str, str] = {
 REWARD_MODELS = frozenset(
     {
         "reward_model", "reward_regression", "principle_model", "weak_to_strong", "weak_to_strong_product",
-        "pair_model", "general_preference", "polar", "genrm", "implicit_prm",
+        "p2c", "pair_model", "general_preference", "polar", "genrm", "implicit_prm",
     }
 )  # fmt: skip
 """Methods that make a reward or a judge. The others make a policy."""

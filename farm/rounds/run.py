@@ -34,7 +34,14 @@ from farm.training.processes import Processes
 
 ROUNDS_OF: tuple[DataKind, ...] = ("pairs", "judged", "groups")
 """The data kinds that a snapshot of judged pairs gives, for methods that make a policy."""
-NO_POLICY = ("reward_model", "weak_to_strong", "weak_to_strong_product", "pair_model", "general_preference")
+NO_POLICY = (
+    "reward_model",
+    "weak_to_strong",
+    "weak_to_strong_product",
+    "p2c",
+    "pair_model",
+    "general_preference",
+)
 """The methods of these kinds that make a judge, which cannot draw the next round."""
 
 

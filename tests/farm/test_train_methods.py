@@ -24,6 +24,7 @@ from farm.training.conversions import FROM_SNAPSHOT
 from tests.support.objectives import pair_trainers
 
 QUICK = {"max_steps": "1", "batch_size": "8", "max_length": "128", "log_every": "1"}
+ONE_VOTE = {"p2c": {"consistency": "0", "preference": "0"}}  # the snapshot has one of each output
 LIKE_DPO = {name for name, _ in pair_trainers()} - {"dpo", "simpo"}
 LONG = {"genrm"}  # the prompts of judges are longer than these models read: see test_genrm.py
 OWN_WAYS = [name for name in METHODS if name not in LIKE_DPO | LONG]
@@ -59,7 +60,8 @@ def test_every_method_runs_on_a_llama_of_another_size(
     command += [part for flag in told for part in (flag, asked[flag])]
     drawing = any(each.name == "max_new_tokens" for each in method_options(method))
     command += ["--max_new_tokens", "8"] if drawing else []
-    command += [part for name, value in QUICK.items() for part in (f"--{name}", value)]
+    options = QUICK | ONE_VOTE.get(method, {})
+    command += [part for name, value in options.items() for part in (f"--{name}", value)]
     shown = CliRunner().invoke(app, [*command, "--json"], catch_exceptions=False)
     trained = Path(json.loads(shown.stdout)["checkpoint"]) / "model"
     scores = json.loads((trained / "config.json").read_text())["architectures"] != ["LlamaForCausalLM"]
