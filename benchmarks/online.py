@@ -4,9 +4,10 @@
 
 A run of `farm train online_dpo` in the embedded world, from its base model, judged by `plain` at the
 simulated provider, whose every reply takes the latency. Figures are those that the run logs: seconds of a
-step by part, means over the steps after the first one. one_by_one is what the requests of a step would take
-after one another. could_overlap is the most that could be saved by asking about drawn pairs while others are
-drawn.
+step by part, means over the steps after the first one. The reference rates the pairs while the judge is
+asked: `waiting` is the share of a step in which neither that nor anything else is done. one_by_one is what
+the requests of a step would take after one another. could_overlap is the most that could be saved by asking
+about drawn pairs while others are drawn.
 """
 
 from __future__ import annotations
@@ -82,9 +83,10 @@ def main() -> None:
                 Path(place), base_url, pairs=given.pairs, steps=given.steps, concurrency=concurrency
             )
             row = {"concurrency": concurrency, "latency": given.latency, "pairs": given.pairs, **seconds}
-            row["waiting"] = seconds["judging"] / seconds["step"]
+            waited = max(seconds["judging"] - seconds["rating"], 0)
+            row["waiting"] = waited / seconds["step"]
             row["one_by_one"] = given.latency * seconds["judgements"]
-            row["could_overlap"] = min(seconds["drawing"], seconds["judging"])
+            row["could_overlap"] = min(seconds["drawing"], waited)
             found.append(row)
             print(json.dumps({name: round(value, 3) for name, value in row.items()}))
     if given.json:

@@ -81,7 +81,6 @@ def pairs_of(rollout: Rollout, config: CODPOConfig, processes: Processes) -> Fre
         second=second,
         ref_first=reference[start + best],
         ref_second=reference[start + worst],
-        cut=torch.zeros_like(reference[start]),
         preference=torch.where(taught, 1.0, TIE).to(reference),
         stats=constraint_stats(rollout, processes) | {"constraints/taught_nothing": silent},
     )

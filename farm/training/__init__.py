@@ -14,6 +14,7 @@ rollout           responses drawn from a policy, with scores, values and log-pro
 credit            rollouts with an advantage for each response or token
 importance        truncated importance weights of what a server drew
 on_policy         the feed of methods that learn from responses of the policy in training
+verdicts          a judge of pairs is asked about a rollout, and other work goes on meanwhile
 own_draws         fresh responses to the prompts of records at hand
 distillation      what methods that learn from a teacher are told
 dynamic_sampling  the same feed without groups of one score, in whose place others are drawn

@@ -1,6 +1,7 @@
 """Where the seconds of a step go: pushing weights to a server, drawing, rating, judging, learning.
 
-`fit` starts a clock. `spent` adds to it, wherever it is called from; outside `fit` it does nothing.
+`fit` starts a clock. `spent` adds to it, wherever it is called from; outside `fit` it does nothing. Rating
+goes on while a judge of pairs is asked. Then both count.
 """
 
 from __future__ import annotations

@@ -20,12 +20,13 @@ from farm.training.batches import Rollout
 from farm.training.clock import spent
 from farm.training.data import Data, DataError, quote
 from farm.training.dynamic_sampling import stacked_rows
-from farm.training.judged_rollouts import judged_by_first, rows_of
+from farm.training.judged_rollouts import rows_of
 from farm.training.method import Models, PairJudge, RewardFn
 from farm.training.on_policy import L, RolloutPlan, Rollouts, seed_of
 from farm.training.processes import Processes, at_rest
 from farm.training.rollout import Responses, RolloutConfig, finite_rewards, mean_over, rated, rollout_stats
 from farm.training.rows import take
+from farm.training.verdicts import judged_by_first
 
 TIE = 0.5
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import torch
@@ -20,7 +21,6 @@ from farm.models.ops import kl_k1, masked_sum
 from farm.models.policy import Policy
 from farm.models.tokens import Prompt, Tokens
 from farm.training.batches import stacked
-from farm.training.clock import spent
 from farm.training.data import Data, DataError
 from farm.training.method import DataKind, Loss, Method, Models, Need, Stats
 from farm.training.on_policy import Draws, RolloutPlan, seed_of
@@ -28,6 +28,7 @@ from farm.training.pair_method import PairLogps, RatedPairs, RatedResponses, imp
 from farm.training.processes import at_rest
 from farm.training.rollout import Responses, RolloutConfig, mean_over, rated
 from farm.training.rows import gathered, take
+from farm.training.verdicts import beside, judged_by_first, penalised
 
 
 class FreshConfig(RolloutConfig):
@@ -52,7 +53,6 @@ class FreshPairs(NamedTuple):
     second: Tokens  # (B, T), drawn by the policy or its rival
     ref_first: Tensor  # (B,) log π_ref of the whole response, at the temperature of the draw
     ref_second: Tensor  # (B,)
-    cut: Tensor  # (B,) 1 where the first alone was cut, −1 where the second alone was, else 0
     preference: Tensor  # (B,) P(first preferred); a tie is ½, NaN is no judgement
     stats: Stats  # of the whole rollout that the pairs come from
 
@@ -141,74 +141,94 @@ class FreshMethod(Method[FreshPairs], Generic[C]):
         return pair_stats(turned, PairLogps(*rewards))
 
 
+class DrawnPairs(NamedTuple):
+    """n pairs of responses to each prompt, and where they stand: rows a of one with rows b of the other."""
+
+    one: Responses  # drawn by the policy
+    other: Responses  # drawn by the policy or its rival; the very same where the policy drew both
+    a: slice
+    b: slice
+
+    @property
+    def first(self) -> Tokens:
+        """The first response of each pair: Tokens of (B, T)."""
+        return Tokens(self.one.tokens.ids[self.a], self.one.tokens.mask[self.a])
+
+    @property
+    def second(self) -> Tokens:
+        """The second response of each pair: Tokens of (B, T)."""
+        return Tokens(self.other.tokens.ids[self.b], self.other.tokens.mask[self.b])
+
+
 class JudgedDraws(Draws[FreshPairs]):
     """A feed of fresh pairs: drawn and rated by every process, judged as a whole by the first."""
 
     def __init__(
         self, config: FreshConfig, data: Data[Prompt], models: Models, policy: Policy, rival: Drawer | None
     ) -> None:
-        super().__init__(config, data, policy, self.drawn)
+        super().__init__(config, data, policy, self.judged)
         self.rival, self.reference, self.judge = rival, models.reference(), models.judge
 
     def batches(self, start: int) -> Iterator[list[FreshPairs]]:
         """The batches of each optimizer step, from step `start` on."""
         for plan in self.plans(start):
-            whole = gathered(self.drawn(plan), self.processes, self.config.n)
-            yield from self.dealt(plan, self.judged(plan, whole))
+            whole = gathered(self.judged(plan), self.processes, self.config.n)
+            yield from self.dealt(plan, self._known(plan, whole))
 
     def held_out(self) -> Iterator[FreshPairs]:
         """Nothing: judgements of held-out responses would have to be paid for too."""
         return iter(())
 
-    def drawn(self, plan: RolloutPlan) -> FreshPairs:
-        """n pairs of responses to each prompt, not judged yet."""
-        n, every = self.config.n, slice(None)
+    def drawn(self, plan: RolloutPlan) -> DrawnPairs:
+        """n pairs of responses to each prompt of this process."""
+        n = self.config.n
         if self.rival is None:
-            first = second = self.responses(plan, self.policy, 2 * n)
-            sides = (slice(0, None, 2), slice(1, None, 2))
-        else:
-            first = self.responses(plan, self.policy, n)
-            apart = plan._replace(seed=seed_of("rival", plan.seed, 0))  # else both draw alike
-            with at_rest(self.policy):  # a mixture draws from it too
-                second = self.responses(apart, self.rival, n)
-            sides = (every, every)
-        own, other = self._rated(first), self._rated(second)
-        a, b = sides
+            both = self.responses(plan, self.policy, 2 * n)
+            return DrawnPairs(both, both, slice(0, None, 2), slice(1, None, 2))
+        first = self.responses(plan, self.policy, n)
+        apart = plan._replace(seed=seed_of("rival", plan.seed, 0))  # else both draw alike
+        with at_rest(self.policy):  # a mixture draws from it too
+            second = self.responses(apart, self.rival, n)
+        return DrawnPairs(first, second, slice(None), slice(None))
+
+    def judged(self, plan: RolloutPlan) -> FreshPairs:
+        """The pairs of this process. While the judge is asked about them, the reference rates them."""
+        drawn = self.drawn(plan)
+        first, second = drawn.first, drawn.second
+        with beside(partial(self._both_rated, drawn), self.processes) as rating:
+            said = judged_by_first(self, plan, first, second, judge=self.judge(plan.number))
+        own, other = rating.result()
+        cut = drawn.other.ended[drawn.b].float() - drawn.one.ended[drawn.a].float()
         return _of_one_width(
             FreshPairs(
-                first=Tokens(first.tokens.ids[a], first.tokens.mask[a]),
-                second=Tokens(second.tokens.ids[b], second.tokens.mask[b]),
-                ref_first=own[a],
-                ref_second=other[b],
-                cut=second.ended[b].float() - first.ended[a].float(),
-                preference=torch.full_like(own[a], torch.nan),
-                stats=self._drawn_stats(first, own),
+                first=first,
+                second=second,
+                ref_first=own[drawn.a],
+                ref_second=other[drawn.b],
+                preference=penalised(said.to(cut), cut, self.config.missing_eos_penalty),
+                stats=self._drawn_stats(drawn.one, own),
             )
         )
 
-    def judged(self, plan: RolloutPlan, pairs: FreshPairs) -> FreshPairs:
+    def _known(self, plan: RolloutPlan, pairs: FreshPairs) -> FreshPairs:
         """The pairs of all processes that a judgement came of. Raises DataError where there is none."""
-        prompts = [prompt for prompt in plan.whole for _ in range(self.config.n)]
-        first, second = self.texts(pairs.first), self.texts(pairs.second)
-
-        def ask() -> Tensor:
-            with autocast(self.config):
-                return self.judge(plan.number)(prompts, first, second).cpu()
-
-        with spent("judging"):
-            said = self.processes.told_by_first(ask).to(pairs.cut)
-        if not (known := ~said.isnan()).any():
-            what = f"not one of the {len(prompts)} fresh pairs of a rollout got a judgement"
+        preference = pairs.preference
+        if not (known := ~preference.isnan()).any():
+            what = f"not one of the {len(preference)} fresh pairs of a rollout got a judgement"
             remedy = "`farm annotators NAME` tests how the annotator's replies are read"
             raise DataError(what, where=f"rollout {plan.number}", remedy=remedy)
-        preference = penalised(said, pairs.cut, self.config.missing_eos_penalty)
         stats = {
             **pairs.stats,
             "judging/first_preferred": preference[known].mean(),
             "judging/ties": (preference[known] == 0.5).double().mean(),
             "judging/without_judgement": 1 - known.double().mean(),
         }
-        return take(pairs._replace(preference=preference, stats=stats), known.nonzero()[:, 0])
+        return take(pairs._replace(stats=stats), known.nonzero()[:, 0])
+
+    def _both_rated(self, drawn: DrawnPairs) -> tuple[Tensor, Tensor]:
+        """log π_ref of each response of one, and of the other."""
+        own = self._rated(drawn.one)
+        return own, own if drawn.other is drawn.one else self._rated(drawn.other)
 
     def _rated(self, drawn: Responses) -> Tensor:
         """log π_ref of each response: (B,), at the temperature of the draw."""
@@ -227,13 +247,6 @@ class JudgedDraws(Draws[FreshPairs]):
             "completions/ended": drawn.ended,
         }
         return dict(zip(per_row, mean_over(self.processes, *per_row.values()), strict=True))
-
-
-def penalised(preference: Tensor, cut: Tensor, penalty: float) -> Tensor:
-    """P(first preferred) with the penalty taken off the log-odds of what was cut: (B,). 0 and 1 stay."""
-    if not penalty:
-        return preference
-    return (preference.double().logit() - penalty * cut).sigmoid().to(preference)
 
 
 def hardened(preference: Tensor | float) -> Tensor:

@@ -1,27 +1,25 @@
 """Feeds of rollouts that a judge of pairs scores, in place of a reward model.
 
-Every process draws its share. The first one asks the judge about the rollout of all, once.
+While the judge is asked, the other models rate the responses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from farm.config import option
-from farm.models.forward import autocast
 from farm.models.tokens import Prompt, Tokens
 from farm.training.batches import Rollout
-from farm.training.clock import spent
 from farm.training.data import DataError
-from farm.training.fresh_pairs import penalised
-from farm.training.method import Models, PairJudge, RewardFn
-from farm.training.on_policy import Draws, L, RolloutPlan, Rollouts, seed_of
+from farm.training.method import Models, RewardFn
+from farm.training.on_policy import L, RolloutPlan, Rollouts, seed_of
 from farm.training.rollout import RolloutConfig
 from farm.training.rows import gathered, take
+from farm.training.verdicts import beside, judged_by_first, penalised
 
 
 class JudgedRollouts(Rollouts[L]):
@@ -60,41 +58,22 @@ class JudgedRollouts(Rollouts[L]):
         return penalised(said.to(cut), cut, self.config.missing_eos_penalty)
 
 
-def judged_by_first(
-    draws: Draws[Any], plan: RolloutPlan, first: Tokens, second: Tokens, *, judge: PairJudge
-) -> Tensor:
-    """P(first preferred) of this process's pairs, by a judge that the first process asks: (B,).
-
-    first, second: equally many rows to each prompt, those of a prompt together. NaN: no judgement.
-    """
-    shared, each = draws.processes, len(first.ids) // len(plan.prompts)
-    sides = [draws.texts(gathered(side, shared, each)) for side in (first, second)]
-    prompts = [prompt for prompt in plan.whole for _ in range(each)]
-
-    def ask() -> Tensor:
-        with autocast(draws.config):
-            return judge(prompts, sides[0], sides[1]).cpu()
-
-    with spent("judging"):
-        whole = shared.told_by_first(ask)
-    return whole.view(-1, each)[shared.rank :: shared.size].flatten()
-
-
 class GroupVerdicts(JudgedRollouts[L]):
     """A feed in which all pairs of the n responses to a prompt are judged: n (n − 1)/2 judgements."""
 
     def drawn(self, plan: RolloutPlan) -> Rollout:
         """A rollout with `preferences`. Its score is the mean of a response's preferences over the others."""
-        rollout, n = super().drawn(plan), self.config.n
+        responses, n = self.fresh(plan), self.config.n
         one, other = torch.triu_indices(n, n, 1)
-        start = torch.arange(0, len(rollout.score), n)[:, None]
+        start = torch.arange(0, len(responses.ended), n)[:, None]
         rows, others = (start + one).flatten(), (start + other).flatten()
-        tokens, ended = rollout.tokens, rollout.ended.to(rollout.score)
+        tokens, ended = responses.tokens, responses.ended.to(responses.logps)
         first, second = rows_of(tokens, rows), rows_of(tokens, others)
-        said = self.asked(plan, first, second, ended[others] - ended[rows]).view(-1, len(one))
+        with beside(partial(self.rated, plan, responses), self.processes) as rating:
+            said = self.asked(plan, first, second, ended[others] - ended[rows]).view(-1, len(one))
         preferences = said.new_full((len(start), n, n), torch.nan)
         preferences[:, one, other], preferences[:, other, one] = said, 1 - said
-        return with_verdicts(rollout, preferences.view(-1, n))
+        return with_verdicts(rating.result(), preferences.view(-1, n))
 
 
 class AnchoredConfig(RolloutConfig):
@@ -114,15 +93,17 @@ class AnchoredRollouts(JudgedRollouts[L]):
 
     def drawn(self, plan: RolloutPlan) -> Rollout:
         """A rollout with `preferences` over the anchors, (B, anchors). Its score is their mean."""
-        rollout, count = super().drawn(plan), self.config.anchors
+        responses, count = self.fresh(plan), self.config.anchors
         apart = plan._replace(seed=seed_of("anchor", self.config.seed, 0))
         anchors, n = self.responses(apart, self.reference, count), self.config.n
-        row = torch.arange(len(rollout.score))
+        row = torch.arange(len(responses.ended))
         rows = row.repeat_interleave(count)
         others = ((row // n * count)[:, None] + torch.arange(count)).flatten()
-        first, second = rows_of(rollout.tokens, rows), rows_of(anchors.tokens, others)
-        cut = anchors.ended[others].to(rollout.score) - rollout.ended[rows].to(rollout.score)
-        return with_verdicts(rollout, self.asked(plan, first, second, cut).view(-1, count))
+        first, second = rows_of(responses.tokens, rows), rows_of(anchors.tokens, others)
+        cut = anchors.ended[others].to(responses.logps) - responses.ended[rows].to(responses.logps)
+        with beside(partial(self.rated, plan, responses), self.processes) as rating:
+            said = self.asked(plan, first, second, cut)
+        return with_verdicts(rating.result(), said.view(-1, count))
 
 
 def with_verdicts(rollout: Rollout, preferences: Tensor) -> Rollout:

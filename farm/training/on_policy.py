@@ -28,8 +28,8 @@ from farm.training.feed import instructions
 from farm.training.importance import corrected
 from farm.training.method import Models, RewardFn
 from farm.training.processes import Processes, at_rest
-from farm.training.rollout import TOKENS_AT_A_TIME, Responses, RolloutConfig, draw, roll_out, scored
-from farm.training.rollout_server import ServedDraws
+from farm.training.rollout import TOKENS_AT_A_TIME, Responses, RolloutConfig, draw, rate_rollout, scored
+from farm.training.rollout_server import RolloutServer, ServedDraws
 from farm.training.rows import gathered, parts, take, widths
 
 
@@ -121,10 +121,16 @@ class Draws(Generic[L]):
             mine = prompts[self.processes.rank :: self.processes.size]
             yield RolloutPlan(number, seed_of("rollout", self.config.seed, number), mine, prompts)
 
-    def responses(self, plan: RolloutPlan, policy: Drawer, n: int | None = None) -> Responses:
-        """Draw the responses alone, from any present policy. n: to each prompt; None: as config says."""
-        with at_rest(policy), autocast(self.config), self.processes.together():
-            return draw(policy, plan.prompts, self.config, seed=plan.seed, n=n or self.config.n)
+    def responses(
+        self, plan: RolloutPlan, policy: Drawer, n: int | None = None, server: RolloutServer | None = None
+    ) -> Responses:
+        """Draw the responses alone, from any present policy. n: to each prompt; None: as config says.
+
+        server: draws in place of this process, with the weights that it has.
+        """
+        config, n = self.config, n or self.config.n
+        with at_rest(policy), autocast(config), self.processes.together():
+            return draw(policy, plan.prompts, config, seed=plan.seed, n=n, server=server)
 
     def texts(self, tokens: Tokens) -> list[str]:
         """The response of each row as text, without special tokens."""
@@ -179,31 +185,38 @@ class Rollouts(Draws[L]):
         return models.reward()
 
     def drawn(self, plan: RolloutPlan) -> Rollout:
-        """Draw the rollout from the present policy. Raises DataError on a score that is not finite.
+        """Draw the rollout from the present policy. Raises DataError on a score that is not finite."""
+        return self.rated(plan, self.fresh(plan))
 
-        A server draws where the run has one, but for held-out rollouts: those are of the present weights.
-        """
-        config, served = self.config, None if plan.held_out else self.served
-        if served:
-            served.renew(plan.number, self.policy, config, self.processes)
+    def fresh(self, plan: RolloutPlan) -> Responses:
+        """The responses of a rollout, drawn from the present policy, or by the run's server."""
+        if served := self._server_of(plan):
+            served.renew(plan.number, self.policy, self.config, self.processes)
+        return self.responses(plan, self.policy, server=served.server if served else None)
+
+    def rated(self, plan: RolloutPlan, responses: Responses) -> Rollout:
+        """What the models say of the responses. Raises DataError on a score that is not finite."""
+        config, served = self.config, self._server_of(plan)
         with autocast(config):
-            rollout = roll_out(
+            rollout = rate_rollout(
+                responses,
                 self.policy,
                 reference=self.reference,
                 value=self.value,
                 reward=self.reward,
-                prompts=plan.prompts,
-                decoding=config,
-                seed=plan.seed,
-                n=config.n,
+                temperature=config.temperature,
                 missing_eos_penalty=config.missing_eos_penalty,
                 rate_again=config.precision == "bf16" or config.dtype == "bfloat16",
                 processes=self.processes,
-                server=served.server if served else None,
+                served=served is not None,
             )
         if served:
             served.refuse_strangers(rollout, self.processes)
         return rollout
+
+    def _server_of(self, plan: RolloutPlan) -> ServedDraws | None:
+        """The server that draws, where the run has one. Held-out rollouts are of the present weights."""
+        return None if plan.held_out else self.served
 
     def corrected(self, lesson: L) -> L:
         """A lesson whose advantages make up for the distance of the server's weights from the policy's."""

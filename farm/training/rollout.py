@@ -119,43 +119,39 @@ def as_rows(policy: Drawer, prompt_ids: Sequence[list[int]], drawn: Sequence[Dra
 
 
 @torch.no_grad()
-def roll_out(
+def rate_rollout(
+    drawn: Responses,
     policy: Policy,
     reference: Policy,
     value: Scorer | None,
     reward: RewardFn,
-    prompts: Sequence[Prompt],
-    decoding: Decoding,
+    temperature: float,
     *,
-    seed: int,
-    n: int = 1,
     missing_eos_penalty: float = 0.0,
     rate_again: bool = False,
     processes: Processes | None = None,
-    server: RolloutServer | None = None,
+    served: bool = False,
 ) -> Rollout:
-    """n responses to each prompt, with log-probabilities, reference log-probabilities, values and scores.
+    """The responses with log-probabilities, reference log-probabilities, values and scores.
 
     All log-probabilities are at the temperature of the draw. Those of the policy come from the draw itself.
     rate_again: take them from a second pass, because half precision rounds differently in the steps of a
     draw. Without a value model the values are 0. processes: those that do the same with other prompts at the
-    same time. server: draws the responses; its log-probabilities are kept beside those of the policy, which
-    come from a second pass then. Raises DataError on a score that is not finite, of any process, and
-    ModelError on such a logit.
+    same time. served: a server drew; its log-probabilities are kept beside those of the policy, which come
+    from a second pass then. Raises DataError on a score that is not finite, of any process, and ModelError on
+    such a logit.
     """
-    processes = processes or Processes()
-    with at_rest(policy), processes.together():
-        drawn = draw(policy, prompts, decoding, seed=seed, n=n, server=server)
-        tokens, logps = drawn.tokens, drawn.logps
-        if rate_again or server is not None:
-            logps = rated(lambda part: policy(part, decoding.temperature), tokens)
-    ref_logps = rated(lambda part: reference(part, decoding.temperature), tokens)
+    tokens, logps = drawn.tokens, drawn.logps
+    if rate_again or served:
+        with at_rest(policy):
+            logps = rated(lambda part: policy(part, temperature), tokens)
+    ref_logps = rated(lambda part: reference(part, temperature), tokens)
     values = torch.zeros_like(ref_logps)
     if value is not None:
         with at_rest(value):
             values = rated(value.values, tokens)
     apart: list[Tensor] = []
-    with processes.together():
+    with (processes or Processes()).together():
         score = scored(noting(reward, apart), drawn, missing_eos_penalty)
     return Rollout(
         tokens=tokens,
@@ -165,7 +161,7 @@ def roll_out(
         score=score,
         ended=drawn.ended,
         disagreement=apart[0].to(score) if apart else None,
-        sampler_logps=None if server is None else drawn.logps,
+        sampler_logps=drawn.logps if served else None,
     )
 
 

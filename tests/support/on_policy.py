@@ -119,7 +119,7 @@ def gradients_of_splits(method: Any, batch: Any, sizes: Sequence[int]) -> list[t
 def assert_fresh_pairs_add_up(method: Any) -> None:
     """The gradient of one batch of 8 judged pairs is that of 4 batches of 2 and of 8 of 1."""
     plan = next(method.feed.plans(0))
-    judged = method.feed.judged(plan, method.feed.drawn(plan))
+    judged = method.feed.judged(plan)
     assert judged.weight == 8
     whole, *split = gradients_of_splits(method, judged, (8, 2, 1))
     assert whole.norm() > 0

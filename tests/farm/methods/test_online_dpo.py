@@ -11,10 +11,11 @@ from farm.methods.dpo import DPOConfig, dpo_loss
 from farm.methods.online_dpo import OnlineDPOConfig, online_dpo_loss
 from farm.models.tokens import Prompt
 from farm.training.data import DataError
-from farm.training.fresh_pairs import FreshPairs, penalised
+from farm.training.fresh_pairs import FreshPairs
 from farm.training.method import PairJudge
 from farm.training.pair_method import RatedPairs
 from farm.training.rollout import by_scores
+from farm.training.verdicts import penalised
 from tests.support.objectives import Case, cases, leaves, responses
 from tests.support.on_policy import PROMPTS, MethodMaker, MethodTrainer, letters
 

@@ -13,7 +13,7 @@ from farm.training.batches import Rollout
 from farm.training.data import DataError
 from farm.training.method import RewardFn
 from farm.training.processes import Processes
-from farm.training.rollout import roll_out, rollout_stats
+from farm.training.rollout import draw, rate_rollout, rollout_stats
 from farm.training.rows import parts, take, widths
 from tests.support.tiny_models import ModelMaker
 
@@ -42,8 +42,9 @@ def rolled(
     policy = Policy.load(directory)
     decoding = Decoding(max_new_tokens=10, temperature=temperature)
     frozen = Policy.load(reference or directory)
-    return policy, roll_out(
-        policy, frozen, value, reward, PROMPTS, decoding, seed=3, n=3, missing_eos_penalty=penalty
+    drawn = draw(policy, PROMPTS, decoding, seed=3, n=3)
+    return policy, rate_rollout(
+        drawn, policy, frozen, value, reward, temperature, missing_eos_penalty=penalty
     )
 
 
