@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from farm.models import chunks
 from farm.models.chunks import head_logps, in_chunks
@@ -100,6 +103,29 @@ def test_log_probabilities_of_a_head_and_their_gradient(
     assert torch.allclose(found, expected, rtol=0, atol=1e-12)
     assert torch.autograd.gradcheck(lambda a, b: head_logps(a, b, ids, temperature), (states, weight))
     assert torch.autograd.gradcheck(lambda of: head_logps(of, weight.detach(), ids, temperature), states)
+
+
+@pytest.mark.parametrize(("rows", "products"), [(8, 2), (5, 2 + 5 / 8), (2, 2 + 6 / 8)])
+def test_the_last_part_is_not_made_again(monkeypatch: pytest.MonkeyPatch, rows: int, products: float) -> None:
+    """8 positions, so many a part: logits, the states' gradient, and logits before the last part again.
+
+    torch does not count the product that is added to the weights' gradient.
+    """
+    monkeypatch.setattr(chunks, "LOGITS", 11 * rows)
+    states, weight = torch.randn(8, 3, requires_grad=True), torch.randn(11, 3, requires_grad=True)
+    with FlopCounterMode(display=False) as counted:
+        found = head_logps(states, weight, torch.arange(8))
+        kept: Any = found.grad_fn
+        assert kept.last.numel() == 11 * ((8 - 1) % rows + 1)
+        found.sum().backward(retain_graph=True)
+    assert counted.get_total_flops() == products * 2 * 8 * 3 * 11
+    assert kept.last is None, "the backward pass used it up"
+    first = [each.grad.clone() for each in (states, weight) if each.grad is not None]
+    states.grad = weight.grad = None
+    found.sum().backward()
+    for again, before in zip((states.grad, weight.grad), first, strict=True):
+        assert again is not None
+        assert torch.equal(again, before)
 
 
 def test_large_logits_lose_nothing() -> None:
