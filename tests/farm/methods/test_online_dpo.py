@@ -81,6 +81,14 @@ def test_pairs_without_a_judgement_are_left_out(made: MethodMaker) -> None:
         next(method.feed.batches(0))
 
 
+def test_the_reference_rates_each_response_once(made: MethodMaker) -> None:
+    method = made("online_dpo")
+    rated: list[int] = []
+    method.feed.reference.register_forward_pre_hook(lambda _, inputs: rated.append(len(inputs[0].ids)))
+    (batch,) = next(method.feed.batches(0))
+    assert sum(rated) == 2 * batch.weight
+
+
 def test_each_rollout_has_a_judge_of_its_own(made: MethodMaker) -> None:
     method = made("online_dpo", batch_size=4, epochs=2.0)
     scores, numbers = by_scores(letters), list[int]()
