@@ -54,7 +54,7 @@ def worth(rollout: Rollout, config: AStarPOConfig, processes: Processes) -> Grad
 
 def loss(logps: Tensor, batch: Graded, config: AStarPOConfig) -> Loss:
     """Mean squared residual over the B responses of a batch. logps: (B, T)."""
-    log_ratio = masked_sum(logps - batch.rollout.ref_logps, batch.tokens.mask)
+    log_ratio = masked_sum(logps - batch.rollout.reference, batch.tokens.mask)
     return Loss(a_star_po_loss(log_ratio, batch.advantages, config.beta).mean(), batch.stats)
 
 

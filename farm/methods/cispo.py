@@ -63,5 +63,5 @@ def loss(logps: Tensor, batch: Credit, config: CISPOConfig) -> Loss:
     return Loss(batch.mean(losses), {**batch.stats, **stats})
 
 
-CISPO = RolloutTrainer(CISPOConfig, worth, loss)
+CISPO = RolloutTrainer(CISPOConfig, worth, loss, needs=("reward",))
 """Clipped importance sampling policy optimisation (MiniMax 2025)."""

@@ -70,7 +70,7 @@ def pairs_of(rollout: Rollout, config: CODPOConfig, processes: Processes) -> Fre
     n = config.n
     best, worst, taught = best_and_worst(rollout.score.view(-1, n), rollout.passes.view(-1, n))
     start = torch.arange(len(best), device=best.device) * n
-    reference = masked_sum(rollout.ref_logps, rollout.tokens.mask)
+    reference = masked_sum(rollout.reference, rollout.tokens.mask)
     (silent,) = mean_over(processes, ~taught)
     first, second = (
         Tokens(rollout.tokens.ids[start + place], rollout.tokens.mask[start + place])

@@ -81,5 +81,5 @@ def loss(logps: Tensor, batch: Credit, config: DAPOConfig) -> Loss:
     return clipped_loss(logps, batch, config.clip, config.clip_high)
 
 
-DAPO = RolloutTrainer(DAPOConfig, worth, loss, DynamicRollouts)
+DAPO = RolloutTrainer(DAPOConfig, worth, loss, DynamicRollouts, needs=("reward",))
 """Decoupled clip and dynamic sampling policy optimisation (Yu et al. 2025)."""

@@ -54,5 +54,5 @@ def loss(logps: Tensor, batch: Credit, config: DrGRPOConfig) -> Loss:
     return clipped_loss(logps, batch, config.clip)
 
 
-DrGRPO = RolloutTrainer(DrGRPOConfig, worth, loss)
+DrGRPO = RolloutTrainer(DrGRPOConfig, worth, loss, needs=("reward",))
 """Dr. GRPO (Liu et al. 2025)."""

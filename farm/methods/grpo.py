@@ -100,7 +100,7 @@ def by_response(mask: Tensor) -> Tensor:
 
 def loss(logps: Tensor, batch: Credit, config: GRPOConfig) -> Loss:
     """Mean loss over the tokens of a batch, by their weights. logps: (B, T)."""
-    old, reference = batch.rollout.logps, batch.rollout.ref_logps
+    old, reference = batch.rollout.logps, batch.rollout.reference
     losses = grpo_loss(
         logps,
         old,

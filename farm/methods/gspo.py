@@ -67,5 +67,5 @@ def loss(logps: Tensor, batch: Graded, config: GSPOConfig) -> Loss:
     return Loss(losses.mean(), {**batch.stats, **stats})
 
 
-GSPO = RolloutTrainer(GSPOConfig, worth, loss)
+GSPO = RolloutTrainer(GSPOConfig, worth, loss, needs=("reward",))
 """Group sequence policy optimisation (Zheng et al. 2025)."""

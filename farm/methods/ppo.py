@@ -162,7 +162,7 @@ class PPO(Method[Lesson]):
     def reward(self, rollout: Rollout) -> tuple[Tensor, Stats]:
         """The reward of each token, (B, T), and what to log about it."""
         beta, mask = self.trained.kl_coef, rollout.tokens.mask
-        return kl_shaped_reward(rollout.score, rollout.logps, rollout.ref_logps, mask, beta=beta), {}
+        return kl_shaped_reward(rollout.score, rollout.logps, rollout.reference, mask, beta=beta), {}
 
     def lesson(self, rollout: Rollout) -> Lesson:
         """Advantages and returns of a rollout: (B, T), the advantages whitened over all processes."""

@@ -61,7 +61,7 @@ def worth(rollout: Rollout, config: ReinforcePPConfig, processes: Processes) -> 
     score = group_advantages(rollout.score, config.n, scale=False) if config.baseline else rollout.score
     mask = rollout.tokens.mask
     advantages = returns_to_go(
-        score, rollout.logps, rollout.ref_logps, mask, beta=config.beta, total=processes.sum
+        score, rollout.logps, rollout.reference, mask, beta=config.beta, total=processes.sum
     )
     return Credit(rollout, advantages, mask.to(rollout.logps), rollout_stats(rollout, processes))
 

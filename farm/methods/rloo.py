@@ -71,7 +71,7 @@ def worth(rollout: Rollout, config: RLOOConfig, processes: Processes) -> Graded:
     rewards = sequence_reward(
         rollout.score,
         logps=rollout.logps,
-        ref_logps=rollout.ref_logps,
+        ref_logps=rollout.reference,
         mask=rollout.tokens.mask,
         beta=config.beta,
     )

@@ -115,7 +115,7 @@ class Rollout(NamedTuple):
 
     tokens: Tokens
     logps: Tensor  # (B, T) under the policy that drew them
-    ref_logps: Tensor  # (B, T)
+    ref_logps: Tensor | None  # (B, T); None for a method that needs no reference
     values: Tensor  # (B, T)
     score: Tensor  # (B,)
     ended: Tensor  # (B,) bool: the response ended by itself, with an end-of-sequence token
@@ -124,3 +124,9 @@ class Rollout(NamedTuple):
     preferences: Tensor | None = None  # (B, K) what a judge said of it: P(preferred), NaN for nothing
     passes: Tensor | None = None  # (B,) bool: every judge that constrains it accepts the response
     sampler_logps: Tensor | None = None  # (B, T) under the weights of the server that drew it, if one did
+
+    @property
+    def reference(self) -> Tensor:
+        """ref_logps, for a method that needs a reference: (B, T)."""
+        assert self.ref_logps is not None
+        return self.ref_logps

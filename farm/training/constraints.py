@@ -6,7 +6,7 @@ Xu et al. 2024, arXiv 2409.20370: v(x, y) is 1 where every judge of the prompt a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,7 +14,6 @@ from torch import Tensor
 from farm.models.codec import collate
 from farm.models.forward import autocast
 from farm.models.ops import kl_k1, masked_sum
-from farm.models.policy import Policy
 from farm.models.tokens import Prompt
 from farm.training.batches import Rollout
 from farm.training.clock import spent
@@ -153,14 +152,7 @@ class CalibratedRollouts(ConstrainedRollouts[L]):
     prompts, the reference draws it: a function of the seed and the prompt, so it stays for the whole run.
     """
 
-    def __init__(
-        self,
-        config: RolloutConfig,
-        data: Data[Prompt],
-        models: Models,
-        policy: Policy,
-        learn: Callable[[RolloutPlan], L],
-    ) -> None:
+    def __init__(self, config: RolloutConfig, data: Data[Prompt], *given: Any, **named: Any) -> None:
         """Raises DataError as `Draws` does, and where prompts lack a demonstration that others have."""
         self.shown = {each.prompt: each.output for each in reversed(data.demonstrations)}
         asked = set(data.train) if self.shown else set()
@@ -168,7 +160,7 @@ class CalibratedRollouts(ConstrainedRollouts[L]):
             what = f"{len(lacking)} of {len(asked)} prompts have no demonstration to be their baseline"
             remedy = "name a set whose demonstrations answer all, or leave --demonstrations out"
             raise DataError(what, where=quote(lacking[0]), remedy=remedy)
-        super().__init__(config, data, models, policy=policy, learn=learn)
+        super().__init__(config, data, *given, **named)
 
     def drawn(self, plan: RolloutPlan) -> Rollout:
         """A rollout of n + 1 rows for each prompt: its responses, then its baseline."""
@@ -231,7 +223,7 @@ def calibrated(rollout: Rollout, n: int) -> CalibratedRewards:
 
 def log_ratio(rollout: Rollout) -> Tensor:
     """log π(y|x)/π_ref(y|x) of the policy that drew: (B,), in nats, over the response's tokens."""
-    return masked_sum(kl_k1(rollout.logps, rollout.ref_logps), rollout.tokens.mask)
+    return masked_sum(kl_k1(rollout.logps, rollout.reference), rollout.tokens.mask)
 
 
 def constraint_stats(rollout: Rollout, processes: Processes) -> dict[str, Tensor]:

@@ -156,6 +156,8 @@ class Draws(Generic[L]):
 class Rollouts(Draws[L]):
     """The same, with a reference that rates the responses and a reward that scores them."""
 
+    reference: Policy
+
     def __init__(
         self,
         config: RolloutConfig,
@@ -165,18 +167,21 @@ class Rollouts(Draws[L]):
         learn: Callable[[RolloutPlan], L],
         *,
         value: Scorer | None = None,
+        referenced: bool = True,
         curriculum: Callable[[Sequence[Prompt]], Curriculum] | None = None,
     ) -> None:
         """learn: makes the batch of a rollout, which it draws by `drawn` or `responses`.
 
-        Raises DataError as `Draws` does, and ConfigError on a value model with another tokenizer than the
-        policy's.
+        referenced: False loads no reference, for a method that has no use of its log-probabilities. Raises
+        DataError as `Draws` does, and ConfigError on a value model with another tokenizer than the policy's.
         """
         if value is not None and value.codec.tokenizer.get_vocab() != policy.codec.tokenizer.get_vocab():
             what = "the value model reads other tokens than the policy writes"
             raise ConfigError(what, where="reward", remedy="use a reward model with the policy's tokenizer")
-        self.value = value
-        self.reference, self.reward = models.reference(), self.reward_of(models)
+        self.value, self.referenced = value, referenced
+        if referenced:
+            self.reference = models.reference()
+        self.reward = self.reward_of(models)
         self.served: ServedDraws | None = models.served()
         super().__init__(config, data, policy, learn, curriculum=curriculum)
 
@@ -201,7 +206,7 @@ class Rollouts(Draws[L]):
             rollout = rate_rollout(
                 responses,
                 self.policy,
-                reference=self.reference,
+                reference=self.reference if self.referenced else None,
                 value=self.value,
                 reward=self.reward,
                 temperature=config.temperature,

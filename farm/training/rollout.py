@@ -122,7 +122,7 @@ def as_rows(policy: Drawer, prompt_ids: Sequence[list[int]], drawn: Sequence[Dra
 def rate_rollout(
     drawn: Responses,
     policy: Policy,
-    reference: Policy,
+    reference: Policy | None,
     value: Scorer | None,
     reward: RewardFn,
     temperature: float,
@@ -136,17 +136,18 @@ def rate_rollout(
 
     All log-probabilities are at the temperature of the draw. Those of the policy come from the draw itself.
     rate_again: take them from a second pass, because half precision rounds differently in the steps of a
-    draw. Without a value model the values are 0. processes: those that do the same with other prompts at the
-    same time. served: a server drew; its log-probabilities are kept beside those of the policy, which come
-    from a second pass then. Raises DataError on a score that is not finite, of any process, and ModelError on
-    such a logit.
+    draw. Without a reference there are no ref_logps. Without a value model the values are 0. processes: those
+    that do the same with other prompts at the same time. served: a server drew; its log-probabilities are
+    kept beside those of the policy, which come from a second pass then. Raises DataError on a score that is
+    not finite, of any process, and ModelError on such a logit.
     """
-    tokens, logps = drawn.tokens, drawn.logps
+    tokens, logps, ref_logps = drawn.tokens, drawn.logps, None
     if rate_again or served:
         with at_rest(policy):
             logps = rated(lambda part: policy(part, temperature), tokens)
-    ref_logps = rated(lambda part: reference(part, temperature), tokens)
-    values = torch.zeros_like(ref_logps)
+    if reference is not None:
+        ref_logps = rated(lambda part: reference(part, temperature), tokens)
+    values = torch.zeros_like(logps)
     if value is not None:
         with at_rest(value):
             values = rated(value.values, tokens)
@@ -228,17 +229,19 @@ def rated(rate: Callable[[Tokens], Tensor], tokens: Tokens, budget: int = TOKENS
 def rollout_stats(rollout: Rollout, processes: Processes) -> dict[str, Tensor]:
     """Metrics of a rollout: means over the responses of all processes, each a scalar.
 
-    objective/kl estimates KL(π || π_ref) of whole responses, objective/entropy the entropy of π over them.
-    Both are sums over the tokens drawn, in nats. objective/disagreement is among the members of an ensemble.
+    objective/kl, where there is a reference, estimates KL(π || π_ref) of whole responses, objective/entropy
+    the entropy of π over them. Both are sums over the tokens drawn, in nats. objective/disagreement is among
+    the members of an ensemble.
     """
     mask = rollout.tokens.mask
     per_row = {
         "objective/scores": rollout.score,
-        "objective/kl": masked_sum(kl_k1(rollout.logps, rollout.ref_logps), mask),
         "objective/entropy": -masked_sum(rollout.logps, mask),
         "completions/mean_length": mask.sum(-1),
         "completions/ended": rollout.ended,
     }
+    if rollout.ref_logps is not None:
+        per_row["objective/kl"] = masked_sum(kl_k1(rollout.logps, rollout.ref_logps), mask)
     if rollout.disagreement is not None:
         per_row["objective/disagreement"] = rollout.disagreement
     return dict(zip(per_row, mean_over(processes, *per_row.values()), strict=True))

@@ -74,7 +74,12 @@ class RolloutMethod(Method[L], Generic[C, L]):
         self.config, self._trainer = config, trainer
         self.policy = self.trained = self.product = models.policy()
         self.feed: Rollouts[L] = trainer.feed(
-            config, data, models, policy=self.policy, learn=lambda plan: self.worth(self.feed.drawn(plan))
+            config,
+            data,
+            models,
+            policy=self.policy,
+            learn=lambda plan: self.worth(self.feed.drawn(plan)),
+            referenced="reference" in trainer.needs,
         )
 
     def worth(self, rollout: Rollout) -> L:

@@ -53,7 +53,7 @@ def test_logps_of_the_draw_are_those_of_a_pass(ending_dir: str, model_dir: str, 
     policy, rollout = rolled(ending_dir, reference=model_dir, temperature=temperature)
     assert torch.allclose(rollout.logps, policy(rollout.tokens, temperature), atol=1e-4)
     reference = Policy.load(model_dir)(rollout.tokens, temperature)
-    assert torch.allclose(rollout.ref_logps, reference, atol=1e-4)
+    assert torch.allclose(rollout.reference, reference, atol=1e-4)
     assert not rollout.values.any()
 
 
