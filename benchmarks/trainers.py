@@ -8,7 +8,10 @@ forward, backward, optimizer, metrics. Inputs are made up: a Llama with random w
 and a vocabulary of 4096 words (--vocabulary), prompts of 24-40 words (--prompt) and responses of 64-128
 words. dpo and kto compute the log-probabilities of the reference before the clock starts, on both sides;
 dpo_online is dpo that computes them in the step. kto learns from --batch single outputs. RLOO, GRPO, DAPO and
-GSPO learn from --batch responses of 64 tokens in a step, 4 for each prompt; the last two without a KL term.
+GSPO learn from --batch responses of 64 tokens in a step, 4 for each prompt; the last two without a KL term
+or a reference, and DAPO without dynamic sampling, which TRL's has not. orpo's imitation is of the chosen
+response here and of prompt and response in TRL, so the two learn apart, at the same cost for TRL, which
+computes all logits anyway.
 online_dpo draws 2 for each prompt, and a function that costs nothing judges them. PPO learns from --batch
 responses, 1 for each prompt. Drawing the responses is part of the step.
 --trl-old is the folder of an unpacked trl==1.12.0. It is timed too, because TRL 1.16 is slower on a CPU, and

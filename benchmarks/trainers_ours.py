@@ -28,7 +28,7 @@ OWN_ROLLOUTS: dict[str, dict[str, Any]] = {
     "rloo": DRAWN | {"n": 4, "beta": 0.05},
     "grpo": DRAWN | {"n": 4, "beta": 0.05},
     "ppo": DRAWN | {"n": 1, "beta": 0.05, "lam": 0.95},
-    "dapo": DRAWN | {"n": 4},
+    "dapo": DRAWN | {"n": 4, "redraws": 0},  # TRL draws no group again
     "gspo": DRAWN | {"n": 4},
     "online_dpo": DRAWN,
 }

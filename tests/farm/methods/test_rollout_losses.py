@@ -22,12 +22,14 @@ from farm.methods.grpo import group_advantages
 from farm.methods.gspo import GSPOConfig
 from farm.methods.gspo import loss as gspo_loss
 from farm.methods.reinforce_pp import ReinforcePPConfig, returns_to_go
+from farm.models.policy import Policy
 from farm.models.tokens import Tokens
 from farm.training.batches import Rollout
 from farm.training.credit import Credit, Graded
 from farm.training.processes import Processes
+from farm.training.run_models import LoadedModels
 from tests.support.objectives import VECTORS
-from tests.support.on_policy import padded
+from tests.support.on_policy import MethodMaker, padded
 
 FOUND = json.loads((VECTORS / "rollout_objectives.json").read_text())
 INPUTS = FOUND["inputs"]["rollout"]
@@ -157,3 +159,17 @@ def test_group_advantages_are_trls() -> None:
     [case] = [each for each in methods("advantages") if each["of"] == "grpo_group"]
     found = group_advantages(tensor(FOUND["scores"], dtype=torch.float64), N)
     assert found.tolist() == pytest.approx(case["advantages"], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["dapo", "gspo", "cispo", "dr_grpo"])
+def test_without_a_kl_term_no_reference_is_loaded(
+    name: str, made: MethodMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: LoadedModels) -> Policy:
+        raise AssertionError("a reference takes memory")
+
+    monkeypatch.setattr(LoadedModels, "reference", refused)
+    method = made(name)
+    (batch,) = next(method.feed.batches(0))
+    assert batch.rollout.ref_logps is None
+    assert "objective/kl" not in method.loss(batch).stats
