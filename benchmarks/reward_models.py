@@ -7,7 +7,8 @@ In the embedded world every kind learns from the same 50, 200, 800 or 2,400 pair
 and is measured on the evaluation instructions, by people's labels and by the gold utility. The epochs of each
 kind and size are chosen by the log loss on people's labels in a world of their own (seed 5), which is not
 measured. Every seed is a world with its own supervised model, people and pairs. Intervals are Student's 95 %
-over seeds, and those of differences are of equal seeds.
+over seeds, and those of differences are of equal seeds. Beside that: outputs that are acceptable or not by
+three people's votes, and a strong model that learns from a weak one's labels.
 
 --real does the same with human judgements of real text (benchmarks/reward_model.py says which), on a model
 from scratch. A seed is then another model on the same pairs. FOLDER keeps what was measured, and another call
@@ -34,6 +35,8 @@ from benchmarks.quickstart import over_seeds
 from benchmarks.reward_models_kinds import KINDS, MEMBERS, SHARED, trained
 from benchmarks.reward_models_parts import best_of_n, localisation, principles, worth
 from benchmarks.reward_models_places import Place, real_place, said, world
+from benchmarks.reward_models_votes import chosen_vote_epochs, votes
+from benchmarks.reward_models_weak import over_plain, recovered, weak_to_strong
 from db.queries.training import Labelled
 from farm.models.ops import in_order, preference_loss
 from farm.training.score_method import calibration
@@ -131,7 +134,10 @@ def in_the_world(folder: Path, seeds: Sequence[int]) -> dict[str, Any]:
     epochs = kept(
         folder / "epochs.json", lambda: chosen_epochs(world(folder, CHOOSING), list(KINDS), list(EPOCHS))
     )
-    tables, curves, faults, words = [], [], [], []
+    vote_epochs = kept(
+        folder / "vote-epochs.json", lambda: chosen_vote_epochs(world(folder, CHOOSING), CHOOSING)
+    )
+    tables, curves, faults, words, ballots, weak = [], [], [], [], [], []
     for seed in seeds:
         place = world(folder, seed)
         held = len(place.held_out)
@@ -140,6 +146,8 @@ def in_the_world(folder: Path, seeds: Sequence[int]) -> dict[str, Any]:
         curves.append(kept(folder / f"best-{seed}.json", partial(best_of_n, place, epochs, seed)))
         faults.append(kept(folder / f"faults-{seed}.json", partial(localisation, place, epochs, seed)))
         words.append(kept(folder / f"principles-{seed}.json", partial(principles, place, seed)))
+        ballots.append(kept(folder / f"votes-{seed}.json", partial(votes, place, vote_epochs, seed)))
+        weak.append(kept(folder / f"weak-{seed}.json", partial(weak_to_strong, place, seed)))
     return {
         "seeds": list(seeds),
         "epochs": epochs,
@@ -150,6 +158,12 @@ def in_the_world(folder: Path, seeds: Sequence[int]) -> dict[str, Any]:
         "best_of_n_over_one": over(curves, "one reward model"),
         "localisation": over(faults),
         "principles": over(words),
+        "vote_epochs": vote_epochs,
+        "votes": over(ballots),
+        "votes_over_soft_labels": over(ballots, "soft labels"),
+        "weak_to_strong": over(weak),
+        "weak_to_strong_over_plain": over([over_plain(each) for each in weak]),
+        "recovered": recovered(weak),
     }
 
 

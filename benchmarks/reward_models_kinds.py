@@ -16,6 +16,7 @@ from db.queries.training import Labelled
 from farm.config import ModelConfig, build
 from farm.methods import load
 from farm.models.rewards import load_margins
+from farm.models.scorer import ScorerReward
 from farm.models.tokens import Prompt
 from farm.runs.records import asked_pairs
 from farm.training.checkpoint import MODEL, RunFolder, whole_checkpoints
@@ -62,6 +63,17 @@ def trained(kind: str, place: Place, size: int, options: Mapping[str, object], s
         return Learnt(partial(verdict_margins, method, spec), "")
     model = str(whole_checkpoints(folder)[-1] / MODEL)
     return Learnt(partial(margins_of, model), model)
+
+
+def fitted(method: str, place: Place, records: Sequence[Any], options: Mapping[str, object]) -> ScorerReward:
+    """The score of a model that has learnt from these records, by any method that trains a scorer."""
+    trainer = load(method)
+    config = build(trainer.Config, dict(options))
+    made: Any = trainer(config, Data(records), LoadedModels(place.model, config))
+    folder = place.folder / f"{method}-{len(records)}-{time.monotonic_ns()}"
+    fit(made, config, lambda *_: None, RunFolder(folder, config))
+    made.trained.eval()
+    return ScorerReward(made.scorer)
 
 
 def margins_of(model: str, rows: Sequence[Labelled]) -> Tensor:
