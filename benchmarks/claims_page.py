@@ -8,7 +8,6 @@ from benchmarks.claims_verdict import (
     REFUTED,
     SEEDS,
     SHOWN,
-    Decided,
     Found,
     decided,
     over_seeds,
@@ -86,7 +85,7 @@ def _row(claim: Claim, found: Found) -> str:
         for each, values in zip(claim.decides, all_values, strict=True)
     ]
     figures = "<br>".join(
-        _figure(each, one, len(values))
+        _figure(each, one.interval, len(values))
         for each, one, values in zip(claim.decides, judged, all_values, strict=True)
     )
     seeds = min(map(len, all_values))
@@ -96,10 +95,10 @@ def _row(claim: Claim, found: Found) -> str:
     return f"| {claim.name} | {claim.claim} | {figures} | {said} |"
 
 
-def _figure(difference: Difference, one: Decided, seeds: int) -> str:
+def _figure(difference: Difference, interval: Interval | None, seeds: int) -> str:
     names = (difference.arm, _over(difference))
     more, other = reversed(names) if difference.less else names
-    found = shown(one.interval, difference.by, signed=True)
+    found = shown(interval, difference.by, signed=True)
     return f"{more}, less {other}, {difference.by}: {found} ({seeds} seed{'s' * (seeds != 1)})"
 
 
@@ -107,7 +106,8 @@ def _part(claim: Claim, found: Found) -> str:
     """The section of a claim: its experiment, what would matter, and the figures of its arms."""
     used = [each for each in MEASURES if any(each in _of(found, arm) for arm in claim.arms)]
     lines = [f"## {claim.name}", "", f"{claim.claim} ({claim.paper})", "", claim.world, ""]
-    lines += [f"- {_rule(each)}" for each in claim.decides] + [""]
+    lines += [f"- {_rule(each)}" for each in claim.decides]
+    lines += [f"- Told beside, and decides nothing: {_told(each, found)}." for each in claim.shows] + [""]
     if used:
         lines += [f"| arm | seeds | {' | '.join(HEADS[each] for each in used)} |"]
         lines += ["|---" * (len(used) + 2) + "|"]
@@ -117,6 +117,12 @@ def _part(claim: Claim, found: Found) -> str:
         seeds = max((len(each) for each in figures.values()), default=0)
         lines.append(f"| {arm} | {seeds} | {' | '.join(cells)} |")
     return "\n".join([*lines, ""] if used else lines)
+
+
+def _told(difference: Difference, found: Found) -> str:
+    """A difference with its interval at 95 %."""
+    values = paired(difference, found)
+    return _figure(difference, over_seeds(values), len(values))
 
 
 def _cell(values: list[float], measure: str) -> str:

@@ -101,7 +101,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of a paper, what the world has instead of its experiment, and what decides. All must hold."""
+    """A claim of a paper, what the world has instead of its experiment, and what decides. All must hold.
+
+    shows: differences that are told beside, and decide nothing.
+    """
 
     name: str
     paper: str
@@ -109,6 +112,7 @@ class Claim:
     world: str
     arms: tuple[str, ...]
     decides: tuple[Difference, ...]
+    shows: tuple[Difference, ...] = ()
 
 
 class Claims(NamedTuple):
@@ -146,7 +150,7 @@ def read(path: Path = FILE) -> Claims:
         _known(name, arm.needs, arms)
     for claim in claims.values():
         _known(claim.name, claim.arms, {**arms, "sft": None})
-        for each in claim.decides:
+        for each in (*claim.decides, *claim.shows):
             _known(claim.name, (each.arm, *each.others), dict.fromkeys(claim.arms))
             _known(claim.name, (each.by, each.at_equal or each.by), dict.fromkeys(MEASURES))
             if each.beyond > each.matters:
@@ -164,10 +168,13 @@ def _arm(name: str, entry: Mapping[str, Any]) -> Arm:
 
 
 def _claim(name: str, entry: Mapping[str, Any]) -> Claim:
-    decides = tuple(
-        _made(name, Difference, {**each, "over": _named(each["over"])}) for each in entry["decides"]
-    )
-    return _made(name, Claim, {**entry, "name": name, "arms": tuple(entry["arms"]), "decides": decides})
+    told = {
+        each: tuple(
+            _made(name, Difference, {**one, "over": _named(one["over"])}) for one in entry.get(each, ())
+        )
+        for each in ("decides", "shows")
+    }
+    return _made(name, Claim, {**entry, "name": name, "arms": tuple(entry["arms"]), **told})
 
 
 def _named(over: str | list[str]) -> str | tuple[str, ...]:

@@ -126,8 +126,9 @@ def test_at_equal_kl_the_others_are_a_line() -> None:
 
 def small(path: Path, **changes: object) -> Claims:
     """A file of two arms and a claim."""
-    claim = {"paper": "p", "claim": "More.", "world": "w.", "arms": ["a", "b"]}
+    claim: dict[str, object] = {"paper": "p", "claim": "More.", "world": "w.", "arms": ["a", "b"]}
     decides = {"arm": "a", "over": "b", "by": "gold", "matters": 0.02}
+    claim |= {"shows": changes["shows"]} if "shows" in changes else {}
     given = {
         "arms": {"a": {"method": "dpo"}, "b": {"method": "ipo"}, **dict(changes.get("arms", {}))},  # type: ignore[call-overload]
         "claims": {"one": {**claim, "decides": [{**decides, **dict(changes.get("decides", {}))}]}},  # type: ignore[call-overload]
@@ -150,6 +151,24 @@ def test_a_wrong_entry_is_named(tmp_path: Path, changes: Mapping[str, object], w
     with pytest.raises(ConfigError) as error:
         small(tmp_path / "claims.yaml", **changes)
     assert re.search(words, str(error.value))
+
+
+def test_what_is_told_beside_decides_nothing(tmp_path: Path) -> None:
+    """People prefer a by 5 points with the interval [1.07, 8.93]: 5 ± 2.776 · 1.414."""
+    beside = {"arm": "a", "over": "b", "by": "people", "matters": 0.02}
+    claims = small(tmp_path / "claims.yaml", shows=[beside])
+    found = {
+        seed: {
+            "a": {"gold": 0.0, "people": 0.05 + 0.02 * (seed - 2)},
+            "b": {"gold": 0.001 * seed, "people": 0.0},
+        }
+        for seed in range(SEEDS)
+    }
+    page = table(claims, found)
+    assert f"| {REFUTED} |" in page
+    assert "Told beside, and decides nothing: a, less b, people: +5.0 [+1.1, +8.9] (5 seeds)." in page
+    with pytest.raises(ConfigError, match="there is no 'c'"):
+        small(tmp_path / "wrong.yaml", shows=[{**beside, "over": "c"}])
 
 
 def test_the_key_of_an_arm_changes_with_what_it_needs(tmp_path: Path) -> None:
