@@ -32,7 +32,7 @@ from db.interchange.fields import (
 from db.interchange.files import file_rows, with_objects
 from db.interchange.rows import Placed, PreferenceRow, ReadOptions
 from db.interchange.turns import Prompted, prompted, text_of, turns, turns_of
-from db.interchange.writing import write_json_lines
+from db.interchange.writing import ENCODE, write_lines
 from db.records import COMPOSITES, AnnotatorKind, AspectVerdict, Degree, Turn
 
 FIELDS: Final = (
@@ -40,6 +40,7 @@ FIELDS: Final = (
     "output_1_model", "output_2_model", "annotator", "annotator_kind", "preference", "preference_raw",
     "order_swapped", "raw_completion", "scores", "meta",
 )  # fmt: skip
+QUESTION = FIELDS[:10]
 NAMES = frozenset(FIELDS)
 MARKS = frozenset({"annotator_kind", "output_1", "item_id"})
 SHAPE = tuple((name,) for name in ("item_id", "annotator_kind", "output_1", "output_2", "order_swapped"))
@@ -234,24 +235,45 @@ def write(rows: Iterable[PreferenceRow], path: Path) -> int:
     """Write the rows and return their number. The path ends in .jsonl, .jsonl.gz or .parquet."""
     if path.suffix == ".parquet":
         return _write_parquet(rows, path)
-    return write_json_lines((to_dict(row) for row in rows), path)
+    return write_lines(map(_line, rows), path)
+
+
+def _line(row: PreferenceRow) -> str:
+    """The row as JSON. What it asks stands before what was said of it, and is encoded apart."""
+    return f"{_opening(_question(row))}, {ENCODE(_said(row))[1:]}"
+
+
+@lru_cache(maxsize=4_096)
+def _opening(question: tuple[str | None, ...]) -> str:
+    """The beginning of a row. Rows of one question often stand together."""
+    return ENCODE(dict(zip(QUESTION, question, strict=True)))[:-1]
 
 
 def to_dict(row: PreferenceRow) -> dict[str, Any]:
     """The row with the fields and codes of this format."""
-    p, known = row.preference, instruction_id(row.instruction, row.input)
-    extra = _beside(row, known)
+    return dict(zip(QUESTION, _question(row), strict=True)) | _said(row)
+
+
+def _question(row: PreferenceRow) -> tuple[str | None, ...]:
+    """The values of the fields QUESTION."""
+    return (
+        row.source,
+        row.subset,
+        row.item_id or instruction_id(row.output_1, row.output_2),
+        instruction_id(row.instruction, row.input),
+        row.instruction,
+        row.input,
+        row.output_1,
+        row.output_2,
+        row.output_1_model,
+        row.output_2_model,
+    )
+
+
+def _said(row: PreferenceRow) -> dict[str, Any]:
+    """The other fields."""
+    p, extra = row.preference, _beside(row, instruction_id(row.instruction, row.input))
     return {
-        "source": row.source,
-        "subset": row.subset,
-        "item_id": row.item_id or instruction_id(row.output_1, row.output_2),
-        "instruction_id": known,
-        "instruction": row.instruction,
-        "input": row.input,
-        "output_1": row.output_1,
-        "output_2": row.output_2,
-        "output_1_model": row.output_1_model,
-        "output_2_model": row.output_2_model,
         "annotator": row.annotator,
         "annotator_kind": SAID[row.annotator_kind],
         "preference": None if p is None else 1 if p > 0.5 else 2 if p < 0.5 else 0,
@@ -265,7 +287,8 @@ def to_dict(row: PreferenceRow) -> dict[str, Any]:
 
 def _beside(row: PreferenceRow, known: str) -> dict[str, Any]:
     """What the row says that has no field. known: the instruction's id in this format."""
-    p, extra = row.preference, dict[str, Any]()
+    p: float | None = row.preference
+    extra: dict[str, Any] = {}
     if p not in HARD:
         extra["preference"] = p
     if row.annotator_kind in NEAREST:

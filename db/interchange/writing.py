@@ -14,10 +14,15 @@ ENCODE = json.JSONEncoder(ensure_ascii=False).encode  # made once: `json.dumps` 
 
 def write_json_lines(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
     """Write one object a line and return their number. A path that ends in .gz is gzipped."""
+    return write_lines(map(ENCODE, rows), path)
+
+
+def write_lines(lines: Iterable[str], path: Path) -> int:
+    """Write objects that are JSON already, as `write_json_lines` does."""
     count = 0
     with _sink(path) as stream:
-        for count, row in enumerate(rows, 1):  # noqa: B007
-            stream.write(ENCODE(row).encode("utf-8") + b"\n")
+        for count, line in enumerate(lines, 1):  # noqa: B007
+            stream.write(f"{line}\n".encode())
     return count
 
 

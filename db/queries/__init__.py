@@ -25,6 +25,7 @@ history       training runs and their metrics
 costs         what judgements cost, by annotator
 reasons       why judgements of an annotator have no verdict
 ratings       judgements of single outputs, as rows and as training reads them
+questions     what exported judgements were about
 exports       judgements as rows of the interchange format
 lineage       where a fact came from, for `farm trace`
 """

@@ -4,34 +4,25 @@ from __future__ import annotations
 
 import json
 from collections import namedtuple
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import FromClause, Subquery, func, select
+from sqlalchemy import Subquery, func, select
 
-from db.instruction_rows import ASKED, sides
 from db.interchange.facts import turned_order
-from db.interchange.made_here import HERE, MADE
-from db.interchange.rows import MadeHere, MadeOf, OutputOrigin, PreferenceRow
+from db.interchange.made_here import MADE
+from db.interchange.rows import MadeHere, MadeOf, PreferenceRow
 from db.ledger import Ledger
 from db.queries.aspects import aspects_between
 from db.queries.columns import Query, chunks
 from db.queries.frames import pairs_of_requests
 from db.queries.parts import PartAnswered, parts_between
-from db.records import (
-    AnnotationStatus,
-    AnnotatorKind,
-    AspectVerdict,
-    Degree,
-    ProducerKind,
-    turns_from_json,
-)
-from db.tables import ANNOTATION, ANNOTATOR, COMPLETION, IMPORTED, INSTRUCTION, ITEM, OUTPUT, PAIR, STRENGTH
+from db.queries.questions import SHOWN, Question, judged_pairs, question_of
+from db.records import AnnotationStatus, AnnotatorCard, AspectVerdict, Degree
+from db.tables import ANNOTATION, COMPLETION, IMPORTED, ITEM, STRENGTH
 
-ANNOTATOR_KINDS = {each.value: each for each in AnnotatorKind}  # an enumeration's own look-up is slow
-STATUSES = {each.value: each for each in AnnotationStatus}
+STATUSES = {each.value: each for each in AnnotationStatus}  # an enumeration's own look-up is slow
 
 
 @dataclass(frozen=True)
@@ -60,26 +51,29 @@ class PreferenceRows:
     wanted: RowFilter
 
     def __iter__(self) -> Iterator[PreferenceRow]:
-        cards = self.ledger.annotators()
-        makers = {card.id: str(card.spec.get(MADE, card.key)) for card in cards}
-        specs = {card.id: card.spec for card in cards if card.key == makers[card.id]}
-        query, labels = _query(self.wanted), self.wanted.labels
+        judges = {card.id: card for card in self.ledger.annotators()}
+        makers = {card.id: str(card.spec.get(MADE, card.key)) for card in judges.values()}
+        specs = {card.id: card.spec for card in judges.values() if card.key == makers[card.id]}
+        query, labels = _query(self.wanted, judges.values()), self.wanted.labels
         told = _record(query)
         with self.ledger.reading() as connection:
             for batch in chunks(connection, query):
-                rows = list(map(told, batch))
-                if labels:
-                    yield from (_row(row, None, aspects=(), labels=True) for row in rows)
-                    continue
-                ends = rows[0].id, rows[-1].id
-                aspects, parts = aspects_between(self.ledger, *ends), parts_between(self.ledger, *ends)
-                for row in rows:
-                    made = _made(row, makers[row.annotator_id]) if row.here else None
+                pairs = judged_pairs(connection, {told(each).pair_id for each in batch})
+                ends = told(batch[0]).id, told(batch[-1]).id
+                questions = dict[tuple[int, int | None], Question]()
+                aspects = {} if labels else aspects_between(self.ledger, *ends)
+                parts = {} if labels else parts_between(self.ledger, *ends)
+                for row in map(told, batch):
+                    place = row.pair_id, row.item_id
+                    if (asked := questions.get(place)) is None:
+                        asked = questions[place] = question_of(row, pairs[row.pair_id])
+                    made = _made(row, asked, makers) if row.here and not labels else None
                     if made and row.annotator_id in specs:
                         made = made._replace(spec=specs.pop(row.annotator_id))
                     if made and row.id in parts:
-                        made = made._replace(parts=_parts(row, parts[row.id], makers))
-                    yield _row(row, made, aspects=_oriented(row, aspects), labels=False)
+                        made = made._replace(parts=_parts(parts[row.id], asked, makers))
+                    said = aspects.get(row.id, ())
+                    yield _row(row, asked, judges[row.annotator_id], made=made, aspects=said, labels=labels)
 
 
 def _record(query: Query) -> Callable[..., Any]:
@@ -89,16 +83,11 @@ def _record(query: Query) -> Callable[..., Any]:
     return make
 
 
-def _oriented(row: Any, aspects: Mapping[int, tuple[AspectVerdict, ...]]) -> tuple[AspectVerdict, ...]:
-    """The aspects of a judgement, as its row shows the outputs."""
-    return tuple(each.turned if row.flipped else each for each in aspects.get(row.id, ()))
-
-
-def _parts(row: Any, parts: Sequence[PartAnswered], makers: Mapping[int, str]) -> tuple[MadeOf, ...]:
+def _parts(parts: Sequence[PartAnswered], asked: Question, makers: Mapping[int, str]) -> tuple[MadeOf, ...]:
     """What a judgement was made of, as its row shows the outputs."""
     return tuple(
         MadeOf(
-            makers[each.annotator_id], each.replicate, turned_order(each.swapped, row.flipped), each.attempt
+            makers[each.annotator_id], each.replicate, turned_order(each.swapped, asked.flipped), each.attempt
         )
         for each in parts
     )
@@ -109,35 +98,31 @@ def preference_rows(ledger: Ledger, wanted: RowFilter) -> PreferenceRows:
     return PreferenceRows(ledger, wanted)
 
 
-def _query(wanted: RowFilter) -> Query:
-    a, b = OUTPUT.alias(), OUTPUT.alias()
-    first, reply, share, before = _first_items(wanted), COMPLETION.c, pairs_of_requests(), _superseded()
+def _query(wanted: RowFilter, cards: Iterable[AnnotatorCard]) -> Query:
+    """The judgements that are wanted, without the texts of their pairs. cards: all annotators."""
+    row, first, reply, share = ANNOTATION.c, _first_items(wanted), COMPLETION.c, pairs_of_requests()
+    before = _superseded()
     query: Query = (
         select(
             *_judged(),
-            *_asked(a, b),
             func.coalesce(IMPORTED.c.price, reply.cost / share.c.slots).label("price"),
             func.coalesce(IMPORTED.c.seconds, reply.seconds / share.c.slots).label("seconds"),
         )
-        .join(PAIR, PAIR.c.id == ANNOTATION.c.pair_id)
-        .join(a, a.c.id == PAIR.c.output_a_id)
-        .join(b, b.c.id == PAIR.c.output_b_id)
-        .join(INSTRUCTION, INSTRUCTION.c.id == a.c.instruction_id)
-        .join(ANNOTATOR, ANNOTATOR.c.id == ANNOTATION.c.annotator_id)
-        .outerjoin(first, first.c.pair_id == ANNOTATION.c.pair_id)
-        .outerjoin(ITEM, ITEM.c.id == func.coalesce(ANNOTATION.c.item_id, first.c.item))
-        .outerjoin(COMPLETION, reply.claim_id == ANNOTATION.c.completion_id)
-        .outerjoin(share, share.c.claim_id == ANNOTATION.c.completion_id)
-        .outerjoin(IMPORTED, IMPORTED.c.annotation_id == ANNOTATION.c.id)
-        .outerjoin(STRENGTH, STRENGTH.c.annotation_id == ANNOTATION.c.id)
-        .outerjoin(before, before.c.id == ANNOTATION.c.id)
-        .where(ANNOTATION.c.status != AnnotationStatus.RETRACTED.value, before.c.id.is_(None))
-        .order_by(ANNOTATION.c.id)
+        .select_from(ANNOTATION)
+        .outerjoin(first, first.c.pair_id == row.pair_id)
+        .outerjoin(ITEM, ITEM.c.id == func.coalesce(row.item_id, first.c.item))
+        .outerjoin(COMPLETION, reply.claim_id == row.completion_id)
+        .outerjoin(share, share.c.claim_id == row.completion_id)
+        .outerjoin(IMPORTED, IMPORTED.c.annotation_id == row.id)
+        .outerjoin(STRENGTH, STRENGTH.c.annotation_id == row.id)
+        .outerjoin(before, before.c.id == row.id)
+        .where(row.status != AnnotationStatus.RETRACTED.value, before.c.id.is_(None))
+        .order_by(row.id)
     )
     for column, value in _named(wanted):
         query = query.where(ITEM.c[column] == value)
     if wanted.annotators:
-        query = query.where(ANNOTATOR.c.name.in_(wanted.annotators))
+        query = query.where(row.annotator_id.in_(card.id for card in cards if card.name in wanted.annotators))
     return query
 
 
@@ -157,9 +142,11 @@ def _superseded() -> Subquery:
 
 
 def _judged() -> tuple[Any, ...]:
-    """The columns that say who judged, and what."""
+    """The columns that say who judged, what was said, and which item of the pair is shown."""
     return (
         ANNOTATION.c.id,
+        ANNOTATION.c.pair_id,
+        ANNOTATION.c.annotator_id,
         ANNOTATION.c.preference,
         ANNOTATION.c.swapped,
         ANNOTATION.c.replicate,
@@ -174,23 +161,7 @@ def _judged() -> tuple[Any, ...]:
         IMPORTED.c.scores,
         IMPORTED.c.raw_completion,
         IMPORTED.c.meta,
-        ANNOTATOR.c.name.label("annotator"),
-        ANNOTATOR.c.kind,
-        ANNOTATION.c.annotator_id,
-    )
-
-
-def _asked(a: FromClause, b: FromClause) -> tuple[Any, ...]:
-    """The columns that say what was judged. a, b: the outputs of the pair."""
-    return (
-        ITEM.c.source,
-        ITEM.c.subset,
-        ITEM.c.name.label("item"),
-        func.coalesce(ITEM.c.flipped, False).label("flipped"),
-        ITEM.c.instruction_ref,
-        PAIR.c.key.label("pair"),
-        *ASKED,
-        *sides(a, b),
+        *SHOWN,
     )
 
 
@@ -209,27 +180,20 @@ def _first_items(wanted: RowFilter) -> Subquery:
 
 
 def _row(
-    row: Any, made: MadeHere | None, *, aspects: tuple[AspectVerdict, ...], labels: bool
+    row: Any,
+    asked: Question,
+    judge: AnnotatorCard,
+    *,
+    made: MadeHere | None,
+    aspects: tuple[AspectVerdict, ...],
+    labels: bool,
 ) -> PreferenceRow:
-    flipped = bool(row.flipped)
-    both = ((row.text_a, row.producer_a, row.turns_a), (row.text_b, row.producer_b, row.turns_b))
-    (output_1, model_1, turns_1), (output_2, model_2, turns_2) = reversed(both) if flipped else both
-    loose = row.item is None
+    flipped = asked.flipped
     preference = _turned(row.label if labels else row.preference, flipped)
     return PreferenceRow(
-        source=HERE if loose else row.source,
-        subset=row.subset,
-        item_id=row.pair if loose else row.item,
-        instruction_id=row.instruction_ref,
-        instruction=row.asked_text,
-        input=row.asked_input,
-        turns=turns_from_json(row.asked_turns),
-        output_1=output_1,
-        output_2=output_2,
-        output_1_model=model_1 or None,
-        output_2_model=model_2 or None,
-        annotator=row.annotator,
-        annotator_kind=ANNOTATOR_KINDS[row.kind],
+        **asked.fields,
+        annotator=judge.name,
+        annotator_kind=judge.kind,
         preference=preference,
         reason=row.reason if preference is None else None,
         preference_raw=_load(row.preference_raw),
@@ -238,33 +202,23 @@ def _row(
         scores=_load(row.scores),
         meta=_load(row.meta) or {},
         degree=None if labels or row.steps is None else Degree(row.steps, row.levels),
-        aspects=aspects,
+        aspects=tuple([each.turned for each in aspects]) if flipped else aspects,
         replicate=row.replicate,
         price=row.price,
         seconds=row.seconds,
         made=made,
-        turns_1=turns_from_json(turns_1),
-        turns_2=turns_from_json(turns_2),
     )
 
 
-def _made(row: Any, maker: str) -> MadeHere:
-    """What is known of a judgement that the farm made. maker: the key of the annotator that made it."""
-    flipped = bool(row.flipped)
-    a = _origin(row.kind_a, row.decoding_a, row.sample_a)
-    b = _origin(row.kind_b, row.decoding_b, row.sample_b)
+def _made(row: Any, asked: Question, makers: Mapping[int, str]) -> MadeHere:
+    """What is known of a judgement that the farm made. makers: keys of the annotators that made them."""
     return MadeHere(
-        annotator=maker,
+        annotator=makers[row.annotator_id],
         status=STATUSES[row.status],
-        label=_turned(row.label, flipped),
+        label=_turned(row.label, asked.flipped),
         attempt=row.attempt,
-        drawn=(b, a) if flipped else (a, b),
+        drawn=asked.drawn,
     )
-
-
-@lru_cache(maxsize=4_096)
-def _origin(kind: str, decoding: str, sample: int) -> OutputOrigin:
-    return OutputOrigin(ProducerKind(kind), decoding, sample)
 
 
 def _turned(preference: float | None, flipped: bool) -> float | None:
