@@ -14,7 +14,7 @@ from db.ledger import Ledger
 from db.queries.aspects import require_aspect
 from db.queries.frames import Judgements
 from db.queries.holdings import names_of
-from farm.evaluation.audit_report import AuditReport, Slice
+from farm.evaluation.audit_report import Agreement, AuditReport, ReferenceAudit, Slice
 from farm.evaluation.benchmarks import benchmark_audit, of_benchmark, require_benchmark
 from farm.evaluation.coverage import coverage
 from farm.evaluation.drift_audit import drift_audit
@@ -116,14 +116,26 @@ def audit(found: Judgements, options: AuditOptions) -> AuditReport:
     shown = annotators_named(who, options.annotators)
 
     def measured(sample: Sample) -> Slice:
-        under_way = SliceAudit(
-            sample,
-            reference=reference,
-            reference_name=options.reference,
-            shown=shown,
-            unreadable_is_wrong=options.nulls == "wrong",
-        )
-        return under_way.report()
+        return _slice_audit(sample, options, reference, shown=shown).report()
 
     slices = tuple(measured(sample) for sample in samples_by(found, who, reference, options.by))
     return AuditReport(measured(whole_sample(found, who)), slices, options.nulls)
+
+
+def agreements(found: Judgements) -> tuple[ReferenceAudit, tuple[Agreement, ...]]:
+    """Of what `audit` measures, the agreement of people, and that of every annotator with them, alone."""
+    who, options = named(found.annotators), AuditOptions()
+    people = reference_members(who, options.reference)
+    return _slice_audit(whole_sample(found, who), options, people, shown=who).agreements()
+
+
+def _slice_audit(
+    sample: Sample, options: AuditOptions, reference: Sequence[Who], *, shown: Sequence[Who]
+) -> SliceAudit:
+    return SliceAudit(
+        sample,
+        reference=reference,
+        reference_name=options.reference,
+        shown=shown,
+        unreadable_is_wrong=options.nulls == "wrong",
+    )

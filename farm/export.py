@@ -11,11 +11,9 @@ from db.interchange import FORMATS
 from db.interchange.rows import PreferenceRow, RatedOutput
 from db.ledger import Ledger
 from db.queries.exports import RowFilter, preference_rows
-from db.queries.frames import Judgements
 from db.queries.ratings import RatingRows
 from db.whole_files import refuse_other, write_bytes_whole, write_whole
-from farm.audit import AuditOptions, audit
-from farm.evaluation.audit_report import AuditReport
+from farm.audit import agreements
 from farm.evaluation.cards import CARD, dataset_card
 from farm.import_ import format_named
 
@@ -46,7 +44,7 @@ def export_file(ledger: Ledger, format_name: str, path: Path, wanted: RowFilter)
         with ledger.frozen():
             rows = _WithRatings(ledger, wanted) if chosen.writes_ratings else preference_rows(ledger, wanted)
             count = write(rows, unfinished)
-            text = dataset_card(ledger, path, chosen.name, wanted, rows=count, audit=_audited)
+            text = dataset_card(ledger, path, chosen.name, wanted, rows=count, agreements=agreements)
         write_bytes_whole(card, text.encode(), CARD)
         return count
 
@@ -63,10 +61,6 @@ class _WithRatings:
     def __iter__(self) -> Iterator[RatedOutput | PreferenceRow]:
         yield from RatingRows(self.ledger, self.wanted)
         yield from preference_rows(self.ledger, self.wanted)
-
-
-def _audited(found: Judgements) -> AuditReport:
-    return audit(found, AuditOptions())
 
 
 def card_path(path: Path) -> Path:

@@ -18,7 +18,7 @@ from db.queries.aspects import aspects_between
 from db.queries.columns import Query, chunks
 from db.queries.frames import pairs_of_requests
 from db.queries.parts import PartAnswered, parts_between
-from db.queries.questions import SHOWN, Question, judged_pairs, question_of
+from db.queries.questions import SHOWN, ShownQuestion, judged_pairs, question_of
 from db.records import AnnotationStatus, AnnotatorCard, AspectVerdict, Degree
 from db.tables import ANNOTATION, COMPLETION, IMPORTED, ITEM, STRENGTH
 
@@ -60,7 +60,7 @@ class PreferenceRows:
             for batch in chunks(connection, query):
                 pairs = judged_pairs(connection, {told(each).pair_id for each in batch})
                 ends = told(batch[0]).id, told(batch[-1]).id
-                questions = dict[tuple[int, int | None], Question]()
+                questions = dict[tuple[int, int | None], ShownQuestion]()
                 aspects = {} if labels else aspects_between(self.ledger, *ends)
                 parts = {} if labels else parts_between(self.ledger, *ends)
                 for row in map(told, batch):
@@ -83,7 +83,9 @@ def _record(query: Query) -> Callable[..., Any]:
     return make
 
 
-def _parts(parts: Sequence[PartAnswered], asked: Question, makers: Mapping[int, str]) -> tuple[MadeOf, ...]:
+def _parts(
+    parts: Sequence[PartAnswered], asked: ShownQuestion, makers: Mapping[int, str]
+) -> tuple[MadeOf, ...]:
     """What a judgement was made of, as its row shows the outputs."""
     return tuple(
         MadeOf(
@@ -181,7 +183,7 @@ def _first_items(wanted: RowFilter) -> Subquery:
 
 def _row(
     row: Any,
-    asked: Question,
+    asked: ShownQuestion,
     judge: AnnotatorCard,
     *,
     made: MadeHere | None,
@@ -210,7 +212,7 @@ def _row(
     )
 
 
-def _made(row: Any, asked: Question, makers: Mapping[int, str]) -> MadeHere:
+def _made(row: Any, asked: ShownQuestion, makers: Mapping[int, str]) -> MadeHere:
     """What is known of a judgement that the farm made. makers: keys of the annotators that made them."""
     return MadeHere(
         annotator=makers[row.annotator_id],

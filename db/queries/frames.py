@@ -20,7 +20,7 @@ from db.ledger import Ledger
 from db.queries import attempts
 from db.queries.aspects import speaks_of
 from db.queries.attempts import ASKED, latest_of_sorted
-from db.queries.columns import chunks, numbers
+from db.queries.columns import Query, chunks, numbers
 from db.queries.orders import averaged_over_orders
 from db.records import AnnotationStatus, AnnotatorCard
 from db.tables import (
@@ -37,10 +37,11 @@ from db.tables import (
     PAIR,
 )
 
+PAID = ("price", "seconds", "retries")
 KINDS = {
     **attempts.KINDS,
     "silent": "int8",
-    **dict.fromkeys(("preference", "price", "seconds", "retries"), "float64"),
+    **dict.fromkeys(("preference", *PAID), "float64"),
 }
 """The columns of all attempts at all judgements, and their types."""
 
@@ -52,7 +53,7 @@ class Judgements:
     judgements: one row per judgement: unit, annotator (id), preference (P(first output of the unit
         preferred), NaN without a verdict), swapped (1: second output shown first, 0: first output shown
         first, -1: unknown), replicate, price (US dollars), seconds, retries (number of failed tries before
-        the reply; NaN where nothing was asked).
+        the reply; NaN where nothing was asked). The last three may be left out.
     units: one row per question: unit, pair_id, instruction_id, name, source, subset, length_1 and length_2
         (characters), list_1 and list_2 (whether the output has a list), identical (equal texts), flipped (the
         first output of the unit is output_b).
@@ -72,6 +73,7 @@ def judgements(
     labels: bool = False,
     average_orders: bool = False,
     aspect: str | None = None,
+    paid: bool = True,
 ) -> Judgements:
     """Every judgement of the questions in a source and subset; None means any.
 
@@ -79,20 +81,19 @@ def judgements(
     other sources brought. has_list: tells whether a text has a list. labels: give the label, which training
     sees, in place of the preference. average_orders: see db/queries/orders.py. aspect: the verdict on this
     criterion in place of the overall one. Then only annotators that judge by it are there; a judgement that
-    says nothing of it, such as a tie of identical outputs, is left out.
+    says nothing of it, such as a tie of identical outputs, is left out. paid: give price, seconds, retries.
     """
     with ledger.frozen(), ledger.reading() as connection:
         items = _items(connection)
         texts = _text_features(connection, has_list)
-        rows = _annotations(connection, labels, aspect)
+        rows = _annotations(connection, labels, aspect, paid)
         known = ledger.annotators()
     items["unit"] = items.groupby(["name", "pair_id"], sort=False).ngroup()
     units = _units(items, texts, source, subset)
     standing = _latest(rows)
     del rows
     if average_orders:
-        paid = ("price", "seconds", "retries")
-        standing = averaged_over_orders(standing, ASKED[:-1], ("preference",), paid)
+        standing = averaged_over_orders(standing, ASKED[:-1], ("preference",), PAID if paid else ())
     placed = _place(standing, items, units)
     present = set(placed["annotator"].unique())
     cards = tuple(card for card in known if card.id in present)
@@ -129,35 +130,38 @@ def _text_features(connection: Connection, has_list: Callable[[str], bool]) -> p
     return pd.concat([pd.DataFrame(part, columns=list(kinds)).astype(kinds) for part in parts or [[]]])
 
 
-def _annotations(connection: Connection, labels: bool, aspect: str | None) -> pd.DataFrame:
-    """Every attempt at every judgement. The pairs of one request share its price and time equally."""
-    row, extra, paid = ANNOTATION.c, IMPORTED.c, COMPLETION.c
+def _annotations(connection: Connection, labels: bool, aspect: str | None, paid: bool) -> pd.DataFrame:
+    """Every attempt at every judgement."""
+    row = ANNOTATION.c
     silent_ones = [AnnotationStatus.RETRACTED.value, AnnotationStatus.CONTESTED.value]
     silent_ones += [] if labels else [AnnotationStatus.SPARED.value]
     silent: ColumnElement[bool] = row.status.in_(silent_ones)
     said = ASPECT.c.preference if aspect else row.label if labels else row.preference
     if aspect:
         silent = or_(silent, and_(row.status == AnnotationStatus.OK.value, ASPECT.c.name.is_(None)))
-    share = pairs_of_requests()
-    query = (
-        select(
-            *JUDGEMENT,
-            case((silent, 1), else_=0),
-            said,
-            func.coalesce(extra.price, paid.cost / share.c.slots),
-            func.coalesce(extra.seconds, paid.seconds / share.c.slots),
-            paid.sendings - 1 + CLAIM.c.attempt + row.attempt,
-        )
-        .outerjoin(IMPORTED, extra.annotation_id == row.id)
-        .outerjoin(COMPLETION, paid.claim_id == row.completion_id)
-        .outerjoin(share, share.c.claim_id == row.completion_id)
-        .outerjoin(CLAIM, CLAIM.c.id == row.completion_id)
-        .order_by(*JUDGEMENT)
-    )
+    query: Query = select(*JUDGEMENT, case((silent, 1), else_=0), said).order_by(*JUDGEMENT)
     if aspect:
         judging = select(row.annotator_id).join(ASPECT, speaks_of(aspect)).distinct()
         query = query.outerjoin(ASPECT, speaks_of(aspect)).where(row.annotator_id.in_(judging))
-    return numbers(connection, query, KINDS)
+    if paid:
+        return numbers(connection, _with_paid(query), KINDS)
+    return numbers(connection, query, {name: kind for name, kind in KINDS.items() if name not in PAID})
+
+
+def _with_paid(query: Query) -> Query:
+    """Adds the columns PAID. The pairs of one request share its price and time equally."""
+    row, extra, reply, share = ANNOTATION.c, IMPORTED.c, COMPLETION.c, pairs_of_requests()
+    return (
+        query.add_columns(
+            func.coalesce(extra.price, reply.cost / share.c.slots),
+            func.coalesce(extra.seconds, reply.seconds / share.c.slots),
+            reply.sendings - 1 + CLAIM.c.attempt + row.attempt,
+        )
+        .outerjoin(IMPORTED, extra.annotation_id == row.id)
+        .outerjoin(COMPLETION, reply.claim_id == row.completion_id)
+        .outerjoin(share, share.c.claim_id == row.completion_id)
+        .outerjoin(CLAIM, CLAIM.c.id == row.completion_id)
+    )
 
 
 def pairs_of_requests() -> Subquery:
@@ -212,9 +216,7 @@ def _place(rows: pd.DataFrame, items: pd.DataFrame, units: pd.DataFrame) -> pd.D
             "preference": np.where(flipped, 1 - preference, preference),
             "swapped": np.where(flipped & (swapped >= 0), 1 - swapped, swapped).astype(np.int8),
             "replicate": placed["replicate"].to_numpy(),
-            "price": placed["price"].to_numpy(),
-            "seconds": placed["seconds"].to_numpy(),
-            "retries": placed["retries"].to_numpy(),
+            **{name: placed[name].to_numpy() for name in PAID if name in placed},
         },
         copy=False,
     )

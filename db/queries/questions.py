@@ -52,7 +52,7 @@ class JudgedPair(NamedTuple):
     turns_b: str
 
 
-class Question(NamedTuple):
+class ShownQuestion(NamedTuple):
     """What was judged. fields: those of a `PreferenceRow` that say it, by name."""
 
     fields: Mapping[str, Any]
@@ -77,7 +77,7 @@ def judged_pairs(connection: Connection, pair_ids: Collection[int]) -> dict[int,
     }
 
 
-def question_of(item: Any, pair: JudgedPair) -> Question:
+def question_of(item: Any, pair: JudgedPair) -> ShownQuestion:
     """A pair as an item shows it. item: a row with the columns SHOWN."""
     a = pair.text_a, pair.producer_a, pair.turns_a, _origin(pair.kind_a, pair.decoding_a, pair.sample_a)
     b = pair.text_b, pair.producer_b, pair.turns_b, _origin(pair.kind_b, pair.decoding_b, pair.sample_b)
@@ -100,7 +100,7 @@ def question_of(item: Any, pair: JudgedPair) -> Question:
         "turns_1": turns_from_json(turns_1),
         "turns_2": turns_from_json(turns_2),
     }
-    return Question(fields, flipped, (drawn_1, drawn_2))
+    return ShownQuestion(fields, flipped, (drawn_1, drawn_2))
 
 
 @lru_cache(maxsize=4_096)

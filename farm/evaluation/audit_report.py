@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from db.ids import Json
 from farm.evaluation.benchmarks import BenchmarkAudit
@@ -51,6 +52,15 @@ class Confusion:
             "order": list(CATEGORIES),
             "table": self.table.tolist(),
         }
+
+
+class Agreement(NamedTuple):
+    """The agreement of one annotator with the reference. n: judgements."""
+
+    name: str
+    kind: str
+    n: int
+    agreement: Interval
 
 
 @dataclass(frozen=True)

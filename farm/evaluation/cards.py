@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 
 import pandas as pd
 
@@ -27,11 +28,12 @@ from db.records import AnnotatorCard
 from db.schema import package_version
 from db.whole_files import Kind, write_bytes_whole
 from farm.escaping import printed
-from farm.evaluation.audit_report import AnnotatorAudit, AuditReport
+from farm.evaluation.audit_report import Agreement, ReferenceAudit
 from farm.evaluation.references import named
 from farm.statistics.bootstrap import Interval
 
 CARD = Kind(b"---\ntags: [preference, preference-farm]")
+Agreements: TypeAlias = Callable[[Judgements], tuple[ReferenceAudit, Sequence[Agreement]]]
 MODEL_CARD = Kind(b"---\ntags: [preference-farm, ")
 BEFORE_NOISE = "Verdicts are as they were given, before label noise; a snapshot has them after it."
 AFTER_NOISE = "Verdicts are labels, after label noise, as a snapshot of these judgements has them."
@@ -49,14 +51,14 @@ def dataset_card(
     wanted: RowFilter,
     *,
     rows: int,
-    audit: Callable[[Judgements], AuditReport],
+    agreements: Agreements,
 ) -> str:
     """The card of a file of judgements that was exported from the ledger.
 
-    wanted: what was exported. rows: how many rows the file has. audit: the function that measures the
-    agreement of its annotators with people.
+    wanted: what was exported. rows: how many rows the file has. agreements: the function that measures
+    the agreement of people, and that of the file's annotators with them.
     """
-    every = judgements(ledger, has_list, wanted.source, wanted.subset, labels=wanted.labels)
+    every = judgements(ledger, has_list, wanted.source, wanted.subset, labels=wanted.labels, paid=False)
     found = _wanted(every, wanted)
     theirs = int(_by_asked(found, wanted).sum())
     lines = [CARD.begins.decode(), "---", "", f"# {_text(file.name)}", ""]
@@ -70,7 +72,7 @@ def dataset_card(
     lines += _table(("source", "subset", "questions"), _sources(found))
     if not found.judgements.empty:
         others = len(found.judgements) - theirs
-        lines += _annotators(ledger, found, audit(found), wanted=wanted, others=others)
+        lines += _annotators(ledger, found, *agreements(found), wanted=wanted, others=others)
     return "\n".join([*lines, "## Licence", "", LICENCE, "", *_reading(file, format_name)]) + "\n"
 
 
@@ -96,7 +98,13 @@ def _sources(found: Judgements) -> Iterator[Sequence[str]]:
 
 
 def _annotators(
-    ledger: Ledger, found: Judgements, report: AuditReport, wanted: RowFilter, others: int
+    ledger: Ledger,
+    found: Judgements,
+    people: ReferenceAudit,
+    judges: Sequence[Agreement],
+    *,
+    wanted: RowFilter,
+    others: int,
 ) -> Iterator[str]:
     cards = {
         who.name: card
@@ -104,17 +112,17 @@ def _annotators(
         if not wanted.annotators or card.name in wanted.annotators
     }
     paid = {each.annotator: each for each in spent(ledger)}
-    yield from ("## Annotators", "", *_people(report), "")
+    yield from ("## Annotators", "", *_people(people), "")
     if others:
         yield from (f"Others judged these questions {others:,} times. That is not in the file.", "")
     rows = []
-    for each in report.whole.annotators:
+    for each in judges:
         if each.name not in cards:
             continue
         card = cards[each.name]
         cost = paid.get(card.name)
         price = "" if cost is None else f"${cost.cost:,.4f}" + (" and more" if cost.unpriced else "")
-        rows.append((each.name, each.kind, f"{each.n:,}", _share(each), card.key, price))
+        rows.append((each.name, each.kind, f"{each.n:,}", _interval(each.agreement), card.key, price))
     head = ("annotator", "kind", "judgements", "agreement with people", "fingerprint", "cost in the ledger")
     yield from _table(head, rows)
     prompts = [row for card in cards.values() for row in _prompts(card)]
@@ -123,8 +131,7 @@ def _annotators(
         yield from _table(("annotator", "model", "prompt"), prompts)
 
 
-def _people(report: AuditReport) -> Iterator[str]:
-    reference = report.whole.reference
+def _people(reference: ReferenceAudit) -> Iterator[str]:
     if not reference.units:
         yield "No person judged these questions."
         return
@@ -136,10 +143,6 @@ def _people(report: AuditReport) -> Iterator[str]:
     )
     yield f"{who} agree with the majority of each other: {_interval(agreement) or 'not known'}."
     yield f"Always preferring the longer output: {_interval(longest)}. Intervals are 95 %, by question."
-
-
-def _share(each: AnnotatorAudit) -> str:
-    return _interval(each.measures["agreement"])
 
 
 def _interval(found: Interval) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from db.records import COMPOSITES
-from farm.evaluation.audit_report import AnnotatorAudit, Confusion, Panel, ReferenceAudit, Slice
+from farm.evaluation.audit_report import Agreement, AnnotatorAudit, Confusion, Panel, ReferenceAudit, Slice
 from farm.evaluation.references import GROUPS, Who
 from farm.evaluation.slices import Sample
 from farm.statistics import profile, reliability
@@ -96,6 +96,26 @@ class SliceAudit:
             panel=panel,
         )
 
+    def agreements(self) -> tuple[ReferenceAudit, tuple[Agreement, ...]]:
+        """Of what `report` measures, agreement alone: of the reference, and of each annotator with it."""
+        within = intervals(self._reference_agreement(), self.sample.units.instruction)
+        return self._reference_audit(within), tuple(map(self._agreement, self._annotators))
+
+    def _agreement(self, who: Who) -> Agreement:
+        items, mine = self._judged_by(who)
+        own = self._own(who)
+        faced = profile.faced(self._counts[items], None if own is None else own[items])
+        score = profile.agreement_score(mine.preference, profile.of_judgements(mine.units, faced))
+        measure = profile.agreement(mine.units, score, len(items))
+        interval = intervals({"agreement": measure}, self.sample.units.instruction[items])["agreement"]
+        return Agreement(who.name, who.kind.value, len(mine.units), interval)
+
+    def _judged_by(self, who: Who) -> tuple[Ints, profile.JudgementColumns]:
+        """The questions that an annotator judged, and its judgements of them, numbered among these."""
+        judged = self.sample.columns_of(who)
+        items, local = np.unique(judged.units, return_inverse=True)
+        return items, judged._replace(units=local)
+
     @cached_property
     def _annotators(self) -> tuple[Who, ...]:
         """The annotators to report that judged in this slice."""
@@ -163,9 +183,8 @@ class SliceAudit:
 
     def _measured(self, who: Who) -> dict[str, Interval]:
         """One annotator's measures over the questions that it judged."""
-        judged = self.sample.columns_of(who)
-        items, local = np.unique(judged.units, return_inverse=True)
-        mine, units = judged._replace(units=local), self.sample.units.take(items)
+        items, mine = self._judged_by(who)
+        units = self.sample.units.take(items)
         own, wrong = self._own(who), self.unreadable_is_wrong
         reference = profile.Reference(
             self._counts[items], None if own is None else own[items], self._members.score_of(items)
@@ -174,19 +193,28 @@ class SliceAudit:
         measures |= profile.by_itself(mine, units, unreadable_is_same=wrong)
         return intervals(measures, units.instruction)
 
+    def _reference_agreement(self) -> dict[str, Measure]:
+        """How far the reference's members agree with each other, and with the longer output."""
+        n, members = len(self.sample.units), self._members
+        longest = agreement_on_equal_footing(self.sample.units.longest, self._counts)
+        return {
+            "agreement": members.mean_of(members.score, n),
+            "longest": mean_of(np.arange(n), longest, n),
+        }
+
     def _reference_measures(self) -> dict[str, Measure]:
         """The measures of the reference's members among themselves."""
         n, counts, members = len(self.sample.units), self._counts, self._members
         voters = counts.sum(axis=1)
         raters = int(np.bincount(voters)[2:].argmax()) + 2 if voters.max(initial=0) > 1 else 2
         clear = clear_majority(members.preference, members.others)
-        longest = agreement_on_equal_footing(self.sample.units.longest, counts)
         fleiss = reliability.fleiss_sums(counts, raters)
         several = voters > 1
         shares = reliability.gwet_sums(counts)
+        agreement = self._reference_agreement()
         alpha = reliability.coincidences(counts, self.sample.units.times(several))
         return {
-            "agreement": members.mean_of(members.score, n),
+            "agreement": agreement["agreement"],
             "clear_majority_agreement": members.mean_of(clear, n),
             "brier": mean_of(np.arange(n), least_brier(shares_of_counts(counts)), n, scale=no_scale),
             "pairwise_agreement": Measure(reliability.pair_agreement(counts), ratio, several),
@@ -207,7 +235,7 @@ class SliceAudit:
             "ac1": profile.gwet_measure(shares, voters > 0),
             "constant": Measure(shares, reliability.commonest_share, voters > 0),
             "unreadable": members.mean_of(np.isnan(members.preference).astype(float), n),
-            "longest": mean_of(np.arange(n), longest, n),
+            "longest": agreement["longest"],
         }
 
     def _panel(self) -> Panel:

@@ -140,7 +140,28 @@ class Reference(NamedTuple):
     @property
     def faced(self) -> list[Faced]:
         """The votes that one judgement faces: the others' for a member, else all less one."""
-        return less_one(self.votes) if self.own is None else [Faced(np.ones(len(self.votes)), self.others)]
+        return faced(self.votes, self.own)
+
+
+def faced(every: Ints, own: Ints | None) -> list[Faced]:
+    """The votes that one judgement of each unit faces. every, own: `votes` and `own` of a `Reference`."""
+    return less_one(every) if own is None else [Faced(np.ones(len(every)), every - own)]
+
+
+def of_judgements(places: Ints, met: list[Faced]) -> list[Faced]:
+    """The votes that judgements face. places (n,): the unit of each. met: the votes by unit."""
+    return [Faced(each.weight[places], each.counts[places]) for each in met]
+
+
+def agreement_score(preference: Floats, met: list[Faced]) -> Floats:
+    """The agreement of each preference with the mode of the votes that it faces: (n,)."""
+    score: Floats = averaged(met, lambda counts: agreement_with_mode(preference, counts))[0]
+    return score
+
+
+def agreement(places: Ints, score: Floats, n_units: int) -> Measure:
+    """The mean of judgements' agreement scores. places (n,): the unit of each."""
+    return mean_of(places, score, n_units, in_parts=True)
 
 
 def against_reference(
@@ -157,11 +178,8 @@ def against_reference(
     """
     n, place = len(units), judged.units
     own = votes(place, categories(judged.preference), n)
-    met = [Faced(each.weight[place], each.counts[place]) for each in reference.faced]
-    score, longest = (
-        averaged(met, lambda counts, given=given: agreement_with_mode(given, counts))[0]  # type: ignore[misc]
-        for given in (judged.preference, units.longest[place])
-    )
+    met = of_judgements(place, reference.faced)
+    score, longest = (agreement_score(each, met) for each in (judged.preference, units.longest[place]))
     lead = score - (np.full(n, np.nan) if reference.own is not None else reference.score)[place]
     clear, chance = averaged(met, lambda counts: clear_majority(judged.preference, counts))
     right = accuracy(judged.preference, reference.votes[place], unreadable_is_wrong)
@@ -173,7 +191,7 @@ def against_reference(
     people = reference.others
     theirs = shares_of_counts(people)
     return {
-        "agreement": mean_of(place, score, n, in_parts=True),
+        "agreement": agreement(place, score, n),
         "clear_majority_agreement": mean_of(place, clear, n, weights=chance),
         "accuracy": mean_of(place, right, n),
         "both_orders_accuracy": mean_of(pairs.units, both, n),

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from statistics import fmean
 
+import pandas as pd
 import pytest
+from sqlalchemy import Connection
 
 from db.ids import keyed_uniform
 from db.ledger import Ledger
-from db.queries import columns
+from db.queries import columns, exports
 from db.queries.contests import contests
 from db.queries.exports import RowFilter, preference_rows
 from db.queries.frames import judgements
+from db.queries.questions import JudgedPair, judged_pairs
 from db.records import (
     Annotation,
     AnnotationStatus,
@@ -24,6 +28,7 @@ from db.records import (
     Output,
     Pair,
 )
+from farm.audit import AuditOptions, agreements, audit
 from farm.leaderboard import leaderboard
 from farm.options.leaderboard import LeaderboardOptions
 
@@ -151,6 +156,41 @@ def test_judgements_and_exported_rows_are_as_many_and_as_good(
     assert len(list(preference_rows(ledger, some))) == sum(
         (each.pair_id - kept[0].pair_id) % 4 == 0 and each.annotator_id in (1, 4) for each in kept
     )
+
+
+def test_less_is_asked_where_only_agreement_is_wanted(facts: tuple[Ledger, list[Annotation]]) -> None:
+    ledger, _ = facts
+    every, few = (judgements(ledger, lambda text: False, paid=paid) for paid in (True, False))
+    pd.testing.assert_frame_equal(
+        every.judgements.drop(columns=["price", "seconds", "retries"]), few.judgements
+    )
+    reference, judges = agreements(few)
+    whole = audit(every, AuditOptions()).whole
+    assert {name: whole.reference.measures[name] for name in ("agreement", "longest")} == reference.measures
+    assert replace(whole.reference, measures=reference.measures) == reference
+    assert [(each.name, each.kind, each.n, each.measures["agreement"]) for each in whole.annotators] == [
+        *map(tuple, judges)
+    ]
+    assert len(judges) == len(PEOPLE) + 1
+
+
+def test_texts_are_read_once_for_judgements_that_stand_together(
+    facts: tuple[Ledger, list[Annotation]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, given = facts
+    asked: list[int] = []
+
+    def counted(connection: Connection, pair_ids: set[int]) -> dict[int, JudgedPair]:
+        asked.extend(pair_ids)
+        return judged_pairs(connection, pair_ids)
+
+    monkeypatch.setattr(exports, "judged_pairs", counted)
+    in_pieces = list(preference_rows(ledger, RowFilter()))
+    assert len(asked) < len(given) / 2  # a pair is asked for again where a chunk ends within its judgements
+    asked.clear()
+    monkeypatch.setattr(columns, "CHUNK", len(given))
+    assert list(preference_rows(ledger, RowFilter())) == in_pieces
+    assert sorted(asked) == sorted({each.pair_id for each in given})
 
 
 def test_a_leaderboard_is_the_mean_of_means(facts: tuple[Ledger, list[Annotation]]) -> None:
