@@ -13,7 +13,7 @@ fitting           whether tokenizer and template fit the weights
 adapters          adapters read and added to the weights of their base
 loading           transformers models read and written, adapters put on, a device chosen
 ops               formulas over tensors: masked means, log-probabilities, KL, advantages
-packing           short rows side by side in one, so that a pass has little padding
+packing           rows as one stream, so that a pass has no padding and no token twice
 forward           a forward pass over prompts and responses; a shared prompt is run once, or rows are packed
 chunks            what is measured on logits, with the logits of few positions in memory at a time
 policy            a causal language model that rates and draws responses

@@ -12,8 +12,9 @@ from __future__ import annotations
 import inspect
 import json
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,21 +29,28 @@ from farm.models.forward import PassShape, autocast
 from farm.models.generation import PREFILL_TOKENS, bytes_of_a_token, rows_that_pay
 from farm.models.hub import ModelError
 from farm.models.mixture import Drawer
+from farm.models.packing import hidden_states, packed, separates
 from farm.models.sources import locate
+from farm.models.tokens import Tokens
 
 PROBED = 96  # tokens of the longest row that autograd is asked about, if the model reads as many
 
 
 class KeptByPass(NamedTuple):
-    """Bytes that autograd keeps of a pass: fixed + token x tokens + square x (rows x width x keys)."""
+    """Bytes that autograd keeps of a pass: fixed + token x tokens + square x (rows x width x keys).
+
+    again: of each column that attention puts together beyond the tokens of packed rows.
+    """
 
     fixed: float
     token: float
     square: float
+    again: float = 0.0
 
     def of(self, shape: PassShape) -> float:
         """The bytes of a pass of this shape."""
-        return self.fixed + self.token * shape.tokens + self.square * shape.attended
+        known = self.fixed + self.token * shape.tokens + self.square * shape.attended
+        return known + self.again * (shape.again or 0)
 
 
 class ModelFootprint(NamedTuple):
@@ -54,14 +62,15 @@ class ModelFootprint(NamedTuple):
     layers: int
     hidden: int
     alone: KeptByPass  # of a pass over rows as they are
-    masked: KeptByPass  # of a pass over packed rows, or over rows that share prompts
+    masked: KeptByPass  # of a pass over rows that share prompts or are padded at the left
+    packed: KeptByPass  # of a pass over packed rows
 
     def kept(self, shape: PassShape, checkpointing: bool = False) -> float:
         """What stands in memory at the beginning of the backward pass, without logits.
 
         checkpointing: each layer keeps its input alone, and one layer at a time computes the rest again.
         """
-        whole = (self.masked if shape.masked else self.alone).of(shape)
+        whole = self._kept_by(shape).of(shape)
         states = 4.0 * self.hidden * shape.targets  # that the head reads
         if not checkpointing:
             return whole + states + self.working(shape)
@@ -69,7 +78,12 @@ class ModelFootprint(NamedTuple):
 
     def working(self, shape: PassShape) -> float:
         """What a layer makes and drops: about what one keeps for the backward pass."""
-        return (self.masked if shape.masked else self.alone).of(shape) / max(1, self.layers)
+        return self._kept_by(shape).of(shape) / max(1, self.layers)
+
+    def _kept_by(self, shape: PassShape) -> KeptByPass:
+        if shape.again is not None:
+            return self.packed
+        return self.masked if shape.masked else self.alone
 
     def under_lora(self, rank: int) -> ModelFootprint:
         """The same with adapters that are trained in place of the weights: about 8 x rank weights a unit."""
@@ -91,14 +105,16 @@ def footprint(module: Any, config: TrainConfig | None = None) -> ModelFootprint:
     read = module.model.config.get_text_config()
     model = module.model
     head = model.get_output_embeddings()
+    alone = kept_by_pass(model, config, masked=False)
     return ModelFootprint(
         weights=weight_bytes(model.parameters()),
         trained=weight_bytes(each for each in model.parameters() if each.requires_grad),
         vocabulary=0 if head is None else int(head.weight.shape[0]),
         layers=int(read.num_hidden_layers),
         hidden=int(read.hidden_size),
-        alone=kept_by_pass(model, config, masked=False),
+        alone=alone,
         masked=kept_by_pass(model, config, masked=True),
+        packed=kept_by_packed(model, config) or alone,
     )
 
 
@@ -112,20 +128,54 @@ def kept_by_pass(model: Any, config: TrainConfig, *, masked: bool) -> KeptByPass
 
     masked: two rows behind each other in one, so that attention gets a mask; where the model takes positions.
     """
-    placed = "position_ids" in inspect.signature(model.base_model.forward).parameters
-    context = getattr(model.config.get_text_config(), "max_position_embeddings", None) or PROBED
-    widths = [max(2, min(PROBED, context) * part // 3) for part in (1, 2, 3)]
+    rows = (1 + masked) if _placed(model) else 0
+    widths = [max(2, _probed(model) * part // 3) for part in (1, 2, 3)]
     with autocast(config):
-        found = [_kept_of_row(model, width, (1 + masked) if placed else 0) for width in widths]
+        found = [_kept_of_row(model, width, rows) for width in widths]
     square, token, fixed = np.polyfit(widths, found, 2)
     return KeptByPass(max(0.0, fixed), max(0.0, token), square if square * widths[-1] > 0.01 * token else 0.0)
 
 
+def kept_by_packed(model: Any, config: TrainConfig) -> KeptByPass | None:
+    """The same of packed rows: a row by itself, and two of one prompt. None where no row is packed."""
+    if not (_placed(model) and separates(model.base_model)):
+        return None
+    width = _probed(model)
+    mask = (torch.arange(width, device=model.device) >= width // 2).expand(2, -1)
+    both = Tokens(torch.zeros_like(mask, dtype=torch.long), mask)
+    with autocast(config):
+        one, two = (
+            _kept(model, partial(hidden_states, model.base_model, packed(Tokens(*rows), last=True)))
+            for rows in ((both.ids[:1], both.mask[:1]), both[:2])
+        )
+    token = one / width  # of two rows half a row is packed once, and put together twice
+    return KeptByPass(
+        0.0, token, 0.0, again=max(0.0, (two - token * (2 * width - width // 2)) / (width // 2))
+    )
+
+
+def _placed(model: Any) -> bool:
+    return "position_ids" in inspect.signature(model.base_model.forward).parameters
+
+
+def _probed(model: Any) -> int:
+    """Tokens of the longest row that autograd is asked about."""
+    return min(PROBED, getattr(model.config.get_text_config(), "max_position_embeddings", None) or PROBED)
+
+
 def _kept_of_row(model: Any, width: int, rows: int) -> int:
-    """Bytes of the storages that autograd keeps of a row, but for weights and buffers.
+    """Bytes that autograd keeps of a row.
 
     rows: that stand behind each other in it, by their positions; 0: without positions.
     """
+    places = torch.arange(width, device=model.device)
+    options = {"position_ids": (places % (width // rows))[None]} if rows else {}
+    ids = torch.zeros_like(places)[None]
+    return _kept(model, lambda: model.base_model.forward(input_ids=ids, use_cache=False, **options))
+
+
+def _kept(model: Any, run: Callable[[], object]) -> int:
+    """Bytes of the storages that autograd keeps of a pass, but for weights and buffers."""
     held = {each.untyped_storage().data_ptr() for each in (*model.parameters(), *model.buffers())}
     kept: dict[int, int] = {}
 
@@ -135,12 +185,10 @@ def _kept_of_row(model: Any, width: int, rows: int) -> int:
             kept[storage.data_ptr()] = storage.nbytes()
         return saved
 
-    places = torch.arange(width, device=model.device)
-    options = {"position_ids": (places % (width // rows))[None]} if rows else {}
-    base, was_training = model.base_model, model.training
+    was_training = model.training
     model.eval()  # checkpointing and dropout are off then
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda saved: saved):
-        out = base.forward(input_ids=torch.zeros_like(places)[None], use_cache=False, **options)
+        out = run()
     model.train(was_training)
     del out  # until here the graph lived, and so did every storage that was counted
     return sum(kept.values())

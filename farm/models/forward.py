@@ -1,7 +1,8 @@
 """A forward pass over prompts and responses, with few tokens run twice and little padding.
 
-A prompt that several responses share is run once, or rows of unequal length are packed (`packing`): whichever
-leaves less to run.
+Rows are packed into one stream (`packing`), or a prompt that several responses share is run once before
+them: whichever leaves less to do. The stream has fewest tokens, but its attention reads a shared prompt for
+each row.
 
 The keys and values of a prompt in a causal model are the same for every response to it. So each distinct
 prompt is run first, and the responses follow on its keys and values. Gradients flow back through both passes.
@@ -21,7 +22,7 @@ from transformers.cache_utils import DynamicLayer
 
 from farm.config import TrainConfig
 from farm.models.ops import last_token
-from farm.models.packing import PackedRows, pack, separates
+from farm.models.packing import PackedRows, hidden_states, pack, separates, work
 from farm.models.tokens import Tokens
 
 LEAST_SHARE = 0.1  # share of a pass's tokens that sharing must save, for attention then needs a mask
@@ -42,6 +43,7 @@ class PassShape(NamedTuple):
     attended: int  # rows times columns times the columns that they attend to
     targets: int  # positions that predict a response token
     masked: bool  # attention has a mask
+    again: int | None = None  # of packed rows alone: columns beyond the tokens that attention puts together
 
 
 class SharedPrompts(NamedTuple):
@@ -57,6 +59,12 @@ class SharedPrompts(NamedTuple):
         """Number of tokens that are run, padding included."""
         rows, columns = self.rows.ids.shape
         return len(self.example) * self.width + rows * (columns - self.width)
+
+    @property
+    def attended(self) -> int:
+        """Rows times columns times the columns that they attend to."""
+        rows, columns = self.rows.ids.shape
+        return len(self.example) * self.width**2 + rows * (columns - self.width) * columns
 
 
 class _Prompts(DynamicLayer):
@@ -86,7 +94,7 @@ def read(model: Any, tokens: Tokens, *, last: bool = True) -> Read:
     if isinstance(arranged, SharedPrompts):
         return _read_shared(model, arranged, last)
     if arranged is not None:
-        return _read_packed(model, arranged, tokens)
+        return Read(hidden_states(model, arranged), arranged.mask)
     inputs = {name: values[:, : _end(values, last)] for name, values in model_inputs(tokens).items()}
     return Read(model(**inputs, use_cache=False).last_hidden_state, tokens.mask)
 
@@ -96,21 +104,22 @@ def pass_shape(model: Any, tokens: Tokens) -> PassShape:
     arranged, (rows, columns) = _arranged(model, tokens, last=True), tokens.ids.shape
     targets = int(tokens.mask.sum())
     if isinstance(arranged, SharedPrompts):
-        alone, whole = arranged.width, arranged.rows.ids.shape[1]
-        attended = len(arranged.example) * alone**2 + rows * (whole - alone) * whole
-        return PassShape(arranged.tokens, attended, targets, masked=True)
+        return PassShape(arranged.tokens, arranged.attended, targets, masked=True)
     if arranged is not None:
-        rows, columns = arranged.ids.shape
-    masked = arranged is not None or tokens.attention is not None
-    return PassShape(rows * columns, rows * columns**2, targets, masked)
+        run = arranged.ids.numel()
+        again = arranged.place.numel() - run
+        return PassShape(run, arranged.attended, targets, masked=False, again=again)
+    return PassShape(rows * columns, rows * columns**2, targets, masked=tokens.attention is not None)
 
 
 def _arranged(model: Any, tokens: Tokens, last: bool) -> SharedPrompts | PackedRows | None:
-    """How the rows are moved, so that least is run; None: not at all."""
+    """How the rows are moved, so that least is left to do; None: not at all."""
     shared, packed = _shared(model, tokens), _packed(model, tokens, last)
-    if shared is not None and (packed is None or shared.tokens <= packed.ids.numel()):
-        return shared
-    return packed
+    if shared is None or packed is None:
+        return shared or packed
+    size = model.config.get_text_config().hidden_size
+    least = work(packed.ids.numel(), packed.attended, size)
+    return shared if work(shared.tokens, shared.attended, size) <= least else packed
 
 
 def _read_shared(model: Any, shared: SharedPrompts, last: bool) -> Read:
@@ -126,12 +135,6 @@ def _read_shared(model: Any, shared: SharedPrompts, last: bool) -> Read:
     rest = {name: inputs[name][:, width:end] for name in ("input_ids", "position_ids")}
     out = model(**rest, attention_mask=inputs["attention_mask"][:, :end], **options)
     return Read(out.last_hidden_state, shared.rows.mask[:, width:])
-
-
-def _read_packed(model: Any, packed: PackedRows, tokens: Tokens) -> Read:
-    """Run the packed rows, and put the states of each row where the row is wanted."""
-    hidden = model(input_ids=packed.ids, position_ids=packed.positions, use_cache=False).last_hidden_state
-    return Read(hidden.flatten(0, 1)[packed.place], tokens.mask)
 
 
 def _end(columns: Tensor, last: bool) -> int:
@@ -173,17 +176,17 @@ def share(tokens: Tokens) -> SharedPrompts | None:
 
 def _shared(model: Any, tokens: Tokens) -> SharedPrompts | None:
     """How to share prompts; None where that is impossible or does not pay."""
-    work = model.config.get_text_config().hidden_size ** 2
-    if tokens.ids.numel() * work < LEAST_WORK or not _may_change(model) or not _can_share(model):
+    per_token = model.config.get_text_config().hidden_size ** 2
+    if tokens.ids.numel() * per_token < LEAST_WORK or not _may_change(model) or not _can_share(model):
         return None
     shared = share(tokens)
     saved = tokens.ids.numel() - shared.tokens if shared else 0
-    return shared if saved >= LEAST_SHARE * tokens.ids.numel() and saved * work >= LEAST_WORK else None
+    return shared if saved >= LEAST_SHARE * tokens.ids.numel() and saved * per_token >= LEAST_WORK else None
 
 
 def _packed(model: Any, tokens: Tokens, last: bool) -> PackedRows | None:
     """How to pack rows; None where that is impossible or does not pay."""
-    if not _may_change(model):
+    if not _may_change(model) or _computes_again(model):
         return None
     packed = pack(tokens, model.config.get_text_config().hidden_size, last=last)
     return packed if packed is not None and separates(model) else None
@@ -205,8 +208,12 @@ def _may_change(model: Any) -> bool:
 
 def _can_share(model: Any) -> bool:
     """Whether a model keeps the keys and values of a prompt and nothing else, and computes nothing again."""
-    again = any(part.training and getattr(part, "gradient_checkpointing", False) for part in model.modules())
-    return not again and key_value_layers(model.config) > 0
+    return not _computes_again(model) and key_value_layers(model.config) > 0
+
+
+def _computes_again(model: Any) -> bool:
+    """Whether the backward pass runs layers again, when it is forgotten how rows were moved."""
+    return any(part.training and getattr(part, "gradient_checkpointing", False) for part in model.modules())
 
 
 def cache_option(model: Any) -> str:

@@ -97,6 +97,7 @@ def _together(one: PassShape, other: PassShape) -> PassShape:
         attended=one.attended + other.attended,
         targets=one.targets + other.targets,
         masked=one.masked or other.masked,
+        again=None if one.again is other.again is None else (one.again or 0) + (other.again or 0),
     )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from farm.config import Decoding, ModelConfig, TrainConfig
 from farm.models import footprint as footprints
+from farm.models import packing
 from farm.models.codec import Row, collate
 from farm.models.footprint import bytes_on_disk, draw_bytes, footprint, free_now, kept_by_pass, weight_bytes
 from farm.models.forward import PassShape, pass_shape, read
@@ -51,6 +52,19 @@ def test_what_a_pass_keeps_is_foreseen_from_three_short_rows(model_dir: str, att
     assert foreseen == pytest.approx(kept_of(policy.model.base_model, apart), rel=0.02)
 
 
+def test_what_a_pass_over_packed_rows_keeps_is_foreseen(
+    model_dir: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of 13 to 53 tokens, half of them with the prompt of the row before."""
+    monkeypatch.setattr(packing, "LEAST_WORK", 0)
+    policy = Policy.load(model_dir, seed=0)
+    rows = [Row([9 + number // 2] * 12, [7] * (1 + 8 * number)) for number in range(6)]
+    tokens, sizes = collate(rows, 0), footprint(policy)
+    shape = pass_shape(policy.model.base_model, tokens)
+    assert (shape.tokens, shape.again) == (3 * 12 + 6 + 8 * 15, 6 * 53 - 162)
+    assert sizes.packed.of(shape) == pytest.approx(kept_of(policy.model.base_model, tokens), rel=0.02)
+
+
 def test_a_pass_in_half_precision_keeps_less(make_model: ModelMaker) -> None:
     policy = Policy.load(str(make_model(hidden=64)), seed=0)
     whole, half = (footprint(policy, TrainConfig(precision=each)) for each in ("fp32", "bf16"))
@@ -76,14 +90,14 @@ def test_the_shape_of_a_pass_is_that_which_is_run(make_model: ModelMaker) -> Non
     assert separates(base), "which is asked once, by passes of its own"
     packed = collate([Row([5], [7] * length) for length in (60, 30, 29, 20)], 0)
     shared = collate([Row([5] * 60, [7] * 20)] * 4, 0)
-    for tokens, most in ((packed, 3 * 61), (shared, 59 + 4 * 21)):
+    for tokens, most in ((packed, 1 + 139), (shared, 59 + 4 * 21)):
         ran: list[int] = []
         hook = base.embed_tokens.register_forward_hook(lambda _, ids, __, ran=ran: ran.append(ids[0].numel()))
         read(base, tokens)
         hook.remove()
         shape = pass_shape(base, tokens)
         assert shape.tokens == sum(ran) <= most
-        assert shape.masked
+        assert (shape.masked, shape.again is None) == (tokens is shared, tokens is shared)
 
 
 def test_a_weight_that_two_names_share_counts_once(model_dir: str) -> None:
