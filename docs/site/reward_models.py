@@ -97,14 +97,17 @@ def kinds(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def best_of_n(found: Mapping[str, Any]) -> Iterator[str]:
-    """The gold utility of the best of n."""
-    for part, before in (
-        ("best_of_n", ""),
-        ("best_of_n_over_one", "Less one reward model, of equal seeds:\n"),
+    """The gold utility of the best of n. One draw leaves nothing to choose, so nothing is told apart."""
+    for part, before, least in (
+        ("best_of_n", "", 1),
+        ("best_of_n_over_one", "Less one reward model, of equal seeds:\n", 2),
     ):
         yield from [before] * bool(before)
-        rows = {name: [cell(each) for each in of.values()] for name, of in found[part].items()}
-        yield table(["chosen by, best of", *next(iter(found[part].values()))], rows)
+        shown = {
+            name: {n: each for n, each in of.items() if int(n) >= least} for name, of in found[part].items()
+        }
+        rows = {name: [cell(each) for each in of.values()] for name, of in shown.items()}
+        yield table(["chosen by, best of", *next(iter(shown.values()))], rows)
 
 
 def shares(part: str, head: str) -> Callable[[Mapping[str, Any]], Iterator[str]]:
