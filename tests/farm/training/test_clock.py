@@ -45,7 +45,7 @@ def slow(prompts: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", ["rloo", "ppo", "dapo", "quark", "online_dpo", "nash_md"])
 def test_every_step_says_how_long_it_drew_rated_judged_and_learnt(name: str, model_dir: str) -> None:
-    """quark asks its reference as it learns, dapo has none. The reference rates pairs while they are judged."""
+    """quark asks its reference as it learns, dapo has none. Pairs are rated while they are judged."""
     start = time.monotonic()
     steps = trained_on(name, model_dir, PROMPTS, reward=slow, batch_size=4, epochs=2.0).log
     parts = PARTS - ({"seconds/rating"} if name in ("quark", "dapo") else set())
