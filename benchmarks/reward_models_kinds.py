@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from annotators.spec import AnnotatorSpec
 from benchmarks.reward_models_places import Place, judge_spec
 from db.queries.training import Labelled
-from farm.config import ModelConfig, build
+from farm.config import ModelConfig, TrainConfig, build
 from farm.methods import load
 from farm.models.rewards import load_margins
 from farm.models.scorer import ScorerReward
@@ -56,24 +57,26 @@ def trained(kind: str, place: Place, size: int, options: Mapping[str, object], s
         records = [record for _, record in asked_pairs(rows, spec)]
     elif ("pairs", trainer.data_kind) in MADE:
         records = list(MADE["pairs", trainer.data_kind](records))
-    method = trainer(config, Data(records), LoadedModels(place.model, config))
-    folder = place.folder / f"{kind}-{size}-{time.monotonic_ns()}"
-    fit(method, config, lambda *_: None, RunFolder(folder, config))
+    method, folder = fitted(kind, place, records, config)
     if kind == "genrm":
         return Learnt(partial(verdict_margins, method, spec), "")
     model = str(whole_checkpoints(folder)[-1] / MODEL)
     return Learnt(partial(margins_of, model), model)
 
 
-def fitted(method: str, place: Place, records: Sequence[Any], options: Mapping[str, object]) -> ScorerReward:
+def fitted(name: str, place: Place, records: Sequence[Any], config: TrainConfig) -> tuple[Any, Path]:
+    """A method that has learnt from these records, and the folder of its run."""
+    method = load(name)(config, Data(records), LoadedModels(place.model, config))
+    folder = place.folder / f"{name}-{len(records)}-{time.monotonic_ns()}"
+    fit(method, config, lambda *_: None, RunFolder(folder, config))
+    return method, folder
+
+
+def scoring(name: str, place: Place, records: Sequence[Any], options: Mapping[str, object]) -> ScorerReward:
     """The score of a model that has learnt from these records, by any method that trains a scorer."""
-    trainer = load(method)
-    config = build(trainer.Config, dict(options))
-    made: Any = trainer(config, Data(records), LoadedModels(place.model, config))
-    folder = place.folder / f"{method}-{len(records)}-{time.monotonic_ns()}"
-    fit(made, config, lambda *_: None, RunFolder(folder, config))
-    made.trained.eval()
-    return ScorerReward(made.scorer)
+    method, _ = fitted(name, place, records, build(load(name).Config, dict(options)))
+    method.trained.eval()
+    return ScorerReward(method.scorer)
 
 
 def margins_of(model: str, rows: Sequence[Labelled]) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from benchmarks.reward_models_kinds import SHARED, fitted
+from benchmarks.reward_models_kinds import SHARED, scoring
 from benchmarks.reward_models_parts import worth
 from benchmarks.reward_models_places import Place, said
 from db.ids import keyed_uniform
@@ -98,7 +98,7 @@ def figures(
 
     Outputs that are worth the bar are left out of the accuracy.
     """
-    reward = fitted(arm.method, place, arm.records(rows), {**SHARED, **arm.options, **options})
+    reward = scoring(arm.method, place, arm.records(rows), {**SHARED, **arm.options, **options})
     scores = reward([each.prompt for each in held_out], [each.output for each in held_out])
     votes = torch.tensor([each.votes for each in held_out], dtype=torch.float64)
     truth = torch.tensor([each.truth for each in held_out], dtype=torch.float64)

@@ -10,7 +10,7 @@ import torch
 from scipy.stats import t as student
 from torch import Tensor
 
-from benchmarks.reward_models_kinds import SHARED, fitted
+from benchmarks.reward_models_kinds import SHARED, scoring
 from benchmarks.reward_models_parts import worth
 from benchmarks.reward_models_places import Place, said
 from db.queries.training import Labelled
@@ -60,14 +60,14 @@ def weak_to_strong(place: Place, seed: int) -> dict[str, float]:
     options = {**OPTIONS, "seed": seed}
     write_untrained(place.folder / "small", SMALL, seed)
     small = place._replace(model=str(place.folder / "small"))
-    weak = fitted(
+    weak = scoring(
         "reward_model", small, pairs_of(mine, [row.label for row in mine]), {**options, "epochs": 4}
     )
     labels = said_of(weak, others).sigmoid().tolist()
     peoples = pairs_of(others, [row.label for row in others])
-    found = {WEAK: accuracy(weak), CEILING: accuracy(fitted(PLAIN, place, peoples, options))}
+    found = {WEAK: accuracy(weak), CEILING: accuracy(scoring(PLAIN, place, peoples, options))}
     for name in STUDENTS:
-        found[name] = accuracy(fitted(name, place, pairs_of(others, labels), options))
+        found[name] = accuracy(scoring(name, place, pairs_of(others, labels), options))
     said(f"weak to strong: {found}")
     return found
 

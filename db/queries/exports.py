@@ -58,12 +58,13 @@ class PreferenceRows:
         told = _record(query)
         with self.ledger.reading() as connection:
             for batch in chunks(connection, query):
-                pairs = judged_pairs(connection, {told(each).pair_id for each in batch})
-                ends = told(batch[0]).id, told(batch[-1]).id
+                rows = list(map(told, batch))
+                pairs = judged_pairs(connection, {row.pair_id for row in rows})
+                ends = rows[0].id, rows[-1].id
                 questions = dict[tuple[int, int | None], ShownQuestion]()
                 aspects = {} if labels else aspects_between(self.ledger, *ends)
                 parts = {} if labels else parts_between(self.ledger, *ends)
-                for row in map(told, batch):
+                for row in rows:
                     place = row.pair_id, row.item_id
                     if (asked := questions.get(place)) is None:
                         asked = questions[place] = question_of(row, pairs[row.pair_id])

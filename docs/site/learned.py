@@ -15,13 +15,13 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.quickstart import over_seeds, said
+from docs.site.blocks import filled
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "methods.md"
 BENCHMARKS = ROOT / "benchmarks"
 OPTIONS, RESULTS = "objectives_chosen", "learns_objectives"
 PLAIN = "objectives"  # the options of this file are not told again
-BEGIN, END = "<!-- learned -->\n", "<!-- end of learned -->\n"
 CONTROL = "dpo"
 HEAD = ("method", "options", "gold win rate in %", "over `sft`", f"over `{CONTROL}`")
 
@@ -58,9 +58,7 @@ def table() -> str:
 
 def text() -> str:
     """The page with its table made anew."""
-    before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{table()}\n\n{END}{after}"
+    return filled(PAGE.read_text("utf-8"), "learned", table())
 
 
 if __name__ == "__main__":

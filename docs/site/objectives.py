@@ -5,19 +5,20 @@ python docs/site/objectives.py
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from docs.site.blocks import filled
 from farm.objectives import table_lines
 
 PAGE = Path(__file__).parent.parent / "methods.md"
-BEGIN, END = "<!-- objectives -->\n", "<!-- end of objectives -->\n"
 
 
 def text() -> str:
     """The page with its table made anew."""
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n" + "\n".join(table_lines()) + f"\n\n{END}{after}"
+    return filled(PAGE.read_text(encoding="utf-8"), "objectives", "\n".join(table_lines()))
 
 
 if __name__ == "__main__":

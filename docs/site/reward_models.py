@@ -14,6 +14,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.quickstart import said
+from docs.site.blocks import filled
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reward_models.md"
@@ -155,12 +156,9 @@ def text(found: Mapping[str, Any]) -> str:
     """The page with its blocks made anew. found: what the results file holds."""
     page = PAGE.read_text("utf-8")
     for name, (where, part, make) in BLOCKS.items():
-        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
-        before, _, rest = page.partition(begin)
-        _, _, after = rest.partition(end)
         figures = found.get(where, {})
         body = "\n".join(make(figures)).strip("\n") if part in figures else NOT_YET
-        page = f"{before}{begin}\n{body}\n\n{end}{after}"
+        page = filled(page, name, body)
     return page
 
 

@@ -20,6 +20,7 @@ from db.ledger import Ledger
 from farm.annotate import loaded
 from farm.config import TrainConfig
 from farm.judging.at_work import AnnotatorAtWork
+from farm.methods import REWARD_MODELS
 from farm.models.loading import source_key
 from farm.options.rounds import Rounds
 from farm.options.train import TrainTask
@@ -34,15 +35,8 @@ from farm.training.processes import Processes
 
 ROUNDS_OF: tuple[DataKind, ...] = ("pairs", "judged", "groups")
 """The data kinds that a snapshot of judged pairs gives, for methods that make a policy."""
-NO_POLICY = (
-    "reward_model",
-    "weak_to_strong",
-    "weak_to_strong_product",
-    "p2c",
-    "pair_model",
-    "general_preference",
-)
-"""The methods of these kinds that make a judge, which cannot draw the next round."""
+NO_POLICY = REWARD_MODELS - {"implicit_prm"}  # whose reward is the log-ratio of a policy
+"""The methods that make a judge, which cannot draw the next round."""
 
 
 @dataclass(frozen=True)

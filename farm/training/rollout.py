@@ -142,8 +142,9 @@ def rate_rollout(
     not finite, of any process, and ModelError on such a logit.
     """
     tokens, logps, ref_logps = drawn.tokens, drawn.logps, None
+    processes = processes or Processes()
     if rate_again or served:
-        with at_rest(policy):
+        with at_rest(policy), processes.together():
             logps = rated(lambda part: policy(part, temperature), tokens)
     if reference is not None:
         ref_logps = rated(lambda part: reference(part, temperature), tokens)
@@ -152,7 +153,7 @@ def rate_rollout(
         with at_rest(value):
             values = rated(value.values, tokens)
     apart: list[Tensor] = []
-    with (processes or Processes()).together():
+    with processes.together():
         score = scored(noting(reward, apart), drawn, missing_eos_penalty)
     return Rollout(
         tokens=tokens,
